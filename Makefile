@@ -1,0 +1,56 @@
+# Two commands are enough: `make run` and `make test`. Both set themselves up.
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run chat test check bench lock clean
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
+
+setup: .venv/ready ## make .venv with the locked packages; does nothing when it is up to date
+
+run: .venv/ready ## start the service on http://127.0.0.1:2024
+	@$(BIN)/everturn serve $(ARGS)
+
+chat: .venv/ready ## talk to the running service
+	@$(BIN)/everturn chat $(ARGS)
+
+test: .venv/ready-dev ## run all tests
+	@$(BIN)/python -m pytest -n 2 -q --cov --cov-report=term:skip-covered $(ARGS)
+
+check: .venv/ready-dev ## lint, types, imports
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/pyright
+	@$(BIN)/lint-imports
+
+bench: .venv/ready-dev ## print the figures of every benchmark
+	@for bench in tests/bench/*.py; do echo "== $$bench"; $(BIN)/python $$bench $(ARGS) || exit 1; done
+
+lock: .venv/ready-dev ## pin the newest packages anew
+	@.ci/lock
+
+clean: ## remove .venv and caches; memory and history in .everturn stay
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage
+
+.venv/bin/python:
+	@test -n "$(PYTHON)" || { echo "Everturn needs Python 3.11 or newer: install it, or name it with PYTHON=…" >&2; exit 1; }
+	@echo "Making .venv with $$($(PYTHON) --version) …"
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; echo "$(PYTHON) cannot make a virtual environment; on Debian: apt install python3-venv" >&2; exit 1; }
+
+.venv/ready: requirements.lock pyproject.toml | .venv/bin/python
+	@echo "Installing the locked packages …"
+	@$(PIP) install --no-deps --require-hashes -r requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/ready-dev: requirements-dev.lock .venv/ready
+	@echo "Installing the packages of tests and checks …"
+	@$(PIP) install --no-deps --require-hashes -r requirements-dev.lock
+	@touch $@

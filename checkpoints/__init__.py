@@ -1,0 +1,1 @@
+"""What outlives a request: checkpoints and sessions in Redis, history in SQL."""

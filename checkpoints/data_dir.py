@@ -1,0 +1,116 @@
+"""The data folder: made, checked, and locked.
+
+The kernel takes a lock back when the last process that has it open ends, however it ends, so
+nothing has to be cleaned up after `kill -9`. The lock files stay: who removed one could take it
+from under a process that has just opened it.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryFile
+
+from checkpoints.errors import DataDirError
+
+_ANOTHER = "name another folder with --data-dir or EVERTURN_DATA_DIR"
+
+
+@contextmanager
+def hold_data_dir(path: Path) -> Iterator[Path]:
+    """Keep the data folder for one `serve`; yields its absolute path.
+
+    Raises:
+        DataDirError: it cannot be made or written, or a process holds it; says what to do.
+    """
+    folder = prepare_data_dir(path)
+    lock = try_lock(folder / "serve.lock")
+    if lock is None:
+        raise DataDirError(
+            f"the data folder {str(folder)!r} is held by {holder_of(folder / 'serve.lock')}: "
+            f"stop that, or {_ANOTHER}"
+        )
+    try:
+        yield folder
+    finally:
+        os.close(lock)
+
+
+def prepare_data_dir(path: Path) -> Path:
+    """Make the folder (mode 0700) where there is none, and return its absolute path.
+
+    Raises:
+        DataDirError: there is no folder to write to; says what to do.
+    """
+    try:
+        folder = path.resolve()
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):  # rights alone do not tell of read-only or full disks
+            pass
+    # ValueError: a character that no path may hold; RuntimeError: links that lead in a circle.
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = "it is no folder" if isinstance(error, FileExistsError) else _reason(error)
+        raise DataDirError(
+            f"cannot use {str(path)!r} as the data folder ({reason}): "
+            f"make it writable for this user, or {_ANOTHER}"
+        ) from error
+    return folder
+
+
+def try_lock(path: Path) -> int | None:
+    """Lock a file of the data folder, made if need be; `None` if it is locked already.
+
+    Returns:
+        A descriptor. The lock lasts until it is closed, also in every process that inherited it.
+
+    Raises:
+        DataDirError: the folder is gone or cannot lock files.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            _lock(descriptor)
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, str(os.getpid()).encode())
+        except BaseException:
+            os.close(descriptor)
+            raise
+    except BlockingIOError:
+        return None
+    except OSError as error:
+        raise DataDirError(
+            f"cannot lock {str(path)!r} ({_reason(error)}): "
+            f"the data folder must be on a disk that can, {_ANOTHER}"
+        ) from error
+    return descriptor
+
+
+def holder_of(path: Path) -> str:
+    """Name the process that locked a file, for people."""
+    try:
+        return f"process {int(path.read_text())}"
+    except (OSError, ValueError):  # it has not yet written its number, or Windows hides it
+        return "another process"
+
+
+def _lock(descriptor: int) -> None:
+    """Raises BlockingIOError if another has the lock."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        os.lseek(descriptor, 1 << 20, os.SEEK_SET)  # what is locked there cannot be read
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except PermissionError as error:
+            raise BlockingIOError from error
+        os.lseek(descriptor, 0, os.SEEK_SET)
+    else:
+        import fcntl
+
+        # flock, not lockf: it also keeps two services of one process apart.
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)

@@ -1,0 +1,261 @@
+"""The embedded Valkey: a real server for those who have none, in the data folder.
+
+Any number of processes may open a folder. One owns the server: it starts it, starts it again if it
+dies, and stops it at the end. The others attach, and whoever is first takes over when the owner
+has gone. Two locks, which the kernel takes back at any death, hold this together:
+
+    valkey.owner.lock   is held by the owner
+    valkey.lock         is held by the server itself: two never write one append-only file
+
+Each process keeps an idle connection, a link: its end says that the server has gone.
+"""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Self, TypeVar
+
+from structlog import get_logger
+
+from checkpoints.data_dir import holder_of, prepare_data_dir, try_lock
+from checkpoints.errors import DataDirError, StoreMisconfigured, StoreUnavailable
+from checkpoints.valkey.address import (
+    address_of,
+    clear_address,
+    prepare_address,
+    signal_listener,
+    url_of,
+)
+from checkpoints.valkey.process import AppendFsync, ValkeyProcess, find_binary
+
+log = get_logger(__name__)
+
+T = TypeVar("T")
+
+# Seconds.
+_PATIENCE = 10.0  # with a server that says nothing
+_LAST_WORDS = 5.0  # for a server to write what is unwritten and end
+_RETRY = 0.005
+_SETTLED = 10.0  # a server that dies younger has died of something that may still be there
+_LONGEST_PAUSE = 30.0  # between starts of such a server
+
+
+@asynccontextmanager
+async def open_embedded(
+    data_dir: Path, *, appendfsync: AppendFsync = "everysec"
+) -> AsyncIterator[str]:
+    """Start the Valkey of a data folder, or attach to it, and yield its URL, `unix://…`.
+
+    The URL stays true when the server is started again, by this process or by another. Nothing
+    that was acknowledged is lost if a process is killed; a power cut may cost the last second,
+    unless `appendfsync` is "always".
+
+    Raises:
+        StoreMisconfigured: this platform has no embedded Valkey, or it cannot be started.
+        StoreUnavailable: it does not answer.
+        DataDirError: the data folder cannot be used.
+    """
+    find_binary()  # first: without one, a message about folders would mislead
+    keeper = _Keeper(prepare_data_dir(data_dir), appendfsync)
+    try:
+        await keeper.find_or_start()
+        keeping = asyncio.create_task(keeper.keep(), name="embedded Valkey")
+        try:
+            yield url_of(keeper.address)
+        finally:
+            keeping.cancel()
+            await asyncio.wait([keeping])
+    finally:
+        await keeper.close()
+
+
+class _Keeper:
+    """This process' part in keeping the server of a folder: its owner, or attached to it."""
+
+    def __init__(self, folder: Path, appendfsync: AppendFsync) -> None:
+        self.address = address_of(folder)
+        self._folder = folder
+        self._appendfsync = appendfsync
+        self._ownership: int | None = None  # the descriptor of the owner's lock
+        self._server: ValkeyProcess | None = None  # the owner's child
+        self._link: _Link | None = None
+
+    async def find_or_start(self) -> None:
+        """Return when there is a link to a server that answers; as the owner, start one."""
+        prepare_address(self._folder, self.address)
+        give_up = _now() + _PATIENCE
+        while not self._owns():
+            if await self._connect():
+                log.info("valkey_attached", data_dir=str(self._folder), owner=self._owner())
+                return
+            if _now() > give_up:
+                raise StoreUnavailable(
+                    f"the embedded Valkey in {str(self._folder)!r} does not answer: "
+                    f"stop {self._owner()}, which looks after it"
+                )
+            await asyncio.sleep(_RETRY)
+        if self._server is not None:
+            if self._server.exit_code is None and await self._connect():
+                return  # only the link had ended
+            await self._stop(self._server)
+        await self._start()
+
+    async def keep(self) -> None:
+        """Bring the server back whenever it has gone. Ends by cancellation only."""
+        deaths = 0
+        while self._link is not None:
+            born = _now()
+            await self._link.ended()
+            deaths = deaths + 1 if _now() - born < _SETTLED else 0
+            log.warning("valkey_gone", data_dir=str(self._folder), **await self._cause())
+            while True:
+                await asyncio.sleep(min(0.05 * (2 ** min(deaths, 10) - 1), _LONGEST_PAUSE))
+                try:
+                    await self.find_or_start()
+                    break
+                except Exception as error:  # a full disk, too little memory: it may pass
+                    log.error("valkey_not_back", data_dir=str(self._folder), error=str(error))
+                    deaths += 1
+
+    async def close(self) -> None:
+        """As the owner, stop the server; the attached just leave."""
+        try:
+            # If the owner died and its server did not, nobody else may be left to stop it.
+            with suppress(DataDirError):
+                if self._server is None and self._link is not None and self._owns():
+                    os.close(await self._lock_data())
+            if self._server is not None:
+                await self._stop(self._server)
+            if self._ownership is not None:
+                clear_address(self._folder, self.address)
+        finally:
+            if self._link is not None:
+                self._link.close()
+            if self._ownership is not None:
+                os.close(self._ownership)
+
+    async def _start(self) -> None:
+        lock = await self._lock_data()
+        try:
+            self._server = ValkeyProcess(
+                self._folder, self.address, appendfsync=self._appendfsync, lock=lock
+            )
+        finally:
+            os.close(lock)  # from here on it is the server's alone
+        give_up = _now() + _PATIENCE
+        while not await self._connect():
+            told = f"in {str(self._folder)!r}. Its log ends:\n{self._server.log_tail()}"
+            if self._server.exit_code is not None:
+                raise StoreMisconfigured(f"the embedded Valkey cannot run {told}")
+            if _now() > give_up:
+                self._server.kill()
+                raise StoreUnavailable(f"the embedded Valkey does not answer {told}")
+            await asyncio.sleep(_RETRY)
+        log.info("valkey_started", data_dir=str(self._folder), pid=self._server.pid)
+
+    async def _stop(self, server: ValkeyProcess) -> None:
+        server.terminate()
+        try:
+            await _until(lambda: server.exit_code, _LAST_WORDS)
+        finally:  # also if we are cancelled while it writes
+            if server.exit_code is None:
+                server.kill()
+
+    async def _lock_data(self) -> int:
+        """Lock the append-only file for the owner. A server that still has it must end first.
+
+        It outlived its owner, and would be served as well; but it may be about to end, may be
+        stopped, would not end with us, and has its options from another.
+        """
+        file = self._folder / "valkey.lock"
+        lock = try_lock(file)
+        for signum in (signal.SIGTERM, signal.SIGKILL):
+            if lock is None:
+                log.warning("valkey_orphan", data_dir=str(self._folder), signal=signum.name)
+                signal_listener(self.address, signum)
+                lock = await _until(lambda: try_lock(file), _LAST_WORDS)
+        if lock is None:
+            raise StoreUnavailable(
+                f"another Valkey, which cannot be reached, keeps its data in {str(self._folder)!r}: "
+                "end that process, or name another data folder"
+            )
+        return lock
+
+    async def _connect(self) -> bool:
+        """Try once to reach a server. One that still loads its data is waited for."""
+        try:
+            link = await _Link.to(self.address)
+        except OSError:  # a TimeoutError too
+            return False
+        if self._link is not None:
+            self._link.close()
+        self._link = link
+        return True
+
+    async def _cause(self) -> dict[str, object]:
+        """What the log should know of a server that has gone; only a parent learns its code."""
+        server = self._server
+        if server is None:
+            return {"owner": self._owner()}
+        return {"exit_code": await _until(lambda: server.exit_code, _RETRY * 20)}
+
+    def _owns(self) -> bool:
+        if self._ownership is None:
+            self._ownership = try_lock(self._folder / "valkey.owner.lock")
+        return self._ownership is not None
+
+    def _owner(self) -> str:
+        return holder_of(self._folder / "valkey.owner.lock")
+
+
+class _Link:
+    """A connection that answered once and then stays idle until the server ends it."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    async def to(cls, address: Path) -> Self:
+        """Raises OSError if nobody listens at `address` or what does is silent."""
+        link = cls(*await asyncio.open_unix_connection(str(address)))
+        try:
+            # The server answers while it loads, however long that takes.
+            while (await link._ping()).startswith(b"-LOADING"):
+                await asyncio.sleep(_RETRY)
+        except BaseException:
+            link.close()
+            raise
+        return link
+
+    async def ended(self) -> None:
+        """Wait until the server has gone, or has closed this connection."""
+        with suppress(OSError):
+            while await self._reader.read(1024):
+                pass
+
+    def close(self) -> None:
+        self._writer.close()
+
+    async def _ping(self) -> bytes:
+        self._writer.write(b"PING\r\n")
+        async with asyncio.timeout(_PATIENCE):
+            reply = await self._reader.readline()
+        if not reply:
+            raise ConnectionResetError
+        return reply
+
+
+async def _until(look: Callable[[], T | None], seconds: float) -> T | None:
+    """Look again and again, for so long, until there is something to see."""
+    give_up = _now() + seconds
+    while (seen := look()) is None and _now() < give_up:
+        await asyncio.sleep(_RETRY)
+    return seen
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,33 @@
+"""What can go wrong with what outlives a request, named by what the caller should do next.
+
+CheckpointsError
+  x StoreUnavailable     the server does not answer now: nothing was lost, try again later
+  x StoreMisconfigured   the server answers but cannot serve: the message says what to change
+  x DataDirError         the data folder cannot be used: the message says why and what to do
+  x StaleWriter          another process has taken this thread over: stop writing
+  x ThreadBusy           another turn runs on this thread: try again when it has ended
+"""
+
+
+class CheckpointsError(Exception):
+    """Base of every error that `checkpoints` raises on purpose."""
+
+
+class StoreUnavailable(CheckpointsError):
+    """Redis or the database does not answer at the moment; trying again later may help."""
+
+
+class StoreMisconfigured(CheckpointsError):
+    """Redis or the database answers but cannot serve: address, rights, version or memory."""
+
+
+class DataDirError(CheckpointsError):
+    """The data folder is not writable, or another process holds it."""
+
+
+class StaleWriter(CheckpointsError):
+    """The writer's fencing token is older than the thread's: its turn was taken over."""
+
+
+class ThreadBusy(CheckpointsError):
+    """Another turn held the thread for as long as the caller would wait."""

@@ -1,0 +1,55 @@
+"""What a caller's config says: which thread, namespace and checkpoint, and on what terms."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+from langchain_core.runnables import RunnableConfig
+
+TTL_KEY = "__ttl"
+FENCE_KEY = "__fence"
+
+# Lua holds numbers as doubles: above this it could not tell a token from the next one.
+_MAX_FENCE = 2**53
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A place in a thread; no `checkpoint_id` means the latest, no `ns` the root or all of them."""
+
+    thread_id: str
+    ns: str | None = None
+    checkpoint_id: str | None = None
+    ttl: int | None = None
+    fence: int | None = None
+
+    @classmethod
+    def of(cls, config: RunnableConfig) -> Self:
+        """Reads a config; raises ValueError for one that names no thread."""
+        named: dict[str, Any] = config.get("configurable") or {}
+        if named.get("thread_id") is None:
+            raise ValueError('The checkpointer needs config["configurable"]["thread_id"].')
+        return cls(
+            thread_id=str(named["thread_id"]),
+            ns=named.get("checkpoint_ns"),
+            checkpoint_id=named.get("checkpoint_id") or None,
+            ttl=_whole_number(named.get(TTL_KEY), TTL_KEY, 2**31),
+            fence=_whole_number(named.get(FENCE_KEY), FENCE_KEY, _MAX_FENCE),
+        )
+
+    def config(self, checkpoint_id: str, ns: str | None = None) -> RunnableConfig:
+        """The config of a checkpoint of this thread."""
+        return {
+            "configurable": {
+                "thread_id": self.thread_id,
+                "checkpoint_ns": (self.ns or "") if ns is None else ns,
+                "checkpoint_id": checkpoint_id,
+            }
+        }
+
+
+def _whole_number(value: object, name: str, limit: int) -> int | None:
+    if value is None or (
+        isinstance(value, int) and not isinstance(value, bool) and 0 <= value < limit
+    ):
+        return value
+    raise ValueError(f'config["configurable"]["{name}"] must be a whole number, not {value!r}.')

@@ -1,0 +1,244 @@
+"""The asynchronous driver: calls made in one tick of the event loop leave in one pipeline."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from typing import Any, Self
+
+from langgraph.checkpoint.base import CheckpointTuple
+from langgraph.checkpoint.serde.base import SerializerProtocol
+from redis.asyncio import Redis, RedisCluster
+from redis.exceptions import ConnectionError as NotConnected
+from redis.exceptions import NoScriptError, ReadOnlyError
+from redis.exceptions import TimeoutError as NotAnswered
+
+from checkpoints.redis.calls import Call, Operation, Scan, T
+from checkpoints.redis.connect import check_server, create_async_client
+from checkpoints.redis.failures import CALL_FAILED, translate
+from checkpoints.redis.listing import Steps
+from checkpoints.redis.saver import ThreadSaver
+
+# Pipelines in flight, each on a connection of its own: fewer than any sensible pool has.
+_LANES = 4
+# A pipeline's bounds: enough calls to make the trip cheap, few enough not to keep the first one
+# waiting; and an argument is at most a chunk, so this many are at most 32 MB.
+_CALLS = 64
+_ARGUMENTS = 8192
+
+
+class AsyncRedisSaver(ThreadSaver):
+    """LangGraph's memory in plain Redis, Valkey or a Redis Cluster.
+
+    A saver belongs to the event loop it is used in, as its client does; its synchronous methods
+    are for other threads than the loop's. See `ThreadSaver` for the arguments and errors.
+    """
+
+    def __init__(
+        self,
+        client: Redis | RedisCluster,
+        *,
+        ttl: int | None = None,
+        prefix: str = "lg",
+        serde: SerializerProtocol | None = None,
+        keep: int | None = None,
+    ) -> None:
+        super().__init__(ttl=ttl, prefix=prefix, serde=serde, keep=keep)
+        self._pipelines = _Pipelines(client)
+
+    @classmethod
+    @asynccontextmanager
+    async def from_url(
+        cls,
+        url: str,
+        *,
+        ttl: int | None = None,
+        prefix: str = "lg",
+        serde: SerializerProtocol | None = None,
+        keep: int | None = None,
+    ) -> AsyncIterator[Self]:
+        """A saver with a client of its own; see `create_client` for URLs. Checks the server."""
+        client = create_async_client(url)
+        try:
+            await check_server(client)
+            saver = cls(client, ttl=ttl, prefix=prefix, serde=serde, keep=keep)
+            yield saver
+            await saver._pipelines.landed()
+        finally:
+            await client.aclose()
+
+    @property
+    def _one_slot(self) -> bool:
+        return not isinstance(self._pipelines.client, RedisCluster)
+
+    async def _arun(self, operation: Operation[T]) -> T:
+        reply = None
+        while True:
+            try:
+                wanted = operation.send(reply)
+            except StopIteration as done:
+                value: T = done.value
+                return value
+            reply = await self._pipelines.make(wanted)
+
+    async def _astream(self, steps: Steps) -> AsyncIterator[CheckpointTuple]:
+        reply = None
+        while True:
+            try:
+                step = steps.send(reply)
+            except StopIteration:
+                return
+            reply = None
+            if isinstance(step, CheckpointTuple):
+                yield step
+            else:
+                reply = await self._pipelines.make(step)
+
+    def _run(self, operation: Operation[T]) -> T:
+        return self._from_another_thread(lambda: self._arun(operation))
+
+    def _stream(self, steps: Steps) -> Iterator[CheckpointTuple]:
+        found = self._astream(steps)
+        while (step := self._from_another_thread(lambda: anext(found, None))) is not None:
+            yield step
+
+    def _from_another_thread(self, start: Callable[[], Awaitable[T]]) -> T:
+        async def run() -> T:
+            return await start()
+
+        loop = self._pipelines.loop
+        if loop is None or loop is _running_loop():
+            raise RuntimeError(
+                "A synchronous method of AsyncRedisSaver was called in its event loop: await the "
+                "a… method, or use RedisSaver."
+            )
+        return asyncio.run_coroutine_threadsafe(run(), loop).result()
+
+
+class _Pipelines:
+    """Makes calls with a client. Shared by the clones of a saver.
+
+    A super-step stores the writes of its tasks and then its checkpoint, and many threads run side
+    by side: what they ask for between two turns of the loop costs one trip. While all lanes are
+    taken calls wait, and then leave together; there are never more waiting than there are callers.
+    """
+
+    def __init__(self, client: Redis | RedisCluster) -> None:
+        self.client = client
+        self.loop = _running_loop()
+        self._served = False
+        self._waiting: deque[tuple[Call, asyncio.Future[Any]]] = deque()
+        self._flights: dict[asyncio.Task[None], set[str]] = {}
+        self._airborne: set[str] = set()
+
+    async def make(self, wanted: Call | Scan) -> Any:
+        self.loop = asyncio.get_running_loop()
+        if isinstance(wanted, Scan):
+            return await self._scan(wanted)
+        future = self.loop.create_future()
+        self._waiting.append((wanted, future))
+        if len(self._waiting) == 1:
+            self.loop.call_soon(self._depart)
+        return await future
+
+    async def landed(self) -> None:
+        """Waits for what callers, since cancelled, have sent; connections have timeouts."""
+        if self._flights:
+            await asyncio.wait(self._flights)
+
+    def _depart(self) -> None:
+        loop = asyncio.get_running_loop()
+        while len(self._flights) < _LANES and (batch := self._board()):
+            flight = loop.create_task(self._fly(batch))
+            threads = {call.keys[0] for call, _ in batch}
+            self._flights[flight] = threads
+            self._airborne |= threads
+            flight.add_done_callback(self._land)
+
+    def _land(self, flight: asyncio.Task[None]) -> None:
+        self._airborne -= self._flights.pop(flight)
+        # Not at once: those who have just been answered may have more to ask.
+        asyncio.get_running_loop().call_soon(self._depart)
+
+    def _board(self) -> list[tuple[Call, asyncio.Future[Any]]]:
+        batch: list[tuple[Call, asyncio.Future[Any]]] = []
+        staying: list[tuple[Call, asyncio.Future[Any]]] = []
+        arguments = 0
+        while self._waiting and len(batch) < _CALLS and arguments < _ARGUMENTS:
+            call, future = self._waiting.popleft()
+            if future.done():  # its caller was cancelled
+                continue
+            if call.keys[0] in self._airborne:
+                staying.append((call, future))
+            else:
+                batch.append((call, future))
+                arguments += len(call.args)
+        self._waiting.extendleft(reversed(staying))
+        return batch
+
+    async def _fly(self, batch: list[tuple[Call, asyncio.Future[Any]]]) -> None:
+        try:
+            replies = await self._send([call for call, _ in batch])
+            for (call, future), reply in zip(batch, replies, strict=True):
+                settled = await self._settle(call, reply)
+                if future.done():
+                    continue
+                if isinstance(settled, Exception):
+                    future.set_exception(translate(settled, served=self._served))
+                else:
+                    self._served = True
+                    future.set_result(settled)
+        finally:
+            for _, future in batch:  # the loop is closing: nobody may wait for ever
+                future.cancel()
+
+    async def _send(self, calls: list[Call]) -> list[Any]:
+        """The replies to calls, or their errors."""
+        try:
+            if len(calls) == 1:
+                return [await self.client.execute_command(*_evalsha(calls[0]))]
+            # Not a transaction: each call is atomic and the calls have nothing to do with each
+            # other. Not pipeline.evalsha(), which redis-py refuses on a cluster.
+            async with self.client.pipeline(transaction=False) as pipeline:
+                for call in calls:
+                    pipeline.execute_command(*_evalsha(call))
+                return await pipeline.execute(raise_on_error=False)
+        except CALL_FAILED as error:
+            return [error] * len(calls)
+
+    async def _settle(self, call: Call, reply: Any) -> Any:
+        """Tries once more, alone, what a fresh server or a changed cluster refused."""
+        try:
+            if isinstance(reply, NoScriptError):
+                _, _, *arguments = _evalsha(call)
+                return await self.client.execute_command("EVAL", call.script.source, *arguments)
+            if isinstance(reply, NotConnected | NotAnswered) and not self._one_node:
+                return await self.client.execute_command(*_evalsha(call))
+            if isinstance(reply, ReadOnlyError) and isinstance(self.client, Redis):
+                # The next connection asks anew where the primary is.
+                await self.client.connection_pool.disconnect(inuse_connections=False)
+        except CALL_FAILED as error:
+            return error
+        return reply
+
+    @property
+    def _one_node(self) -> bool:
+        return not isinstance(self.client, RedisCluster)
+
+    async def _scan(self, wanted: Scan) -> list[str]:
+        try:
+            keys = self.client.scan_iter(match=wanted.pattern, count=1000)
+            return [key.decode() async for key in keys]
+        except CALL_FAILED as error:
+            raise translate(error, served=self._served) from error
+
+
+def _evalsha(call: Call) -> tuple[Any, ...]:
+    return ("EVALSHA", call.script.sha, len(call.keys), *call.keys, *call.args)
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

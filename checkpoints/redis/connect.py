@@ -1,0 +1,192 @@
+"""Clients for the URLs we take, and the check that the server behind one can serve.
+
+    redis://[user:password@]host[:port][/db]      rediss:// with TLS
+    unix://[user:password@]/path/of/socket[?db=0]
+    redis+cluster://[user:password@]host[:port][,host[:port]…]
+    redis+sentinel://[user:password@]host[:port][,host[:port]…]/service[/db]
+        with ?sentinel_username=…&sentinel_password=… if the sentinels want a login
+
+`rediss+cluster://` and `rediss+sentinel://` use TLS. Options of redis-py's connections go into the
+query, as in redis-py's own URLs.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import redis
+import redis.asyncio as aio
+from redis import cluster, sentinel
+from redis import connection as connections
+from redis.asyncio import cluster as aio_cluster
+from redis.asyncio import sentinel as aio_sentinel
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.retry import Retry
+
+from checkpoints.errors import StoreMisconfigured
+from checkpoints.redis.failures import CALL_FAILED, translate
+
+_OLDEST = (6, 2)
+_PORT, _SENTINEL_PORT = 6379, 26379
+_SENTINEL = "sentinel_"
+
+# Every wait has an end (seconds). A server that refuses connections is reported after some 0.5 s,
+# one that swallows them after four tries.
+_TIMEOUTS: dict[str, Any] = {"socket_timeout": 5, "socket_connect_timeout": 5}
+_RETRIES = 3
+_BACKOFF = ExponentialWithJitterBackoff(base=0.05, cap=0.5)
+# redis-py's usual pool raises at once when all connections are taken. Our callers queue, but not
+# for ever (seconds).
+_POOL: dict[str, Any] = {"max_connections": 32, "timeout": 20}
+
+
+class _BlockingSentinelPool(sentinel.SentinelConnectionPool, redis.BlockingConnectionPool):
+    """Finds the primary through Sentinel and lets callers queue."""
+
+
+class _AsyncBlockingSentinelPool(aio_sentinel.SentinelConnectionPool, aio.BlockingConnectionPool):
+    """Finds the primary through Sentinel and lets callers queue."""
+
+
+@dataclass(frozen=True)
+class _Classes:
+    """What redis-py has twice, under the same names. It types little of it, hence Any."""
+
+    client: Any
+    pool: Any
+    cluster: Any
+    cluster_node: Any
+    sentinel: Any
+    sentinel_pool: Any
+    retry: Any
+
+
+_SYNC = _Classes(
+    client=redis.Redis,
+    pool=redis.BlockingConnectionPool,
+    cluster=redis.RedisCluster,
+    cluster_node=cluster.ClusterNode,
+    sentinel=sentinel.Sentinel,
+    sentinel_pool=_BlockingSentinelPool,
+    retry=Retry,
+)
+_ASYNC = _Classes(
+    client=aio.Redis,
+    pool=aio.BlockingConnectionPool,
+    cluster=aio.RedisCluster,
+    cluster_node=aio_cluster.ClusterNode,
+    sentinel=aio_sentinel.Sentinel,
+    sentinel_pool=_AsyncBlockingSentinelPool,
+    retry=AsyncRetry,
+)
+
+
+def create_async_client(url: str) -> aio.Redis | aio.RedisCluster:
+    """An asynchronous client for a URL as above; it connects when it is first used.
+
+    Replies are bytes. Raises StoreMisconfigured for a URL that it cannot read.
+    """
+    return cast("aio.Redis | aio.RedisCluster", _create(_ASYNC, url))
+
+
+def create_client(url: str) -> redis.Redis | redis.RedisCluster:
+    """As `create_async_client`, but synchronous."""
+    return cast("redis.Redis | redis.RedisCluster", _create(_SYNC, url))
+
+
+async def check_server(client: aio.Redis | aio.RedisCluster) -> None:
+    """Raises StoreUnavailable or StoreMisconfigured, with what to do, if it cannot serve."""
+    try:
+        info = await client.info()
+        await client.eval("return 1", 0)
+    except CALL_FAILED as error:
+        raise translate(error, served=False) from error
+    _judge(info, is_cluster=isinstance(client, aio.RedisCluster))
+
+
+def check_sync_server(client: redis.Redis | redis.RedisCluster) -> None:
+    """As `check_server`, for a synchronous client."""
+    try:
+        info = client.info()
+        client.eval("return 1", 0)
+    except CALL_FAILED as error:
+        raise translate(error, served=False) from error
+    _judge(info, is_cluster=isinstance(client, redis.RedisCluster))
+
+
+def _judge(info: Mapping[str, Any], *, is_cluster: bool) -> None:
+    version = str(info["redis_version"])
+    if tuple(int(part) for part in version.split(".")[:2]) < _OLDEST:
+        raise StoreMisconfigured(
+            f"Redis {version} is too old: the checkpointer needs 6.2 or newer, or Valkey."
+        )
+    if info.get("cluster_enabled") and not is_cluster:
+        raise StoreMisconfigured(
+            "This Redis is a node of a cluster: use redis+cluster://host:port."
+        )
+    if info.get("role") == "slave" and not is_cluster:
+        raise StoreMisconfigured("This Redis is a read-only replica: give the primary's address.")
+
+
+def _create(classes: _Classes, url: str) -> Any:
+    try:
+        target = _read(url)
+        options = {**_TIMEOUTS, "retry": classes.retry(_BACKOFF, _RETRIES)}
+        if target.kind == "cluster":
+            nodes = [classes.cluster_node(*host) for host in target.hosts]
+            return classes.cluster(startup_nodes=nodes, **options, **target.options)
+        if target.kind == "sentinel":
+            sentinels = classes.sentinel(target.hosts, sentinel_kwargs=target.sentinel_options)
+            options |= {"connection_pool_class": classes.sentinel_pool, **_POOL, **target.options}
+            return sentinels.master_for(target.service, **options)
+        return classes.client.from_pool(classes.pool.from_url(url, **options, **_POOL))
+    except ValueError as error:
+        raise StoreMisconfigured(f"The Redis URL cannot be read: {error}") from None
+
+
+@dataclass(frozen=True)
+class _Target:
+    """What a URL says; `options` are redis-py's, without host and port."""
+
+    kind: str
+    hosts: list[tuple[str, int]]
+    service: str
+    options: dict[str, Any]
+    sentinel_options: dict[str, Any]
+
+
+def _read(url: str) -> _Target:
+    parts = urlsplit(url)
+    scheme, _, kind = parts.scheme.partition("+")
+    if parts.scheme == "unix":
+        return _Target("", [], "", {}, {})
+    if scheme not in {"redis", "rediss"} or kind not in {"", "cluster", "sentinel"}:
+        raise ValueError(
+            f"it begins with {parts.scheme!r}, not with redis://, rediss://, unix://, "
+            "redis+cluster:// or redis+sentinel://."
+        )
+    login, at, hosts = parts.netloc.rpartition("@")
+    path = parts.path.strip("/").split("/")
+    service = path.pop(0) if kind == "sentinel" else ""
+    if kind == "sentinel" and not service:
+        raise ValueError("it names no service, as in redis+sentinel://host:26379/service.")
+    parse: Any = connections.parse_url
+    options = parse(f"{scheme}://{login}{at}host/{''.join(path)}?{parts.query}")
+    del options["host"]
+    if options.pop("connection_class", None) is not None:
+        options["ssl"] = True
+    sentinel_options = {
+        name.removeprefix(_SENTINEL): options.pop(name)
+        for name in list(options)
+        if name.startswith(_SENTINEL)
+    }
+    port = _SENTINEL_PORT if kind == "sentinel" else _PORT
+    addresses = [_address(host, port) for host in hosts.split(",")]
+    return _Target(kind, addresses, service, options, _TIMEOUTS | sentinel_options)
+
+
+def _address(host: str, default_port: int) -> tuple[str, int]:
+    parts = urlsplit(f"//{host}")
+    return parts.hostname or "localhost", parts.port or default_port

@@ -1,0 +1,60 @@
+"""Errors of redis-py, told as what the caller should do next."""
+
+import re
+
+from redis import exceptions as redis
+
+from checkpoints.errors import CheckpointsError, StoreMisconfigured, StoreUnavailable
+
+# What a call can fail with: not all that redis-py raises is a RedisError.
+CALL_FAILED = (redis.RedisError, redis.RedisClusterException, OSError)
+
+_LOGIN = "check user and password in the URL (redis://user:password@host)."
+_ADVICE = {
+    "NOAUTH": f"Redis wants a login: {_LOGIN}",
+    "WRONGPASS": f"Redis refused the login: {_LOGIN}",
+    "NOPERM": "The Redis user lacks rights: it needs +@all on the checkpointer's keys (~{prefix:*) "
+    "or at least +@read +@write +@scripting +@keyspace +info.",
+    "OOM": "Redis has reached maxmemory: raise it, let threads expire (ttl), keep fewer "
+    "checkpoints (keep, prune) or choose an eviction policy.",
+    "MOVED": "This Redis is a node of a cluster: use redis+cluster://host:port.",
+    "CROSSSLOT": "This Redis is a node of a cluster: use redis+cluster://host:port.",
+    "MISCONF": "Redis cannot write to its disk: see its log.",
+}
+_PASSING = {"BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "NOREPLICAS", "TRYAGAIN"}
+# Redis 6.2 wraps the error of a command in a script: "Error running script (…): -OOM …".
+_WRAPPED_CODE = re.compile(r"(?:^| -)([A-Z]{3,})\b")
+
+
+def translate(error: Exception, *, served: bool) -> CheckpointsError:
+    """The error to raise for one of redis-py; `served` says whether the server has obeyed before.
+
+    A read-only server that never took a write is a replica in the URL. One that did is a primary
+    that was replaced a moment ago: trying again reaches its successor.
+    """
+    code = _code(error)
+    if code == "READONLY":
+        if served:
+            return StoreUnavailable("Redis is read-only since a moment ago: it is failing over.")
+        return StoreMisconfigured("This Redis is a read-only replica: give the primary's address.")
+    if advice := _ADVICE.get(code):
+        return StoreMisconfigured(f"{advice} (It said: {error})")
+    if isinstance(error, redis.InvalidResponse):
+        return StoreMisconfigured(
+            "The server does not speak the Redis protocol: check host, port and scheme (rediss:// "
+            "if it expects TLS)."
+        )
+    if isinstance(error, redis.ResponseError) and code not in _PASSING:
+        return StoreMisconfigured(f"Redis refused a command of the checkpointer: {error}")
+    return StoreUnavailable(f"Redis does not answer: {error}")
+
+
+def _code(error: Exception) -> str:
+    if isinstance(error, redis.MovedError):
+        return "MOVED"
+    if isinstance(error, redis.AuthenticationError | redis.AuthenticationWrongNumberOfArgsError):
+        return "WRONGPASS"
+    code = str(getattr(error, "status_code", None) or "ERR")
+    if code == "ERR" and (wrapped := _WRAPPED_CODE.search(str(error))):
+        return wrapped[1]
+    return code

@@ -1,0 +1,103 @@
+r"""Where a thread lies in Redis: two keys, whatever its length.
+
+    {lg:<thread>}:index   ZSET, every score 0, so Redis keeps the members in byte order
+        c<ns>\0<checkpoint id>                        a checkpoint
+        w<ns>\0<checkpoint id>\0<task id>\0<idx>      a pending write
+    {lg:<thread>}:data    HASH
+        c…  w…                                        what the members of the same name hold
+        b<ns>\0<channel>\0<version>                   the value of a channel at a version
+        k<16 bytes>                                   a chunk of a large value, named by its hash
+        .ttl  .fence  .seal                           properties of the thread
+
+Why two keys: deleting a thread is one UNLINK and renewing its time to live two EXPIREs, so a
+thread is there whole or gone whole. Why no key per namespace: the namespace of a subgraph holds a
+task id, so such keys would grow with every turn. Why all scores are 0: members with one score are
+ordered by their bytes, so "latest", "before", "limit" and "the writes of this checkpoint" are
+lexical ranges. Why the braces: they are the hash tag of Redis Cluster, which puts both keys of a
+thread on one node and lets scripts touch them together.
+"""
+
+from dataclasses import dataclass
+from urllib.parse import quote, unquote
+
+CHECKPOINT, WRITE, BLOB, CHUNK = b"c", b"w", b"b", b"k"
+_END = b"\0"
+
+# The regular writes of a task count from 0, those to special channels down from -1
+# (WRITES_IDX_MAP): one fixed width keeps the byte order of all of them.
+_FIRST_INDEX = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Keyspace:
+    """The keys of all threads under one prefix."""
+
+    prefix: str
+
+    def thread(self, thread_id: str) -> tuple[str, str]:
+        """Index and data of a thread. Percent-encoding leaves no brace, colon or star in its id."""
+        name = f"{{{self._tag}:{quote(thread_id, safe='', errors='surrogatepass')}}}"
+        return f"{name}:index", f"{name}:data"
+
+    @property
+    def pattern(self) -> str:
+        """A SCAN pattern that finds the index of every thread, and perhaps a neighbour's."""
+        return f"{{{self._tag}:*}}:index"
+
+    def thread_id(self, index: str) -> str | None:
+        """The thread an index key belongs to; None if it lies under a longer prefix than ours."""
+        name = index.removeprefix(f"{{{self._tag}:").removesuffix("}:index")
+        return None if ":" in name else unquote(name, errors="surrogatepass")
+
+    @property
+    def _tag(self) -> str:
+        return quote(self.prefix, safe=":", errors="surrogatepass")
+
+
+def text(part: str) -> bytes:
+    r"""One part of a name: UTF-8 without \0, in the order of the characters it came from."""
+    raw = part.encode("utf-8", "surrogatepass")
+    return raw.replace(b"\1", b"\1\2").replace(b"\0", b"\1\1")
+
+
+def untext(part: bytes) -> str:
+    """The inverse of `text`."""
+    return part.replace(b"\1\1", b"\0").replace(b"\1\2", b"\1").decode("utf-8", "surrogatepass")
+
+
+def join(*parts: bytes) -> bytes:
+    r"""Parts that cannot hold \0, each ended by one."""
+    return b"".join(part + _END for part in parts)
+
+
+def checkpoints_of(ns: str) -> bytes:
+    """What the names of all checkpoints of a namespace begin with."""
+    return CHECKPOINT + join(text(ns))
+
+
+def checkpoint_name(ns: str, checkpoint_id: str) -> bytes:
+    """The name of a checkpoint."""
+    return checkpoints_of(ns) + text(checkpoint_id)
+
+
+def checkpoint_at(name: bytes) -> tuple[str, str]:
+    """The namespace and the id in the name of a checkpoint."""
+    ns, checkpoint_id = name[1:].split(_END)
+    return untext(ns), untext(checkpoint_id)
+
+
+def write_name(ns: str, checkpoint_id: str, task_id: str, idx: int) -> bytes:
+    """The name of a pending write: a task's write with the same idx has the same name."""
+    parts = join(text(ns), text(checkpoint_id), text(task_id))
+    return WRITE + parts + b"%010d" % (_FIRST_INDEX + idx)
+
+
+def write_at(name: bytes) -> tuple[str, int]:
+    """The task id and idx in the name of a write."""
+    *_, task_id, idx = name.split(_END)
+    return untext(task_id), int(idx) - _FIRST_INDEX
+
+
+def blob_name(ns: str, channel: str, version: bytes) -> bytes:
+    """The name of a channel's value at a version."""
+    return BLOB + join(text(ns), text(channel)) + version

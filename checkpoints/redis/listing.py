@@ -1,0 +1,89 @@
+"""A list of checkpoints, page by page: what a caller does not take is never read.
+
+A listing is an operation that also yields the checkpoints it finds: its driver makes the calls and
+hands the checkpoints on.
+"""
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from langgraph.checkpoint.base import CheckpointTuple
+
+from checkpoints.redis.address import Address
+from checkpoints.redis.calls import Call, Scan, Threads
+from checkpoints.redis.housekeeping import thread_ids
+from checkpoints.redis.keyspace import checkpoint_at, checkpoint_name
+from checkpoints.redis.reading import Page, checkpoint_names, newest, read
+
+_PAGE = 32
+
+Steps: TypeAlias = Generator[Call | Scan | CheckpointTuple, Any, None]
+
+
+@dataclass
+class Listing:
+    """What is asked for: `metadata` values, ids below `before`, and how many are `left` to find."""
+
+    threads: Threads
+    metadata: Mapping[str, Any]
+    before: str | None
+    left: int | None
+
+    def everywhere(self) -> Steps:
+        """The checkpoints of all threads, one after the other. Looking renews nobody's TTL."""
+        for thread_id in (yield from thread_ids(self.threads)):
+            yield from self._of_thread(Address(thread_id), use=False)
+
+    def of(self, address: Address) -> Steps:
+        """The checkpoints at an address: of one namespace if it names one, else of all."""
+        if address.ns is None:
+            yield from self._of_thread(address)
+        elif address.checkpoint_id is None:
+            yield from self._of_namespace(address, address.ns)
+        else:
+            name = checkpoint_name(address.ns, address.checkpoint_id)
+            yield from self._named(address, [name] if self._admits(name) else [])
+
+    def _of_namespace(self, address: Address, ns: str) -> Steps:
+        """A range of the index, newest first: the first page is the first trip."""
+        before = None if self.before is None else checkpoint_name(ns, self.before)
+        while self.left != 0:
+            what = newest(ns, limit=self._page_size(), before=before)
+            page = yield from read(self.threads, address, *what, metadata=self.metadata)
+            yield from self._hand_out(page)
+            if (before := page.more) is None:
+                return
+
+    def _of_thread(self, address: Address, *, use: bool = True) -> Steps:
+        """All namespaces, newest first. The index goes by namespace, so names are read first."""
+        if self.left == 0:
+            return
+        names = yield from checkpoint_names(self.threads, address.thread_id)
+        wanted = [name for name in names if self._admits(name, address.checkpoint_id)]
+        wanted.sort(key=lambda name: checkpoint_at(name)[::-1], reverse=True)
+        yield from self._named(address, wanted, use=use)
+
+    def _named(self, address: Address, names: list[bytes], *, use: bool = True) -> Steps:
+        while names and self.left != 0:
+            asked = names[: self._page_size()]
+            page = yield from read(
+                self.threads, address, "named", *asked, metadata=self.metadata, use=use
+            )
+            yield from self._hand_out(page)
+            names = names[asked.index(page.more) + 1 if page.more else len(asked) :]
+
+    def _hand_out(self, page: Page) -> Steps:
+        yield from page.found[: self.left]
+        if self.left is not None:
+            self.left -= min(self.left, len(page.found))
+
+    def _page_size(self) -> int:
+        # A filter is applied here, not on the server, so it may take any number to find one.
+        return _PAGE if self.left is None or self.metadata else min(_PAGE, self.left)
+
+    def _admits(self, name: bytes, checkpoint_id: str | None = None) -> bool:
+        _, found = checkpoint_at(name)
+        return (checkpoint_id is None or found == checkpoint_id) and (
+            self.before is None or found < self.before
+        )

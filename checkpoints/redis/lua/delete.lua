@@ -1,0 +1,2 @@
+-- Deletes the thread.
+return redis.call('UNLINK', index, data)

@@ -1,0 +1,53 @@
+-- Stores a checkpoint, whole or not at all: everything is checked before the first write.
+--
+-- ARGV 4 seal   5 checkpoints to keep a namespace ('' all)   6 name   7 record
+--      8 n, then n fields that the caller believes to be stored already
+--      then n, then n fields that must not exist (channels that became empty)
+--      then (field, value)*
+-- Reply {'ok'}, {'stale', newer token} or {'missing'}: send everything
+
+local held = newer_fence()
+if held then
+  return { 'stale', held }
+end
+
+local at = 8
+local function list()
+  local names = {}
+  for i = 1, tonumber(ARGV[at]) do
+    names[i] = ARGV[at + i]
+  end
+  at = at + #names + 1
+  return names
+end
+
+local expected, emptied = list(), list()
+for _, field in ipairs(expected) do
+  if redis.call('HEXISTS', data, field) == 0 then
+    return { 'missing' }
+  end
+end
+
+local name = ARGV[6]
+redis.call('HSET', data, name, ARGV[7])
+redis.call('ZADD', index, 0, name)
+for i = at, #ARGV, 2 do
+  redis.call('HSET', data, ARGV[i], ARGV[i + 1])
+end
+in_slices(emptied, function(...)
+  redis.call('HDEL', data, ...)
+end)
+if ARGV[4] ~= '' then
+  redis.call('HSETNX', data, '.seal', ARGV[4])
+end
+raise_fence()
+touch()
+
+local keep = tonumber(ARGV[5])
+if keep then
+  local lowest, highest = names_from('c' .. part(name, 2) .. '\0')
+  if redis.call('ZLEXCOUNT', index, lowest, highest) > keep then
+    sweep(keep, {})
+  end
+end
+return { 'ok' }

@@ -1,0 +1,120 @@
+-- Deletes checkpoints and everything only they needed: mark what stays, sweep the rest.
+--
+-- Stays: in each namespace the newest `keep` checkpoints that are not doomed; their ancestors as
+-- far as a delta channel of theirs needs them; the writes, channel values and chunks of all these;
+-- and writes newer than every checkpoint, whose own checkpoint is still on its way.
+
+local function survivors(keep, doomed)
+  local kept, newest, by_namespace = {}, {}, {}
+  for _, name in ipairs(redis.call('ZREVRANGEBYLEX', index, '(d', '[c')) do
+    local ns = part(name, 2)
+    newest[ns] = newest[ns] or name
+    by_namespace[ns] = by_namespace[ns] or 0
+    if by_namespace[ns] < keep and not doomed[name] then
+      by_namespace[ns] = by_namespace[ns] + 1
+      kept[#kept + 1] = name
+    end
+  end
+  return kept, newest
+end
+
+-- Adds the ancestors that the delta channels of the kept checkpoints are rebuilt from. Where two
+-- walks for one channel meet they go on alike, so the second one ends.
+local function with_delta_ancestors(kept)
+  local records, walked = {}, {}
+  local function load(name)
+    local record = redis.call('HGET', data, name)
+    return record and parse(name, record)
+  end
+  local function open_channels(parsed, open)
+    for _, channel in ipairs(parsed.channels) do
+      if open[channel.name] and redis.call('HEXISTS', data, channel.blob) == 1 then
+        open[channel.name] = nil
+      end
+    end
+  end
+  for _, name in ipairs(kept) do
+    records[name] = load(name)
+  end
+  for _, name in ipairs(kept) do
+    local parsed, open = records[name], {}
+    for _, channel in ipairs(parsed.channels) do
+      open[channel.name] = channel.delta or nil
+    end
+    open_channels(parsed, open)
+    local ancestor = parsed.parent
+    while ancestor and next(open) do
+      walked[ancestor] = walked[ancestor] or {}
+      for channel in pairs(open) do
+        if walked[ancestor][channel] then
+          open[channel] = nil
+        else
+          walked[ancestor][channel] = true
+        end
+      end
+      if not next(open) then
+        break
+      end
+      records[ancestor] = records[ancestor] or load(ancestor)
+      if not records[ancestor] then
+        break
+      end
+      open_channels(records[ancestor], open)
+      ancestor = records[ancestor].parent
+    end
+  end
+  return records
+end
+
+-- Whether one name sorts behind another by its bytes, as in the index (Lua's own > asks the locale).
+local function behind(one, other)
+  for i = 1, math.min(#one, #other) do
+    local a, b = string.byte(one, i), string.byte(other, i)
+    if a ~= b then
+      return a > b
+    end
+  end
+  return #one > #other
+end
+
+local function sweep(keep, doomed)
+  local kept, newest = survivors(keep, doomed)
+  local live = { ['.ttl'] = true, ['.fence'] = true, ['.seal'] = true }
+  local function mark(chunk, is_list)
+    live['k' .. chunk] = true
+    return is_list and redis.call('HGET', data, 'k' .. chunk)
+  end
+  for name, parsed in pairs(with_delta_ancestors(kept)) do
+    live[name] = true
+    each_chunk_of(redis.call('HGET', data, name), parsed.payload, mark)
+    for _, channel in ipairs(parsed.channels) do
+      local blob = not live[channel.blob] and redis.call('HGET', data, channel.blob)
+      if blob then
+        live[channel.blob] = true
+        each_chunk_of(blob, 1, mark)
+      end
+    end
+  end
+  local dead = {}
+  for _, name in ipairs(redis.call('ZRANGEBYLEX', index, '[w', '(x')) do
+    local ns, at = part(name, 2)
+    local checkpoint = 'c' .. ns .. '\0' .. part(name, at)
+    if live[checkpoint] or not newest[ns] or behind(checkpoint, newest[ns]) then
+      local write = redis.call('HGET', data, name)
+      live[name] = true
+      each_chunk_of(write, write_value_at(write), mark)
+    end
+  end
+  for _, name in ipairs(redis.call('HKEYS', data)) do
+    if not live[name] then
+      dead[#dead + 1] = name
+    end
+  end
+  in_slices(dead, function(...)
+    redis.call('HDEL', data, ...)
+    redis.call('ZREM', index, ...)
+  end)
+  if redis.call('EXISTS', index) == 0 then
+    redis.call('UNLINK', data)
+  end
+end

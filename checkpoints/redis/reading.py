@@ -1,0 +1,137 @@
+"""What reads: one checkpoint, a page of them, the history of delta channels."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, cast
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import (
+    Checkpoint,
+    CheckpointTuple,
+    DeltaChannelHistory,
+    PendingWrite,
+)
+
+from checkpoints.redis.address import Address
+from checkpoints.redis.calls import Argument, Operation, Threads
+from checkpoints.redis.codec import Unpacker
+from checkpoints.redis.keyspace import (
+    checkpoint_at,
+    checkpoint_name,
+    checkpoints_of,
+    text,
+    untext,
+)
+from checkpoints.redis.record import Record, unpack_checkpoint, unpack_writes
+
+# A page ends with the checkpoint that takes it past this many bytes.
+_PAGE_BYTES = 4_000_000
+
+
+class Page(NamedTuple):
+    """Some of the checkpoints asked for. If there may be more, `more` names the last one read."""
+
+    found: list[CheckpointTuple]
+    more: bytes | None
+
+
+def get_tuple(threads: Threads, config: RunnableConfig) -> Operation[CheckpointTuple | None]:
+    """Reads the checkpoint that `config` names, or the one with the greatest id."""
+    address = Address.of(config)
+    ns = address.ns or ""
+    if address.checkpoint_id is None:
+        what = newest(ns, limit=1)
+    else:
+        what = ("named", checkpoint_name(ns, address.checkpoint_id))
+    page = yield from read(threads, address, *what, learn=True)
+    return page.found[0] if page.found else None
+
+
+def read(
+    threads: Threads,
+    address: Address,
+    *what: Argument,
+    metadata: Mapping[str, Any] | None = None,
+    use: bool = True,
+    learn: bool = False,
+) -> Operation[Page]:
+    """Reads checkpoints (`what` as in read.lua) whose metadata has the given values."""
+    reply = yield threads.call("read", address, _PAGE_BYTES, *what, use=use)
+    sealed_key, complete, chunks, entries = reply
+    unpacker = threads.unpacker(address, sealed_key, chunks)
+    found = []
+    for name, stored, blobs, writes in entries:
+        record = unpack_checkpoint(unpacker, stored)
+        if _matches(record, metadata or {}):
+            found.append(_checkpoint_tuple(address, unpacker, name, record, blobs, writes))
+    if learn:
+        threads.learn(address, unpacker)
+    return Page(found, None if complete or not entries else entries[-1][0])
+
+
+def newest(ns: str, *, limit: int, before: bytes | None = None) -> tuple[Argument, ...]:
+    """What `read` takes for the newest checkpoints of a namespace, or those before a name."""
+    first = checkpoints_of(ns)
+    highest = first[:-1] + b"\1" if before is None else before
+    return "newest", b"(" + highest, b"[" + first, limit
+
+
+def checkpoint_names(threads: Threads, thread_id: str) -> Operation[list[bytes]]:
+    """The names of all checkpoints of a thread."""
+    names = yield threads.call("names", Address(thread_id))
+    return cast("list[bytes]", names)
+
+
+def get_delta_channel_history(
+    threads: Threads, config: RunnableConfig, channels: Sequence[str]
+) -> Operation[Mapping[str, DeltaChannelHistory]]:
+    """What rebuilds delta channels: the walk over all ancestors is one script, so one trip."""
+    address = Address.of(config)
+    if not channels:
+        return {}
+    place = (text(address.ns or ""), text(address.checkpoint_id or ""))
+    names = (text(channel) for channel in dict.fromkeys(channels))
+    reply = yield threads.call("history", address, *place, *names)
+    sealed_key, chunks, seeds, groups = reply
+    unpacker = threads.unpacker(address, sealed_key, chunks)
+    writes: dict[str, list[PendingWrite]] = {channel: [] for channel in channels}
+    for group in reversed(groups):
+        for write in unpack_writes(unpacker, group):
+            writes[write.channel].append((write.task_id, write.channel, write.value))
+    histories = {channel: DeltaChannelHistory(writes=writes[channel]) for channel in channels}
+    for channel, blob in zip(seeds[::2], seeds[1::2], strict=True):
+        histories[untext(channel)]["seed"] = unpacker.unpack(blob)
+    return histories
+
+
+def _checkpoint_tuple(
+    address: Address,
+    unpacker: Unpacker,
+    name: bytes,
+    record: Record,
+    blobs: list[bytes | None],
+    writes: list[bytes],
+) -> CheckpointTuple:
+    ns, checkpoint_id = checkpoint_at(name)
+    checkpoint = {
+        **record.checkpoint,
+        "channel_versions": record.versions,
+        "channel_values": {
+            channel: unpacker.unpack(blob)
+            for channel, blob in zip(record.versions, blobs, strict=True)
+            if blob is not None
+        },
+    }
+    return CheckpointTuple(
+        config=address.config(checkpoint_id, ns),
+        checkpoint=cast("Checkpoint", checkpoint),
+        metadata=record.metadata,
+        parent_config=address.config(record.parent, ns) if record.parent else None,
+        pending_writes=[
+            (write.task_id, write.channel, write.value) for write in unpack_writes(unpacker, writes)
+        ],
+    )
+
+
+def _matches(record: Record, metadata: Mapping[str, Any]) -> bool:
+    stored = cast("Mapping[str, Any]", record.metadata)
+    return all(stored.get(key) == value for key, value in metadata.items())

@@ -1,0 +1,106 @@
+r"""A checkpoint and a write, as bytes.
+
+    checkpoint  parent \0 count \0 (flag channel \0 version \0)*  then a value: (rest, metadata)
+    write       task path \0 channel \0  then a value
+
+What stands before the value is what scripts must read: they follow parents, find the values of
+channels by version and know which channels are deltas, all without opening a value (Lua takes no
+part in serialising, and encrypted values are closed to it). The channel versions stand there only;
+the rest of the checkpoint and the metadata are one value.
+"""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import (
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+    get_checkpoint_metadata,
+    writes_sort_key,
+)
+
+from checkpoints.redis.codec import Packer, Unpacker
+from checkpoints.redis.keyspace import join, text, untext, write_at
+
+_PLAIN, _DELTA = b"v", b"d"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A checkpoint as it lies in the store, without the values of its channels."""
+
+    parent: str | None
+    versions: ChannelVersions
+    checkpoint: dict[str, Any]
+    metadata: CheckpointMetadata
+
+
+class StoredWrite(NamedTuple):
+    """A pending write and what orders it."""
+
+    task_path: str
+    task_id: str
+    idx: int
+    channel: str
+    value: Any
+
+
+def pack_checkpoint(
+    packer: Packer,
+    config: RunnableConfig,
+    parent: str | None,
+    checkpoint: Checkpoint,
+    metadata: CheckpointMetadata,
+) -> bytes:
+    """The record of a checkpoint. What else `config` holds becomes metadata, but dunder keys."""
+    versions = checkpoint["channel_versions"]
+    # LangGraph counts, for each delta channel, how long ago it was stored whole.
+    deltas = metadata.get("counters_since_delta_snapshot") or {}
+    head = join(text(parent or ""), b"%d" % len(versions))
+    for channel, version in versions.items():
+        flag = _DELTA if channel in deltas else _PLAIN
+        head += join(flag + text(channel), version_text(version))
+    rest = {k: v for k, v in checkpoint.items() if k not in {"channel_values", "channel_versions"}}
+    value = (rest, get_checkpoint_metadata(config, metadata))
+    return head + packer.pack(value, "The checkpoint or its metadata")
+
+
+def unpack_checkpoint(unpacker: Unpacker, record: bytes) -> Record:
+    """The inverse of `pack_checkpoint`."""
+    parent, count, rest = record.split(b"\0", 2)
+    *parts, value = rest.split(b"\0", 2 * int(count))
+    versions = {
+        untext(channel[1:]): _version(version)
+        for channel, version in zip(parts[::2], parts[1::2], strict=True)
+    }
+    checkpoint, metadata = unpacker.unpack(value)
+    return Record(untext(parent) or None, versions, checkpoint, metadata)
+
+
+def pack_write(packer: Packer, task_path: str, channel: str, value: Any) -> bytes:
+    """The stored form of a write."""
+    return join(text(task_path), text(channel)) + packer.pack(value, f"A write to {channel!r}")
+
+
+def unpack_writes(unpacker: Unpacker, reply: list[bytes]) -> list[StoredWrite]:
+    """The writes in a script's (name, write)* list, in the order a super-step applies them."""
+    writes = []
+    for name, write in zip(reply[::2], reply[1::2], strict=True):
+        task_path, channel, value = write.split(b"\0", 2)
+        where = (untext(task_path), *write_at(name))
+        writes.append(StoredWrite(*where, untext(channel), unpacker.unpack(value)))
+    return sorted(writes, key=lambda write: writes_sort_key(*write[:3]))
+
+
+def version_text(version: str | float) -> bytes:
+    """A channel version, its type first: 1, 1.0 and "1" are three versions."""
+    return text(f"{type(version).__name__[0]}{version}")
+
+
+def _version(stored: bytes) -> str | int | float:
+    kind, version = stored[:1], untext(stored[1:])
+    if kind == b"i":
+        return int(version)
+    return float(version) if kind == b"f" else version

@@ -1,0 +1,118 @@
+"""What stores: checkpoints and the writes of tasks."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import (
+    WRITES_IDX_MAP,
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+)
+
+from checkpoints.errors import StaleWriter
+from checkpoints.redis.address import Address
+from checkpoints.redis.calls import Argument, Operation, Threads
+from checkpoints.redis.codec import Packer
+from checkpoints.redis.keyspace import blob_name, checkpoint_name, write_name
+from checkpoints.redis.record import pack_checkpoint, pack_write, version_text
+from checkpoints.redis.scripts import Name
+
+
+def put(
+    threads: Threads,
+    config: RunnableConfig,
+    checkpoint: Checkpoint,
+    metadata: CheckpointMetadata,
+    new_versions: ChannelVersions,
+) -> Operation[RunnableConfig]:
+    """Stores a checkpoint with the channels that changed; returns its config.
+
+    A channel that did not change must be there already. Should the thread have been lost since
+    (deleted, evicted, expired), all its channels are stored again: what a run that is under way
+    holds in memory is not lost with it.
+    """
+    address = Address.of(config)
+    ns, values = address.ns or "", checkpoint["channel_values"]
+    versions = checkpoint["channel_versions"]
+    unchanged = {c: v for c, v in versions.items() if c in values and c not in new_versions}
+
+    def arguments(packer: Packer) -> list[Argument]:
+        stored: list[Argument] = []
+        emptied: list[bytes] = []
+        for channel, version in (new_versions if packer.trust else versions | new_versions).items():
+            name = blob_name(ns, channel, version_text(version))
+            if channel in values:
+                stored += (name, packer.pack(values[channel], f"Channel {channel!r}"))
+            elif channel in new_versions:
+                emptied.append(name)
+        record = pack_checkpoint(packer, config, address.checkpoint_id, checkpoint, metadata)
+        expected = packer.expected()
+        if packer.trust:
+            expected += (blob_name(ns, c, version_text(v)) for c, v in unchanged.items())
+        return [
+            threads.keep or "",
+            checkpoint_name(ns, checkpoint["id"]),
+            record,
+            *_counted(expected),
+            *_counted(emptied),
+            *stored,
+            *packer.fields(),
+        ]
+
+    yield from _store(threads, "put", address, arguments)
+    return address.config(checkpoint["id"])
+
+
+def put_writes(
+    threads: Threads,
+    config: RunnableConfig,
+    writes: Sequence[tuple[str, Any]],
+    task_id: str,
+    task_path: str,
+) -> Operation[None]:
+    """Stores the writes of a task, before or after their checkpoint.
+
+    Of two writes with one place a regular one stays (a task that runs again is answered by what it
+    did first) and one to a special channel is replaced (the later error, interrupt or resume is
+    the true one).
+    """
+    address = Address.of(config)
+    if address.checkpoint_id is None:
+        raise ValueError('put_writes needs config["configurable"]["checkpoint_id"].')
+    ns, checkpoint_id = address.ns or "", address.checkpoint_id
+
+    def arguments(packer: Packer) -> list[Argument]:
+        stored: list[Argument] = []
+        for position, (channel, value) in enumerate(writes):
+            idx = WRITES_IDX_MAP.get(channel, position)
+            name = write_name(ns, checkpoint_id, task_id, idx)
+            stays = "last" if idx < 0 else "first"
+            stored += (name, stays, pack_write(packer, task_path, channel, value))
+        return [*_counted(packer.expected()), *_counted(packer.fields()), *stored]
+
+    if writes:
+        yield from _store(threads, "put_writes", address, arguments)
+
+
+def _counted(names: Sequence[bytes]) -> list[Argument]:
+    return [len(names), *names]
+
+
+def _store(
+    threads: Threads, name: Name, address: Address, arguments: Callable[[Packer], list[Argument]]
+) -> Operation[None]:
+    """Sends what is not known to be stored; everything, should the script miss something."""
+    sealed_key, _ = threads.sealed_key(address)
+    for trust in (True, False):
+        packer = threads.packer(address, trust=trust)
+        status, *detail = yield threads.call(name, address, sealed_key, *arguments(packer))
+        if status == b"stale":
+            raise StaleWriter(
+                f"Thread {address.thread_id!r} was taken over: fencing token {address.fence} is "
+                f"older than {int(detail[0])}."
+            )
+        if status == b"ok":
+            threads.known.learn(packer.learned)
+            return

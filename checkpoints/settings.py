@@ -1,0 +1,34 @@
+"""What `checkpoints` needs to know, read from the environment and `.env`."""
+
+from pathlib import Path
+
+from pydantic import AliasChoices, Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class StoreSettings(BaseSettings):
+    """Where memory and history live. The defaults need nothing installed."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="EVERTURN_", env_file=".env", extra="ignore", populate_by_name=True
+    )
+
+    data_dir: Path = Field(
+        default=Path(".everturn"),
+        description="Folder of the embedded Valkey and the SQLite file; one server a folder.",
+    )
+    redis_url: SecretStr | None = Field(
+        default=None,
+        validation_alias=AliasChoices("REDIS_URL", "EVERTURN_REDIS_URL"),
+        description="Redis ≥ 6.2 or Valkey for session memory; unset starts an embedded Valkey.",
+    )
+    database_url: SecretStr | None = Field(
+        default=None,
+        validation_alias=AliasChoices("DATABASE_URL", "EVERTURN_DATABASE_URL"),
+        description="Database of the history, postgresql+asyncpg://…; unset uses SQLite.",
+    )
+
+    @field_validator("redis_url", "database_url", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: object) -> object:
+        return None if value == "" else value

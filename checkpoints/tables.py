@@ -1,0 +1,113 @@
+"""The SQL tables, as the code of today wants them; `migrations` brings older databases here."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    DateTime,
+    Dialect,
+    Double,
+    Index,
+    Integer,
+    MetaData,
+    Named,
+    Table,
+    Text,
+    TypedColumns,
+    TypeDecorator,
+)
+
+metadata = MetaData(
+    # Names that do not depend on the database, so that a migration can find what it alters.
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    }
+)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware datetime in UTC, also on SQLite, which stores no offset."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse what could be any time zone; the rest becomes UTC."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"a naive datetime is no moment in time: {value}")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Say again that it is UTC."""
+        if value is None:
+            return None
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+class Prose(TypeDecorator[str]):
+    """Text of people and models: U+FFFD stands for what no database stores.
+
+    PostgreSQL refuses U+0000 in text, and a lone surrogate has no UTF-8. Losing a turn for such a
+    character would be worse than losing the character.
+    """
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Replace NUL and lone surrogates."""
+        if value is None or _storable(value):
+            return value
+        return "".join(character if _storable(character) else "\ufffd" for character in value)
+
+
+class Identifier(TypeDecorator[str]):
+    """An id given from outside. One that no database can hold is NULL: it equals no row."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Replacing characters here would make two ids one."""
+        return value if value is None or _storable(value) else None
+
+
+def _storable(text: str) -> bool:
+    try:
+        return b"\0" not in text.encode()
+    except UnicodeEncodeError:
+        return False
+
+
+class ChatHistoryColumns(TypedColumns):
+    """One row a turn."""
+
+    id: Named[int] = Column(BigInteger().with_variant(Integer(), "sqlite"), primary_key=True)
+    session_id: Named[str] = Column(Identifier)
+    user_message: Named[str] = Column(Prose)
+    assistant_message: Named[str] = Column(Prose)
+    tools_used: Named[list[str]] = Column(JSON[list[str]]())
+    model_used: Named[str] = Column(Prose)
+    tokens_used: Named[int] = Column(BigInteger)
+    cost: Named[float | None] = Column(Double(asdecimal=False))
+    created_at: Named[datetime] = Column(UtcDateTime)
+    metadata: Named[dict[str, Any]] = Column(JSON[dict[str, Any]]())
+
+
+chat_history = Table(
+    "chat_history",
+    metadata,
+    ChatHistoryColumns,
+    # With the id, so that a page of a session is one walk along the index, newest first.
+    Index("ix_chat_history_session_id", "session_id", "id"),
+    # Otherwise SQLite gives the id of a deleted newest row again.
+    sqlite_autoincrement=True,
+)

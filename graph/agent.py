@@ -1,0 +1,33 @@
+"""The agent on one page: a model, its tools, and what happens when a model fails.
+
+Compiled without a checkpointer: whoever serves the graph brings the memory.
+"""
+
+from langgraph.graph import START, StateGraph
+
+from graph.context import Context
+from graph.nodes.fallback_router import fallback_router
+from graph.nodes.model import model_node, offline_node
+from graph.nodes.stop import stop
+from graph.nodes.tools import tools_node
+from graph.routing import after_fallback_router, after_model, after_offline, after_tools
+from graph.state import Input, Output, State
+from tools import load_tools
+
+tools = load_tools()
+
+builder = StateGraph(State, Context, input_schema=Input, output_schema=Output)
+builder.add_node("model", model_node(tools))
+builder.add_node("tools", tools_node(tools))
+builder.add_node("fallback_router", fallback_router)
+builder.add_node("offline", offline_node(tools))
+builder.add_node("stop", stop)
+
+builder.add_edge(START, "model")
+builder.add_conditional_edges("model", after_model)
+builder.add_conditional_edges("tools", after_tools)
+builder.add_conditional_edges("fallback_router", after_fallback_router)
+builder.add_conditional_edges("offline", after_offline)
+builder.set_finish_point("stop")
+
+graph = builder.compile(name="agent")

@@ -1,0 +1,34 @@
+"""What a caller may choose for one run; Studio shows these as the assistant's fields."""
+
+from langgraph.runtime import Runtime
+from pydantic import BaseModel, ConfigDict, Field
+
+SYSTEM_PROMPT = (
+    "You are a helpful assistant. Answer in the language of the user, and briefly. "
+    "Use the tools you are given when they make the answer more certain, several at once when "
+    "they do not depend on each other; never invent a tool's result."
+)
+
+
+class Context(BaseModel):
+    """The choices for one run. Every field has a default, so an empty context is a good one."""
+
+    # A server may merge `configurable` into the context: names that are not ours are its own.
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    model: str | None = Field(default=None, description="Model to ask first; none: the chain's.")
+    use_fallback: bool = Field(default=True, description="When a model fails, try the next one.")
+    use_tools: bool = Field(default=True, description="Let the model call tools.")
+    free_only: bool = Field(default=False, description="Only models that cost nothing.")
+    temperature: float = Field(default=0.7, ge=0, le=2)
+    max_tokens: int = Field(default=1000, ge=1, le=4000, description="Length of one answer.")
+    window: int = Field(default=20, ge=1, description="Newest messages that the model sees.")
+    max_tool_rounds: int = Field(
+        default=8, ge=1, le=20, description="Tool rounds of one turn before an answer is due."
+    )
+    system_prompt: str = SYSTEM_PROMPT
+
+
+def context_of(runtime: Runtime[Context]) -> Context:
+    """Return the run's context, or the defaults where the caller gave none."""
+    return runtime.context or Context()

@@ -1,0 +1,88 @@
+"""What `graph` needs to know about model providers, read from the environment and `.env`."""
+
+from typing import Annotated, Self
+
+from pydantic import AliasChoices, Field, HttpUrl, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+OPENROUTER = HttpUrl("https://openrouter.ai/api/v1")
+
+DEFAULT_CHAIN = [
+    "deepseek/deepseek-chat-v3-0324:free",
+    "google/gemini-2.0-flash-exp:free",
+    "qwen/qwen3-235b-a22b-07-25:free",
+]
+
+
+class ModelSettings(BaseSettings):
+    """Which provider speaks, with which key and which models, in order.
+
+    A base URL wins; else an OpenRouter key; else the offline model answers.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="EVERTURN_", env_file=".env", extra="ignore", populate_by_name=True
+    )
+
+    base_url: HttpUrl | None = Field(
+        default=None,
+        validation_alias=AliasChoices("EVERTURN_BASE_URL", "OPENAI_BASE_URL"),
+        description="Any OpenAI-compatible provider; EVERTURN_MODELS is then required.",
+    )
+    openai_api_key: SecretStr | None = Field(
+        default=None,
+        validation_alias=AliasChoices("OPENAI_API_KEY"),
+        description="The key sent to the base URL.",
+    )
+    openrouter_api_key: SecretStr | None = Field(
+        default=None,
+        validation_alias=AliasChoices("OPENROUTER_API_KEY"),
+        description="Without a base URL: use OpenRouter with this key.",
+    )
+    models: Annotated[list[str], NoDecode] = Field(
+        default_factory=list,
+        description="Comma list of models, asked in this order; on OpenRouter a free chain.",
+    )
+    stall_timeout: float = Field(
+        default=30.0, gt=0, description="Seconds a provider may stay silent before it has failed."
+    )
+
+    @field_validator("base_url", "openai_api_key", "openrouter_api_key", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: object) -> object:
+        return None if value == "" else value
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            names = (name.strip() for name in value.split(","))
+            return list(dict.fromkeys(name for name in names if name))
+        return value
+
+    @model_validator(mode="after")
+    def _base_url_needs_models(self) -> Self:
+        if self.base_url and not self.models:
+            raise ValueError(
+                f"EVERTURN_MODELS is required with the provider {self.base_url}: "
+                "name its models, separated by commas, in the order they should be asked"
+            )
+        return self
+
+    @property
+    def provider_url(self) -> str | None:
+        """The provider's base URL; `None` when only the offline model can answer."""
+        url = self.base_url or (OPENROUTER if self.openrouter_api_key else None)
+        return str(url) if url else None
+
+    @property
+    def api_key(self) -> SecretStr | None:
+        """The key that belongs to `provider_url`."""
+        if self.base_url:
+            return self.openai_api_key or self.openrouter_api_key
+        return self.openrouter_api_key
+
+    @property
+    def chain(self) -> list[str]:
+        """The configured models in order; empty when only the offline model can answer."""
+        return (self.models or DEFAULT_CHAIN) if self.provider_url else []

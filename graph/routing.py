@@ -1,0 +1,87 @@
+"""Which node comes next: pure functions from the state, one a node that has a choice.
+
+START -> model --tool calls--> tools -> model
+           |--answer--> END
+           '--failure--> fallback_router --candidate--> model
+                            |--nobody left--> offline -> END   (offline <-> tools)
+                            '--bad key-----> stop -> END
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from langchain_core.messages import AIMessage
+from langgraph.graph import END
+
+from graph.models.failures import STOPS
+from graph.state import Route, State
+
+
+def first_route(candidates: Sequence[str]) -> Route:
+    """Begin a run with its first candidate; the offline model when there is none."""
+    model = candidates[0] if candidates else "offline"
+    return Route(model=model, mode="offline" if model == "offline" else "primary", tried=[])
+
+
+def next_route(route: Route, candidates: Sequence[str]) -> Route:
+    """Choose what follows a failure: the next untried candidate, the offline model, or the end."""
+    tried = route["tried"]
+    if tried[-1]["failure"] in STOPS:
+        return Route(model=route["model"], mode="stopped", tried=tried)
+    asked = {attempt["model"] for attempt in tried}
+    for candidate in candidates:
+        if candidate not in asked:
+            return Route(model=candidate, mode="fallback", tried=tried)
+    return Route(model="offline", mode="offline", tried=tried)
+
+
+def after_model(state: State) -> Literal["tools", "fallback_router", "__end__"]:
+    """A failure goes to the router, tool calls to the tools, an answer to the caller."""
+    if _failed(state):
+        return "fallback_router"
+    return "tools" if _calls_tools(state) else END
+
+
+def after_tools(state: State) -> Literal["model", "offline"]:
+    """Results go back to the node that asked for them."""
+    return "offline" if _is_fallen_back_to_offline(state) else "model"
+
+
+def after_fallback_router(state: State) -> Literal["model", "offline", "stop"]:
+    """Follow what the router decided."""
+    match state.get("route"):
+        case {"mode": "stopped"}:
+            return "stop"
+        case {"mode": "offline"}:
+            return "offline"
+        case _:
+            return "model"
+
+
+def after_offline(state: State) -> Literal["tools", "__end__"]:
+    """The offline model calls tools like any other."""
+    return "tools" if _calls_tools(state) else END
+
+
+def after_chat_model(state: State) -> Literal["fallback_router", "__end__"]:
+    """Without tools, an answer is the end."""
+    return "fallback_router" if _failed(state) else END
+
+
+def after_simple_model(state: State) -> Literal["stop", "__end__"]:
+    """With one model call, a failure is the end as well."""
+    return "stop" if _failed(state) else END
+
+
+def _failed(state: State) -> bool:
+    return state.get("route", {}).get("failed", False)
+
+
+def _calls_tools(state: State) -> bool:
+    last = state["messages"][-1]
+    return isinstance(last, AIMessage) and bool(last.tool_calls)
+
+
+def _is_fallen_back_to_offline(state: State) -> bool:
+    route = state.get("route")
+    return route is not None and route["mode"] == "offline" and bool(route["tried"])

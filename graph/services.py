@@ -1,0 +1,32 @@
+"""What the server lends to the nodes: found in the run's config, or made from the environment.
+
+`configurable["__everturn"]` reaches nodes, tools and subgraphs and stays out of checkpoints.
+LangGraph's own development server does not set it; there the environment decides.
+"""
+
+from functools import cache
+from typing import TypedDict, cast
+
+from langchain_core.runnables import RunnableConfig
+
+from graph.models.provider import Models
+from graph.models.settings import ModelSettings
+
+SERVICES_KEY = "__everturn"
+
+
+class Services(TypedDict):
+    """The value of `configurable["__everturn"]`."""
+
+    models: Models
+
+
+def models_of(config: RunnableConfig) -> Models:
+    """Return the models of this run's server."""
+    services = cast("Services | None", config.get("configurable", {}).get(SERVICES_KEY))
+    return services["models"] if services else _models_from_environment()
+
+
+@cache
+def _models_from_environment() -> Models:
+    return Models(ModelSettings())

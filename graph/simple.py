@@ -1,0 +1,19 @@
+"""One model call and nothing else: for a proof of concept, and for reading first."""
+
+from langgraph.graph import START, StateGraph
+
+from graph.context import Context
+from graph.nodes.model import model_node
+from graph.nodes.stop import stop
+from graph.routing import after_simple_model
+from graph.state import Input, Output, State
+
+builder = StateGraph(State, Context, input_schema=Input, output_schema=Output)
+builder.add_node("model", model_node())
+builder.add_node("stop", stop)
+
+builder.add_edge(START, "model")
+builder.add_conditional_edges("model", after_simple_model)
+builder.set_finish_point("stop")
+
+graph = builder.compile(name="simple")

@@ -1,0 +1,70 @@
+"""The command `everturn`: serve, chat, config. Each is imported only when it is called."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the process's exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        match options.command:
+            case "serve":
+                from server.serve import serve
+
+                return serve(_settings_from(options))
+            case "config":
+                from server.configuration import show
+
+                return show(_settings_from(options))
+            case _:
+                from server.chat import chat
+
+                return chat(
+                    options.url,
+                    session_id=options.session,
+                    agent=options.agent,
+                    plain=options.plain,
+                )
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="everturn", description="A self-hosted LLM agent service."
+    )
+    parser.add_argument("--version", action="version", version=f"everturn {version('everturn')}")
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    settings = argparse.ArgumentParser(add_help=False)
+    settings.add_argument("--host", help="address to listen on (EVERTURN_HOST)")
+    settings.add_argument("--port", help="port to listen on; 0 picks one (EVERTURN_PORT)")
+    settings.add_argument("--config", help="path of langgraph.json (EVERTURN_CONFIG)")
+    settings.add_argument("--data-dir", help="folder of memory and history (EVERTURN_DATA_DIR)")
+    commands.add_parser("serve", parents=[settings], help="start the service")
+    commands.add_parser("config", parents=[settings], help="show every setting and its source")
+
+    chat = commands.add_parser("chat", help="talk to the running service")
+    chat.add_argument("--url", default=_default_url(), help="where the service is (%(default)s)")
+    chat.add_argument("--session", help="go on with this session")
+    chat.add_argument("--agent", default="agent", help="the graph that answers (%(default)s)")
+    chat.add_argument("--plain", action="store_true", help="no colours, no Markdown")
+    return parser
+
+
+def _settings_from(options: argparse.Namespace) -> dict[str, str]:
+    """The settings named on the command line, as they would stand in the environment."""
+    named = ("host", "port", "config", "data_dir")
+    return {name: value for name in named if (value := getattr(options, name)) is not None}
+
+
+def _default_url() -> str:
+    return f"http://127.0.0.1:{os.environ.get('EVERTURN_PORT', '2024')}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,122 @@
+"""The chat routes: a message in a session, answered at once or as a stream."""
+
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any
+
+from fastapi import APIRouter, Request
+from langgraph.types import StreamMode
+from pydantic import BaseModel, ConfigDict, Field
+from sse_starlette import ServerSentEvent
+
+from server.api.chat_events import CHAT_MODES, events_of, summary
+from server.api.deps import ConversationsDep, EngineDep, MetricsDep, SettingsDep
+from server.api.errors import problems, told
+from server.api.observe import observed
+from server.api.sse import EventStream, event
+from server.runs.conversations import Question
+from server.runs.outcome import Outcome
+
+router = APIRouter(prefix="/api/chat", tags=["chat"])
+
+
+class MessageRequest(BaseModel):
+    """A message of the user, and choices for its turn."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    message: str = Field(min_length=1, description="What the user says.")
+    session_id: str | None = Field(
+        default=None, max_length=200, description="The conversation; none begins a new one."
+    )
+    agent: str = Field(default="agent", description="The graph that answers, see GET /info.")
+    model: str | None = Field(default=None, description="Model to ask first.")
+    use_tools: bool = Field(default=True, description="Let the model call tools.")
+    use_fallback: bool = Field(default=True, description="When a model fails, try the next.")
+    free_only: bool = Field(default=False, description="Only models that cost nothing.")
+    temperature: float = Field(default=0.7, ge=0, le=2)
+    max_tokens: int = Field(default=1000, ge=1, le=4000, description="Length of the answer.")
+
+    def question(self, stream_modes: Sequence[StreamMode] = ()) -> Question:
+        """Put it in the engine's words."""
+        choices = self.model_dump(exclude={"message", "session_id", "agent"})
+        return Question(self.message, self.session_id, self.agent, choices, stream_modes)
+
+
+class MessageResponse(BaseModel):
+    """The answer of one turn, stored before it is sent."""
+
+    session_id: str
+    response: str
+    model: str | None = Field(description="The model that answered.")
+    tools_used: list[str]
+    usage: dict[str, int] = Field(description="Tokens of all model calls of the turn.")
+    cost: float | None = Field(description="US dollars; null where no provider named a price.")
+    route: dict[str, Any] = Field(
+        description="`mode` (primary, fallback, offline), `model`, and who was `tried` before."
+    )
+    metadata: dict[str, Any] = Field(description="`agent` and the answer's `message_id`.")
+
+
+@router.post(
+    "/message",
+    summary="Send a message",
+    description="Runs one turn of the agent and returns its answer. Without a `session_id` a new "
+    "session is made. The turn is in memory and in the history when the answer arrives.",
+    responses=problems(404, 409, 413, 422, 500, 503, 504),
+)
+async def send_message(
+    body: MessageRequest, conversations: ConversationsDep, engine: EngineDep, metrics: MetricsDep
+) -> MessageResponse:
+    with observed(metrics, "/api/chat/message") as seen:
+        turn, _ = await conversations.begin(body.question())
+        seen.session_id = turn.thread_id
+        seen.outcome = outcome = await engine.run(turn)
+    answer = outcome.answer
+    return MessageResponse(
+        session_id=str(turn.thread_id),
+        response=answer.text if answer else "",
+        tools_used=outcome.tools_used,
+        metadata={"agent": turn.graph, "message_id": answer.id if answer else None},
+        **summary(outcome),
+    )
+
+
+@router.post(
+    "/message/stream",
+    summary="Send a message and stream the answer",
+    description="Server-sent events: `metadata` {session_id, agent, model}, then `message` "
+    "{content, message_id}, `tool`, `fallback` and `reset` as they happen, and always one `done` "
+    "{status, model, usage, cost, route} or `error` (a problem) last. `reset` takes back what was "
+    "streamed under its `message_id`. Leaving the stream stops the turn.",
+    response_class=EventStream,
+    responses=problems(404, 413, 422, 500, 503),
+)
+async def stream_message(
+    body: MessageRequest,
+    request: Request,
+    conversations: ConversationsDep,
+    engine: EngineDep,
+    metrics: MetricsDep,
+    settings: SettingsDep,
+) -> EventStream:
+    turn, model = await conversations.begin(body.question(CHAT_MODES))
+
+    async def events() -> AsyncGenerator[ServerSentEvent]:
+        yield event("metadata", {"session_id": turn.thread_id, "agent": turn.graph, "model": model})
+        with observed(metrics, "/api/chat/message/stream") as seen:
+            seen.session_id = turn.thread_id
+            seen.status = "cancelled"  # unless it ends
+            try:
+                async with engine.stream(turn) as parts:
+                    async for part in parts:
+                        if isinstance(part, Outcome):
+                            seen.outcome = part
+                            yield event("done", {"status": "completed", **summary(part)})
+                        else:
+                            for name, data in events_of(part):
+                                yield event(name, data)
+            except Exception as error:  # the stream has begun: its status can no longer say so
+                seen.status = "error"
+                yield event("error", told(request, error))
+
+    return EventStream(events(), grace=settings.shutdown_grace)

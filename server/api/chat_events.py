@@ -1,0 +1,76 @@
+"""From the parts of a running graph to the events of a chat stream."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from langchain_core.messages import AIMessage, BaseMessage, RemoveMessage, ToolMessage
+from langgraph.types import StreamMode
+
+from server.runs.engine import Part
+from server.runs.outcome import Outcome
+
+CHAT_MODES: tuple[StreamMode, ...] = ("messages", "updates", "custom")
+
+ChatEvent = tuple[str, dict[str, Any]]
+
+
+def events_of(part: Part) -> Iterator[ChatEvent]:
+    """Name what a part means to a chat client; most parts mean nothing."""
+    match part.mode:
+        case "messages":
+            yield from _words(part.data[0])
+        case "updates":
+            for update in part.data.values():
+                if isinstance(update, dict):
+                    yield from _tool_events(update.get("messages") or ())
+        case "custom":
+            yield from _route_events(part.data)
+
+
+def summary(outcome: Outcome) -> dict[str, Any]:
+    """What every answer says of itself, streamed or not."""
+    route = outcome.route
+    return {
+        "model": route["model"],
+        "usage": outcome.usage,
+        "cost": outcome.cost,
+        "route": route,
+    }
+
+
+def _words(message: BaseMessage) -> Iterator[ChatEvent]:
+    if isinstance(message, AIMessage) and message.text:
+        yield "message", {"content": message.text, "message_id": message.id}
+
+
+def _tool_events(messages: Iterable[Any]) -> Iterator[ChatEvent]:
+    messages = list(messages)
+    if any(isinstance(message, RemoveMessage) for message in messages):
+        messages = messages[-1:]  # the thread was rewritten: only its last message is news
+    for message in messages:
+        if isinstance(message, AIMessage):
+            for call in message.tool_calls:
+                yield (
+                    "tool",
+                    {
+                        "id": call["id"],
+                        "name": call["name"],
+                        "args": call["args"],
+                        "status": "started",
+                    },
+                )
+        elif isinstance(message, ToolMessage):
+            yield (
+                "tool",
+                {
+                    "id": message.tool_call_id,
+                    "name": message.name,
+                    "status": message.status,
+                    "result": message.text,
+                },
+            )
+
+
+def _route_events(data: Any) -> Iterator[ChatEvent]:
+    if isinstance(data, dict) and data.get("type") in {"fallback", "reset"}:
+        yield data["type"], {key: value for key, value in data.items() if key != "type"}

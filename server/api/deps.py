@@ -1,0 +1,44 @@
+"""What a route may ask for, by type."""
+
+from typing import Annotated, cast
+
+from fastapi import Depends, Request
+
+from checkpoints.history import History
+from checkpoints.sessions import Sessions
+from server.metrics import Metrics
+from server.runs.conversations import Conversations
+from server.runs.engine import Engine
+from server.settings import Settings
+
+
+def _engine(request: Request) -> Engine:
+    return cast("Engine", request.app.state.engine)
+
+
+def _conversations(request: Request) -> Conversations:
+    return cast("Conversations", request.app.state.conversations)
+
+
+def _sessions(request: Request) -> Sessions:
+    return cast("Sessions", request.app.state.sessions)
+
+
+def _history(request: Request) -> History:
+    return cast("History", request.app.state.history)
+
+
+def _settings(request: Request) -> Settings:
+    return cast("Settings", request.app.state.settings)
+
+
+def _metrics(request: Request) -> Metrics:
+    return cast("Metrics", request.app.state.metrics)
+
+
+EngineDep = Annotated[Engine, Depends(_engine)]
+ConversationsDep = Annotated[Conversations, Depends(_conversations)]
+SessionsDep = Annotated[Sessions, Depends(_sessions)]
+HistoryDep = Annotated[History, Depends(_history)]
+SettingsDep = Annotated[Settings, Depends(_settings)]
+MetricsDep = Annotated[Metrics, Depends(_metrics)]

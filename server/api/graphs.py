@@ -1,0 +1,131 @@
+"""Any graph of `langgraph.json`: its final state, or its events as LangGraph sends them."""
+
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any, Self
+
+from fastapi import APIRouter, Request, Response
+from langgraph.types import Command, StreamMode
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from sse_starlette import ServerSentEvent
+
+from server.api.deps import EngineDep, SettingsDep
+from server.api.errors import problems, told
+from server.api.sse import EventStream, event
+from server.api.wire import dumps, public
+from server.runs.engine import Turn
+from server.runs.outcome import Outcome
+
+router = APIRouter(tags=["graphs"])
+
+
+class CommandRequest(BaseModel):
+    """What to tell a graph that waits, in place of an input."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    resume: Any = Field(default=None, description="The answer to its interrupt.")
+    update: dict[str, Any] | None = Field(default=None, description="Changes to its state.")
+    goto: str | list[str] = Field(default_factory=list, description="Nodes to go to.")
+
+
+class InvokeRequest(BaseModel):
+    """One run of one graph."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    graph: str = Field(default="agent", description="A name of langgraph.json, see GET /info.")
+    thread_id: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=200,
+        description="The memory to use; none keeps none.",
+    )
+    input: dict[str, Any] | None = Field(default=None, description="Input of the graph's schema.")
+    command: CommandRequest | None = Field(default=None, description="In place of `input`.")
+    config: dict[str, Any] = Field(default_factory=dict, description="LangGraph's run config.")
+    context: dict[str, Any] = Field(default_factory=dict, description="Of the graph's schema.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.input is None) == (self.command is None):
+            raise ValueError("give either `input` or `command`")
+        if self.command is not None and self.thread_id is None:
+            raise ValueError("a `command` needs the `thread_id` of the thread that waits")
+        configurable = self.config.get("configurable", {})
+        if not isinstance(configurable, dict):
+            raise ValueError("config.configurable must be an object")  # noqa: TRY004 - for pydantic
+        if internal := [key for key in configurable if key.startswith("__")]:
+            raise ValueError(f"config.configurable.{internal[0]}: names with `__` are internal")
+        return self
+
+    def turn(self, stream_modes: Sequence[StreamMode] = ()) -> Turn:
+        """Put it in the engine's words."""
+        command = self.command and Command(**self.command.model_dump(exclude_unset=True))
+        return Turn(
+            graph=self.graph,
+            input=command or self.input,
+            thread_id=self.thread_id,
+            context=self.context,
+            config=self.config,
+            stream_modes=stream_modes,
+        )
+
+
+class StreamRequest(InvokeRequest):
+    """One run of one graph, and which of its events to send."""
+
+    stream_mode: StreamMode | list[StreamMode] = Field(
+        default="values", description="LangGraph's stream modes, one or several."
+    )
+
+    def modes(self) -> list[StreamMode]:
+        """The modes asked for, as a list."""
+        return [self.stream_mode] if isinstance(self.stream_mode, str) else self.stream_mode
+
+
+@router.post(
+    "/invoke",
+    summary="Run a graph",
+    description="Runs any graph of `langgraph.json` to its end and returns its final state, with "
+    "`__interrupt__` when it waits for something. With a `thread_id` the thread is remembered.",
+    response_class=Response,
+    responses={
+        200: {"description": "The final state", "content": {"application/json": {}}},
+        **problems(404, 409, 413, 422, 500, 503, 504),
+    },
+)
+async def invoke(body: InvokeRequest, engine: EngineDep) -> Response:
+    outcome = await engine.run(body.turn())
+    return Response(dumps(_final_state(outcome)), media_type="application/json")
+
+
+@router.post(
+    "/stream",
+    summary="Run a graph and stream its events",
+    description="Server-sent events: `event` is a stream mode and `data` what LangGraph sends "
+    "under it. An `error` event (a problem) comes last when the run fails.",
+    response_class=EventStream,
+    responses=problems(404, 413, 422, 500, 503),
+)
+async def stream(
+    body: StreamRequest, request: Request, engine: EngineDep, settings: SettingsDep
+) -> EventStream:
+    turn = body.turn(body.modes())
+    engine.check(turn)
+
+    async def events() -> AsyncGenerator[ServerSentEvent]:
+        try:
+            async with engine.stream(turn) as parts:
+                async for part in parts:
+                    if not isinstance(part, Outcome):
+                        yield event(part.mode, public(part.data))
+        except Exception as error:  # the stream has begun: its status can no longer say so
+            yield event("error", told(request, error))
+
+    return EventStream(events(), grace=settings.shutdown_grace)
+
+
+def _final_state(outcome: Outcome) -> Any:
+    if outcome.interrupts and isinstance(outcome.values, dict | None):
+        return {**(outcome.values or {}), "__interrupt__": list(outcome.interrupts)}
+    return outcome.values

@@ -1,0 +1,191 @@
+"""Sessions and their history: made, looked at, listed, forgotten."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Body, Query, Request, Response
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, SystemMessage, ToolMessage
+from pydantic import BaseModel, ConfigDict, Field
+
+from checkpoints.sessions import Session
+from server.api.deps import ConversationsDep, HistoryDep, SessionsDep
+from server.api.errors import problems
+from server.runs.errors import SessionNotFound
+
+router = APIRouter(prefix="/api/chat", tags=["sessions"])
+
+MAX_PAGE = 1000
+
+
+class SessionRequest(BaseModel):
+    """What a new session is told about itself."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    context: dict[str, Any] = Field(
+        default_factory=dict, description="Anything of yours; returned as it is, never interpreted."
+    )
+
+
+class SessionSummary(BaseModel):
+    """A living session."""
+
+    session_id: str
+    created_at: datetime
+    expires_at: datetime = Field(description="Renewed by every turn.")
+    context: dict[str, Any]
+
+    @classmethod
+    def of(cls, session: Session, **more: Any) -> "SessionSummary":
+        """Show a stored session."""
+        return cls(
+            session_id=session.id,
+            created_at=session.created_at,
+            expires_at=session.expires_at,
+            context=session.context,
+            **more,
+        )
+
+
+class Message(BaseModel):
+    """One message of a session."""
+
+    role: Literal["user", "assistant", "tool", "system"]
+    content: str
+    timestamp: datetime | None = Field(description="When it was said; null where nobody noted it.")
+    tool_calls: list[dict[str, Any]] = Field(default_factory=list)
+    tool_call_id: str | None = None
+    name: str | None = None
+
+
+class SessionDetail(SessionSummary):
+    """A session with everything said in it, oldest first."""
+
+    messages: list[Message]
+
+
+class SessionList(BaseModel):
+    """One page of the living sessions, newest first."""
+
+    sessions: list[SessionSummary]
+    total: int
+
+
+class HistoryRow(BaseModel):
+    """One finished turn, as the table `chat_history` keeps it."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: int
+    session_id: str
+    user_message: str
+    assistant_message: str
+    tools_used: list[str]
+    model_used: str
+    tokens_used: int
+    cost: float | None
+    created_at: datetime
+    metadata: dict[str, Any]
+
+
+@router.post(
+    "/session",
+    status_code=201,
+    summary="Begin a session",
+    description="Makes a session that lives for `EVERTURN_SESSION_TTL` seconds after its last use.",
+    responses=problems(413, 422, 500, 503),
+)
+async def create_session(
+    sessions: SessionsDep, body: Annotated[SessionRequest | None, Body()] = None
+) -> SessionSummary:
+    return SessionSummary.of(await sessions.create(body.context if body else {}))
+
+
+@router.get(
+    "/sessions",
+    summary="List sessions",
+    description="The sessions that have not expired, newest first.",
+    responses=problems(422, 500, 503),
+)
+async def list_sessions(
+    sessions: SessionsDep,
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100,
+    offset: Annotated[int, Query(ge=0)] = 0,
+) -> SessionList:
+    page, total = await sessions.list(limit, offset)
+    return SessionList(sessions=[SessionSummary.of(session) for session in page], total=total)
+
+
+@router.get(
+    "/session/{session_id}",
+    summary="Show a session",
+    description="When it was made, when it expires, its context and all its messages.",
+    responses=problems(404, 500, 503),
+)
+async def show_session(session_id: str, conversations: ConversationsDep) -> SessionDetail:
+    session, messages = await conversations.messages(session_id)
+    return SessionDetail.of(session, messages=[_shown(message) for message in messages])
+
+
+@router.delete(
+    "/session/{session_id}",
+    status_code=204,
+    summary="Forget a session",
+    description="Deletes its memory and its history, once no turn runs in it.",
+    responses=problems(404, 409, 500, 503),
+)
+async def delete_session(session_id: str, conversations: ConversationsDep) -> None:
+    await conversations.delete(session_id)
+
+
+@router.get(
+    "/history/{session_id}",
+    summary="Read the history of a session",
+    description="Its finished turns, oldest first; still there when the session has expired. "
+    "Without `before` the newest `limit` turns; when there are older ones, `X-Pagination-Next` and "
+    "`Link` say how to ask for them.",
+    responses=problems(404, 422, 500, 503),
+)
+async def read_history(
+    session_id: str,
+    request: Request,
+    response: Response,
+    history: HistoryDep,
+    sessions: SessionsDep,
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100,
+    before: Annotated[int | None, Query(ge=1, description="Only turns older than this id.")] = None,
+) -> list[HistoryRow]:
+    rows, more = await history.page(session_id, limit=limit, before=before)
+    if not rows and not (await history.exists(session_id) or await sessions.get(session_id)):
+        raise SessionNotFound(f"There never was a session {session_id!r}.")
+    if more:
+        older = request.url.include_query_params(before=rows[0].id)
+        response.headers["X-Pagination-Next"] = str(rows[0].id)
+        response.headers["Link"] = f'<{older}>; rel="next"'
+    return [HistoryRow.model_validate(row) for row in rows]
+
+
+def _shown(message: AnyMessage) -> Message:
+    shown = Message(
+        role=_role(message),
+        content=message.text,
+        timestamp=message.additional_kwargs.get("timestamp"),
+        name=message.name,
+    )
+    if isinstance(message, AIMessage):
+        shown.tool_calls = [dict(call) for call in message.tool_calls]
+    if isinstance(message, ToolMessage):
+        shown.tool_call_id = message.tool_call_id
+    return shown
+
+
+def _role(message: AnyMessage) -> Literal["user", "assistant", "tool", "system"]:
+    match message:
+        case HumanMessage():
+            return "user"
+        case ToolMessage():
+            return "tool"
+        case SystemMessage():
+            return "system"
+        case _:
+            return "assistant"

@@ -1,0 +1,62 @@
+"""What operators and their machines ask: are you there, are you ready, what are you."""
+
+from typing import cast
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, Field
+
+from server.api.deps import HistoryDep, MetricsDep, SessionsDep
+from server.api.errors import problems
+
+router = APIRouter(tags=["system"])
+
+
+class Info(BaseModel):
+    """What this service is and serves."""
+
+    name: str = "everturn"
+    version: str
+    langgraph_version: str
+    graphs: list[str] = Field(description="The graphs that can be run.")
+    models: list[str] = Field(description="The models that can be asked, in order.")
+    memory: str = Field(description="Where sessions live: `embedded` or `redis`.")
+    history: str = Field(description="Where history lives: `sqlite` or `postgresql`.")
+
+
+@router.get(
+    "/ok",
+    summary="Liveness",
+    description="Answers as long as the process does; asks nothing of Redis or the database.",
+)
+async def ok() -> dict[str, bool]:
+    return {"ok": True}
+
+
+@router.get(
+    "/ready",
+    summary="Readiness",
+    description="Answers 200 when memory and history can be reached, 503 otherwise.",
+    responses=problems(503),
+)
+async def ready(sessions: SessionsDep, history: HistoryDep) -> dict[str, bool]:
+    await sessions.list(1, 0)
+    await history.exists("")
+    return {"ready": True}
+
+
+@router.get(
+    "/info", summary="About this service", description="Version, graphs, models, and its stores."
+)
+async def info(request: Request) -> Info:
+    return cast("Info", request.app.state.info)
+
+
+@router.get(
+    "/metrics",
+    summary="Metrics",
+    description="All figures in the Prometheus text format.",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {}}}},
+)
+async def metrics(metrics: MetricsDep) -> Response:
+    return Response(metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")

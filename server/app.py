@@ -1,0 +1,117 @@
+"""The composition root: opens everything in one lifespan, wires the rooms, mounts the routes."""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from importlib.metadata import version
+from pathlib import Path
+
+from fastapi import FastAPI
+from pydantic import SecretStr
+from starlette.middleware import Middleware
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
+
+from checkpoints.data_dir import hold_data_dir
+from checkpoints.database import open_database
+from checkpoints.history import open_history
+from checkpoints.locks import LocalThreadLocks, RedisThreadLocks
+from checkpoints.memory import open_memory
+from checkpoints.redis import AsyncRedisSaver
+from checkpoints.sessions import Sessions
+from graph.context import Context
+from graph.errors import InvalidAPIKey, ProviderFailed, UnknownModel
+from graph.models.provider import open_models
+from graph.services import Services
+from server.api import chat, graphs, sessions, system
+from server.api.body_limit import AnnouncedBodyLimit
+from server.api.errors import Kind, install_errors
+from server.metrics import Metrics
+from server.runs.conversations import Conversations
+from server.runs.engine import Engine
+from server.runs.graphs import load_graphs
+from server.settings import Settings
+
+AGENT_ERRORS: dict[type[Exception], Kind] = {
+    InvalidAPIKey: Kind(503, "invalid-api-key"),
+    ProviderFailed: Kind(503, "provider-failed"),
+    UnknownModel: Kind(422, "unknown-model"),
+}
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Build the service. Nothing is opened before its lifespan begins.
+
+    The lifespan raises `CheckpointsError` where a store or the data folder cannot be used, and
+    `ConfigError` where `langgraph.json` cannot be served; both say what to do.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        redis_url, database_url = _secret(settings.redis_url), _secret(settings.database_url)
+        with _data_dir(settings) as data_dir:
+            async with (
+                open_memory(redis_url, data_dir) as redis,
+                open_database(database_url, data_dir) as database,
+                open_history(database) as history,
+                open_models(settings) as models,
+            ):
+                saver = AsyncRedisSaver(redis)
+                served = load_graphs(settings.config, saver)
+                living = Sessions(redis, settings.session_ttl)
+                engine = Engine(
+                    served,
+                    saver,
+                    # The data folder has one server, so its threads need no lock in Redis.
+                    RedisThreadLocks(redis) if redis_url else LocalThreadLocks(),
+                    history,
+                    Services(models=models),
+                    turn_timeout=settings.turn_timeout,
+                    thread_wait=settings.thread_wait,
+                )
+                app.state.settings = settings
+                app.state.engine = engine
+                app.state.history = history
+                app.state.sessions = living
+                app.state.metrics = Metrics()
+                app.state.conversations = Conversations(
+                    engine,
+                    living,
+                    lambda context: models.candidates(Context(**context)),
+                    ttl=settings.session_ttl,
+                    window=settings.window,
+                    max_message_length=settings.max_message_length,
+                )
+                app.state.info = system.Info(
+                    version=app.version,
+                    langgraph_version=version("langgraph"),
+                    graphs=served.names,
+                    models=models.catalogue.names,
+                    memory="redis" if redis_url else "embedded",
+                    history=database.dialect.name,
+                )
+                yield
+
+    app = FastAPI(
+        title="Everturn",
+        summary="Every turn gets an answer, and no acknowledged turn is lost.",
+        version=version("everturn"),
+        lifespan=lifespan,
+        middleware=[
+            Middleware(limit, max_body_size=settings.max_body_size)
+            for limit in (AnnouncedBodyLimit, RequestBodyLimitMiddleware)
+        ],
+    )
+    for routes in (chat, sessions, graphs, system):
+        app.include_router(routes.router)
+    install_errors(app, AGENT_ERRORS)
+    return app
+
+
+def _data_dir(settings: Settings) -> AbstractContextManager[Path]:
+    """Hold the data folder, where anything is kept in it: then it can have one server only."""
+    if settings.redis_url and settings.database_url:
+        return nullcontext(settings.data_dir)
+    return hold_data_dir(settings.data_dir)
+
+
+def _secret(value: SecretStr | None) -> str | None:
+    return value.get_secret_value() if value else None

@@ -1,0 +1,58 @@
+"""Events and rows of the service, each as one line for people."""
+
+from datetime import datetime
+from typing import Any
+
+SHORT = 100  # characters shown of a tool's arguments and of its result
+
+
+def session_line(session: dict[str, Any], current: str) -> str:
+    """A session in the list, marked when it is the current one."""
+    made, expires = (local_time(session[key]) for key in ("created_at", "expires_at"))
+    here = ", this one" if session["session_id"] == current else ""
+    return f"- `{session['session_id']}` of {made}, until {expires}{here}"
+
+
+def fallback_line(data: dict[str, Any]) -> str:
+    """One model failed; `to` is None when there is no other to ask."""
+    failed = f"↪ {data['from']}: {readable(data['reason'])}"
+    return f"{failed}; asking {data['to']}" if data["to"] else failed
+
+
+def tool_line(data: dict[str, Any]) -> tuple[str, str]:
+    """A tool's call or its result, with the style to show it in."""
+    if data["status"] == "started":
+        args = ", ".join(f"{name}={value!r}" for name, value in data["args"].items())
+        return f"⚙ {data['name']}({shortened(args)})", "cyan"
+    style = "red" if data["status"] == "error" else "dim"
+    return f"  {data['name']} → {shortened(str(data['result']))}", style
+
+
+def receipt(done: dict[str, Any]) -> str:
+    """Who answered, what it took and cost, and who was asked before."""
+    route = done.get("route") or {}
+    model, mode = done.get("model"), route.get("mode")
+    parts = ["offline answer" if mode == "offline" else str(model)]
+    if tokens := (done.get("usage") or {}).get("total_tokens"):
+        parts.append(f"{tokens} tokens")
+    if cost := done.get("cost"):
+        parts.append(f"${cost:.6f}")
+    if tried := [attempt["model"] for attempt in route.get("tried") or ()]:
+        parts.append(f"after {', '.join(tried)}")
+    return " · ".join(parts)
+
+
+def readable(failure: str) -> str:
+    """A class of failure in words: rate_limit is "rate limit"."""
+    return failure.replace("_", " ")
+
+
+def shortened(text: str) -> str:
+    """The beginning of a text, on one line."""
+    text = " ".join(text.split())
+    return text if len(text) <= SHORT else f"{text[: SHORT - 1]}…"
+
+
+def local_time(timestamp: str) -> str:
+    """An ISO 8601 timestamp as the user's clock shows it."""
+    return datetime.fromisoformat(timestamp).astimezone().strftime("%Y-%m-%d %H:%M")

@@ -1,0 +1,92 @@
+"""The service as a chat sees it: four routes, and every failure in words.
+
+httpx2 is there because the OpenAI client stands on it, and it reads server-sent events itself.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from typing import Any, Self
+from urllib.parse import quote
+
+import httpx2
+
+TIMEOUT = httpx2.Timeout(10, read=60)  # s; the service sends a heartbeat every 15
+
+Event = tuple[str, dict[str, Any]]
+
+
+class ServiceError(Exception):
+    """The service refused, or is out of reach; the text is for the user."""
+
+
+class Service:
+    """The routes of the service that a chat needs.
+
+    Every method raises `ServiceError` when it cannot do what it is for.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url if "://" in url else f"http://{url}"
+        with self._explained():
+            self._client = httpx2.Client(base_url=self.url, timeout=TIMEOUT)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._client.close()
+
+    def new_session(self) -> str:
+        return str(self._call("POST", "/api/chat/session")["session_id"])
+
+    def history(self, session_id: str) -> list[dict[str, Any]]:
+        path = f"/api/chat/history/{quote(session_id, safe='')}"
+        rows: list[dict[str, Any]] = self._call("GET", path)
+        return rows
+
+    def sessions(self) -> list[dict[str, Any]]:
+        sessions: list[dict[str, Any]] = self._call("GET", "/api/chat/sessions")["sessions"]
+        return sessions
+
+    def stream(self, message: str, session_id: str, agent: str) -> Generator[Event, None, None]:
+        """The events of one turn; closing the generator ends the turn."""
+        body = {"message": message, "session_id": session_id, "agent": agent}
+        with (
+            self._explained(),
+            self._client.stream("POST", "/api/chat/message/stream", json=body) as response,
+        ):
+            _raise_for_problem(response)
+            for event in httpx2.EventSource(response):
+                yield event.event, json.loads(event.data)
+
+    def _call(self, method: str, path: str) -> Any:
+        with self._explained():
+            response = self._client.request(method, path)
+            _raise_for_problem(response)
+            return response.json()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn the client's errors into words."""
+        try:
+            yield
+        except httpx2.ConnectError as error:
+            raise ServiceError(f"Nothing answers at {self.url}. Start it: make run") from error
+        except httpx2.TimeoutException as error:
+            raise ServiceError(f"{self.url} has gone silent.") from error
+        except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:
+            raise ServiceError(f"{self.url}: {error}") from error
+
+
+def _raise_for_problem(response: httpx2.Response) -> None:
+    if response.is_success:
+        return
+    response.read()
+    try:
+        detail = response.json()["detail"]
+    except (ValueError, KeyError, TypeError):  # not from the service: a proxy, another program
+        detail = f"{response.url} answered {response.status_code} {response.reason_phrase}"
+    raise ServiceError(str(detail))

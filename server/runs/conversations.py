@@ -1,0 +1,115 @@
+"""Chat sessions on top of the engine: a session is a thread with a lifetime and a context."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from langchain_core.messages import AnyMessage, HumanMessage
+from langgraph.types import StreamMode
+
+from checkpoints.sessions import Session, Sessions
+from server.runs.engine import Engine, Turn
+from server.runs.errors import InvalidInput, SessionNotFound
+from server.runs.graphs import context_fields
+
+Candidates = Callable[[Mapping[str, Any]], Sequence[str]]
+"""From the choices of one run to the models that would be asked, the first choice first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One message of a user, and what was chosen for its turn."""
+
+    text: str
+    session_id: str | None
+    agent: str
+    choices: Mapping[str, Any]
+    stream_modes: Sequence[StreamMode] = ()
+
+
+class Conversations:
+    """Begins turns in sessions and shows what sessions hold."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        sessions: Sessions,
+        candidates: Candidates,
+        *,
+        ttl: int,
+        window: int,
+        max_message_length: int,
+    ) -> None:
+        """Wire it up: `ttl` in seconds, `window` in messages, the length in characters."""
+        self._engine = engine
+        self._sessions = sessions
+        self._candidates = candidates
+        self._ttl = ttl
+        self._window = window
+        self._max_message_length = max_message_length
+
+    async def begin(self, question: Question) -> tuple[Turn, str | None]:
+        """Check a question, open or renew its session, and return its turn and first candidate.
+
+        Raises:
+            GraphNotFound, InvalidInput, SessionNotFound: nothing was written.
+        """
+        if len(question.text) > self._max_message_length:
+            raise InvalidInput(
+                f"message: {len(question.text)} characters; "
+                f"at most {self._max_message_length} are taken."
+            )
+        fields = context_fields(self._engine.graphs[question.agent])
+        choices = {"window": self._window, **question.choices}
+        context = {name: value for name, value in choices.items() if name in fields}
+        model = next(iter(self._candidates(context)), None) if "model" in fields else None
+        turn = Turn(
+            graph=question.agent,
+            input={"messages": [_from_user(question.text)]},
+            thread_id=(await self._session(question.session_id)).id,
+            context=context,
+            stream_modes=question.stream_modes,
+            ttl=self._ttl,
+        )
+        return turn, model
+
+    async def messages(self, session_id: str) -> tuple[Session, list[AnyMessage]]:
+        """Return a session and everything said in it, oldest first.
+
+        Raises:
+            SessionNotFound: there is none of this id, or it has expired.
+        """
+        session = await self._sessions.get(session_id)
+        if session is None:
+            raise _not_found(session_id)
+        return session, await self._engine.messages(session_id)
+
+    async def delete(self, session_id: str) -> None:
+        """Forget a session: its memory and its history.
+
+        Raises:
+            SessionNotFound: there was none of this id.
+        """
+        known = await self._sessions.delete(session_id)
+        if not (await self._engine.forget(session_id) or known):
+            raise _not_found(session_id)
+
+    async def _session(self, session_id: str | None) -> Session:
+        if session_id is None:
+            return await self._sessions.create({})
+        session = await self._sessions.touch(session_id)
+        if session is None:
+            raise _not_found(session_id)
+        return session
+
+
+def _from_user(text: str) -> HumanMessage:
+    return HumanMessage(text, additional_kwargs={"timestamp": datetime.now(UTC).isoformat()})
+
+
+def _not_found(session_id: str) -> SessionNotFound:
+    return SessionNotFound(
+        f"There is no session {session_id!r}, or it has expired: begin one with "
+        "POST /api/chat/session, or send the message without a session_id."
+    )

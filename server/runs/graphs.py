@@ -1,0 +1,161 @@
+"""The graphs that `langgraph.json` names, loaded as LangGraph's own tools load them."""
+
+import importlib.util
+import json
+import sys
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.graph import StateGraph
+from langgraph.pregel import Pregel
+from pydantic import TypeAdapter
+
+from server.runs.errors import ConfigError, GraphNotFound
+
+Graph = Pregel[Any, Any, Any, Any]
+
+
+class Graphs:
+    """The served graphs by name, each with the server's checkpointer."""
+
+    def __init__(self, graphs: Mapping[str, Graph]) -> None:
+        self._graphs = dict(graphs)
+
+    @property
+    def names(self) -> list[str]:
+        """The names of `langgraph.json`, in its order."""
+        return list(self._graphs)
+
+    def __getitem__(self, name: str) -> Graph:
+        """Return a graph.
+
+        Raises:
+            GraphNotFound: naming those there are.
+        """
+        try:
+            return self._graphs[name]
+        except KeyError:
+            there_are = ", ".join(self._graphs)
+            raise GraphNotFound(f"There is no graph {name!r}; there are: {there_are}.") from None
+
+
+def load_graphs(path: Path, checkpointer: BaseCheckpointSaver[Any] | None = None) -> Graphs:
+    """Load every graph of a `langgraph.json`.
+
+    Args:
+        path: the file; graphs and `dependencies` are found from its folder.
+        checkpointer: the memory lent to each graph; the graphs themselves stay as they were.
+
+    Raises:
+        ConfigError: naming the file, the key and the reason.
+    """
+    config = _read(path)
+    folder = path.resolve().parent
+    dependencies = config.get("dependencies", ["."])
+    if not isinstance(dependencies, list) or not all(isinstance(d, str) for d in dependencies):
+        raise ConfigError(f"{path}: `dependencies` must be a list of folders and packages.")
+    for dependency in (".", *dependencies):
+        _add_to_path(folder / dependency)
+
+    graphs = config.get("graphs")
+    if not isinstance(graphs, dict) or not graphs:
+        raise ConfigError(
+            f"{path}: `graphs` must map names to graphs, as in "
+            '{"graphs": {"agent": "./graph/agent.py:graph"}}.'
+        )
+    loaded = {
+        name: _load(entry, folder, f"{path}: graphs.{name}") for name, entry in graphs.items()
+    }
+    if checkpointer is not None:
+        loaded = {name: g.copy({"checkpointer": checkpointer}) for name, g in loaded.items()}
+    return Graphs(loaded)
+
+
+def context_fields(graph: Graph) -> frozenset[str]:
+    """The names a graph's context takes; empty for a graph that takes none."""
+    return _fields(graph.context_schema) if graph.context_schema else frozenset()
+
+
+@cache
+def _fields(schema: type[Any]) -> frozenset[str]:
+    return frozenset(TypeAdapter(schema).json_schema().get("properties", ()))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        config = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{path}: no such file. Name one with --config or EVERTURN_CONFIG."
+        ) from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}.") from None
+    except ValueError as error:
+        raise ConfigError(f"{path}: not valid JSON: {error}.") from None
+    if not isinstance(config, dict):
+        raise ConfigError(f"{path}: must be a JSON object.")
+    return config
+
+
+def _add_to_path(folder: Path) -> None:
+    if folder.is_dir() and str(folder.resolve()) not in sys.path:
+        sys.path.insert(0, str(folder.resolve()))
+
+
+def _load(entry: object, folder: Path, where: str) -> Graph:
+    target = entry.get("path") if isinstance(entry, dict) else entry
+    if not isinstance(target, str) or ":" not in target:
+        raise ConfigError(f"{where}: must read './file.py:variable', not {target!r}.")
+    location, _, variable = target.rpartition(":")
+    try:
+        module = _import(location, folder)
+    except FileNotFoundError:
+        raise ConfigError(f"{where}: there is no file {location}.") from None
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise ConfigError(f"{where}: {location} cannot be imported: {reason}") from error
+    if not hasattr(module, variable):
+        raise ConfigError(f"{where}: {location} has no {variable!r}.")
+    graph = getattr(module, variable)
+    if isinstance(graph, StateGraph):
+        graph = graph.compile()
+    if not isinstance(graph, Pregel):
+        raise ConfigError(
+            f"{where}: {variable!r} is a {type(graph).__name__}, not a LangGraph graph."
+        )
+    return graph
+
+
+def _import(location: str, folder: Path) -> ModuleType:
+    """Import a file under its dotted name where it has one, so that it is loaded only once."""
+    if not location.endswith(".py"):
+        return import_module(location)
+    file = (folder / location).resolve()
+    if not file.is_file():
+        raise FileNotFoundError(location)
+    if file.is_relative_to(folder):
+        dotted = ".".join(file.relative_to(folder).with_suffix("").parts)
+        spec = _find(dotted)
+        if spec and spec.origin and Path(spec.origin).resolve() == file:
+            return import_module(dotted)
+    name = f"_everturn_graph_{file.stem}_{abs(hash(file))}"
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{location} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _find(dotted: str) -> ModuleSpec | None:
+    try:
+        return importlib.util.find_spec(dotted)
+    except (ImportError, ValueError):
+        return None

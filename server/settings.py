@@ -1,0 +1,55 @@
+"""Every setting of the service in one place: each room declares its own, this joins them."""
+
+from pathlib import Path
+
+from pydantic import AliasChoices, Field, field_validator
+from pydantic_settings import SettingsConfigDict
+
+from checkpoints.settings import StoreSettings
+from graph.models.settings import ModelSettings
+
+
+class Settings(ModelSettings, StoreSettings):
+    """What `everturn serve` reads from the environment and `.env`; `everturn config` shows it."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="EVERTURN_", env_file=".env", extra="ignore", populate_by_name=True
+    )
+
+    host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    port: int = Field(default=2024, ge=0, le=65535, description="Port to listen on; 0 picks one.")
+    config: Path = Field(
+        default=Path("langgraph.json"), description="The file that names the graphs to serve."
+    )
+    session_ttl: int = Field(
+        default=3600, ge=1, description="Seconds a chat session lives, renewed by use."
+    )
+    window: int = Field(default=20, ge=1, description="Newest messages that the model sees.")
+    max_message_length: int = Field(
+        default=32_000, ge=1, description="Characters of one chat message, at most."
+    )
+    max_body_size: int = Field(
+        default=4_194_304, ge=1024, description="Bytes of one request's body, at most."
+    )
+    turn_timeout: float = Field(
+        default=300.0, gt=0, description="Seconds one turn may take, from the first node on."
+    )
+    thread_wait: float = Field(
+        default=60.0, gt=0, description="Seconds a turn waits for the one before it on its thread."
+    )
+    shutdown_grace: float = Field(
+        default=20.0, ge=0, description="Seconds running turns have to finish after SIGTERM."
+    )
+    log_level: str = Field(
+        default="INFO",
+        validation_alias=AliasChoices("LOG_LEVEL", "EVERTURN_LOG_LEVEL"),
+        description="DEBUG, INFO, WARNING or ERROR.",
+    )
+
+    @field_validator("log_level")
+    @classmethod
+    def _known_level(cls, value: str) -> str:
+        level = value.upper()
+        if level not in {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}:
+            raise ValueError("LOG_LEVEL is one of DEBUG, INFO, WARNING, ERROR, CRITICAL")
+        return level

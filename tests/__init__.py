@@ -1,0 +1,1 @@
+"""The tests mirror the rooms; `tests.service` and `tests.provider` are what they stand on."""

@@ -1,0 +1,138 @@
+"""The fake provider as a server: a port on loopback, a thread with a loop of its own, a record."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
+from typing import Self
+
+import uvicorn
+from anyio.from_thread import start_blocking_portal
+from starlette.applications import Starlette
+from starlette.requests import Request as HTTPRequest
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+from uvicorn.server import ServerState
+
+from tests.provider.echo import echo
+from tests.provider.exchange import Connection, Exchange
+from tests.provider.script import Fault, Request, Step, resolve
+from tests.provider.transmission import transmit
+from tests.provider.wire import Offer
+
+ANY_MODEL = "*"
+
+
+class FakeProvider:
+    """Serves `url` (which ends in /v1) from `start` to `stop`, or inside a `with` block.
+
+    Stopped and started again it keeps its port, so that a client meets refused connections in
+    between. With a `key`, calls that bring another one get a 401.
+    """
+
+    def __init__(self, port: int = 0, *, key: str | None = None) -> None:
+        self.requests: list[Request] = []
+        self.key = key
+        self._port = port
+        self._offers: dict[str, Offer] = {}
+        self._scripts: dict[str, tuple[Step, ...]] = {ANY_MODEL: (echo,)}
+        self._numbers: Counter[str] = Counter()
+        self._running = ExitStack()
+        self._refusing = socket.socket()  # bound, never listening: whoever connects is refused
+        self._refusing.bind(("127.0.0.1", 0))
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}/v1"
+
+    @property
+    def refused_url(self) -> str:
+        """The URL of a port nobody listens on, and nobody can take while this object lives."""
+        return f"http://127.0.0.1:{self._refusing.getsockname()[1]}/v1"
+
+    def offer(self, *offers: Offer) -> None:
+        """List these models in the catalogue, with what they can do and cost."""
+        self._offers |= {offer.id: offer for offer in offers}
+
+    def script(self, model: str, *steps: Step) -> None:
+        """Answer a model's calls so; the last step stays. "*" is any model without a script."""
+        self._scripts[model] = steps or (echo,)
+        self._numbers[model] = 0
+        if model != ANY_MODEL:
+            self._offers.setdefault(model, Offer(model))
+
+    def calls(self, model: str | None = None) -> int:
+        """How many calls came, of one model or of all."""
+        return sum(model in {None, request.model} for request in self.requests)
+
+    def start(self) -> None:
+        portal = self._running.enter_context(start_blocking_portal())
+        self._running.enter_context(portal.wrap_async_context_manager(self._listening()))
+
+    def stop(self) -> None:
+        """Close the port and break off the calls under way. Does nothing when not started."""
+        self._running.close()
+
+    @contextlib.contextmanager
+    def down(self) -> Iterator[None]:
+        """Refuse every connection while the block runs."""
+        self.stop()
+        try:
+            yield
+        finally:
+            self.start()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.stop()
+        self._refusing.close()
+
+    @contextlib.asynccontextmanager
+    async def _listening(self) -> AsyncIterator[None]:
+        # uvicorn's protocol without its Server, which takes 0.2 s to stop and waits for answers
+        # under way; here servers come and go with every test, and answers stall on purpose.
+        routes = [
+            Route("/v1/chat/completions", self._complete, methods=["POST"]),
+            Route("/v1/models", self._list),
+        ]
+        config = uvicorn.Config(
+            Starlette(routes=routes), lifespan="off", log_config=None, timeout_keep_alive=60
+        )
+        config.load()
+        state = ServerState()
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(
+            lambda: Connection(config, state, {}, loop), "127.0.0.1", self._port
+        )
+        self._port = server.sockets[0].getsockname()[1]
+        try:
+            yield
+        finally:
+            server.close()
+            for connection in list(state.connections):
+                connection.transport.abort()
+            await asyncio.gather(*state.tasks)
+
+    async def _complete(self, http: HTTPRequest) -> Exchange:
+        body = await http.json()
+        model = body["model"]
+        request = Request(model, body, dict(http.headers), self._numbers[model])
+        self._numbers[model] += 1
+        self.requests.append(request)
+        if self.key and request.headers.get("authorization") != f"Bearer {self.key}":
+            request.served = Fault(401)
+        else:
+            steps = self._scripts.get(model) or self._scripts[ANY_MODEL]
+            request.served = resolve(steps[min(request.number, len(steps) - 1)], request)
+        offer = self._offers.get(model) or Offer(model)
+        return Exchange(request, transmit(request, request.served, offer))
+
+    async def _list(self, http: HTTPRequest) -> JSONResponse:
+        return JSONResponse({"data": [offer.listed() for offer in self._offers.values()]})

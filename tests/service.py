@@ -1,0 +1,157 @@
+"""The service itself, for tests that come through the front door: in a thread, or as a process."""
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvicorn
+
+from server.app import create_app
+from server.settings import Settings
+
+ROOT = Path(__file__).resolve().parent.parent
+_START_SECONDS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One server-sent event."""
+
+    name: str
+    data: Any
+
+
+class Client(httpx.Client):
+    """An HTTP client of the service that also reads its streams."""
+
+    def events(self, path: str, body: Mapping[str, Any]) -> list[Event]:
+        """Read a stream to its end."""
+        with self.stream("POST", path, json=body) as response:
+            assert response.status_code == 200, response.read()
+            assert response.headers["content-type"].startswith("text/event-stream")
+            return list(read_events(response))
+
+    def ask(self, message: str, session_id: str | None = None, **choices: Any) -> dict[str, Any]:
+        """Send a chat message and return its answer."""
+        body = {"message": message, **choices} | ({"session_id": session_id} if session_id else {})
+        response = self.post("/api/chat/message", json=body)
+        assert response.status_code == 200, response.text
+        answer: dict[str, Any] = response.json()
+        return answer
+
+
+def read_events(response: httpx.Response) -> Iterator[Event]:
+    """Parse a stream as it comes; comments are heartbeats."""
+    name, data = "message", ""
+    for line in response.iter_lines():
+        if line.startswith("event: "):
+            name = line.removeprefix("event: ")
+        elif line.startswith("data: "):
+            data += line.removeprefix("data: ")
+        elif not line and data:
+            yield Event(name, json.loads(data))
+            name, data = "message", ""
+
+
+@contextmanager
+def serving(data_dir: Path, **settings: Any) -> Iterator[Client]:
+    """Run the service in a thread of this process and yield a client of it."""
+    values = {"data_dir": data_dir, "config": ROOT / "langgraph.json", "port": 0, **settings}
+    app = create_app(Settings(_env_file=None, **values))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="on"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    try:
+        url = _url_of(server, thread)
+        with Client(base_url=url, timeout=30) as client:
+            yield client
+    finally:
+        server.should_exit = True
+        thread.join(_START_SECONDS)
+
+
+def _url_of(server: uvicorn.Server, thread: threading.Thread) -> str:
+    pause = threading.Event()
+    for _ in range(_START_SECONDS * 100):
+        if server.started:
+            host, port = server.servers[0].sockets[0].getsockname()[:2]
+            return f"http://{host}:{port}"
+        if not thread.is_alive():
+            break
+        pause.wait(0.01)
+    raise RuntimeError("the service did not start")
+
+
+class Process:
+    """`everturn serve` as a process of its own, to be killed for real."""
+
+    def __init__(self, data_dir: Path, *arguments: str, **environment: str) -> None:
+        """Start it; settings go in as the environment variables they are."""
+        command = [sys.executable, "-m", "server", "serve", "--port", "0", *arguments]
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("EVERTURN_", "COV_"))}
+        self.popen = subprocess.Popen(
+            command,
+            cwd=data_dir.parent,
+            env={
+                **clean,
+                "PYTHONPATH": str(ROOT),
+                "EVERTURN_CONFIG": str(ROOT / "langgraph.json"),
+                "EVERTURN_DATA_DIR": str(data_dir),
+                **environment,
+            },
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.log: list[str] = []
+        self._lines: queue.Queue[str | None] = queue.Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def url(self) -> str:
+        """Wait until it serves and return its address."""
+        while (line := self._lines.get(timeout=_START_SECONDS)) is not None:
+            if '"everturn_ready"' in line:
+                url: str = json.loads(line)["url"]
+                return url
+        raise RuntimeError("the service ended: " + "".join(self.log))
+
+    def kill(self) -> None:
+        """Take it away without a word, as the kernel would."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> int:
+        """Ask it to end, and return its exit code."""
+        return self._end(signal.SIGTERM)
+
+    def _end(self, sign: int) -> int:
+        if self.popen.poll() is None:
+            self.popen.send_signal(sign)
+        return self.popen.wait(_START_SECONDS)
+
+    def _read(self) -> None:
+        assert self.popen.stderr is not None
+        for line in self.popen.stderr:
+            self.log.append(line)
+            self._lines.put(line)
+        self._lines.put(None)
+
+
+@contextmanager
+def process(data_dir: Path, *arguments: str, **environment: str) -> Iterator[Process]:
+    """Run the service as a process; what is left of it at the end is killed."""
+    running = Process(data_dir, *arguments, **environment)
+    try:
+        yield running
+    finally:
+        running.kill()
+        if running.popen.stderr:
+            running.popen.stderr.close()

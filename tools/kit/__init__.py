@@ -1,0 +1,1 @@
+"""What the tools stand on: discovery, arithmetic, and the providers behind weather and search."""
