@@ -81,7 +81,7 @@ def try_lock(path: Path) -> int | None:
     except OSError as error:
         raise DataDirError(
             f"cannot lock {str(path)!r} ({_reason(error)}): "
-            f"the data folder must be on a disk that can, {_ANOTHER}"
+            f"make it this user's, on a disk that takes locks, or {_ANOTHER}"
         ) from error
     return descriptor
 

@@ -78,16 +78,16 @@ class _Keeper:
     def __init__(self, folder: Path, appendfsync: AppendFsync) -> None:
         self.address = address_of(folder)
         self._folder = folder
-        self._appendfsync = appendfsync
+        self._appendfsync: AppendFsync = appendfsync
         self._ownership: int | None = None  # the descriptor of the owner's lock
         self._server: ValkeyProcess | None = None  # the owner's child
         self._link: _Link | None = None
 
     async def find_or_start(self) -> None:
         """Return when there is a link to a server that answers; as the owner, start one."""
-        prepare_address(self._folder, self.address)
         give_up = _now() + _PATIENCE
         while not self._owns():
+            prepare_address(self._folder, self.address)
             if await self._connect():
                 log.info("valkey_attached", data_dir=str(self._folder), owner=self._owner())
                 return
@@ -112,25 +112,27 @@ class _Keeper:
             deaths = deaths + 1 if _now() - born < _SETTLED else 0
             log.warning("valkey_gone", data_dir=str(self._folder), **await self._cause())
             while True:
-                await asyncio.sleep(min(0.05 * (2 ** min(deaths, 10) - 1), _LONGEST_PAUSE))
+                await asyncio.sleep(_pause(deaths))
                 try:
                     await self.find_or_start()
                     break
                 except Exception as error:  # a full disk, too little memory: it may pass
-                    log.error("valkey_not_back", data_dir=str(self._folder), error=str(error))
+                    log.error(  # noqa: TRY400 - the server's own words are in the text
+                        "valkey_not_back", data_dir=str(self._folder), error=str(error)
+                    )
                     deaths += 1
 
     async def close(self) -> None:
         """As the owner, stop the server; the attached just leave."""
         try:
-            # If the owner died and its server did not, nobody else may be left to stop it.
-            with suppress(DataDirError):
-                if self._server is None and self._link is not None and self._owns():
-                    os.close(await self._lock_data())
             if self._server is not None:
                 await self._stop(self._server)
-            if self._ownership is not None:
-                clear_address(self._folder, self.address)
+            elif self._link is not None:
+                # If the owner died and its server did not, nobody else may be left to stop it.
+                with suppress(DataDirError):
+                    if self._owns():
+                        os.close(await self._lock_data())
+                        clear_address(self._folder, self.address)
         finally:
             if self._link is not None:
                 self._link.close()
@@ -140,6 +142,7 @@ class _Keeper:
     async def _start(self) -> None:
         lock = await self._lock_data()
         try:
+            prepare_address(self._folder, self.address)
             self._server = ValkeyProcess(
                 self._folder, self.address, appendfsync=self._appendfsync, lock=lock
             )
@@ -163,6 +166,7 @@ class _Keeper:
         finally:  # also if we are cancelled while it writes
             if server.exit_code is None:
                 server.kill()
+            clear_address(self._folder, self.address)
 
     async def _lock_data(self) -> int:
         """Lock the append-only file for the owner. A server that still has it must end first.
@@ -179,7 +183,7 @@ class _Keeper:
                 lock = await _until(lambda: try_lock(file), _LAST_WORDS)
         if lock is None:
             raise StoreUnavailable(
-                f"another Valkey, which cannot be reached, keeps its data in {str(self._folder)!r}: "
+                f"another Valkey, out of reach, keeps its data in {str(self._folder)!r}: "
                 "end that process, or name another data folder"
             )
         return lock
@@ -224,7 +228,7 @@ class _Link:
         link = cls(*await asyncio.open_unix_connection(str(address)))
         try:
             # The server answers while it loads, however long that takes.
-            while (await link._ping()).startswith(b"-LOADING"):
+            while (await link._ping()).startswith(b"-LOADING"):  # noqa: ASYNC110 - as in _until
                 await asyncio.sleep(_RETRY)
         except BaseException:
             link.close()
@@ -249,10 +253,15 @@ class _Link:
         return reply
 
 
+def _pause(deaths: int) -> float:
+    """Seconds before the next start, after so many untimely deaths in a row: 0, 0.05, 0.15, …."""
+    return min(0.05 * (2 ** min(deaths, 10) - 1), _LONGEST_PAUSE)
+
+
 async def _until(look: Callable[[], T | None], seconds: float) -> T | None:
     """Look again and again, for so long, until there is something to see."""
     give_up = _now() + seconds
-    while (seen := look()) is None and _now() < give_up:
+    while (seen := look()) is None and _now() < give_up:  # noqa: ASYNC110 - nobody announces it
         await asyncio.sleep(_RETRY)
     return seen
 

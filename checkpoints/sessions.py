@@ -1,10 +1,10 @@
 """Chat sessions: who may go on talking, and until when. The talk itself is in the checkpoints.
 
-    {everturn:sessions}:id:<id>   HASH  created (µs), context (JSON); expires with the session
+    {everturn:sessions}:id:<id>   HASH  created (µs), ends (ms), context (JSON); expires then
     {everturn:sessions}:created   ZSET  id by its creation (µs): the order of `list`
     {everturn:sessions}:expires   ZSET  id by its end (ms): what `list` and `create` drop first
 
-Every operation but `list` is one script, so a session and its place in the lists change together.
+What writes is one script, so a session and its place in the lists change together.
 That puts all sessions of a cluster on one node, which is meant: a session is a few hundred bytes
 that are touched once a turn, while the checkpoints, the load, spread by thread. The clock is
 Redis', so that all machines agree on who has expired.
@@ -34,10 +34,11 @@ local function drop_expired(created, expires, most)
 end
 """
 
-# KEYS session, created, expires   ARGV id, ttl (ms), context   Reply {created, end}
+# KEYS session, created, expires   ARGV id, ttl (ms), context   Reply {created, ends}
 _CREATE = f"""{_NOW}
 local created, ends = time[1] * 1000000 + time[2], now + ARGV[2]
-redis.call('HSET', KEYS[1], 'created', string.format('%.0f', created), 'context', ARGV[3])
+redis.call('HSET', KEYS[1],
+  'created', string.format('%.0f', created), 'ends', ends, 'context', ARGV[3])
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 redis.call('ZADD', KEYS[2], string.format('%.0f', created), ARGV[1])
 redis.call('ZADD', KEYS[3], ends, ARGV[1])
@@ -45,23 +46,17 @@ drop_expired(KEYS[2], KEYS[3], 100) -- the lists stay short even if nobody ever 
 return {{ created, ends }}
 """
 
-# KEYS session   Reply {created, end, context} or nil
-_GET = f"""{_NOW}
-local created, context = unpack(redis.call('HMGET', KEYS[1], 'created', 'context'))
-return created and {{ tonumber(created), now + redis.call('PTTL', KEYS[1]), context }}
-"""
-
-# KEYS session, created, expires   ARGV id, ttl (ms)   Reply as _GET
+# KEYS session, created, expires   ARGV id, ttl (ms)   Reply {created, ends, context}, or nils
 _TOUCH = f"""{_NOW}
-local created, context = unpack(redis.call('HMGET', KEYS[1], 'created', 'context'))
-if not created then
-  return false
+local created = redis.call('HGET', KEYS[1], 'created')
+if created then
+  local ends = now + ARGV[2]
+  redis.call('HSET', KEYS[1], 'ends', ends)
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
+  redis.call('ZADD', KEYS[2], created, ARGV[1])
+  redis.call('ZADD', KEYS[3], ends, ARGV[1])
 end
-local ends = now + ARGV[2]
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
-redis.call('ZADD', KEYS[2], created, ARGV[1])
-redis.call('ZADD', KEYS[3], ends, ARGV[1])
-return {{ tonumber(created), ends, context }}
+return redis.call('HMGET', KEYS[1], 'created', 'ends', 'context')
 """
 
 # KEYS session, created, expires   ARGV id   Reply 1 if there was one, else 0
@@ -71,16 +66,14 @@ redis.call('ZREM', KEYS[3], ARGV[1])
 return redis.call('DEL', KEYS[1])
 """
 
-# KEYS created, expires   ARGV offset, limit   Reply {how many, {id, end}, …}
+# KEYS created, expires   ARGV offset, limit   Reply {how many, id, …}
 _LIST = f"""{_NOW}
 drop_expired(KEYS[1], KEYS[2], 2 ^ 31)
-local page = {{ redis.call('ZCARD', KEYS[1]) }}
-for _, id in ipairs(redis.call(
-  'ZREVRANGEBYSCORE', KEYS[1], '+inf', '-inf', 'LIMIT', ARGV[1], ARGV[2])) do
-  page[#page + 1] = {{ id, tonumber(redis.call('ZSCORE', KEYS[2], id)) }}
-end
-return page
+return {{ redis.call('ZCARD', KEYS[1]), unpack(redis.call(
+  'ZREVRANGEBYSCORE', KEYS[1], '+inf', '-inf', 'LIMIT', ARGV[1], ARGV[2])) }}
 """
+
+_FIELDS = ("created", "ends", "context")
 
 
 @contextmanager
@@ -116,7 +109,6 @@ class Sessions:
         self._name = f"{{{prefix}:sessions}}"
         self._lists = [f"{self._name}:created", f"{self._name}:expires"]
         self._create = client.register_script(_CREATE)
-        self._get = client.register_script(_GET)
         self._touch = client.register_script(_TOUCH)
         self._delete = client.register_script(_DELETE)
         self._list = client.register_script(_LIST)
@@ -132,7 +124,7 @@ class Sessions:
     async def get(self, session_id: str) -> Session | None:
         """Look a session up without renewing it; `None` if it has ended or never was."""
         with redis_errors():
-            found = await self._get([self._key(session_id)])
+            found = await self._client.hmget(self._key(session_id), *_FIELDS)
         return _session(session_id, found)
 
     async def touch(self, session_id: str) -> Session | None:
@@ -154,32 +146,24 @@ class Sessions:
         Two round trips: scripts should touch only keys that they are given.
         """
         with redis_errors():
-            total, *page = await self._list(self._lists, [offset, limit])
+            total, *ids = await self._list(self._lists, [offset, limit])
             pipeline = self._client.pipeline(transaction=False)
-            for session_id, _ in page:
-                pipeline.hmget(self._key(session_id.decode()), "created", "context")
-            records = await pipeline.execute() if page else []
-        sessions = [
-            Session(
-                session_id.decode(),
-                _moment(int(created)),
-                _moment(ends * 1000),
-                json.loads(context),
-            )
-            for (session_id, ends), (created, context) in zip(page, records, strict=True)
-            if created  # not ended between the two trips
-        ]
-        return sessions, total
+            for each in ids:
+                pipeline.hmget(self._key(each.decode()), *_FIELDS)
+            found = await pipeline.execute() if ids else []
+        page = (_session(each.decode(), record) for each, record in zip(ids, found, strict=True))
+        return [session for session in page if session], total  # None ended between the two trips
 
     def _key(self, session_id: str) -> str:
         return f"{self._name}:id:{session_id}"
 
 
 def _session(session_id: str, found: Any) -> Session | None:
-    if found is None:
-        return None
     created, ends, context = found
-    return Session(session_id, _moment(created), _moment(ends * 1000), json.loads(context))
+    if created is None:
+        return None
+    moments = _moment(int(created)), _moment(int(ends) * 1000)
+    return Session(session_id, *moments, json.loads(context))
 
 
 def _moment(microseconds: int) -> datetime:

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from typing import Literal
 
 from langchain_core.messages import AIMessage
-from langgraph.graph import END
 
 from graph.models.failures import STOPS
 from graph.state import Route, State
@@ -39,7 +38,7 @@ def after_model(state: State) -> Literal["tools", "fallback_router", "__end__"]:
     """A failure goes to the router, tool calls to the tools, an answer to the caller."""
     if _failed(state):
         return "fallback_router"
-    return "tools" if _calls_tools(state) else END
+    return "tools" if _calls_tools(state) else "__end__"
 
 
 def after_tools(state: State) -> Literal["model", "offline"]:
@@ -60,17 +59,17 @@ def after_fallback_router(state: State) -> Literal["model", "offline", "stop"]:
 
 def after_offline(state: State) -> Literal["tools", "__end__"]:
     """The offline model calls tools like any other."""
-    return "tools" if _calls_tools(state) else END
+    return "tools" if _calls_tools(state) else "__end__"
 
 
 def after_chat_model(state: State) -> Literal["fallback_router", "__end__"]:
     """Without tools, an answer is the end."""
-    return "fallback_router" if _failed(state) else END
+    return "fallback_router" if _failed(state) else "__end__"
 
 
 def after_simple_model(state: State) -> Literal["stop", "__end__"]:
     """With one model call, a failure is the end as well."""
-    return "stop" if _failed(state) else END
+    return "stop" if _failed(state) else "__end__"
 
 
 def _failed(state: State) -> bool:

@@ -7,7 +7,7 @@ LangGraph's own development server does not set it; there the environment decide
 from functools import cache
 from typing import TypedDict, cast
 
-from langchain_core.runnables import RunnableConfig
+from langgraph.config import get_config
 
 from graph.models.provider import Models
 from graph.models.settings import ModelSettings
@@ -21,9 +21,9 @@ class Services(TypedDict):
     models: Models
 
 
-def models_of(config: RunnableConfig) -> Models:
-    """Return the models of this run's server."""
-    services = cast("Services | None", config.get("configurable", {}).get(SERVICES_KEY))
+def current_models() -> Models:
+    """Return the models of the server that runs the node which asks."""
+    services = cast("Services | None", get_config().get("configurable", {}).get(SERVICES_KEY))
     return services["models"] if services else _models_from_environment()
 
 

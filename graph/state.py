@@ -48,4 +48,4 @@ class State(TypedDict):
     """
 
     messages: Annotated[list[AnyMessage], add_messages]
-    route: Annotated[NotRequired[Route], UntrackedValue]
+    route: Annotated[Route, UntrackedValue]

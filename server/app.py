@@ -47,6 +47,7 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         redis_url, database_url = _secret(settings.redis_url), _secret(settings.database_url)
+        loaded = load_graphs(settings.config)  # first: a wrong one opens nothing
         with _data_dir(settings) as data_dir:
             async with (
                 open_memory(redis_url, data_dir) as redis,
@@ -55,7 +56,7 @@ def create_app(settings: Settings) -> FastAPI:
                 open_models(settings) as models,
             ):
                 saver = AsyncRedisSaver(redis)
-                served = load_graphs(settings.config, saver)
+                served = loaded.with_memory(saver)
                 living = Sessions(redis, settings.session_ttl)
                 engine = Engine(
                     served,

@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 import uvicorn
+from pydantic_settings import SettingsConfigDict
 
 from server.app import create_app
 from server.settings import Settings
@@ -29,6 +30,12 @@ class Event:
 
     name: str
     data: Any
+
+
+class BareSettings(Settings):
+    """Settings that no `.env` of the developer reaches."""
+
+    model_config = SettingsConfigDict(env_file=None)
 
 
 class Client(httpx.Client):
@@ -67,7 +74,7 @@ def read_events(response: httpx.Response) -> Iterator[Event]:
 def serving(data_dir: Path, **settings: Any) -> Iterator[Client]:
     """Run the service in a thread of this process and yield a client of it."""
     values = {"data_dir": data_dir, "config": ROOT / "langgraph.json", "port": 0, **settings}
-    app = create_app(Settings(_env_file=None, **values))
+    app = create_app(BareSettings(**values))
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="on"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

@@ -23,7 +23,7 @@ from checkpoints.redis.saver import ThreadSaver
 _LANES = 4
 # A pipeline's bounds: enough calls to make the trip cheap, few enough not to keep the first one
 # waiting; and an argument is at most a chunk, so this many are at most 32 MB.
-_CALLS = 64
+_CALLS = 32
 _ARGUMENTS = 8192
 
 
@@ -180,7 +180,7 @@ class _Pipelines:
         try:
             replies = await self._send([call for call, _ in batch])
             for (call, future), reply in zip(batch, replies, strict=True):
-                settled = await self._settle(call, reply)
+                settled = await self._settle(call, reply) if isinstance(reply, Exception) else reply
                 if future.done():
                     continue
                 if isinstance(settled, Exception):

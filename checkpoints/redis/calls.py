@@ -15,7 +15,7 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 from checkpoints.redis.address import Address
 from checkpoints.redis.codec import Packer, Unpacker, chunks_in, open_serde, seal, unseal
 from checkpoints.redis.keyspace import Keyspace
-from checkpoints.redis.known import KnownChunks, fingerprint
+from checkpoints.redis.known import KnownChunks
 from checkpoints.redis.scripts import Name, Script, script
 
 _NAMING_KEY_SIZE = 32
@@ -70,12 +70,7 @@ class Threads:
         if sealed_key and cipher is not None:
             naming_key = unseal(sealed_key, cipher)
             self.known.learn_key(address.thread_id, sealed_key, naming_key)
-        return Unpacker(self.serde, chunks_in(chunks))
-
-    def learn(self, address: Address, unpacker: Unpacker) -> None:
-        """Remembers the chunks that were read as chunks that need not be sent."""
-        seed = self.known.seed(address.thread_id)
-        self.known.learn({fingerprint(chunk, seed): name for name, chunk in unpacker.opened})
+        return Unpacker(self.serde, chunks_in(chunks), self.known.seed(address.thread_id))
 
     def sealed_key(self, address: Address) -> tuple[bytes, bytes]:
         """The key that names an encrypted thread's chunks: encrypted, to be stored, and plain.

@@ -1,13 +1,18 @@
-r"""Values as they are stored: small ones whole, large ones as chunks named by their content.
+r"""Values as they are stored: small ones whole, large ones as trees of chunks named by content.
 
-    level type \0 body
+    0 type \0 value
+    level type \0 size \0 head names
 
-At level 0 the body is the serialised value. A larger one is cut every 4 KB, each chunk is named by
-a 16-byte hash, and the body is the list of these names (level 1); a list that is itself too large
-is cut the same way (level 2, …). A conversation grows at its end, so a new version shares all
-chunks but the last with the one before: storage grows with the conversation, not with its square.
+A value larger than a chunk keeps its first bytes (its head, `size` bytes as stored) and names the
+chunks of the rest. At level 1 these are 1 KB of data each. Above 16 KB, level 2, they are chunks
+that name 16 chunks of data each, and so on: a Merkle tree. A conversation grows at its end, so a
+new version shares all nodes with the one before but those along its right edge: storage grows with
+the conversation, not with its square.
 
-Why bytes are cut and not messages: one hash for 4 KB is nothing beside serialising them, whereas
+Why a head: a list in msgpack begins with its length. Kept apart, what changes with every message
+is 16 bytes and not a chunk.
+
+Why bytes are cut and not messages: a hash for 1 KB is nothing beside serialising it, whereas
 serialising and hashing 2,000 messages one by one costs twice what serialising the list does.
 
 Encryption (`EncryptedSerializer`) comes after cutting, chunk by chunk, or nothing would ever be
@@ -15,20 +20,23 @@ shared. The names of encrypted chunks are keyed hashes: a plain hash would let a
 confirm what he guesses a chunk says.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
 
 from langgraph.checkpoint.serde.base import CipherProtocol, SerializerProtocol
 from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
+from xxhash import xxh3_128_digest
 
 from checkpoints.errors import CheckpointsError
 from checkpoints.redis.keyspace import CHUNK
-from checkpoints.redis.known import KnownChunks, fingerprint
+from checkpoints.redis.known import KnownChunks
 
-CHUNK_SIZE = 4096
-NAME_SIZE = 16
+CHUNK_SIZE = 1024
+_HEAD_SIZE = 16
+_NAME_SIZE = 16
+_NAMES = 16
 _LENGTH_SIZE = 8
 
 # Ends the type of a value whose chunks are encrypted one by one; a value encrypted as a whole has
@@ -84,30 +92,54 @@ class Packer:
                 name, body = cipher.encrypt(bytes(body))
                 kind = f"{kind}+{name}"
             return b"0%s\0%s" % (kind.encode(), body)
-        level = 0
-        while len(body) > CHUNK_SIZE:
-            body = b"".join(self._name(chunk, cipher) for chunk in _cut(bytes(body)))
+        head, rest = bytes(body[:_HEAD_SIZE]), bytes(body[_HEAD_SIZE:])
+        if cipher is not None:
+            head, kind = seal(head, cipher), kind + _SEALED_CHUNKS
+        level = 1
+        while len(rest) > _NAMES * _span(level):
             level += 1
-        kind += "" if cipher is None else _SEALED_CHUNKS
-        return b"%d%s\0%s" % (level, kind.encode(), body)
+        names = self._names(rest, level, cipher)
+        return b"%d%s\0%d\0%s%s" % (level, kind.encode(), len(head), head, names)
 
     def fields(self) -> list[bytes]:
         """The chunks to send, each as its field and its bytes."""
         return [part for name, chunk in self._chunks.items() for part in (CHUNK + name, chunk)]
 
     def expected(self) -> list[bytes]:
-        """The fields of the chunks that are not sent because they should be stored already."""
+        """The fields of the chunks that are not sent because they should be stored already.
+
+        A chunk of names is never stored without the chunks it names, so the topmost are enough.
+        """
         return [CHUNK + name for name in self._expected]
 
-    def _name(self, chunk: bytes, cipher: CipherProtocol | None) -> bytes:
-        mark = fingerprint(chunk, self.seed)
-        if self.trust and (known := self.known.name(mark)) is not None:
-            self._expected.add(known)
-            return known
-        name = blake2b(chunk, digest_size=NAME_SIZE, key=self.naming_key).digest()
+    def _names(
+        self, body: bytes, level: int, cipher: CipherProtocol | None, *, edge: bool = True
+    ) -> bytes:
+        """The names of the chunks of a level that make up a body.
+
+        Only those along the right edge are remembered: what lies below a full chunk of names will
+        not be asked for again as long as that chunk is known.
+        """
+        names = []
+        known = self.known.names if self.trust else {}
+        for part in _cut(body, _span(level)):
+            mark = xxh3_128_digest(part, self.seed + level)
+            name = known.get(mark)
+            if name is None:
+                name = self._chunk(part, level, cipher)
+            else:
+                self._expected.add(name)
+            if edge:
+                self.learned[mark] = name
+            names.append(name)
+        return b"".join(names)
+
+    def _chunk(self, part: bytes, level: int, cipher: CipherProtocol | None) -> bytes:
+        edge = len(part) < _span(level)
+        chunk = part if level == 1 else self._names(part, level - 1, cipher, edge=edge)
+        name = blake2b(chunk, digest_size=_NAME_SIZE, key=self.naming_key).digest()
         if name not in self._chunks:
-            self._chunks[name] = chunk if cipher is None else seal(chunk, cipher)
-        self.learned[mark] = name
+            self._chunks[name] = seal(chunk, cipher) if cipher and level == 1 else chunk
         return name
 
 
@@ -115,39 +147,51 @@ class Packer:
 class Unpacker:
     """Turns stored forms back into values, given the chunks that came with them.
 
-    `opened` collects the chunks that were needed: (name, bytes).
+    `learned` is what a packer of that seed would have learned: chunks that need not be sent.
     """
 
     serde: SerializerProtocol
     chunks: Mapping[bytes, bytes]
-    opened: list[tuple[bytes, bytes]] = field(default_factory=list)
+    seed: int = 0
+    learned: dict[bytes, bytes] = field(default_factory=dict)
 
     def unpack(self, stored: bytes) -> Any:
         """The value of a stored form."""
-        head, _, body = stored.partition(b"\0")
-        level, kind = int(head[:1]), head[1:].decode()
+        first, _, body = stored.partition(b"\0")
+        level, kind = int(first[:1]), first[1:].decode()
+        if level == 0:
+            return self.serde.loads_typed((kind, body))
+        size, _, body = body.partition(b"\0")
+        head, names = body[: int(size)], body[int(size) :]
         if not kind.endswith(_SEALED_CHUNKS):
-            return self.serde.loads_typed((kind, self._join(level, body, None)))
+            return self.serde.loads_typed((kind, head + self._join(names, level, None)))
         serde, cipher = open_serde(self.serde)
         if cipher is None:
             raise CheckpointsError(
                 "This thread is encrypted: its saver needs the EncryptedSerializer it was "
                 "written with."
             )
-        return serde.loads_typed((kind[:-1], self._join(level, body, cipher)))
+        whole = unseal(head, cipher) + self._join(names, level, cipher)
+        return serde.loads_typed((kind.removesuffix(_SEALED_CHUNKS), whole))
 
-    def _join(self, level: int, body: bytes, cipher: CipherProtocol | None) -> bytes:
-        for _ in range(level):
-            body = b"".join(self._chunk(name, cipher) for name in _cut(body, NAME_SIZE))
-        return body
+    def _join(
+        self, names: bytes, level: int, cipher: CipherProtocol | None, *, edge: bool = True
+    ) -> bytes:
+        parts = []
+        for name in _cut(names, _NAME_SIZE):
+            part = self._part(name, level, cipher)
+            if edge:
+                self.learned[xxh3_128_digest(part, self.seed + level)] = name
+            parts.append(part)
+        return b"".join(parts)
 
-    def _chunk(self, name: bytes, cipher: CipherProtocol | None) -> bytes:
-        stored = self.chunks.get(name)
-        if not stored:
+    def _part(self, name: bytes, level: int, cipher: CipherProtocol | None) -> bytes:
+        chunk = self.chunks.get(name)
+        if not chunk:
             raise CheckpointsError(f"The stored thread is damaged: it lacks chunk {name.hex()}.")
-        chunk = stored if cipher is None else unseal(stored, cipher)
-        self.opened.append((name, chunk))
-        return chunk
+        if level > 1:
+            return self._join(chunk, level - 1, cipher, edge=len(chunk) < _NAMES * _NAME_SIZE)
+        return chunk if cipher is None else unseal(chunk, cipher)
 
 
 def chunks_in(reply: bytes) -> dict[bytes, bytes]:
@@ -155,9 +199,9 @@ def chunks_in(reply: bytes) -> dict[bytes, bytes]:
     found: dict[bytes, bytes] = {}
     at = 0
     while at < len(reply):
-        start = at + NAME_SIZE + _LENGTH_SIZE
-        stop = start + int(reply[at + NAME_SIZE : start], 16)
-        found[reply[at : at + NAME_SIZE]] = reply[start:stop]
+        start = at + _NAME_SIZE + _LENGTH_SIZE
+        stop = start + int(reply[at + _NAME_SIZE : start], 16)
+        found[reply[at : at + _NAME_SIZE]] = reply[start:stop]
         at = stop
     return found
 
@@ -174,5 +218,10 @@ def unseal(sealed: bytes, cipher: CipherProtocol) -> bytes:
     return cipher.decrypt(name.decode(), encrypted)
 
 
-def _cut(body: bytes, size: int = CHUNK_SIZE) -> Iterable[bytes]:
+def _span(level: int) -> int:
+    """How many bytes of the value lie below a full chunk of a level."""
+    return CHUNK_SIZE * int(_NAMES ** (level - 1))
+
+
+def _cut(body: bytes, size: int) -> Iterator[bytes]:
     return (body[at : at + size] for at in range(0, len(body), size))

@@ -6,7 +6,7 @@ r"""Where a thread lies in Redis: two keys, whatever its length.
     {lg:<thread>}:data    HASH
         c…  w…                                        what the members of the same name hold
         b<ns>\0<channel>\0<version>                   the value of a channel at a version
-        k<16 bytes>                                   a chunk of a large value, named by its hash
+        k<16 bytes>                                   a chunk of a large value (see codec.py)
         .ttl  .fence  .seal                           properties of the thread
 
 Why two keys: deleting a thread is one UNLINK and renewing its time to live two EXPIREs, so a
@@ -17,7 +17,7 @@ lexical ranges. Why the braces: they are the hash tag of Redis Cluster, which pu
 thread on one node and lets scripts touch them together.
 """
 
-from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import quote, unquote
 
 CHECKPOINT, WRITE, BLOB, CHUNK = b"c", b"w", b"b", b"k"
@@ -28,15 +28,15 @@ _END = b"\0"
 _FIRST_INDEX = 1_000_000_000
 
 
-@dataclass(frozen=True, slots=True)
 class Keyspace:
     """The keys of all threads under one prefix."""
 
-    prefix: str
+    def __init__(self, prefix: str) -> None:
+        self._tag = quote(prefix, safe=":", errors="surrogatepass")
 
     def thread(self, thread_id: str) -> tuple[str, str]:
         """Index and data of a thread. Percent-encoding leaves no brace, colon or star in its id."""
-        name = f"{{{self._tag}:{quote(thread_id, safe='', errors='surrogatepass')}}}"
+        name = f"{{{self._tag}:{_quoted(thread_id)}}}"
         return f"{name}:index", f"{name}:data"
 
     @property
@@ -49,11 +49,13 @@ class Keyspace:
         name = index.removeprefix(f"{{{self._tag}:").removesuffix("}:index")
         return None if ":" in name else unquote(name, errors="surrogatepass")
 
-    @property
-    def _tag(self) -> str:
-        return quote(self.prefix, safe=":", errors="surrogatepass")
+
+@lru_cache(maxsize=8192)
+def _quoted(thread_id: str) -> str:
+    return quote(thread_id, safe="", errors="surrogatepass")
 
 
+@lru_cache(maxsize=8192)
 def text(part: str) -> bytes:
     r"""One part of a name: UTF-8 without \0, in the order of the characters it came from."""
     raw = part.encode("utf-8", "surrogatepass")

@@ -64,7 +64,7 @@ def read(
         if _matches(record, metadata or {}):
             found.append(_checkpoint_tuple(address, unpacker, name, record, blobs, writes))
     if learn:
-        threads.learn(address, unpacker)
+        threads.known.learn(unpacker.learned)
     return Page(found, None if complete or not entries else entries[-1][0])
 
 

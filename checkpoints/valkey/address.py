@@ -40,18 +40,22 @@ def prepare_address(folder: Path, address: Path) -> None:
     """Make the folder of a socket that is not in the data folder, and see that it is ours alone.
 
     Raises:
-        DataDirError: another user was there first, and could answer in the server's place.
+        DataDirError: it is another user's, who could answer in the server's place.
     """
     if address.parent == folder:
         return
-    with suppress(FileExistsError):
-        address.parent.mkdir(mode=0o700)
-    found = address.parent.lstat()
-    if found.st_uid != os.geteuid() or found.st_mode != stat.S_IFDIR | 0o700:
-        raise DataDirError(
-            f"the path of the data folder {str(folder)!r} is too long for a socket in it, and "
-            f"{str(address.parent)!r} is not ours alone: remove that, or take a shorter path"
-        )
+    try:
+        address.parent.mkdir(mode=0o700, exist_ok=True)
+        found = address.parent.lstat()
+        if found.st_uid == os.geteuid() and found.st_mode == stat.S_IFDIR | 0o700:
+            return
+        reason = "it is not ours alone"
+    except OSError as error:
+        reason = str(error)
+    raise DataDirError(
+        f"the path of the data folder {str(folder)!r} is too long for a socket in it, and "
+        f"{str(address.parent)!r} cannot take its place ({reason}): use a shorter path"
+    )
 
 
 def clear_address(folder: Path, address: Path) -> None:

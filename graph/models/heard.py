@@ -22,15 +22,16 @@ class Heard(AsyncCallbackHandler):
 
     @property
     def broken_tool_call(self) -> bool:
-        """A tool call's arguments are not JSON. LangChain completes what was cut off, so that
-        `{"city": "Par` would be called as Par.
+        """Whether a tool call's arguments are no JSON object.
+
+        LangChain completes what was cut off, so that `{"city": "Par` would be called as Par.
         """
         return not all(_is_json_object(arguments) for arguments in self._arguments.values())
 
     @override
     async def on_llm_new_token(
         self,
-        token: str,
+        token: str | list[str | dict[str, Any]],
         *,
         chunk: GenerationChunk | ChatGenerationChunk | None = None,
         run_id: UUID,
@@ -38,8 +39,8 @@ class Heard(AsyncCallbackHandler):
         tags: list[str] | None = None,
         **kwargs: Any,
     ) -> None:
-        self.chars += len(token)
         if isinstance(chunk, ChatGenerationChunk) and isinstance(chunk.message, AIMessageChunk):
+            self.chars += len(chunk.message.text)
             self.message_id = chunk.message.id or self.message_id
             for call in chunk.message.tool_call_chunks:
                 self._arguments[call["index"]] += call["args"] or ""

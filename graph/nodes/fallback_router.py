@@ -1,21 +1,18 @@
 """The router: a model has failed; who is asked next?"""
 
-from langchain_core.runnables import RunnableConfig
 from langgraph.runtime import Runtime
 
 from graph.context import Context, context_of
 from graph.routing import next_route
-from graph.services import models_of
+from graph.services import current_models
 from graph.state import Route, State
 
 
-async def fallback_router(
-    state: State, config: RunnableConfig, runtime: Runtime[Context]
-) -> dict[str, Route]:
+async def fallback_router(state: State, *, runtime: Runtime[Context]) -> dict[str, Route]:
     """Choose the next route and tell whoever watches, as a custom event `fallback`."""
     failed = state["route"]
     context = context_of(runtime)
-    chosen = next_route(failed, models_of(config).candidates(context))
+    chosen = next_route(failed, current_models().candidates(context))
     attempt = failed["tried"][-1]
     runtime.stream_writer(
         {

@@ -6,9 +6,10 @@ from typing import Any, Protocol
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, RemoveMessage, SystemMessage
-from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables import Runnable
 from langchain_core.runnables.config import merge_configs
 from langchain_core.tools import BaseTool
+from langgraph.config import get_config
 from langgraph.graph.message import REMOVE_ALL_MESSAGES
 from langgraph.runtime import Runtime
 
@@ -17,7 +18,7 @@ from graph.errors import ProviderFailed
 from graph.models.failures import Failure, failure_of, flaw_of
 from graph.models.heard import Heard
 from graph.routing import first_route
-from graph.services import models_of
+from graph.services import current_models
 from graph.state import Attempt, Route, State
 from graph.window import mend, tool_rounds, window
 
@@ -26,25 +27,23 @@ Chat = Runnable[Any, AIMessage]
 
 
 class Node(Protocol):
-    """What LangGraph calls with the state, and with the parameters it knows by name."""
+    """What LangGraph calls with the state and, by name, with what the run brings along."""
 
-    def __call__(
-        self, state: State, config: RunnableConfig, runtime: Runtime[Context]
-    ) -> Awaitable[Update]: ...
+    def __call__(self, state: State, *, runtime: Runtime[Context]) -> Awaitable[Update]: ...
 
 
 def model_node(tools: Sequence[BaseTool] = ()) -> Node:
     """Return the node that asks the run's current model, which may call `tools`."""
 
-    async def model(state: State, config: RunnableConfig, runtime: Runtime[Context]) -> Update:
-        context, models = context_of(runtime), models_of(config)
+    async def model(state: State, *, runtime: Runtime[Context]) -> Update:
+        context, models = context_of(runtime), current_models()
         route = state.get("route")
         if route is None:
             candidates = models.candidates(context, require_tools=context.use_tools and bool(tools))
             route = first_route(candidates)
             if not candidates:
                 return _failed(route, Failure("no_candidate", "no configured model fits"))
-        return await _ask(models.chat_model(route["model"]), route, tools, state, config, runtime)
+        return await _ask(models.chat_model(route["model"]), route, tools, state, runtime)
 
     return model
 
@@ -52,10 +51,10 @@ def model_node(tools: Sequence[BaseTool] = ()) -> Node:
 def offline_node(tools: Sequence[BaseTool] = ()) -> Node:
     """Return the node that answers without any provider, and says why."""
 
-    async def offline(state: State, config: RunnableConfig, runtime: Runtime[Context]) -> Update:
+    async def offline(state: State, *, runtime: Runtime[Context]) -> Update:
         route = state["route"]
-        chat = models_of(config).offline(because=route["tried"][-1]["message"])
-        update = await _ask(chat, route, tools, state, config, runtime)
+        chat = current_models().offline(because=route["tried"][-1]["message"])
+        update = await _ask(chat, route, tools, state, runtime)
         if "messages" not in update:
             raise ProviderFailed(f"Nobody could answer: {update['route']['tried'][-1]['message']}")
         return update
@@ -68,7 +67,6 @@ async def _ask(
     route: Route,
     tools: Sequence[BaseTool],
     state: State,
-    config: RunnableConfig,
     runtime: Runtime[Context],
 ) -> Update:
     """Ask once: a complete answer joins the conversation, anything less is a failure."""
@@ -80,7 +78,7 @@ async def _ask(
     heard = Heard()
 
     asked = _prepared(chat, tools, context, may_call=may_call)
-    answer = await _complete(asked, prompt, config, heard)
+    answer = await _complete(asked, prompt, heard)
     if isinstance(answer, AIMessage) and answer.tool_calls and not may_call:
         answer = Failure("tool_loop", "the model calls tools without end")
     if isinstance(answer, Failure):
@@ -94,11 +92,9 @@ async def _ask(
     return {"messages": [*replaced, answer], "route": route}
 
 
-async def _complete(
-    chat: Chat, prompt: Sequence[BaseMessage], config: RunnableConfig, heard: Heard
-) -> AIMessage | Failure:
+async def _complete(chat: Chat, prompt: Sequence[BaseMessage], heard: Heard) -> AIMessage | Failure:
     try:
-        answer = await chat.ainvoke(prompt, merge_configs(config, {"callbacks": [heard]}))
+        answer = await chat.ainvoke(prompt, merge_configs(get_config(), {"callbacks": [heard]}))
     except Exception as error:
         return failure_of(error)
     if heard.broken_tool_call:
@@ -110,7 +106,7 @@ def _prepared(
     chat: BaseChatModel, tools: Sequence[BaseTool], context: Context, *, may_call: bool
 ) -> Chat:
     """Bind what the caller chose; out of rounds, the tools are shown but may not be called."""
-    choices = {"temperature": context.temperature, "max_tokens": context.max_tokens}
+    choices: dict[str, Any] = {"temperature": context.temperature, "max_tokens": context.max_tokens}
     if not (tools and context.use_tools):
         return chat.bind(**choices)
     if not may_call:

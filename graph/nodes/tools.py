@@ -1,7 +1,8 @@
 """The node `tools`: carries out the calls of one model turn, side by side."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from datetime import UTC, datetime
+from typing import Protocol
 
 from langchain_core.messages import ToolMessage
 from langchain_core.runnables import RunnableConfig
@@ -10,13 +11,19 @@ from langgraph.prebuilt import ToolNode
 from langgraph.prebuilt.tool_node import ToolInvocationError
 from structlog import get_logger
 
-from graph.nodes.model import Node, Update
+from graph.nodes.model import Update
 from graph.state import State
 
 log = get_logger(__name__)
 
 
-def tools_node(tools: Sequence[BaseTool]) -> Node:
+class ToolsNode(Protocol):
+    """What LangGraph calls with the state and the run's config."""
+
+    def __call__(self, state: State, config: RunnableConfig) -> Awaitable[Update]: ...
+
+
+def tools_node(tools: Sequence[BaseTool]) -> ToolsNode:
     """Return the node that answers each call under its `tool_call_id`, in the order of the calls.
 
     An unknown tool, wrong arguments or a tool that raises is answered too: the model reads what

@@ -12,27 +12,27 @@ from server.runs.engine import Engine
 from server.settings import Settings
 
 
-def _engine(request: Request) -> Engine:
+async def _engine(request: Request) -> Engine:
     return cast("Engine", request.app.state.engine)
 
 
-def _conversations(request: Request) -> Conversations:
+async def _conversations(request: Request) -> Conversations:
     return cast("Conversations", request.app.state.conversations)
 
 
-def _sessions(request: Request) -> Sessions:
+async def _sessions(request: Request) -> Sessions:
     return cast("Sessions", request.app.state.sessions)
 
 
-def _history(request: Request) -> History:
+async def _history(request: Request) -> History:
     return cast("History", request.app.state.history)
 
 
-def _settings(request: Request) -> Settings:
+async def _settings(request: Request) -> Settings:
     return cast("Settings", request.app.state.settings)
 
 
-def _metrics(request: Request) -> Metrics:
+async def _metrics(request: Request) -> Metrics:
     return cast("Metrics", request.app.state.metrics)
 
 

@@ -5,9 +5,8 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Query, Request, Response
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, SystemMessage, ToolMessage
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
-from checkpoints.sessions import Session
 from server.api.deps import ConversationsDep, HistoryDep, SessionsDep
 from server.api.errors import problems
 from server.runs.errors import SessionNotFound
@@ -30,21 +29,12 @@ class SessionRequest(BaseModel):
 class SessionSummary(BaseModel):
     """A living session."""
 
-    session_id: str
+    model_config = ConfigDict(from_attributes=True)
+
+    session_id: str = Field(validation_alias=AliasChoices("id", "session_id"))
     created_at: datetime
     expires_at: datetime = Field(description="Renewed by every turn.")
     context: dict[str, Any]
-
-    @classmethod
-    def of(cls, session: Session, **more: Any) -> "SessionSummary":
-        """Show a stored session."""
-        return cls(
-            session_id=session.id,
-            created_at=session.created_at,
-            expires_at=session.expires_at,
-            context=session.context,
-            **more,
-        )
 
 
 class Message(BaseModel):
@@ -98,7 +88,7 @@ class HistoryRow(BaseModel):
 async def create_session(
     sessions: SessionsDep, body: Annotated[SessionRequest | None, Body()] = None
 ) -> SessionSummary:
-    return SessionSummary.of(await sessions.create(body.context if body else {}))
+    return SessionSummary.model_validate(await sessions.create(body.context if body else {}))
 
 
 @router.get(
@@ -113,7 +103,9 @@ async def list_sessions(
     offset: Annotated[int, Query(ge=0)] = 0,
 ) -> SessionList:
     page, total = await sessions.list(limit, offset)
-    return SessionList(sessions=[SessionSummary.of(session) for session in page], total=total)
+    return SessionList(
+        sessions=[SessionSummary.model_validate(session) for session in page], total=total
+    )
 
 
 @router.get(
@@ -124,7 +116,8 @@ async def list_sessions(
 )
 async def show_session(session_id: str, conversations: ConversationsDep) -> SessionDetail:
     session, messages = await conversations.messages(session_id)
-    return SessionDetail.of(session, messages=[_shown(message) for message in messages])
+    summary = SessionSummary.model_validate(session)
+    return SessionDetail(**dict(summary), messages=[_shown(message) for message in messages])
 
 
 @router.delete(

@@ -11,7 +11,6 @@ from langgraph.types import StreamMode
 from checkpoints.sessions import Session, Sessions
 from server.runs.engine import Engine, Turn
 from server.runs.errors import InvalidInput, SessionNotFound
-from server.runs.graphs import context_fields
 
 Candidates = Callable[[Mapping[str, Any]], Sequence[str]]
 """From the choices of one run to the models that would be asked, the first choice first."""
@@ -60,7 +59,7 @@ class Conversations:
                 f"message: {len(question.text)} characters; "
                 f"at most {self._max_message_length} are taken."
             )
-        fields = context_fields(self._engine.graphs[question.agent])
+        fields = self._engine.graphs.context_fields(question.agent)
         choices = {"window": self._window, **question.choices}
         context = {name: value for name, value in choices.items() if name in fields}
         model = next(iter(self._candidates(context)), None) if "model" in fields else None

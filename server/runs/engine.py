@@ -6,10 +6,17 @@ Who gets the outcome may acknowledge the turn: its checkpoint and its history ro
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Mapping,
+    Sequence,
+)
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any, cast, get_args
 
 from langchain_core.messages import AnyMessage
@@ -17,7 +24,6 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.errors import EmptyInputError, InvalidUpdateError
 from langgraph.types import Command, StreamMode
-from pydantic import TypeAdapter, ValidationError
 
 from checkpoints.history import History
 from checkpoints.history import Turn as HistoryRow
@@ -104,7 +110,7 @@ class Engine:
         graph = self.graphs[turn.graph]
         if turn.input == {}:
             raise InvalidInput(f"The input for the graph {turn.graph!r} is empty.")
-        return graph, _checked_context(graph, turn.context)
+        return graph, self.graphs.context(turn.graph, turn.context)
 
     async def run(self, turn: Turn, emit: Emit = _nobody) -> Outcome:
         """Run a turn to its end and return what it came to, stored.
@@ -117,21 +123,31 @@ class Engine:
         """
         graph, context = self.check(turn)
         async with self._alone(turn.thread_id) as fence:
-            outcome = Outcome()
-            try:
-                async with asyncio.timeout(self._turn_timeout) as deadline:
-                    config = self._config(turn, fence)
-                    async with aclosing(_stream(graph, turn, context, config)) as parts:
-                        async for part in parts:
-                            if part.mode == "values":
-                                outcome.take(_output(graph, part.data))
-                            if part.mode in turn.stream_modes:
-                                await emit(part)
-            except TimeoutError as error:
-                if not deadline.expired():
-                    raise
-                raise TurnTimeout(f"No answer within {self._turn_timeout:g} s.") from error
+            outcome = await self._bounded(self._follow(turn, graph, context, fence, emit))
             await self._remember(turn, outcome)
+        return outcome
+
+    async def _bounded(self, following: Coroutine[Any, Any, Outcome]) -> Outcome:
+        deadline = asyncio.timeout(self._turn_timeout)
+        try:
+            async with deadline:
+                return await following
+        except TimeoutError as error:
+            if not deadline.expired():
+                raise
+            raise TurnTimeout(f"No answer within {self._turn_timeout:g} s.") from error
+
+    async def _follow(
+        self, turn: Turn, graph: Graph, context: Any, fence: int | None, emit: Emit
+    ) -> Outcome:
+        """Run the graph and pass on its parts; the last state is the outcome."""
+        outcome = Outcome()
+        async with aclosing(_stream(graph, turn, context, self._config(turn, fence))) as parts:
+            async for part in parts:
+                if part.mode == "values":
+                    outcome.take(_output(graph, part.data))
+                if part.mode in turn.stream_modes:
+                    await emit(part)
         return outcome
 
     @asynccontextmanager
@@ -220,7 +236,7 @@ async def _stream(
             turn.input, config, context=context, stream_mode=modes
         ):
             begun = True
-            yield Part(mode, data)
+            yield Part(cast("StreamMode", mode), data)
     except (
         EmptyInputError,
         InvalidUpdateError,
@@ -255,20 +271,3 @@ async def _drain(
         yield part
         if isinstance(part, Outcome):
             return
-
-
-def _checked_context(graph: Graph, context: Mapping[str, Any]) -> Any:
-    schema = graph.context_schema
-    if schema is None:
-        return dict(context) or None
-    try:
-        return _adapter(schema).validate_python(dict(context))
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(key) for key in first["loc"])
-        raise InvalidInput(f"context.{where}: {first['msg']}") from None
-
-
-@lru_cache(maxsize=128)
-def _adapter(schema: type[Any]) -> TypeAdapter[Any]:
-    return TypeAdapter(schema)

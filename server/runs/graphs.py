@@ -4,7 +4,6 @@ import importlib.util
 import json
 import sys
 from collections.abc import Mapping
-from functools import cache
 from importlib import import_module
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -14,23 +13,37 @@ from typing import Any
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import StateGraph
 from langgraph.pregel import Pregel
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
-from server.runs.errors import ConfigError, GraphNotFound
+from server.runs.errors import ConfigError, GraphNotFound, InvalidInput
 
 Graph = Pregel[Any, Any, Any, Any]
 
 
 class Graphs:
-    """The served graphs by name, each with the server's checkpointer."""
+    """The served graphs by name."""
 
     def __init__(self, graphs: Mapping[str, Graph]) -> None:
         self._graphs = dict(graphs)
+        self._contexts = {
+            name: TypeAdapter[Any](graph.context_schema)
+            for name, graph in graphs.items()
+            if graph.context_schema is not None
+        }
+        self._fields = {
+            name: frozenset(context.json_schema().get("properties", ()))
+            for name, context in self._contexts.items()
+        }
 
     @property
     def names(self) -> list[str]:
         """The names of `langgraph.json`, in its order."""
         return list(self._graphs)
+
+    def with_memory(self, checkpointer: BaseCheckpointSaver[Any]) -> "Graphs":
+        """Lend each graph a checkpointer; the graphs themselves stay as they were."""
+        lent = {"checkpointer": checkpointer}
+        return Graphs({name: graph.copy(lent) for name, graph in self._graphs.items()})
 
     def __getitem__(self, name: str) -> Graph:
         """Return a graph.
@@ -44,13 +57,33 @@ class Graphs:
             there_are = ", ".join(self._graphs)
             raise GraphNotFound(f"There is no graph {name!r}; there are: {there_are}.") from None
 
+    def context_fields(self, name: str) -> frozenset[str]:
+        """Return the names that a graph's context takes; empty for a graph that takes none.
 
-def load_graphs(path: Path, checkpointer: BaseCheckpointSaver[Any] | None = None) -> Graphs:
-    """Load every graph of a `langgraph.json`.
+        Raises:
+            GraphNotFound: naming those there are.
+        """
+        _ = self[name]
+        return self._fields.get(name, frozenset())
 
-    Args:
-        path: the file; graphs and `dependencies` are found from its folder.
-        checkpointer: the memory lent to each graph; the graphs themselves stay as they were.
+    def context(self, name: str, values: Mapping[str, Any]) -> Any:
+        """Return a context in the graph's own type; `None` where it takes none and gets none.
+
+        Raises:
+            InvalidInput: naming the field that does not fit.
+        """
+        if name not in self._contexts:
+            return dict(values) or None
+        try:
+            return self._contexts[name].validate_python(dict(values))
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(str(key) for key in first["loc"])
+            raise InvalidInput(f"context.{where}: {first['msg']}") from None
+
+
+def load_graphs(path: Path) -> Graphs:
+    """Load every graph of a `langgraph.json`; graphs and `dependencies` are found from its folder.
 
     Raises:
         ConfigError: naming the file, the key and the reason.
@@ -69,22 +102,9 @@ def load_graphs(path: Path, checkpointer: BaseCheckpointSaver[Any] | None = None
             f"{path}: `graphs` must map names to graphs, as in "
             '{"graphs": {"agent": "./graph/agent.py:graph"}}.'
         )
-    loaded = {
-        name: _load(entry, folder, f"{path}: graphs.{name}") for name, entry in graphs.items()
-    }
-    if checkpointer is not None:
-        loaded = {name: g.copy({"checkpointer": checkpointer}) for name, g in loaded.items()}
-    return Graphs(loaded)
-
-
-def context_fields(graph: Graph) -> frozenset[str]:
-    """The names a graph's context takes; empty for a graph that takes none."""
-    return _fields(graph.context_schema) if graph.context_schema else frozenset()
-
-
-@cache
-def _fields(schema: type[Any]) -> frozenset[str]:
-    return frozenset(TypeAdapter(schema).json_schema().get("properties", ()))
+    return Graphs(
+        {name: _load(entry, folder, f"{path}: graphs.{name}") for name, entry in graphs.items()}
+    )
 
 
 def _read(path: Path) -> dict[str, Any]:

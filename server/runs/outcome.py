@@ -35,8 +35,8 @@ class Outcome:
     @property
     def answer(self) -> AIMessage | None:
         """The last message, where it is the model's word to the user."""
-        last = self._messages()[-1:] or [None]
-        return last[0] if isinstance(last[0], AIMessage) and not last[0].tool_calls else None
+        last = next(reversed(self._messages()), None)
+        return last if isinstance(last, AIMessage) and not last.tool_calls else None
 
     @property
     def tools_used(self) -> list[str]:
@@ -47,7 +47,7 @@ class Outcome:
     @property
     def usage(self) -> dict[str, int]:
         """Tokens of the turn's model calls: `input_tokens`, `output_tokens`, `total_tokens`."""
-        total = dict.fromkeys(("input_tokens", "output_tokens", "total_tokens"), 0)
+        total: dict[str, int] = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
         for message in self._model_calls():
             usage = message.usage_metadata
             if usage:

@@ -1,72 +1,159 @@
-"""One server a data folder, and a clear word to the second."""
-
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
-from checkpoints.data_dir import hold_data_dir
+from checkpoints.data_dir import hold_data_dir, holder_of, prepare_data_dir, try_lock
 from checkpoints.errors import DataDirError
-from tests.service import ROOT
+from tests.checkpoints.stores import ROOT
 
-HOLD = """
-import sys, pathlib
+HOLDER = """
+import sys
+from pathlib import Path
 from checkpoints.data_dir import hold_data_dir
-with hold_data_dir(pathlib.Path(sys.argv[1])):
+
+with hold_data_dir(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
 """
 
 
-def _holder(folder: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", HOLD, str(folder)]
-    pipe = subprocess.PIPE
-    holder = subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True)
-    assert holder.stdout is not None
-    assert holder.stdout.readline() == "held\n"
-    return holder
+@pytest.fixture
+def unprivileged() -> Iterator[Path]:
+    """A folder of somebody who is not root, whom this process becomes."""
+    with TemporaryDirectory() as name:
+        if os.geteuid():
+            yield Path(name)
+            return
+        os.chown(name, 65534, 65534)
+        os.seteuid(65534)
+        try:
+            yield Path(name)
+        finally:
+            os.seteuid(0)
 
 
-def test_it_is_made_for_this_user_only(tmp_path: Path) -> None:
-    with hold_data_dir(tmp_path / "new" / "da ta") as folder:
-        assert folder.is_absolute()
+def test_makes_the_folder_for_its_user_alone(tmp_path: Path) -> None:
+    with hold_data_dir(tmp_path / "one" / "two") as folder:
+        assert folder == tmp_path / "one" / "two"
         assert folder.stat().st_mode & 0o777 == 0o700
 
 
-def test_a_relative_folder_is_where_we_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_leaves_the_rights_of_a_folder_that_is_there(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir(mode=0o750)
+    with hold_data_dir(tmp_path / "data") as folder:
+        assert folder.stat().st_mode & 0o777 == 0o750
+
+
+def test_a_relative_path_stays_where_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     with hold_data_dir(Path("data")) as folder:
+        monkeypatch.chdir("/")
         assert folder == tmp_path / "data"
+        assert folder.is_dir()
 
 
-def test_another_process_is_named_and_its_end_frees_the_folder(tmp_path: Path) -> None:
-    with _holder(tmp_path) as holder:
-        try:
-            with (
-                pytest.raises(DataDirError, match=rf"pid {holder.pid}\b.*EVERTURN_DATA_DIR"),
-                hold_data_dir(tmp_path),
-            ):
-                pass
-        finally:
-            holder.kill()
-            holder.wait()
+@pytest.mark.parametrize("name", ["a b", "대화 🎈", "'\"`$(x)", "#?%;&", "new\nline", "--x", "\udcff"])
+def test_odd_names(tmp_path: Path, name: str) -> None:
+    with hold_data_dir(tmp_path / name) as folder:
+        assert folder == tmp_path / name
+        assert folder.is_dir()
+
+
+def test_a_second_holder_is_told_who_and_what_to_do(tmp_path: Path) -> None:
     with hold_data_dir(tmp_path):
-        assert (tmp_path / "serve.lock").read_text() == f"{os.getpid()}\n"
+        (tmp_path / "link").symlink_to(tmp_path)
+        with pytest.raises(DataDirError) as refused, hold_data_dir(tmp_path / "link"):
+            pass
+    for part in (str(tmp_path), f"process {os.getpid()}", "EVERTURN_DATA_DIR"):
+        assert part in str(refused.value)
+    with hold_data_dir(tmp_path) as folder:
+        assert folder == tmp_path
 
 
-@pytest.mark.parametrize("name", ["file", "file/below"])
-def test_a_file_is_no_folder(tmp_path: Path, name: str) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(DataDirError, match="is not a folder"), hold_data_dir(tmp_path / name):
+def test_a_killed_holder_holds_no_more(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, tmp_path],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        with (
+            pytest.raises(DataDirError, match=f"process {holder.pid}"),
+            hold_data_dir(tmp_path),
+        ):
+            pass
+        holder.send_signal(signal.SIGKILL)
+        holder.wait()
+        with hold_data_dir(tmp_path):
+            assert holder_of(tmp_path / "serve.lock") == f"process {os.getpid()}"
+
+
+def test_of_many_at_once_one_gets_the_lock(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(16) as threads:
+        locks = list(threads.map(lambda _: try_lock(tmp_path / "lock"), range(64)))
+    (descriptor,) = [each for each in locks if each is not None]
+    assert try_lock(tmp_path / "lock") is None
+    os.close(descriptor)
+
+
+def test_a_holder_that_has_not_said_its_number(tmp_path: Path) -> None:
+    assert holder_of(tmp_path / "no file") == "another process"
+    (tmp_path / "lock").touch()
+    assert holder_of(tmp_path / "lock") == "another process"
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("file", "it is no folder"),
+        ("file/data", "Not a directory"),
+        ("circle", "loop"),
+        ("null \0", "null"),
+        ("half \ud800", "surrogates"),
+        ("x" * 300, "too long"),
+    ],
+)
+def test_a_place_that_is_no_folder(tmp_path: Path, name: str, reason: str) -> None:
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "circle").symlink_to("circle")
+    with pytest.raises(DataDirError, match="EVERTURN_DATA_DIR") as refused:
+        prepare_data_dir(tmp_path / name)
+    assert reason in str(refused.value)
+    assert repr(str(tmp_path / name)) in str(refused.value)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["", "data"])
+def test_a_folder_that_may_only_be_read(unprivileged: Path, name: str) -> None:
+    unprivileged.chmod(0o500)
+    with pytest.raises(DataDirError, match="Permission denied"), hold_data_dir(unprivileged / name):
+        pass
+    unprivileged.chmod(0o700)
+    with hold_data_dir(unprivileged / name):
         pass
 
 
-def test_a_folder_nobody_may_write(tmp_path: Path) -> None:
-    # /proc refuses even the superuser, whom file modes do not stop.
-    read_only = Path("/proc/everturn") if os.getuid() == 0 else tmp_path
-    if os.getuid() != 0:
-        tmp_path.chmod(0o500)
-    with pytest.raises(DataDirError, match="cannot be used"), hold_data_dir(read_only / "x"):
+def test_a_lock_of_another_user(unprivileged: Path) -> None:
+    (unprivileged / "serve.lock").touch(mode=0o000)
+    with (
+        pytest.raises(DataDirError, match=r"serve\.lock.*Permission denied"),
+        hold_data_dir(unprivileged),
+    ):
         pass
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at a Linux file system")
+def test_a_folder_where_not_even_root_may_write() -> None:
+    with pytest.raises(DataDirError, match="cannot use '/proc/self/fd'"):
+        prepare_data_dir(Path("/proc/self/fd"))

@@ -180,7 +180,7 @@ async def test_more_turns_than_may_wait(history: History) -> None:
         {"created_at": datetime(2026, 1, 1)},  # noqa: DTZ001 - a naive one is the flaw
         {"tools_used": math},
     ],
-    ids=str,
+    ids=["unknown type", "too large", "no number", "no session", "naive", "no list"],
 )
 async def test_a_bad_turn_takes_no_sibling_along(history: History, flaw: dict[str, Any]) -> None:
     turns = [turn(number) for number in range(20)]

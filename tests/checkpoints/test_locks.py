@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
@@ -295,26 +295,29 @@ async def test_a_waiter_that_leaves_holds_nobody_up(store: Store) -> None:
         await asyncio.wait(turns)
 
 
-async def test_a_release_is_not_cancelled(store: Store) -> None:
-    holder, other = process(store, lease=300), process(store, lease=300)
-
-    async def turn(working: asyncio.Event) -> None:
-        async with held(holder):
-            working.set()
-            await asyncio.sleep(LONG)
-
-    for steps in range(8):
+async def test_a_release_outlives_the_second_cancellation() -> None:
+    pool = BlockingConnectionPool.from_url(REDIS_URL, max_connections=1, timeout=LONG)
+    async with redis_store() as store, Redis.from_pool(pool) as client:
+        holder, other = RedisThreadLocks(client, 300, store.prefix), process(store, lease=300)
         working = asyncio.Event()
-        task = asyncio.create_task(turn(working))
+
+        async def turn() -> None:
+            async with held(holder):
+                working.set()
+                await asyncio.sleep(LONG)
+
+        task = asyncio.create_task(turn())
         await working.wait()
+        # While the only connection is busy the release cannot even be sent.
+        busy = asyncio.ensure_future(client.blpop([f"{store.prefix}:nothing"], timeout=0.3))
         for _ in range(2):
+            await asyncio.sleep(0.05)
             task.cancel()
-            for _ in range(steps):
-                await asyncio.sleep(0)
+        await asyncio.wait([task])
+        assert not busy.done()
         async with held(other):
             pass
-        await asyncio.wait([task])
-        assert task.cancelled()
+        await busy
 
 
 async def test_waiters_leave_connections_to_the_holders(
@@ -355,7 +358,7 @@ async def test_a_redis_that_is_down() -> None:
 COUNTER = """
 import asyncio, sys
 from pathlib import Path
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from checkpoints.errors import StaleWriter
 from checkpoints.locks import RedisThreadLocks
 

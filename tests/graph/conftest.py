@@ -1,10 +1,11 @@
 """The graph by itself: no server, a fake provider on loopback."""
 
 from collections.abc import AsyncIterator, Callable
-from typing import Any
 
 import pytest
 from langchain_core.runnables import RunnableConfig
+from pydantic import HttpUrl, SecretStr
+from pydantic_settings import SettingsConfigDict
 
 from graph.models.provider import Models, open_models
 from graph.models.settings import ModelSettings
@@ -14,26 +15,30 @@ from tests.provider import FakeProvider
 CHAIN = ("model-a", "model-b", "model-c")
 
 
-def model_settings(**values: Any) -> ModelSettings:
+class BareModelSettings(ModelSettings):
     """Settings that no `.env` of the developer reaches."""
-    return ModelSettings(_env_file=None, **values)
+
+    model_config = SettingsConfigDict(env_file=None)
 
 
 @pytest.fixture
 async def models(fake_provider: FakeProvider) -> AsyncIterator[Models]:
     """Three models of the fake provider, in order."""
-    settings = model_settings(
-        base_url=fake_provider.url, openai_api_key="sk-test", models=list(CHAIN), stall_timeout=1.0
+    settings = BareModelSettings(
+        base_url=HttpUrl(fake_provider.url),
+        openai_api_key=SecretStr("sk-test"),
+        models=list(CHAIN),
+        stall_timeout=1.0,
     )
     async with open_models(settings) as opened:
         yield opened
 
 
 @pytest.fixture
-def lend() -> Callable[[Models], RunnableConfig]:
+def lend() -> Callable[..., RunnableConfig]:
     """Make the config with which a server lends its models to a run."""
 
-    def config(models: Models) -> RunnableConfig:
-        return {"configurable": {"__everturn": Services(models=models)}}
+    def config(models: Models, **configurable: str) -> RunnableConfig:
+        return {"configurable": {"__everturn": Services(models=models), **configurable}}
 
     return config

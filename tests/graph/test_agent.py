@@ -5,23 +5,27 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.types import StreamMode
+from pydantic import HttpUrl
 
 from graph import agent, chat, simple
+from graph.context import Context
 from graph.errors import InvalidAPIKey, ProviderFailed, UnknownModel
 from graph.models.provider import Models, open_models
-from tests.graph.conftest import model_settings
+from graph.state import Input
+from tests.graph.conftest import BareModelSettings
 from tests.provider import FakeProvider, Fault, Reply, ToolCall
 
-Lend = Callable[[Models], RunnableConfig]
+Lend = Callable[..., RunnableConfig]
 
 ADD = Reply(tool_calls=[ToolCall("calculator", {"expression": "2 + 3"})])
 
 
-def _ask(text: str) -> dict[str, Any]:
-    return {"messages": [HumanMessage(text)]}
+def _ask(text: str) -> Input:
+    return Input(messages=[HumanMessage(text)])
 
 
 def _route(answer: AIMessage) -> dict[str, Any]:
@@ -75,7 +79,7 @@ async def test_the_request_carries_the_callers_choices(
     fake_provider: FakeProvider, models: Models, lend: Lend
 ) -> None:
     fake_provider.script("model-b", "fine")
-    choices = {"model": "model-b", "temperature": 0.1, "max_tokens": 7, "use_tools": False}
+    choices = Context(model="model-b", temperature=0.1, max_tokens=7, use_tools=False)
     await agent.graph.ainvoke(_ask("hello"), lend(models), context=choices)
     (request,) = fake_provider.requests
     assert request.model == "model-b"
@@ -110,13 +114,16 @@ async def test_a_model_that_fails_is_followed_by_the_next(
 ) -> None:
     fake_provider.script("model-a", fault)
     fake_provider.script("model-b", "All is well.")
-    modes = ["values", "custom", "messages"] if streamed else ["values", "custom"]
+    modes: list[StreamMode] = ["values", "custom"]
+    if streamed:
+        modes.append("messages")
     state: dict[str, Any] = {}
     seen: dict[str | None, str] = {}
     customs: list[dict[str, Any]] = []
     async for mode, data in agent.graph.astream(
         _ask("how are you?"), lend(models), stream_mode=modes
     ):
+        assert not isinstance(data, str)
         if mode == "values":
             state = data
         elif mode == "custom":
@@ -141,8 +148,7 @@ async def test_a_refused_key_ends_the_run_at_once(
 ) -> None:
     fake_provider.key = "another"
     graph = agent.graph.copy({"checkpointer": InMemorySaver()})
-    config = lend(models)
-    config["configurable"]["thread_id"] = "t"
+    config = lend(models, thread_id="t")
     with pytest.raises(InvalidAPIKey, match="401") as refused:
         await graph.ainvoke(_ask("hello"), config)
     assert fake_provider.calls() == 1
@@ -170,26 +176,26 @@ async def test_without_fallback_one_model_is_asked(
     fake_provider: FakeProvider, models: Models, lend: Lend
 ) -> None:
     fake_provider.script("*", Fault(500))
-    done = await agent.graph.ainvoke(_ask("hi"), lend(models), context={"use_fallback": False})
+    done = await agent.graph.ainvoke(_ask("hi"), lend(models), context=Context(use_fallback=False))
     assert fake_provider.calls() == 1
     assert _route(done["messages"][-1])["mode"] == "offline"
 
 
 async def test_free_only_never_asks_a_paid_model(lend: Lend, fake_provider: FakeProvider) -> None:
-    settings = model_settings(base_url=fake_provider.url, models=["paid", "gift:free"])
+    settings = BareModelSettings(base_url=HttpUrl(fake_provider.url), models=["paid", "gift:free"])
     async with open_models(settings) as models:
-        done = await agent.graph.ainvoke(_ask("hi"), lend(models), context={"free_only": True})
+        done = await agent.graph.ainvoke(_ask("hi"), lend(models), context=Context(free_only=True))
         assert _route(done["messages"][-1])["model"] == "gift:free"
         fake_provider.script("gift:free", Fault(500))
-        done = await agent.graph.ainvoke(_ask("hi"), lend(models), context={"free_only": True})
+        done = await agent.graph.ainvoke(_ask("hi"), lend(models), context=Context(free_only=True))
         assert _route(done["messages"][-1])["mode"] == "offline"
     assert fake_provider.calls("paid") == 0
 
 
 async def test_wishes_that_fit_no_model_are_told(lend: Lend, fake_provider: FakeProvider) -> None:
-    settings = model_settings(base_url=fake_provider.url, models=["paid"])
+    settings = BareModelSettings(base_url=HttpUrl(fake_provider.url), models=["paid"])
     async with open_models(settings) as models:
-        done = await agent.graph.ainvoke(_ask("hi"), lend(models), context={"free_only": True})
+        done = await agent.graph.ainvoke(_ask("hi"), lend(models), context=Context(free_only=True))
     route = _route(done["messages"][-1])
     assert route["mode"] == "offline"
     assert [a["failure"] for a in route["tried"]] == ["no_candidate"]
@@ -198,7 +204,7 @@ async def test_wishes_that_fit_no_model_are_told(lend: Lend, fake_provider: Fake
 
 async def test_an_unknown_model_is_named_with_those_there_are(models: Models, lend: Lend) -> None:
     with pytest.raises(UnknownModel, match="model-a, model-b, model-c, offline"):
-        await agent.graph.ainvoke(_ask("hi"), lend(models), context={"model": "gpt-99"})
+        await agent.graph.ainvoke(_ask("hi"), lend(models), context=Context(model="gpt-99"))
 
 
 async def test_a_tool_loop_has_an_end(
@@ -206,7 +212,7 @@ async def test_a_tool_loop_has_an_end(
 ) -> None:
     fake_provider.script("model-a", ADD)
     fake_provider.script("model-b", "Enough.")
-    done = await agent.graph.ainvoke(_ask("loop"), lend(models), context={"max_tool_rounds": 3})
+    done = await agent.graph.ainvoke(_ask("loop"), lend(models), context=Context(max_tool_rounds=3))
     assert done["messages"][-1].text == "Enough."
     assert fake_provider.calls("model-a") == 4
     assert fake_provider.requests[3].body["tool_choice"] == "none"
@@ -216,13 +222,13 @@ async def test_a_tool_loop_has_an_end(
 async def test_a_thread_left_with_open_calls_is_mended(
     fake_provider: FakeProvider, models: Models, lend: Lend
 ) -> None:
-    broken = [
+    broken: list[AnyMessage] = [
         HumanMessage("add"),
         AIMessage("", tool_calls=[{"name": "calculator", "args": {}, "id": "open"}]),
         HumanMessage("never mind"),
     ]
     fake_provider.script("model-a", "All right.")
-    done = await agent.graph.ainvoke({"messages": broken}, lend(models))
+    done = await agent.graph.ainvoke(Input(messages=broken), lend(models))
     roles = [m["role"] for m in fake_provider.requests[0].messages]
     assert roles == ["system", "user", "assistant", "tool", "user"]
     assert [m.type for m in done["messages"]] == ["human", "ai", "tool", "human", "ai"]
@@ -233,8 +239,7 @@ async def test_models_that_failed_in_one_turn_are_asked_in_the_next(
     fake_provider: FakeProvider, models: Models, lend: Lend
 ) -> None:
     graph = agent.graph.copy({"checkpointer": InMemorySaver()})
-    config = lend(models)
-    config["configurable"]["thread_id"] = "t"
+    config = lend(models, thread_id="t")
     fake_provider.script("model-a", Fault(503), "Back again.")
     fake_provider.script("model-b", "I stand in.")
     first = await graph.ainvoke(_ask("one"), config)

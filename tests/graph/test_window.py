@@ -19,7 +19,7 @@ def _answer(i: str) -> ToolMessage:
 
 def _turn(number: int, tools: int) -> list[AnyMessage]:
     ids = [f"{number}-{i}" for i in range(tools)]
-    called = [_call(*ids), *map(_answer, ids)] if ids else []
+    called: list[AnyMessage] = [_call(*ids), *map(_answer, ids)] if ids else []
     return [HumanMessage(f"q{number}"), *called, AIMessage(f"a{number}")]
 
 
@@ -62,7 +62,13 @@ def test_a_mended_thread_answers_every_call_at_once(messages: list[AnyMessage], 
 
 
 def test_an_id_used_again_by_a_later_turn_is_not_taken_for_answered() -> None:
-    messages = [HumanMessage("a"), _call("0"), _answer("0"), HumanMessage("b"), _call("0")]
+    messages: list[AnyMessage] = [
+        HumanMessage("a"),
+        _call("0"),
+        _answer("0"),
+        HumanMessage("b"),
+        _call("0"),
+    ]
     mended = mend(messages)
     assert mended is not None
     assert isinstance(mended[-1], ToolMessage)

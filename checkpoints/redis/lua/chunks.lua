@@ -1,5 +1,6 @@
--- A stored value is: level type \0 body. At level 0 the body is the value itself; above, it is a
--- list of 16-byte chunk names, and each of these chunks is data (level 1) or such a list again.
+-- A stored value is: level type \0 value, where the level is 0, or: level type \0 size \0 head names.
+-- The head has `size` bytes, the names 16 each. At level 1 they name chunks of data, above that
+-- chunks of names of the level below.
 
 local NAME = 16
 
@@ -16,8 +17,9 @@ end
 local function each_chunk_of(value, at, visit)
   local level = tonumber(string.sub(value, at, at))
   if level > 0 then
-    local _, body = part(value, at + 1)
-    each_chunk(level, string.sub(value, body), visit)
+    local _, size_at = part(value, at + 1)
+    local size, head_at = part(value, size_at)
+    each_chunk(level, string.sub(value, head_at + tonumber(size)), visit)
   end
 end
 

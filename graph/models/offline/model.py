@@ -156,13 +156,13 @@ class OfflineModel(BaseChatModel):
         messages: Sequence[BaseMessage],
         stop: Sequence[str] | None,
         *,
-        tools: Sequence[Mapping[str, Any]] = (),
+        tools: Sequence[Mapping[str, Any]] | None = None,
         tool_choice: Any = None,
         parallel_tool_calls: bool | None = None,
         max_tokens: int | None = None,
         **kwargs: Any,
     ) -> AIMessage:
-        bound = bound_tools(tools)
+        bound = bound_tools(tools or ())
         callable_now, must = allowed(tool_choice, bound)
         turn = take_turn(messages, bound, callable_now, must=must)
         text, finish = self._cut(self.notice + turn.text if turn.text else "", stop, max_tokens)

@@ -3,6 +3,7 @@
 import pytest
 from langchain_core.messages import AIMessage
 from langchain_openai import ChatOpenAI
+from pydantic import SecretStr
 
 from graph.models.failures import Failure, failure_of, flaw_of
 from graph.models.heard import Heard
@@ -15,7 +16,7 @@ async def _outcome(provider: FakeProvider, *, streamed: bool) -> AIMessage | Fai
     model = ChatOpenAI(
         model="m",
         base_url=provider.url,
-        api_key="sk-secret",
+        api_key=SecretStr("sk-secret"),
         max_retries=0,
         timeout=0.5,
         stream_chunk_timeout=0.5,

@@ -5,7 +5,7 @@ import json
 import math
 from functools import reduce
 from operator import add
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -327,7 +327,7 @@ async def test_events_of_a_graph() -> None:
     ended: dict[str, str] = {}
     asked = {"messages": [HumanMessage(THREE)]}
     async for event in _agent().astream_events(asked, version="v2"):
-        run, data = event["run_id"], dict(event["data"])
+        run, data = event["run_id"], cast("dict[str, Any]", event["data"])
         if event["event"] == "on_chat_model_stream":
             said[run] = said.get(run, "") + data["chunk"].text
         elif event["event"] == "on_chat_model_end":
@@ -387,13 +387,9 @@ def test_ids_of_calls_are_their_own() -> None:
 
 
 _ANY_TEXT = st.text(alphabet=st.characters(), max_size=200)  # lone surrogates too
-_PHRASES = st.lists(
-    st.sampled_from(
-        "calculate|15%|of|(|)|2|**|weather|in|Seoul|and|,|?|search for|what is|my name|is|내|이름은|날씨"
-        "|검색해줘|더하기|flip(|use flip|first|ask|did I|\n|'|\"|a=1|=|x".split("|")
-    ),
-    max_size=15,
-).map(" ".join)
+_WORDS = """calculate 15% of ( ) 2 ** weather in Seoul and , ? search for what is my name 내 이름은
+날씨 검색해줘 더하기 flip( use flip first did I ask ' " a=1 = x"""
+_PHRASES = st.lists(st.sampled_from([*_WORDS.split(), "\n"]), max_size=20).map(" ".join)
 
 
 @given(text=_ANY_TEXT | _PHRASES, choice=st.sampled_from([None, "any", "none", "flip"]))

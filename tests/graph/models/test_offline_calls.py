@@ -213,3 +213,5 @@ def test_a_schema_that_refers_to_itself_is_read() -> None:
     parameters = {"properties": {"node": node}, "required": ["node"], "$defs": {"Node": node}}
     tools = bound_tools([{"function": {"name": "walk", "parameters": parameters}}])
     assert _calls("walk(3)", tools) == [("walk", {"node": 3})]
+    assert _calls("walk(3.0)", tools) == [("walk", {"node": 3})]
+    assert _calls("walk(far)", tools) == [("walk", {"node": "far"})]  # for its validation to refuse

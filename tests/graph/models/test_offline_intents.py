@@ -179,6 +179,11 @@ def test_only_the_beginning_of_a_long_text_is_read() -> None:
     assert _found("1 + 1\n" + "word " * LONGEST + "\n2 + 2") == [("calculation", "1 + 1")]
 
 
+def test_brackets_without_end_are_left_to_the_calculator() -> None:
+    deep = "(" * 100 + "1 + 1" + ")" * 100
+    assert _found(f"Calculate {deep}") == [("calculation", deep)]
+
+
 @given(st.text(max_size=300))
 def test_any_text_can_be_read(text: str) -> None:
     assert requests(text) == requests(text)

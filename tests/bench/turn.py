@@ -1,0 +1,81 @@
+"""What a turn costs: over HTTP with memory and history, beside the same graph in this process.
+
+    python tests/bench/turn.py [--turns 300]
+
+Prints milliseconds. Both run the offline model on the same questions, one after the other; the
+service is a process of its own with its embedded Valkey and SQLite.
+"""
+
+import argparse
+import asyncio
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from langchain_core.messages import HumanMessage
+
+from graph.agent import graph
+from graph.state import Input
+from tests.service import Client, process
+
+QUESTIONS = {"a word": "Hello there", "a tool": "Calculate 10 * 20"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--turns", type=int, default=300)
+    turns = parser.parse_args().turns
+    print(f"{'milliseconds a turn':32}{'p50':>8}{'p95':>8}")
+    with tempfile.TemporaryDirectory() as folder, process(Path(folder) / "data") as running:
+        url = running.url()
+        with Client(base_url=url, timeout=30) as client:
+            for name, question in QUESTIONS.items():
+                _print(f"{name}, graph in process", _in_process(question, turns))
+                _print(f"{name}, /api/chat/message", _times(lambda q=question: client.ask(q), turns))
+                body = {"message": question}
+                stream = "/api/chat/message/stream"
+                _print(f"{name}, …/stream", _times(lambda b=body: client.events(stream, b), turns))
+                invoke = {"input": {"messages": question}}
+                _print(
+                    f"{name}, /invoke, no thread",
+                    _times(lambda b=invoke: client.post("/invoke", json=b), turns),
+                )
+            session = client.ask("Hello")["session_id"]
+            _print(
+                "a word, in one growing session",
+                _times(lambda: client.ask("Hello there", session), turns),
+            )
+
+
+def _times(turn: Callable[[], object], turns: int) -> list[float]:
+    for _ in range(10):
+        turn()
+    times = []
+    for _ in range(turns):
+        begun = time.perf_counter()
+        turn()
+        times.append((time.perf_counter() - begun) * 1000)
+    return times
+
+
+def _in_process(question: str, turns: int) -> list[float]:
+    async def run() -> list[float]:
+        times = []
+        for _ in range(turns + 10):
+            begun = time.perf_counter()
+            await graph.ainvoke(Input(messages=[HumanMessage(question)]))
+            times.append((time.perf_counter() - begun) * 1000)
+        return times[10:]
+
+    return asyncio.run(run())
+
+
+def _print(name: str, times: list[float]) -> None:
+    p95 = statistics.quantiles(times, n=20)[-1]
+    print(f"{name:32}{statistics.median(times):8.2f}{p95:8.2f}")
+
+
+if __name__ == "__main__":
+    main()
