@@ -16,12 +16,12 @@ import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import TypeVar
 
 from structlog import get_logger
 
 from checkpoints.data_dir import holder_of, prepare_data_dir, try_lock
-from checkpoints.errors import DataDirError, StoreMisconfigured, StoreUnavailable
+from checkpoints.errors import CheckpointsError, StoreMisconfigured, StoreUnavailable
 from checkpoints.valkey.address import (
     address_of,
     clear_address,
@@ -29,6 +29,7 @@ from checkpoints.valkey.address import (
     signal_listener,
     url_of,
 )
+from checkpoints.valkey.link import Link
 from checkpoints.valkey.process import AppendFsync, ValkeyProcess, find_binary
 
 log = get_logger(__name__)
@@ -81,7 +82,7 @@ class _Keeper:
         self._appendfsync: AppendFsync = appendfsync
         self._ownership: int | None = None  # the descriptor of the owner's lock
         self._server: ValkeyProcess | None = None  # the owner's child
-        self._link: _Link | None = None
+        self._link: Link | None = None
 
     async def find_or_start(self) -> None:
         """Return when there is a link to a server that answers; as the owner, start one."""
@@ -129,7 +130,7 @@ class _Keeper:
                 await self._stop(self._server)
             elif self._link is not None:
                 # If the owner died and its server did not, nobody else may be left to stop it.
-                with suppress(DataDirError):
+                with suppress(CheckpointsError):
                     if self._owns():
                         os.close(await self._lock_data())
                         clear_address(self._folder, self.address)
@@ -169,10 +170,10 @@ class _Keeper:
             clear_address(self._folder, self.address)
 
     async def _lock_data(self) -> int:
-        """Lock the append-only file for the owner. A server that still has it must end first.
+        """Lock the append-only file for a new server. One that still has it must end first.
 
-        It outlived its owner, and would be served as well; but it may be about to end, may be
-        stopped, would not end with us, and has its options from another.
+        It has outlived its owner and might serve on; but it may be about to end or be stopped, has
+        another's options, and would not end with us.
         """
         file = self._folder / "valkey.lock"
         lock = try_lock(file)
@@ -191,7 +192,7 @@ class _Keeper:
     async def _connect(self) -> bool:
         """Try once to reach a server. One that still loads its data is waited for."""
         try:
-            link = await _Link.to(self.address)
+            link = await Link.to(self.address, _PATIENCE)
         except OSError:  # a TimeoutError too
             return False
         if self._link is not None:
@@ -215,47 +216,9 @@ class _Keeper:
         return holder_of(self._folder / "valkey.owner.lock")
 
 
-class _Link:
-    """A connection that answered once and then stays idle until the server ends it."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
-
-    @classmethod
-    async def to(cls, address: Path) -> Self:
-        """Raises OSError if nobody listens at `address` or what does is silent."""
-        link = cls(*await asyncio.open_unix_connection(str(address)))
-        try:
-            # The server answers while it loads, however long that takes.
-            while (await link._ping()).startswith(b"-LOADING"):  # noqa: ASYNC110 - as in _until
-                await asyncio.sleep(_RETRY)
-        except BaseException:
-            link.close()
-            raise
-        return link
-
-    async def ended(self) -> None:
-        """Wait until the server has gone, or has closed this connection."""
-        with suppress(OSError):
-            while await self._reader.read(1024):
-                pass
-
-    def close(self) -> None:
-        self._writer.close()
-
-    async def _ping(self) -> bytes:
-        self._writer.write(b"PING\r\n")
-        async with asyncio.timeout(_PATIENCE):
-            reply = await self._reader.readline()
-        if not reply:
-            raise ConnectionResetError
-        return reply
-
-
 def _pause(deaths: int) -> float:
     """Seconds before the next start, after so many untimely deaths in a row: 0, 0.05, 0.15, …."""
-    return min(0.05 * (2 ** min(deaths, 10) - 1), _LONGEST_PAUSE)
+    return min(0.05 * (2.0 ** min(deaths, 10) - 1), _LONGEST_PAUSE)
 
 
 async def _until(look: Callable[[], T | None], seconds: float) -> T | None:

@@ -26,7 +26,7 @@ _INSERT = insert(chat_history).returning(chat_history.c.id, sort_by_parameter_or
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Turn:
+class FinishedTurn:
     """What was asked and answered once in a session."""
 
     session_id: str
@@ -45,7 +45,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    turn: Turn
+    turn: FinishedTurn
     written: asyncio.Future[int]
 
 
@@ -57,7 +57,7 @@ class History:
         self._waiting: asyncio.Queue[_Waiting] = asyncio.Queue(_MOST_WAITING)
         self._closed = False
 
-    async def add(self, turn: Turn) -> int:
+    async def add(self, turn: FinishedTurn) -> int:
         """Write a turn and return its id, once it is committed.
 
         A caller that is cancelled while it waits does not know whether its turn was written.
@@ -79,7 +79,7 @@ class History:
 
     async def page(
         self, session_id: str, *, limit: int, before: int | None = None
-    ) -> tuple[list[Turn], bool]:
+    ) -> tuple[list[FinishedTurn], bool]:
         """Read the newest `limit` turns older than the id `before`.
 
         Returns:
@@ -96,7 +96,7 @@ class History:
         with translated_errors(self._engine.url):
             async with self._transaction() as connection:
                 rows = (await connection.execute(newest_first)).mappings().all()
-        return [Turn(**row) for row in reversed(rows[:limit])], len(rows) > limit
+        return [FinishedTurn(**row) for row in reversed(rows[:limit])], len(rows) > limit
 
     async def exists(self, session_id: str) -> bool:
         """Say whether the session has ever had a turn."""
@@ -169,7 +169,7 @@ async def open_history(engine: AsyncEngine) -> AsyncIterator[History]:
             await asyncio.wait([writer])
 
 
-def _row(turn: Turn) -> dict[str, Any]:
+def _row(turn: FinishedTurn) -> dict[str, Any]:
     return {each.name: getattr(turn, each.name) for each in fields(turn) if each.name != "id"}
 
 

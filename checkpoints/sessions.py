@@ -4,10 +4,10 @@
     {everturn:sessions}:created   ZSET  id by its creation (µs): the order of `list`
     {everturn:sessions}:expires   ZSET  id by its end (ms): what `list` and `create` drop first
 
-What writes is one script, so a session and its place in the lists change together.
-That puts all sessions of a cluster on one node, which is meant: a session is a few hundred bytes
-that are touched once a turn, while the checkpoints, the load, spread by thread. The clock is
-Redis', so that all machines agree on who has expired.
+What writes is one script, so a session and its place in the lists change together. That puts all
+sessions of a cluster on one node, which is meant: a session is a few hundred bytes that are touched
+once a turn, while the checkpoints, the load, spread by thread. The clock is Redis', so that all
+machines agree on who has expired.
 """
 
 import json
@@ -66,11 +66,12 @@ redis.call('ZREM', KEYS[3], ARGV[1])
 return redis.call('DEL', KEYS[1])
 """
 
-# KEYS created, expires   ARGV offset, limit   Reply {how many, id, …}
+# KEYS created, expires   ARGV offset, limit   Reply {how many, {id, …}}
 _LIST = f"""{_NOW}
 drop_expired(KEYS[1], KEYS[2], 2 ^ 31)
-return {{ redis.call('ZCARD', KEYS[1]), unpack(redis.call(
-  'ZREVRANGEBYSCORE', KEYS[1], '+inf', '-inf', 'LIMIT', ARGV[1], ARGV[2])) }}
+local page = redis.call(
+  'ZREVRANGEBYSCORE', KEYS[1], '+inf', '-inf', 'LIMIT', ARGV[1], ARGV[2])
+return {{ redis.call('ZCARD', KEYS[1]), page }}
 """
 
 _FIELDS = ("created", "ends", "context")
@@ -146,7 +147,7 @@ class Sessions:
         Two round trips: scripts should touch only keys that they are given.
         """
         with redis_errors():
-            total, *ids = await self._list(self._lists, [offset, limit])
+            total, ids = await self._list(self._lists, [offset, limit])
             pipeline = self._client.pipeline(transaction=False)
             for each in ids:
                 pipeline.hmget(self._key(each.decode()), *_FIELDS)

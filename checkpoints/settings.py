@@ -22,6 +22,11 @@ class StoreSettings(BaseSettings):
         validation_alias=AliasChoices("REDIS_URL", "EVERTURN_REDIS_URL"),
         description="Redis ≥ 6.2 or Valkey for session memory; unset starts an embedded Valkey.",
     )
+    redis_prefix: str = Field(
+        default="everturn",
+        pattern=r"^[\w.:-]+$",
+        description="What the names of all keys in Redis begin with.",
+    )
     database_url: SecretStr | None = Field(
         default=None,
         validation_alias=AliasChoices("DATABASE_URL", "EVERTURN_DATABASE_URL"),

@@ -1,10 +1,13 @@
 """What the agent remembers, and what it knows for one run only."""
 
-from typing import Annotated, Literal, NotRequired, TypedDict
+from typing import Annotated, Literal, NotRequired
 
 from langchain_core.messages import AnyMessage
 from langgraph.channels import UntrackedValue
 from langgraph.graph import add_messages
+
+# pydantic, which draws Studio's forms from these, cannot read `typing.TypedDict` before 3.12.
+from typing_extensions import TypedDict
 
 
 class Attempt(TypedDict):

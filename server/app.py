@@ -23,7 +23,7 @@ from graph.models.provider import open_models
 from graph.services import Services
 from server.api import chat, graphs, sessions, system
 from server.api.body_limit import AnnouncedBodyLimit
-from server.api.errors import Kind, install_errors
+from server.api.errors import Kind, document_errors, install_errors
 from server.metrics import Metrics
 from server.runs.conversations import Conversations
 from server.runs.engine import Engine
@@ -55,14 +55,16 @@ def create_app(settings: Settings) -> FastAPI:
                 open_history(database) as history,
                 open_models(settings) as models,
             ):
-                saver = AsyncRedisSaver(redis)
+                saver = AsyncRedisSaver(redis, prefix=settings.redis_prefix)
                 served = loaded.with_memory(saver)
-                living = Sessions(redis, settings.session_ttl)
+                living = Sessions(redis, settings.session_ttl, settings.redis_prefix)
                 engine = Engine(
                     served,
                     saver,
                     # The data folder has one server, so its threads need no lock in Redis.
-                    RedisThreadLocks(redis) if redis_url else LocalThreadLocks(),
+                    RedisThreadLocks(redis, prefix=settings.redis_prefix)
+                    if redis_url
+                    else LocalThreadLocks(),
                     history,
                     Services(models=models),
                     turn_timeout=settings.turn_timeout,
@@ -104,6 +106,7 @@ def create_app(settings: Settings) -> FastAPI:
     for routes in (chat, sessions, graphs, system):
         app.include_router(routes.router)
     install_errors(app, AGENT_ERRORS)
+    document_errors(app)
     return app
 
 

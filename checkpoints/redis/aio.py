@@ -131,15 +131,15 @@ class _Pipelines:
         self._flights: dict[asyncio.Task[None], set[str]] = {}
         self._airborne: set[str] = set()
 
-    async def make(self, wanted: Call | Scan) -> Any:
-        self.loop = asyncio.get_running_loop()
+    def make(self, wanted: Call | Scan) -> Awaitable[Any]:
+        self.loop = loop = asyncio.get_running_loop()
         if isinstance(wanted, Scan):
-            return await self._scan(wanted)
-        future = self.loop.create_future()
+            return self._scan(wanted)
+        future = loop.create_future()
         self._waiting.append((wanted, future))
         if len(self._waiting) == 1:
-            self.loop.call_soon(self._depart)
-        return await future
+            loop.call_soon(self._depart)
+        return future
 
     async def landed(self) -> None:
         """Waits for what callers, since cancelled, have sent; connections have timeouts."""

@@ -20,9 +20,11 @@ shared. The names of encrypted chunks are keyed hashes: a plain hash would let a
 confirm what he guesses a chunk says.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from hashlib import blake2b
+from itertools import count
 from typing import Any
 
 from langgraph.checkpoint.serde.base import CipherProtocol, SerializerProtocol
@@ -95,9 +97,7 @@ class Packer:
         head, rest = bytes(body[:_HEAD_SIZE]), bytes(body[_HEAD_SIZE:])
         if cipher is not None:
             head, kind = seal(head, cipher), kind + _SEALED_CHUNKS
-        level = 1
-        while len(rest) > _NAMES * _span(level):
-            level += 1
+        level = next(level for level in count(1) if len(rest) <= _span(level + 1))
         names = self._names(rest, level, cipher)
         return b"%d%s\0%d\0%s%s" % (level, kind.encode(), len(head), head, names)
 
@@ -197,11 +197,12 @@ class Unpacker:
 def chunks_in(reply: bytes) -> dict[bytes, bytes]:
     """The chunks that a script sent as one string of (name, length in hex, bytes)."""
     found: dict[bytes, bytes] = {}
-    at = 0
-    while at < len(reply):
-        start = at + _NAME_SIZE + _LENGTH_SIZE
-        stop = start + int(reply[at + _NAME_SIZE : start], 16)
-        found[reply[at : at + _NAME_SIZE]] = reply[start:stop]
+    at, end = 0, len(reply)
+    while at < end:
+        size_at = at + _NAME_SIZE
+        start = size_at + _LENGTH_SIZE
+        stop = start + int(reply[size_at:start], 16)
+        found[reply[at:size_at]] = reply[start:stop]
         at = stop
     return found
 
@@ -218,10 +219,11 @@ def unseal(sealed: bytes, cipher: CipherProtocol) -> bytes:
     return cipher.decrypt(name.decode(), encrypted)
 
 
+@cache
 def _span(level: int) -> int:
     """How many bytes of the value lie below a full chunk of a level."""
     return CHUNK_SIZE * int(_NAMES ** (level - 1))
 
 
-def _cut(body: bytes, size: int) -> Iterator[bytes]:
-    return (body[at : at + size] for at in range(0, len(body), size))
+def _cut(body: bytes, size: int) -> list[bytes]:
+    return [body[at : at + size] for at in range(0, len(body), size)]

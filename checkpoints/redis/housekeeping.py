@@ -83,11 +83,11 @@ def copy_thread(threads: Threads, source: str, target: str, *, one_slot: bool) -
     if one_slot:
         call = threads.call("copy", address)
         source_keys = threads.keyspace.thread(str(source))
-        status, *_ = yield call._replace(keys=(*call.keys, *source_keys))
+        copied = yield call._replace(keys=(*call.keys, *source_keys))
     else:
         index, data, milliseconds = yield threads.call("dump", Address(str(source)))
         if data is None:
             return
-        status, *_ = yield threads.call("restore", address, index, data, milliseconds)
-    if status == b"exists":
+        copied = yield threads.call("restore", address, index, data, milliseconds)
+    if not copied:
         raise ValueError(f"Thread {target!r} has checkpoints already: delete it first.")

@@ -69,7 +69,7 @@ def untext(part: bytes) -> str:
 
 def join(*parts: bytes) -> bytes:
     r"""Parts that cannot hold \0, each ended by one."""
-    return b"".join(part + _END for part in parts)
+    return _END.join((*parts, b""))
 
 
 def checkpoints_of(ns: str) -> bytes:
@@ -100,6 +100,20 @@ def write_at(name: bytes) -> tuple[str, int]:
     return untext(task_id), int(idx) - _FIRST_INDEX
 
 
-def blob_name(ns: str, channel: str, version: bytes) -> bytes:
+def blob_name(ns: str, channel: str, version: str | float) -> bytes:
     """The name of a channel's value at a version."""
-    return BLOB + join(text(ns), text(channel)) + version
+    return BLOB + join(text(ns)) + channel_at(channel, version)
+
+
+@lru_cache(maxsize=8192, typed=True)
+def channel_at(channel: str, version: str | float) -> bytes:
+    """A channel and a version, its type first: 1, 1.0 and "1" are three versions."""
+    return join(text(channel)) + text(f"{type(version).__name__[0]}{version}")
+
+
+def version_of(stored: bytes) -> str | int | float:
+    """The version in the second part of `channel_at`."""
+    kind, version = stored[:1], untext(stored[1:])
+    if kind == b"i":
+        return int(version)
+    return float(version) if kind == b"f" else version

@@ -36,6 +36,8 @@ class KnownChunks:
 
     def learn(self, names: dict[bytes, bytes]) -> None:
         """Remembers names by fingerprint."""
+        if not names:
+            return
         with self._lock:
             self.names.update(names)
             while len(self.names) > _MAX_NAMES:

@@ -22,7 +22,7 @@ from langgraph.checkpoint.base import (
 )
 
 from checkpoints.redis.codec import Packer, Unpacker
-from checkpoints.redis.keyspace import join, text, untext, write_at
+from checkpoints.redis.keyspace import channel_at, join, text, untext, version_of, write_at
 
 _PLAIN, _DELTA = b"v", b"d"
 
@@ -61,7 +61,7 @@ def pack_checkpoint(
     head = join(text(parent or ""), b"%d" % len(versions))
     for channel, version in versions.items():
         flag = _DELTA if channel in deltas else _PLAIN
-        head += join(flag + text(channel), version_text(version))
+        head += flag + join(channel_at(channel, version))
     rest = {k: v for k, v in checkpoint.items() if k not in {"channel_values", "channel_versions"}}
     value = (rest, get_checkpoint_metadata(config, metadata))
     return head + packer.pack(value, "The checkpoint or its metadata")
@@ -72,7 +72,7 @@ def unpack_checkpoint(unpacker: Unpacker, record: bytes) -> Record:
     parent, count, rest = record.split(b"\0", 2)
     *parts, value = rest.split(b"\0", 2 * int(count))
     versions = {
-        untext(channel[1:]): _version(version)
+        untext(channel[1:]): version_of(version)
         for channel, version in zip(parts[::2], parts[1::2], strict=True)
     }
     checkpoint, metadata = unpacker.unpack(value)
@@ -92,15 +92,3 @@ def unpack_writes(unpacker: Unpacker, reply: list[bytes]) -> list[StoredWrite]:
         where = (untext(task_path), *write_at(name))
         writes.append(StoredWrite(*where, untext(channel), unpacker.unpack(value)))
     return sorted(writes, key=lambda write: writes_sort_key(*write[:3]))
-
-
-def version_text(version: str | float) -> bytes:
-    """A channel version, its type first: 1, 1.0 and "1" are three versions."""
-    return text(f"{type(version).__name__[0]}{version}")
-
-
-def _version(stored: bytes) -> str | int | float:
-    kind, version = stored[:1], untext(stored[1:])
-    if kind == b"i":
-        return int(version)
-    return float(version) if kind == b"f" else version

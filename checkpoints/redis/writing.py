@@ -16,8 +16,10 @@ from checkpoints.redis.address import Address
 from checkpoints.redis.calls import Argument, Operation, Threads
 from checkpoints.redis.codec import Packer
 from checkpoints.redis.keyspace import blob_name, checkpoint_name, write_name
-from checkpoints.redis.record import pack_checkpoint, pack_write, version_text
+from checkpoints.redis.record import pack_checkpoint, pack_write
 from checkpoints.redis.scripts import Name
+
+_STORED = 1
 
 
 def put(
@@ -42,7 +44,7 @@ def put(
         stored: list[Argument] = []
         emptied: list[bytes] = []
         for channel, version in (new_versions if packer.trust else versions | new_versions).items():
-            name = blob_name(ns, channel, version_text(version))
+            name = blob_name(ns, channel, version)
             if channel in values:
                 stored += (name, packer.pack(values[channel], f"Channel {channel!r}"))
             elif channel in new_versions:
@@ -50,7 +52,7 @@ def put(
         record = pack_checkpoint(packer, config, address.checkpoint_id, checkpoint, metadata)
         expected = packer.expected()
         if packer.trust:
-            expected += (blob_name(ns, c, version_text(v)) for c, v in unchanged.items())
+            expected += (blob_name(ns, c, v) for c, v in unchanged.items())
         return [
             threads.keep or "",
             checkpoint_name(ns, checkpoint["id"]),
@@ -107,12 +109,12 @@ def _store(
     sealed_key, _ = threads.sealed_key(address)
     for trust in (True, False):
         packer = threads.packer(address, trust=trust)
-        status, *detail = yield threads.call(name, address, sealed_key, *arguments(packer))
-        if status == b"stale":
+        reply = yield threads.call(name, address, sealed_key, *arguments(packer))
+        if isinstance(reply, bytes):
             raise StaleWriter(
                 f"Thread {address.thread_id!r} was taken over: fencing token {address.fence} is "
-                f"older than {int(detail[0])}."
+                f"older than {int(reply)}."
             )
-        if status == b"ok":
+        if reply == _STORED:
             threads.known.learn(packer.learned)
             return

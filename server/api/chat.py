@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from langgraph.types import StreamMode
 from pydantic import BaseModel, ConfigDict, Field
-from sse_starlette import ServerSentEvent
+from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from server.api.chat_events import CHAT_MODES, events_of, summary
 from server.api.deps import ConversationsDep, EngineDep, MetricsDep, SettingsDep
@@ -88,7 +88,7 @@ async def send_message(
     "{content, message_id}, `tool`, `fallback` and `reset` as they happen, and always one `done` "
     "{status, model, usage, cost, route} or `error` (a problem) last. `reset` takes back what was "
     "streamed under its `message_id`. Leaving the stream stops the turn.",
-    response_class=EventStream,
+    response_class=EventSourceResponse,
     responses=problems(404, 413, 422, 500, 503),
 )
 async def stream_message(

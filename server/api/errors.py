@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog import get_logger
 
-from checkpoints.errors import StoreMisconfigured, StoreUnavailable, ThreadBusy
+from checkpoints.errors import StaleWriter, StoreMisconfigured, StoreUnavailable, ThreadBusy
 from server.runs.errors import GraphNotFound, InvalidInput, SessionNotFound, TurnTimeout
 
 log = get_logger(__name__)
@@ -45,6 +45,7 @@ KINDS: dict[type[Exception], Kind] = {
     SessionNotFound: Kind(404, "session-not-found"),
     InvalidInput: Kind(422, "invalid-input"),
     ThreadBusy: Kind(409, "thread-busy"),
+    StaleWriter: Kind(409, "turn-taken-over"),
     TurnTimeout: Kind(504, "turn-timeout"),
     StoreUnavailable: Kind(503, "store-unavailable"),
     StoreMisconfigured: Kind(503, "store-misconfigured"),
@@ -153,6 +154,19 @@ def problem_response(problem: Problem, headers: Mapping[str, str] | None = None)
         headers=headers,
         media_type="application/problem+json",
     )
+
+
+def document_errors(app: FastAPI) -> None:
+    """Put the shape of a problem into OpenAPI, where the routes' errors refer to it."""
+    described = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = described()
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        schemas.setdefault("Problem", Problem.model_json_schema())
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend it
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:

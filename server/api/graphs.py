@@ -6,7 +6,7 @@ from typing import Any, Self
 from fastapi import APIRouter, Request, Response
 from langgraph.types import Command, StreamMode
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from sse_starlette import ServerSentEvent
+from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from server.api.deps import EngineDep, SettingsDep
 from server.api.errors import problems, told
@@ -104,7 +104,7 @@ async def invoke(body: InvokeRequest, engine: EngineDep) -> Response:
     summary="Run a graph and stream its events",
     description="Server-sent events: `event` is a stream mode and `data` what LangGraph sends "
     "under it. An `error` event (a problem) comes last when the run fails.",
-    response_class=EventStream,
+    response_class=EventSourceResponse,
     responses=problems(404, 413, 422, 500, 503),
 )
 async def stream(

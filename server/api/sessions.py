@@ -112,7 +112,7 @@ async def list_sessions(
     "/session/{session_id}",
     summary="Show a session",
     description="When it was made, when it expires, its context and all its messages.",
-    responses=problems(404, 500, 503),
+    responses=problems(404, 422, 500, 503),
 )
 async def show_session(session_id: str, conversations: ConversationsDep) -> SessionDetail:
     session, messages = await conversations.messages(session_id)
@@ -125,7 +125,7 @@ async def show_session(session_id: str, conversations: ConversationsDep) -> Sess
     status_code=204,
     summary="Forget a session",
     description="Deletes its memory and its history, once no turn runs in it.",
-    responses=problems(404, 409, 500, 503),
+    responses=problems(404, 409, 422, 500, 503),
 )
 async def delete_session(session_id: str, conversations: ConversationsDep) -> None:
     await conversations.delete(session_id)

@@ -25,8 +25,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.errors import EmptyInputError, InvalidUpdateError
 from langgraph.types import Command, StreamMode
 
-from checkpoints.history import History
-from checkpoints.history import Turn as HistoryRow
+from checkpoints.history import FinishedTurn, History
 from checkpoints.locks import ThreadLocks
 from server.runs.errors import InvalidInput, TurnTimeout
 from server.runs.graphs import Graph, Graphs
@@ -210,7 +209,7 @@ class Engine:
         if turn.thread_id is None or outcome.question is None or outcome.answer is None:
             return
         await self._history.add(
-            HistoryRow(
+            FinishedTurn(
                 session_id=turn.thread_id,
                 user_message=outcome.question.text,
                 assistant_message=outcome.answer.text,

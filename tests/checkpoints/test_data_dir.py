@@ -61,7 +61,9 @@ def test_a_relative_path_stays_where_it_was(
         assert folder.is_dir()
 
 
-@pytest.mark.parametrize("name", ["a b", "대화 🎈", "'\"`$(x)", "#?%;&", "new\nline", "--x", "\udcff"])
+@pytest.mark.parametrize(
+    "name", ["a b", "대화 🎈", "'\"`$(x)", "#?%;&", "new\nline", "--x", "\udcff"]
+)
 def test_odd_names(tmp_path: Path, name: str) -> None:
     with hold_data_dir(tmp_path / name) as folder:
         assert folder == tmp_path / name

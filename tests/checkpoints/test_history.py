@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 import checkpoints.history
 from checkpoints.database import open_database
 from checkpoints.errors import StoreUnavailable
-from checkpoints.history import History, Turn, open_history
+from checkpoints.history import FinishedTurn, History, open_history
 from tests.checkpoints.stores import ROOT, in_postgres, postgres_database, until
 
 
@@ -42,8 +42,8 @@ async def history(engine: AsyncEngine) -> AsyncIterator[History]:
         yield opened
 
 
-def turn(number: int = 0, session_id: str = "s", **others: Any) -> Turn:
-    return Turn(
+def turn(number: int = 0, session_id: str = "s", **others: Any) -> FinishedTurn:
+    return FinishedTurn(
         session_id=session_id,
         user_message=f"question {number}",
         assistant_message=f"answer {number}",
@@ -75,7 +75,7 @@ async def writes_blocked(engine: AsyncEngine, mode: str = "EXCLUSIVE") -> AsyncI
 
 async def test_a_turn_comes_back_as_it_was(history: History) -> None:
     seoul = timezone(timedelta(hours=9))
-    said = Turn(
+    said = FinishedTurn(
         session_id="세션 🎈 'one' \\ %",
         user_message="10 * 20?\n",
         assistant_message="",
@@ -248,12 +248,12 @@ import asyncio, sys
 from pathlib import Path
 import checkpoints.history
 from checkpoints.database import open_database
-from checkpoints.history import Turn, open_history
+from checkpoints.history import FinishedTurn, open_history
 
 async def main(url):
     async with open_database(url, Path()) as engine, open_history(engine) as history:
         for number in range(10_000):
-            said = Turn(
+            said = FinishedTurn(
                 session_id="s", user_message=str(number), assistant_message="", model_used="m"
             )
             print(number, await history.add(said), flush=True)

@@ -8,6 +8,7 @@ import pytest
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.pregel import Pregel
 from langgraph.types import StreamMode
 from pydantic import HttpUrl
 
@@ -52,6 +53,15 @@ def test_the_drawing_is_the_five_nodes_and_their_edges() -> None:
         ("stop", "__end__"),
     }
     assert agent.graph.checkpointer is None
+
+
+@pytest.mark.parametrize("served", [agent.graph, chat.graph, simple.graph])
+def test_studio_finds_every_schema(served: Pregel[Any, Any, Any, Any]) -> None:
+    context = served.get_context_jsonschema()
+    assert context is not None
+    assert {"model", "temperature", "use_fallback"} <= set(context["properties"])
+    assert set(served.get_input_jsonschema()["properties"]) == {"messages"}
+    assert set(served.get_output_jsonschema()["properties"]) == {"messages"}
 
 
 async def test_tools_of_one_turn_are_answered_in_order(

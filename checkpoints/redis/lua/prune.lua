@@ -4,4 +4,3 @@ for i = 5, #ARGV do
   doomed[ARGV[i]] = true
 end
 sweep(tonumber(ARGV[4]) or math.huge, doomed)
-return { 'ok' }

@@ -4,11 +4,12 @@
 --      8 n, then n fields that the caller believes to be stored already
 --      then n, then n fields that must not exist (channels that became empty)
 --      then (field, value)*
--- Reply {'ok'}, {'stale', newer token} or {'missing'}: send everything
+-- Reply 1: stored; 0: something that was expected is missing, send everything; a string: the
+-- thread's token, which is newer than the caller's
 
 local held = newer_fence()
 if held then
-  return { 'stale', held }
+  return held
 end
 
 local at = 8
@@ -24,7 +25,7 @@ end
 local expected, emptied = list(), list()
 for _, field in ipairs(expected) do
   if redis.call('HEXISTS', data, field) == 0 then
-    return { 'missing' }
+    return 0
   end
 end
 
@@ -50,4 +51,4 @@ if keep then
     sweep(keep, {})
   end
 end
-return { 'ok' }
+return 1

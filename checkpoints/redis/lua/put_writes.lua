@@ -8,13 +8,13 @@
 
 local held = newer_fence()
 if held then
-  return { 'stale', held }
+  return held
 end
 
 local expected = tonumber(ARGV[5])
 for i = 6, 5 + expected do
   if redis.call('HEXISTS', data, ARGV[i]) == 0 then
-    return { 'missing' }
+    return 0
   end
 end
 
@@ -33,4 +33,4 @@ if ARGV[4] ~= '' then
 end
 raise_fence()
 touch()
-return { 'ok' }
+return 1
