@@ -29,7 +29,9 @@ from checkpoints.redis.keyspace import Keyspace
 from checkpoints.redis.known import KnownChunks
 from checkpoints.redis.listing import Listing, Steps
 
-_VERSION_WIDTH = 10
+# As wide as in LangGraph's own savers: versions compare as text, and its development server counts
+# on with 32 digits on a thread that was begun here.
+_VERSION_WIDTH = 32
 
 
 class ThreadSaver(BaseCheckpointSaver[str]):
