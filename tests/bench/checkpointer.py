@@ -39,7 +39,10 @@ from checkpoints.redis import AsyncRedisSaver, codec
 from tests.checkpoints.redis.servers import Server, redis_binary, serving, valkey_binary
 
 Saver = BaseCheckpointSaver[Any]
-_WORDS = "memory thread checkpoint channel answer question model tool weather search turn".split()
+_WORDS = (
+    *("memory", "thread", "checkpoint", "channel", "answer", "question"),
+    *("model", "tool", "weather", "search", "turn"),
+)
 
 
 def text() -> str:
@@ -62,25 +65,27 @@ class DeltaChat(TypedDict):
     messages: Annotated[list[AnyMessage], DeltaChannel(append)]
 
 
-async def model(state: dict[str, Any]) -> dict[str, Any]:
+async def model(state: Chat) -> dict[str, Any]:
     if isinstance(state["messages"][-1], ToolMessage):
         return {"messages": [AIMessage(text(), id=str(uuid4()))]}
     call = {"name": "search", "args": {"query": "turn"}, "id": str(uuid4())}
     return {"messages": [AIMessage(text(), id=str(uuid4()), tool_calls=[call])]}
 
 
-async def tools(state: dict[str, Any]) -> dict[str, Any]:
-    call = state["messages"][-1].tool_calls[0]
+async def tools(state: Chat) -> dict[str, Any]:
+    asked = state["messages"][-1]
+    assert isinstance(asked, AIMessage)
+    call = asked.tool_calls[0]
     return {"messages": [ToolMessage(text(), tool_call_id=call["id"], id=str(uuid4()))]}
 
 
-def after_model(state: dict[str, Any]) -> str:
+def after_model(state: Chat) -> str:
     last = state["messages"][-1]
     return "tools" if isinstance(last, AIMessage) and last.tool_calls else END
 
 
-def agent(saver: Saver, state: type = Chat) -> Any:
-    builder = StateGraph(state)
+def agent(saver: Saver, state: type[Chat] | type[DeltaChat] = Chat) -> Any:
+    builder: StateGraph[Any] = StateGraph(state)
     builder.add_node("model", model)
     builder.add_node("tools", tools)
     builder.add_edge(START, "model")
@@ -107,7 +112,7 @@ class Trips:
 
     socket: str
     count: int = 0
-    _relayed: set[asyncio.Task[Any] | None] = field(default_factory=set)
+    _relayed: set[asyncio.Task[Any]] = field(default_factory=set)
 
     @asynccontextmanager
     async def relay(self, folder: str) -> AsyncIterator[str]:
@@ -118,7 +123,8 @@ class Trips:
             await asyncio.wait(self._relayed, timeout=5)
 
     async def _serve(self, client: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
-        self._relayed.add(asyncio.current_task())
+        if relayed := asyncio.current_task():
+            self._relayed.add(relayed)
         server, forth = await asyncio.open_unix_connection(self.socket)
         server_spoke = True
 
@@ -228,9 +234,10 @@ def place_for(peer: Peer, server: Server, database: str) -> Iterator[Place]:
         if peer.kind == "redis":
             with server.admin() as admin:
                 admin.flushall()  # the benchmark's own server
+                names = admin.scan_iter
                 yield Place(
                     server.url,
-                    lambda: sum(admin.memory_usage(k, samples=0) or 0 for k in admin.keys()) / 1e6,
+                    lambda: sum(admin.memory_usage(k, samples=0) or 0 for k in names()) / 1e6,
                     lambda: int(admin.dbsize()),
                 )
         elif peer.kind == "file":

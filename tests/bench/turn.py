@@ -33,20 +33,23 @@ def main() -> None:
         with Client(base_url=url, timeout=30) as client:
             for name, question in QUESTIONS.items():
                 _print(f"{name}, graph in process", _in_process(question, turns))
-                _print(f"{name}, /api/chat/message", _times(lambda q=question: client.ask(q), turns))
-                body = {"message": question}
-                stream = "/api/chat/message/stream"
-                _print(f"{name}, …/stream", _times(lambda b=body: client.events(stream, b), turns))
-                invoke = {"input": {"messages": question}}
-                _print(
-                    f"{name}, /invoke, no thread",
-                    _times(lambda b=invoke: client.post("/invoke", json=b), turns),
-                )
+                for path, turn in _ways(client, question).items():
+                    _print(f"{name}, {path}", _times(turn, turns))
             session = client.ask("Hello")["session_id"]
             _print(
                 "a word, in one growing session",
                 _times(lambda: client.ask("Hello there", session), turns),
             )
+
+
+def _ways(client: Client, question: str) -> dict[str, Callable[[], object]]:
+    stream = "/api/chat/message/stream"
+    invoke = {"input": {"messages": question}}
+    return {
+        "/api/chat/message": lambda: client.ask(question),
+        "…/stream": lambda: client.events(stream, {"message": question}),
+        "/invoke, no thread": lambda: client.post("/invoke", json=invoke),
+    }
 
 
 def _times(turn: Callable[[], object], turns: int) -> list[float]:

@@ -110,7 +110,7 @@ def serving_cluster(binary: str, nodes: int = 3) -> Iterator[str]:
                 port, bus = ports[2 * number : 2 * number + 2]
                 place = Path(folder) / str(number)
                 place.mkdir()
-                options = ("--cluster-enabled", "yes", "--cluster-port", str(bus))
+                options: tuple[str, ...] = ("--cluster-enabled", "yes", "--cluster-port", str(bus))
                 options += ("--cluster-node-timeout", "2000")
                 servers.append(server := Server(binary, place, options, port))
                 server.start()
