@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -57,7 +57,7 @@ class Chat(TypedDict):
     messages: Annotated[list[AnyMessage], add_messages]
 
 
-def append(state: list[AnyMessage], writes: list[list[AnyMessage]]) -> list[AnyMessage]:
+def append(state: list[AnyMessage], writes: Sequence[list[AnyMessage]]) -> list[AnyMessage]:
     return [*state, *(message for write in writes for message in write)]
 
 
