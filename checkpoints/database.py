@@ -106,6 +106,7 @@ def _parse(text: str) -> URL:
             "DATABASE_URL is not a URL: write postgresql+asyncpg://user:password@host/database"
         ) from None
     if backend == "postgresql":
+        _check_escapes(url, text)
         return _with_asyncpg(url)
     if backend == "sqlite" and url.database not in {None, "", ":memory:"}:
         return url.set(drivername="sqlite+aiosqlite")
@@ -113,6 +114,15 @@ def _parse(text: str) -> URL:
         f"DATABASE_URL names {url.drivername}: use postgresql+asyncpg://user:password@host/database"
         " or sqlite+aiosqlite:///path/to/file.db"
     )
+
+
+def _check_escapes(url: URL, text: str) -> None:
+    """Refuse a password with a bare `@`: what follows it would be shown as host and database."""
+    if any("@" in part for part in (url.host or "", url.database or "", text.partition("?")[2])):
+        raise StoreMisconfigured(
+            "DATABASE_URL has an @ that is not escaped: in user, password and options write %40"
+            " for @, %2F for / and %3F for ?"
+        )
 
 
 def _with_asyncpg(url: URL) -> URL:

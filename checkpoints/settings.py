@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import AliasChoices, Field, SecretStr, field_validator
+from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -11,7 +11,11 @@ class StoreSettings(BaseSettings):
     """Where memory and history live. The defaults need nothing installed."""
 
     model_config = SettingsConfigDict(
-        env_prefix="EVERTURN_", env_file=".env", extra="ignore", populate_by_name=True
+        env_prefix="EVERTURN_",
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        populate_by_name=True,
     )
 
     data_dir: Path = Field(
@@ -37,8 +41,3 @@ class StoreSettings(BaseSettings):
         validation_alias=AliasChoices("DATABASE_URL", "EVERTURN_DATABASE_URL"),
         description="Database of the history, postgresql+asyncpg://…; unset uses SQLite.",
     )
-
-    @field_validator("redis_url", "database_url", mode="before")
-    @classmethod
-    def _empty_is_unset(cls, value: object) -> object:
-        return None if value == "" else value

@@ -1,1 +1,7 @@
 """The service: a thin HTTP layer (`api`) over the engine that runs turns (`runs`)."""
+
+import os
+
+# Before anything imports langgraph, which reads it once: graphs then list the types of their state,
+# and a checkpoint can name no others. The lax default imports any type that a stored blob names.
+os.environ.setdefault("LANGGRAPH_STRICT_MSGPACK", "true")

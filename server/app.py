@@ -67,6 +67,9 @@ def create_app(settings: Settings) -> FastAPI:
                     else LocalThreadLocks(),
                     history,
                     Services(models=models),
+                    lambda context: (
+                        models.candidates(context) if isinstance(context, Context) else ()
+                    ),
                     turn_timeout=settings.turn_timeout,
                     thread_wait=settings.thread_wait,
                 )
@@ -78,7 +81,6 @@ def create_app(settings: Settings) -> FastAPI:
                 app.state.conversations = Conversations(
                     engine,
                     living,
-                    lambda context: models.candidates(Context(**context)),
                     ttl=settings.session_ttl,
                     window=settings.window,
                     max_message_length=settings.max_message_length,

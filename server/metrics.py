@@ -2,6 +2,9 @@
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
+# From the offline model's milliseconds to the longest turn (EVERTURN_TURN_TIMEOUT's default).
+_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 180, 300)
+
 
 class Metrics:
     """What Prometheus scrapes at `/metrics`."""
@@ -18,6 +21,7 @@ class Metrics:
             "chat_response_duration_seconds",
             "Seconds from the request to the end of its answer.",
             ["endpoint", "model"],
+            buckets=_SECONDS,
             registry=self._registry,
         )
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 
 import uvicorn
+from fastapi import FastAPI
 from structlog import get_logger
 
 from checkpoints.errors import CheckpointsError
@@ -20,9 +21,11 @@ from server.settings import Settings
 
 log = get_logger(__name__)
 
+_CLOSING_SECONDS = 5
 
-class PortTaken(Exception):
-    """Another process listens where the service should."""
+
+class CannotListen(Exception):
+    """Another process listens where the service should, or there is no such place."""
 
 
 def serve(named: Mapping[str, str]) -> int:
@@ -33,55 +36,72 @@ def serve(named: Mapping[str, str]) -> int:
         configure_logs(settings.log_level)
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_serve(settings))
-    except (WrongSetting, ForeignRoom, PortTaken, CheckpointsError, ConfigError) as error:
+    except asyncio.CancelledError:  # told to stop before it had started
+        return 0
+    except (WrongSetting, ForeignRoom, CannotListen, CheckpointsError, ConfigError) as error:
         print(f"everturn: {error}", file=sys.stderr)
         return 1
     return 0
 
 
 async def _serve(settings: Settings) -> None:
-    # uvicorn raises the signal that stopped it once more at its end: it must find a handler, so
-    # that what is open is closed in order.
-    for stop in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(stop, lambda *_: None)
+    starting = asyncio.current_task()
+    loop = asyncio.get_running_loop()
+
+    def stop(*_: object) -> None:
+        """End a start that hangs. Later uvicorn listens, and raises its signal here once more."""
+        if starting is not None:
+            loop.call_soon_threadsafe(starting.cancel)
+
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sign, stop)
     app = create_app(settings)
     # The port first: who cannot listen should not open, lock or migrate anything.
     with _listen(settings.host, settings.port) as listener:
         async with app.router.lifespan_context(app):
-            config = uvicorn.Config(
-                app,
-                lifespan="off",  # entered here, so that its errors reach the caller as they are
-                log_config=None,
-                access_log=False,
-                timeout_graceful_shutdown=int(settings.shutdown_grace) + 5,
-            )
-            await _Server(config).serve(sockets=[listener])
+            starting = None
+            await _Server(app, settings.shutdown_grace).serve(sockets=[listener])
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, which says in one line where it listens."""
+    """uvicorn, which says in one line where it listens, and lets turns end before it does."""
+
+    def __init__(self, app: FastAPI, grace: float) -> None:
+        config = uvicorn.Config(
+            app,
+            lifespan="off",  # entered by us, so that its errors reach the caller as they are
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=int(grace) + _CLOSING_SECONDS,
+        )
+        super().__init__(config)
+        self._app = app
+        self._grace = grace
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        # What was loaded stays: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
         for listener in sockets or ():
             host, port = listener.getsockname()[:2]
-            host = f"[{host}]" if ":" in host else host
-            # What was loaded stays: the collector need not look at it again.
-            gc.collect()
-            gc.freeze()
-            log.info(
-                "everturn_ready", url=f"http://{host}:{port}", docs=f"http://{host}:{port}/docs"
-            )
+            url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+            log.info("everturn_ready", url=url, docs=f"{url}/docs")
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        draining = asyncio.create_task(self._app.state.engine.drain(self._grace))
+        await super().shutdown(sockets)
+        await draining
 
 
 def _listen(host: str, port: int) -> socket.socket:
     try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listener = socket.create_server((host, port), family=family, backlog=2048)
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.create_server(address[:2], family=family, backlog=2048)
     except socket.gaierror:
-        raise PortTaken(f"{host} is no address of this machine; set EVERTURN_HOST.") from None
+        raise CannotListen(f"{host!r} is no address of this machine; see EVERTURN_HOST.") from None
     except OSError as error:
-        raise PortTaken(
+        raise CannotListen(
             f"cannot listen on {host}:{port}: {error.strerror}. "
             "Stop what listens there, or choose another with --port or EVERTURN_PORT."
         ) from None

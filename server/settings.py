@@ -13,7 +13,11 @@ class Settings(ModelSettings, StoreSettings):
     """What `everturn serve` reads from the environment and `.env`; `everturn config` shows it."""
 
     model_config = SettingsConfigDict(
-        env_prefix="EVERTURN_", env_file=".env", extra="ignore", populate_by_name=True
+        env_prefix="EVERTURN_",
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        populate_by_name=True,
     )
 
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
@@ -51,5 +55,5 @@ class Settings(ModelSettings, StoreSettings):
     def _known_level(cls, value: str) -> str:
         level = value.upper()
         if level not in {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}:
-            raise ValueError("LOG_LEVEL is one of DEBUG, INFO, WARNING, ERROR, CRITICAL")
+            raise ValueError("must be DEBUG, INFO, WARNING, ERROR or CRITICAL")
         return level

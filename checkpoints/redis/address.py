@@ -48,8 +48,6 @@ class Address:
 
 
 def _whole_number(value: object, name: str, limit: int) -> int | None:
-    if value is None or (
-        isinstance(value, int) and not isinstance(value, bool) and 0 <= value < limit
-    ):
+    if value is None or (type(value) is int and 0 <= value < limit):
         return value
     raise ValueError(f'config["configurable"]["{name}"] must be a whole number, not {value!r}.')

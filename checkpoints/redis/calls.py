@@ -61,19 +61,18 @@ class Threads:
     def packer(self, address: Address, *, trust: bool) -> Packer:
         """What turns values into their stored form for the thread at an address."""
         seed = self.known.seed(address.thread_id)
-        _, naming_key = self.sealed_key(address)
-        return Packer(self.serde, self.known, seed, naming_key, trust=trust)
+        return Packer(self.serde, self.known, seed, *self._naming_key(address), trust=trust)
 
     def unpacker(self, address: Address, sealed_key: bytes | None, chunks: bytes) -> Unpacker:
         """What turns stored values back, given what a script sent beside them."""
         _, cipher = open_serde(self.serde)
         if sealed_key and cipher is not None:
             naming_key = unseal(sealed_key, cipher)
-            self.known.learn_key(address.thread_id, sealed_key, naming_key)
+            self.known.learn_key(address.thread_id, naming_key, sealed_key)
         return Unpacker(self.serde, chunks_in(chunks), self.known.seed(address.thread_id))
 
-    def sealed_key(self, address: Address) -> tuple[bytes, bytes]:
-        """The key that names an encrypted thread's chunks: encrypted, to be stored, and plain.
+    def _naming_key(self, address: Address) -> tuple[bytes, bytes]:
+        """The key that names an encrypted thread's chunks: plain, and encrypted, to be stored.
 
         Two processes that start one thread at the same moment may make two keys; that costs a
         second copy of some chunks and nothing else, for chunks are found by name, not by key.
@@ -83,6 +82,6 @@ class Threads:
             return b"", b""
         if (known := self.known.key(address.thread_id)) is None:
             naming_key = token_bytes(_NAMING_KEY_SIZE)
-            known = (seal(naming_key, cipher), naming_key)
+            known = (naming_key, seal(naming_key, cipher))
             self.known.learn_key(address.thread_id, *known)
         return known

@@ -4,7 +4,7 @@ r"""Values as they are stored: small ones whole, large ones as trees of chunks n
     level type \0 size \0 head names
 
 A value larger than a chunk keeps its first bytes (its head, `size` bytes as stored) and names the
-chunks of the rest. At level 1 these are 1 KB of data each. Above 16 KB, level 2, they are chunks
+chunks of the rest. At level 1 these are 2 KB of data each. Above 32 KB, level 2, they are chunks
 that name 16 chunks of data each, and so on: a Merkle tree. A conversation grows at its end, so a
 new version shares all nodes with the one before but those along its right edge: storage grows with
 the conversation, not with its square.
@@ -12,7 +12,7 @@ the conversation, not with its square.
 Why a head: a list in msgpack begins with its length. Kept apart, what changes with every message
 is 16 bytes and not a chunk.
 
-Why bytes are cut and not messages: a hash for 1 KB is nothing beside serialising it, whereas
+Why bytes are cut and not messages: a hash for 2 KB is nothing beside serialising it, whereas
 serialising and hashing 2,000 messages one by one costs twice what serialising the list does.
 
 Encryption (`EncryptedSerializer`) comes after cutting, chunk by chunk, or nothing would ever be
@@ -35,7 +35,7 @@ from checkpoints.errors import CheckpointsError
 from checkpoints.redis.keyspace import CHUNK
 from checkpoints.redis.known import KnownChunks
 
-CHUNK_SIZE = 1024
+CHUNK_SIZE = 2048
 _HEAD_SIZE = 16
 _NAME_SIZE = 16
 _NAMES = 16
@@ -73,6 +73,7 @@ class Packer:
     known: KnownChunks
     seed: int
     naming_key: bytes
+    sealed_key: bytes
     trust: bool
     learned: dict[bytes, bytes] = field(default_factory=dict)
     _chunks: dict[bytes, bytes] = field(default_factory=dict)

@@ -44,12 +44,12 @@ class KnownChunks:
                 del self.names[next(iter(self.names))]
 
     def key(self, thread: str) -> tuple[bytes, bytes] | None:
-        """The key that names an encrypted thread's chunks, sealed and plain."""
+        """The key that names an encrypted thread's chunks, plain and sealed."""
         return self._keys.get(thread)
 
-    def learn_key(self, thread: str, sealed_key: bytes, naming_key: bytes) -> None:
+    def learn_key(self, thread: str, naming_key: bytes, sealed_key: bytes) -> None:
         """Remembers the naming key of a thread."""
         with self._lock:
-            self._keys[thread] = (sealed_key, naming_key)
+            self._keys[thread] = (naming_key, sealed_key)
             while len(self._keys) > _MAX_KEYS:
                 del self._keys[next(iter(self._keys))]

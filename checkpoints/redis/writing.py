@@ -106,10 +106,9 @@ def _store(
     threads: Threads, name: Name, address: Address, arguments: Callable[[Packer], list[Argument]]
 ) -> Operation[None]:
     """Sends what is not known to be stored; everything, should the script miss something."""
-    sealed_key, _ = threads.sealed_key(address)
     for trust in (True, False):
         packer = threads.packer(address, trust=trust)
-        reply = yield threads.call(name, address, sealed_key, *arguments(packer))
+        reply = yield threads.call(name, address, packer.sealed_key, *arguments(packer))
         if isinstance(reply, bytes):
             raise StaleWriter(
                 f"Thread {address.thread_id!r} was taken over: fencing token {address.fence} is "

@@ -14,6 +14,14 @@ DEFAULT_CHAIN = [
 ]
 
 
+def without_user(url: HttpUrl) -> str:
+    """The URL for people to read: its user and password, where it has them, are masked."""
+    user, password = url.username, url.password
+    if user is None and password is None:
+        return str(url)
+    return str(url).replace(str(url).partition("//")[2].rpartition("@")[0], "********", 1)
+
+
 class ModelSettings(BaseSettings):
     """Which provider speaks, with which key and which models, in order.
 
@@ -21,7 +29,11 @@ class ModelSettings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix="EVERTURN_", env_file=".env", extra="ignore", populate_by_name=True
+        env_prefix="EVERTURN_",
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        populate_by_name=True,
     )
 
     base_url: HttpUrl | None = Field(
@@ -47,11 +59,6 @@ class ModelSettings(BaseSettings):
         default=30.0, gt=0, description="Seconds a provider may stay silent before it has failed."
     )
 
-    @field_validator("base_url", "openai_api_key", "openrouter_api_key", mode="before")
-    @classmethod
-    def _empty_is_unset(cls, value: object) -> object:
-        return None if value == "" else value
-
     @field_validator("models", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
@@ -64,7 +71,7 @@ class ModelSettings(BaseSettings):
     def _base_url_needs_models(self) -> Self:
         if self.base_url and not self.models:
             raise ValueError(
-                f"EVERTURN_MODELS is required with the provider {self.base_url}: "
+                f"EVERTURN_MODELS is required with the provider {without_user(self.base_url)}: "
                 "name its models, separated by commas, in the order they should be asked"
             )
         return self

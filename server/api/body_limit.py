@@ -6,7 +6,7 @@ Starlette counts the bytes of the others, but would refuse these in plain text.
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from server.api.errors import Problem, problem_response
+from server.api.errors import content_too_large, problem_response
 
 
 class AnnouncedBodyLimit:
@@ -21,11 +21,6 @@ class AnnouncedBodyLimit:
             Headers(scope=scope).get("content-length", "") if scope["type"] == "http" else ""
         )
         if announced.isdecimal() and int(announced) > self.max_body_size:
-            problem = Problem(
-                type="content-too-large",
-                title="Content Too Large",
-                status=413,
-                detail=f"The body has {announced} bytes; at most {self.max_body_size} are taken.",
-            )
-            return await problem_response(problem)(scope, receive, send)
+            refusal = problem_response(content_too_large(self.max_body_size))
+            return await refusal(scope, receive, send)
         return await self.app(scope, receive, send)

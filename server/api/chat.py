@@ -8,7 +8,7 @@ from langgraph.types import StreamMode
 from pydantic import BaseModel, ConfigDict, Field
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from server.api.chat_events import CHAT_MODES, events_of, summary
+from server.api.chat_events import CHAT_MODES, events_of, state_of, summary
 from server.api.deps import ConversationsDep, EngineDep, MetricsDep, SettingsDep
 from server.api.errors import problems, told
 from server.api.observe import observed
@@ -38,8 +38,11 @@ class MessageRequest(BaseModel):
 
     def question(self, stream_modes: Sequence[StreamMode] = ()) -> Question:
         """Put it in the engine's words."""
-        choices = self.model_dump(exclude={"message", "session_id", "agent"})
-        return Question(self.message, self.session_id, self.agent, choices, stream_modes)
+        # What the caller did not choose is the graph's to choose.
+        chosen = self.model_dump(
+            exclude={"message", "session_id", "agent"}, exclude_unset=True, exclude_none=True
+        )
+        return Question(self.message, self.session_id, self.agent, chosen, stream_modes)
 
 
 class MessageResponse(BaseModel):
@@ -54,7 +57,10 @@ class MessageResponse(BaseModel):
     route: dict[str, Any] = Field(
         description="`mode` (primary, fallback, offline), `model`, and who was `tried` before."
     )
-    metadata: dict[str, Any] = Field(description="`agent` and the answer's `message_id`.")
+    metadata: dict[str, Any] = Field(
+        description="`agent`, the answer's `message_id`, and `status`: completed, or interrupted "
+        "with the `interrupts` that wait."
+    )
 
 
 @router.post(
@@ -76,7 +82,11 @@ async def send_message(
         session_id=str(turn.thread_id),
         response=answer.text if answer else "",
         tools_used=outcome.tools_used,
-        metadata={"agent": turn.graph, "message_id": answer.id if answer else None},
+        metadata={
+            "agent": turn.graph,
+            "message_id": answer.id if answer else None,
+            **state_of(outcome),
+        },
         **summary(outcome),
     )
 
@@ -111,7 +121,7 @@ async def stream_message(
                     async for part in parts:
                         if isinstance(part, Outcome):
                             seen.outcome = part
-                            yield event("done", {"status": "completed", **summary(part)})
+                            yield event("done", {**state_of(part), **summary(part)})
                         else:
                             for name, data in events_of(part):
                                 yield event(name, data)

@@ -27,6 +27,14 @@ def events_of(part: Part) -> Iterator[ChatEvent]:
             yield from _route_events(part.data)
 
 
+def state_of(outcome: Outcome) -> dict[str, Any]:
+    """Whether a turn is finished, or what it waits for."""
+    if outcome.interrupts:
+        waiting = [{"id": i.id, "value": i.value} for i in outcome.interrupts]
+        return {"status": "interrupted", "interrupts": waiting}
+    return {"status": "completed"}
+
+
 def summary(outcome: Outcome) -> dict[str, Any]:
     """What every answer says of itself, streamed or not."""
     route = outcome.route

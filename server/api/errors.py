@@ -8,13 +8,21 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from langgraph.errors import GraphRecursionError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.middleware.body_limit import MAX_BODY_SIZE_SCOPE_KEY
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog import get_logger
 
 from checkpoints.errors import StaleWriter, StoreMisconfigured, StoreUnavailable, ThreadBusy
-from server.runs.errors import GraphNotFound, InvalidInput, SessionNotFound, TurnTimeout
+from server.runs.errors import (
+    GraphNotFound,
+    InvalidInput,
+    SessionNotFound,
+    ShuttingDown,
+    TurnTimeout,
+)
 
 log = get_logger(__name__)
 
@@ -47,6 +55,10 @@ KINDS: dict[type[Exception], Kind] = {
     ThreadBusy: Kind(409, "thread-busy"),
     StaleWriter: Kind(409, "turn-taken-over"),
     TurnTimeout: Kind(504, "turn-timeout"),
+    ShuttingDown: Kind(503, "shutting-down"),
+    GraphRecursionError: Kind(
+        422, "recursion-limit", "The graph took more super-steps than config.recursion_limit."
+    ),
     StoreUnavailable: Kind(503, "store-unavailable"),
     StoreMisconfigured: Kind(503, "store-misconfigured"),
 }
@@ -117,6 +129,8 @@ def install_errors(app: FastAPI, more: Mapping[type[Exception], Kind]) -> None:
 async def _on_http(request: Request, error: Exception) -> JSONResponse:
     """Routes that are not there, methods that are not allowed, bodies that are too large."""
     assert isinstance(error, HTTPException)  # noqa: S101 - FastAPI calls this for nothing else
+    if error.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        return problem_response(content_too_large(request.scope[MAX_BODY_SIZE_SCOPE_KEY]))
     phrase = HTTPStatus(error.status_code).phrase
     detail = (
         error.detail if error.detail != phrase else f"{phrase}: {request.method} {request.url.path}"
@@ -130,17 +144,32 @@ async def _on_http(request: Request, error: Exception) -> JSONResponse:
 async def _on_validation(request: Request, error: Exception) -> JSONResponse:
     """Say which field is wrong, without sending back what was in it."""
     assert isinstance(error, RequestValidationError)  # noqa: S101 - as above
-    reasons = []
-    for flaw in error.errors():
-        where = ".".join(str(part) for part in flaw["loc"][1:] or flaw["loc"])
-        reasons.append(f"{where}: {flaw['msg']}")
-    problem = Problem(
-        type="invalid-request",
-        title=HTTPStatus(422).phrase,
-        status=422,
-        detail="; ".join(reasons),
+    if isinstance(error.body, bytes):  # FastAPI parses the body only where it is said to be JSON
+        detail = "The body is not declared as JSON: send Content-Type: application/json."
+    else:
+        detail = "; ".join(_reason(flaw) for flaw in error.errors())
+    return problem_response(
+        Problem(
+            type="invalid-request", title=HTTPStatus(422).phrase, status=422, detail=detail
+        )
     )
-    return problem_response(problem)
+
+
+def _reason(flaw: Mapping[str, Any]) -> str:
+    if flaw["type"] == "json_invalid":
+        return f"body: not valid JSON at character {flaw['loc'][-1]}"
+    where = ".".join(str(part) for part in flaw["loc"][1:] or flaw["loc"])
+    return f"{where}: {flaw['msg'].removeprefix('Value error, ')}"
+
+
+def content_too_large(limit: int) -> Problem:
+    """Tell that a body is larger than `limit` bytes."""
+    return Problem(
+        type="content-too-large",
+        title="Content Too Large",
+        status=413,
+        detail=f"The body is too large: at most {limit} bytes are taken.",
+    )
 
 
 def problem_response(problem: Problem, headers: Mapping[str, str] | None = None) -> JSONResponse:

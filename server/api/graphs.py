@@ -5,7 +5,7 @@ from typing import Any, Self
 
 from fastapi import APIRouter, Request, Response
 from langgraph.types import Command, StreamMode
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from server.api.deps import EngineDep, SettingsDep
@@ -27,6 +27,33 @@ class CommandRequest(BaseModel):
     update: dict[str, Any] | None = Field(default=None, description="Changes to its state.")
     goto: str | list[str] = Field(default_factory=list, description="Nodes to go to.")
 
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError("a command needs `resume`, `update` or `goto`")
+        return self
+
+
+class RunConfig(BaseModel):
+    """What may be said of LangGraph's run config; the rest is the service's own."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    configurable: dict[str, Any] = Field(default_factory=dict)
+    recursion_limit: int = Field(default=50, ge=1, le=1000, description="Super-steps, at most.")
+    tags: list[str] = Field(default_factory=list)
+    metadata: dict[str, Any] = Field(default_factory=dict)
+    run_name: str | None = None
+
+    @field_validator("configurable")
+    @classmethod
+    def _only_the_graphs(cls, configurable: dict[str, Any]) -> dict[str, Any]:
+        if internal := [key for key in configurable if key.startswith("__")]:
+            raise ValueError(f"{internal[0]}: names with `__` are internal")
+        if "thread_id" in configurable:
+            raise ValueError("thread_id: name the thread beside `graph`, not in its config")
+        return configurable
+
 
 class InvokeRequest(BaseModel):
     """One run of one graph."""
@@ -42,7 +69,7 @@ class InvokeRequest(BaseModel):
     )
     input: dict[str, Any] | None = Field(default=None, description="Input of the graph's schema.")
     command: CommandRequest | None = Field(default=None, description="In place of `input`.")
-    config: dict[str, Any] = Field(default_factory=dict, description="LangGraph's run config.")
+    config: RunConfig = Field(default_factory=RunConfig, description="LangGraph's run config.")
     context: dict[str, Any] = Field(default_factory=dict, description="Of the graph's schema.")
 
     @model_validator(mode="after")
@@ -51,11 +78,6 @@ class InvokeRequest(BaseModel):
             raise ValueError("give either `input` or `command`")
         if self.command is not None and self.thread_id is None:
             raise ValueError("a `command` needs the `thread_id` of the thread that waits")
-        configurable = self.config.get("configurable", {})
-        if not isinstance(configurable, dict):
-            raise ValueError("config.configurable must be an object")  # noqa: TRY004 - for pydantic
-        if internal := [key for key in configurable if key.startswith("__")]:
-            raise ValueError(f"config.configurable.{internal[0]}: names with `__` are internal")
         return self
 
     def turn(self, stream_modes: Sequence[StreamMode] = ()) -> Turn:
@@ -66,7 +88,7 @@ class InvokeRequest(BaseModel):
             input=command or self.input,
             thread_id=self.thread_id,
             context=self.context,
-            config=self.config,
+            config=self.config.model_dump(exclude_none=True),
             stream_modes=stream_modes,
         )
 

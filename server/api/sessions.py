@@ -1,11 +1,13 @@
 """Sessions and their history: made, looked at, listed, forgotten."""
 
+import json
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Query, Request, Response
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, SystemMessage, ToolMessage
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
 
 from server.api.deps import ConversationsDep, HistoryDep, SessionsDep
 from server.api.errors import problems
@@ -14,6 +16,42 @@ from server.runs.errors import SessionNotFound
 router = APIRouter(prefix="/api/chat", tags=["sessions"])
 
 MAX_PAGE = 1000
+MAX_CONTEXT_BYTES = 16_384
+MAX_CONTEXT_DEPTH = 32
+_LARGEST_INTEGER = 2**63 - 1  # Redis and SQL count with 64 bits
+
+
+def _returnable(context: dict[str, Any]) -> dict[str, Any]:
+    """Refuse what JSON's parser takes but no answer could carry: once stored, it breaks them all.
+
+    Raises:
+        ValueError: saying what is wrong, without the context's content.
+    """
+    level: list[Any] = [context]
+    for _ in range(MAX_CONTEXT_DEPTH):
+        level = [inner for each in level for inner in _inside(each)]
+    if level:
+        raise ValueError(f"must not nest deeper than {MAX_CONTEXT_DEPTH} levels")
+    try:
+        size = len(json.dumps(context, ensure_ascii=False, allow_nan=False).encode())
+    except UnicodeEncodeError:
+        raise ValueError("must not contain half of a surrogate pair: it is no character") from None
+    except ValueError:
+        raise ValueError("must not contain NaN or Infinity: JSON has no such numbers") from None
+    if size > MAX_CONTEXT_BYTES:
+        raise ValueError(f"has {size} bytes as JSON; at most {MAX_CONTEXT_BYTES} are taken")
+    return context
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    """The objects and lists that a JSON value directly holds; the value itself is a level."""
+    match value:
+        case dict():
+            return value.values()
+        case list():
+            return value
+        case _:
+            return ()
 
 
 class SessionRequest(BaseModel):
@@ -21,8 +59,10 @@ class SessionRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    context: dict[str, Any] = Field(
-        default_factory=dict, description="Anything of yours; returned as it is, never interpreted."
+    context: Annotated[dict[str, Any], AfterValidator(_returnable)] = Field(
+        default_factory=dict,
+        description="Anything of yours; returned as it is, never interpreted. "
+        f"At most {MAX_CONTEXT_BYTES} bytes, {MAX_CONTEXT_DEPTH} levels deep.",
     )
 
 
@@ -100,7 +140,7 @@ async def create_session(
 async def list_sessions(
     sessions: SessionsDep,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100,
-    offset: Annotated[int, Query(ge=0)] = 0,
+    offset: Annotated[int, Query(ge=0, le=_LARGEST_INTEGER)] = 0,
 ) -> SessionList:
     page, total = await sessions.list(limit, offset)
     return SessionList(
@@ -146,11 +186,16 @@ async def read_history(
     history: HistoryDep,
     sessions: SessionsDep,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100,
-    before: Annotated[int | None, Query(ge=1, description="Only turns older than this id.")] = None,
+    before: Annotated[
+        int | None, Query(ge=1, le=_LARGEST_INTEGER, description="Only turns older than this id.")
+    ] = None,
 ) -> list[HistoryRow]:
     rows, more = await history.page(session_id, limit=limit, before=before)
     if not rows and not (await history.exists(session_id) or await sessions.get(session_id)):
-        raise SessionNotFound(f"There never was a session {session_id!r}.")
+        raise SessionNotFound(
+            f"There is no history of a session {session_id!r}: "
+            "it never was, or it expired without a finished turn."
+        )
     if more:
         older = request.url.include_query_params(before=rows[0].id)
         response.headers["X-Pagination-Next"] = str(rows[0].id)

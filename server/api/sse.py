@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 from server.api.wire import dumps
 
 HEARTBEAT_SECONDS = 15
+_LAST_WORD_SECONDS = 2
 
 
 def event(name: str, data: Any) -> ServerSentEvent:
@@ -22,7 +23,8 @@ class EventStream(EventSourceResponse):
 
     Args:
         events: ends with its last event.
-        grace: seconds a running stream may go on once the server is told to stop.
+        grace: seconds a running stream may go on once the server is told to stop; by then the
+            engine has ended its turn, and a last event says so.
     """
 
     def __init__(self, events: AsyncGenerator[ServerSentEvent], *, grace: float) -> None:
@@ -30,7 +32,7 @@ class EventStream(EventSourceResponse):
             events,
             ping=HEARTBEAT_SECONDS,
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-            shutdown_grace_period=grace,
+            shutdown_grace_period=grace + _LAST_WORD_SECONDS,
         )
         self._events = events
 

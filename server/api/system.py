@@ -23,6 +23,7 @@ class Info(BaseModel):
     history: str = Field(description="Where history lives: `sqlite` or `postgresql`.")
 
 
+@router.head("/ok", include_in_schema=False)  # what load balancers like to ask
 @router.get(
     "/ok",
     summary="Liveness",

@@ -1,7 +1,7 @@
 """Chat sessions on top of the engine: a session is a thread with a lifetime and a context."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,9 +11,6 @@ from langgraph.types import StreamMode
 from checkpoints.sessions import Session, Sessions
 from server.runs.engine import Engine, Turn
 from server.runs.errors import InvalidInput, SessionNotFound
-
-Candidates = Callable[[Mapping[str, Any]], Sequence[str]]
-"""From the choices of one run to the models that would be asked, the first choice first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +31,6 @@ class Conversations:
         self,
         engine: Engine,
         sessions: Sessions,
-        candidates: Candidates,
         *,
         ttl: int,
         window: int,
@@ -43,7 +39,6 @@ class Conversations:
         """Wire it up: `ttl` in seconds, `window` in messages, the length in characters."""
         self._engine = engine
         self._sessions = sessions
-        self._candidates = candidates
         self._ttl = ttl
         self._window = window
         self._max_message_length = max_message_length
@@ -59,19 +54,21 @@ class Conversations:
                 f"message: {len(question.text)} characters; "
                 f"at most {self._max_message_length} are taken."
             )
-        fields = self._engine.graphs.context_fields(question.agent)
+        graphs = self._engine.graphs
+        if "messages" not in graphs[question.agent].channels:
+            raise InvalidInput(f"agent: {question.agent!r} keeps no messages; run it with /invoke.")
+        fields = graphs.context_fields(question.agent)
         choices = {"window": self._window, **question.choices}
-        context = {name: value for name, value in choices.items() if name in fields}
-        model = next(iter(self._candidates(context)), None) if "model" in fields else None
         turn = Turn(
             graph=question.agent,
             input={"messages": [_from_user(question.text)]},
-            thread_id=(await self._session(question.session_id)).id,
-            context=context,
+            context={name: value for name, value in choices.items() if name in fields},
             stream_modes=question.stream_modes,
             ttl=self._ttl,
         )
-        return turn, model
+        candidates = self._engine.check(turn).candidates
+        session = await self._session(question.session_id)
+        return replace(turn, thread_id=session.id), next(iter(candidates), None)
 
     async def messages(self, session_id: str) -> tuple[Session, list[AnyMessage]]:
         """Return a session and everything said in it, oldest first.
@@ -85,14 +82,16 @@ class Conversations:
         return session, await self._engine.messages(session_id)
 
     async def delete(self, session_id: str) -> None:
-        """Forget a session: its memory and its history.
+        """Forget a session, its memory and its history, once no turn runs in it.
 
         Raises:
+            ThreadBusy: a turn ran on for longer than one waits; nothing was deleted.
             SessionNotFound: there was none of this id.
         """
-        known = await self._sessions.delete(session_id)
-        if not (await self._engine.forget(session_id) or known):
-            raise _not_found(session_id)
+        async with self._engine.alone(session_id):
+            known = await self._sessions.delete(session_id)
+            if not (await self._engine.forget(session_id) or known):
+                raise _not_found(session_id)
 
     async def _session(self, session_id: str | None) -> Session:
         if session_id is None:

@@ -11,13 +11,18 @@ from collections.abc import (
     AsyncIterator,
     Awaitable,
     Callable,
-    Coroutine,
     Mapping,
     Sequence,
 )
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, nullcontext
+from contextlib import (
+    AbstractAsyncContextManager,
+    aclosing,
+    asynccontextmanager,
+    nullcontext,
+    suppress,
+)
 from dataclasses import dataclass, field
-from typing import Any, cast, get_args
+from typing import Any, NamedTuple, cast
 
 from langchain_core.messages import AnyMessage
 from langchain_core.runnables import RunnableConfig
@@ -27,13 +32,12 @@ from langgraph.types import Command, StreamMode
 
 from checkpoints.history import FinishedTurn, History
 from checkpoints.locks import ThreadLocks
-from server.runs.errors import InvalidInput, TurnTimeout
+from server.runs.errors import InvalidInput, ShuttingDown, TurnTimeout
 from server.runs.graphs import Graph, Graphs
 from server.runs.outcome import Outcome
 
-STREAM_MODES: tuple[StreamMode, ...] = get_args(StreamMode)
-_RECURSION_LIMIT = 50
 _MAX_WAITING_PARTS = 256
+_COME_BACK = "The service is being stopped or restarted; try again in a moment."
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,19 @@ class Part:
     data: Any
 
 
+class Checked(NamedTuple):
+    """A turn that can be run."""
+
+    graph: Graph
+    context: Any
+    """In the graph's own type."""
+    candidates: Sequence[str]
+    """The models that would be asked, the first choice first; empty where nobody can say."""
+
+
+Candidates = Callable[[Any], Sequence[str]]
+"""From a graph's context to the models that would be asked; raises where it names none there is."""
+
 Emit = Callable[[Part], Awaitable[None]]
 
 
@@ -76,6 +93,7 @@ class Engine:
         locks: ThreadLocks,
         history: History,
         services: Mapping[str, object],
+        candidates: Candidates,
         *,
         turn_timeout: float,
         thread_wait: float,
@@ -88,6 +106,7 @@ class Engine:
             locks: one turn a thread at a time.
             history: where finished turns are written.
             services: what is lent to nodes and tools, as `configurable["__everturn"]`.
+            candidates: which models a context would ask.
             turn_timeout: seconds a turn may take once it has begun.
             thread_wait: seconds a turn waits for its thread.
         """
@@ -96,20 +115,28 @@ class Engine:
         self._locks = locks
         self._history = history
         self._services = services
+        self._candidates = candidates
         self._turn_timeout = turn_timeout
         self._thread_wait = thread_wait
         self._running: set[asyncio.Task[None]] = set()
+        self._deadlines: set[asyncio.Timeout] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._closing = False
 
-    def check(self, turn: Turn) -> tuple[Graph, Any]:
-        """Return the turn's graph and its context in the graph's own type.
+    def check(self, turn: Turn) -> Checked:
+        """Check all of a turn that can be checked before anything is run or written.
 
         Raises:
-            GraphNotFound, InvalidInput: before anything is run or written.
+            GraphNotFound, InvalidInput, and what the choice of models raises.
         """
         graph = self.graphs[turn.graph]
         if turn.input == {}:
             raise InvalidInput(f"The input for the graph {turn.graph!r} is empty.")
-        return graph, self.graphs.context(turn.graph, turn.context)
+        if isinstance(turn.input, Command):
+            _check_goto(graph, turn.input)
+        context = self.graphs.context(turn.graph, turn.context)
+        return Checked(graph, context, self._candidates(context))
 
     async def run(self, turn: Turn, emit: Emit = _nobody) -> Outcome:
         """Run a turn to its end and return what it came to, stored.
@@ -118,33 +145,47 @@ class Engine:
             GraphNotFound, InvalidInput: nothing was run or written.
             ThreadBusy: the thread's earlier turn did not end while this one waited.
             TurnTimeout: the turn took too long.
+            ShuttingDown: the service ends before the turn could.
             Exception: whatever a node raised.
         """
-        graph, context = self.check(turn)
-        async with self._alone(turn.thread_id) as fence:
-            outcome = await self._bounded(self._follow(turn, graph, context, fence, emit))
-            await self._remember(turn, outcome)
-        return outcome
-
-    async def _bounded(self, following: Coroutine[Any, Any, Outcome]) -> Outcome:
+        checked = self.check(turn)
+        if self._closing:
+            raise ShuttingDown(_COME_BACK)
         deadline = asyncio.timeout(self._turn_timeout)
+        self._deadlines.add(deadline)
+        self._idle.clear()
         try:
-            async with deadline:
-                return await following
+            async with deadline, self.alone(turn.thread_id) as fence:
+                outcome = await self._follow(turn, checked, fence, emit)
+                await self._remember(turn, outcome)
+                return outcome
         except TimeoutError as error:
             if not deadline.expired():
                 raise
+            if self._closing:
+                raise ShuttingDown(_COME_BACK) from error
             raise TurnTimeout(f"No answer within {self._turn_timeout:g} s.") from error
+        finally:
+            self._deadlines.discard(deadline)
+            if not self._deadlines:
+                self._idle.set()
 
-    async def _follow(
-        self, turn: Turn, graph: Graph, context: Any, fence: int | None, emit: Emit
-    ) -> Outcome:
+    async def drain(self, grace: float) -> None:
+        """Take no more turns; end those that run on after `grace` seconds with ShuttingDown."""
+        self._closing = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(grace):
+                await self._idle.wait()
+        for deadline in self._deadlines:
+            deadline.reschedule(asyncio.get_running_loop().time())
+
+    async def _follow(self, turn: Turn, checked: Checked, fence: int | None, emit: Emit) -> Outcome:
         """Run the graph and pass on its parts; the last state is the outcome."""
         outcome = Outcome()
-        async with aclosing(_stream(graph, turn, context, self._config(turn, fence))) as parts:
+        async with aclosing(_stream(turn, checked, self._config(turn, fence))) as parts:
             async for part in parts:
                 if part.mode == "values":
-                    outcome.take(_output(graph, part.data))
+                    outcome.take(_output(checked.graph, part.data))
                 if part.mode in turn.stream_modes:
                     await emit(part)
         return outcome
@@ -182,13 +223,13 @@ class Engine:
         return list(values.get("messages", ()))
 
     async def forget(self, thread_id: str) -> bool:
-        """Delete a thread's memory and history once no turn runs on it; say if there was any."""
-        async with self._alone(thread_id):
-            known = await self._checkpointer.aget_tuple(_thread(thread_id)) is not None
-            await self._checkpointer.adelete_thread(thread_id)
-            return bool(await self._history.delete(thread_id)) or known
+        """Delete the memory and history of a thread that is held; say if there was any."""
+        known = await self._checkpointer.aget_tuple(_thread(thread_id)) is not None
+        await self._checkpointer.adelete_thread(thread_id)
+        return bool(await self._history.delete(thread_id)) or known
 
-    def _alone(self, thread_id: str | None) -> AbstractAsyncContextManager[int | None]:
+    def alone(self, thread_id: str | None) -> AbstractAsyncContextManager[int | None]:
+        """Hold a thread, so that no turn runs on it; yields the fencing token."""
         if thread_id is None:
             return nullcontext()
         return self._locks.hold(thread_id, wait=self._thread_wait)
@@ -201,18 +242,19 @@ class Engine:
             configurable["__ttl"] = turn.ttl
         if fence is not None:
             configurable["__fence"] = fence
-        config = {"recursion_limit": _RECURSION_LIMIT, **turn.config, "configurable": configurable}
+        config = {**turn.config, "configurable": configurable}
         return cast("RunnableConfig", config)
 
     async def _remember(self, turn: Turn, outcome: Outcome) -> None:
         """Write the history row of a finished turn; the caller is answered after its commit."""
-        if turn.thread_id is None or outcome.question is None or outcome.answer is None:
+        question, answer = outcome.question, outcome.answer
+        if turn.thread_id is None or outcome.interrupts or question is None or answer is None:
             return
         await self._history.add(
             FinishedTurn(
                 session_id=turn.thread_id,
-                user_message=outcome.question.text,
-                assistant_message=outcome.answer.text,
+                user_message=question.text,
+                assistant_message=answer.text,
                 tools_used=outcome.tools_used,
                 model_used=outcome.route["model"] or "",
                 tokens_used=outcome.usage["total_tokens"],
@@ -222,17 +264,16 @@ class Engine:
         )
 
 
-async def _stream(
-    graph: Graph, turn: Turn, context: Any, config: RunnableConfig
-) -> AsyncGenerator[Part]:
+async def _stream(turn: Turn, checked: Checked, config: RunnableConfig) -> AsyncGenerator[Part]:
     """Stream the graph; what fails before its first state is the fault of the input."""
+    graph = checked.graph
     if turn.thread_id is None and graph.checkpointer is not None:
         graph = graph.copy({"checkpointer": None})
     modes = list(dict.fromkeys(("values", *turn.stream_modes)))
     begun = False
     try:
         async for mode, data in graph.astream(
-            turn.input, config, context=context, stream_mode=modes
+            turn.input, config, context=checked.context, stream_mode=modes
         ):
             begun = True
             yield Part(cast("StreamMode", mode), data)
@@ -246,6 +287,14 @@ async def _stream(
         if begun or isinstance(turn.input, Command):
             raise
         raise InvalidInput(f"The input does not fit the graph {turn.graph!r}: {error}") from error
+
+
+def _check_goto(graph: Graph, command: Command[Any]) -> None:
+    goto = command.goto if isinstance(command.goto, list | tuple) else [command.goto]
+    for node in goto:
+        if isinstance(node, str) and node not in graph.nodes:
+            there_are = ", ".join(name for name in graph.nodes if not name.startswith("__"))
+            raise InvalidInput(f"command.goto: there is no node {node!r}; there are: {there_are}.")
 
 
 def _output(graph: Graph, values: Any) -> Any:

@@ -6,6 +6,7 @@ RunError
   x InvalidInput      the caller: says which part of the input is wrong
   x SessionNotFound   the caller: begin a new session
   x TurnTimeout       try again: the turn did not end in its time
+  x ShuttingDown      try again soon: the service is being stopped or restarted
 """
 
 
@@ -31,3 +32,7 @@ class SessionNotFound(RunError):
 
 class TurnTimeout(RunError):
     """The turn did not end in the time that one turn may take."""
+
+
+class ShuttingDown(RunError):
+    """The service is being stopped, and takes or finishes no more turns."""

@@ -2,14 +2,17 @@
 
 import importlib.util
 import json
+import os
 import sys
 from collections.abc import Mapping
+from hashlib import blake2b
 from importlib import import_module
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from dotenv import dotenv_values
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import StateGraph
 from langgraph.pregel import Pregel
@@ -96,6 +99,8 @@ def load_graphs(path: Path) -> Graphs:
     for dependency in (".", *dependencies):
         _add_to_path(folder / dependency)
 
+    _load_env(config.get("env"), folder, path)
+
     graphs = config.get("graphs")
     if not isinstance(graphs, dict) or not graphs:
         raise ConfigError(
@@ -123,6 +128,21 @@ def _read(path: Path) -> dict[str, Any]:
     return config
 
 
+def _load_env(env: object, folder: Path, path: Path) -> None:
+    """Set the environment that the graphs expect; what is set already stays."""
+    if isinstance(env, str):
+        values: Mapping[str, Any] = dotenv_values(folder / env)
+    elif isinstance(env, dict):
+        values = env
+    elif env is None:
+        return
+    else:
+        raise ConfigError(f"{path}: `env` must name a file or map names to values.")
+    for name, value in values.items():
+        if value is not None:
+            os.environ.setdefault(name, str(value))
+
+
 def _add_to_path(folder: Path) -> None:
     if folder.is_dir() and str(folder.resolve()) not in sys.path:
         sys.path.insert(0, str(folder.resolve()))
@@ -137,7 +157,7 @@ def _load(entry: object, folder: Path, where: str) -> Graph:
         module = _import(location, folder)
     except FileNotFoundError:
         raise ConfigError(f"{where}: there is no file {location}.") from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         reason = f"{type(error).__name__}: {error}"
         raise ConfigError(f"{where}: {location} cannot be imported: {reason}") from error
     if not hasattr(module, variable):
@@ -164,7 +184,8 @@ def _import(location: str, folder: Path) -> ModuleType:
         spec = _find(dotted)
         if spec and spec.origin and Path(spec.origin).resolve() == file:
             return import_module(dotted)
-    name = f"_everturn_graph_{file.stem}_{abs(hash(file))}"
+    # The same in every process: checkpoints name types by their module.
+    name = f"{file.stem}_{blake2b(os.fsencode(file), digest_size=6).hexdigest()}"
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise ImportError(f"{location} is not a Python file")

@@ -17,6 +17,9 @@ class Outcome:
     interrupts: Sequence[Interrupt] = ()
     """What the turn waits for; empty when it is finished."""
     _turn: list[AnyMessage] = field(default_factory=list)
+    _last_before: str | None = None
+    """The id of the last message before anything was run."""
+    _begun: bool = False
 
     def take(self, values: Any) -> None:
         """Take in one state of the `values` stream; the last one counts."""
@@ -25,6 +28,10 @@ class Outcome:
             values = {k: v for k, v in values.items() if k != "__interrupt__"} or self.values
         self.values = values
         self._turn = []
+        if not self._begun:
+            self._begun = True
+            last = next(reversed(self._messages()), None)
+            self._last_before = last.id if last else None
 
     @property
     def question(self) -> HumanMessage | None:
@@ -34,15 +41,17 @@ class Outcome:
 
     @property
     def answer(self) -> AIMessage | None:
-        """The last message, where it is the model's word to the user."""
+        """The last message, where it is the model's word to the user, and of this run."""
         last = next(reversed(self._messages()), None)
-        return last if isinstance(last, AIMessage) and not last.tool_calls else None
+        if not isinstance(last, AIMessage) or last.tool_calls or last.id == self._last_before:
+            return None
+        return last
 
     @property
     def tools_used(self) -> list[str]:
-        """The names of the tools that answered in this turn, each once, in order of first use."""
-        names = (m.name for m in self._messages() if isinstance(m, ToolMessage) and m.name)
-        return list(dict.fromkeys(names))
+        """The names of the tools that did their work, each once, in order of first use."""
+        answers = (m for m in self._messages() if isinstance(m, ToolMessage))
+        return list(dict.fromkeys(m.name for m in answers if m.name and m.status == "success"))
 
     @property
     def usage(self) -> dict[str, int]:

@@ -32,9 +32,7 @@ end
 local name = ARGV[6]
 redis.call('HSET', data, name, ARGV[7])
 redis.call('ZADD', index, 0, name)
-for i = at, #ARGV, 2 do
-  redis.call('HSET', data, ARGV[i], ARGV[i + 1])
-end
+store(at, #ARGV)
 in_slices(emptied, function(...)
   redis.call('HDEL', data, ...)
 end)

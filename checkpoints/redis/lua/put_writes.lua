@@ -20,12 +20,9 @@ end
 
 local chunks = 6 + expected
 local writes = chunks + 1 + tonumber(ARGV[chunks])
-for i = chunks + 1, writes - 1, 2 do
-  redis.call('HSET', data, ARGV[i], ARGV[i + 1])
-end
+store(chunks + 1, writes - 1)
 for i = writes, #ARGV, 3 do
-  local store = ARGV[i + 1] == 'first' and 'HSETNX' or 'HSET'
-  redis.call(store, data, ARGV[i], ARGV[i + 2])
+  redis.call(ARGV[i + 1] == 'first' and 'HSETNX' or 'HSET', data, ARGV[i], ARGV[i + 2])
   redis.call('ZADD', index, 0, ARGV[i])
 end
 if ARGV[4] ~= '' then

@@ -34,12 +34,13 @@ end
 
 -- The thread's token if it is newer than the caller's, whose turn was taken over.
 local function newer_fence()
-  local held = redis.call('HGET', data, '.fence')
-  return held and ARGV[3] ~= '' and tonumber(ARGV[3]) < tonumber(held) and held
+  local held = ARGV[3] ~= '' and redis.call('HGET', data, '.fence')
+  return held and tonumber(ARGV[3]) < tonumber(held) and held
 end
 
+-- From now on the thread takes no writes of whoever came before the caller.
 local function raise_fence()
-  if ARGV[3] ~= '' and redis.call('HGET', data, '.fence') ~= ARGV[3] and not newer_fence() then
+  if ARGV[3] ~= '' and not newer_fence() then
     redis.call('HSET', data, '.fence', ARGV[3])
   end
 end
@@ -85,11 +86,19 @@ local function parse(name, record)
   }
 end
 
--- Lua's stack is small: no command gets more than 1,000 names at once.
-local function in_slices(names, call)
-  for first = 1, #names, 1000 do
-    call(unpack(names, first, math.min(first + 999, #names)))
+-- Lua's stack is small: no command gets more than 1,000 arguments at once.
+local function in_slices(list, call, from, to)
+  to = to or #list
+  for first = from or 1, to, 1000 do
+    call(unpack(list, first, math.min(first + 999, to)))
   end
+end
+
+-- Stores a part of ARGV: field, value, field, value, …
+local function store(from, to)
+  in_slices(ARGV, function(...)
+    redis.call('HSET', data, ...)
+  end, from, to)
 end
 
 local function values_of(names)
