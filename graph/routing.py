@@ -17,8 +17,8 @@ from graph.state import Route, State
 
 
 def first_route(candidates: Sequence[str]) -> Route:
-    """Begin a run with its first candidate; the offline model when there is none."""
-    model = candidates[0] if candidates else "offline"
+    """Begin a run with its first candidate, which without a provider is the offline model."""
+    model = candidates[0]
     return Route(model=model, mode="offline" if model == "offline" else "primary", tried=[])
 
 

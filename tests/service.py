@@ -127,8 +127,8 @@ class Process:
         """Wait until it serves and return its address."""
         while (line := self._lines.get(timeout=_START_SECONDS)) is not None:
             if '"everturn_ready"' in line:
-                url: str = json.loads(line)["url"]
-                return url
+                self.url_found: str = json.loads(line)["url"]
+                return self.url_found
         raise RuntimeError("the service ended: " + "".join(self.log))
 
     def kill(self) -> None:

@@ -1,8 +1,10 @@
 """Chat models by name: one pooled HTTP client to the provider, and the offline model."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cached_property
+from importlib import import_module
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 ALLOW_NETWORK_MODELS = True
 """Tests set this to False: a provider off this machine is then refused before a byte is sent."""
 
+_CLIENT = "graph.models.openai_chat"
 _CONNECT_SECONDS = 5.0
 
 
@@ -56,7 +59,7 @@ class Models:
         self._clients.clear()
 
     def _connect(self, name: str, url: str) -> BaseChatModel:
-        # Half of the service's start-up time, and not needed before a network model speaks.
+        # Half of the service's start-up time, and not needed without a provider.
         from graph.models.openai_chat import OpenAIChat
 
         if not ALLOW_NETWORK_MODELS and not _is_loopback(url):
@@ -89,6 +92,9 @@ class Models:
 @asynccontextmanager
 async def open_models(settings: ModelSettings) -> AsyncIterator[Models]:
     """Make the models of one configuration, and close their connections at the end."""
+    if settings.provider_url is not None:
+        # Half a second that the first turn, and all others meanwhile, need not wait for.
+        await asyncio.to_thread(import_module, _CLIENT)
     models = Models(settings)
     try:
         yield models

@@ -12,6 +12,7 @@ from langchain_core.tools import BaseTool
 from langgraph.config import get_config
 from langgraph.graph.message import REMOVE_ALL_MESSAGES
 from langgraph.runtime import Runtime
+from structlog import get_logger
 
 from graph.context import Context, context_of
 from graph.errors import ProviderFailed
@@ -21,6 +22,8 @@ from graph.routing import first_route
 from graph.services import current_models
 from graph.state import Attempt, Route, State
 from graph.window import mend, tool_rounds, window
+
+log = get_logger(__name__)
 
 Update = dict[str, Any]
 Chat = Runnable[Any, AIMessage]
@@ -40,9 +43,10 @@ def model_node(tools: Sequence[BaseTool] = ()) -> Node:
         route = state.get("route")
         if route is None:
             candidates = models.candidates(context, require_tools=context.use_tools and bool(tools))
-            route = first_route(candidates)
             if not candidates:
-                return _failed(route, Failure("no_candidate", "no configured model fits"))
+                nobody = Route(model="none", mode="primary", tried=[])
+                return _failed(nobody, Failure("no_candidate", "no configured model fits"))
+            route = first_route(candidates)
         return await _ask(models.chat_model(route["model"]), route, tools, state, runtime)
 
     return model
@@ -74,12 +78,15 @@ async def _ask(
     mended = mend(state["messages"])
     history = mended or state["messages"]
     prompt = [SystemMessage(context.system_prompt), *window(history, context.window)]
+    offered = tools if context.use_tools else ()
     may_call = tool_rounds(history) < context.max_tool_rounds
     heard = Heard()
 
-    asked = _prepared(chat, tools, context, may_call=may_call)
+    asked = _prepared(chat, offered, context, may_call=may_call)
     answer = await _complete(asked, prompt, heard)
-    if isinstance(answer, AIMessage) and answer.tool_calls and not may_call:
+    if isinstance(answer, AIMessage) and answer.tool_calls and not offered:
+        answer = Failure("unoffered_tool", "the model calls a tool though it was offered none")
+    elif isinstance(answer, AIMessage) and answer.tool_calls and not may_call:
         answer = Failure("tool_loop", "the model calls tools without end")
     if isinstance(answer, Failure):
         if heard.chars:
@@ -107,7 +114,7 @@ def _prepared(
 ) -> Chat:
     """Bind what the caller chose; out of rounds, the tools are shown but may not be called."""
     choices: dict[str, Any] = {"temperature": context.temperature, "max_tokens": context.max_tokens}
-    if not (tools and context.use_tools):
+    if not tools:
         return chat.bind(**choices)
     if not may_call:
         choices["tool_choice"] = "none"
@@ -115,6 +122,7 @@ def _prepared(
 
 
 def _failed(route: Route, failure: Failure) -> Update:
+    log.warning("model_failed", model=route["model"], failure=failure.kind, detail=failure.detail)
     attempt = Attempt(model=route["model"], failure=failure.kind, message=failure.message)
     return {"route": Route(**{**route, "tried": [*route["tried"], attempt], "failed": True})}
 

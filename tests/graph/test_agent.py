@@ -229,6 +229,21 @@ async def test_a_tool_loop_has_an_end(
     assert _route(done["messages"][-1])["tried"][0]["failure"] == "tool_loop"
 
 
+async def test_a_tool_that_was_not_offered_is_not_called(
+    fake_provider: FakeProvider, models: Models, lend: Lend
+) -> None:
+    fake_provider.script("model-a", ADD)
+    fake_provider.script("model-b", "Without tools, then.")
+    without = Context(use_tools=False)
+    for graph in (agent.graph, chat.graph):
+        done = await graph.ainvoke(_ask("2 + 3?"), lend(models), context=without)
+        assert [m.type for m in done["messages"]] == ["human", "ai"]
+        assert done["messages"][-1].text == "Without tools, then."
+        assert _route(done["messages"][-1])["tried"][0]["failure"] == "unoffered_tool"
+    with pytest.raises(ProviderFailed, match="offered none"):
+        await simple.graph.ainvoke(_ask("2 + 3?"), lend(models))
+
+
 async def test_a_thread_left_with_open_calls_is_mended(
     fake_provider: FakeProvider, models: Models, lend: Lend
 ) -> None:

@@ -25,6 +25,8 @@ UNKNOWN = "00000000-0000-4000-8000-000000000000"
         ("POST", "/api/chat/message/stream", {"message": "x", "session_id": "a"}, 404, "'a'"),
         ("POST", "/api/chat/message", {"message": "x", "agent": "nobody"}, 404, "agent, chat"),
         ("POST", "/api/chat/session", {"context": "text"}, 422, "context: "),
+        ("GET", f"/api/chat/sessions?offset={2**63}", None, 422, "offset: "),
+        ("GET", f"/api/chat/history/{UNKNOWN}?before={2**63}", None, 422, "before: "),
         ("GET", f"/api/chat/session/{UNKNOWN}", None, 404, UNKNOWN),
         ("GET", f"/api/chat/history/{UNKNOWN}", None, 404, UNKNOWN),
         ("GET", f"/api/chat/history/{UNKNOWN}?limit=0", None, 422, "limit: "),
@@ -55,6 +57,43 @@ UNKNOWN = "00000000-0000-4000-8000-000000000000"
             422,
             "stream_mode",
         ),
+        ("POST", "/invoke", {"command": {}, "thread_id": "t"}, 422, "resume"),
+        ("POST", "/invoke", {"command": {"goto": "nowhere"}, "thread_id": "t"}, 422, "nowhere"),
+        (
+            "POST",
+            "/invoke",
+            {"input": {"messages": "x"}, "config": {"metadata": 5}},
+            422,
+            "metadata",
+        ),
+        (
+            "POST",
+            "/invoke",
+            {"input": {"messages": "x"}, "config": {"callbacks": []}},
+            422,
+            "callbac",
+        ),
+        (
+            "POST",
+            "/invoke",
+            {"input": {"messages": "x"}, "config": {"configurable": {"thread_id": "t"}}},
+            422,
+            "thread_id",
+        ),
+        (
+            "POST",
+            "/invoke",
+            {"input": {"messages": "Calculate 1+1"}, "config": {"recursion_limit": 1}},
+            422,
+            "recursion_limit",
+        ),
+        (
+            "POST",
+            "/invoke",
+            {"input": {"messages": "x"}, "thread_id": "t", "context": {"model": "gpt-99"}},
+            422,
+            "offline",
+        ),
         ("GET", "/nowhere", None, 404, "GET /nowhere"),
         ("GET", "/api/chat/message", None, 405, "GET /api/chat/message"),
     ],
@@ -71,15 +110,31 @@ def test_a_wrong_request_is_told_why(
     assert says in problem["detail"]
 
 
-def test_broken_json_and_large_bodies(client: Client) -> None:
-    broken = client.post(
-        "/api/chat/message", content=b"{nope", headers={"content-type": "application/json"}
-    )
+JSON = {"content-type": "application/json"}
+FORM = {"content-type": "application/x-www-form-urlencoded"}  # what `curl -d` sends by itself
+
+
+@pytest.mark.parametrize("path", ["/api/chat/message", "/api/chat/session", "/invoke"])
+def test_a_body_that_is_not_json(client: Client, path: str) -> None:
+    broken = client.post(path, content=b'{"context": nope}', headers=JSON)
     assert broken.status_code == 422
-    assert "JSON" in broken.json()["detail"]
-    large = client.post("/api/chat/message", json={"message": "x" * 5_000_000})
-    assert large.status_code == 413
-    assert large.headers["content-type"] == "application/problem+json"
+    assert broken.json()["detail"] == "body: not valid JSON at character 12"
+    for headers in (FORM, {}):
+        undeclared = client.post(path, content=b'{"message": "x"}', headers=headers)
+        assert undeclared.status_code == 422
+        assert "send Content-Type: application/json" in undeclared.json()["detail"]
+
+
+def test_a_large_body_is_told_the_limit_announced_or_not(client: Client) -> None:
+    content = b'{"message": "' + b"x" * 5_000_000 + b'"}'
+    announced = client.post("/api/chat/message", content=content, headers=JSON)
+    chunked = client.post("/api/chat/message", content=iter([content]), headers=JSON)
+    assert "transfer-encoding" in chunked.request.headers
+    assert announced.status_code == chunked.status_code == 413
+    assert announced.json() == chunked.json()
+    assert announced.headers["content-type"] == "application/problem+json"
+    assert announced.json()["type"] == "content-too-large"
+    assert "at most 4194304 bytes" in announced.json()["detail"]
 
 
 def test_a_wrong_request_leaves_nothing_behind(client: Client) -> None:

@@ -101,6 +101,22 @@ def test_a_deleted_session_is_gone(client: Client) -> None:
     assert again.status_code == 404
 
 
+def test_a_session_with_a_turn_under_way_is_not_half_deleted(
+    data_dir: Path, fake_provider: FakeProvider
+) -> None:
+    fake_provider.script("m", "Hello.", Reply("word " * 100, between=0.02))
+    settings = {"base_url": fake_provider.url, "models": "m", "thread_wait": 0.2}
+    with serving(data_dir, **settings) as client, ThreadPoolExecutor(1) as pool:
+        session = client.ask("hi")["session_id"]
+        running = pool.submit(client.ask, "go on", session)
+        while fake_provider.calls() < 2:
+            time.sleep(0.01)
+        assert client.delete(f"/api/chat/session/{session}").status_code == 409
+        assert client.get(f"/api/chat/session/{session}").status_code == 200
+        assert running.result()["response"]
+        assert client.delete(f"/api/chat/session/{session}").status_code == 204
+
+
 def test_a_session_lives_as_long_as_it_is_used(data_dir: Path) -> None:
     with serving(data_dir, session_ttl=1) as client:
         session = client.ask("Calculate 1 + 1")["session_id"]

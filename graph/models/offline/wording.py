@@ -50,7 +50,8 @@ class Wording:
 ENGLISH = Wording(
     general=(
         "I am the offline model and answer by fixed rules: I can {}. "
-        "For a real model, set OPENROUTER_API_KEY, or EVERTURN_BASE_URL for another provider."
+        "A real model answers when OPENROUTER_API_KEY, or EVERTURN_BASE_URL for another provider, "
+        "is set and the provider responds."
     ),
     abilities={
         "calculation": "calculate (“15% of 80”)",
@@ -95,8 +96,9 @@ ENGLISH = Wording(
 
 KOREAN = Wording(
     general=(
-        "저는 정해진 규칙으로 답하는 오프라인 모델입니다. 할 수 있는 일: {}. 실제 모델을 쓰려면 "
-        "OPENROUTER_API_KEY를, 다른 제공자라면 EVERTURN_BASE_URL을 설정하세요."
+        "저는 정해진 규칙으로 답하는 오프라인 모델입니다. 할 수 있는 일: {}. 실제 모델은 "
+        "OPENROUTER_API_KEY나, 다른 제공자라면 EVERTURN_BASE_URL이 설정되고 "
+        "제공자가 응답할 때 답합니다."
     ),
     abilities={
         "calculation": "계산(“80의 15%는?”)",

@@ -87,9 +87,12 @@ async def test_a_refused_connection_is_unreachable(fake_provider: FakeProvider) 
     assert outcome.kind == "unreachable"
 
 
-def test_a_key_in_a_message_is_masked() -> None:
-    failure = failure_of(ValueError({"code": 400, "message": "bad key sk-or-v1-abcdef0123456789"}))
-    assert failure == Failure("bad_request", "HTTP 400: bad key …")
+@pytest.mark.parametrize("key", ["sk-or-v1-abcdef0123456789", "zz-live-0123456789abcdef"])
+def test_what_a_provider_writes_is_not_for_the_caller(key: str) -> None:
+    failure = failure_of(ValueError({"code": 429, "message": f"bad key {key} for {key}!"}))
+    assert failure.kind == "rate_limited"
+    assert failure.message == "HTTP 429 Too Many Requests"
+    assert failure.detail == "bad key … for …!"
 
 
 def test_a_good_answer_has_no_flaw() -> None:

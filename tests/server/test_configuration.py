@@ -1,0 +1,155 @@
+"""`everturn config`, wrong settings, and what neither they nor the log may tell."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from server.__main__ import _default_url
+from tests.provider import FakeProvider
+from tests.service import ROOT, Client, process
+
+SECRET = "hunter2"
+
+
+def config(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "server", "config", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def shown(ran: subprocess.CompletedProcess[str]) -> dict[str, list[str]]:
+    """Value and source by name."""
+    assert ran.returncode == 0, ran.stderr
+    rows = [line.replace(" (EVERTURN_", "(EVERTURN_").split() for line in ran.stdout.splitlines()]
+    sources = {"command": "command line"}
+    return {name: [value, sources.get(source, source)] for name, value, source, *_ in rows}
+
+
+def test_every_value_and_where_it_came_from(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(
+        "EVERTURN_WINDOW=7\nEVERTURN_SESSION_TTL=60\nevertturn=x\neverturn_turn_timeout=9\n"
+        "EVERTURN_BASE_URL=http://file/v1\nEVERTURN_THREAD_WAIT=\nEVERTURN_HOST=::1\n"
+    )
+    rows = shown(
+        config(
+            tmp_path,
+            "--port=9",
+            EVERTURN_PORT="8",
+            EVERTURN_SESSION_TTL="61",
+            EVERTURN_HOST="",
+            EVERTURN_MODELS="a, b",
+            OPENAI_BASE_URL="http://environment/v1",
+            LOG_LEVEL="debug",
+        )
+    )
+    assert rows["--port(EVERTURN_PORT)"] == ["9", "command line"]
+    assert rows["EVERTURN_SESSION_TTL"] == ["61", "environment"]
+    assert rows["OPENAI_BASE_URL"] == ["http://environment/v1", "environment"]
+    assert rows["EVERTURN_MODELS"] == ["a,b", "environment"]
+    assert rows["LOG_LEVEL"] == ["DEBUG", "environment"]
+    assert rows["EVERTURN_WINDOW"] == ["7", ".env"]
+    assert rows["EVERTURN_TURN_TIMEOUT"] == ["9.0", ".env"]
+    assert rows["EVERTURN_HOST"] == ["::1", ".env"]
+    assert rows["EVERTURN_THREAD_WAIT"] == ["60.0", "default"]
+    assert rows["REDIS_URL"] == ["-", "default"]
+
+
+def test_secrets_are_masked(tmp_path: Path) -> None:
+    ran = config(
+        tmp_path,
+        OPENAI_API_KEY=SECRET,
+        OPENROUTER_API_KEY=SECRET,
+        REDIS_URL=f"redis://:{SECRET}@127.0.0.1/0",
+        DATABASE_URL=f"postgresql://me:{SECRET}@127.0.0.1/db",
+        OPENAI_BASE_URL=f"http://me:{SECRET}@127.0.0.1:1/v1",
+        EVERTURN_MODELS="m",
+    )
+    rows = shown(ran)
+    assert rows["OPENAI_BASE_URL"] == ["http://********@127.0.0.1:1/v1", "environment"]
+    for name in ("OPENAI_API_KEY", "OPENROUTER_API_KEY", "REDIS_URL", "DATABASE_URL"):
+        assert rows[name] == ["********", "environment"]
+    assert SECRET not in ran.stdout + ran.stderr
+
+
+@pytest.mark.parametrize("user", [f"me:{SECRET}", SECRET, f":{SECRET}", f"me:p@{SECRET}/{SECRET}"])
+def test_a_password_in_the_base_url_is_not_told(tmp_path: Path, user: str) -> None:
+    ran = config(tmp_path, OPENAI_BASE_URL=f"http://{user}@127.0.0.1:1/v1")
+    assert ran.returncode == 1
+    assert "EVERTURN_MODELS is required with the provider http://********@127.0.0.1:1/v1" in (
+        ran.stderr
+    )
+    assert SECRET not in ran.stdout + ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"OPENAI_BASE_URL": "nowhere"}, "OPENAI_BASE_URL: Input should be a valid URL"),
+        ({"EVERTURN_BASE_URL": "nowhere"}, "EVERTURN_BASE_URL: Input should be a valid URL"),
+        ({"LOG_LEVEL": "loud"}, "LOG_LEVEL: must be DEBUG"),
+        ({"EVERTURN_LOG_LEVEL": "loud"}, "EVERTURN_LOG_LEVEL: must be DEBUG"),
+        ({"EVERTURN_PORT": "many"}, "EVERTURN_PORT: Input should be a valid integer"),
+    ],
+)
+def test_a_wrong_setting_is_named_as_it_was_written(
+    tmp_path: Path, environment: dict[str, str], said: str
+) -> None:
+    ran = config(tmp_path, **environment)
+    assert ran.returncode == 1
+    assert ran.stderr.startswith(f"everturn: {said}")
+    assert len(ran.stderr.splitlines()) == 1
+
+
+def test_a_wrong_option_is_named_as_one(tmp_path: Path) -> None:
+    ran = config(tmp_path, "--port=many", EVERTURN_PORT="8")
+    assert ran.stderr.startswith(
+        "everturn: --port (EVERTURN_PORT): Input should be a valid integer"
+    )
+
+
+def test_the_terminal_client_finds_the_port_as_the_service_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert _default_url() == "http://127.0.0.1:2024"
+    (tmp_path / ".env").write_text("EVERTURN_PORT=3000\n")
+    assert _default_url() == "http://127.0.0.1:3000"
+    monkeypatch.setenv("EVERTURN_PORT", "")
+    assert _default_url() == "http://127.0.0.1:3000"
+    monkeypatch.setenv("EVERTURN_PORT", "4000")
+    assert _default_url() == "http://127.0.0.1:4000"
+
+
+def test_what_people_say_is_in_no_log_at_any_level(
+    data_dir: Path, fake_provider: FakeProvider
+) -> None:
+    with (
+        process(
+            data_dir,
+            LOG_LEVEL="DEBUG",
+            EVERTURN_BASE_URL=fake_provider.url,
+            EVERTURN_MODELS="m",
+            OPENAI_API_KEY="sk-confidential",
+        ) as running,
+        Client(base_url=running.url(), timeout=30) as client,
+    ):
+        client.post("/api/chat/session", json={"context": {"user": "wintermute"}})
+        session = client.ask("My name is wintermute.")["session_id"]
+        client.events(
+            "/api/chat/message/stream", {"message": "Say wintermute.", "session_id": session}
+        )
+        client.get(f"/api/chat/history/{session}")
+        running.stop()
+    log = "".join(running.log)
+    assert "api_request" in log
+    assert "wintermute" not in log
+    assert "sk-confidential" not in log

@@ -1,0 +1,73 @@
+"""Being told to stop: turns end, or are ended with a word, and the process leaves with 0."""
+
+import signal
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tests.provider import FakeProvider, Reply
+from tests.service import Client, Event, process, read_events
+
+SLOW = Reply("word " * 400, between=0.05)
+
+
+def _stream(url: str, begun: threading.Event) -> list[Event]:
+    events = []
+    with (
+        Client(base_url=url, timeout=60) as client,
+        client.stream("POST", "/api/chat/message/stream", json={"message": "go"}) as response,
+    ):
+        for event in read_events(response):
+            events.append(event)
+            begun.set()
+    return events
+
+
+def test_turns_that_take_too_long_are_ended_with_a_word(
+    data_dir: Path, fake_provider: FakeProvider
+) -> None:
+    fake_provider.script("m", SLOW)
+    environment = {"EVERTURN_BASE_URL": fake_provider.url, "EVERTURN_MODELS": "m"}
+    begun = threading.Event()
+    with (
+        ThreadPoolExecutor(2) as pool,
+        process(data_dir, EVERTURN_SHUTDOWN_GRACE="0.5", **environment) as running,
+        Client(base_url=running.url(), timeout=60) as client,
+    ):
+        waiting = pool.submit(client.post, "/api/chat/message", json={"message": "go"})
+        streaming = pool.submit(_stream, running.url_found, begun)
+        assert begun.wait(30)
+        while fake_provider.calls() < 2:
+            begun.wait(0.01)
+        assert running.stop() == 0
+        events, refused = streaming.result(), waiting.result()
+    assert events[-1].name == "error"
+    assert events[-1].data["type"] == "shutting-down"
+    assert refused.status_code == 503
+    assert refused.json()["type"] == "shutting-down"
+    assert refused.headers["retry-after"]
+    assert "Traceback" not in "".join(running.log)
+
+
+def test_turns_within_the_grace_end_as_they_would(
+    data_dir: Path, fake_provider: FakeProvider
+) -> None:
+    fake_provider.script("m", Reply("word " * 20, between=0.05))
+    environment = {"EVERTURN_BASE_URL": fake_provider.url, "EVERTURN_MODELS": "m"}
+    begun = threading.Event()
+    with ThreadPoolExecutor(1) as pool, process(data_dir, **environment) as running:
+        streaming = pool.submit(_stream, running.url(), begun)
+        assert begun.wait(30)
+        assert running.stop() == 0
+        assert streaming.result()[-1].name == "done"
+
+
+def test_a_start_that_hangs_can_be_stopped(data_dir: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        with process(data_dir, REDIS_URL=f"redis://127.0.0.1:{port}/0") as running:
+            connection, _ = silent.accept()
+            with connection:
+                running.popen.send_signal(signal.SIGTERM)
+                assert running.popen.wait(20) == 0
