@@ -6,11 +6,14 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
+from server.rooms import ForeignRoom, check_rooms
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the process's exit code."""
     options = _parser().parse_args(arguments)
     try:
+        check_rooms()  # before the imports below: they would fail in strange ways
         match options.command:
             case "serve":
                 from server.serve import serve
@@ -24,11 +27,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 from server.chat import chat
 
                 return chat(
-                    options.url,
+                    options.url or _default_url(),
                     session_id=options.session,
                     agent=options.agent,
                     plain=options.plain,
                 )
+    except ForeignRoom as error:
+        print(f"everturn: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
 
@@ -49,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("config", parents=[settings], help="show every setting and its source")
 
     chat = commands.add_parser("chat", help="talk to the running service")
-    chat.add_argument("--url", default=_default_url(), help="where the service is (%(default)s)")
+    chat.add_argument("--url", help="where the service is (this machine, EVERTURN_PORT)")
     chat.add_argument("--session", help="go on with this session")
     chat.add_argument("--agent", default="agent", help="the graph that answers (%(default)s)")
     chat.add_argument("--plain", action="store_true", help="no colours, no Markdown")
@@ -63,7 +69,14 @@ def _settings_from(options: argparse.Namespace) -> dict[str, str]:
 
 
 def _default_url() -> str:
-    return f"http://127.0.0.1:{os.environ.get('EVERTURN_PORT', '2024')}"
+    """The service on this machine; found as settings are, without the time to import them."""
+    from dotenv import dotenv_values
+
+    for variables in (os.environ, dotenv_values(".env")):
+        for name, port in variables.items():
+            if name.upper() == "EVERTURN_PORT" and port:
+                return f"http://127.0.0.1:{port}"
+    return "http://127.0.0.1:2024"
 
 
 if __name__ == "__main__":

@@ -3,17 +3,26 @@
 import os
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from dotenv import dotenv_values
-from pydantic import AliasChoices, SecretStr, ValidationError
-from pydantic.fields import FieldInfo
+from pydantic import AliasChoices, HttpUrl, SecretStr, ValidationError
 
+from graph.models.settings import without_user
 from server.settings import Settings
 
 
 class WrongSetting(Exception):
     """A setting has a value it cannot have; the text names it as the user wrote it."""
+
+
+class _Origin(NamedTuple):
+    """Where a setting comes from."""
+
+    name: str
+    """As the user wrote it; for a default, as it is best written."""
+    source: str
+    """`command line`, `environment`, `.env` or `default`."""
 
 
 def load_settings(named: Mapping[str, str]) -> Settings:
@@ -25,17 +34,13 @@ def load_settings(named: Mapping[str, str]) -> Settings:
     try:
         return Settings(**named)  # type: ignore[arg-type]  # strings, validated like the environment's
     except ValidationError as error:
+        origins = _origins(named)
         reasons = []
         for flaw in error.errors(include_url=False, include_input=False):
-            field = str(flaw["loc"][0]) if flaw["loc"] else ""
-            name = (
-                _names(field, Settings.model_fields[field])[0]
-                if field in Settings.model_fields
-                else field
-            )
-            reasons.append(
-                f"{name}: {flaw['msg']}" if name else flaw["msg"].removeprefix("Value error, ")
-            )
+            reason = flaw["msg"].removeprefix("Value error, ")
+            if flaw["loc"]:
+                reason = f"{origins[_field(str(flaw['loc'][0]))].name}: {reason}"
+            reasons.append(reason)
         raise WrongSetting("; ".join(reasons)) from None
 
 
@@ -46,12 +51,10 @@ def show(named: Mapping[str, str]) -> int:
     except WrongSetting as error:
         print(f"everturn: {error}", file=sys.stderr)
         return 1
-    file = dotenv_values(".env")
     rows = []
-    for field, info in Settings.model_fields.items():
-        names = _names(field, info)
-        value = _shown(getattr(settings, field))
-        rows.append((names[0], value, _source(field, names, named, file), info.description or ""))
+    for field, origin in _origins(named).items():
+        description = Settings.model_fields[field].description or ""
+        rows.append((origin.name, _shown(getattr(settings, field)), origin.source, description))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     for row in rows:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
@@ -59,25 +62,51 @@ def show(named: Mapping[str, str]) -> int:
     return 0
 
 
-def _names(field: str, info: FieldInfo) -> list[str]:
+def _origins(named: Mapping[str, str]) -> dict[str, _Origin]:
+    """Where each field's value comes from; the rules are those of pydantic-settings."""
+    sources = [("environment", _set_in(os.environ)), (".env", _set_in(dotenv_values(".env")))]
+    origins = {}
+    for field in Settings.model_fields:
+        names = _names(field)
+        found = (
+            _Origin(each, source) for source, held in sources for each in names if each in held
+        )
+        origins[field] = next(found, _Origin(names[0], "default"))
+        if field in named:
+            option = f"--{field.replace('_', '-')}"
+            origins[field] = _Origin(f"{option} ({names[0]})", "command line")
+    return origins
+
+
+def _set_in(variables: Mapping[str, str | None]) -> set[str]:
+    """The names that are set, in capitals: case does not matter, and empty is unset."""
+    return {name.upper() for name, value in variables.items() if value}
+
+
+def _names(field: str) -> list[str]:
     """The environment variables that set a field, the conventional one first."""
-    if isinstance(info.validation_alias, AliasChoices):
-        return [str(choice) for choice in info.validation_alias.choices]
+    alias = Settings.model_fields[field].validation_alias
+    if isinstance(alias, AliasChoices):
+        return [str(choice) for choice in alias.choices]
     return [f"EVERTURN_{field.upper()}"]
 
 
-def _source(field: str, names: list[str], named: Mapping[str, str], file: Mapping[str, Any]) -> str:
-    if field in named:
-        return "command line"
-    environment = {name.upper() for name in os.environ}
-    if any(name in environment for name in names):
-        return "environment"
-    return ".env" if any(name in {key.upper() for key in file} for name in names) else "default"
+def _field(located: str) -> str:
+    """The field that a validation error locates, by the field's name or one of its variables."""
+    return next(
+        field for field in Settings.model_fields if located == field or located in _names(field)
+    )
 
 
 def _shown(value: Any) -> str:
-    if isinstance(value, SecretStr):
-        return "********"
-    if isinstance(value, list):
-        return ",".join(value) or "-"
-    return "-" if value is None else str(value)
+    match value:
+        case None:
+            return "-"
+        case SecretStr():
+            return "********"
+        case HttpUrl():
+            return without_user(value)
+        case list():
+            return ",".join(value) or "-"
+        case _:
+            return str(value)

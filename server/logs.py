@@ -5,6 +5,8 @@ import sys
 
 import structlog
 
+from server.rooms import ROOMS
+
 
 def configure_logs(level: str) -> None:
     """Send structlog's and the standard library's records to stderr in one format."""
@@ -38,7 +40,12 @@ def configure_logs(level: str) -> None:
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
-    logging.basicConfig(handlers=[handler], level=level, force=True)
+    ours = logging.getLevelNamesMapping()[level]
+    # DEBUG is for our rooms alone: drivers and clients (aiosqlite, openai, sse_starlette …) would
+    # write whole statements, requests and chunks, which are what people said.
+    logging.basicConfig(handlers=[handler], level=max(ours, logging.INFO), force=True)
+    for room in ROOMS:
+        logging.getLogger(room).setLevel(ours)
     # One line a request is ours (`api_request`); theirs would say it twice.
     for chatty in ("httpx", "httpx2", "uvicorn.access", "uvicorn.error", "alembic"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+        logging.getLogger(chatty).setLevel(max(ours, logging.WARNING))

@@ -15,7 +15,6 @@ from checkpoints.errors import CheckpointsError
 from server.app import create_app
 from server.configuration import WrongSetting, load_settings
 from server.logs import configure_logs
-from server.rooms import ForeignRoom, check_rooms
 from server.runs.errors import ConfigError
 from server.settings import Settings
 
@@ -31,14 +30,13 @@ class CannotListen(Exception):
 def serve(named: Mapping[str, str]) -> int:
     """Serve until SIGINT or SIGTERM. What keeps the service from starting is said in one line."""
     try:
-        check_rooms()
         settings = load_settings(named)
         configure_logs(settings.log_level)
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_serve(settings))
     except asyncio.CancelledError:  # told to stop before it had started
         return 0
-    except (WrongSetting, ForeignRoom, CannotListen, CheckpointsError, ConfigError) as error:
+    except (WrongSetting, CannotListen, CheckpointsError, ConfigError) as error:
         print(f"everturn: {error}", file=sys.stderr)
         return 1
     return 0

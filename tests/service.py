@@ -127,7 +127,7 @@ class Process:
         """Wait until it serves and return its address."""
         while (line := self._lines.get(timeout=_START_SECONDS)) is not None:
             if '"everturn_ready"' in line:
-                self.url_found: str = json.loads(line)["url"]
+                self.url_found = str(json.loads(line)["url"])
                 return self.url_found
         raise RuntimeError("the service ended: " + "".join(self.log))
 

@@ -15,11 +15,11 @@ DEFAULT_CHAIN = [
 
 
 def without_user(url: HttpUrl) -> str:
-    """The URL for people to read: its user and password, where it has them, are masked."""
-    user, password = url.username, url.password
-    if user is None and password is None:
+    """The URL for people to read, without the user and the password that it may hold."""
+    if url.username is None and url.password is None:
         return str(url)
-    return str(url).replace(str(url).partition("//")[2].rpartition("@")[0], "********", 1)
+    # The last @: a password that was not escaped reaches into what was parsed as host and path.
+    return f"{url.scheme}://********@{str(url).rpartition('@')[2]}"
 
 
 class ModelSettings(BaseSettings):

@@ -149,9 +149,7 @@ async def _on_validation(request: Request, error: Exception) -> JSONResponse:
     else:
         detail = "; ".join(_reason(flaw) for flaw in error.errors())
     return problem_response(
-        Problem(
-            type="invalid-request", title=HTTPStatus(422).phrase, status=422, detail=detail
-        )
+        Problem(type="invalid-request", title=HTTPStatus(422).phrase, status=422, detail=detail)
     )
 
 

@@ -27,7 +27,7 @@ def _returnable(context: dict[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: saying what is wrong, without the context's content.
     """
-    level: list[Any] = [context]
+    level: list[dict[str, Any] | list[Any]] = [context]
     for _ in range(MAX_CONTEXT_DEPTH):
         level = [inner for each in level for inner in _inside(each)]
     if level:
@@ -43,15 +43,10 @@ def _returnable(context: dict[str, Any]) -> dict[str, Any]:
     return context
 
 
-def _inside(value: Any) -> Iterable[Any]:
-    """The objects and lists that a JSON value directly holds; the value itself is a level."""
-    match value:
-        case dict():
-            return value.values()
-        case list():
-            return value
-        case _:
-            return ()
+def _inside(outer: dict[str, Any] | list[Any]) -> Iterable[dict[str, Any] | list[Any]]:
+    """The objects and lists directly in another."""
+    held = outer.values() if isinstance(outer, dict) else outer
+    return (each for each in held if isinstance(each, dict | list))
 
 
 class SessionRequest(BaseModel):

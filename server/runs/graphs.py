@@ -10,13 +10,19 @@ from importlib import import_module
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, get_type_hints
 
 from dotenv import dotenv_values
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import StateGraph
 from langgraph.pregel import Pregel
-from pydantic import TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    PydanticSchemaGenerationError,
+    PydanticUserError,
+    TypeAdapter,
+    ValidationError,
+)
 
 from server.runs.errors import ConfigError, GraphNotFound, InvalidInput
 
@@ -28,15 +34,13 @@ class Graphs:
 
     def __init__(self, graphs: Mapping[str, Graph]) -> None:
         self._graphs = dict(graphs)
-        self._contexts = {
-            name: TypeAdapter[Any](graph.context_schema)
+        schemas = {
+            name: graph.context_schema
             for name, graph in graphs.items()
             if graph.context_schema is not None
         }
-        self._fields = {
-            name: frozenset(context.json_schema().get("properties", ()))
-            for name, context in self._contexts.items()
-        }
+        self._fields = {name: _fields_of(schema) for name, schema in schemas.items()}
+        self._contexts = {name: _adapter_of(schema) for name, schema in schemas.items()}
 
     @property
     def names(self) -> list[str]:
@@ -75,14 +79,29 @@ class Graphs:
         Raises:
             InvalidInput: naming the field that does not fit.
         """
-        if name not in self._contexts:
+        adapter = self._contexts.get(name)
+        if adapter is None:
             return dict(values) or None
         try:
-            return self._contexts[name].validate_python(dict(values))
+            return adapter.validate_python(dict(values))
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             where = ".".join(str(key) for key in first["loc"])
             raise InvalidInput(f"context.{where}: {first['msg']}") from None
+
+
+def _fields_of(schema: type[Any]) -> frozenset[str]:
+    if issubclass(schema, BaseModel):
+        return frozenset(schema.model_fields)
+    return frozenset(get_type_hints(schema))
+
+
+def _adapter_of(schema: type[Any]) -> TypeAdapter[Any] | None:
+    """Make what validates a context; `None` for types that only their graph understands."""
+    try:
+        return TypeAdapter(schema)
+    except (PydanticUserError, PydanticSchemaGenerationError):  # `typing.TypedDict` before 3.12
+        return None
 
 
 def load_graphs(path: Path) -> Graphs:

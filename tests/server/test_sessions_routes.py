@@ -13,11 +13,11 @@ JSON = {"content-type": "application/json"}
 
 
 def nested(levels: int) -> dict[str, Any]:
-    """An object of so many levels, by turns objects and lists."""
-    inner: Any = {}
-    for level in range(levels - 1):
-        inner = {"in": inner} if level % 2 else [inner]
-    return {"in": inner} if isinstance(inner, list) else inner
+    """An object of so many levels, lists among them."""
+    inner: Any = {"at": "the end"}
+    for level in range(levels - 2):
+        inner = [inner] if level % 2 else {"in": inner}
+    return {"in": inner}
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def nested(levels: int) -> dict[str, Any]:
         ('{"a": 1e999}', "NaN or Infinity"),
         (r'{"a": "\ud800"}', "surrogate"),
         (r'{"a": [{"\udfff": 1}]}', "surrogate"),
-        (json.dumps({"in": nested(MAX_CONTEXT_DEPTH)}), "deeper than 32 levels"),
+        (json.dumps(nested(MAX_CONTEXT_DEPTH + 1)), "deeper than 32 levels"),
         ("[" * 200 + "]" * 200, "dictionary"),
         ('{"a":' + "[" * 200 + "]" * 200 + "}", "deeper than 32 levels"),
         (json.dumps({"a": "x" * MAX_CONTEXT_BYTES}), "at most 16384"),
