@@ -21,6 +21,7 @@ from server.settings import Settings
 log = get_logger(__name__)
 
 _CLOSING_SECONDS = 5
+_INSIST_SECONDS = 2
 
 
 class CannotListen(Exception):
@@ -46,10 +47,14 @@ async def _serve(settings: Settings) -> None:
     starting = asyncio.current_task()
     loop = asyncio.get_running_loop()
 
+    def cancel() -> None:
+        if starting is not None:
+            starting.cancel()
+            loop.call_later(_INSIST_SECONDS, cancel)  # a client that connects may swallow one
+
     def stop(*_: object) -> None:
         """End a start that hangs. Later uvicorn listens, and raises its signal here once more."""
-        if starting is not None:
-            loop.call_soon_threadsafe(starting.cancel)
+        loop.call_soon_threadsafe(cancel)
 
     for sign in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sign, stop)
