@@ -1,5 +1,7 @@
 """What a caller may choose for one run; Studio shows these as the assistant's fields."""
 
+from typing import Literal
+
 from langgraph.runtime import Runtime
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -16,10 +18,34 @@ class Context(BaseModel):
     # A server may merge `configurable` into the context: names that are not ours are its own.
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    model: str | None = Field(default=None, description="Model to ask first; none: the chain's.")
+    model: str | list[str] | None = Field(
+        default=None, description="Model to ask first, or several in order; none: the chain's."
+    )
     use_fallback: bool = Field(default=True, description="When a model fails, try the next one.")
     use_tools: bool = Field(default=True, description="Let the model call tools.")
     free_only: bool = Field(default=False, description="Only models that cost nothing.")
+    require_tools: bool = Field(default=False, description="Only models that can call tools.")
+    max_price: float | None = Field(
+        default=None,
+        ge=0,
+        description="US dollars a million tokens, read or written: only models that cost no more.",
+    )
+    min_context: int | None = Field(
+        default=None, ge=1, description="Tokens: only models that read as many."
+    )
+    prefer: Literal["order", "cheapest", "fastest", "health"] = Field(
+        default="order", description="Which of the models that fit is asked first."
+    )
+    stream_policy: Literal["restart", "buffer"] = Field(
+        default="restart",
+        description="restart: words are shown at once, and a `reset` takes them back when a model "
+        "fails half-way; buffer: an answer is shown when it is whole.",
+    )
+    offline_answer: bool | None = Field(
+        default=None,
+        description="When no model is left: the offline model answers, or an error says so; none: "
+        "as the service is set up.",
+    )
     temperature: float = Field(default=0.7, ge=0, le=2)
     max_tokens: int = Field(default=1000, ge=1, le=4000, description="Length of one answer.")
     window: int = Field(default=20, ge=1, description="Newest messages that the model sees.")

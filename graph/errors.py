@@ -3,6 +3,8 @@
 AgentError
   x InvalidAPIKey    the operator: the provider refuses the configured key
   x ProviderFailed   nobody now: the model did not answer and nothing else may be asked
+    x NoModelLeft    the caller, later: no model answers, and the offline model shall not
+  x RequestRefused   the caller: models agree that the request cannot be answered
   x UnknownModel     the caller: there is no model of this name
 """
 
@@ -17,6 +19,19 @@ class InvalidAPIKey(AgentError):
 
 class ProviderFailed(AgentError):
     """The model did not answer, and the run may ask nobody else."""
+
+
+class NoModelLeft(ProviderFailed):
+    """Every model that fits has failed, and the caller wants no offline answer."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        """Say when a model is expected back, in seconds from now, where that is known."""
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class RequestRefused(AgentError):
+    """Models agree that this request is wrong, too long or not allowed; the message says which."""
 
 
 class UnknownModel(AgentError):

@@ -7,31 +7,11 @@ START -> model --tool calls--> tools -> model
                             '--bad key-----> stop -> END
 """
 
-from collections.abc import Sequence
 from typing import Literal
 
 from langchain_core.messages import AIMessage
 
-from graph.models.failures import STOPS
-from graph.state import Route, State
-
-
-def first_route(candidates: Sequence[str]) -> Route:
-    """Begin a run with its first candidate, which without a provider is the offline model."""
-    model = candidates[0]
-    return Route(model=model, mode="offline" if model == "offline" else "primary", tried=[])
-
-
-def next_route(route: Route, candidates: Sequence[str]) -> Route:
-    """Choose what follows a failure: the next untried candidate, the offline model, or the end."""
-    tried = route["tried"]
-    if tried[-1]["failure"] in STOPS:
-        return Route(model=route["model"], mode="stopped", tried=tried)
-    asked = {attempt["model"] for attempt in tried}
-    for candidate in candidates:
-        if candidate not in asked:
-            return Route(model=candidate, mode="fallback", tried=tried)
-    return Route(model="offline", mode="offline", tried=tried)
+from graph.state import State
 
 
 def after_model(state: State) -> Literal["tools", "fallback_router", "__end__"]:

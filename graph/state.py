@@ -10,6 +10,14 @@ from langgraph.graph import add_messages
 from typing_extensions import TypedDict
 
 
+class Usage(TypedDict):
+    """Tokens."""
+
+    input_tokens: int
+    output_tokens: int
+    total_tokens: int
+
+
 class Attempt(TypedDict):
     """One model that was asked and did not answer."""
 
@@ -18,16 +26,48 @@ class Attempt(TypedDict):
     """The class of failure, a name of `graph.models.failures.Kind`."""
     message: str
     """What happened, fit for the caller: no key, no trace."""
+    seconds: NotRequired[float]
+    """How long it took to fail; missing where nobody was asked."""
+    usage: NotRequired[Usage]
+    cost: NotRequired[float]
+    """US dollars. Like the usage, it is there where the provider told it before the failure."""
 
 
-class Route(TypedDict):
-    """Which model speaks in this run, and who was tried before."""
+class Answered(TypedDict):
+    """The route as an answer carries it, in `response_metadata["route"]`."""
 
     model: str
     mode: Literal["primary", "fallback", "offline", "stopped"]
     tried: list[Attempt]
+    degraded: bool
+    """The offline model stands in for models that failed."""
+    usage: NotRequired[Usage]
+    """Of all calls of the run so far, failed ones included where known."""
+    cost: NotRequired[float]
+    """US dollars, of the same calls."""
+    reason: NotRequired[str]
+    """Why the answer is degraded."""
+    expected_back: NotRequired[str]
+    """When a model may be asked again: a moment of ISO 8601, where it is known."""
+
+
+class Route(Answered):
+    """Which model speaks in this run, who was tried before, and what limits the rest of it."""
+
     failed: NotRequired[bool]
     """The newest of `tried` has just failed and the router has not spoken yet."""
+    since: int
+    """How many of `tried` failed before the newest answer: they no longer matter."""
+    tools: bool
+    """The run's models must take tools."""
+    deadline: float
+    """The moment at which the last model call must have ended, in the event loop's seconds."""
+    trimmed: bool
+    """The model is shown the current turn only."""
+    told: int
+    """How often the model was told that its tool calls are wrong."""
+    stopped: NotRequired[str]
+    """With mode `stopped`: the class of failure that ends the run."""
 
 
 class Input(TypedDict):

@@ -1,5 +1,6 @@
 """The composition root: opens everything in one lifespan, wires the rooms, mounts the routes."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from importlib.metadata import version
@@ -9,7 +10,9 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 from starlette.middleware import Middleware
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
+from structlog import get_logger
 
+from checkpoints.breaker import RedisCircuits
 from checkpoints.data_dir import hold_data_dir
 from checkpoints.database import open_database
 from checkpoints.history import open_history
@@ -18,10 +21,16 @@ from checkpoints.memory import open_memory
 from checkpoints.redis import AsyncRedisSaver
 from checkpoints.sessions import Sessions
 from graph.context import Context
-from graph.errors import InvalidAPIKey, ProviderFailed, UnknownModel
-from graph.models.provider import open_models
+from graph.errors import (
+    InvalidAPIKey,
+    NoModelLeft,
+    ProviderFailed,
+    RequestRefused,
+    UnknownModel,
+)
+from graph.models.provider import Models, open_models
 from graph.services import Services
-from server.api import chat, graphs, sessions, system
+from server.api import catalogue, chat, graphs, sessions, system
 from server.api.body_limit import AnnouncedBodyLimit
 from server.api.errors import Kind, document_errors, install_errors
 from server.metrics import Metrics
@@ -30,9 +39,15 @@ from server.runs.engine import Engine
 from server.runs.graphs import load_graphs
 from server.settings import Settings
 
+log = get_logger(__name__)
+
+_CATALOGUE_SECONDS = 3600
+
 AGENT_ERRORS: dict[type[Exception], Kind] = {
     InvalidAPIKey: Kind(503, "invalid-api-key"),
+    NoModelLeft: Kind(503, "no-model-left"),
     ProviderFailed: Kind(503, "provider-failed"),
+    RequestRefused: Kind(422, "request-refused"),
     UnknownModel: Kind(422, "unknown-model"),
 }
 
@@ -53,7 +68,14 @@ def create_app(settings: Settings) -> FastAPI:
                 open_memory(redis_url, data_dir, appendfsync=settings.appendfsync) as redis,
                 open_database(database_url, data_dir) as database,
                 open_history(database) as history,
-                open_models(settings) as models,
+                open_models(
+                    settings,
+                    # Services at one Redis see each other's open circuits.
+                    RedisCircuits(redis, settings.account, settings.redis_prefix)
+                    if redis_url
+                    else None,
+                ) as models,
+                _kept_fresh(models),
             ):
                 saver = AsyncRedisSaver(redis, prefix=settings.redis_prefix)
                 served = loaded.with_memory(saver)
@@ -85,6 +107,7 @@ def create_app(settings: Settings) -> FastAPI:
                     window=settings.window,
                     max_message_length=settings.max_message_length,
                 )
+                app.state.models = models
                 app.state.info = system.Info(
                     version=app.version,
                     langgraph_version=version("langgraph"),
@@ -105,7 +128,7 @@ def create_app(settings: Settings) -> FastAPI:
             for limit in (AnnouncedBodyLimit, RequestBodyLimitMiddleware)
         ],
     )
-    for routes in (chat, sessions, graphs, system):
+    for routes in (chat, sessions, catalogue, graphs, system):
         app.include_router(routes.router)
     install_errors(app, AGENT_ERRORS)
     document_errors(app)
@@ -117,6 +140,26 @@ def _data_dir(settings: Settings) -> AbstractContextManager[Path]:
     if settings.redis_url and settings.database_url:
         return nullcontext(settings.data_dir)
     return hold_data_dir(settings.data_dir)
+
+
+@asynccontextmanager
+async def _kept_fresh(models: Models) -> AsyncIterator[None]:
+    """Read the provider's catalogue now and then; the one that is known serves meanwhile."""
+
+    async def refresh() -> None:
+        while True:
+            try:
+                await models.refresh()
+            except Exception as error:
+                log.warning("catalogue_not_refreshed", error=str(error))
+            await asyncio.sleep(_CATALOGUE_SECONDS)
+
+    refreshing = asyncio.create_task(refresh(), name="catalogue")
+    try:
+        yield
+    finally:
+        refreshing.cancel()
+        await asyncio.wait({refreshing})
 
 
 def _secret(value: SecretStr | None) -> str | None:

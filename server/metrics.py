@@ -25,6 +25,13 @@ class Metrics:
             registry=self._registry,
         )
 
+        self.model_failures = Counter(
+            "model_failures_total",
+            "Calls of a model that did not end in an answer, by model and class of failure.",
+            ["model", "failure"],
+            registry=self._registry,
+        )
+
     def exposition(self) -> bytes:
         """All figures in the Prometheus text format."""
         return generate_latest(self._registry)

@@ -35,9 +35,6 @@ class Settings(ModelSettings, StoreSettings):
     max_body_size: int = Field(
         default=4_194_304, ge=1024, description="Bytes of one request's body, at most."
     )
-    turn_timeout: float = Field(
-        default=300.0, gt=0, description="Seconds one turn may take, from the first node on."
-    )
     thread_wait: float = Field(
         default=60.0, gt=0, description="Seconds a turn waits for the one before it on its thread."
     )

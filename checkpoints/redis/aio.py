@@ -23,7 +23,7 @@ from checkpoints.redis.saver import ThreadSaver
 _LANES = 4
 # A pipeline's bounds: enough calls to make the trip cheap, few enough not to keep the first one
 # waiting; and an argument is at most a chunk, so this many are at most 32 MB.
-_CALLS = 64
+_CALLS = 32
 _ARGUMENTS = 8192
 
 
@@ -43,7 +43,7 @@ class AsyncRedisSaver(ThreadSaver):
         serde: SerializerProtocol | None = None,
         keep: int | None = None,
     ) -> None:
-        super().__init__(ttl=ttl, prefix=prefix, serde=serde, keep=keep)
+        super().__init__(client, ttl=ttl, prefix=prefix, serde=serde, keep=keep)
         self._pipelines = _Pipelines(client)
 
     @classmethod

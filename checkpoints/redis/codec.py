@@ -1,21 +1,23 @@
-r"""Values as they are stored: small ones whole, large ones as trees of chunks named by content.
+r"""Values as they are stored: what will be shared with the next version apart from what will not.
 
-    0 type \0 value
-    level type \0 size \0 head names
+    type \0 counts \0 names plain
 
-A value larger than a chunk keeps its first bytes (its head, `size` bytes as stored) and names the
-chunks of the rest. At level 1 these are 2 KB of data each. Above 32 KB, level 2, they are chunks
-that name 16 chunks of data each, and so on: a Merkle tree. A conversation grows at its end, so a
-new version shares all nodes with the one before but those along its right edge: storage grows with
-the conversation, not with its square.
+A value grows at its end: a conversation is the last one and some messages more. So it is cut into
+chunks of 2 KB, named by hashes of their content and stored once a thread; 16 of them in a row are
+named by one chunk of names, 16 of these by one more, and so on. Only full chunks are stored, hence
+every one can be shared: those of a value form a few complete trees, from the largest to the
+smallest (a Merkle mountain range), and `names` are their roots, 16 bytes each; `counts` says how
+many there are of each height, the highest first, in hexadecimal digits ("20a"). What is left over
+at the end is `plain`, and so is the head, the first 16 bytes: msgpack puts the length of a list
+there. A small value is all plain, without names.
 
-Why a head: a list in msgpack begins with its length. Kept apart, what changes with every message
-is 16 bytes and not a chunk.
+Two versions of a conversation differ by new chunks, a few names and less than 2 KB of plain bytes:
+storage grows with the conversation, not with its square.
 
 Why bytes are cut and not messages: a hash for 2 KB is nothing beside serialising it, whereas
 serialising and hashing 2,000 messages one by one costs twice what serialising the list does.
 
-Encryption (`EncryptedSerializer`) comes after cutting, chunk by chunk, or nothing would ever be
+Encryption (`EncryptedSerializer`) comes after cutting, piece by piece, or nothing would ever be
 shared. The names of encrypted chunks are keyed hashes: a plain hash would let a reader of the store
 confirm what he guesses a chunk says.
 """
@@ -24,7 +26,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from hashlib import blake2b
-from itertools import count
 from typing import Any
 
 from langgraph.checkpoint.serde.base import CipherProtocol, SerializerProtocol
@@ -41,9 +42,8 @@ _NAME_SIZE = 16
 _NAMES = 16
 _LENGTH_SIZE = 8
 
-# Ends the type of a value whose chunks are encrypted one by one; a value encrypted as a whole has
-# the name of the cipher behind it, as EncryptedSerializer writes it.
-_SEALED_CHUNKS = "+"
+# Ends the type of a value that is encrypted piece by piece.
+_SEALED = "+"
 
 
 class Unserializable(CheckpointsError, TypeError):
@@ -65,8 +65,8 @@ def open_serde(serde: SerializerProtocol) -> tuple[SerializerProtocol, CipherPro
 class Packer:
     """Turns the values of one call into their stored form and collects the chunks to send.
 
-    With `trust`, chunks that this process knows to be stored in the thread are not sent again;
-    `expected` names them, for the script to check.
+    With `trust`, chunks that this process knows to be stored in the thread are not sent again.
+    Scripts store nothing that names a chunk which is neither sent nor there.
     """
 
     serde: SerializerProtocol
@@ -76,8 +76,7 @@ class Packer:
     sealed_key: bytes
     trust: bool
     learned: dict[bytes, bytes] = field(default_factory=dict)
-    _chunks: dict[bytes, bytes] = field(default_factory=dict)
-    _expected: set[bytes] = field(default_factory=set)
+    chunks: dict[bytes, bytes] = field(default_factory=dict)
 
     def pack(self, value: Any, what: str) -> bytes:
         """The stored form of a value; `what` names it in the error if that is impossible."""
@@ -90,57 +89,42 @@ class Packer:
                 "it out of the state (an UntrackedValue channel is not stored) or give the saver "
                 "a `serde` that can store it."
             ) from error
-        if len(body) <= CHUNK_SIZE:
-            if cipher is not None:
-                name, body = cipher.encrypt(bytes(body))
-                kind = f"{kind}+{name}"
-            return b"0%s\0%s" % (kind.encode(), body)
-        head, rest = bytes(body[:_HEAD_SIZE]), bytes(body[_HEAD_SIZE:])
+        counts, names, plain = "", b"", bytes(body)
+        if len(body) > CHUNK_SIZE:
+            counts, names, plain = self._cut(plain, cipher)
         if cipher is not None:
-            head, kind = seal(head, cipher), kind + _SEALED_CHUNKS
-        level = next(level for level in count(1) if len(rest) <= _span(level + 1))
-        names = self._names(rest, level, cipher)
-        return b"%d%s\0%d\0%s%s" % (level, kind.encode(), len(head), head, names)
+            kind, plain = kind + _SEALED, seal(plain, cipher)
+        return b"%s\0%s\0%s%s" % (kind.encode(), counts.encode(), names, plain)
 
     def fields(self) -> list[bytes]:
         """The chunks to send, each as its field and its bytes."""
-        return [part for name, chunk in self._chunks.items() for part in (CHUNK + name, chunk)]
+        return [part for name, chunk in self.chunks.items() for part in (CHUNK + name, chunk)]
 
-    def expected(self) -> list[bytes]:
-        """The fields of the chunks that are not sent because they should be stored already.
+    def _cut(self, body: bytes, cipher: CipherProtocol | None) -> tuple[str, bytes, bytes]:
+        at = _HEAD_SIZE
+        counts, names = "", []
+        for level in range(_height(len(body) - at), 0, -1):
+            span = _span(level)
+            count = (len(body) - at) // span
+            for _ in range(count):
+                names.append(self._name(body[at : at + span], level, cipher))
+                at += span
+            counts += f"{count:x}"
+        return counts, b"".join(names), body[:_HEAD_SIZE] + body[at:]
 
-        A chunk of names is never stored without the chunks it names, so the topmost are enough.
-        """
-        return [CHUNK + name for name in self._expected]
-
-    def _names(
-        self, body: bytes, level: int, cipher: CipherProtocol | None, *, edge: bool = True
-    ) -> bytes:
-        """The names of the chunks of a level that make up a body.
-
-        Only those along the right edge are remembered: what lies below a full chunk of names will
-        not be asked for again as long as that chunk is known.
-        """
-        names = []
-        known = self.known.names if self.trust else {}
-        for part in _cut(body, _span(level)):
-            mark = xxh3_128_digest(part, self.seed + level)
-            name = known.get(mark)
-            if name is None:
-                name = self._chunk(part, level, cipher)
-            else:
-                self._expected.add(name)
-            if edge:
-                self.learned[mark] = name
-            names.append(name)
-        return b"".join(names)
-
-    def _chunk(self, part: bytes, level: int, cipher: CipherProtocol | None) -> bytes:
-        edge = len(part) < _span(level)
-        chunk = part if level == 1 else self._names(part, level - 1, cipher, edge=edge)
+    def _name(self, part: bytes, level: int, cipher: CipherProtocol | None) -> bytes:
+        """The name of the full chunk of a level that stands for a part of a value."""
+        mark = xxh3_128_digest(part, self.seed + level)
+        if self.trust and (known := self.known.names.get(mark)) is not None:
+            return known
+        chunk = part
+        if level > 1:
+            below = _pieces(part, _span(level - 1))
+            chunk = b"".join([self._name(piece, level - 1, cipher) for piece in below])
         name = blake2b(chunk, digest_size=_NAME_SIZE, key=self.naming_key).digest()
-        if name not in self._chunks:
-            self._chunks[name] = seal(chunk, cipher) if cipher and level == 1 else chunk
+        if name not in self.chunks:
+            self.chunks[name] = seal(chunk, cipher) if cipher and level == 1 else chunk
+        self.learned[mark] = name
         return name
 
 
@@ -148,42 +132,46 @@ class Packer:
 class Unpacker:
     """Turns stored forms back into values, given the chunks that came with them.
 
-    `learned` is what a packer of that seed would have learned: chunks that need not be sent.
+    `learned` is what a packer of that seed would have learned: chunks that need not be sent. The
+    plain chunks of a thread that is encrypted by now are none of them.
     """
 
     serde: SerializerProtocol
     chunks: Mapping[bytes, bytes]
-    seed: int = 0
+    seed: int
     learned: dict[bytes, bytes] = field(default_factory=dict)
 
     def unpack(self, stored: bytes) -> Any:
         """The value of a stored form."""
-        first, _, body = stored.partition(b"\0")
-        level, kind = int(first[:1]), first[1:].decode()
-        if level == 0:
-            return self.serde.loads_typed((kind, body))
-        size, _, body = body.partition(b"\0")
-        head, names = body[: int(size)], body[int(size) :]
-        if not kind.endswith(_SEALED_CHUNKS):
-            return self.serde.loads_typed((kind, head + self._join(names, level, None)))
+        first, counts, rest = stored.split(b"\0", 2)
+        kind = first.decode()
         serde, cipher = open_serde(self.serde)
+        if not kind.endswith(_SEALED):
+            body = self._join(counts, rest, None, learn=cipher is None)
+            return self.serde.loads_typed((kind, body))
         if cipher is None:
             raise CheckpointsError(
                 "This thread is encrypted: its saver needs the EncryptedSerializer it was "
                 "written with."
             )
-        whole = unseal(head, cipher) + self._join(names, level, cipher)
-        return serde.loads_typed((kind.removesuffix(_SEALED_CHUNKS), whole))
+        body = self._join(counts, rest, cipher, learn=True)
+        return serde.loads_typed((kind.removesuffix(_SEALED), body))
 
     def _join(
-        self, names: bytes, level: int, cipher: CipherProtocol | None, *, edge: bool = True
+        self, counts: bytes, rest: bytes, cipher: CipherProtocol | None, *, learn: bool
     ) -> bytes:
-        parts = []
-        for name in _cut(names, _NAME_SIZE):
-            part = self._part(name, level, cipher)
-            if edge:
-                self.learned[xxh3_128_digest(part, self.seed + level)] = name
-            parts.append(part)
+        at, parts = 0, [b""]
+        for level, count in zip(range(len(counts), 0, -1), counts.decode(), strict=True):
+            for _ in range(int(count, 16)):
+                name = rest[at : at + _NAME_SIZE]
+                part = self._part(name, level, cipher)
+                if learn:
+                    self.learned[xxh3_128_digest(part, self.seed + level)] = name
+                parts.append(part)
+                at += _NAME_SIZE
+        plain = rest[at:] if cipher is None else unseal(rest[at:], cipher)
+        parts[0] = plain[:_HEAD_SIZE]
+        parts.append(plain[_HEAD_SIZE:])
         return b"".join(parts)
 
     def _part(self, name: bytes, level: int, cipher: CipherProtocol | None) -> bytes:
@@ -191,7 +179,8 @@ class Unpacker:
         if not chunk:
             raise CheckpointsError(f"The stored thread is damaged: it lacks chunk {name.hex()}.")
         if level > 1:
-            return self._join(chunk, level - 1, cipher, edge=len(chunk) < _NAMES * _NAME_SIZE)
+            below = _pieces(chunk, _NAME_SIZE)
+            return b"".join([self._part(piece, level - 1, cipher) for piece in below])
         return chunk if cipher is None else unseal(chunk, cipher)
 
 
@@ -222,9 +211,17 @@ def unseal(sealed: bytes, cipher: CipherProtocol) -> bytes:
 
 @cache
 def _span(level: int) -> int:
-    """How many bytes of the value lie below a full chunk of a level."""
+    """How many bytes of a value a chunk of a level stands for."""
     return CHUNK_SIZE * int(_NAMES ** (level - 1))
 
 
-def _cut(body: bytes, size: int) -> list[bytes]:
+def _height(size: int) -> int:
+    """The highest level of which that many bytes fill a chunk."""
+    level = 0
+    while size >= _span(level + 1):
+        level += 1
+    return level
+
+
+def _pieces(body: bytes, size: int) -> list[bytes]:
     return [body[at : at + size] for at in range(0, len(body), size)]

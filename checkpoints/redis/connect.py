@@ -43,11 +43,23 @@ _POOL: dict[str, Any] = {"max_connections": 32, "timeout": 20}
 
 
 class _BlockingSentinelPool(sentinel.SentinelConnectionPool, redis.BlockingConnectionPool):
-    """Finds the primary through Sentinel and lets callers queue."""
+    """Finds the primary through Sentinel, lets callers queue, and closes what it opened."""
+
+    def disconnect(self, inuse_connections: bool = True) -> None:
+        super().disconnect(inuse_connections)
+        if inuse_connections:  # else there is a new primary, to be asked for
+            for client in self.sentinel_manager.sentinels:
+                client.connection_pool.disconnect()
 
 
 class _AsyncBlockingSentinelPool(aio_sentinel.SentinelConnectionPool, aio.BlockingConnectionPool):
-    """Finds the primary through Sentinel and lets callers queue."""
+    """Finds the primary through Sentinel, lets callers queue, and closes what it opened."""
+
+    async def disconnect(self, inuse_connections: bool = True) -> None:
+        await super().disconnect(inuse_connections)
+        if inuse_connections:  # else there is a new primary, to be asked for
+            for client in self.sentinel_manager.sentinels:
+                await client.connection_pool.disconnect()
 
 
 @dataclass(frozen=True)
@@ -92,7 +104,7 @@ def create_async_client(url: str) -> aio.Redis | aio.RedisCluster:
 
 
 def create_client(url: str) -> redis.Redis | redis.RedisCluster:
-    """As `create_async_client`, but synchronous."""
+    """As `create_async_client`, but synchronous; for a cluster it connects at once."""
     return cast("redis.Redis | redis.RedisCluster", _create(_SYNC, url))
 
 
@@ -133,17 +145,20 @@ def _judge(info: Mapping[str, Any], *, is_cluster: bool) -> None:
 def _create(classes: _Classes, url: str) -> Any:
     try:
         target = _read(url)
-        options = {**_TIMEOUTS, "retry": classes.retry(_BACKOFF, _RETRIES)}
+        options = {**_TIMEOUTS, "retry": classes.retry(_BACKOFF, _RETRIES), **target.options}
         if target.kind == "cluster":
             nodes = [classes.cluster_node(*host) for host in target.hosts]
-            return classes.cluster(startup_nodes=nodes, **options, **target.options)
+            return classes.cluster(startup_nodes=nodes, **options)
         if target.kind == "sentinel":
-            sentinels = classes.sentinel(target.hosts, sentinel_kwargs=target.sentinel_options)
-            options |= {"connection_pool_class": classes.sentinel_pool, **_POOL, **target.options}
-            return sentinels.master_for(target.service, **options)
+            one_try = {"retry": classes.retry(_BACKOFF, 0), **target.sentinel_options}
+            sentinels = classes.sentinel(target.hosts, sentinel_kwargs=one_try)
+            pool = {"connection_pool_class": classes.sentinel_pool, **_POOL}
+            return sentinels.master_for(target.service, **pool, **options)
         return classes.client.from_pool(classes.pool.from_url(url, **options, **_POOL))
     except ValueError as error:
         raise StoreMisconfigured(f"The Redis URL cannot be read: {error}") from None
+    except CALL_FAILED as error:  # a synchronous cluster client connects when it is made
+        raise translate(error, served=False) from error
 
 
 @dataclass(frozen=True)

@@ -10,16 +10,21 @@ from checkpoints.errors import CheckpointsError, StoreMisconfigured, StoreUnavai
 CALL_FAILED = (redis.RedisError, redis.RedisClusterException, OSError)
 
 _LOGIN = "check user and password in the URL (redis://user:password@host)."
+_A_CLUSTER = "This Redis is a node of a cluster: use redis+cluster://host:port."
 _ADVICE = {
     "NOAUTH": f"Redis wants a login: {_LOGIN}",
     "WRONGPASS": f"Redis refused the login: {_LOGIN}",
-    "NOPERM": "The Redis user lacks rights: it needs +@all on the checkpointer's keys (~{prefix:*) "
-    "or at least +@read +@write +@scripting +@keyspace +info.",
+    "NOPERM": "The Redis user lacks rights: on the checkpointer's keys it needs +@read +@write "
+    "+@keyspace +@scripting, and +info.",
     "OOM": "Redis has reached maxmemory: raise it, let threads expire (ttl), keep fewer "
     "checkpoints (keep, prune) or choose an eviction policy.",
-    "MOVED": "This Redis is a node of a cluster: use redis+cluster://host:port.",
-    "CROSSSLOT": "This Redis is a node of a cluster: use redis+cluster://host:port.",
+    "READONLY": "This Redis is a read-only replica: give the primary's address.",
     "MISCONF": "Redis cannot write to its disk: see its log.",
+    "MOVED": _A_CLUSTER,
+    "CROSSSLOT": _A_CLUSTER,
+    "no cluster": "This Redis is no node of a cluster: use redis://host:port.",
+    "no Redis": "The server does not speak the Redis protocol: check host, port and scheme "
+    "(rediss:// if it expects TLS).",
 }
 _PASSING = {"BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "NOREPLICAS", "TRYAGAIN"}
 # Redis 6.2 wraps the error of a command in a script: "Error running script (…): -OOM …".
@@ -32,26 +37,24 @@ def translate(error: Exception, *, served: bool) -> CheckpointsError:
     A read-only server that never took a write is a replica in the URL. One that did is a primary
     that was replaced a moment ago: trying again reaches its successor.
     """
+    # redis-py wraps what a server says to a new connection: once, or twice for a cluster.
+    while isinstance(error.__cause__, redis.RedisError | redis.RedisClusterException):
+        error = error.__cause__
     code = _code(error)
-    if code == "READONLY":
-        if served:
-            return StoreUnavailable("Redis is read-only since a moment ago: it is failing over.")
-        return StoreMisconfigured("This Redis is a read-only replica: give the primary's address.")
+    if code == "READONLY" and served:
+        return StoreUnavailable("Redis is read-only since a moment ago: it is failing over.")
     if advice := _ADVICE.get(code):
         return StoreMisconfigured(f"{advice} (It said: {error})")
-    if isinstance(error, redis.InvalidResponse):
-        return StoreMisconfigured(
-            "The server does not speak the Redis protocol: check host, port and scheme (rediss:// "
-            "if it expects TLS)."
-        )
     if isinstance(error, redis.ResponseError) and code not in _PASSING:
         return StoreMisconfigured(f"Redis refused a command of the checkpointer: {error}")
     return StoreUnavailable(f"Redis does not answer: {error}")
 
 
 def _code(error: Exception) -> str:
-    if isinstance(error, redis.MovedError):
-        return "MOVED"
+    if isinstance(error, redis.InvalidResponse):
+        return "no Redis"
+    if "Cluster mode is not enabled" in str(error):
+        return "no cluster"
     if isinstance(error, redis.AuthenticationError | redis.AuthenticationWrongNumberOfArgsError):
         return "WRONGPASS"
     code = str(getattr(error, "status_code", None) or "ERR")

@@ -7,7 +7,7 @@ r"""Where a thread lies in Redis: two keys, whatever its length.
         c…  w…                                        what the members of the same name hold
         b<ns>\0<channel>\0<version>                   the value of a channel at a version
         k<16 bytes>                                   a chunk of a large value (see codec.py)
-        .ttl  .fence  .seal                           properties of the thread
+        .ttl  .fence  .key                            properties of the thread
 
 Why two keys: deleting a thread is one UNLINK and renewing its time to live two EXPIREs, so a
 thread is there whole or gone whole. Why no key per namespace: the namespace of a subgraph holds a

@@ -32,7 +32,7 @@ class KnownChunks:
 
     def seed(self, thread: str) -> int:
         """The seed of a thread's fingerprints."""
-        return xxh3_64_intdigest(thread.encode(), seed=self._seed)
+        return xxh3_64_intdigest(thread.encode("utf-8", "surrogatepass"), seed=self._seed)
 
     def learn(self, names: dict[bytes, bytes]) -> None:
         """Remembers names by fingerprint."""

@@ -114,6 +114,7 @@ def _checkpoint_tuple(
     ns, checkpoint_id = checkpoint_at(name)
     checkpoint = {
         **record.checkpoint,
+        "id": checkpoint_id,
         "channel_versions": record.versions,
         "channel_values": {
             channel: unpacker.unpack(blob)

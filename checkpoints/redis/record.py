@@ -5,8 +5,8 @@ r"""A checkpoint and a write, as bytes.
 
 What stands before the value is what scripts must read: they follow parents, find the values of
 channels by version and know which channels are deltas, all without opening a value (Lua takes no
-part in serialising, and encrypted values are closed to it). The channel versions stand there only;
-the rest of the checkpoint and the metadata are one value.
+part in serialising, and encrypted values are closed to it). Versions stand there only, as the
+checkpoint's id stands in its name; the rest of the checkpoint and the metadata are one value.
 """
 
 from dataclasses import dataclass
@@ -25,6 +25,7 @@ from checkpoints.redis.codec import Packer, Unpacker
 from checkpoints.redis.keyspace import channel_at, join, text, untext, version_of, write_at
 
 _PLAIN, _DELTA = b"v", b"d"
+_ELSEWHERE = {"id", "channel_versions", "channel_values"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ def pack_checkpoint(
     for channel, version in versions.items():
         flag = _DELTA if channel in deltas else _PLAIN
         head += flag + join(channel_at(channel, version))
-    rest = {k: v for k, v in checkpoint.items() if k not in {"channel_values", "channel_versions"}}
+    rest = {key: value for key, value in checkpoint.items() if key not in _ELSEWHERE}
     value = (rest, get_checkpoint_metadata(config, metadata))
     return head + packer.pack(value, "The checkpoint or its metadata")
 

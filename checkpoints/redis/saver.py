@@ -55,6 +55,7 @@ class ThreadSaver(BaseCheckpointSaver[str]):
 
     def __init__(
         self,
+        client: Any,
         *,
         ttl: int | None,
         prefix: str,
@@ -62,6 +63,8 @@ class ThreadSaver(BaseCheckpointSaver[str]):
         keep: int | None,
     ) -> None:
         super().__init__(serde=serde or JsonPlusSerializer(allowed_msgpack_modules=None))
+        if getattr(client.get_encoder(), "decode_responses", False):
+            raise ValueError("The saver needs a client with decode_responses=False.")
         for name, value in (("ttl", ttl), ("keep", keep)):
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, not {value}.")
@@ -116,7 +119,7 @@ class ThreadSaver(BaseCheckpointSaver[str]):
         `random` must not make forks alike.
         """
         count, _, _ = str(current or 0).partition(".")
-        width = max(_VERSION_WIDTH, len(count))
+        width = len(count) if isinstance(current, str) else _VERSION_WIDTH
         return f"{int(count) + 1:0{width}d}.{secrets.token_hex(6)}"
 
     def put(

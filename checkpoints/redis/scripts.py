@@ -12,8 +12,8 @@ Name = Literal[
 
 # What stands before a script of each name: Lua in Redis has no `require`.
 _PREAMBLE: dict[Name, tuple[str, ...]] = {
-    "put": ("thread", "chunks", "sweep"),
-    "put_writes": ("thread",),
+    "put": ("thread", "chunks", "store", "sweep"),
+    "put_writes": ("thread", "chunks", "store"),
     "read": ("thread", "chunks"),
     "history": ("thread", "chunks"),
     "names": ("thread",),

@@ -33,7 +33,7 @@ class RedisSaver(ThreadSaver):
         serde: SerializerProtocol | None = None,
         keep: int | None = None,
     ) -> None:
-        super().__init__(ttl=ttl, prefix=prefix, serde=serde, keep=keep)
+        super().__init__(client, ttl=ttl, prefix=prefix, serde=serde, keep=keep)
         self._calls = _Calls(client)
 
     @classmethod

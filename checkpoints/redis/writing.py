@@ -50,14 +50,12 @@ def put(
             elif channel in new_versions:
                 emptied.append(name)
         record = pack_checkpoint(packer, config, address.checkpoint_id, checkpoint, metadata)
-        expected = packer.expected()
-        if packer.trust:
-            expected += (blob_name(ns, c, v) for c, v in unchanged.items())
+        present = [blob_name(ns, c, v) for c, v in unchanged.items()] if packer.trust else []
         return [
             threads.keep or "",
             checkpoint_name(ns, checkpoint["id"]),
             record,
-            *_counted(expected),
+            *_counted(present),
             *_counted(emptied),
             *stored,
             *packer.fields(),
@@ -92,7 +90,7 @@ def put_writes(
             name = write_name(ns, checkpoint_id, task_id, idx)
             stays = "last" if idx < 0 else "first"
             stored += (name, stays, pack_write(packer, task_path, channel, value))
-        return [*_counted(packer.expected()), *_counted(packer.fields()), *stored]
+        return [*_counted(packer.fields()), *stored]
 
     if writes:
         yield from _store(threads, "put_writes", address, arguments)

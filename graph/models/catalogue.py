@@ -1,58 +1,154 @@
-"""The models a caller can choose from, and which of them fit a run."""
+"""The models a caller can choose from, what is known of them, and which of them fit a run."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from graph.context import Context
 from graph.errors import UnknownModel
+from graph.models.breaker import Vitals
+from graph.models.circuits import FREE, KEY, PAID, tools_of
 
 OFFLINE = "offline"
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One entry: what is known of a model before it is asked."""
+    """One entry: what is known of a model before it is asked. `None` is unknown."""
 
     name: str
     tools: bool = True
     """Takes tool schemas. Assumed of a model nothing else is known of."""
+    context: int | None = None
+    """Tokens it reads, at most."""
+    price: float | None = None
+    """US dollars a million tokens, of those read or those written, whichever cost more."""
 
     @property
     def free(self) -> bool:
         """Costs nothing: the offline model, and what OpenRouter's suffix marks."""
         return self.name == OFFLINE or self.name.endswith(":free")
 
+    def circuits(self, *, tools: bool) -> list[str]:
+        """Name the circuits that must be closed for it to be asked, with `tools` or without."""
+        if self.name == OFFLINE:
+            return []
+        account = [KEY, FREE if self.free else PAID]
+        return [*account, self.name, *([tools_of(self.name)] if tools else [])]
+
+
+SNAPSHOT = (
+    # What OpenRouter's pages say of the default chain, for as long as nobody has asked it.
+    Model("deepseek/deepseek-chat-v3-0324:free", context=163_840, price=0.0),
+    Model("google/gemini-2.0-flash-exp:free", context=1_048_576, price=0.0),
+    Model("qwen/qwen3-235b-a22b-07-25:free", context=262_144, price=0.0),
+)
+
 
 class Catalogue:
-    """The configured chain, in order, and the offline model behind it."""
+    """The configured chain, in order, the offline model behind it, and all the provider lists."""
 
     def __init__(self, chain: Sequence[str]) -> None:
-        self.chain = [Model(name) for name in chain]
-        self._models = {model.name: model for model in [*self.chain, Model(OFFLINE)]}
+        self._chain = list(chain)
+        self._listed = {model.name: model for model in SNAPSHOT if model.name in chain}
 
     @property
     def names(self) -> list[str]:
-        """Every name a caller may ask for, in the order of the chain."""
-        return list(self._models)
+        """The configured names, in the order of the chain, and the offline model's."""
+        return [*self._chain, OFFLINE]
 
-    def candidates(self, context: Context, *, require_tools: bool) -> list[str]:
+    @property
+    def models(self) -> list[Model]:
+        """Every model a caller may name: the configured ones first, then what is listed."""
+        return [self[name] for name in dict.fromkeys([*self.names, *self._listed])]
+
+    def __getitem__(self, name: str) -> Model:
+        """Return what is known of a model; raises UnknownModel."""
+        if name in self._listed:
+            return self._listed[name]
+        if name in self._chain or name == OFFLINE:
+            return Model(name)
+        raise UnknownModel(f"There is no model {name!r}; there are: {', '.join(self.names)}.")
+
+    def update(self, listed: Iterable[Mapping[str, Any]]) -> None:
+        """Take over what the provider's `GET /models` lists, in place of what was known.
+
+        Shape: https://openrouter.ai/docs/api-reference/list-available-models. Others list ids only.
+        """
+        models = [_model(entry) for entry in listed if isinstance(entry.get("id"), str)]
+        self._listed = {model.name: model for model in models}
+
+    def candidates(
+        self, context: Context, *, require_tools: bool, vitals: Mapping[str, Vitals]
+    ) -> list[Model]:
         """List the models to ask in this run, the first choice first.
+
+        A named model comes first whatever is preferred, and must fit like the others.
 
         Raises:
             UnknownModel: the context names a model that is not here.
         """
-        chain = self.chain or [self._models[OFFLINE]]
-        if context.model is not None:
-            chosen = self._models.get(context.model)
-            if chosen is None:
-                raise UnknownModel(
-                    f"There is no model {context.model!r}; there are: {', '.join(self.names)}."
-                )
-            chain = [chosen, *(model for model in chain if model is not chosen)]
-        if not context.use_fallback:
-            chain = chain[:1]
-        return [
-            model.name
-            for model in chain
-            if (model.tools or not require_tools) and (model.free or not context.free_only)
-        ]
+        wanted = [context.model] if isinstance(context.model, str) else context.model or []
+        named = [self[name] for name in dict.fromkeys(wanted)]
+        chain = [self[name] for name in self._chain or [OFFLINE]]
+        rest = [model for model in chain if model not in named]
+        models = [*named, *sorted(rest, key=_preference(context, vitals))]
+        require_tools = require_tools or context.require_tools
+        fitting = [model for model in models if _fits(model, context, require_tools=require_tools)]
+        if context.use_fallback:
+            return fitting
+        return [model for model in models[:1] if model in fitting]
+
+
+def _fits(model: Model, context: Context, *, require_tools: bool) -> bool:
+    """What is unknown of a model does not fit a wish that speaks of it."""
+    return (
+        (model.tools or not require_tools)
+        and (model.free or not context.free_only)
+        and (
+            context.max_price is None
+            or model.free
+            or (model.price is not None and model.price <= context.max_price)
+        )
+        and (
+            context.min_context is None
+            or (model.context is not None and model.context >= context.min_context)
+        )
+    )
+
+
+def _preference(context: Context, vitals: Mapping[str, Vitals]) -> Callable[[Model], float]:
+    """Order by a number, the smaller the better; equals keep the order of the chain."""
+    unknown = Vitals()
+    match context.prefer:
+        case "cheapest":
+            return lambda m: 0.0 if m.free else float("inf") if m.price is None else m.price
+        case "fastest":
+            # One that was never measured goes first: else it never would be.
+            return lambda m: vitals.get(m.name, unknown).latency or 0.0
+        case "health":
+            return lambda m: round(vitals.get(m.name, unknown).failing, 1)
+        case _:
+            return lambda m: 0.0
+
+
+def _model(entry: Mapping[str, Any]) -> Model:
+    parameters = entry.get("supported_parameters")
+    context = entry.get("context_length")
+    return Model(
+        entry["id"],
+        tools="tools" in parameters if isinstance(parameters, list) else True,
+        context=context if isinstance(context, int) else None,
+        price=_price(entry.get("pricing")),
+    )
+
+
+def _price(pricing: object) -> float | None:
+    """Prices come as strings, in US dollars a token; a negative one means that it varies."""
+    if not isinstance(pricing, dict):
+        return None
+    try:
+        prices = [float(pricing[name]) * 1e6 for name in ("prompt", "completion")]
+    except (KeyError, TypeError, ValueError):
+        return None
+    return max(prices) if min(prices) >= 0 else None

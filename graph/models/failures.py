@@ -5,34 +5,41 @@ The classes follow what can be done about them, not which exception the client r
 
 import asyncio
 import re
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, Literal
 
-from langchain_core.messages import AIMessage
-
 Kind = Literal[
     "invalid_api_key",  # 401, 403 for the key: no other model of this provider would answer
-    "payment_required",  # 402
-    "rate_limited",  # 429
-    "not_found",  # 404: no such model, or none that can do what was asked
+    "payment_required",  # 402: nothing that costs money
+    "rate_limited",  # 429 for one model
+    "account_limited",  # 429 for all free models of the account
+    "not_found",  # 404, or a 400 that says so: no such model
+    "no_tool_support",  # 404: the model takes no tools
     "context_too_long",  # 413, or a 400 that says so
     "bad_request",  # 400, 422
+    "moderated",  # 403: the provider refused the input
     "unavailable",  # 408, 409, 5xx, and everything else that may pass
-    "unreachable",  # refused, DNS, reset
-    "timeout",  # silent for too long
-    "malformed",  # not JSON, no choices, broken tool calls
-    "cut",  # ended without saying that it was finished
+    "unreachable",  # refused, DNS, reset before the first token
+    "timeout",  # no first token in time
+    "stalled",  # silent in the middle of an answer
+    "cut",  # broke off in the middle, or ended without saying that it was finished
+    "malformed",  # not JSON, no choices
+    "broken_tool_call",  # arguments that are no JSON object
     "empty",  # nothing said and nothing called
-    "filtered",  # refused by the provider's content filter
-    "no_candidate",  # nobody was asked: the caller's wishes fit no model
+    "filtered",  # ended by the provider's content filter
+    "wrong_tool_call",  # an unknown tool or wrong arguments, and it was told twice
     "unoffered_tool",  # calls a tool though it was offered none
     "tool_loop",  # calls tools although it was told to answer
+    "outrun",  # hedged: another model spoke first
+    "no_candidate",  # nobody was asked: the caller's wishes fit no model
+    "circuit_open",  # nobody was asked: all that fit have failed a moment ago
+    "out_of_time",  # the turn has no time left to ask anybody
+    "internal",  # a bug of ours
 ]
-
-STOPS: frozenset[str] = frozenset({"invalid_api_key"})
-"""After these nobody else is asked: the next call would fail for the same reason."""
 
 _BY_STATUS: dict[int, Kind] = {
     400: "bad_request",
@@ -44,58 +51,79 @@ _BY_STATUS: dict[int, Kind] = {
     422: "bad_request",
     429: "rate_limited",
 }
-# A key is a long run without spaces, with digits in it; so is an id, which nobody misses here.
-_SECRET = re.compile(r"\b(?=[\w*.~+/=-]*\d)[\w*.~+/=-]{16,}|\b(?:sk|pk|key)-[\w*.-]{4,}")
+# Providers repeat the status as the code, so that only the text tells some refusals apart.
+# The texts: https://openrouter.ai/docs/api-reference/errors and …/limits, and OpenAI's own.
+_BY_TEXT: tuple[tuple[Kind, Kind, re.Pattern[str]], ...] = (
+    ("bad_request", "context_too_long", re.compile(r"context.{0,20}length|too many tokens")),
+    ("bad_request", "not_found", re.compile(r"not a valid model|model.{0,80}does not exist")),
+    ("invalid_api_key", "moderated", re.compile(r"moderation|flagged")),
+    ("not_found", "no_tool_support", re.compile(r"support.{0,10}tool|tool.{0,20}support")),
+    ("rate_limited", "account_limited", re.compile(r"free-models-per-")),
+)
+_MIDWAY: dict[Kind, Kind] = {"timeout": "stalled", "unreachable": "cut"}
+_SECRET = re.compile(
+    # A key by its prefix, or any long word with a digit in it, with what is hyphenated to it.
+    r"\b(?:(?:sk|pk|key)-[\w*.-]{4,}|(?:\w+[-.])*(?=[a-z_]*\d)\w{12,})",
+    re.IGNORECASE,
+)
 _LONGEST_DETAIL = 300
+_EPOCH_MILLISECONDS, _EPOCH_SECONDS = 1e11, 1e9  # a larger number is a moment, not a duration
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One failed call: its class, and what may be said of it."""
+    """One failed call: its class, and a sentence fit for the caller."""
 
     kind: Kind
     message: str
-    """For the caller: nothing that the provider wrote, which may hold keys and prompts."""
     detail: str = ""
-    """For the log: the provider's words, without what looks like a key."""
+    """What the provider wrote, for the operator's log: it may name accounts, but no keys."""
+    retry_after: float | None = None
+    """Seconds until the provider wants to be asked again, where it said so."""
 
 
-def failure_of(error: Exception) -> Failure:
-    """Classify what a model call raised."""
+class CallFailed(Exception):
+    """A model call whose failure is known where it is raised."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+def failure_of(error: Exception, *, midway: bool = False) -> Failure:
+    """Classify what a model call raised; `midway` says that its answer had begun."""
+    if isinstance(error, CallFailed):
+        return error.failure
+    failure = _failure_of(error)
+    if midway and failure.kind in _MIDWAY:
+        return replace(failure, kind=_MIDWAY[failure.kind])
+    return failure
+
+
+def failure_in(body: Mapping[str, Any]) -> Failure:
+    """Classify the error object of a 200 or of a stream: `{"code", "message", …}`."""
+    return failure_of(ValueError(body))
+
+
+def _failure_of(error: Exception) -> Failure:
     # The client library is slow to import; whoever raised one of its errors has imported it.
     import openai
 
+    if _body(error).get("code") == "context_length_exceeded":  # OpenAI's, with or without a status
+        return Failure("context_too_long", "the context is too long", _detail(error))
     status = _status(error)
     if status is not None:
         return _failed_with(status, error)
     if isinstance(error, openai.APITimeoutError | asyncio.TimeoutError | TimeoutError):
         return Failure("timeout", "the provider was silent for too long")
-    if isinstance(error, openai.APIConnectionError | OSError):
-        return Failure("unreachable", "the provider cannot be reached")
-    if type(error).__module__.partition(".")[0] in {"httpx", "httpx2", "httpcore2"}:
-        return Failure("unreachable", "the connection to the provider broke")
+    of_transport = type(error).__module__.partition(".")[0] in {"httpx", "httpx2", "httpcore2"}
+    if of_transport or isinstance(error, openai.APIConnectionError | OSError):
+        return Failure("unreachable", "the connection to the provider failed", _detail(error))
     if isinstance(
         error, openai.OpenAIError | ValueError | TypeError | LookupError | AttributeError
     ):
-        return Failure("malformed", "the provider's answer cannot be read", _brief(error))
-    return Failure("unavailable", f"the call failed ({type(error).__name__})", _brief(error))
-
-
-def flaw_of(answer: AIMessage) -> Failure | None:
-    """Say what keeps an answer from being complete; `None` for a good one.
-
-    A stream that ends cleanly without a finish reason was cut, whatever its text looks like.
-    """
-    finish = answer.response_metadata.get("finish_reason")
-    if answer.invalid_tool_calls:
-        return Failure("malformed", "the model's tool call is not valid JSON")
-    if finish == "content_filter":
-        return Failure("filtered", "the provider's content filter refused")
-    if not finish:
-        return Failure("cut", "the answer broke off before its end")
-    if not (answer.tool_calls or answer.text.strip()):
-        return Failure("empty", "the model said nothing")
-    return None
+        return Failure("malformed", "the provider's answer cannot be read", _detail(error))
+    return Failure("unavailable", type(error).__name__, _detail(error))
 
 
 def _status(error: Exception) -> int | None:
@@ -111,22 +139,54 @@ def _status(error: Exception) -> int | None:
 
 
 def _failed_with(status: int, error: Exception) -> Failure:
-    text = str(error).lower()
+    text = f"{error} {_body(error).get('code')}".lower().replace("_", " ")
     kind = _BY_STATUS.get(status, "unavailable")
-    if kind == "bad_request" and "context" in text and "length" in text:
-        kind = "context_too_long"
+    for general, special, pattern in _BY_TEXT:
+        if kind == general and pattern.search(text):
+            kind = special
+            break
+    return Failure(kind, _told(kind, status), _detail(error), _retry_after(error))
+
+
+def _told(kind: Kind, status: int) -> str:
     if kind == "invalid_api_key":
-        if status == HTTPStatus.FORBIDDEN and "moderation" in text:
-            return Failure("filtered", "the provider's moderation refused")
-        return Failure(kind, f"the provider refused the API key (HTTP {status})")
-    return Failure(kind, f"HTTP {status} {_phrase(status)}".rstrip(), _brief(error))
+        return f"the provider refused the API key (HTTP {status})"
+    if kind == "moderated":
+        return f"the provider's moderation refused (HTTP {status})"
+    known = status in HTTPStatus.__members__.values()
+    return f"HTTP {status} {HTTPStatus(status).phrase}" if known else f"HTTP {status}"
 
 
-def _phrase(status: int) -> str:
-    return HTTPStatus(status).phrase if status in set(HTTPStatus) else ""
+def _retry_after(error: Exception) -> float | None:
+    """Read Retry-After or X-RateLimit-Reset, of the response or repeated inside the body.
+
+    Retry-After is seconds or a date (RFC 9110, 10.2.3); OpenRouter's X-RateLimit-Reset is
+    milliseconds since the epoch, others send seconds since the epoch or from now.
+    """
+    metadata = _body(error).get("metadata")
+    repeated = metadata.get("headers") if isinstance(metadata, dict) else None
+    for headers in (getattr(getattr(error, "response", None), "headers", None), repeated):
+        found = {str(k).lower(): str(v) for k, v in (headers or {}).items()}
+        for name in ("retry-after", "x-ratelimit-reset"):
+            if name in found and (seconds := _seconds(found[name])) is not None:
+                return max(0.0, seconds)
+    return None
 
 
-def _brief(error: Exception) -> str:
+def _seconds(value: str) -> float | None:
+    try:
+        number = float(value)
+    except ValueError:
+        try:
+            return parsedate_to_datetime(value).timestamp() - time.time()
+        except ValueError:
+            return None
+    if number > _EPOCH_MILLISECONDS:
+        return number / 1000 - time.time()
+    return number - time.time() if number > _EPOCH_SECONDS else number
+
+
+def _detail(error: Exception) -> str:
     text = _body(error).get("message") or getattr(error, "message", None) or error
     return _SECRET.sub("…", str(text))[:_LONGEST_DETAIL]
 

@@ -1,46 +1,141 @@
-"""`ChatOpenAI` that keeps what a provider says a call has cost."""
+"""`ChatOpenAI` that says only what it has heard to the end, under deadlines of its own."""
 
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 import openai
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
+from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_openai import ChatOpenAI
 from typing_extensions import override
 
+from graph.models.call import Call
+from graph.models.failures import CallFailed, Failure, failure_of
+from graph.models.hedge import hedged
+from graph.models.wire import Chunk, Clock, chunks_of
+
 
 class OpenAIChat(ChatOpenAI):
-    """Chat completions of any OpenAI-compatible provider.
+    """Chat completions of any OpenAI-compatible provider, streamed upstream whoever listens.
 
-    OpenRouter reports the price of a call in US dollars as `usage.cost`
-    (https://openrouter.ai/docs/use-cases/usage-accounting). It is kept as
-    `response_metadata["cost"]`, streamed or not.
+    A call that is not streamed can be kept open by white space for ever, and a streamed one can
+    end early without a sign of it in LangChain's message. So the stream is read here: each wait
+    has an end, and only a whole answer is one. Reading it raw is cheaper, too: LangChain's and
+    the client's own chunks are made only where somebody watches.
+
+    Its asynchronous methods raise CallFailed, TimeoutError and what the client raises;
+    `failure_of` tells them apart. They take a `call=` that limits and records them.
+    OpenRouter's price of a call is kept as `response_metadata["cost"]`, in US dollars.
     """
 
-    @override
-    def _convert_chunk_to_generation_chunk(
-        self, chunk: dict[str, Any], *args: Any, **kwargs: Any
-    ) -> ChatGenerationChunk | None:
-        generation = super()._convert_chunk_to_generation_chunk(chunk, *args, **kwargs)
-        cost = _cost(chunk.get("usage"))
-        if generation is not None and cost is not None:
-            generation.message.response_metadata["cost"] = cost
-        return generation
+    first_token_timeout: float = 20.0
+    """Seconds until an answer must have begun."""
+    stall_timeout: float = 30.0
+    """Seconds between two pieces of an answer."""
 
     @override
-    def _create_chat_result(
+    async def _astream(
         self,
-        response: dict[str, Any] | openai.BaseModel,
-        generation_info: dict[str, Any] | None = None,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        *,
+        call: Call | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        call = call or Call()
+        call.streamed = True
+        async with aclosing(self._chunks(messages, stop, call, kwargs)) as chunks:
+            async for chunk in chunks:
+                generation = self._convert_chunk_to_generation_chunk(chunk, AIMessageChunk, None)
+                if generation is None:
+                    continue
+                if run_manager:
+                    await run_manager.on_llm_new_token(generation.text, chunk=generation)
+                yield generation
+        if call.answer.cost is not None:
+            metadata = {"cost": call.answer.cost}
+            yield ChatGenerationChunk(
+                message=AIMessageChunk(content="", response_metadata=metadata)
+            )
+
+    @override
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        *,
+        call: Call | None = None,
+        **kwargs: Any,
     ) -> ChatResult:
-        result = super()._create_chat_result(response, generation_info)
-        usage = (result.llm_output or {}).get("token_usage")
-        cost = _cost(usage)
-        if cost is not None:
-            for generation in result.generations:
-                generation.message.response_metadata["cost"] = cost
+        call = call or Call()
+        async with aclosing(self._chunks(messages, stop, call, kwargs)) as chunks:
+            async for _ in chunks:
+                pass
+        result = self._create_chat_result(call.answer.completion())
+        if call.answer.cost is not None:
+            result.generations[0].message.response_metadata["cost"] = call.answer.cost
         return result
 
+    async def _chunks(
+        self, messages: list[BaseMessage], stop: list[str] | None, call: Call, kwargs: Any
+    ) -> AsyncGenerator[Chunk]:
+        """Yield a whole answer; raise at its end what was wrong with it."""
+        asked = {**kwargs, "stream": True, "stream_options": {"include_usage": True}}
+        payload = self._get_request_payload(messages, stop=stop, **asked)
+        now = asyncio.get_running_loop().time
+        call.model, begun = self.model_name, now()
+        stream = self._open(payload, call.end)
+        if rival := call.rival:
+            stream = hedged(
+                stream,
+                rival._open({**payload, "model": rival.model_name}, call.end),  # noqa: SLF001 - its own class
+                call.hedge_after,
+                lambda racer, error: self._lost(call, racer, error),
+            )
+        async with aclosing(stream):
+            async for chunk in stream:
+                if call.first_token is None:
+                    call.first_token = now() - begun
+                call.answer.add(chunk)
+                yield chunk
+        if flaw := call.answer.flaw():
+            raise CallFailed(flaw)
 
-def _cost(usage: object) -> float | None:
-    cost = usage.get("cost") if isinstance(usage, dict) else None
-    return float(cost) if isinstance(cost, int | float) else None
+    async def _open(self, payload: dict[str, Any], end: float) -> AsyncGenerator[Chunk]:
+        now = asyncio.get_running_loop().time()
+        clock = Clock(self.stall_timeout, end, due=now + self.first_token_timeout)
+        async with clock.running():
+            # What `chat.completions.create` does, but without walking through every message and
+            # tool to look for what has another name on the wire: nothing has.
+            stream = await self.root_async_client.post(
+                "/chat/completions",
+                body=payload,
+                cast_to=object,
+                stream=True,
+                stream_cls=openai.AsyncStream[object],
+            )
+        async with aclosing(chunks_of(stream.response, clock)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    def _lost(self, call: Call, racer: int, error: BaseException | None) -> None:
+        rival = call.rival.model_name if call.rival else ""
+        loser, winner = (rival, self.model_name) if racer else (self.model_name, rival)
+        call.model = winner
+        call.lost[loser] = (
+            failure_of(error)
+            if isinstance(error, Exception)
+            else Failure("outrun", f"{winner} spoke first")
+        )
+
+    @override
+    def _get_invocation_params(
+        self, stop: list[str] | None = None, *, call: Call | None = None, **kwargs: Any
+    ) -> dict[str, Any]:
+        """Leave the call's own record out of what tracers are shown."""
+        return super()._get_invocation_params(stop, **kwargs)

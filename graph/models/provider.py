@@ -4,41 +4,80 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cached_property
-from importlib import import_module
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from langchain_core.language_models import BaseChatModel
 from pydantic import SecretStr
 
 from graph.context import Context
-from graph.models.catalogue import OFFLINE, Catalogue
+from graph.models.breaker import Breaker, SharedCircuits, Vitals
+from graph.models.catalogue import OFFLINE, Catalogue, Model
+from graph.models.circuits import View, worst
+from graph.models.failures import CallFailed, failure_of
 from graph.models.offline import OfflineModel
 from graph.models.settings import ModelSettings
 
 if TYPE_CHECKING:
     import openai
 
+    from graph.models.openai_chat import OpenAIChat
+
 ALLOW_NETWORK_MODELS = True
 """Tests set this to False: a provider off this machine is then refused before a byte is sent."""
 
-_CLIENT = "graph.models.openai_chat"
 _CONNECT_SECONDS = 5.0
+_CATALOGUE_SECONDS = 30.0
 
 
 class Models:
     """The models of one configuration; its connections belong to one event loop."""
 
-    def __init__(self, settings: ModelSettings) -> None:
+    def __init__(self, settings: ModelSettings, shared: SharedCircuits | None = None) -> None:
         self.settings = settings
         self.catalogue = Catalogue(settings.chain)
+        self.breaker = Breaker(shared)
         self._offline = OfflineModel()
-        self._clients: dict[str, BaseChatModel] = {}
+        self._clients: dict[str, OpenAIChat] = {}
+
+    def select(self, context: Context, *, require_tools: bool = False) -> list[Model]:
+        """List the models to ask in a run; see `Catalogue.candidates`."""
+        return self.catalogue.candidates(
+            context, require_tools=require_tools, vitals=self.breaker.vitals
+        )
 
     def candidates(self, context: Context, *, require_tools: bool = False) -> list[str]:
-        """List the models to ask in a run; see `Catalogue.candidates`."""
-        return self.catalogue.candidates(context, require_tools=require_tools)
+        """Name the models to ask in a run, the first choice first; raises UnknownModel."""
+        return [model.name for model in self.select(context, require_tools=require_tools)]
+
+    async def overview(self) -> list[dict[str, Any]]:
+        """Describe every model a caller may name, and how it stands; fit for JSON."""
+        view = await self.breaker.view()
+        return [self._described(model, view) for model in self.catalogue.models]
+
+    async def refresh(self) -> int:
+        """Read the provider's `GET /models` into the catalogue; return how many it lists.
+
+        Raises:
+            CallFailed: it did not answer, or not with a list; the catalogue stays as it was.
+        """
+        url = self.settings.provider_url
+        if url is None:
+            return 0
+        key = self.settings.api_key
+        headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
+        self._check(url)
+        try:
+            response = await self._http.get(
+                f"{url.rstrip('/')}/models", headers=headers, timeout=_CATALOGUE_SECONDS
+            )
+            response.raise_for_status()
+            listed = response.json()["data"]
+            self.catalogue.update(listed)
+        except Exception as error:
+            raise CallFailed(failure_of(error)) from error
+        return len(listed)
 
     def offline(self, because: str) -> BaseChatModel:
         """Return the offline model that stands in for one that failed, and says why."""
@@ -48,8 +87,13 @@ class Models:
         """Return the model of this name: the same object each time, safe to share."""
         if name == OFFLINE or self.settings.provider_url is None:
             return self._offline
+        return self.network_model(name)
+
+    def network_model(self, name: str) -> "OpenAIChat":
+        """Return the provider's model of this name; there must be a provider."""
+        self._check(str(self.settings.provider_url))
         if name not in self._clients:
-            self._clients[name] = self._connect(name, self.settings.provider_url)
+            self._clients[name] = self._any_model.model_copy(update={"model_name": name})
         return self._clients[name]
 
     async def aclose(self) -> None:
@@ -58,44 +102,75 @@ class Models:
             await self._http.aclose()
         self._clients.clear()
 
-    def _connect(self, name: str, url: str) -> BaseChatModel:
+    def connect(self) -> None:
+        """Make ready to ask the provider: half a second that no turn should wait for."""
+        if self.settings.provider_url is not None:
+            self._any_model  # noqa: B018 - made at its first use
+
+    @cached_property
+    def _any_model(self) -> "OpenAIChat":
+        """What all models of the provider have in common: they are copies of it, by their names.
+
+        A client of its own for each would load the system's certificates each time, which takes
+        longer than a failing model does to be answered by the next.
+        """
         # Half of the service's start-up time, and not needed without a provider.
         from graph.models.openai_chat import OpenAIChat
 
-        if not ALLOW_NETWORK_MODELS and not _is_loopback(url):
-            raise RuntimeError(f"Network models are refused here (ALLOW_NETWORK_MODELS): {url}")
         key = self.settings.api_key
         return OpenAIChat(
-            model=name,
-            base_url=url,
+            model="any",
+            base_url=str(self.settings.provider_url),
             # Local servers ask for no key, but the client insists on one.
             api_key=key or SecretStr("none"),
             http_async_client=self._http,
             timeout=self._http.timeout,
-            stream_chunk_timeout=self.settings.stall_timeout,
-            stream_usage=True,
+            first_token_timeout=self.settings.first_token_timeout,
+            stall_timeout=self.settings.stall_timeout,
             max_retries=0,  # the router decides who is asked next, and at once
             default_headers={"X-Title": "Everturn"},
         )
 
     @cached_property
     def _http(self) -> "openai.DefaultAsyncHttpxClient":
-        """The connection pool that all models of the provider share."""
+        """The connection pool that all models of the provider share; it waits under our clocks."""
         import openai
 
-        silence = self.settings.stall_timeout
-        return openai.DefaultAsyncHttpxClient(
-            timeout=openai.Timeout(silence, connect=min(silence, _CONNECT_SECONDS))
-        )
+        connect = min(self.settings.first_token_timeout, _CONNECT_SECONDS)
+        return openai.DefaultAsyncHttpxClient(timeout=openai.Timeout(None, connect=connect))
+
+    def _described(self, model: Model, view: View) -> dict[str, Any]:
+        circuit = worst(view, model.circuits(tools=False))
+        vitals = self.breaker.vitals.get(model.name, Vitals())
+        return {
+            "name": model.name,
+            "configured": model.name in self.catalogue.names,
+            "tools": model.tools,
+            "free": model.free,
+            "context": model.context,
+            "price": model.price,
+            "circuit": circuit.state,
+            "retry_after": circuit.seconds or None,
+            "latency": vitals.latency,
+            "failing": vitals.failing,
+        }
+
+    def _check(self, url: str) -> None:
+        if not ALLOW_NETWORK_MODELS and not _is_loopback(url):
+            raise RuntimeError(f"Network models are refused here (ALLOW_NETWORK_MODELS): {url}")
 
 
 @asynccontextmanager
-async def open_models(settings: ModelSettings) -> AsyncIterator[Models]:
-    """Make the models of one configuration, and close their connections at the end."""
-    if settings.provider_url is not None:
-        # Half a second that the first turn, and all others meanwhile, need not wait for.
-        await asyncio.to_thread(import_module, _CLIENT)
-    models = Models(settings)
+async def open_models(
+    settings: ModelSettings, shared: SharedCircuits | None = None
+) -> AsyncIterator[Models]:
+    """Make the models of one configuration, and close their connections at the end.
+
+    `shared` is where several processes see each other's open circuits; they must be those of the
+    same `settings.account`.
+    """
+    models = Models(settings, shared)
+    await asyncio.to_thread(models.connect)
     try:
         yield models
     finally:

@@ -1,5 +1,6 @@
 """What `graph` needs to know about model providers, read from the environment and `.env`."""
 
+from hashlib import blake2b
 from typing import Annotated, Self
 
 from pydantic import AliasChoices, Field, HttpUrl, SecretStr, field_validator, model_validator
@@ -55,8 +56,23 @@ class ModelSettings(BaseSettings):
         default_factory=list,
         description="Comma list of models, asked in this order; on OpenRouter a free chain.",
     )
+    first_token_timeout: float = Field(
+        default=20.0, gt=0, description="Seconds until a model must have begun its answer."
+    )
     stall_timeout: float = Field(
-        default=30.0, gt=0, description="Seconds a provider may stay silent before it has failed."
+        default=30.0, gt=0, description="Seconds a model may be silent in the middle of an answer."
+    )
+    turn_timeout: float = Field(
+        default=300.0, gt=0, description="Seconds one turn may take, from the first node on."
+    )
+    hedge_after: float | None = Field(
+        default=None,
+        gt=0,
+        description="Seconds a paid model has to begin before the next one is asked too, and the "
+        "first to speak answers; empty: never.",
+    )
+    offline_answer: bool = Field(
+        default=True, description="When no model is left, the offline model answers."
     )
 
     @field_validator("models", mode="before")
@@ -88,6 +104,12 @@ class ModelSettings(BaseSettings):
         if self.base_url:
             return self.openai_api_key or self.openrouter_api_key
         return self.openrouter_api_key
+
+    @property
+    def account(self) -> str:
+        """A short name of the provider and key, which does not tell the key: circuits are its."""
+        key = self.api_key.get_secret_value() if self.api_key else ""
+        return blake2b(f"{self.provider_url} {key}".encode(), digest_size=6).hexdigest()
 
     @property
     def chain(self) -> list[str]:

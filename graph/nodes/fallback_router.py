@@ -3,7 +3,7 @@
 from langgraph.runtime import Runtime
 
 from graph.context import Context, context_of
-from graph.routing import next_route
+from graph.nodes.choice import choose, follow
 from graph.services import current_models
 from graph.state import Route, State
 
@@ -11,8 +11,15 @@ from graph.state import Route, State
 async def fallback_router(state: State, *, runtime: Runtime[Context]) -> dict[str, Route]:
     """Choose the next route and tell whoever watches, as a custom event `fallback`."""
     failed = state["route"]
-    context = context_of(runtime)
-    chosen = next_route(failed, current_models().candidates(context))
+    context, models = context_of(runtime), current_models()
+    wanted = context.offline_answer
+    step = await choose(failed, context, models)
+    chosen = follow(
+        failed,
+        step,
+        first="",  # whoever comes after a failure is a fallback
+        offline_answer=models.settings.offline_answer if wanted is None else wanted,
+    )
     attempt = failed["tried"][-1]
     runtime.stream_writer(
         {

@@ -1,32 +1,40 @@
 """Asking a model: the node `model`, and `offline`, which answers when nobody else is left."""
 
 from collections.abc import Awaitable, Sequence
-from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, BaseMessage, RemoveMessage, SystemMessage
-from langchain_core.runnables import Runnable
-from langchain_core.runnables.config import merge_configs
+from langchain_core.messages import AIMessage, RemoveMessage
 from langchain_core.tools import BaseTool
-from langgraph.config import get_config
+from langchain_core.utils.function_calling import convert_to_openai_tool
+from langgraph.errors import GraphBubbleUp
 from langgraph.graph.message import REMOVE_ALL_MESSAGES
 from langgraph.runtime import Runtime
 from structlog import get_logger
 
 from graph.context import Context, context_of
-from graph.errors import ProviderFailed
-from graph.models.failures import Failure, failure_of, flaw_of
-from graph.models.heard import Heard
-from graph.routing import first_route
+from graph.errors import AgentError, ProviderFailed
+from graph.models.call import Call
+from graph.models.catalogue import OFFLINE
+from graph.models.failures import Failure
+from graph.models.provider import Models
+from graph.nodes.asking import Heard, Prompt, ask, prompt_of
+from graph.nodes.choice import choose, follow, new_route, situation
+from graph.nodes.record import answered, failed, sign
+from graph.nodes.tool_calls import misuses
+from graph.policy import Ask, rival_of
 from graph.services import current_models
-from graph.state import Attempt, Route, State
-from graph.window import mend, tool_rounds, window
+from graph.state import Route, State
 
 log = get_logger(__name__)
 
 Update = dict[str, Any]
-Chat = Runnable[Any, AIMessage]
+
+_TOLD_AT_MOST = 2
+_UNASKED = {
+    "no_candidate": "no configured model fits",
+    "circuit_open": "all models have failed a moment ago",
+    "invalid_api_key": "the provider refused the API key a moment ago",
+}
 
 
 class Node(Protocol):
@@ -36,109 +44,130 @@ class Node(Protocol):
 
 
 def model_node(tools: Sequence[BaseTool] = ()) -> Node:
-    """Return the node that asks the run's current model, which may call `tools`."""
+    """Return the node that asks the run's current model, which may call `tools`.
+
+    On the happy path it chooses that model itself; a failure is left to the router.
+    """
+    schemas = [convert_to_openai_tool(tool) for tool in tools]
 
     async def model(state: State, *, runtime: Runtime[Context]) -> Update:
         context, models = context_of(runtime), current_models()
         route = state.get("route")
         if route is None:
-            candidates = models.candidates(context, require_tools=context.use_tools and bool(tools))
-            if not candidates:
-                nobody = Route(model="none", mode="primary", tried=[])
-                return _failed(nobody, Failure("no_candidate", "no configured model fits"))
-            route = first_route(candidates)
-        return await _ask(models.chat_model(route["model"]), route, tools, state, runtime)
+            route = await _first_choice(context, models, tools=bool(schemas))
+            if route.get("failed"):
+                return {"route": route}
+        try:
+            prompt = prompt_of(state, context, trimmed=route["trimmed"])
+            call = await _call(route, context, models)
+            chat = models.chat_model(route["model"])
+            heard = await ask(chat, prompt, schemas, context, call)
+            route, failure = await _judged(route, call, heard, models, tools)
+        except (AgentError, GraphBubbleUp):
+            raise
+        except Exception:
+            log.exception("model_node_failed", model=route["model"])
+            return {"route": failed(route, Failure("internal", "an error inside the service"))}
+        if failure is not None or heard.answer is None:
+            _take_back(heard, call, route, runtime)
+            return {"route": route}
+        return _remembered(heard.answer, route, prompt)
 
     return model
 
 
 def offline_node(tools: Sequence[BaseTool] = ()) -> Node:
     """Return the node that answers without any provider, and says why."""
+    schemas = [convert_to_openai_tool(tool) for tool in tools]
 
     async def offline(state: State, *, runtime: Runtime[Context]) -> Update:
-        route = state["route"]
-        chat = current_models().offline(because=route["tried"][-1]["message"])
-        update = await _ask(chat, route, tools, state, runtime)
-        if "messages" not in update:
-            raise ProviderFailed(f"Nobody could answer: {update['route']['tried'][-1]['message']}")
-        return update
+        context, route = context_of(runtime), state["route"]
+        chat = current_models().offline(because=route.get("reason", "unknown"))
+        prompt = prompt_of(state, context)
+        heard = await ask(chat, prompt, schemas, context)
+        if heard.answer is None or heard.failure is not None:
+            raise ProviderFailed(f"Nobody could answer: {route.get('reason')}")
+        return _remembered(heard.answer, route, prompt)
 
     return offline
 
 
-async def _ask(
-    chat: BaseChatModel,
-    route: Route,
-    tools: Sequence[BaseTool],
-    state: State,
-    runtime: Runtime[Context],
-) -> Update:
-    """Ask once: a complete answer joins the conversation, anything less is a failure."""
-    context = context_of(runtime)
-    mended = mend(state["messages"])
-    history = mended or state["messages"]
-    prompt = [SystemMessage(context.system_prompt), *window(history, context.window)]
-    offered = tools if context.use_tools else ()
-    may_call = tool_rounds(history) < context.max_tool_rounds
-    heard = Heard()
+async def _first_choice(context: Context, models: Models, *, tools: bool) -> Route:
+    """Begin a run; where nobody can be asked it begins with that failure."""
+    route = new_route(models, tools=tools and context.use_tools)
+    step = await choose(route, context, models)
+    first = next(iter(models.candidates(context, require_tools=route["tools"])), "none")
+    if isinstance(step, Ask):
+        return follow(route, step, first=first, offline_answer=True)
+    reason = _UNASKED.get(step.kind, "an error inside the service")
+    return failed(route, Failure(step.kind, reason), model=first)
 
-    asked = _prepared(chat, offered, context, may_call=may_call)
-    answer = await _complete(asked, prompt, heard)
-    if isinstance(answer, AIMessage) and answer.tool_calls and not offered:
-        answer = Failure("unoffered_tool", "the model calls a tool though it was offered none")
-    elif isinstance(answer, AIMessage) and answer.tool_calls and not may_call:
-        answer = Failure("tool_loop", "the model calls tools without end")
-    if isinstance(answer, Failure):
-        if heard.chars:
-            # Whoever watched has seen words of an answer that will never be: take them back.
-            runtime.stream_writer(_reset(heard, route, answer))
-        return _failed(route, answer)
 
-    _sign(answer, route)
-    replaced = [RemoveMessage(id=REMOVE_ALL_MESSAGES), *mended] if mended else []
+async def _call(route: Route, context: Context, models: Models) -> Call | None:
+    """Limit the call; where hedging is on, find the model that may be asked beside."""
+    if route["model"] == OFFLINE:
+        return None
+    call, after = Call(end=route["deadline"]), models.settings.hedge_after
+    if after is not None:
+        now = await situation(route, context, models)
+        rival = rival_of(models.catalogue[route["model"]], now)
+        if rival is not None:
+            call.rival, call.hedge_after = models.network_model(rival.name), after
+    return call
+
+
+async def _judged(
+    route: Route, call: Call | None, heard: Heard, models: Models, tools: Sequence[BaseTool]
+) -> tuple[Route, Failure | None]:
+    """Enter the attempt into the record and into the breaker's; say what is wrong with it."""
+    breaker, failure, answer = models.breaker, heard.failure, heard.answer
+    if answer is not None and failure is None and misuses(answer, tools):
+        route = {**route, "told": route["told"] + 1}
+        if route["told"] > _TOLD_AT_MOST:
+            failure = Failure("wrong_tool_call", "the model calls tools wrongly")
+    if call is not None:
+        for loser, loss in call.lost.items():
+            route = failed(route, loss, model=loser)
+            await breaker.failed(loser, loss)
+        if call.model not in {"", route["model"]}:
+            route = {**route, "model": call.model, "mode": "fallback"}
+    if failure is not None:
+        log.warning(
+            "model_failed",
+            model=route["model"],
+            failure=failure.kind,
+            detail=failure.detail or failure.message,
+            seconds=round(heard.seconds, 3),
+        )
+        await breaker.failed(route["model"], failure)
+        spent = call.answer if call else None
+        return failed(route, failure, seconds=heard.seconds, heard=spent), failure
+    if call is not None:
+        await breaker.succeeded(route["model"], call.first_token)
+    return route, None
+
+
+def _take_back(heard: Heard, call: Call | None, route: Route, runtime: Runtime[Context]) -> None:
+    """Tell whoever watched that what they have seen will never be an answer."""
+    shown = call is not None and call.answer.begun and (call.streamed or heard.answer is not None)
+    if call is None or not shown:
+        return
+    attempt = route["tried"][-1]
+    runtime.stream_writer(
+        {
+            "type": "reset",
+            "message_id": heard.message_id,
+            "attempt": len(route["tried"]),
+            "model": attempt["model"],
+            "reason": attempt["failure"],
+            "chars": len(call.answer.text),
+        }
+    )
+
+
+def _remembered(answer: AIMessage, route: Route, prompt: Prompt) -> Update:
+    """A complete answer joins the conversation; a thread that was mended is written anew."""
+    route = answered(route, answer)
+    sign(answer, route)
+    replaced = [RemoveMessage(id=REMOVE_ALL_MESSAGES), *prompt.mended] if prompt.mended else []
     return {"messages": [*replaced, answer], "route": route}
-
-
-async def _complete(chat: Chat, prompt: Sequence[BaseMessage], heard: Heard) -> AIMessage | Failure:
-    try:
-        answer = await chat.ainvoke(prompt, merge_configs(get_config(), {"callbacks": [heard]}))
-    except Exception as error:
-        return failure_of(error)
-    if heard.broken_tool_call:
-        return Failure("malformed", "the model's tool call is not valid JSON")
-    return flaw_of(answer) or answer
-
-
-def _prepared(
-    chat: BaseChatModel, tools: Sequence[BaseTool], context: Context, *, may_call: bool
-) -> Chat:
-    """Bind what the caller chose; out of rounds, the tools are shown but may not be called."""
-    choices: dict[str, Any] = {"temperature": context.temperature, "max_tokens": context.max_tokens}
-    if not tools:
-        return chat.bind(**choices)
-    if not may_call:
-        choices["tool_choice"] = "none"
-    return chat.bind_tools(tools, **choices)
-
-
-def _failed(route: Route, failure: Failure) -> Update:
-    log.warning("model_failed", model=route["model"], failure=failure.kind, detail=failure.detail)
-    attempt = Attempt(model=route["model"], failure=failure.kind, message=failure.message)
-    return {"route": Route(**{**route, "tried": [*route["tried"], attempt], "failed": True})}
-
-
-def _reset(heard: Heard, route: Route, failure: Failure) -> dict[str, Any]:
-    return {
-        "type": "reset",
-        "message_id": heard.message_id,
-        "attempt": len(route["tried"]) + 1,
-        "model": route["model"],
-        "reason": failure.kind,
-        "chars": heard.chars,
-    }
-
-
-def _sign(answer: AIMessage, route: Route) -> None:
-    """Write into the answer what must outlast the run: who gave it, and when."""
-    answer.response_metadata["route"] = route
-    answer.additional_kwargs["timestamp"] = datetime.now(UTC).isoformat()

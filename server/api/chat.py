@@ -1,7 +1,7 @@
 """The chat routes: a message in a session, answered at once or as a stream."""
 
 from collections.abc import AsyncGenerator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter, Request
 from langgraph.types import StreamMode
@@ -29,10 +29,28 @@ class MessageRequest(BaseModel):
         default=None, max_length=200, description="The conversation; none begins a new one."
     )
     agent: str = Field(default="agent", description="The graph that answers, see GET /info.")
-    model: str | None = Field(default=None, description="Model to ask first.")
+    model: str | list[str] | None = Field(
+        default=None, description="Model to ask first, or several in order; see /api/chat/models."
+    )
     use_tools: bool = Field(default=True, description="Let the model call tools.")
     use_fallback: bool = Field(default=True, description="When a model fails, try the next.")
     free_only: bool = Field(default=False, description="Only models that cost nothing.")
+    require_tools: bool = Field(default=False, description="Only models that can call tools.")
+    max_price: float | None = Field(
+        default=None, ge=0, description="Only models of at most so many dollars a million tokens."
+    )
+    min_context: int | None = Field(
+        default=None, ge=1, description="Only models that read so many tokens."
+    )
+    prefer: Literal["order", "cheapest", "fastest", "health"] = Field(
+        default="order", description="Which of the models that fit is asked first."
+    )
+    stream_policy: Literal["restart", "buffer"] = Field(
+        default="restart", description="Show words at once and take them back, or whole answers."
+    )
+    offline_answer: bool | None = Field(
+        default=None, description="When no model is left: an offline answer, or an error."
+    )
     temperature: float = Field(default=0.7, ge=0, le=2)
     max_tokens: int = Field(default=1000, ge=1, le=4000, description="Length of the answer.")
 

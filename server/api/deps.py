@@ -1,6 +1,6 @@
 """What a route may ask for, by type."""
 
-from typing import Annotated, cast
+from typing import Annotated, Any, Protocol, cast
 
 from fastapi import Depends, Request
 
@@ -36,6 +36,17 @@ async def _metrics(request: Request) -> Metrics:
     return cast("Metrics", request.app.state.metrics)
 
 
+class Models(Protocol):
+    """What the routes ask of the agent's models."""
+
+    async def overview(self) -> list[dict[str, Any]]: ...
+
+
+async def _models(request: Request) -> Models:
+    return cast("Models", request.app.state.models)
+
+
+ModelsDep = Annotated[Models, Depends(_models)]
 EngineDep = Annotated[Engine, Depends(_engine)]
 ConversationsDep = Annotated[Conversations, Depends(_conversations)]
 SessionsDep = Annotated[Sessions, Depends(_sessions)]

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from math import ceil
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -111,13 +112,19 @@ class UnexpectedErrors:
             await problem_response(problem_of(error))(scope, receive, send)
 
 
+def _retry_after(error: Exception) -> dict[str, str]:
+    """Say when to come back, where the error knows: whole seconds, RFC 9110."""
+    seconds = getattr(error, "retry_after", None)
+    return {} if seconds is None else {"Retry-After": str(max(1, ceil(seconds)))}
+
+
 def install_errors(app: FastAPI, more: Mapping[type[Exception], Kind]) -> None:
     """Answer every error with problem details; `more` are rows from the rooms the app wires."""
     kinds = {**KINDS, **more}
     app.state.error_kinds = kinds
 
     async def on_known(request: Request, error: Exception) -> JSONResponse:
-        return problem_response(problem_of(error, kinds))
+        return problem_response(problem_of(error, kinds), _retry_after(error))
 
     for known in kinds:
         app.add_exception_handler(known, on_known)

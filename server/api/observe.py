@@ -34,6 +34,8 @@ def observed(metrics: Metrics, endpoint: str) -> Iterator[Observation]:
         model = (outcome and outcome.route["model"]) or "none"
         status = "success" if outcome else seen.status
         seconds = perf_counter() - begun
+        for attempt in outcome.route["tried"] if outcome else ():
+            metrics.model_failures.labels(attempt["model"], attempt["failure"]).inc()
         metrics.requests.labels(endpoint, model, status).inc()
         metrics.duration.labels(endpoint, model).observe(seconds)
         log.info(

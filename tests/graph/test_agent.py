@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -81,7 +82,11 @@ async def test_tools_of_one_turn_are_answered_in_order(
     assert "calculator" in results[1].content  # it names the tools there are
     assert "expression" in results[2].content  # it names the argument that is missing
     assert answer.text == "The answer is 42."
-    assert _route(answer) == {"model": "model-a", "mode": "primary", "tried": []}
+    route = _route(answer)
+    assert (route["model"], route["mode"], route["tried"]) == ("model-a", "primary", [])
+    assert not route["degraded"]
+    # The run's route counts all its calls, the answer itself its own.
+    assert route["usage"]["total_tokens"] > answer.usage_metadata["total_tokens"]
     assert "route" not in done
 
 
@@ -139,7 +144,8 @@ async def test_a_model_that_fails_is_followed_by_the_next(
         elif mode == "custom":
             customs.append(data)
             if data["type"] == "reset":
-                assert len(seen.pop(data["message_id"])) == data["chars"]
+                assert streamed
+                assert len(seen.pop(data["message_id"], "")) == data["chars"]
         elif data[0].text:
             seen[data[0].id] = seen.get(data[0].id, "") + data[0].text
     answer = state["messages"][-1]
@@ -170,7 +176,7 @@ async def test_a_refused_key_ends_the_run_at_once(
 async def test_when_all_fail_the_offline_model_answers_and_says_so(
     fake_provider: FakeProvider, models: Models, lend: Lend
 ) -> None:
-    fake_provider.script("*", Fault(429, retry_after=1))
+    fake_provider.script("*", Fault(429, retry_after=30))
     done = await agent.graph.ainvoke(_ask("Calculate 10 * 20"), lend(models))
     answer = done["messages"][-1]
     assert any(isinstance(m, ToolMessage) and m.name == "calculator" for m in done["messages"])
@@ -178,6 +184,10 @@ async def test_when_all_fail_the_offline_model_answers_and_says_so(
     assert "429" in answer.text
     route = _route(answer)
     assert route["mode"] == "offline"
+    assert route["degraded"]
+    assert "429" in route["reason"]
+    back = datetime.fromisoformat(route["expected_back"]) - datetime.now(UTC)
+    assert 0 < back.total_seconds() <= 30
     assert [a["failure"] for a in route["tried"]] == ["rate_limited"] * 3
     assert fake_provider.calls() == 3
 

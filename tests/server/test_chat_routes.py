@@ -20,7 +20,9 @@ def test_a_session_then_a_calculation(client: Client) -> None:
     assert "200" in answer["response"]
     assert answer["tools_used"] == ["calculator"]
     assert answer["model"] == "offline"
-    assert answer["route"] == {"mode": "offline", "model": "offline", "tried": []}
+    assert answer["route"]["mode"] == "offline"
+    assert answer["route"]["degraded"] is False
+    assert answer["route"]["tried"] == []
     assert answer["usage"]["total_tokens"] > 0
     assert answer["metadata"]["agent"] == "agent"
 
@@ -192,7 +194,38 @@ def test_a_refused_key_is_an_error_of_the_service(
     assert "sk-wrong" not in refused.text
     assert [event.name for event in events] == ["metadata", "fallback", "error"]
     assert events[-1].data["type"] == "invalid-api-key"
-    assert fake_provider.calls() == 2
+    assert fake_provider.calls() == 1  # the key stays refused until it changes
+
+
+def test_the_models_and_how_they_stand(data_dir: Path, fake_provider: FakeProvider) -> None:
+    fake_provider.script("a", Fault(429, retry_after=60))
+    fake_provider.script("b", "Hello.")
+    with serving(data_dir, base_url=fake_provider.url, models="a,b") as client:
+        assert client.ask("hi")["model"] == "b"
+        calls = fake_provider.calls("a")
+        assert client.ask("hi")["model"] == "b"
+        assert fake_provider.calls("a") == calls  # nothing is spent on a model that is down
+        by_name = {model["name"]: model for model in client.get("/api/chat/models").json()}
+        metrics = client.get("/metrics").text
+    assert by_name["a"]["circuit"] == "open"
+    assert 0 < by_name["a"]["retry_after"] <= 60
+    assert by_name["b"]["circuit"] == "closed"
+    assert by_name["offline"]["free"] is True
+    assert 'model_failures_total{failure="rate_limited",model="a"} 1.0' in metrics
+
+
+def test_nobody_left_and_no_offline_answer_is_a_503(
+    data_dir: Path, fake_provider: FakeProvider
+) -> None:
+    fake_provider.script("*", Fault(429, retry_after=60))
+    with serving(data_dir, base_url=fake_provider.url, models="a,b") as client:
+        body = {"message": "hi", "offline_answer": False}
+        refused = client.post("/api/chat/message", json=body)
+        offline = client.ask("hi")
+    assert refused.status_code == 503
+    assert refused.json()["type"] == "no-model-left"
+    assert 1 <= int(refused.headers["retry-after"]) <= 60
+    assert offline["route"]["degraded"] is True
 
 
 def test_a_client_that_leaves_stops_the_model(data_dir: Path, fake_provider: FakeProvider) -> None:

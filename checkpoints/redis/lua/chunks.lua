@@ -1,31 +1,43 @@
--- A stored value is: level type \0 value, where the level is 0, or: level type \0 size \0 head names.
--- The head has `size` bytes, the names 16 each. At level 1 they name chunks of data, above that
--- chunks of names of the level below.
+-- A stored value is: type \0 counts \0 names plain. `counts` has a hexadecimal digit for each level,
+-- the highest first: how many names of it there are. A name has 16 bytes; at level 1 it is that of
+-- a chunk of data, above that of a chunk of 16 names of the level below.
 
 local NAME = 16
 
--- Calls visit(name, is_list) for every chunk below a value, and goes into what visit returns.
-local function each_chunk(level, names, visit)
-  for at = 1, #names, NAME do
-    local chunk = visit(string.sub(names, at, at + NAME - 1), level > 1)
-    if level > 1 then
-      each_chunk(level - 1, chunk, visit)
+-- Calls visit(name, level) for every name in a value, whose type begins at `at`.
+local function each_name(value, at, visit)
+  local _, counts_at = part(value, at)
+  local counts, names = part(value, counts_at)
+  for i = 1, #counts do
+    for _ = 1, tonumber(string.sub(counts, i, i), 16) do
+      visit(string.sub(value, names, names + NAME - 1), #counts - i + 1)
+      names = names + NAME
     end
   end
 end
 
-local function each_chunk_of(value, at, visit)
-  local level = tonumber(string.sub(value, at, at))
-  if level > 0 then
-    local _, size_at = part(value, at + 1)
-    local size, head_at = part(value, size_at)
-    each_chunk(level, string.sub(value, head_at + tonumber(size)), visit)
+-- Calls visit(name, level) for every chunk that a value stands on. For a chunk of names, visit
+-- returns its bytes.
+local function each_chunk(value, at, visit)
+  local function descend(name, level)
+    local chunk = visit(name, level)
+    if level > 1 then
+      for i = 1, #chunk, NAME do
+        descend(string.sub(chunk, i, i + NAME - 1), level - 1)
+      end
+    end
   end
+  each_name(value, at, descend)
 end
 
--- A write is: task path \0 channel \0 value
-local function write_value_at(write)
-  local _, at = part(write, 1)
-  _, at = part(write, at)
-  return at
+-- Where the value begins in a write: task path \0 channel \0 value
+local function value_in_write(write)
+  return skip(write, 1, 2)
+end
+
+-- Where the value begins in a record: parent \0 count \0 (channel \0 version \0)* value
+local function value_in_record(record)
+  local _, count_at = part(record, 1)
+  local count, at = part(record, count_at)
+  return skip(record, at, 2 * tonumber(count))
 end

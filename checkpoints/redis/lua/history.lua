@@ -4,7 +4,7 @@
 -- they are pending.
 --
 -- ARGV 4 namespace   5 checkpoint id ('' the latest)   6… channels
--- Reply {seal, chunks, {channel, blob, …}, {{write name, write, …}, …}}: newest ancestor first
+-- Reply {sealed key, chunks, {channel, blob, …}, {{write name, write, …}, …}}: newest ancestor first
 
 local ns = ARGV[4] .. '\0'
 local name = 'c' .. ns .. ARGV[5]
@@ -51,7 +51,7 @@ while name and remaining > 0 do
     local _, channel_at = part(write, 1)
     local channel, value_at = part(write, channel_at)
     if open[channel] then
-      each_chunk_of(write, value_at, send)
+      each_chunk(write, value_at, send)
       group[#group + 1] = write_names[i]
       group[#group + 1] = write
     end
@@ -61,7 +61,7 @@ while name and remaining > 0 do
   for _, channel in ipairs(parsed.channels) do
     local blob = open[channel.name] and redis.call('HGET', data, channel.blob)
     if blob then
-      each_chunk_of(blob, 1, send)
+      each_chunk(blob, 1, send)
       seeds[#seeds + 1] = channel.name
       seeds[#seeds + 1] = blob
       open[channel.name] = nil
@@ -70,4 +70,4 @@ while name and remaining > 0 do
   end
   name = parsed.parent
 end
-return { redis.call('HGET', data, '.seal'), table.concat(chunks), seeds, groups }
+return { redis.call('HGET', data, '.key'), table.concat(chunks), seeds, groups }

@@ -1,16 +1,10 @@
 -- Stores a checkpoint, whole or not at all: everything is checked before the first write.
 --
--- ARGV 4 seal   5 checkpoints to keep a namespace ('' all)   6 name   7 record
---      8 n, then n fields that the caller believes to be stored already
---      then n, then n fields that must not exist (channels that became empty)
---      then (field, value)*
--- Reply 1: stored; 0: something that was expected is missing, send everything; a string: the
--- thread's token, which is newer than the caller's
-
-local held = newer_fence()
-if held then
-  return held
-end
+-- ARGV 4 sealed key   5 checkpoints to keep a namespace ('' all)   6 name   7 record
+--      8 n, then n fields that must exist: values of channels that did not change
+--      then n, then n fields that must not: channels that became empty
+--      then (field, value)*: values of channels that changed, and chunks
+-- Reply as in store.lua
 
 local at = 8
 local function list()
@@ -22,25 +16,32 @@ local function list()
   return names
 end
 
-local expected, emptied = list(), list()
-for _, field in ipairs(expected) do
-  if redis.call('HEXISTS', data, field) == 0 then
-    return 0
-  end
+local unchanged, emptied = list(), list()
+local name, record = ARGV[6], ARGV[7]
+
+local held = newer_fence()
+if held then
+  return held
+end
+note_chunks(at, #ARGV)
+local complete = stands(record, value_in_record(record))
+for i = at, #ARGV, 2 do
+  complete = complete and (is_chunk(ARGV[i]) or stands(ARGV[i + 1], 1))
+end
+for _, field in ipairs(unchanged) do
+  complete = complete and redis.call('HEXISTS', data, field) == 1
+end
+if not complete then
+  return 0
 end
 
-local name = ARGV[6]
-redis.call('HSET', data, name, ARGV[7])
+redis.call('HSET', data, name, record)
 redis.call('ZADD', index, 0, name)
 store(at, #ARGV)
 in_slices(emptied, function(...)
   redis.call('HDEL', data, ...)
 end)
-if ARGV[4] ~= '' then
-  redis.call('HSETNX', data, '.seal', ARGV[4])
-end
-raise_fence()
-touch()
+finish()
 
 local keep = tonumber(ARGV[5])
 if keep then

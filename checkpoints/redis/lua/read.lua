@@ -4,7 +4,7 @@
 --      5 'newest', then 6 highest 7 lowest 8 limit: a lexical range, newest first
 --        'named',  then 6… names of checkpoints
 --        'bare',   then 6… names, without channels and writes
--- Reply {seal, complete, chunks, {{name, record, {blob, …}, {write name, write, …}}, …}}
+-- Reply {sealed key, complete, chunks, {{name, record, {blob, …}, {write name, write, …}}, …}}
 --        complete is 1 if nothing that was asked for is left out
 --        chunks is one string of (16-byte name, 8 hex digits of length, bytes): each chunk once,
 --        however many versions of however many channels share it
@@ -38,7 +38,7 @@ for _, name in ipairs(names) do
       break
     end
     local parsed = parse(name, record)
-    each_chunk_of(record, parsed.payload, send)
+    each_chunk(record, value_in_record(record), send)
     local blobs, writes = {}, {}
     if ARGV[5] ~= 'bare' then
       for i, channel in ipairs(parsed.channels) do
@@ -47,13 +47,13 @@ for _, name in ipairs(names) do
       blobs = values_of(blobs)
       for _, blob in ipairs(blobs) do
         if blob then
-          each_chunk_of(blob, 1, send)
+          each_chunk(blob, 1, send)
           size = size + #blob
         end
       end
       local write_names = writes_of(name)
       for i, write in ipairs(values_of(write_names)) do
-        each_chunk_of(write, write_value_at(write), send)
+        each_chunk(write, value_in_write(write), send)
         writes[2 * i - 1], writes[2 * i] = write_names[i], write
       end
     end
@@ -66,4 +66,4 @@ if #found > 0 then
   touch()
   raise_fence()
 end
-return { redis.call('HGET', data, '.seal'), complete, table.concat(chunks), found }
+return { redis.call('HGET', data, '.key'), complete, table.concat(chunks), found }

@@ -79,19 +79,20 @@ end
 
 local function sweep(keep, doomed)
   local kept, newest = survivors(keep, doomed)
-  local live = { ['.ttl'] = true, ['.fence'] = true, ['.seal'] = true }
-  local function mark(chunk, is_list)
+  local live = { ['.ttl'] = true, ['.fence'] = true, ['.key'] = true }
+  local function mark(chunk, level)
     live['k' .. chunk] = true
-    return is_list and redis.call('HGET', data, 'k' .. chunk)
+    return level > 1 and redis.call('HGET', data, 'k' .. chunk)
   end
   for name, parsed in pairs(with_delta_ancestors(kept)) do
     live[name] = true
-    each_chunk_of(redis.call('HGET', data, name), parsed.payload, mark)
+    local record = redis.call('HGET', data, name)
+    each_chunk(record, value_in_record(record), mark)
     for _, channel in ipairs(parsed.channels) do
       local blob = not live[channel.blob] and redis.call('HGET', data, channel.blob)
       if blob then
         live[channel.blob] = true
-        each_chunk_of(blob, 1, mark)
+        each_chunk(blob, 1, mark)
       end
     end
   end
@@ -102,7 +103,7 @@ local function sweep(keep, doomed)
     if live[checkpoint] or not newest[ns] or behind(checkpoint, newest[ns]) then
       local write = redis.call('HGET', data, name)
       live[name] = true
-      each_chunk_of(write, write_value_at(write), mark)
+      each_chunk(write, value_in_write(write), mark)
     end
   end
   for _, name in ipairs(redis.call('HKEYS', data)) do

@@ -62,7 +62,15 @@ local function part(text, at)
   return string.sub(text, at, stop - 1), stop + 1
 end
 
--- A checkpoint's record: parent \0 count \0 (flag channel \0 version \0)* payload
+-- Where the text begins that follows some parts.
+local function skip(text, at, parts)
+  for _ = 1, parts do
+    at = string.find(text, '\0', at, true) + 1
+  end
+  return at
+end
+
+-- A checkpoint's record: parent \0 count \0 (flag channel \0 version \0)* value
 local function parse(name, record)
   local ns = part(name, 2)
   local parent, count, at, channel, version
@@ -82,7 +90,6 @@ local function parse(name, record)
   return {
     parent = parent ~= '' and 'c' .. ns .. '\0' .. parent or nil,
     channels = channels,
-    payload = at,
   }
 end
 
@@ -92,13 +99,6 @@ local function in_slices(list, call, from, to)
   for first = from or 1, to, 1000 do
     call(unpack(list, first, math.min(first + 999, to)))
   end
-end
-
--- Stores a part of ARGV: field, value, field, value, …
-local function store(from, to)
-  in_slices(ARGV, function(...)
-    redis.call('HSET', data, ...)
-  end, from, to)
 end
 
 local function values_of(names)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from redis import Redis
 from redis.backoff import NoBackoff
+from redis.exceptions import AuthenticationError
 from redis.exceptions import ConnectionError as NotConnected
 from redis.retry import Retry
 
@@ -67,9 +68,9 @@ class Server:
             try:
                 with self.admin() as client:
                     client.ping()
-            except NotConnected as error:
-                if "NOAUTH" in str(error) or "uthentication" in str(error):
-                    return
+            except AuthenticationError:
+                return
+            except NotConnected:
                 time.sleep(0.01)
             else:
                 return

@@ -1,0 +1,97 @@
+"""Open circuits that several processes see: whom not to ask for a while, because it is in vain.
+
+    {everturn:breaker:<account>}:open             HASH    subject -> "<until (ms)>:<sure, 0 or 1>"
+    {everturn:breaker:<account>}:probe:<subject>  STRING  expires: one caller tries if it is back
+
+The clock is Redis', so that all machines agree. A circuit whose time is over stays: the first who
+asks then tries it, the others wait for what comes of that. One that nobody has opened anew for an
+hour is dropped with the others.
+"""
+
+from collections.abc import Mapping
+
+from redis.asyncio import Redis, RedisCluster
+
+from checkpoints.sessions import redis_errors
+
+_NOW = """
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+"""
+
+# KEYS open   ARGV subject, ms, sure, ms that the hash is kept beyond it
+_OPEN = f"""{_NOW}
+redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f:%s', now + ARGV[2], ARGV[3]))
+local kept = redis.call('PTTL', KEYS[1])
+redis.call('PEXPIRE', KEYS[1], math.max(kept, ARGV[2] + ARGV[4]))
+"""
+
+# KEYS open   Reply {now (ms), {subject, value, …}}; sure ones whose time is over are dropped
+_READ = f"""{_NOW}
+local found = redis.call('HGETALL', KEYS[1])
+local standing = {{}}
+for i = 1, #found, 2 do
+  local untl, sure = string.match(found[i + 1], '^(%d+):(%d)$')
+  if sure == '1' and tonumber(untl) <= now then
+    redis.call('HDEL', KEYS[1], found[i])
+  else
+    standing[#standing + 1] = found[i]
+    standing[#standing + 1] = found[i + 1]
+  end
+end
+return {{ string.format('%.0f', now), standing }}
+"""
+
+_KEPT = 3_600_000  # ms
+
+
+class RedisCircuits:
+    """The circuits of one provider account under one prefix.
+
+    Every method raises StoreUnavailable while Redis does not answer, StoreMisconfigured when it
+    answers but cannot serve.
+    """
+
+    def __init__(
+        self, client: Redis | RedisCluster, account: str, prefix: str = "everturn"
+    ) -> None:
+        """Keep the circuits of `account`, any short name of a provider and key."""
+        self._client = client
+        self._name = f"{{{prefix}:breaker:{account}}}"
+        self._open = client.register_script(_OPEN)
+        self._read = client.register_script(_READ)
+
+    async def read(self) -> Mapping[str, tuple[float, bool]]:
+        """Return each circuit's seconds until it may be asked (0: now), and whether it is sure."""
+        with redis_errors():
+            now, found = await self._read([f"{self._name}:open"])
+        standing = {}
+        for subject, value in zip(found[::2], found[1::2], strict=True):
+            until, _, sure = value.decode().partition(":")
+            standing[subject.decode()] = max(0.0, (int(until) - int(now)) / 1000), sure == "1"
+        return standing
+
+    async def open(self, subject: str, seconds: float, *, sure: bool) -> None:
+        """Open a circuit for all, or open it anew."""
+        with redis_errors():
+            await self._open(
+                [f"{self._name}:open"], [subject, int(seconds * 1000), int(sure), _KEPT]
+            )
+            await self._client.delete(self._probe(subject))
+
+    async def close(self, subject: str) -> None:
+        """Close a circuit for all."""
+        with redis_errors():
+            await self._client.hdel(f"{self._name}:open", subject)
+            await self._client.delete(self._probe(subject))
+
+    async def claim(self, subject: str, seconds: float) -> bool:
+        """Say whether the caller is the only one to try, for so many seconds."""
+        with redis_errors():
+            won = await self._client.set(
+                self._probe(subject), "1", nx=True, px=max(1, int(seconds * 1000))
+            )
+        return bool(won)
+
+    def _probe(self, subject: str) -> str:
+        return f"{self._name}:probe:{subject}"

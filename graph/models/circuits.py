@@ -1,0 +1,99 @@
+"""Circuits: what a failure says about whom not to ask for a while. Pure, and without a clock.
+
+A circuit stands for a model, for what a model cannot do, or for what an account may not. It opens
+
+- surely, when the provider said so (a limit, no credits, no such model): it closes by itself;
+- on suspicion, after failures in a row: then the model is asked last, and once its failures are
+  many, only by a single caller who tries whether it is back.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from graph.models.failures import Failure, Kind
+
+KEY, FREE, PAID = "key", "free models", "paid models"
+"""Circuits of the account; each model has one of its own name."""
+
+State = Literal["closed", "half_open", "doubtful", "open"]
+_WORSE: tuple[State, ...] = ("closed", "half_open", "doubtful", "open")
+
+
+@dataclass(frozen=True, slots=True)
+class Circuit:
+    """How a circuit stands at one moment."""
+
+    subject: str = ""
+    """A model's name, or another name of this module."""
+    state: State = "closed"
+    """half_open: one caller may try; doubtful: to be asked when nobody else is left."""
+    seconds: float = 0.0
+    """Until it may be asked again."""
+
+
+View = Mapping[str, Circuit]
+"""The circuits that are not closed, by subject."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What a failure opens, and for how long."""
+
+    subject: str
+    seconds: float
+    sure: bool
+
+
+_SURE: dict[Kind, float] = {
+    # Seconds, where the provider does not say. A key can be repaired at the provider without a
+    # word to us: once a minute somebody may look.
+    "invalid_api_key": 60.0,
+    "payment_required": 300.0,
+    "account_limited": 60.0,
+    "not_found": 300.0,
+    "no_tool_support": 3600.0,
+}
+_IN_ROW: dict[Kind, int] = {
+    # How many of them in a row open the circuit; what is not here says nothing of a model's health.
+    "unreachable": 1,
+    "timeout": 1,
+    "rate_limited": 1,  # without a word on when to come back
+    "unavailable": 3,
+    "cut": 3,
+    "stalled": 3,
+    "malformed": 3,
+}
+GIVEN_UP = 6
+"""So many failures in a row, and a model is no longer asked even when nobody else is left."""
+_COOL, _COOL_MOST = 5.0, 60.0  # seconds: doubled with each opening
+
+
+def tools_of(model: str) -> str:
+    """Name the circuit of a model's tool calls."""
+    return f"{model} with tools"
+
+
+def counts(failure: Failure) -> bool:
+    """Say whether a failure is one more in a row."""
+    return failure.kind in _IN_ROW
+
+
+def opening(model: str, failure: Failure, *, in_row: int, openings: int) -> Opening | None:
+    """Say what a failure of a model opens; it is the `in_row`-th, after so many `openings`."""
+    kind, told = failure.kind, failure.retry_after
+    if kind in _SURE:
+        account = {"invalid_api_key": KEY, "payment_required": PAID, "account_limited": FREE}
+        subject = tools_of(model) if kind == "no_tool_support" else account.get(kind, model)
+        return Opening(subject, _SURE[kind] if told is None else told, sure=True)
+    if kind in _IN_ROW and told is not None:
+        return Opening(model, told, sure=True)
+    if kind in _IN_ROW and in_row >= _IN_ROW[kind]:
+        return Opening(model, min(_COOL * 2**openings, _COOL_MOST), sure=False)
+    return None
+
+
+def worst(view: View, subjects: Iterable[str]) -> Circuit:
+    """Return the circuit that says most against asking."""
+    standing = [view[subject] for subject in subjects if subject in view]
+    return max(standing, key=lambda c: (_WORSE.index(c.state), c.seconds), default=Circuit())

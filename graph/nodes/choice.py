@@ -1,0 +1,102 @@
+"""Choosing who speaks: the policy, fed with how things stand now, for the nodes that ask it."""
+
+import asyncio
+import random
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from structlog import get_logger
+
+from graph.context import Context
+from graph.errors import AgentError
+from graph.models.catalogue import OFFLINE
+from graph.models.provider import Models
+from graph.policy import Ask, GiveUp, Situation, Step, Stop, next_step
+from graph.state import Route
+
+log = get_logger(__name__)
+
+_RESERVE, _RESERVE_SHARE = 1.0, 0.1
+"""Of a turn's time, seconds at most and a share, are kept for the offline model's answer."""
+
+
+def new_route(models: Models, *, tools: bool) -> Route:
+    """Begin a run: nobody was asked yet."""
+    turn = models.settings.turn_timeout
+    now = asyncio.get_running_loop().time()
+    return Route(
+        model=OFFLINE,
+        mode="primary",
+        tried=[],
+        degraded=False,
+        since=0,
+        tools=tools,
+        deadline=now + turn - min(_RESERVE, turn * _RESERVE_SHARE),
+        trimmed=False,
+        told=0,
+    )
+
+
+async def situation(route: Route, context: Context, models: Models) -> Situation:
+    """Gather all that the next step depends on."""
+    return Situation(
+        candidates=models.select(context, require_tools=route["tools"]),
+        circuits=await models.breaker.view(),
+        tried=route["tried"][route["since"] :],
+        tools=route["tools"],
+        time_left=route["deadline"] - asyncio.get_running_loop().time(),
+        trimmed=route["trimmed"],
+        fallback=context.use_fallback,
+        chance=random.random(),
+    )
+
+
+async def choose(route: Route, context: Context, models: Models) -> Step:
+    """Decide on the next step; wait, and claim a half-open circuit, where it takes that.
+
+    A bug in here must not cost the turn its answer: the offline model gives it.
+
+    Raises:
+        UnknownModel: the caller named a model that there is not.
+    """
+    try:
+        now = await situation(route, context, models)
+        while True:
+            step = next_step(now)
+            if not isinstance(step, Ask):
+                return step
+            await asyncio.sleep(step.wait)
+            if not step.probe or await models.breaker.claim(step.probe):
+                return step
+            now = replace(await situation(route, context, models), chance=now.chance)
+    except AgentError:
+        raise
+    except Exception:
+        log.exception("router_failed")
+        return GiveUp("internal")
+
+
+def follow(route: Route, step: Step, *, first: str, offline_answer: bool) -> Route:
+    """Return the route that a step leads to; `first` is the run's first choice."""
+    tried, after = route["tried"], route.copy()
+    after["failed"] = False
+    match step:
+        case Ask(model=model):
+            primary = not tried and model.name == first
+            after["model"], after["told"] = model.name, 0
+            after["trimmed"] = after["trimmed"] or step.trim
+            after["mode"] = "primary" if primary else "fallback"
+            if model.name == OFFLINE:
+                after["mode"] = "offline"
+        case Stop(kind=kind):
+            after["mode"], after["stopped"] = "stopped", kind
+        case GiveUp(kind=kind, expected_back=seconds):
+            after["reason"] = tried[-1]["message"] if tried else kind
+            if seconds is not None:
+                back = datetime.now(UTC) + timedelta(seconds=seconds)
+                after["expected_back"] = back.isoformat(timespec="seconds")
+            if offline_answer:
+                after["model"], after["mode"], after["degraded"] = OFFLINE, "offline", True
+            else:
+                after["mode"], after["stopped"] = "stopped", kind
+    return after

@@ -1,0 +1,76 @@
+"""Keeping the record of a run: who failed, what it cost, and what an answer says of its route."""
+
+from datetime import UTC, datetime
+from typing import cast
+
+from langchain_core.messages import AIMessage
+
+from graph.models.answer import Answer
+from graph.models.failures import Failure
+from graph.state import Answered, Attempt, Route, Usage
+
+_PUBLIC = Answered.__required_keys__ | Answered.__optional_keys__
+
+
+def failed(
+    route: Route,
+    failure: Failure,
+    *,
+    model: str | None = None,
+    seconds: float | None = None,
+    heard: Answer | None = None,
+) -> Route:
+    """Add an attempt that failed; `heard` is what was told of its usage and cost before."""
+    attempt = Attempt(model=model or route["model"], failure=failure.kind, message=failure.message)
+    if seconds is not None:
+        attempt["seconds"] = round(seconds, 3)
+    usage = _usage(heard) if heard else None
+    cost = heard.cost if heard else None
+    if usage is not None:
+        attempt["usage"] = usage
+    if cost is not None:
+        attempt["cost"] = cost
+    tried = [*route["tried"], attempt]
+    return _spent({**route, "tried": tried, "failed": True}, usage, cost)
+
+
+def answered(route: Route, answer: AIMessage) -> Route:
+    """Add a call that was answered; earlier failures no longer matter to what comes next."""
+    found = answer.usage_metadata
+    usage = found and Usage(
+        input_tokens=found["input_tokens"],
+        output_tokens=found["output_tokens"],
+        total_tokens=found["total_tokens"],
+    )
+    route = _spent(route, usage or None, answer.response_metadata.get("cost"))
+    return {**route, "since": len(route["tried"]), "failed": False}
+
+
+def sign(answer: AIMessage, route: Route) -> None:
+    """Write into the answer what must outlast the run: who gave it, and when."""
+    public = {key: value for key, value in route.items() if key in _PUBLIC}
+    answer.response_metadata["route"] = public
+    answer.additional_kwargs["timestamp"] = datetime.now(UTC).isoformat()
+
+
+def _spent(route: Route, usage: Usage | None, cost: float | None) -> Route:
+    route = route.copy()
+    if usage is not None:
+        before = route.get("usage") or Usage(input_tokens=0, output_tokens=0, total_tokens=0)
+        total = {key: before[key] + usage[key] for key in Usage.__required_keys__}  # type: ignore[literal-required]
+        route["usage"] = cast("Usage", total)
+    if cost is not None:
+        route["cost"] = route.get("cost", 0.0) + cost
+    return route
+
+
+def _usage(heard: Answer) -> Usage | None:
+    found = heard.usage
+    if not found:
+        return None
+    asked, said = found.get("prompt_tokens") or 0, found.get("completion_tokens") or 0
+    return Usage(
+        input_tokens=asked,
+        output_tokens=said,
+        total_tokens=found.get("total_tokens") or asked + said,
+    )

@@ -1,0 +1,197 @@
+"""What to do next: one pure function from what happened to the next step.
+
+The rows are those of a table of failures; what a failure says about the model's future is in
+`graph.models.circuits`. Here it only matters how the models stand now.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import cast
+
+from graph.models.catalogue import Model
+from graph.models.circuits import KEY, Circuit, View, worst
+from graph.models.failures import Kind
+from graph.state import Attempt
+
+_AGREED: dict[str, bool] = {
+    # When two models fail so, a third would too. True: it is the request that is wrong.
+    "bad_request": True,
+    "moderated": True,
+    "empty": False,
+    "filtered": False,
+    "broken_tool_call": False,
+}
+_PASSES: frozenset[str] = frozenset(
+    # May be gone at the next call. Not `broken_tool_call` or `empty`: the model would repeat it.
+    {"unavailable", "unreachable", "timeout", "stalled", "cut", "malformed", "rate_limited"}
+)
+_MOST_PASSES = 4
+"""Calls of one model for one answer, at most."""
+_JITTER = 0.2
+"""Seconds before the second pass, doubled with each, half of it by chance."""
+_WORTH_WAITING = 2.0
+"""Seconds a caller waits for a model whose limit ends, when nobody else is left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """All that the next step depends on."""
+
+    candidates: Sequence[Model]
+    """Who fits the run, the first choice first."""
+    circuits: View = field(default_factory=dict)
+    tried: Sequence[Attempt] = ()
+    """Who failed since the last answer, the newest last."""
+    tools: bool = False
+    """Tools are bound."""
+    time_left: float = float("inf")
+    """Seconds."""
+    trimmed: bool = False
+    """The newest attempt was shown the current turn only."""
+    fallback: bool = True
+    """Whether anybody may be asked after a failure."""
+    chance: float = 0.0
+    """Between 0 and 1: keeps callers from coming back together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Ask this model, after so many seconds."""
+
+    model: Model
+    wait: float = 0.0
+    trim: bool = False
+    """Show it the current turn only."""
+    probe: str = ""
+    """The circuit to claim first, where one caller only may try; taken, it counts as open."""
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """Ask nobody: the offline model answers."""
+
+    kind: Kind = "circuit_open"
+    """Why, where no attempt says it."""
+    expected_back: float | None = None
+    """Seconds until the first model may be asked again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """End with an error: asking on is in vain and an answer would mislead."""
+
+    kind: Kind
+
+
+Step = Ask | GiveUp | Stop
+
+
+def next_step(now: Situation) -> Step:
+    """Decide whom to ask next, or how to end."""
+    if not now.candidates:
+        return GiveUp("no_candidate")
+    if KEY in now.circuits and all(KEY in m.circuits(tools=now.tools) for m in now.candidates):
+        return Stop("invalid_api_key")
+    if (end := _end(now)) is not None:
+        return end
+    if now.time_left <= 0:
+        return GiveUp("out_of_time")
+    return _more_room(now) or _untried(now) or _again(now) or _wait(now) or _give_up(now)
+
+
+def _end(now: Situation) -> Stop | GiveUp | None:
+    """After some failures it is in vain to ask anybody else."""
+    if not now.tried:
+        return None
+    last = now.tried[-1]["failure"]
+    if last == "invalid_api_key" or (last == "context_too_long" and now.trimmed):
+        return Stop(cast("Kind", last))
+    if last in _AGREED and len({a["model"] for a in now.tried if a["failure"] == last}) > 1:
+        return Stop(cast("Kind", last)) if _AGREED[last] else _give_up(now)
+    return None if now.fallback else _give_up(now)
+
+
+def rival_of(model: Model, now: Situation) -> Model | None:
+    """Choose who may be asked beside a model that is slow to begin: nobody who is free."""
+    if model.free:
+        return None
+    tried = {attempt["model"] for attempt in now.tried}
+    for other in now.candidates:
+        fresh = other.name not in tried and other.name != model.name
+        if fresh and not other.free and _standing(now, other).state == "closed":
+            return other
+    return None
+
+
+def _more_room(now: Situation) -> Ask | None:
+    """After a context that was too long: a larger one, else less to read."""
+    if not now.tried or now.tried[-1]["failure"] != "context_too_long":
+        return None
+    rooms = {model.name: model.context or 0 for model in now.candidates}
+    room = rooms.get(now.tried[-1]["model"], 0)
+    larger = [model for model in now.candidates if rooms[model.name] > room]
+    same = [model for model in now.candidates if model.name == now.tried[-1]["model"]]
+    return _untried(replace(now, candidates=larger)) or (Ask(same[0], trim=True) if same else None)
+
+
+def _untried(now: Situation) -> Ask | None:
+    """The first who was not asked yet; those in doubt come last."""
+    tried = {attempt["model"] for attempt in now.tried}
+    fresh = [model for model in now.candidates if model.name not in tried]
+    for states in ({"closed", "half_open"}, {"doubtful"}):
+        for model in fresh:
+            circuit = _standing(now, model)
+            if circuit.state in states:
+                return Ask(model, probe=_probe(circuit))
+    return None
+
+
+def _again(now: Situation) -> Ask | None:
+    """Another pass: what failed may have passed."""
+    passes = _passes(now)
+    for model in sorted(now.candidates, key=lambda model: passes[model.name]):
+        circuit, earlier = _standing(now, model), passes[model.name]
+        wait = _JITTER * 2 ** (earlier - 1) * (1 + now.chance) / 2
+        if 0 < earlier < _MOST_PASSES and circuit.state != "open" and wait < now.time_left:
+            return Ask(model, wait, probe=_probe(circuit))
+    return None
+
+
+def _wait(now: Situation) -> Ask | None:
+    """A limit that ends in a moment is waited for."""
+    passes = _passes(now)
+    soon = [
+        (circuit.seconds, number, model)
+        for number, model in enumerate(now.candidates)
+        if (circuit := _standing(now, model)).state == "open"
+        and circuit.seconds <= min(_WORTH_WAITING, now.time_left)
+        and passes[model.name] < _MOST_PASSES
+    ]
+    if not soon:
+        return None
+    seconds, _, model = min(soon)
+    return Ask(model, seconds, probe=_standing(now, model).subject)
+
+
+def _give_up(now: Situation) -> GiveUp:
+    waits = [_standing(now, model).seconds for model in now.candidates]
+    return GiveUp(expected_back=min((wait for wait in waits if wait > 0), default=None))
+
+
+def _passes(now: Situation) -> dict[str, int]:
+    """Count each model's calls; one whose last failure will not pass counts as asked out."""
+    passes = {model.name: 0 for model in now.candidates}
+    for attempt in now.tried:
+        name = attempt["model"]
+        if name in passes:
+            passing = attempt["failure"] in _PASSES
+            passes[name] = passes[name] + 1 if passing else _MOST_PASSES
+    return passes
+
+
+def _standing(now: Situation, model: Model) -> Circuit:
+    return worst(now.circuits, model.circuits(tools=now.tools))
+
+
+def _probe(circuit: Circuit) -> str:
+    return circuit.subject if circuit.state == "half_open" else ""

@@ -1,0 +1,83 @@
+"""What is known of models, and which of them fit."""
+
+import pytest
+
+from graph.context import Context
+from graph.errors import UnknownModel
+from graph.models.breaker import Vitals
+from graph.models.catalogue import Catalogue, Model
+from graph.models.settings import DEFAULT_CHAIN
+
+
+def _names(catalogue: Catalogue, *, tools: bool = False, **choices: object) -> list[str]:
+    context = Context.model_validate(choices)
+    fitting = catalogue.candidates(context, require_tools=tools, vitals={})
+    return [model.name for model in fitting]
+
+
+def _pricing(prompt: str, completion: str) -> dict[str, str]:
+    return {"prompt": prompt, "completion": completion}
+
+
+def test_the_default_chain_is_known_before_anybody_is_asked() -> None:
+    catalogue = Catalogue(DEFAULT_CHAIN)
+    assert _names(catalogue) == DEFAULT_CHAIN
+    assert _names(catalogue, tools=True, free_only=True, max_price=0) == DEFAULT_CHAIN
+    assert _names(catalogue, min_context=200_000) == DEFAULT_CHAIN[1:]
+
+
+def test_a_list_of_ids_alone_says_that_they_exist() -> None:
+    catalogue = Catalogue(["llama"])
+    catalogue.update([{"id": "llama"}, {"id": "qwen"}, {"object": "model"}])
+    assert catalogue.models == [Model("llama"), Model("offline"), Model("qwen")]
+    assert _names(catalogue, model="qwen", tools=True) == ["qwen", "llama"]
+
+
+def test_what_is_unknown_does_not_fit_a_wish_that_speaks_of_it() -> None:
+    catalogue = Catalogue(["m"])
+    assert _names(catalogue) == ["m"]
+    assert _names(catalogue, max_price=100) == []
+    assert _names(catalogue, min_context=1) == []
+
+
+@pytest.mark.parametrize(
+    ("pricing", "price"),
+    [
+        (_pricing("0.000001", "0.000003"), 3.0),
+        (_pricing("0", "0"), 0.0),
+        (_pricing("-1", "-1"), None),  # it varies
+        (_pricing("free", "free"), None),
+        ({"prompt": "1"}, None),
+        (None, None),
+    ],
+)
+def test_a_price_is_dollars_a_million_tokens(pricing: object, price: float | None) -> None:
+    catalogue = Catalogue([])
+    catalogue.update([{"id": "m", "pricing": pricing}])
+    assert catalogue["m"].price == (None if price is None else pytest.approx(price))
+
+
+def test_a_named_model_must_fit_as_well() -> None:
+    catalogue = Catalogue(["paid", "gift:free"])
+    assert _names(catalogue, model="paid", free_only=True) == ["gift:free"]
+    assert _names(catalogue, model="paid", free_only=True, use_fallback=False) == []
+
+
+def test_an_unknown_model_is_refused() -> None:
+    with pytest.raises(UnknownModel, match="there are: m, offline"):
+        _names(Catalogue(["m"]), model=["m", "n"])
+
+
+def test_preferences_keep_the_order_of_equals() -> None:
+    catalogue = Catalogue(["a", "b", "c"])
+    vitals = {"a": Vitals(latency=2.0, failing=0.5), "b": Vitals(latency=1.0, failing=0.01)}
+
+    def order(prefer: str) -> list[str]:
+        context = Context.model_validate({"prefer": prefer})
+        models = catalogue.candidates(context, require_tools=False, vitals=vitals)
+        return [model.name for model in models]
+
+    assert order("order") == ["a", "b", "c"]
+    assert order("fastest") == ["c", "b", "a"]  # c was never measured
+    assert order("health") == ["b", "c", "a"]
+    assert order("cheapest") == ["a", "b", "c"]

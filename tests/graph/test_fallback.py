@@ -1,0 +1,408 @@
+"""What happens when models fail, end to end: the route taken, what was shown, and what it cost."""
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.memory import InMemorySaver
+from pydantic import HttpUrl, SecretStr
+
+from graph import agent
+from graph.context import Context
+from graph.errors import InvalidAPIKey, NoModelLeft, RequestRefused
+from graph.models.provider import Models, open_models
+from graph.nodes import choice
+from graph.state import Input
+from tests.graph.conftest import CHAIN, BareModelSettings
+from tests.provider import FakeProvider, Fault, Offer, Reply, Request, ToolCall
+
+Lend = Callable[..., RunnableConfig]
+
+
+@asynccontextmanager
+async def _models(provider: FakeProvider, *chain: str, **settings: Any) -> AsyncIterator[Models]:
+    made = BareModelSettings(
+        base_url=HttpUrl(provider.url),
+        openai_api_key=SecretStr("sk-test"),
+        models=list(chain or CHAIN),
+        **{"first_token_timeout": 1.0, "stall_timeout": 1.0, **settings},
+    )
+    async with open_models(made) as models:
+        yield models
+
+
+async def _messages(models: Models, lend: Lend, **choices: Any) -> list[AnyMessage]:
+    done = await agent.graph.ainvoke(
+        Input(messages=[HumanMessage("hello")]), lend(models), context=Context(**choices)
+    )
+    messages: list[AnyMessage] = done["messages"]
+    return messages
+
+
+async def _answer(models: Models, lend: Lend, **choices: Any) -> tuple[AIMessage, dict[str, Any]]:
+    answer = (await _messages(models, lend, **choices))[-1]
+    assert isinstance(answer, AIMessage)
+    return answer, answer.response_metadata["route"]
+
+
+def _failures(route: dict[str, Any]) -> list[str]:
+    return [f"{attempt['model']}:{attempt['failure']}" for attempt in route["tried"]]
+
+
+# Deadlines
+
+
+@pytest.mark.parametrize("kind", ["silent", "stall", "keepalive"])
+@pytest.mark.parametrize("after", [0, 2])
+async def test_silence_has_an_end(
+    kind: Any, after: int, fake_provider: FakeProvider, lend: Lend
+) -> None:
+    fake_provider.script("model-a", Fault(kind, after=after))
+    async with _models(fake_provider, first_token_timeout=0.2, stall_timeout=0.2) as models:
+        _, route = await _answer(models, lend)
+    begun = kind != "silent" and after
+    assert _failures(route) == ["model-a:stalled" if begun else "model-a:timeout"]
+    assert route["tried"][0]["seconds"] >= 0.2
+    assert fake_provider.requests[0].left.wait(5)
+
+
+async def test_a_turn_ends_in_time_whatever_trickles_in(
+    fake_provider: FakeProvider, lend: Lend
+) -> None:
+    fake_provider.script("*", Reply("word " * 1000, between=0.05))
+    async with _models(fake_provider, turn_timeout=1.0) as models:
+        begun = time.monotonic()
+        _, route = await _answer(models, lend)
+    assert time.monotonic() - begun < 10  # the words would take 50 s a model
+    assert route["mode"] == "offline"
+    assert _failures(route) == ["model-a:stalled"]
+
+
+# Passes and waiting
+
+
+async def test_what_fails_in_passing_is_asked_again(
+    fake_provider: FakeProvider, lend: Lend
+) -> None:
+    for model in CHAIN:
+        fake_provider.script(model, Fault(503), "Back.")
+    async with _models(fake_provider) as models:
+        answer, route = await _answer(models, lend)
+    assert answer.text == "Back."
+    assert _failures(route) == [f"{model}:unavailable" for model in CHAIN]
+    assert (route["model"], route["mode"]) == ("model-a", "fallback")
+
+
+async def test_a_limit_of_a_moment_is_waited_for(fake_provider: FakeProvider, lend: Lend) -> None:
+    fake_provider.script("model-a", Fault(429, retry_after=0.3), "Thank you for waiting.")
+    async with _models(fake_provider, "model-a") as models:
+        answer, route = await _answer(models, lend)
+    assert answer.text == "Thank you for waiting."
+    assert _failures(route) == ["model-a:rate_limited"]
+
+
+# The breaker
+
+
+async def test_the_second_turn_spends_nothing_on_a_dead_model(
+    fake_provider: FakeProvider, lend: Lend
+) -> None:
+    fake_provider.script("model-a", Fault("reset"))
+    async with _models(fake_provider) as models:
+        await _answer(models, lend)
+        _, route = await _answer(models, lend)
+    assert (route["model"], route["mode"], route["tried"]) == ("model-b", "fallback", [])
+    assert fake_provider.calls("model-a") == 1
+
+
+async def test_a_refused_key_is_not_tried_again_by_the_next_turn(
+    fake_provider: FakeProvider, lend: Lend
+) -> None:
+    fake_provider.key = "another"
+    async with _models(fake_provider) as models:
+        for _ in range(3):
+            with pytest.raises(InvalidAPIKey):
+                await _answer(models, lend)
+    assert fake_provider.calls() == 1
+
+
+async def test_without_credits_the_free_models_are_left(
+    fake_provider: FakeProvider, lend: Lend
+) -> None:
+    fake_provider.script("paid", Fault(402))
+    async with _models(fake_provider, "paid", "dear", "gift:free") as models:
+        _, route = await _answer(models, lend)
+    assert _failures(route) == ["paid:payment_required"]
+    assert route["model"] == "gift:free"
+    assert fake_provider.calls("dear") == 0
+
+
+async def test_a_limit_of_the_account_leaves_the_paid_models(
+    fake_provider: FakeProvider, lend: Lend
+) -> None:
+    fake_provider.script("gift:free", Fault(429, reset_after=60, account_wide=True))
+    async with _models(fake_provider, "gift:free", "other:free", "paid") as models:
+        _, route = await _answer(models, lend)
+    assert _failures(route) == ["gift:free:account_limited"]
+    assert route["model"] == "paid"
+    assert fake_provider.calls("other:free") == 0
+
+
+# The request
+
+
+@pytest.mark.parametrize("fault", [Fault(400), Fault(422), Fault("moderation")])
+async def test_two_models_that_refuse_the_request_are_believed(
+    fault: Fault, fake_provider: FakeProvider, lend: Lend
+) -> None:
+    fake_provider.script("*", fault)
+    async with _models(fake_provider) as models:
+        with pytest.raises(RequestRefused):
+            await _answer(models, lend)
+    assert fake_provider.calls() == 2
+
+
+async def test_a_thread_too_long_is_shown_its_last_turn_only(
+    fake_provider: FakeProvider, lend: Lend
+) -> None:
+    fake_provider.script("model-a", "First.", Fault("context_too_long"), "Short.")
+    graph = agent.graph.copy({"checkpointer": InMemorySaver()})
+    async with _models(fake_provider, "model-a") as models:
+        config = lend(models, thread_id="t")
+        for text in ("one", "two"):
+            done = await graph.ainvoke(Input(messages=[HumanMessage(text)]), config)
+    assert done["messages"][-1].text == "Short."
+    assert [len(request.messages) for request in fake_provider.requests] == [2, 4, 2]
+    assert len(done["messages"]) == 4
+
+
+async def test_wrong_tool_calls_are_told_twice_then_the_next_is_asked(
+    fake_provider: FakeProvider, lend: Lend
+) -> None:
+    fake_provider.script("model-a", Fault("unknown_tool"), Fault("wrong_arguments"))
+    fake_provider.script("model-b", "I can do without.")
+    async with _models(fake_provider) as models:
+        messages = await _messages(models, lend)
+    told = [message for message in messages if isinstance(message, ToolMessage)]
+    assert [message.status for message in told] == ["error", "error"]
+    assert fake_provider.calls("model-a") == 3
+    assert messages[-1].text == "I can do without."
+    assert _failures(messages[-1].response_metadata["route"]) == ["model-a:wrong_tool_call"]
+
+
+async def test_a_tool_loop_stays_with_the_model_it_fell_back_to(
+    fake_provider: FakeProvider, lend: Lend
+) -> None:
+    call = Reply(tool_calls=[ToolCall("calculator", {"expression": "1 + 1"})])
+    fake_provider.script("model-a", Fault(500), "I am back, but it is not my turn.")
+    fake_provider.script("model-b", call, "Two.")
+    async with _models(fake_provider) as models:
+        messages = await _messages(models, lend)
+    assert messages[-1].text == "Two."
+    assert [request.model for request in fake_provider.requests] == [
+        *("model-a", "model-b", "model-b")
+    ]
+
+
+async def test_tools_of_a_dead_stream_never_run(fake_provider: FakeProvider, lend: Lend) -> None:
+    call = Reply(tool_calls=[ToolCall("calculator", {"expression": "123456 * 654321"})])
+    fake_provider.script("model-a", Fault("no_finish", reply=call, after=4))
+    async with _models(fake_provider) as models:
+        messages = await _messages(models, lend)
+    assert not any(isinstance(message, ToolMessage) for message in messages)
+    assert _failures(messages[-1].response_metadata["route"]) == ["model-a:cut"]
+
+
+# Nobody left
+
+
+async def test_an_offline_answer_can_be_unwanted(fake_provider: FakeProvider, lend: Lend) -> None:
+    fake_provider.script("*", Fault(429, retry_after=40))
+    async with _models(fake_provider, offline_answer=False) as models:
+        with pytest.raises(NoModelLeft, match="429") as raised:
+            await _answer(models, lend)
+        assert raised.value.retry_after is not None
+        assert 1 <= raised.value.retry_after <= 40
+        _, route = await _answer(models, lend, offline_answer=True)
+    assert route["degraded"]
+
+
+async def test_a_bug_in_the_router_still_ends_in_an_answer(
+    fake_provider: FakeProvider, lend: Lend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(choice, "next_step", broken)
+    async with _models(fake_provider) as models:
+        _, route = await _answer(models, lend)
+    assert (route["mode"], route["degraded"]) == ("offline", True)
+    assert fake_provider.calls() == 0
+
+
+# Usage and cost
+
+
+async def test_failed_attempts_are_paid_for_too(fake_provider: FakeProvider, lend: Lend) -> None:
+    fake_provider.script("model-a", Reply("", cost=0.25))  # empty, but billed
+    fake_provider.script("model-b", Reply("Here.", cost=0.5))
+    async with _models(fake_provider) as models:
+        answer, route = await _answer(models, lend)
+    assert answer.response_metadata["cost"] == 0.5
+    assert route["cost"] == 0.75
+    (attempt,) = route["tried"]
+    assert attempt["cost"] == 0.25
+    total = attempt["usage"]["total_tokens"] + answer.usage_metadata["total_tokens"]  # type: ignore[index]  # it is there
+    assert route["usage"]["total_tokens"] == total
+
+
+# Hedging
+
+
+async def test_the_first_to_speak_answers_and_the_other_is_closed(
+    fake_provider: FakeProvider, lend: Lend
+) -> None:
+    fake_provider.script("model-a", Reply("Too late.", first_token=30))
+    fake_provider.script("model-b", "I was quicker.")
+    seen: dict[str | None, str] = {}
+    async with _models(fake_provider, hedge_after=0.1, first_token_timeout=20.0) as models:
+        async for message, _ in agent.graph.astream(
+            Input(messages=[HumanMessage("hello")]), lend(models), stream_mode="messages"
+        ):
+            assert isinstance(message, AIMessage)
+            seen[message.id] = seen.get(message.id, "") + message.text
+        _, route = await _answer(models, lend)
+    assert list(seen.values()) == ["I was quicker."]
+    assert (route["model"], route["mode"]) == ("model-b", "fallback")
+    assert _failures(route) == ["model-a:outrun"]
+    assert fake_provider.requests[0].left.wait(5)
+
+
+async def test_a_quick_model_has_no_rival(fake_provider: FakeProvider, lend: Lend) -> None:
+    async with _models(fake_provider, hedge_after=5.0) as models:
+        await _answer(models, lend)
+    assert fake_provider.calls() == 1
+
+
+async def test_in_a_race_one_may_fail(fake_provider: FakeProvider, lend: Lend) -> None:
+    fake_provider.script("model-a", Reply("Slow, but there.", first_token=0.5))
+    fake_provider.script("model-b", Fault(500))
+    async with _models(fake_provider, hedge_after=0.1) as models:
+        answer, route = await _answer(models, lend)
+    assert answer.text == "Slow, but there."
+    assert _failures(route) == ["model-b:unavailable"]
+    assert route["model"] == "model-a"
+
+
+async def test_free_models_are_never_hedged(fake_provider: FakeProvider, lend: Lend) -> None:
+    fake_provider.script("*", Reply("Slow.", first_token=0.4))
+    async with _models(fake_provider, "gift:free", "paid", hedge_after=0.05) as models:
+        await _answer(models, lend)
+    async with _models(fake_provider, "paid", "gift:free", hedge_after=0.05) as models:
+        await _answer(models, lend)
+    assert [request.model for request in fake_provider.requests] == ["gift:free", "paid"]
+
+
+async def test_a_caller_who_leaves_a_race_ends_both_calls(
+    fake_provider: FakeProvider, lend: Lend
+) -> None:
+    asked = threading.Event()
+
+    def silent(request: Request) -> Fault:
+        if request.model == "model-b":
+            asked.set()
+        return Fault("silent")
+
+    fake_provider.script("*", silent)
+    async with _models(fake_provider, hedge_after=0.05, first_token_timeout=60.0) as models:
+        running = asyncio.create_task(_answer(models, lend))
+        assert await asyncio.to_thread(asked.wait, 10)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert all(request.left.wait(5) for request in fake_provider.requests)
+
+
+# The stream
+
+
+async def test_buffered_an_answer_is_shown_when_it_is_whole(
+    fake_provider: FakeProvider, lend: Lend
+) -> None:
+    fake_provider.script("model-a", Fault("cut", reply=Reply("one two three four"), after=3))
+    fake_provider.script("model-b", "All of it.")
+    shown: list[Any] = []
+    customs: list[Any] = []
+    async with _models(fake_provider) as models:
+        async for mode, data in agent.graph.astream(
+            Input(messages=[HumanMessage("hello")]),
+            lend(models),
+            context=Context(stream_policy="buffer"),
+            stream_mode=["messages", "custom"],
+        ):
+            (shown if mode == "messages" else customs).append(data)
+    assert [message.text for message, _ in shown] == ["All of it."]
+    assert [custom["type"] for custom in customs] == ["fallback"]  # nothing to take back
+
+
+# Choosing by need
+
+
+async def test_the_catalogue_is_what_the_provider_lists(
+    fake_provider: FakeProvider, lend: Lend
+) -> None:
+    fake_provider.offer(
+        Offer("model-a", context_length=8_000, supported_parameters=("max_tokens",)),
+        Offer("model-b", prompt_price="0.000002", completion_price="0.00001"),
+        Offer("model-c", prompt_price="0.000001", completion_price="0.000002"),
+        Offer("elsewhere", context_length=1_000_000),
+    )
+    async with _models(fake_provider) as models:
+        assert models.candidates(Context()) == list(CHAIN)
+        assert await models.refresh() == 4
+        assert models.candidates(Context(require_tools=True)) == ["model-b", "model-c"]
+        assert models.candidates(Context(prefer="cheapest")) == ["model-a", "model-c", "model-b"]
+        assert models.candidates(Context(max_price=2)) == ["model-a", "model-c"]
+        assert models.candidates(Context(min_context=10_000)) == ["model-b", "model-c"]
+        assert models.candidates(Context(model="elsewhere"))[0] == "elsewhere"
+        assert models.candidates(Context(model=["model-c", "elsewhere"])) == [
+            *("model-c", "elsewhere", "model-a", "model-b")
+        ]
+        assert models.candidates(Context(model=["model-c"], use_fallback=False)) == ["model-c"]
+        _, route = await _answer(models, lend)
+        assert route["model"] == "model-b"  # the tools are bound, and model-a takes none
+        overview = {each["name"]: each for each in await models.overview()}
+    assert overview["model-b"]["price"] == pytest.approx(10)
+    assert overview["model-b"]["latency"] > 0
+    assert overview["model-a"]["tools"] is False
+    assert overview["elsewhere"]["configured"] is False
+
+
+async def test_the_quicker_and_the_healthier_can_be_preferred(
+    fake_provider: FakeProvider, lend: Lend
+) -> None:
+    fake_provider.script("model-a", Reply("Slow.", first_token=0.2))
+    async with _models(fake_provider) as models:
+        for model in CHAIN:
+            await _answer(models, lend, model=model, use_fallback=False)
+        assert models.candidates(Context(prefer="fastest"))[-1] == "model-a"
+        fake_provider.script("model-b", Fault(500))
+        await _answer(models, lend, model="model-b")
+        assert models.candidates(Context(prefer="health"))[-1] == "model-b"
+
+
+async def test_a_catalogue_that_does_not_answer_leaves_what_is_known(
+    fake_provider: FakeProvider,
+) -> None:
+    fake_provider.offer(Offer("elsewhere"))
+    async with _models(fake_provider) as models:
+        await models.refresh()
+        with fake_provider.down(), pytest.raises(Exception, match="provider"):
+            await models.refresh()
+        assert models.candidates(Context(model="elsewhere"))[0] == "elsewhere"
