@@ -29,11 +29,6 @@ local function send(chunk_name)
   return seen[chunk_name]
 end
 
-local function parent_of(child)
-  local record = child and redis.call('HGET', data, child)
-  return record and parse(child, record).parent
-end
-
 local seeds, groups = {}, {}
 local record = name and redis.call('HGET', data, name)
 if record then
@@ -41,7 +36,9 @@ if record then
   raise_fence()
 end
 name = record and parse(name, record).parent
-while name and remaining > 0 do
+local visited = {} -- a circle of parents must not hang the server
+while name and remaining > 0 and not visited[name] do
+  visited[name] = true
   record = redis.call('HGET', data, name)
   if not record then
     break

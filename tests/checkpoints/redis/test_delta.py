@@ -157,6 +157,18 @@ async def test_history_ends_at_the_nearest_value(saver: AsyncRedisSaver) -> None
     assert nowhere == {"c": {"writes": []}}
 
 
+async def test_a_circle_of_parents_comes_to_an_end(saver: AsyncRedisSaver) -> None:
+    for checkpoint_id, parent in [("1", "3"), ("2", "1"), ("3", "2")]:
+        made = checkpoint(checkpoint_id=checkpoint_id)
+        metadata: Any = {"counters_since_delta_snapshot": {"c": (1, 1)}}
+        await saver.aput(place(checkpoint_id=parent), made, metadata, {})
+        await saver.aput_writes(place(checkpoint_id=checkpoint_id), [("c", checkpoint_id)], "task")
+    history = await saver.aget_delta_channel_history(config=place(), channels=["c"])
+    assert [value for _, _, value in history["c"]["writes"]] == ["3", "1", "2"]
+    await saver.aprune(["thread"])
+    assert "3" in await listed(saver, place())
+
+
 async def test_history_is_that_of_the_base_class(
     saver: AsyncRedisSaver, sync_saver: RedisSaver
 ) -> None:
