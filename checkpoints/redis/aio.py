@@ -25,6 +25,9 @@ _LANES = 4
 # waiting; and an argument is at most a chunk, so this many are at most 32 MB.
 _CALLS = 32
 _ARGUMENTS = 8192
+# Turns of the loop between a call and its departure. LangGraph stores the writes of a task and, two
+# turns later, the checkpoint they lead to; whoever is answered asks on within two turns as well.
+_TURNS = 3
 
 
 class AsyncRedisSaver(ThreadSaver):
@@ -127,6 +130,7 @@ class _Pipelines:
         self.client = client
         self.loop = _running_loop()
         self._served = False
+        self._turns_left = 0
         self._waiting: deque[tuple[Call, asyncio.Future[Any]]] = deque()
         self._flights: dict[asyncio.Task[None], set[str]] = {}
         self._airborne: set[str] = set()
@@ -137,14 +141,25 @@ class _Pipelines:
             return self._scan(wanted)
         future = loop.create_future()
         self._waiting.append((wanted, future))
-        if len(self._waiting) == 1:
-            loop.call_soon(self._depart)
+        self._depart_soon()
         return future
 
     async def landed(self) -> None:
         """Waits for what callers, since cancelled, have sent; connections have timeouts."""
         if self._flights:
             await asyncio.wait(self._flights)
+
+    def _depart_soon(self) -> None:
+        if not self._turns_left:
+            self._turns_left = _TURNS
+            asyncio.get_running_loop().call_soon(self._count_down)
+
+    def _count_down(self) -> None:
+        self._turns_left -= 1
+        if self._turns_left:
+            asyncio.get_running_loop().call_soon(self._count_down)
+        else:
+            self._depart()
 
     def _depart(self) -> None:
         loop = asyncio.get_running_loop()
@@ -157,8 +172,9 @@ class _Pipelines:
 
     def _land(self, flight: asyncio.Task[None]) -> None:
         self._airborne -= self._flights.pop(flight)
-        # Not at once: those who have just been answered may have more to ask.
-        asyncio.get_running_loop().call_soon(self._depart)
+        if self._waiting:
+            self._depart_soon()
+            self._turns_left = _TURNS
 
     def _board(self) -> list[tuple[Call, asyncio.Future[Any]]]:
         batch: list[tuple[Call, asyncio.Future[Any]]] = []

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import urlsplit
 
+import hiredis
 import redis
 import redis.asyncio as aio
 from redis import cluster, sentinel
@@ -32,10 +33,11 @@ _OLDEST = (6, 2)
 _PORT, _SENTINEL_PORT = 6379, 26379
 _SENTINEL = "sentinel_"
 
-# Every wait has an end (seconds). A server that refuses connections is reported after some 0.5 s,
-# one that swallows them after four tries.
+# Every wait has an end (seconds). A server that refuses connections is asked again and reported
+# after some 0.5 s; one that takes a call and says nothing is not: it would say nothing again.
 _TIMEOUTS: dict[str, Any] = {"socket_timeout": 5, "socket_connect_timeout": 5}
 _RETRIES = 3
+_ASKED_AGAIN = (redis.ConnectionError,)
 _BACKOFF = ExponentialWithJitterBackoff(base=0.05, cap=0.5)
 # redis-py's usual pool raises at once when all connections are taken. Our callers queue, but not
 # for ever (seconds).
@@ -60,6 +62,32 @@ class _AsyncBlockingSentinelPool(aio_sentinel.SentinelConnectionPool, aio.Blocki
         if inuse_connections:  # else there is a new primary, to be asked for
             for client in self.sentinel_manager.sentinels:
                 await client.connection_pool.disconnect()
+
+
+class _Packed:
+    """Packs commands in C. redis-py does so for its synchronous connections only."""
+
+    def pack_command(self, *args: Any) -> list[bytes]:
+        return [hiredis.pack_command(args)]
+
+
+class _PackedTCP(_Packed, aio.Connection):
+    pass
+
+
+class _PackedTLS(_Packed, aio.SSLConnection):
+    pass
+
+
+class _PackedUnix(_Packed, aio.UnixDomainSocketConnection):
+    pass
+
+
+_PACKED = {
+    aio.Connection: _PackedTCP,
+    aio.SSLConnection: _PackedTLS,
+    aio.UnixDomainSocketConnection: _PackedUnix,
+}
 
 
 @dataclass(frozen=True)
@@ -145,20 +173,26 @@ def _judge(info: Mapping[str, Any], *, is_cluster: bool) -> None:
 def _create(classes: _Classes, url: str) -> Any:
     try:
         target = _read(url)
-        options = {**_TIMEOUTS, "retry": classes.retry(_BACKOFF, _RETRIES), **target.options}
+        options = {**_TIMEOUTS, "retry": _retry(classes, _RETRIES), **target.options}
         if target.kind == "cluster":
             nodes = [classes.cluster_node(*host) for host in target.hosts]
             return classes.cluster(startup_nodes=nodes, **options)
         if target.kind == "sentinel":
-            one_try = {"retry": classes.retry(_BACKOFF, 0), **target.sentinel_options}
+            one_try = {"retry": _retry(classes, 0), **target.sentinel_options}
             sentinels = classes.sentinel(target.hosts, sentinel_kwargs=one_try)
             pool = {"connection_pool_class": classes.sentinel_pool, **_POOL}
             return sentinels.master_for(target.service, **pool, **options)
-        return classes.client.from_pool(classes.pool.from_url(url, **options, **_POOL))
+        pool = classes.pool.from_url(url, **options, **_POOL)
+        pool.connection_class = _PACKED.get(pool.connection_class, pool.connection_class)
+        return classes.client.from_pool(pool)
     except ValueError as error:
         raise StoreMisconfigured(f"The Redis URL cannot be read: {error}") from None
     except CALL_FAILED as error:  # a synchronous cluster client connects when it is made
         raise translate(error, served=False) from error
+
+
+def _retry(classes: _Classes, retries: int) -> Any:
+    return classes.retry(_BACKOFF, retries, _ASKED_AGAIN)
 
 
 @dataclass(frozen=True)

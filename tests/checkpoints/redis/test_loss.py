@@ -113,6 +113,21 @@ def test_an_unreachable_server_synchronously(server: Server) -> None:
                 failing()
 
 
+async def test_a_server_that_hangs_is_not_asked_again(server: Server) -> None:
+    """Stopped, it takes connections and never answers: each further try would wait as long."""
+    assert server.process is not None
+    async with AsyncRedisSaver.from_url(f"{server.url}?socket_timeout=0.3") as saver:
+        await put(saver, place(), {"c": 1})
+        with server.admin() as admin:
+            before = admin.info("stats")["total_connections_received"]
+            server.process.send_signal(signal.SIGSTOP)
+            with pytest.raises(StoreUnavailable, match="does not answer"):
+                await saver.aget_tuple(place())
+            server.process.send_signal(signal.SIGCONT)
+            assert admin.info("stats")["total_connections_received"] == before
+        assert await saver.aget_tuple(place()) is not None
+
+
 async def test_a_server_killed_in_mid_write_leaves_no_half_of_anything(server: Server) -> None:
     """What was acknowledged is there; of the rest every checkpoint is there whole or not at all."""
 
