@@ -6,10 +6,12 @@ from typing import Any
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Dialect,
     Double,
+    ForeignKey,
     Index,
     Integer,
     MetaData,
@@ -19,6 +21,7 @@ from sqlalchemy import (
     TypedColumns,
     TypeDecorator,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 
 metadata = MetaData(
     # Names that do not depend on the database, so that a migration can find what it alters.
@@ -110,4 +113,128 @@ chat_history = Table(
     Index("ix_chat_history_session_id", "session_id", "id"),
     # Otherwise SQLite gives the id of a deleted newest row again.
     sqlite_autoincrement=True,
+)
+
+
+def _object() -> JSON[dict[str, Any]]:
+    """A JSON object; on PostgreSQL one that can be searched."""
+    return JSON[dict[str, Any]]().with_variant(JSONB(), "postgresql")
+
+
+class AssistantColumns(TypedColumns):
+    """An assistant as its latest version says; `assistant_versions` has them all."""
+
+    assistant_id: Named[str] = Column(Identifier, primary_key=True)
+    graph_id: Named[str] = Column(Text)
+    name: Named[str] = Column(Prose)
+    description: Named[str | None] = Column(Prose)
+    config: Named[dict[str, Any]] = Column(_object())
+    context: Named[dict[str, Any]] = Column(_object())
+    metadata: Named[dict[str, Any]] = Column(_object())
+    version: Named[int] = Column(Integer)
+    created_at: Named[datetime] = Column(UtcDateTime)
+    updated_at: Named[datetime] = Column(UtcDateTime)
+
+
+assistants = Table(
+    "assistants",
+    metadata,
+    AssistantColumns,
+    Index("ix_assistants_graph_id", "graph_id"),
+    Index("ix_assistants_created_at", "created_at"),
+)
+
+
+class AssistantVersionColumns(TypedColumns):
+    """What an assistant was, and is, at each of its versions."""
+
+    assistant_id: Named[str] = Column(
+        Identifier, ForeignKey(assistants.c.assistant_id, ondelete="CASCADE"), primary_key=True
+    )
+    version: Named[int] = Column(Integer, primary_key=True, autoincrement=False)
+    graph_id: Named[str] = Column(Text)
+    name: Named[str] = Column(Prose)
+    description: Named[str | None] = Column(Prose)
+    config: Named[dict[str, Any]] = Column(_object())
+    context: Named[dict[str, Any]] = Column(_object())
+    metadata: Named[dict[str, Any]] = Column(_object())
+    created_at: Named[datetime] = Column(UtcDateTime)
+
+
+assistant_versions = Table("assistant_versions", metadata, AssistantVersionColumns)
+
+
+class ThreadColumns(TypedColumns):
+    """A thread. What was said on it lies with the checkpointer; here is what is searched."""
+
+    thread_id: Named[str] = Column(Identifier, primary_key=True)
+    status: Named[str] = Column(Text)
+    metadata: Named[dict[str, Any]] = Column(_object())
+    config: Named[dict[str, Any]] = Column(_object())
+    interrupts: Named[dict[str, Any]] = Column(_object())
+    error: Named[dict[str, Any] | None] = Column(_object())
+    ttl: Named[dict[str, Any] | None] = Column(_object())
+    created_at: Named[datetime] = Column(UtcDateTime)
+    updated_at: Named[datetime] = Column(UtcDateTime)
+    state_updated_at: Named[datetime] = Column(UtcDateTime)
+    expires_at: Named[datetime | None] = Column(UtcDateTime)
+
+
+threads = Table(
+    "threads",
+    metadata,
+    ThreadColumns,
+    Index("ix_threads_created_at", "created_at"),
+    Index("ix_threads_updated_at", "updated_at"),
+    Index("ix_threads_expires_at", "expires_at"),
+)
+
+
+class RunColumns(TypedColumns):
+    """A run, from its start to what became of it."""
+
+    run_id: Named[str] = Column(Identifier, primary_key=True)
+    thread_id: Named[str] = Column(Identifier)
+    assistant_id: Named[str] = Column(Identifier)
+    status: Named[str] = Column(Text)
+    metadata: Named[dict[str, Any]] = Column(_object())
+    kwargs: Named[dict[str, Any]] = Column(_object())
+    multitask_strategy: Named[str] = Column(Text)
+    created_at: Named[datetime] = Column(UtcDateTime)
+    updated_at: Named[datetime] = Column(UtcDateTime)
+
+
+runs = Table(
+    "runs",
+    metadata,
+    RunColumns,
+    Index("ix_runs_thread_id", "thread_id", "created_at"),
+    Index("ix_runs_status", "status"),
+)
+
+
+class CronColumns(TypedColumns):
+    """A run that starts again and again."""
+
+    cron_id: Named[str] = Column(Identifier, primary_key=True)
+    assistant_id: Named[str] = Column(Identifier)
+    thread_id: Named[str | None] = Column(Identifier)
+    schedule: Named[str] = Column(Text)
+    timezone: Named[str | None] = Column(Text)
+    payload: Named[dict[str, Any]] = Column(_object())
+    metadata: Named[dict[str, Any]] = Column(_object())
+    enabled: Named[bool] = Column(Boolean)
+    on_run_completed: Named[str | None] = Column(Text)
+    end_time: Named[datetime | None] = Column(UtcDateTime)
+    next_run_date: Named[datetime | None] = Column(UtcDateTime)
+    created_at: Named[datetime] = Column(UtcDateTime)
+    updated_at: Named[datetime] = Column(UtcDateTime)
+
+
+crons = Table(
+    "crons",
+    metadata,
+    CronColumns,
+    Index("ix_crons_assistant_id", "assistant_id"),
+    Index("ix_crons_next_run_date", "next_run_date"),
 )
