@@ -134,7 +134,7 @@ async def test_a_newer_database_is_refused(url: str, tmp_path: Path) -> None:
 async def test_tables_of_others_are_left_alone(url: str, tmp_path: Path) -> None:
     async with open_database(url, tmp_path) as engine, engine.begin() as connection:
         await connection.execute(text("DROP TABLE alembic_version"))
-    with pytest.raises(StoreMisconfigured, match="tables named .*chat_history.* that"):
+    with pytest.raises(StoreMisconfigured, match=r"tables named .*chat_history.* that"):
         async with open_database(url, tmp_path):
             pass
 
