@@ -1,7 +1,6 @@
 """What a caller's config says: which thread, namespace and checkpoint, and on what terms."""
 
-from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from langchain_core.runnables import RunnableConfig
 
@@ -12,8 +11,7 @@ FENCE_KEY = "__fence"
 _MAX_FENCE = 2**53
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(NamedTuple):
     """A place in a thread; no `checkpoint_id` means the latest, no `ns` the root or all of them."""
 
     thread_id: str

@@ -6,7 +6,6 @@ generator that yields the calls it wants made, is sent the replies and returns i
 """
 
 from collections.abc import Generator
-from dataclasses import dataclass
 from secrets import token_bytes
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
@@ -41,8 +40,7 @@ T = TypeVar("T")
 Operation: TypeAlias = Generator[Call | Scan, Any, T]
 
 
-@dataclass(frozen=True, slots=True)
-class Threads:
+class Threads(NamedTuple):
     """The threads under one prefix, as one saver treats them."""
 
     keyspace: Keyspace

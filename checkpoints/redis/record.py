@@ -59,10 +59,11 @@ def pack_checkpoint(
     versions = checkpoint["channel_versions"]
     # LangGraph counts, for each delta channel, how long ago it was stored whole.
     deltas = metadata.get("counters_since_delta_snapshot") or {}
-    head = join(text(parent or ""), b"%d" % len(versions))
-    for channel, version in versions.items():
-        flag = _DELTA if channel in deltas else _PLAIN
-        head += flag + join(channel_at(channel, version))
+    names = [
+        (_DELTA if channel in deltas else _PLAIN) + channel_at(channel, version)
+        for channel, version in versions.items()
+    ]
+    head = join(text(parent or ""), b"%d" % len(versions), *names)
     rest = {key: value for key, value in checkpoint.items() if key not in _ELSEWHERE}
     value = (rest, get_checkpoint_metadata(config, metadata))
     return head + packer.pack(value, "The checkpoint or its metadata")

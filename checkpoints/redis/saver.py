@@ -4,9 +4,9 @@
 here and a subclass says only how an operation is run.
 """
 
-import secrets
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from os import urandom
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -115,12 +115,12 @@ class ThreadSaver(BaseCheckpointSaver[str]):
         """A version greater than `current`, and one that nobody else makes.
 
         Two forks of a checkpoint count a channel to the same number: without the random part the
-        later one would overwrite the value of the earlier. `secrets`, because user code that seeds
-        `random` must not make forks alike.
+        later one would overwrite the value of the earlier. Not from `random`: user code that seeds
+        it must not make forks alike.
         """
         count, _, _ = str(current or 0).partition(".")
         width = len(count) if isinstance(current, str) else _VERSION_WIDTH
-        return f"{int(count) + 1:0{width}d}.{secrets.token_hex(6)}"
+        return f"{int(count) + 1:0{width}d}.{urandom(6).hex()}"
 
     def put(
         self,

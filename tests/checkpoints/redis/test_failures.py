@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 
 import pytest
 import redis
@@ -143,9 +144,13 @@ def pretender() -> Iterator[Callable[[Answer], str]]:
 
     def start(answer: Answer) -> str:
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            while data := await reader.read(65536):
-                writer.write(answer(data))
-            writer.close()
+            try:
+                while data := await reader.read(65536):
+                    writer.write(answer(data))
+            finally:
+                writer.close()
+                with suppress(OSError):
+                    await writer.wait_closed()
 
         opened = asyncio.run_coroutine_threadsafe(
             asyncio.start_server(serve, "127.0.0.1", 0), loop
