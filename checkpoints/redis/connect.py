@@ -68,7 +68,8 @@ class _Packed:
     """Packs commands in C. redis-py does so for its synchronous connections only."""
 
     def pack_command(self, *args: Any) -> list[bytes]:
-        return [hiredis.pack_command(args)]
+        # A name of two words, "SCRIPT LOAD", is two arguments on the wire.
+        return [hiredis.pack_command((*str(args[0]).split(), *args[1:]))]
 
 
 class _PackedTCP(_Packed, aio.Connection):
