@@ -15,10 +15,13 @@ from structlog import get_logger
 from checkpoints.breaker import RedisCircuits
 from checkpoints.data_dir import hold_data_dir
 from checkpoints.database import open_database
+from checkpoints.events import open_event_log
+from checkpoints.group_commit import open_group_commit
 from checkpoints.history import open_history
 from checkpoints.locks import LocalThreadLocks, RedisThreadLocks
 from checkpoints.memory import open_memory
 from checkpoints.redis import AsyncRedisSaver
+from checkpoints.runs import RunRows
 from checkpoints.sessions import Sessions
 from graph.context import Context
 from graph.errors import (
@@ -30,13 +33,16 @@ from graph.errors import (
 )
 from graph.models.provider import Models, open_models
 from graph.services import Services
-from server.api import catalogue, chat, graphs, sessions, system
+from server.api import catalogue, chat, graphs, runs, sessions, system
 from server.api.body_limit import AnnouncedBodyLimit
 from server.api.errors import Kind, document_errors, install_errors
+from server.api.wire import dumps_public
 from server.metrics import Metrics
 from server.runs.conversations import Conversations
 from server.runs.engine import Engine
 from server.runs.graphs import load_graphs
+from server.runs.runs import Runs
+from server.runs.standins import SqlThreads, SystemAssistants
 from server.settings import Settings
 
 log = get_logger(__name__)
@@ -68,6 +74,8 @@ def create_app(settings: Settings) -> FastAPI:
                 open_memory(redis_url, data_dir, appendfsync=settings.appendfsync) as redis,
                 open_database(database_url, data_dir) as database,
                 open_history(database) as history,
+                open_group_commit(database) as rows,
+                open_event_log(redis, prefix=settings.redis_prefix) as events,
                 open_models(
                     settings,
                     # Services at one Redis see each other's open circuits.
@@ -108,6 +116,16 @@ def create_app(settings: Settings) -> FastAPI:
                     max_message_length=settings.max_message_length,
                 )
                 app.state.models = models
+                app.state.runs = started = Runs(
+                    engine,
+                    RunRows(database, rows),
+                    events,
+                    SystemAssistants(served),
+                    SqlThreads(database),
+                    dumps_public,
+                )
+                if not (redis_url and database_url):  # nobody else can be running them
+                    await started.recover()
                 app.state.info = system.Info(
                     version=app.version,
                     langgraph_version=version("langgraph"),
@@ -117,6 +135,7 @@ def create_app(settings: Settings) -> FastAPI:
                     history=database.dialect.name,
                 )
                 yield
+                await started.close()
 
     app = FastAPI(
         title="Everturn",
@@ -128,7 +147,7 @@ def create_app(settings: Settings) -> FastAPI:
             for limit in (AnnouncedBodyLimit, RequestBodyLimitMiddleware)
         ],
     )
-    for routes in (chat, sessions, catalogue, graphs, system):
+    for routes in (chat, sessions, catalogue, graphs, runs, system):
         app.include_router(routes.router)
     install_errors(app, AGENT_ERRORS)
     document_errors(app)

@@ -18,10 +18,14 @@ from structlog import get_logger
 
 from checkpoints.errors import StaleWriter, StoreMisconfigured, StoreUnavailable, ThreadBusy
 from server.runs.errors import (
+    AssistantNotFound,
     GraphNotFound,
     InvalidInput,
+    NothingToCancel,
+    RunNotFound,
     SessionNotFound,
     ShuttingDown,
+    ThreadNotFound,
     TurnTimeout,
 )
 
@@ -52,6 +56,10 @@ class Kind:
 KINDS: dict[type[Exception], Kind] = {
     GraphNotFound: Kind(404, "graph-not-found"),
     SessionNotFound: Kind(404, "session-not-found"),
+    AssistantNotFound: Kind(422, "assistant-not-found"),
+    ThreadNotFound: Kind(404, "thread-not-found"),
+    RunNotFound: Kind(404, "run-not-found"),
+    NothingToCancel: Kind(404, "nothing-to-cancel"),
     InvalidInput: Kind(422, "invalid-input"),
     ThreadBusy: Kind(409, "thread-busy"),
     StaleWriter: Kind(409, "turn-taken-over"),

@@ -18,6 +18,11 @@ def dumps(value: Any) -> bytes:
         return json.dumps(value, default=_default, separators=(",", ":")).encode()
 
 
+def dumps_public(value: Any) -> bytes:
+    """Serialise what a run streams, with what is internal left out."""
+    return dumps(public(value))
+
+
 def public(value: Any) -> Any:
     """Drop the internal keys of every `configurable` inside debug and checkpoint events."""
     if isinstance(value, Mapping):

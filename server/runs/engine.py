@@ -22,7 +22,7 @@ from contextlib import (
     suppress,
 )
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, Protocol, cast
 
 from langchain_core.messages import AnyMessage
 from langchain_core.runnables import RunnableConfig
@@ -53,14 +53,33 @@ class Turn:
     stream_modes: Sequence[StreamMode] = ()
     ttl: int | None = None
     """Seconds the thread lives after its last use; `None` keeps it."""
+    events: bool = False
+    """Also LangChain's own events, under the mode `events`."""
+    subgraphs: bool = False
+    """Also what subgraphs stream."""
+    interrupt_before: Literal["*"] | Sequence[str] | None = None
+    interrupt_after: Literal["*"] | Sequence[str] | None = None
+    durability: Literal["sync", "async", "exit"] | None = None
+    wait: float | None = None
+    """Seconds to wait for the thread; `None` for as long as the service is set up."""
+    history: bool = True
+    """Write the turn into the chat history."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
     """One event of a running graph: a stream mode and what LangGraph sent under it."""
 
-    mode: StreamMode
+    mode: StreamMode | Literal["events"]
     data: Any
+    namespace: tuple[str, ...] = ()
+    """Of the subgraph that sent it; empty for the graph itself."""
+
+
+class RunDeleting(Protocol):
+    """A checkpointer that finds the runs of one thread without reading all others."""
+
+    async def adelete_for_runs(self, run_ids: Sequence[str], *, thread_id: str) -> None: ...
 
 
 class Checked(NamedTuple):
@@ -151,11 +170,14 @@ class Engine:
         checked = self.check(turn)
         if self._closing:
             raise ShuttingDown(_COME_BACK)
-        deadline = asyncio.timeout(self._turn_timeout)
+        deadline = asyncio.timeout(None)
         self._deadlines.add(deadline)
         self._idle.clear()
         try:
-            async with deadline, self.alone(turn.thread_id) as fence:
+            async with deadline, self.alone(turn.thread_id, turn.wait) as fence:
+                if not self._closing:
+                    now = asyncio.get_running_loop().time()
+                    deadline.reschedule(now + self._turn_timeout)
                 outcome = await self._follow(turn, checked, fence, emit)
                 await self._remember(turn, outcome)
                 return outcome
@@ -184,9 +206,9 @@ class Engine:
         outcome = Outcome()
         async with aclosing(_stream(turn, checked, self._config(turn, fence))) as parts:
             async for part in parts:
-                if part.mode == "values":
+                if part.mode == "values" and not part.namespace:
                     outcome.take(_output(checked.graph, part.data))
-                if part.mode in turn.stream_modes:
+                if part.mode in turn.stream_modes or part.mode == "events":
                     await emit(part)
         return outcome
 
@@ -228,11 +250,33 @@ class Engine:
         await self._checkpointer.adelete_thread(thread_id)
         return bool(await self._history.delete(thread_id)) or known
 
-    def alone(self, thread_id: str | None) -> AbstractAsyncContextManager[int | None]:
+    async def begun(self, thread_id: str, run_id: str) -> bool:
+        """Say whether the newest checkpoint of a thread is of this run."""
+        saved = await self._checkpointer.aget_tuple(_thread(thread_id))
+        return saved is not None and saved.metadata.get("run_id") == run_id
+
+    async def drop(self, thread_id: str) -> None:
+        """Delete the memory of a thread that nobody will come back to."""
+        await self._checkpointer.adelete_thread(thread_id)
+
+    async def undo(self, thread_id: str, run_id: str) -> None:
+        """Delete what a run left on its thread."""
+        saver = cast("RunDeleting", self._checkpointer)
+        await saver.adelete_for_runs([run_id], thread_id=thread_id)
+
+    async def values(self, graph: str, thread_id: str) -> Any:
+        """Return the state of a thread as its graph shows it."""
+        served = self.graphs[graph]
+        state = await served.aget_state(_thread(thread_id))
+        return _output(served, state.values)
+
+    def alone(
+        self, thread_id: str | None, wait: float | None = None
+    ) -> AbstractAsyncContextManager[int | None]:
         """Hold a thread, so that no turn runs on it; yields the fencing token."""
         if thread_id is None:
             return nullcontext()
-        return self._locks.hold(thread_id, wait=self._thread_wait)
+        return self._locks.hold(thread_id, wait=self._thread_wait if wait is None else wait)
 
     def _config(self, turn: Turn, fence: int | None) -> RunnableConfig:
         configurable = {**turn.config.get("configurable", {}), "__everturn": self._services}
@@ -248,7 +292,9 @@ class Engine:
     async def _remember(self, turn: Turn, outcome: Outcome) -> None:
         """Write the history row of a finished turn; the caller is answered after its commit."""
         question, answer = outcome.question, outcome.answer
-        if turn.thread_id is None or outcome.interrupts or question is None or answer is None:
+        if turn.thread_id is None or not turn.history or outcome.interrupts:
+            return
+        if question is None or answer is None:
             return
         await self._history.add(
             FinishedTurn(
@@ -269,14 +315,20 @@ async def _stream(turn: Turn, checked: Checked, config: RunnableConfig) -> Async
     graph = checked.graph
     if turn.thread_id is None and graph.checkpointer is not None:
         graph = graph.copy({"checkpointer": None})
-    modes = list(dict.fromkeys(("values", *turn.stream_modes)))
+    options: dict[str, Any] = {
+        "context": checked.context,
+        "stream_mode": list(dict.fromkeys(("values", *turn.stream_modes))),
+        "subgraphs": turn.subgraphs,
+        "interrupt_before": turn.interrupt_before,
+        "interrupt_after": turn.interrupt_after,
+        "durability": turn.durability,
+    }
+    parts = _events if turn.events else _parts
     begun = False
     try:
-        async for mode, data in graph.astream(
-            turn.input, config, context=checked.context, stream_mode=modes
-        ):
+        async for part in parts(graph, turn.input, config, options):
             begun = True
-            yield Part(cast("StreamMode", mode), data)
+            yield part
     except (
         EmptyInputError,
         InvalidUpdateError,
@@ -287,6 +339,31 @@ async def _stream(turn: Turn, checked: Checked, config: RunnableConfig) -> Async
         if begun or isinstance(turn.input, Command):
             raise
         raise InvalidInput(f"The input does not fit the graph {turn.graph!r}: {error}") from error
+
+
+async def _parts(
+    graph: Graph, asked: Any, config: RunnableConfig, options: Mapping[str, Any]
+) -> AsyncGenerator[Part]:
+    async for chunk in graph.astream(asked, config, **options):
+        yield _part(chunk)
+
+
+async def _events(
+    graph: Graph, asked: Any, config: RunnableConfig, options: Mapping[str, Any]
+) -> AsyncGenerator[Part]:
+    """LangChain's events; those of the graph itself carry its parts."""
+    root: str | None = None
+    async for event in graph.astream_events(asked, config, version="v2", **options):
+        root = root or event["run_id"]
+        if event["event"] == "on_chain_stream" and event["run_id"] == root:
+            yield _part(event["data"]["chunk"])
+        yield Part("events", event)
+
+
+def _part(chunk: tuple[Any, ...]) -> Part:
+    """With subgraphs LangGraph sends (namespace, mode, data), else (mode, data)."""
+    *namespace, mode, data = chunk
+    return Part(mode, data, *namespace)
 
 
 def _check_goto(graph: Graph, command: Command[Any]) -> None:

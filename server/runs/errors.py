@@ -5,6 +5,10 @@ RunError
   x GraphNotFound     the caller: names the graphs there are
   x InvalidInput      the caller: says which part of the input is wrong
   x SessionNotFound   the caller: begin a new session
+  x ThreadNotFound    the caller: make the thread first, or say `if_not_exists: "create"`
+  x AssistantNotFound the caller: names the graphs there are
+  x RunNotFound       the caller: there is no such run, or no longer
+    x NothingToCancel the caller: the runs have ended, or never were
   x TurnTimeout       try again: the turn did not end in its time
   x ShuttingDown      try again soon: the service is being stopped or restarted
 """
@@ -28,6 +32,22 @@ class InvalidInput(RunError):
 
 class SessionNotFound(RunError):
     """The session never was, was deleted, or has expired."""
+
+
+class ThreadNotFound(RunError):
+    """There is no thread of this id."""
+
+
+class AssistantNotFound(RunError):
+    """There is no assistant of this id, and no graph of this name."""
+
+
+class RunNotFound(RunError):
+    """There is no run of this id on this thread."""
+
+
+class NothingToCancel(RunNotFound):
+    """None of the runs named is under way."""
 
 
 class TurnTimeout(RunError):

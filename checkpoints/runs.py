@@ -1,0 +1,113 @@
+"""The rows of runs: written in group commits, read where somebody asks."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from checkpoints.database import translated_errors
+from checkpoints.group_commit import GroupCommit, Row
+from checkpoints.tables import runs
+
+RunStatus = Literal["pending", "running", "error", "success", "timeout", "interrupted"]
+MultitaskStrategy = Literal["reject", "interrupt", "rollback", "enqueue"]
+
+UNFINISHED: tuple[RunStatus, ...] = ("pending", "running")
+
+_INSERT = insert(runs)
+_UPDATE = (
+    update(runs)
+    .where(runs.c.run_id == bindparam("this"))
+    .values(status=bindparam("status"), updated_at=bindparam("updated_at"))
+)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(slots=True, kw_only=True)
+class RunRow:
+    """A run as the table keeps it; `kwargs` is what was asked, as it was asked."""
+
+    run_id: str
+    thread_id: str
+    assistant_id: str
+    status: RunStatus = "pending"
+    metadata: dict[str, Any] = field(default_factory=dict)
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    multitask_strategy: MultitaskStrategy = "enqueue"
+    created_at: datetime = field(default_factory=_now)
+    updated_at: datetime = field(default_factory=_now)
+
+
+class RunRows:
+    """The table `runs`."""
+
+    def __init__(self, engine: AsyncEngine, rows: GroupCommit) -> None:
+        self._engine = engine
+        self._rows = rows
+
+    def insert(self, run: RunRow) -> asyncio.Future[None]:
+        """Have a new run written; see `GroupCommit.post`."""
+        return self._rows.post(Row(_INSERT, {name: getattr(run, name) for name in COLUMNS}))
+
+    def update(self, run: RunRow, status: RunStatus, *more: Row) -> asyncio.Future[None]:
+        """Have a run's new status written, with rows that must not be without it."""
+        run.status, run.updated_at = status, _now()
+        values = {"this": run.run_id, "status": status, "updated_at": run.updated_at}
+        return self._rows.post(Row(_UPDATE, values), *more)
+
+    async def get(self, run_id: str, thread_id: str | None = None) -> RunRow | None:
+        """Read a run; None where there is none, or it is another thread's."""
+        query = select(runs).where(runs.c.run_id == run_id)
+        if thread_id is not None:
+            query = query.where(runs.c.thread_id == thread_id)
+        with translated_errors(self._engine.url):
+            async with self._engine.connect() as connection:
+                row = (await connection.execute(query)).mappings().first()
+        return RunRow(**row) if row else None
+
+    async def of_thread(
+        self,
+        thread_id: str,
+        *,
+        limit: int = 10,
+        offset: int = 0,
+        status: RunStatus | None = None,
+    ) -> list[RunRow]:
+        """Read the runs of a thread, newest first."""
+        query = select(runs).where(runs.c.thread_id == thread_id)
+        if status is not None:
+            query = query.where(runs.c.status == status)
+        query = query.order_by(runs.c.created_at.desc(), runs.c.run_id.desc())
+        return await self._read(query.limit(limit).offset(offset))
+
+    async def unfinished(
+        self, *, thread_id: str | None = None, status: Sequence[RunStatus] = UNFINISHED
+    ) -> list[RunRow]:
+        """Read the runs that have not ended, of one thread or of all, oldest first."""
+        query = select(runs).where(runs.c.status.in_(status)).order_by(runs.c.created_at)
+        if thread_id is not None:
+            query = query.where(runs.c.thread_id == thread_id)
+        return await self._read(query)
+
+    async def delete(self, run_id: str) -> None:
+        """Delete a run's row."""
+        with translated_errors(self._engine.url):
+            async with self._engine.begin() as connection:
+                await connection.execute(delete(runs).where(runs.c.run_id == run_id))
+
+    async def _read(self, query: Any) -> list[RunRow]:
+        with translated_errors(self._engine.url):
+            async with self._engine.connect() as connection:
+                rows = (await connection.execute(query)).mappings().all()
+        return [RunRow(**row) for row in rows]
+
+
+COLUMNS = tuple(each.name for each in fields(RunRow))
+"""What a client may `select` of a run."""

@@ -1,0 +1,399 @@
+"""The runs of LangGraph's Agent Server API: on threads, and on threads of their own."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, cast
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from starlette.responses import StreamingResponse
+
+from checkpoints.runs import MultitaskStrategy, RunRow, RunStatus
+from server.api.errors import problems
+from server.api.frames import HEARTBEAT_SECONDS, FrameStream
+from server.api.wire import dumps
+from server.runs.errors import InvalidInput
+from server.runs.feed import Cursor
+from server.runs.run import RunRequest, StreamMode
+from server.runs.runs import CancelAction, Running, Runs
+
+router = APIRouter(tags=["runs"])
+
+
+async def _runs(request: Request) -> Runs:
+    return cast("Runs", request.app.state.runs)
+
+
+RunsDep = Annotated[Runs, Depends(_runs)]
+AfterEvent = Annotated[
+    str | None, Header(alias="Last-Event-ID", description="The last event that was got; -1: none.")
+]
+
+
+class CommandBody(BaseModel):
+    """What LangGraph's `Command` takes."""
+
+    resume: Any = None
+    update: dict[str, Any] | list[Any] | None = None
+    goto: str | dict[str, Any] | list[str | dict[str, Any]] | None = None
+
+
+class RunBody(BaseModel):
+    """What LangGraph's SDKs send for a run; what they send besides is not used here."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    assistant_id: str = Field(description="An assistant's id, or a graph's name.")
+    input: Any = None
+    command: CommandBody | None = None
+    stream_mode: StreamMode | list[StreamMode] = "values"
+    stream_subgraphs: bool = False
+    stream_resumable: bool = False
+    metadata: dict[str, Any] = Field(default_factory=dict)
+    config: dict[str, Any] = Field(default_factory=dict)
+    context: dict[str, Any] = Field(default_factory=dict)
+    checkpoint: dict[str, Any] | None = None
+    checkpoint_id: str | None = None
+    interrupt_before: Literal["*"] | list[str] | None = None
+    interrupt_after: Literal["*"] | list[str] | None = None
+    on_disconnect: Literal["cancel", "continue"] = "continue"
+    on_completion: Literal["delete", "keep"] = "delete"
+    multitask_strategy: MultitaskStrategy = "enqueue"
+    if_not_exists: Literal["create", "reject"] = "reject"
+    after_seconds: float = Field(default=0, ge=0, le=31_536_000)
+    durability: Literal["sync", "async", "exit"] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, body: Any) -> Any:
+        """A field that is null was not chosen."""
+        if isinstance(body, dict):
+            return {key: value for key, value in body.items() if value is not None}
+        return body
+
+    @field_validator("config")
+    @classmethod
+    def _only_the_graphs(cls, config: dict[str, Any]) -> dict[str, Any]:
+        configurable = config.get("configurable") or {}
+        if not isinstance(configurable, dict):
+            raise ValueError("configurable: must be an object")  # noqa: TRY004 - pydantic's way
+        if internal := [key for key in configurable if str(key).startswith("__")]:
+            raise ValueError(f"{internal[0]}: names with `__` are internal")
+        mine = {key: value for key, value in configurable.items() if key != "thread_id"}
+        return {**config, "configurable": mine}
+
+    def request(self, thread_id: UUID | None) -> RunRequest:
+        """Put it in the engine's words."""
+        modes = self.stream_mode if isinstance(self.stream_mode, list) else [self.stream_mode]
+        chosen = {name: getattr(self, name) for name in _SAME}
+        return RunRequest(
+            **chosen,
+            thread_id=str(thread_id) if thread_id else None,
+            stream_mode=modes or ["values"],
+            command=self.command.model_dump(exclude_unset=True) if self.command else None,
+        )
+
+
+_SAME = RunBody.model_fields.keys() - {"stream_mode", "command"}
+
+_Responses = dict[int | str, dict[str, Any]]
+_RUN: _Responses = {200: {"description": "The run", "content": {"application/json": {}}}}
+_FINAL: _Responses = {200: {"description": "The final state", "content": {"application/json": {}}}}
+_EVENTS: _Responses = {
+    200: {"description": "Server-sent events", "content": {"text/event-stream": {}}}
+}
+_WAITS = (
+    "Runs to the end and returns the final state, with `__interrupt__` when it waits for something "
+    "and `__error__` when it failed. Line breaks before it keep the connection alive."
+)
+_STREAMS = (
+    "Server-sent events: `metadata` first, then the stream modes asked for, `error` when it fails. "
+    "With `stream_resumable` every event has an id to come back with."
+)
+
+
+@router.post(
+    "/threads/{thread_id}/runs/wait",
+    summary="Run on a thread and wait",
+    description=_WAITS,
+    response_class=Response,
+    responses={**_FINAL, **problems(404, 409, 422, 503)},
+)
+async def wait_on_thread(
+    thread_id: UUID, body: RunBody, request: Request, runs: RunsDep
+) -> Response:
+    return await _wait(runs, await runs.create(body.request(thread_id)), request)
+
+
+@router.post(
+    "/runs/wait",
+    summary="Run and wait",
+    description=_WAITS,
+    response_class=Response,
+    responses={**_FINAL, **problems(422, 503)},
+)
+async def wait_stateless(body: RunBody, request: Request, runs: RunsDep) -> Response:
+    return await _wait(runs, await runs.create(body.request(None)), request)
+
+
+@router.post(
+    "/threads/{thread_id}/runs/stream",
+    summary="Run on a thread and stream",
+    description=_STREAMS,
+    response_class=StreamingResponse,
+    responses={**_EVENTS, **problems(404, 409, 422, 503)},
+)
+async def stream_on_thread(thread_id: UUID, body: RunBody, runs: RunsDep) -> FrameStream:
+    return _stream(runs, await runs.create(body.request(thread_id)))
+
+
+@router.post(
+    "/runs/stream",
+    summary="Run and stream",
+    description=_STREAMS,
+    response_class=StreamingResponse,
+    responses={**_EVENTS, **problems(422, 503)},
+)
+async def stream_stateless(body: RunBody, runs: RunsDep) -> FrameStream:
+    return _stream(runs, await runs.create(body.request(None)))
+
+
+@router.post(
+    "/threads/{thread_id}/runs",
+    summary="Run on a thread in the background",
+    description="Returns the run as soon as it is written down.",
+    response_class=Response,
+    responses={**_RUN, **problems(404, 409, 422, 503)},
+)
+async def start_on_thread(thread_id: UUID, body: RunBody, runs: RunsDep) -> Response:
+    return await _start(runs, body.request(thread_id))
+
+
+@router.post(
+    "/runs",
+    summary="Run in the background",
+    description="Returns the run at once. Its thread goes with it, unless `on_completion` is keep.",
+    response_class=Response,
+    responses={**_RUN, **problems(422, 503)},
+)
+async def start_stateless(body: RunBody, runs: RunsDep) -> Response:
+    return await _start(runs, body.request(None))
+
+
+@router.post(
+    "/runs/batch",
+    summary="Run several in the background",
+    description="Returns the runs in the order they were asked for.",
+    response_class=Response,
+    responses={**_RUN, **problems(422, 503)},
+)
+async def start_batch(bodies: list[RunBody], runs: RunsDep) -> Response:
+    started = [await runs.create(body.request(None)) for body in bodies]
+    return _json([await runs.acknowledge(run) for run in started])
+
+
+@router.get(
+    "/threads/{thread_id}/runs",
+    summary="List the runs of a thread",
+    description="Newest first.",
+    response_class=Response,
+    responses={**_RUN, **problems(422, 503)},
+)
+async def list_runs(
+    thread_id: UUID,
+    runs: RunsDep,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 10,
+    offset: Annotated[int, Query(ge=0, le=2**31)] = 0,
+    status: RunStatus | None = None,
+) -> Response:
+    return _json(await runs.of_thread(str(thread_id), limit=limit, offset=offset, status=status))
+
+
+@router.get(
+    "/threads/{thread_id}/runs/{run_id}",
+    summary="Get a run",
+    description="How it stands, and what was asked.",
+    response_class=Response,
+    responses={**_RUN, **problems(404, 422, 503)},
+)
+async def get_run(thread_id: UUID, run_id: UUID, runs: RunsDep) -> Response:
+    return _json(await runs.get(str(run_id), str(thread_id)))
+
+
+@router.delete(
+    "/threads/{thread_id}/runs/{run_id}",
+    summary="Delete a run",
+    description="A run that is under way is cancelled first, by its own route.",
+    status_code=204,
+    responses=problems(404, 409, 422, 503),
+)
+async def delete_run(thread_id: UUID, run_id: UUID, runs: RunsDep) -> None:
+    await runs.delete(str(run_id), str(thread_id))
+
+
+@router.get(
+    "/threads/{thread_id}/runs/{run_id}/join",
+    summary="Wait for a run",
+    description=_WAITS,
+    response_class=Response,
+    responses={**_FINAL, **problems(404, 422, 503)},
+)
+async def join_run(thread_id: UUID, run_id: UUID, request: Request, runs: RunsDep) -> Response:
+    run = await runs.find(str(run_id), str(thread_id))
+    if isinstance(run, Running):
+        return await _wait(runs, run, request)
+    return Response(dumps(await runs.final_state(run)), media_type="application/json")
+
+
+@router.get(
+    "/threads/{thread_id}/runs/{run_id}/stream",
+    summary="Join the stream of a run",
+    description="What it streams from now on; with `Last-Event-ID` all after that event, and with "
+    "`-1` all of it. A `gap` event says that some are no longer kept.",
+    response_class=StreamingResponse,
+    responses={**_EVENTS, **problems(404, 422, 503)},
+)
+async def join_stream(
+    thread_id: UUID, run_id: UUID, runs: RunsDep, last_event_id: AfterEvent = None
+) -> FrameStream:
+    return await _join_stream(runs, str(run_id), str(thread_id), last_event_id)
+
+
+@router.get(
+    "/runs/{run_id}/stream",
+    summary="Join the stream of a run on a thread of its own",
+    description="As on a thread.",
+    response_class=StreamingResponse,
+    responses={**_EVENTS, **problems(404, 422, 503)},
+)
+async def join_stateless_stream(
+    run_id: UUID, runs: RunsDep, last_event_id: AfterEvent = None
+) -> FrameStream:
+    return await _join_stream(runs, str(run_id), None, last_event_id)
+
+
+@router.post(
+    "/threads/{thread_id}/runs/{run_id}/cancel",
+    summary="Cancel a run",
+    description="`interrupt` keeps what it has done, `rollback` undoes it and deletes the run.",
+    response_class=Response,
+    responses=problems(404, 422, 503),
+)
+async def cancel_run(
+    thread_id: UUID,
+    run_id: UUID,
+    runs: RunsDep,
+    wait: bool = False,
+    action: CancelAction = "interrupt",
+) -> Response:
+    await runs.cancel([str(run_id)], str(thread_id), action, wait=wait)
+    return Response(status_code=200 if wait else 202, media_type="application/json")
+
+
+class CancelBody(BaseModel):
+    """Which runs to cancel: those named, or all that stand so."""
+
+    status: Literal["pending", "running", "all"] | None = None
+    thread_id: UUID | None = None
+    run_ids: list[UUID] | None = None
+
+    @model_validator(mode="after")
+    def _one_of(self) -> "CancelBody":
+        if (self.status is None) == (self.thread_id is None or self.run_ids is None):
+            raise ValueError("give either `status`, or `thread_id` and `run_ids`")
+        return self
+
+
+@router.post(
+    "/runs/cancel",
+    summary="Cancel several runs",
+    description="Those named, or all that are pending, running or either.",
+    status_code=204,
+    responses=problems(404, 422, 503),
+)
+async def cancel_runs(body: CancelBody, runs: RunsDep, action: CancelAction = "interrupt") -> None:
+    if body.status is not None:
+        await runs.cancel_all(body.status)
+    else:
+        ids = [str(run_id) for run_id in body.run_ids or ()]
+        await runs.cancel(ids, str(body.thread_id), action, wait=False)
+
+
+async def _start(runs: Runs, asked: RunRequest) -> Response:
+    run = await runs.create(asked)
+    row = await runs.acknowledge(run)
+    return _json(row, _where(run, ""))
+
+
+def _stream(runs: Runs, run: Running) -> FrameStream:
+    async def leave() -> None:
+        if run.request.on_disconnect == "cancel":
+            runs.stop(run)
+
+    return FrameStream(
+        run.feed.follow(Cursor()),
+        with_ids=run.request.stream_resumable,
+        headers=_where(run, "/stream"),
+        on_leave=leave,
+    )
+
+
+async def _join_stream(
+    runs: Runs, run_id: str, thread_id: str | None, last_event_id: str | None
+) -> FrameStream:
+    after = None
+    if last_event_id is not None and (after := Cursor.parse(last_event_id)) is None:
+        raise InvalidInput("Last-Event-ID: must be the id of an event of this run, or -1.")
+    place = f"/threads/{thread_id}/runs/{run_id}" if thread_id else f"/runs/{run_id}"
+    return FrameStream(
+        await runs.follow(run_id, thread_id, after),
+        with_ids=True,
+        headers={"Content-Location": place, "Location": f"{place}/stream"},
+    )
+
+
+async def _wait(runs: Runs, run: Running, request: Request) -> Response:
+    """Answer at the end; while it takes long, line breaks keep the connection."""
+    headers = _where(run, "/join")
+    ended = asyncio.ensure_future(run.done.wait())
+    await asyncio.wait({ended}, timeout=HEARTBEAT_SECONDS)
+    if ended.done():
+        return Response(dumps(final_state(run)), media_type="application/json", headers=headers)
+
+    async def body() -> Any:
+        left = True
+        try:
+            while not ended.done():
+                yield b"\n"
+                await asyncio.wait({ended}, timeout=HEARTBEAT_SECONDS)
+            left = False
+            yield dumps(final_state(run))
+        finally:
+            ended.cancel()
+            if left and run.request.on_disconnect == "cancel":
+                runs.stop(run)
+
+    return StreamingResponse(body(), media_type="application/json", headers=headers)
+
+
+def final_state(run: Running) -> Any:
+    """What a client that waited is told."""
+    if run.error is not None:
+        return {"__error__": run.told}
+    outcome = run.outcome
+    if outcome is None:
+        return {}
+    if outcome.interrupts and isinstance(outcome.values, dict | None):
+        return {**(outcome.values or {}), "__interrupt__": list(outcome.interrupts)}
+    return outcome.values
+
+
+def _where(run: Running, rest: str) -> Mapping[str, str]:
+    own = f"/runs/{run.row.run_id}"
+    place = f"/threads/{run.thread_id}{own}" if run.request.lasting else own
+    return {"Content-Location": place, **({"Location": place + rest} if rest else {})}
+
+
+def _json(value: RunRow | list[RunRow], headers: Mapping[str, str] | None = None) -> Response:
+    return Response(dumps(value), media_type="application/json", headers=headers)

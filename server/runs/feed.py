@@ -1,0 +1,163 @@
+"""What a run streams: numbered once, handed to who listens now, logged for who comes later.
+
+Live and replay are one sequence: a listener names the last event it has and gets all after it, from
+memory as far as that goes back, from the log before that.
+"""
+
+import asyncio
+import re
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import NamedTuple, Protocol
+
+from checkpoints.events import END, Frame
+
+_MOST_BYTES = 4_194_304
+"""Of one running run, in memory; a listener who is further behind reads the log."""
+
+_NUMBER = re.compile("[0-9]{1,18}")
+
+GAP = "gap"
+"""The event that says that some before it are lost: the log was trimmed."""
+
+
+class Cursor(NamedTuple):
+    """A place in a stream: the attempt and the number of the last event that was seen."""
+
+    attempt: int = 0
+    number: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> "Cursor | None":
+        """Read an event's id; `-1` is the beginning. None for what never was one."""
+        if text.strip() == "-1":
+            return cls()
+        attempt, dash, number = text.strip().partition("-")
+        if not (dash and _NUMBER.fullmatch(attempt) and _NUMBER.fullmatch(number)):
+            return None
+        return cls(int(attempt), int(number))
+
+    def __str__(self) -> str:
+        return f"{self.attempt}-{self.number}"
+
+
+class Event(NamedTuple):
+    """One event and where it stands."""
+
+    cursor: Cursor
+    name: str
+    data: bytes
+
+
+class Log(Protocol):
+    """Where events are read again; see `checkpoints.events`."""
+
+    def append(self, run_id: str, attempt: int, frame: Frame) -> None: ...
+
+    async def read(self, run_id: str, after: tuple[int, int]) -> list[tuple[int, Frame]]: ...
+
+    async def last_attempt(self, run_id: str) -> int: ...
+
+
+class Feed:
+    """The events of one run that runs in this process."""
+
+    def __init__(self, run_id: str, log: Log, attempt: int = 1) -> None:
+        self.run_id = run_id
+        self._log = log
+        self._attempt = attempt
+        self._events: deque[Event] = deque()
+        self._bytes = 0
+        self._number = 0
+        self._ended = False
+        self._waiting: set[asyncio.Future[None]] = set()
+
+    @property
+    def attempt(self) -> int:
+        """How often the run was begun, this time included."""
+        return self._attempt
+
+    @property
+    def end(self) -> Cursor:
+        """Where the newest event stands."""
+        return Cursor(self._attempt, self._number)
+
+    def publish(self, name: str, data: bytes) -> None:
+        """Number an event, hand it on and have it logged."""
+        self._number += 1
+        self._log.append(self.run_id, self._attempt, Frame(self._number, name, data))
+        self._events.append(Event(self.end, name, data))
+        self._bytes += len(data)
+        while self._bytes > _MOST_BYTES and len(self._events) > 1:
+            self._bytes -= len(self._events.popleft().data)
+        self._wake()
+
+    def close(self) -> None:
+        """Say that no more will come."""
+        self._number += 1
+        self._log.append(self.run_id, self._attempt, Frame(self._number, END, b"null"))
+        self._ended = True
+        self._wake()
+
+    async def follow(self, after: Cursor) -> AsyncIterator[list[Event]]:
+        """Yield all events after a place, as many at once as there are, until the end."""
+        while True:
+            if self._events and after < _before(self._events[0].cursor):
+                async for events in replay(self._log, self.run_id, after):
+                    news = [event for event in events if event.cursor < self._events[0].cursor]
+                    if news:
+                        yield news
+                after = max(after, _before(self._events[0].cursor))
+            news = self._after(after)
+            if news:
+                after = news[-1].cursor
+                yield news
+            elif self._ended:
+                return
+            else:
+                await self._news()
+
+    def _after(self, cursor: Cursor) -> list[Event]:
+        if cursor >= self.end:
+            return []
+        if not self._events or cursor < self._events[0].cursor:
+            return list(self._events)
+        # Numbers have no holes: how many are newer is a subtraction.
+        newer = self._events[-1].cursor.number - cursor.number
+        return [self._events[i] for i in range(len(self._events) - newer, len(self._events))]
+
+    async def _news(self) -> None:
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.add(waiter)
+        try:
+            await waiter
+        finally:
+            self._waiting.discard(waiter)
+
+    def _wake(self) -> None:
+        for waiter in self._waiting:
+            if not waiter.done():
+                waiter.set_result(None)
+        self._waiting.clear()
+
+
+async def replay(log: Log, run_id: str, after: Cursor) -> AsyncIterator[list[Event]]:
+    """Yield what the log has after a place, and a `gap` before it if it begins later."""
+    frames = await log.read(run_id, after)
+    events = [
+        Event(Cursor(attempt, frame.number), frame.name, frame.data)
+        for attempt, frame in frames
+        if frame.name != END
+    ]
+    if not events:
+        return
+    first = events[0].cursor
+    if after < _before(first):
+        lost = b'{"after":"%s","before":"%s"}' % (str(after).encode(), str(first).encode())
+        yield [Event(_before(first), GAP, lost)]
+    yield events
+
+
+def _before(cursor: Cursor) -> Cursor:
+    """The place just before an event; before the first of an attempt lies the attempt before."""
+    return Cursor(cursor.attempt, cursor.number - 1) if cursor.number > 1 else Cursor()

@@ -1,0 +1,82 @@
+"""What is asked of a run, and how it stands."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, Self
+
+from checkpoints.runs import MultitaskStrategy
+
+StreamMode = Literal[
+    "values",
+    "messages",
+    "messages-tuple",
+    "updates",
+    "events",
+    "tasks",
+    "checkpoints",
+    "debug",
+    "custom",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRequest:
+    """A run as a client asks for it. Names and meaning are those of LangGraph's SDK."""
+
+    assistant_id: str
+    """An assistant's id, or a graph's name."""
+    thread_id: str | None = None
+    """None: a thread of the run's own."""
+    input: Any = None
+    command: Mapping[str, Any] | None = None
+    stream_mode: Sequence[StreamMode] = ("values",)
+    stream_subgraphs: bool = False
+    stream_resumable: bool = False
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+    context: Mapping[str, Any] = field(default_factory=dict)
+    checkpoint: Mapping[str, Any] | None = None
+    checkpoint_id: str | None = None
+    interrupt_before: Literal["*"] | Sequence[str] | None = None
+    interrupt_after: Literal["*"] | Sequence[str] | None = None
+    on_disconnect: Literal["cancel", "continue"] = "continue"
+    on_completion: Literal["delete", "keep"] = "delete"
+    """Of a thread of the run's own."""
+    multitask_strategy: MultitaskStrategy = "enqueue"
+    if_not_exists: Literal["create", "reject"] = "reject"
+    after_seconds: float = 0
+    durability: Literal["sync", "async", "exit"] | None = None
+    """None: `async`; on a thread that goes with the run `exit`."""
+
+    @property
+    def lasting(self) -> bool:
+        """Whether the run's thread is there after it."""
+        return self.thread_id is not None or self.on_completion == "keep"
+
+    def asked(self) -> dict[str, Any]:
+        """What a client sees of it in the run's `kwargs`."""
+        return {
+            "input": self.input,
+            "command": self.command,
+            "config": dict(self.config),
+            "context": dict(self.context),
+            "stream_mode": list(self.stream_mode),
+            "interrupt_before": self.interrupt_before,
+            "interrupt_after": self.interrupt_after,
+            "subgraphs": self.stream_subgraphs,
+            "resumable": self.stream_resumable,
+            "durability": self.durability,
+            "checkpoint": self.checkpoint,
+            "checkpoint_id": self.checkpoint_id,
+        }
+
+    @classmethod
+    def of_kwargs(cls, thread_id: str, assistant_id: str, kwargs: Mapping[str, Any]) -> Self:
+        """The request that a run's row was made of."""
+        names = {each.name for each in fields(cls)} & kwargs.keys()
+        renamed = {
+            "stream_subgraphs": kwargs.get("subgraphs", False),
+            "stream_resumable": kwargs.get("resumable", False),
+        }
+        chosen = {name: kwargs[name] for name in names}
+        return cls(thread_id=thread_id, assistant_id=assistant_id, **chosen, **renamed)
