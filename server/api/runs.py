@@ -397,3 +397,14 @@ def _where(run: Running, rest: str) -> Mapping[str, str]:
 
 def _json(value: RunRow | list[RunRow], headers: Mapping[str, str] | None = None) -> Response:
     return Response(dumps(value), media_type="application/json", headers=headers)
+
+
+@router.post("/threads", summary="TEMP", description="TEMP")
+async def temp_thread(request: Request) -> Response:
+    from langchain_core.utils.uuid import uuid7
+
+    from server.runs.runs import Assistant
+
+    thread_id = str(uuid7())
+    await request.app.state.runs._threads.open(thread_id, Assistant("x", "agent"), create=True)
+    return Response(dumps({"thread_id": thread_id}), media_type="application/json")

@@ -1,0 +1,308 @@
+"""Runs as LangGraph's own SDK asks for them, over a real socket."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from langgraph_sdk import get_client
+from langgraph_sdk.client import LangGraphClient
+from langgraph_sdk.errors import ConflictError, NotFoundError, UnprocessableEntityError
+
+from tests.service import Client, process, serving
+
+TOY = Path(__file__).with_name("toy_graph.py")
+Json = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("toy") / "langgraph.json"
+    file.write_text(json.dumps({"graphs": {"toy": f"{TOY}:graph"}}))
+    return file
+
+
+@pytest.fixture(scope="module")
+def served(config: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    with serving(tmp_path_factory.mktemp("runs") / "data", config=config) as client:
+        yield client
+
+
+@pytest.fixture
+async def sdk(served: Client) -> AsyncIterator[LangGraphClient]:
+    client = get_client(url=str(served.base_url))
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+def thread(sdk: LangGraphClient) -> str:
+    """The id of a thread that the first run on it makes."""
+    return str(uuid4())
+
+
+async def start(sdk: LangGraphClient, thread: str, toy: Json, **how: Any) -> str:
+    run = await sdk.runs.create(thread, "toy", input=toy, if_not_exists="create", **how)
+    return str(run["run_id"])
+
+
+async def until(sdk: LangGraphClient, thread: str, run_id: str, status: str) -> None:
+    for _ in range(500):
+        if (await sdk.runs.get(thread, run_id))["status"] == status:
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError(f"the run never was {status}")
+
+
+async def test_a_stateless_run_is_waited_for(sdk: LangGraphClient) -> None:
+    found: Any = await sdk.runs.wait(None, "toy", input={"words": "good day"})
+    assert found["messages"][-1]["content"] == "good day"
+    assert found["messages"][-1]["type"] == "ai"
+
+
+async def test_a_thread_remembers(sdk: LangGraphClient, thread: str) -> None:
+    for words in ("one", "two"):
+        found: Any = await sdk.runs.wait(
+            thread, "toy", input={"words": words}, if_not_exists="create"
+        )
+    assert [message["content"] for message in found["messages"]] == ["one", "two"]
+    runs = await sdk.runs.list(thread)
+    assert [run["status"] for run in runs] == ["success", "success"]
+    assert runs[0]["created_at"] > runs[1]["created_at"]
+    assert runs[0]["metadata"]["graph_id"] == "toy"  # type: ignore[typeddict-item]
+
+
+async def test_every_stream_mode(sdk: LangGraphClient) -> None:
+    modes: Any = [
+        *("values", "updates", "messages", "messages-tuple", "events"),
+        *("custom", "debug", "tasks", "checkpoints"),
+    ]
+    parts = [
+        part
+        async for part in sdk.runs.stream(
+            None, "toy", input={"words": "a b"}, stream_mode=modes, stream_subgraphs=True
+        )
+    ]
+    assert parts[0].event == "metadata"
+    assert parts[0].data["attempt"] == 1
+    names = {part.event.partition("|")[0] for part in parts}
+    assert names == {
+        *("metadata", "values", "updates", "messages", "events", "custom", "debug", "tasks"),
+        *("checkpoints", "messages/metadata", "messages/partial"),
+    }
+    assert any(part.event.startswith("updates|inner:") for part in parts)
+    assert [part.data for part in parts if part.event == "custom"] == [{"preparing": True}]
+    whole = [part.data[0]["content"] for part in parts if part.event.startswith("messages/partial")]
+    assert whole[:3] == ["a", "a ", "a b"]
+    assert "__everturn" not in json.dumps([part.data for part in parts])
+
+
+async def test_without_subgraphs_only_the_graph_itself_is_streamed(sdk: LangGraphClient) -> None:
+    modes: Any = ["updates", "values"]
+    events = [
+        part.event async for part in sdk.runs.stream(None, "toy", input={}, stream_mode=modes)
+    ]
+    assert set(events) <= {"metadata", "updates", "values", "error"}
+
+
+async def test_a_node_that_raises(sdk: LangGraphClient, thread: str, served: Client) -> None:
+    modes: Any = ["values"]
+    parts = [
+        part
+        async for part in sdk.runs.stream(
+            thread, "toy", input={"fail": True}, stream_mode=modes, if_not_exists="create"
+        )
+    ]
+    assert parts[-1].event == "error"
+    assert parts[-1].data["error"] == "RuntimeError"
+    assert parts[-1].data["message"] == "toy boom"
+    answer = served.post(
+        f"/threads/{thread}/runs/wait", json={"assistant_id": "toy", "input": {"fail": True}}
+    )
+    assert answer.status_code == 200
+    assert answer.json()["__error__"]["error"] == "RuntimeError"
+    assert [run["status"] for run in await sdk.runs.list(thread)] == ["error", "error"]
+    found: Any = await sdk.runs.wait(thread, "toy", input={"fail": False, "words": "on we go"})
+    assert found["messages"][-1]["content"] == "on we go"
+
+
+async def test_an_interrupt_is_resumed(sdk: LangGraphClient, thread: str) -> None:
+    asked: Any = await sdk.runs.wait(thread, "toy", input={"ask": True}, if_not_exists="create")
+    assert asked["__interrupt__"][0]["value"] == {"question": "sure?"}
+    found: Any = await sdk.runs.wait(thread, "toy", command={"resume": "very sure"})
+    assert found["messages"][-1]["content"] == "very sure"
+
+
+async def test_before_and_after_nodes(sdk: LangGraphClient, thread: str) -> None:
+    found: Any = await sdk.runs.wait(
+        thread, "toy", input={"words": "x"}, interrupt_before=["inner"], if_not_exists="create"
+    )
+    assert found["steps"] == ["prepare"]
+    found = await sdk.runs.wait(thread, "toy", input=None)
+    assert [message["content"] for message in found["messages"]] == ["x"]
+    assert found["steps"] == ["prepare"]
+
+
+async def test_a_background_run_is_joined(sdk: LangGraphClient, thread: str) -> None:
+    run_id = await start(sdk, thread, {"wait": 0.2, "words": "late"})
+    assert (await sdk.runs.get(thread, run_id))["status"] in {"pending", "running"}
+    found: Any = await sdk.runs.join(thread, run_id)
+    assert found["messages"][-1]["content"] == "late"
+    assert (await sdk.runs.get(thread, run_id))["status"] == "success"
+    again: Any = await sdk.runs.join(thread, run_id)
+    assert again["messages"][-1]["content"] == "late"
+
+
+async def test_a_batch_comes_back_in_its_order(sdk: LangGraphClient) -> None:
+    batch: Any = [{"assistant_id": "toy", "input": {"words": str(n)}} for n in range(3)]
+    runs = await sdk.runs.create_batch(batch)
+    assert [run["kwargs"]["input"] for run in runs] == [each["input"] for each in batch]  # type: ignore[typeddict-item]
+
+
+async def test_enqueued_runs_follow_each_other(sdk: LangGraphClient, thread: str) -> None:
+    await start(sdk, thread, {"wait": 0.2, "words": "first"})
+    found: Any = await sdk.runs.wait(thread, "toy", input={"words": "second"})
+    assert [message["content"] for message in found["messages"]] == ["first", "second"]
+
+
+async def test_a_busy_thread_rejects(sdk: LangGraphClient, thread: str) -> None:
+    run_id = await start(sdk, thread, {"wait": 0.3})
+    with pytest.raises(ConflictError):
+        await sdk.runs.create(thread, "toy", input={}, multitask_strategy="reject")
+    await sdk.runs.join(thread, run_id)
+
+
+async def test_a_run_is_interrupted_by_the_next(sdk: LangGraphClient, thread: str) -> None:
+    run_id = await start(sdk, thread, {"wait": 30})
+    await until(sdk, thread, run_id, "running")
+    found: Any = await sdk.runs.wait(
+        thread, "toy", input={"wait": 0, "words": "me first"}, multitask_strategy="interrupt"
+    )
+    assert found["messages"][-1]["content"] == "me first"
+    assert (await sdk.runs.get(thread, run_id))["status"] == "interrupted"
+
+
+async def test_a_run_is_rolled_back_by_the_next(sdk: LangGraphClient, thread: str) -> None:
+    await sdk.runs.wait(thread, "toy", input={"words": "kept"}, if_not_exists="create")
+    run_id = await start(sdk, thread, {"wait": 30, "words": "undone"})
+    await until(sdk, thread, run_id, "running")
+    found: Any = await sdk.runs.wait(
+        thread, "toy", input={"wait": 0, "words": "new"}, multitask_strategy="rollback"
+    )
+    assert [message["content"] for message in found["messages"]] == ["kept", "new"]
+    assert found["steps"] == ["prepare"] * 2
+    with pytest.raises(NotFoundError):
+        await sdk.runs.get(thread, run_id)
+
+
+async def test_a_run_is_cancelled(sdk: LangGraphClient, thread: str) -> None:
+    run_id = await start(sdk, thread, {"wait": 30})
+    await until(sdk, thread, run_id, "running")
+    await sdk.runs.cancel(thread, run_id, wait=True)
+    assert (await sdk.runs.get(thread, run_id))["status"] == "interrupted"
+    with pytest.raises(NotFoundError, match="No matching runs to cancel"):
+        await sdk.runs.cancel(thread, run_id)
+    await sdk.runs.delete(thread, run_id)
+    with pytest.raises(NotFoundError):
+        await sdk.runs.get(thread, run_id)
+
+
+async def test_leaving_a_stream_cancels_if_that_was_asked(
+    sdk: LangGraphClient, thread: str, served: Client
+) -> None:
+    for leave, status in (("cancel", "interrupted"), ("continue", "success")):
+        body = {
+            "assistant_id": "toy",
+            "input": {"wait": 0.5, "words": "x"},
+            "on_disconnect": leave,
+            "if_not_exists": "create",
+        }
+        async with httpx.AsyncClient(base_url=served.base_url) as client:
+            async with client.stream("POST", f"/threads/{thread}/runs/stream", json=body) as answer:
+                await anext(answer.aiter_lines())
+                run_id = answer.headers["content-location"].rpartition("/")[2]
+        await until(sdk, thread, run_id, status)
+
+
+async def test_a_stream_cut_anywhere_goes_on_where_it_was(
+    sdk: LangGraphClient, thread: str, served: Client
+) -> None:
+    run_id = await start(
+        sdk,
+        thread,
+        {"words": "one two three four", "wait": 0.05},
+        stream_mode=["messages-tuple", "values"],
+        stream_subgraphs=True,
+        stream_resumable=True,
+    )
+    live = [part async for part in sdk.runs.join_stream(thread, run_id, last_event_id="-1")]
+    ids = [part.id for part in live]
+    assert len(set(ids)) == len(ids) > 8
+    await asyncio.sleep(1.2)  # by now the process has forgotten it, and the log answers
+    for place in ("memory", "log"):
+        for cut in range(len(live)):
+            rest = [
+                part async for part in sdk.runs.join_stream(thread, run_id, last_event_id=ids[cut])
+            ]
+            assert rest == live[cut + 1 :], (place, cut)
+
+
+async def test_a_stateless_stream_is_rejoined(sdk: LangGraphClient, served: Client) -> None:
+    body = {"assistant_id": "toy", "input": {"words": "a b c"}, "stream_resumable": True}
+    with served.stream("POST", "/runs/stream", json=body) as answer:
+        place = answer.headers["location"]
+        whole = answer.read()
+    assert place.startswith("/runs/")
+    assert served.get(place, headers={"Last-Event-ID": "-1"}).content == whole
+    assert whole.count(b"id: 1-") == whole.count(b"event: ")
+
+
+@pytest.mark.parametrize("last", ["", "x", "1", "1-x", "-2", "1-2-3", "٣-1", "9" * 50 + "-1"])
+def test_a_place_that_is_none(served: Client, last: str) -> None:
+    headers = {"Last-Event-ID": last.encode()}
+    answer = served.get(f"/runs/{uuid4()}/stream", headers=headers)  # type: ignore[arg-type]  # bytes are values too
+    assert answer.status_code == 422
+    assert "Last-Event-ID" in answer.json()["detail"]
+
+
+async def test_bad_requests_say_what_is_wrong(sdk: LangGraphClient, served: Client) -> None:
+    with pytest.raises(UnprocessableEntityError, match="nobody"):
+        await sdk.runs.create(None, "nobody", input={})
+    with pytest.raises(NotFoundError):
+        await sdk.runs.create(str(uuid4()), "toy", input={})
+    for body in (
+        {},
+        {"assistant_id": "toy", "stream_mode": "loud"},
+        {"assistant_id": "toy", "multitask_strategy": "hope"},
+        {"assistant_id": "toy", "config": {"configurable": {"__fence": 1}}},
+        {"assistant_id": "toy", "after_seconds": -1},
+        [],
+    ):
+        answer = served.post("/runs/wait", json=body)
+        assert answer.status_code == 422, body
+        assert answer.json()["detail"]
+    assert served.post("/threads/x/runs/wait", json={"assistant_id": "toy"}).status_code == 422
+    answer = served.post("/runs/wait", json={"assistant_id": "toy"})
+    assert answer.json()["__error__"]["error"] == "EmptyInputError"
+
+
+def test_a_run_goes_on_after_kill_9(config: Path, tmp_path: Path) -> None:
+    thread, body = str(uuid4()), {"assistant_id": "toy", "if_not_exists": "create"}
+    settings = {"EVERTURN_CONFIG": str(config)}
+    with process(tmp_path / "data", **settings) as running:
+        with httpx.Client(base_url=running.url(), timeout=30) as client:
+            asked = {**body, "input": {"wait": 1.5, "words": "still here"}}
+            answer = client.post(f"/threads/{thread}/runs", json=asked)
+            assert answer.status_code == 200, answer.text
+            run_id = answer.json()["run_id"]
+        running.kill()
+    with process(tmp_path / "data", **settings) as running:
+        with httpx.Client(base_url=running.url(), timeout=30) as client:
+            joined = client.get(f"/threads/{thread}/runs/{run_id}/join").json()
+            assert [message["content"] for message in joined["messages"]] == ["still here"]
+            assert joined["steps"] == ["prepare"]
+            assert client.get(f"/threads/{thread}/runs/{run_id}").json()["status"] == "success"
