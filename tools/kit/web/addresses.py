@@ -5,6 +5,7 @@ does not matter how it was written. The lists are IANA's special-purpose registr
 kept here because `ipaddress.is_global` differs between versions of Python.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -28,6 +29,7 @@ PORTS = frozenset({80, 443, 8080, 8443})
 """Where public hosts serve pages; other ports speak other protocols."""
 LONGEST = 2048
 """Characters of an address."""
+_HOST = re.compile(r"[a-z0-9_.-]{1,253}|[0-9a-f:.]{2,45}")  # a name, or an address of version 6
 
 _INSIDE_4 = [
     IPv4Network(network)
@@ -91,7 +93,7 @@ class Rules:
     def check_host(self, host: str) -> None:
         """Raise Refused for a host, as a URL names it, that is not to be asked."""
         host = host.lower().removesuffix(".")
-        if not host:
+        if not _HOST.fullmatch(host):
             raise Refused("The address names no host.")
         if _is_odd_number(host):
             raise Refused("The host is a number that is no IP address as people write it.")
