@@ -4,7 +4,7 @@ import json
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpcore2
 from langchain_core.runnables import RunnableConfig
+from pydantic_settings import SettingsConfigDict
 
 from tools.kit.web import Web
 from tools.kit.web.addresses import Address
@@ -68,7 +69,7 @@ class World:
                 world.requests.append(request)
                 self.close_connection = True  # where no reply says otherwise
                 with suppress(ConnectionError, ssl.SSLError):
-                    self._send(world._answers.get(url.path, lambda _: Reply(status=404))(request))
+                    self._send(world.answer(request))
 
             def _send(self, reply: Reply) -> None:
                 self.send_response(reply.status)
@@ -81,7 +82,7 @@ class World:
                 for piece in [reply.body] if isinstance(reply.body, bytes) else reply.body:
                     self.wfile.write(piece)
 
-            def log_message(self, format: str, *args: Any) -> None:
+            def log_request(self, code: Any = "-", size: Any = "-") -> None:
                 pass
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -108,6 +109,11 @@ class World:
     def at(self, path: str, answer: Answer | Reply) -> None:
         """Say this at a path from now on."""
         self._answers[path] = (lambda _: answer) if isinstance(answer, Reply) else answer
+
+    def answer(self, request: Request) -> Reply:
+        """Answer as the test said."""
+        answer = self._answers.get(request.path)
+        return answer(request) if answer else Reply(status=404)
 
     def silence(self, request: Request) -> Reply:
         """Say nothing until the test is over."""
@@ -153,7 +159,7 @@ def json_reply(value: Any, status: int = 200, **headers: str) -> Reply:
 class BareSettings(WebSettings):
     """Settings that no `.env` of the developer reaches."""
 
-    model_config = {"env_file": None}
+    model_config = SettingsConfigDict(env_file=None)
 
 
 def settings(world: World | None = None, **values: Any) -> BareSettings:
@@ -174,9 +180,3 @@ def settings(world: World | None = None, **values: Any) -> BareSettings:
 def lending(web: Web) -> RunnableConfig:
     """The config of a run to which a server lends its way out."""
     return {"configurable": {"__everturn": {"web": web}}}
-
-
-@contextmanager
-def world_with_tls(tls: ssl.SSLContext) -> Iterator[World]:
-    with World(tls) as world:
-        yield world

@@ -20,7 +20,7 @@ class Text:
 
 def text_of(page: Page) -> Text:
     """Return what a page says; it may take a tenth of a second and holds no lock for long."""
-    whole = decoded(page.body, page.charset, markup=page.content_type in _MARKUP)
+    whole = decoded(page.body, page.charset, markup=page.content_type in _MARKUP, cut=page.cut)
     if page.content_type not in _MARKUP:
         return Text("", "", whole.strip())
     from tools.kit.pages.readable import readable

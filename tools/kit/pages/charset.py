@@ -28,8 +28,11 @@ _DECLARED = re.compile(rb"<meta[^>]{0,512}?charset\s*=\s*[\"']?\s*([\w.:-]{1,40}
 _HEAD = 1024  # bytes that a declaration must lie within, as in browsers
 
 
-def decoded(body: bytes, charset: str | None, *, markup: bool) -> str:
-    """Return a page as text; what fits no charset becomes U+FFFD. `charset` is the header's."""
+def decoded(body: bytes, charset: str | None, *, markup: bool, cut: bool = False) -> str:
+    """Return a page as text; what fits no charset becomes U+FFFD.
+
+    `charset` is the header's; a body that was `cut` may end in the middle of a letter.
+    """
     for mark, codec in _MARKS:
         if body.startswith(mark):
             return body[len(mark) :].decode(codec, "replace")
@@ -40,8 +43,7 @@ def decoded(body: bytes, charset: str | None, *, markup: bool) -> str:
         if name and (known := _codec(name)):
             return body.decode(known, "replace")
     try:
-        # The end may be cut in the middle of a letter.
-        return codecs.getincrementaldecoder("utf-8")().decode(body)
+        return codecs.getincrementaldecoder("utf-8")().decode(body, final=not cut)
     except UnicodeDecodeError:
         return body.decode("cp1252", "replace")
 

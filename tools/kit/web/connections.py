@@ -57,7 +57,7 @@ class Internet:
         if not _lookups.acquire(blocking=False):
             raise httpcore2.ConnectError("the system's resolver does not answer")
         found: Future[list[Address]] = get_running_loop().create_future()
-        Thread(target=_look_up, args=(host, found), daemon=True).start()
+        Thread(None, _look_up, f"look-up {host}", (host, found), daemon=True).start()
         return await found
 
     async def dial(self, address: Address, port: int) -> httpcore2.AsyncNetworkStream:

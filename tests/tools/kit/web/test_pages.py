@@ -1,8 +1,8 @@
 """Fetching what a model chose: the guard, attempt by attempt, over real sockets."""
 
+import shutil
 import ssl
 import subprocess
-import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -277,10 +277,12 @@ async def test_a_long_page_is_cut(world: World) -> None:
 
 def make_certificate(folder: Path, name: str) -> tuple[Path, Path]:
     certificate, key = folder / "certificate.pem", folder / "key.pem"
+    command = (
+        "openssl req -x509 -newkey rsa:2048 -nodes -days 2 "
+        f"-subj /CN={name} -addext subjectAltName=DNS:{name} -keyout {key} -out {certificate}"
+    )
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
-        + ["-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}"]
-        + ["-keyout", str(key), "-out", str(certificate)],
+        command.split(),
         check=True,
         capture_output=True,
         timeout=60,

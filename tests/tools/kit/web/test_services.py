@@ -4,19 +4,22 @@ import asyncio
 import gzip
 import threading
 import time
+import tracemalloc
 import zlib
 from collections.abc import Iterator
 
+import httpcore2
 import pytest
 from structlog.testing import capture_logs
 
 from tests.tools.world import Names, Reply, Request, World, json_reply, settings
 from tools.kit.web import BadAnswer, Unreachable, Web, open_web
+from tools.kit.web.addresses import Address
 
 BOMB = 50_000_000  # bytes, unpacked
 
 
-async def ask(web: Web, path: str = "/", **params: str | int | float) -> object:
+async def ask(web: Web, path: str = "/", **params: str | float) -> object:
     return await web.ask("Service", f"{web.settings.wttr_url}".removesuffix("/wttr") + path, params)
 
 
@@ -95,8 +98,12 @@ async def test_packed_answers_are_unpacked_and_bombs_are_not(
     world.at("/", Reply(pack(b'{"a": 1}'), headers={"Content-Encoding": encoding}))
     assert await ask(web) == {"a": 1}
     world.at("/", Reply(pack(b"0" * BOMB), headers={"Content-Encoding": encoding}))
+    tracemalloc.start()
     with pytest.raises(BadAnswer, match="more than"):
         await ask(web)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < BOMB / 5
 
 
 async def test_an_endless_answer_ends_at_its_limit(web: Web, world: World) -> None:
@@ -156,7 +163,7 @@ async def test_a_name_that_is_not_found_in_time() -> None:
     """The resolver hangs, as it does on a machine whose network is down."""
 
     class Hanging(Names):
-        async def resolve(self, host: str) -> list[object]:  # type: ignore[override]
+        async def resolve(self, host: str) -> list[Address]:
             self.looked_up.append(host)
             await asyncio.Event().wait()
             return []
@@ -178,7 +185,7 @@ async def test_a_name_that_is_not_found_in_time() -> None:
 
 async def test_the_first_address_that_answers_is_taken(world: World) -> None:
     class SlowOver6(Names):
-        async def dial(self, address, port):  # type: ignore[no-untyped-def]
+        async def dial(self, address: Address, port: int) -> httpcore2.AsyncNetworkStream:
             if address.version == 6:
                 await asyncio.Event().wait()
             return await super().dial(address, port)
