@@ -158,12 +158,18 @@ async def _first(
         winner.append(stream)
         group.cancel_scope.cancel()
 
-    async with anyio.create_task_group() as group:
-        for address in _in_turn(addresses)[:_MOST_ADDRESSES]:
-            over = anyio.Event()
-            group.start_soon(attempt, address, over)
-            with anyio.move_on_after(_STAGGER):
-                await over.wait()
+    try:
+        async with anyio.create_task_group() as group:
+            for address in _in_turn(addresses)[:_MOST_ADDRESSES]:
+                over = anyio.Event()
+                group.start_soon(attempt, address, over)
+                with anyio.move_on_after(_STAGGER):
+                    await over.wait()
+    except BaseException:  # the caller left in the moment of success
+        for stream in winner:
+            with anyio.CancelScope(shield=True):
+                await stream.aclose()
+        raise
     if not winner:
         raise failures[0] if failures else httpcore2.ConnectError("the host has no address")
     return winner[0]

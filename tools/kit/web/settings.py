@@ -55,7 +55,7 @@ class WebSettings(BaseSettings):
     )
     wikipedia_url: str = Field(
         default="https://{language}.wikipedia.org",
-        pattern=r"^https?://",
+        pattern=r"^https?://[^@]+$",
         description="Wikipedia, for searches; {language} is the language of the question.",
     )
     searxng_url: HttpUrl | None = Field(
