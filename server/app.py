@@ -38,6 +38,7 @@ from server.runs.conversations import Conversations
 from server.runs.engine import Engine
 from server.runs.graphs import load_graphs
 from server.settings import Settings
+from tools.kit.web import open_web
 
 log = get_logger(__name__)
 
@@ -76,6 +77,7 @@ def create_app(settings: Settings) -> FastAPI:
                     else None,
                 ) as models,
                 _kept_fresh(models),
+                open_web(settings) as web,
             ):
                 saver = AsyncRedisSaver(redis, prefix=settings.redis_prefix)
                 served = loaded.with_memory(saver)
@@ -88,7 +90,7 @@ def create_app(settings: Settings) -> FastAPI:
                     if redis_url
                     else LocalThreadLocks(),
                     history,
-                    Services(models=models),
+                    Services(models=models, web=web),
                     lambda context: (
                         models.candidates(context) if isinstance(context, Context) else ()
                     ),

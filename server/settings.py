@@ -7,9 +7,10 @@ from pydantic_settings import SettingsConfigDict
 
 from checkpoints.settings import StoreSettings
 from graph.models.settings import ModelSettings
+from tools.kit.web.settings import WebSettings
 
 
-class Settings(ModelSettings, StoreSettings):
+class Settings(ModelSettings, StoreSettings, WebSettings):
     """What `everturn serve` reads from the environment and `.env`; `everturn config` shows it."""
 
     model_config = SettingsConfigDict(
