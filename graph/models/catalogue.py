@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from graph.context import Context
-from graph.errors import UnknownModel
+from graph.errors import NoModelFits, UnknownModel
 from graph.models.breaker import Vitals
 from graph.models.circuits import FREE, KEY, PAID, tools_of
 
 OFFLINE = "offline"
+_MOST_MISFITS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,38 +84,57 @@ class Catalogue:
     ) -> list[Model]:
         """List the models to ask in this run, the first choice first.
 
-        A named model comes first whatever is preferred, and must fit like the others.
+        Named models come first whatever is preferred, and must fit like the others. Without
+        fallback there is one: of those that are named, or else of the chain.
+
+        Args:
+            require_tools: the graph has tools, whatever the caller says. Where that leaves no
+                model the list is empty.
 
         Raises:
             UnknownModel: the context names a model that is not here.
+            NoModelFits: the context's own wishes leave no model.
         """
         wanted = [context.model] if isinstance(context.model, str) else context.model or []
         named = [self[name] for name in dict.fromkeys(wanted)]
         chain = [self[name] for name in self._chain or [OFFLINE]]
         rest = [model for model in chain if model not in named]
-        models = [*named, *sorted(rest, key=_preference(context, vitals))]
-        require_tools = require_tools or context.require_tools
-        fitting = [model for model in models if _fits(model, context, require_tools=require_tools)]
-        if context.use_fallback:
-            return fitting
-        return [model for model in models[:1] if model in fitting]
+        rest = sorted(rest, key=_preference(context, vitals))
+        models = [*named, *rest] if context.use_fallback or not named else named
+        misfits = {model.name: _misfit(model, context) for model in models}
+        wanted_ones = [model for model in models if not misfits[model.name]]
+        if not wanted_ones:
+            raise NoModelFits(_told(misfits))
+        fitting = [model for model in wanted_ones if model.tools or not require_tools]
+        return fitting if context.use_fallback else fitting[:1]
 
 
-def _fits(model: Model, context: Context, *, require_tools: bool) -> bool:
-    """What is unknown of a model does not fit a wish that speaks of it."""
-    return (
-        (model.tools or not require_tools)
-        and (model.free or not context.free_only)
-        and (
-            context.max_price is None
-            or model.free
-            or (model.price is not None and model.price <= context.max_price)
-        )
-        and (
-            context.min_context is None
-            or (model.context is not None and model.context >= context.min_context)
-        )
-    )
+def _misfit(model: Model, context: Context) -> str:
+    """Say which wish a model does not fit; what is unknown of it does not fit."""
+    if model.name == OFFLINE:
+        return ""
+    if context.require_tools and not model.tools:
+        return "takes no tools (require_tools)"
+    if context.free_only and not model.free:
+        return "is not free (free_only)"
+    if context.max_price is not None and not model.free:
+        if model.price is None:
+            return "has no known price (max_price)"
+        if model.price > context.max_price:
+            return f"costs ${model.price:g} a million tokens (max_price)"
+    if context.min_context is not None:
+        if model.context is None:
+            return "has no known context length (min_context)"
+        if model.context < context.min_context:
+            return f"reads {model.context} tokens (min_context)"
+    return ""
+
+
+def _told(misfits: Mapping[str, str]) -> str:
+    each = [f"{name} {misfit}" for name, misfit in list(misfits.items())[:_MOST_MISFITS]]
+    if len(misfits) > _MOST_MISFITS:
+        each.append(f"{len(misfits) - _MOST_MISFITS} more do not fit either")
+    return f"No model fits what was asked for: {'; '.join(each)}. Ask for less, or name another."
 
 
 def _preference(context: Context, vitals: Mapping[str, Vitals]) -> Callable[[Model], float]:

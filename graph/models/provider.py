@@ -51,6 +51,11 @@ class Models:
         """Name the models to ask in a run, the first choice first; raises UnknownModel."""
         return [model.name for model in self.select(context, require_tools=require_tools)]
 
+    def first_wish(self, context: Context) -> str | None:
+        """Name the model that the caller wants to be asked first, if any is named."""
+        wanted = [context.model] if isinstance(context.model, str) else context.model
+        return wanted[0] if wanted else None
+
     async def overview(self) -> list[dict[str, Any]]:
         """Describe every model a caller may name, and how it stands; fit for JSON."""
         view = await self.breaker.view()
