@@ -9,7 +9,6 @@ AgentError
   x NoModelFits      the caller: the choices leave no model; says what is wrong with each
 """
 
-
 from graph.state import Answered
 
 

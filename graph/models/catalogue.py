@@ -85,11 +85,8 @@ class Catalogue:
         """List the models to ask in this run, the first choice first.
 
         Named models come first whatever is preferred, and must fit like the others. Without
-        fallback there is one: of those that are named, or else of the chain.
-
-        Args:
-            require_tools: the graph has tools, whatever the caller says. Where that leaves no
-                model the list is empty.
+        fallback there is one: of those that are named, or else of the chain. The list is empty
+        where only `require_tools`, the graph's own need, leaves no model.
 
         Raises:
             UnknownModel: the context names a model that is not here.
@@ -113,21 +110,23 @@ def _misfit(model: Model, context: Context) -> str:
     """Say which wish a model does not fit; what is unknown of it does not fit."""
     if model.name == OFFLINE:
         return ""
-    if context.require_tools and not model.tools:
-        return "takes no tools (require_tools)"
-    if context.free_only and not model.free:
-        return "is not free (free_only)"
-    if context.max_price is not None and not model.free:
-        if model.price is None:
-            return "has no known price (max_price)"
-        if model.price > context.max_price:
-            return f"costs ${model.price:g} a million tokens (max_price)"
-    if context.min_context is not None:
-        if model.context is None:
-            return "has no known context length (min_context)"
-        if model.context < context.min_context:
-            return f"reads {model.context} tokens (min_context)"
-    return ""
+    price = 0.0 if model.free else model.price
+    most, least = context.max_price, context.min_context
+    misfits = (
+        (context.require_tools and not model.tools, "takes no tools (require_tools)"),
+        (context.free_only and not model.free, "is not free (free_only)"),
+        (most is not None and price is None, "has no known price (max_price)"),
+        (most is not None and (price or 0) > most, f"costs ${price} a million tokens (max_price)"),
+        (
+            least is not None and model.context is None,
+            "has no known context length (min_context)",
+        ),
+        (
+            least is not None and (model.context or 0) < least,
+            f"reads {model.context} tokens (min_context)",
+        ),
+    )
+    return next((said for wrong, said in misfits if wrong), "")
 
 
 def _told(misfits: Mapping[str, str]) -> str:

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from graph.context import Context
 from graph.models.breaker import Breaker, SharedCircuits, Vitals
 from graph.models.catalogue import OFFLINE, Catalogue, Model
-from graph.models.circuits import View, worst
+from graph.models.circuits import View, tools_of, worst
 from graph.models.failures import CallFailed, failure_of
 from graph.models.offline import OfflineModel
 from graph.models.settings import ModelSettings
@@ -150,7 +150,7 @@ class Models:
         return {
             "name": model.name,
             "configured": model.name in self.catalogue.names,
-            "tools": model.tools,
+            "tools": model.tools and tools_of(model.name) not in view,
             "free": model.free,
             "context": model.context,
             "price": model.price,

@@ -1,5 +1,7 @@
 """What is known of models, and which of them fit."""
 
+from typing import Any
+
 import pytest
 
 from graph.context import Context
@@ -9,7 +11,7 @@ from graph.models.catalogue import Catalogue, Model
 from graph.models.settings import DEFAULT_CHAIN
 
 
-def _names(catalogue: Catalogue, *, tools: bool = False, **choices: object) -> list[str]:
+def _names(catalogue: Catalogue, *, tools: bool = False, **choices: Any) -> list[str]:
     context = Context.model_validate(choices)
     fitting = catalogue.candidates(context, require_tools=tools, vitals={})
     return [model.name for model in fitting]
@@ -69,7 +71,7 @@ def test_a_named_model_must_fit_as_well() -> None:
 def test_without_fallback_it_is_the_first_that_fits() -> None:
     catalogue = Catalogue(["paid", "gift:free", "other:free"])
     assert _names(catalogue, free_only=True, use_fallback=False) == ["gift:free"]
-    named = {"model": ["paid", "other:free"], "use_fallback": False}
+    named: dict[str, Any] = {"model": ["paid", "other:free"], "use_fallback": False}
     assert _names(catalogue, free_only=True, **named) == ["other:free"]
 
 
@@ -82,7 +84,12 @@ def test_what_a_graph_needs_is_no_wish_of_the_callers() -> None:
 
 
 def test_without_a_provider_the_offline_model_fits_every_wish() -> None:
-    wishes = {"require_tools": True, "free_only": True, "max_price": 0, "min_context": 1_000_000}
+    wishes: dict[str, Any] = {
+        "require_tools": True,
+        "free_only": True,
+        "max_price": 0,
+        "min_context": 1_000_000,
+    }
     assert _names(Catalogue([]), **wishes) == ["offline"]
 
 
