@@ -18,7 +18,7 @@ from graph.models.catalogue import OFFLINE
 from graph.models.failures import Failure
 from graph.models.provider import Models
 from graph.nodes.asking import Heard, Prompt, ask, prompt_of
-from graph.nodes.choice import choose, follow, new_route, situation
+from graph.nodes.choice import choose, follow, new_route, offline_route, situation
 from graph.nodes.record import answered, failed, resumed, sign, taken_back
 from graph.nodes.tool_calls import misuses
 from graph.policy import Ask, rival_of
@@ -85,7 +85,9 @@ def offline_node(tools: Sequence[BaseTool] = ()) -> Node:
 
     async def offline(state: State, *, runtime: Runtime[Context]) -> Update:
         context, models = context_of(runtime), current_models()
-        route = state.get("route") or _lost(models)
+        route = state.get("route")
+        if route is None:  # resumed here: nobody knows any more why
+            route = offline_route(new_route(models, tools=False), "the run was broken off")
         chat = models.offline(because=route.get("reason", "unknown"))
         prompt = prompt_of(state, context)
         heard = await ask(chat, prompt, schemas, context)
@@ -108,14 +110,6 @@ async def _first_choice(route: Route, state: State, context: Context, models: Mo
         return follow(route, step, first=first, offline_answer=True)
     reason = _UNASKED.get(step.kind, "an error inside the service")
     return failed(route, Failure(step.kind, reason), model=first)
-
-
-def _lost(models: Models) -> Route:
-    """Stand in for the route of a run that was broken off while it was offline."""
-    route = new_route(models, tools=False)
-    route["mode"], route["degraded"] = "offline", True
-    route["reason"] = "the run was broken off"
-    return route
 
 
 def _unanswered(route: Route, state: State, *, last: bool) -> Update:
