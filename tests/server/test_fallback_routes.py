@@ -329,9 +329,8 @@ def test_a_client_that_leaves_closes_the_call_upstream(
     path: str, data_dir: Path, fake_provider: FakeProvider
 ) -> None:
     fake_provider.script("*", Reply("word " * 500, between=0.05))
-    body = {"message": "go"} if "chat" in path else {"input": {"messages": "go"}}
-    if path == "/stream":
-        body["stream_mode"] = "messages"
+    asked = {"input": {"messages": "go"}, "stream_mode": "messages"}
+    body = {"message": "go"} if "chat" in path else asked
     with serving(data_dir, base_url=fake_provider.url, models=CHAIN) as client:
         with client.stream("POST", path, json=body) as response:
             for line in response.iter_lines():
