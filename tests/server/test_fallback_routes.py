@@ -13,10 +13,15 @@ import redis
 from graph.models.breaker import Breaker
 from graph.nodes import choice, fallback_router, model
 from tests.provider import EVERY_FAULT, FakeProvider, Fault, Offer, Reply
+from tests.provider.script import FaultName
 from tests.service import Client, Event, process, serving
 
 CHAIN = "model-a,model-b,model-c"
-KEY_FAULTS = {401, 402, 403}  # they close more than one model: each has a test of its own
+KEY_FAULTS: set[int | str] = {
+    401,
+    402,
+    403,
+}  # they close more than one model: each has a test of its own
 FAILURES: dict[int | str, str] = {
     400: "bad_request",
     404: "not_found",
@@ -59,7 +64,7 @@ SHOWN = {  # something was on the screen before it failed
     *("content_filter", "broken_tool_json", "unknown_tool", "wrong_arguments"),
 }
 TOLD = {"unknown_tool", "wrong_arguments"}  # twice, before the model is given up
-TABLE = [fault for fault in EVERY_FAULT if fault not in KEY_FAULTS]
+TABLE: list[int | FaultName] = [fault for fault in EVERY_FAULT if fault not in KEY_FAULTS]
 
 
 def _failing(fault: int | str, way: str) -> str:
