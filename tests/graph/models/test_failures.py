@@ -70,7 +70,7 @@ def _model(provider: FakeProvider, http: openai.DefaultAsyncHttpxClient) -> Open
         api_key=SecretStr("sk-secret"),
         http_async_client=http,
         max_retries=0,
-        first_token_timeout=0.3,
+        first_token_timeout=1.0,
         stall_timeout=0.3,
     )
 
