@@ -23,6 +23,7 @@ from checkpoints.sessions import Sessions
 from graph.context import Context
 from graph.errors import (
     InvalidAPIKey,
+    NoModelFits,
     NoModelLeft,
     ProviderFailed,
     RequestRefused,
@@ -50,6 +51,7 @@ AGENT_ERRORS: dict[type[Exception], Kind] = {
     ProviderFailed: Kind(503, "provider-failed"),
     RequestRefused: Kind(422, "request-refused"),
     UnknownModel: Kind(422, "unknown-model"),
+    NoModelFits: Kind(422, "no-model-fits"),
 }
 
 
