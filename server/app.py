@@ -1,10 +1,16 @@
 """The composition root: opens everything in one lifespan, wires the rooms, mounts the routes."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    nullcontext,
+)
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI
 from pydantic import SecretStr
@@ -20,6 +26,7 @@ from checkpoints.locks import LocalThreadLocks, RedisThreadLocks
 from checkpoints.memory import open_memory
 from checkpoints.redis import AsyncRedisSaver
 from checkpoints.sessions import Sessions
+from checkpoints.threads import ThreadTable
 from graph.context import Context
 from graph.errors import (
     InvalidAPIKey,
@@ -31,13 +38,18 @@ from graph.errors import (
 )
 from graph.models.provider import Models, open_models
 from graph.services import Services
-from server.api import catalogue, chat, graphs, sessions, system
+from server.api import catalogue, chat, graphs, sessions, system, threads
+from server.api.agent_server import open_to_origins
 from server.api.body_limit import AnnouncedBodyLimit
 from server.api.errors import Kind, document_errors, install_errors
+from server.api.wire import jsonable
 from server.metrics import Metrics
 from server.runs.conversations import Conversations
 from server.runs.engine import Engine
+from server.runs.expiry import sweep
 from server.runs.graphs import load_graphs
+from server.runs.states import States
+from server.runs.threads import Threads
 from server.settings import Settings
 from tools.kit.web import open_web
 
@@ -83,6 +95,7 @@ def create_app(settings: Settings) -> FastAPI:
             ):
                 saver = AsyncRedisSaver(redis, prefix=settings.redis_prefix)
                 served = loaded.with_memory(saver)
+                services = Services(models=models, web=web)
                 living = Sessions(redis, settings.session_ttl, settings.redis_prefix)
                 engine = Engine(
                     served,
@@ -92,7 +105,7 @@ def create_app(settings: Settings) -> FastAPI:
                     if redis_url
                     else LocalThreadLocks(),
                     history,
-                    Services(models=models, web=web),
+                    services,
                     lambda context: (
                         models.candidates(context) if isinstance(context, Context) else ()
                     ),
@@ -111,16 +124,20 @@ def create_app(settings: Settings) -> FastAPI:
                     window=settings.window,
                     max_message_length=settings.max_message_length,
                 )
+                table = ThreadTable(database)
+                states = States(table, engine, saver, services=services, jsonable=jsonable)
+                app.state.threads = Threads(table, states, engine, saver, living)
                 app.state.models = models
                 app.state.info = system.Info(
-                    version=app.version,
-                    langgraph_version=version("langgraph"),
+                    everturn_version=app.version,
+                    langgraph_py_version=version("langgraph"),
                     graphs=served.names,
                     models=models.catalogue.names,
                     memory="redis" if redis_url else "embedded",
                     history=database.dialect.name,
                 )
-                yield
+                async with _swept(app.state.threads):
+                    yield
 
     app = FastAPI(
         title="Everturn",
@@ -132,10 +149,11 @@ def create_app(settings: Settings) -> FastAPI:
             for limit in (AnnouncedBodyLimit, RequestBodyLimitMiddleware)
         ],
     )
-    for routes in (chat, sessions, catalogue, graphs, system):
+    for routes in (chat, sessions, catalogue, graphs, threads, system):
         app.include_router(routes.router)
     install_errors(app, AGENT_ERRORS)
     document_errors(app)
+    open_to_origins(app, settings.cors_origins)  # outermost: errors too can be read by web pages
     return app
 
 
@@ -158,12 +176,24 @@ async def _kept_fresh(models: Models) -> AsyncIterator[None]:
                 log.warning("catalogue_not_refreshed", error=str(error))
             await asyncio.sleep(_CATALOGUE_SECONDS)
 
-    refreshing = asyncio.create_task(refresh(), name="catalogue")
+    async with _beside(refresh(), "catalogue"):
+        yield
+
+
+def _swept(threads: Threads) -> AbstractAsyncContextManager[None]:
+    """End threads whose lifetime has ended, as long as the service lives."""
+    return _beside(sweep(threads), "threads that expire")
+
+
+@asynccontextmanager
+async def _beside(work: Coroutine[Any, Any, None], name: str) -> AsyncIterator[None]:
+    """Let something without an end go on beside the service."""
+    working = asyncio.create_task(work, name=name)
     try:
         yield
     finally:
-        refreshing.cancel()
-        await asyncio.wait({refreshing})
+        working.cancel()
+        await asyncio.wait({working})
 
 
 def _secret(value: SecretStr | None) -> str | None:

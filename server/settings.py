@@ -39,6 +39,11 @@ class Settings(ModelSettings, StoreSettings, WebSettings):
     thread_wait: float = Field(
         default=60.0, gt=0, description="Seconds a turn waits for the one before it on its thread."
     )
+    cors_origins: str = Field(
+        default="https://smith.langchain.com,https://eu.smith.langchain.com,"
+        "http://localhost:*,http://127.0.0.1:*",
+        description="Origins of web pages that may call the service; * is any part, or all.",
+    )
     shutdown_grace: float = Field(
         default=20.0, ge=0, description="Seconds running turns have to finish after SIGTERM."
     )

@@ -18,10 +18,15 @@ from structlog import get_logger
 
 from checkpoints.errors import StaleWriter, StoreMisconfigured, StoreUnavailable, ThreadBusy
 from server.runs.errors import (
+    CheckpointNotFound,
     GraphNotFound,
     InvalidInput,
+    InvalidUpdate,
     SessionNotFound,
     ShuttingDown,
+    ThreadExists,
+    ThreadHasNoGraph,
+    ThreadNotFound,
     TurnTimeout,
 )
 
@@ -52,6 +57,12 @@ class Kind:
 KINDS: dict[type[Exception], Kind] = {
     GraphNotFound: Kind(404, "graph-not-found"),
     SessionNotFound: Kind(404, "session-not-found"),
+    ThreadNotFound: Kind(404, "thread-not-found"),
+    CheckpointNotFound: Kind(404, "checkpoint-not-found"),
+    ThreadExists: Kind(409, "thread-exists"),
+    # 400, as LangGraph's own server answers these two.
+    ThreadHasNoGraph: Kind(400, "thread-has-no-graph"),
+    InvalidUpdate: Kind(400, "invalid-update"),
     InvalidInput: Kind(422, "invalid-input"),
     ThreadBusy: Kind(409, "thread-busy"),
     StaleWriter: Kind(409, "turn-taken-over"),

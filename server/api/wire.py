@@ -18,6 +18,11 @@ def dumps(value: Any) -> bytes:
         return json.dumps(value, default=_default, separators=(",", ":")).encode()
 
 
+def jsonable(value: Any) -> Any:
+    """Return what a client would read: plain objects, lists, texts and numbers."""
+    return json.loads(dumps(value))
+
+
 def public(value: Any) -> Any:
     """Drop the internal keys of every `configurable` inside debug and checkpoint events."""
     if isinstance(value, Mapping):

@@ -228,11 +228,16 @@ class Engine:
         await self._checkpointer.adelete_thread(thread_id)
         return bool(await self._history.delete(thread_id)) or known
 
-    def alone(self, thread_id: str | None) -> AbstractAsyncContextManager[int | None]:
-        """Hold a thread, so that no turn runs on it; yields the fencing token."""
+    def alone(
+        self, thread_id: str | None, wait: float | None = None
+    ) -> AbstractAsyncContextManager[int | None]:
+        """Hold a thread, so that no turn runs on it; yields the fencing token.
+
+        Waits as long as a turn would, or at most `wait` seconds; raises ThreadBusy then.
+        """
         if thread_id is None:
             return nullcontext()
-        return self._locks.hold(thread_id, wait=self._thread_wait)
+        return self._locks.hold(thread_id, wait=self._thread_wait if wait is None else wait)
 
     def _config(self, turn: Turn, fence: int | None) -> RunnableConfig:
         configurable = {**turn.config.get("configurable", {}), "__everturn": self._services}

@@ -4,7 +4,12 @@ RunError
   x ConfigError       the operator: `langgraph.json` cannot be served; says file, key and reason
   x GraphNotFound     the caller: names the graphs there are
   x InvalidInput      the caller: says which part of the input is wrong
+  x InvalidUpdate     the caller: says which part of the state's update does not fit the graph
   x SessionNotFound   the caller: begin a new session
+  x ThreadNotFound    the caller: make the thread first
+  x ThreadExists      the caller: take another id, or the thread as it is
+  x ThreadHasNoGraph  the caller: run a graph on the thread first
+  x CheckpointNotFound  the caller: take one that the thread's history lists
   x TurnTimeout       try again: the turn did not end in its time
   x ShuttingDown      try again soon: the service is being stopped or restarted
 """
@@ -24,6 +29,26 @@ class GraphNotFound(RunError):
 
 class InvalidInput(RunError):
     """The input, command, context or config does not fit the graph."""
+
+
+class InvalidUpdate(RunError):
+    """The update does not fit the graph, its node or its state."""
+
+
+class ThreadNotFound(RunError):
+    """No thread has this id."""
+
+
+class ThreadExists(RunError):
+    """There is a thread, or a chat session, of this id already."""
+
+
+class ThreadHasNoGraph(RunError):
+    """Nobody can say which graph the thread's state belongs to."""
+
+
+class CheckpointNotFound(RunError):
+    """The thread has no such checkpoint."""
 
 
 class SessionNotFound(RunError):
