@@ -6,6 +6,7 @@ a browser lets any page send without asking; so it is read from those origins on
 """
 
 import re
+from collections.abc import Iterator
 from math import isfinite
 from typing import Annotated, Any
 from uuid import UUID
@@ -24,28 +25,44 @@ API_VERSION = "0.16.7"
 ROUTES = ("/assistants", "/threads", "/runs", "/store")
 
 _DEEPEST = 100
-_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 ThreadId = Annotated[UUID, Path(description="The thread, a UUID.")]
 
 
-def _storable(value: Any) -> Any:
-    """Refuse what no database stores, instead of storing something else.
+def _sendable(value: Any) -> Any:
+    """Refuse what JSON's parser takes but no answer could carry.
 
     Raises:
         ValueError: saying what is wrong, without the content.
     """
+    for each in _everything_in(value):
+        if isinstance(each, str) and _SURROGATE.search(each):
+            raise ValueError("must not contain half of a surrogate pair: it is no character")
+        if isinstance(each, float) and not isfinite(each):
+            raise ValueError("must not contain NaN or Infinity: JSON has no such numbers")
+    return value
+
+
+def _storable(value: Any) -> Any:
+    """Refuse, beyond that, what PostgreSQL does not store.
+
+    Raises:
+        ValueError: as above.
+    """
+    if any(isinstance(each, str) and "\0" in each for each in _everything_in(_sendable(value))):
+        raise ValueError("must not contain the character U+0000: a database cannot store it")
+    return value
+
+
+def _everything_in(value: Any) -> Iterator[Any]:
+    """Walk through keys and values, level by level."""
     level = [value]
     for _ in range(_DEEPEST):
-        for each in level:
-            if isinstance(each, str) and _UNSTORABLE.search(each):
-                raise ValueError("must not contain U+0000 or half of a surrogate pair")
-            if isinstance(each, float) and not isfinite(each):
-                raise ValueError("must not contain NaN or Infinity: JSON has no such numbers")
+        yield from level
         level = [inner for each in level for inner in _inside(each)]
     if level:
         raise ValueError(f"must not nest deeper than {_DEEPEST} levels")
-    return value
 
 
 def _inside(outer: Any) -> list[Any]:
@@ -54,10 +71,11 @@ def _inside(outer: Any) -> list[Any]:
     return outer if isinstance(outer, list) else []
 
 
-Storable = AfterValidator(_storable)
-"""For members of bodies that go into the database."""
+Sendable = AfterValidator(_sendable)
+"""For members of bodies that go into a graph's state."""
 
-JsonObject = Annotated[dict[str, Any], Storable]
+JsonObject = Annotated[dict[str, Any], AfterValidator(_storable)]
+"""For members of bodies that go into the database."""
 
 
 def json_response(value: Any, headers: dict[str, str] | None = None) -> Response:

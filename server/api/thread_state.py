@@ -77,7 +77,9 @@ def _task(task: PregelTask) -> dict[str, Any]:
         "error": None if task.error is None else _words(task.error),
         "interrupts": [interrupt_as_json(each) for each in task.interrupts],
         # A subgraph's state is either given, or where to ask for it.
-        "checkpoint": place_as_json(inner["configurable"]) if isinstance(inner, dict) else None,
+        "checkpoint": place_as_json(inner.get("configurable", {}))
+        if isinstance(inner, dict)
+        else None,
         "state": state_as_json(inner) if isinstance(inner, StateSnapshot) else None,
         "result": task.result,
     }

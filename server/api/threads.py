@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, model_va
 from checkpoints.threads import Filter, SortBy, SortOrder, Status, Thread, new_thread
 from server.api.agent_server import (
     JsonObject,
-    Storable,
+    Sendable,
     ThreadId,
     json_response,
     page_headers,
@@ -115,7 +115,7 @@ class CheckpointRef(BaseModel):
 class CommandUpdate(BaseModel):
     """A command in place of values."""
 
-    update: JsonObject | list[Any] | None = None
+    update: Annotated[dict[str, Any] | list[Any] | None, Sendable] = None
     resume: Any = None
     goto: str | list[str] = Field(default_factory=list)
 
@@ -124,7 +124,7 @@ class StepUpdate(BaseModel):
     """What a node is taken to have written."""
 
     as_node: str = Field(description="The node, or `__input__`.")
-    values: Annotated[dict[str, Any] | list[Any] | None, Storable] = None
+    values: Annotated[dict[str, Any] | list[Any] | None, Sendable] = None
     command: CommandUpdate | None = Field(default=None, description="In place of `values`.")
 
     def step(self) -> Step:
@@ -194,7 +194,7 @@ class ThreadSearch(ThreadCount):
         told = self.select is None or "values" in self.select
         looked_into = any(path.startswith("values") for path in (self.extract or {}).values())
         return Search(
-            filter=self.filter([str(each) for each in self.ids] if self.ids else None),
+            filter=self.filter([str(each) for each in self.ids] if self.ids is not None else None),
             values=self.values or {},
             limit=self.limit,
             offset=self.offset,
@@ -216,7 +216,7 @@ class ThreadPrune(BaseModel):
 class StateUpdate(BaseModel):
     """A change to a thread's state."""
 
-    values: Annotated[dict[str, Any] | list[Any] | None, Storable] = Field(
+    values: Annotated[dict[str, Any] | list[Any] | None, Sendable] = Field(
         default=None, description="What the node is taken to have written."
     )
     as_node: str | None = Field(

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from structlog import get_logger
 
-from checkpoints.errors import CheckpointsError, ThreadBusy
+from checkpoints.errors import ThreadBusy
 from checkpoints.threads import Thread
 from server.runs.threads import Threads
 
@@ -21,7 +21,7 @@ async def sweep(threads: Threads) -> None:
         try:
             while await end_expired(threads) == _AT_ONCE:
                 pass
-        except CheckpointsError as error:
+        except Exception as error:  # those that are due stay due
             log.warning("threads_not_swept", error=str(error))
         await asyncio.sleep(SWEEP_SECONDS)
 

@@ -161,8 +161,7 @@ class States:
             with _refusing_misfits():
                 changed = await graph.aupdate_state(config, values, as_node)
             await self._settle(thread, graph)
-        configurable: Mapping[str, Any] = changed["configurable"]
-        return configurable
+        return changed.get("configurable", {})
 
     async def build(self, thread: Thread, supersteps: Sequence[Sequence[Step]]) -> None:
         """Give a new thread a state, by updates one after the other.

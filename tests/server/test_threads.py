@@ -133,6 +133,7 @@ def test_a_page_of_a_search(service: Client, sdk: SyncLangGraphClient) -> None:
     ]
     assert said == [("3", "2"), ("5", "4"), ("5", None), ("6", None)]
     assert sdk.threads.count(metadata={"mark": mark}) == 5
+    only: Any
     (only,) = sdk.threads.search(metadata={"mark": mark, "n": 3}, select=["thread_id", "metadata"])
     assert only == {"thread_id": made[3], "metadata": {"mark": mark, "n": 3}}
 
@@ -167,6 +168,7 @@ def test_extracts(service: Client, sdk: SyncLangGraphClient) -> None:
         "nowhere": "values.log.x",
         "all": "metadata.a",
     }
+    found: Any
     (found,) = sdk.threads.search(ids=[thread_id], select=["thread_id"], extract=paths)
     assert found == {
         "thread_id": thread_id,
@@ -186,7 +188,7 @@ def test_a_copy_has_the_same_past_and_its_own_future(
 ) -> None:
     source = sdk.threads.create(metadata={"mine": 1}, graph_id="steps")["thread_id"]
     run(service, source)
-    copy: Any = sdk.threads.copy(source)
+    copy: Any = sdk.threads.copy(source)  # type: ignore[func-returns-value]  # it does
     assert copy["thread_id"] != source
     assert copy["metadata"] == {"mine": 1, "graph_id": "steps"}
     assert copy["values"] == sdk.threads.get(source)["values"]
@@ -364,7 +366,7 @@ def test_metadata_nested_without_end(service: Client) -> None:
     ],
 )
 def test_a_thread_that_is_not_there(service: Client, method: str, path: str) -> None:
-    body = {} if method in {"POST", "PATCH"} else None
+    body: Any = {} if method in {"POST", "PATCH"} else None
     absent = service.request(method, f"/threads/{uuid4()}{path}", json=body)
     assert absent.status_code == 404
     assert absent.json()["type"] == "thread-not-found"
