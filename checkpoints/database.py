@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from checkpoints.errors import DataDirError, StoreMisconfigured, StoreUnavailable
 from checkpoints.migrations import bring_to_head
+from checkpoints.objects import install_functions
 
 _FILE = "everturn.db"
 _CONNECT_SECONDS = 5
@@ -138,7 +139,7 @@ def _create_engine(url: URL) -> AsyncEngine:
     if url.get_backend_name() == "sqlite":
         _touch(Path(url.database or ""))
         engine = create_async_engine(url, hide_parameters=True)  # what people say is not for logs
-        event.listen(engine.sync_engine, "connect", _set_pragmas)
+        event.listen(engine.sync_engine, "connect", _prepare)
         return engine
     try:
         return create_async_engine(
@@ -154,9 +155,10 @@ def _create_engine(url: URL) -> AsyncEngine:
         ) from error
 
 
-def _set_pragmas(connection: Any, _record: object) -> None:
+def _prepare(connection: Any, _record: object) -> None:
     for pragma in _PRAGMAS:
         connection.execute(f"PRAGMA {pragma}").close()
+    install_functions(connection)
 
 
 def _touch(file: Path) -> None:

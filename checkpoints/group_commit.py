@@ -18,13 +18,14 @@ _CLOSING_SECONDS = 30.0
 
 
 class Row(NamedTuple):
-    """A statement for one row, and the values of its parameters.
+    """A statement, and the values of its parameters.
 
-    Rows of one statement are sent together, so statements are made once and compared by identity.
+    Rows of one statement with values are sent together, so such a statement is made once and
+    known by its identity. One without values holds them itself and is sent by itself.
     """
 
     statement: Executable
-    values: Mapping[str, Any]
+    values: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +79,13 @@ class GroupCommit:
         batches: dict[int, tuple[Executable, list[Mapping[str, Any]]]] = {}
         for each in group:
             for row in each.rows:
-                batches.setdefault(id(row.statement), (row.statement, []))[1].append(row.values)
+                _, values = batches.setdefault(id(row.statement), (row.statement, []))
+                if row.values is not None:
+                    values.append(row.values)
         try:
             async with asyncio.timeout(_TRANSACTION_SECONDS), self._engine.begin() as connection:
                 for statement, values in batches.values():
-                    await connection.execute(statement, values)
+                    await connection.execute(statement, values or None)
         except Exception as error:
             if len(group) > 1:  # one caller's bad row must not cost the others theirs
                 middle = len(group) // 2

@@ -6,11 +6,17 @@ AgentError
     x NoModelLeft    the caller, later: no model answers, and the offline model shall not
   x RequestRefused   the caller: models agree that the request cannot be answered
   x UnknownModel     the caller: there is no model of this name
+  x NoModelFits      the caller: the choices leave no model; says what is wrong with each
 """
+
+from graph.state import Answered
 
 
 class AgentError(Exception):
     """Base of every error with which a run of the agent ends on purpose."""
+
+    route: Answered | None = None
+    """Who was asked before it came to this, and what that cost; `None` where nobody was."""
 
 
 class InvalidAPIKey(AgentError):
@@ -36,3 +42,7 @@ class RequestRefused(AgentError):
 
 class UnknownModel(AgentError):
     """The caller named a model that the catalogue does not have; the message names those it has."""
+
+
+class NoModelFits(AgentError):
+    """No model is as the caller wants it; the message says what keeps each of them out."""

@@ -5,12 +5,13 @@ LangGraph's own development server does not set it; there the environment decide
 """
 
 from functools import cache
-from typing import TypedDict, cast
+from typing import NotRequired, TypedDict, cast
 
 from langgraph.config import get_config
 
 from graph.models.provider import Models
 from graph.models.settings import ModelSettings
+from tools.kit.web import Web
 
 SERVICES_KEY = "__everturn"
 
@@ -19,6 +20,8 @@ class Services(TypedDict):
     """The value of `configurable["__everturn"]`."""
 
     models: Models
+    web: NotRequired[Web]
+    """The way out of tools, which find it by themselves."""
 
 
 def current_models() -> Models:

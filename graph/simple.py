@@ -9,7 +9,7 @@ from graph.routing import after_simple_model
 from graph.state import Input, Output, State
 
 builder = StateGraph(State, Context, input_schema=Input, output_schema=Output)
-builder.add_node("model", model_node())
+builder.add_node("model", model_node(last=True))
 builder.add_node("stop", stop)
 
 builder.add_edge(START, "model")

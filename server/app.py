@@ -1,10 +1,16 @@
 """The composition root: opens everything in one lifespan, wires the rooms, mounts the routes."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    nullcontext,
+)
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI
 from pydantic import SecretStr
@@ -23,9 +29,11 @@ from checkpoints.memory import open_memory
 from checkpoints.redis import AsyncRedisSaver
 from checkpoints.runs import RunRows
 from checkpoints.sessions import Sessions
+from checkpoints.threads import ThreadTable
 from graph.context import Context
 from graph.errors import (
     InvalidAPIKey,
+    NoModelFits,
     NoModelLeft,
     ProviderFailed,
     RequestRefused,
@@ -33,17 +41,23 @@ from graph.errors import (
 )
 from graph.models.provider import Models, open_models
 from graph.services import Services
-from server.api import catalogue, chat, graphs, runs, sessions, system
+from server.api import catalogue, chat, graphs, runs, sessions, system, threads
+from server.api.agent_server import open_to_origins
 from server.api.body_limit import AnnouncedBodyLimit
 from server.api.errors import Kind, document_errors, install_errors
-from server.api.wire import dumps_public
+from server.api.wire import dumps_public, jsonable
 from server.metrics import Metrics
 from server.runs.conversations import Conversations
 from server.runs.engine import Engine
+from server.runs.expiry import sweep
 from server.runs.graphs import load_graphs
 from server.runs.runs import Runs
-from server.runs.standins import SqlThreads, SystemAssistants
+from server.runs.standing import Standing
+from server.runs.standins import SystemAssistants
+from server.runs.states import States
+from server.runs.threads import Threads
 from server.settings import Settings
+from tools.kit.web import open_web
 
 log = get_logger(__name__)
 
@@ -55,6 +69,7 @@ AGENT_ERRORS: dict[type[Exception], Kind] = {
     ProviderFailed: Kind(503, "provider-failed"),
     RequestRefused: Kind(422, "request-refused"),
     UnknownModel: Kind(422, "unknown-model"),
+    NoModelFits: Kind(422, "no-model-fits"),
 }
 
 
@@ -84,9 +99,11 @@ def create_app(settings: Settings) -> FastAPI:
                     else None,
                 ) as models,
                 _kept_fresh(models),
+                open_web(settings) as web,
             ):
                 saver = AsyncRedisSaver(redis, prefix=settings.redis_prefix)
                 served = loaded.with_memory(saver)
+                services = Services(models=models, web=web)
                 living = Sessions(redis, settings.session_ttl, settings.redis_prefix)
                 engine = Engine(
                     served,
@@ -96,7 +113,7 @@ def create_app(settings: Settings) -> FastAPI:
                     if redis_url
                     else LocalThreadLocks(),
                     history,
-                    Services(models=models),
+                    services,
                     lambda context: (
                         models.candidates(context) if isinstance(context, Context) else ()
                     ),
@@ -115,26 +132,32 @@ def create_app(settings: Settings) -> FastAPI:
                     window=settings.window,
                     max_message_length=settings.max_message_length,
                 )
+                table = ThreadTable(database)
+                states = States(table, engine, saver, services=services, jsonable=jsonable)
                 app.state.models = models
                 app.state.runs = started = Runs(
                     engine,
                     RunRows(database, rows),
                     events,
                     SystemAssistants(served),
-                    SqlThreads(database),
+                    Standing(table, engine, jsonable),
                     dumps_public,
                 )
-                if not (redis_url and database_url):  # nobody else can be running them
+                app.state.threads = Threads(
+                    table, states, engine, saver, living, cancel_runs=started.cancel_thread
+                )
+                if not database_url:  # the data folder has one server: nobody else runs them
                     await started.recover()
                 app.state.info = system.Info(
-                    version=app.version,
-                    langgraph_version=version("langgraph"),
+                    everturn_version=app.version,
+                    langgraph_py_version=version("langgraph"),
                     graphs=served.names,
                     models=models.catalogue.names,
                     memory="redis" if redis_url else "embedded",
                     history=database.dialect.name,
                 )
-                yield
+                async with _swept(app.state.threads):
+                    yield
                 await started.close()
 
     app = FastAPI(
@@ -147,10 +170,11 @@ def create_app(settings: Settings) -> FastAPI:
             for limit in (AnnouncedBodyLimit, RequestBodyLimitMiddleware)
         ],
     )
-    for routes in (chat, sessions, catalogue, graphs, runs, system):
+    for routes in (chat, sessions, catalogue, graphs, threads, runs, system):
         app.include_router(routes.router)
     install_errors(app, AGENT_ERRORS)
     document_errors(app)
+    open_to_origins(app, settings.cors_origins)  # outermost: errors too can be read by web pages
     return app
 
 
@@ -173,12 +197,24 @@ async def _kept_fresh(models: Models) -> AsyncIterator[None]:
                 log.warning("catalogue_not_refreshed", error=str(error))
             await asyncio.sleep(_CATALOGUE_SECONDS)
 
-    refreshing = asyncio.create_task(refresh(), name="catalogue")
+    async with _beside(refresh(), "catalogue"):
+        yield
+
+
+def _swept(threads: Threads) -> AbstractAsyncContextManager[None]:
+    """End threads whose lifetime has ended, as long as the service lives."""
+    return _beside(sweep(threads), "threads that expire")
+
+
+@asynccontextmanager
+async def _beside(work: Coroutine[Any, Any, None], name: str) -> AsyncIterator[None]:
+    """Let something without an end go on beside the service."""
+    working = asyncio.create_task(work, name=name)
     try:
         yield
     finally:
-        refreshing.cancel()
-        await asyncio.wait({refreshing})
+        working.cancel()
+        await asyncio.wait({working})
 
 
 def _secret(value: SecretStr | None) -> str | None:

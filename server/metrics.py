@@ -24,11 +24,22 @@ class Metrics:
             buckets=_SECONDS,
             registry=self._registry,
         )
-
         self.model_failures = Counter(
             "model_failures_total",
             "Calls of a model that did not end in an answer, by model and class of failure.",
             ["model", "failure"],
+            registry=self._registry,
+        )
+        self.model_tokens = Counter(
+            "model_tokens_total",
+            "Tokens of model calls, failed ones included where known, by direction.",
+            ["model", "direction"],
+            registry=self._registry,
+        )
+        self.model_cost = Counter(
+            "model_cost_dollars_total",
+            "US dollars for model calls, failed ones included where known.",
+            ["model"],
             registry=self._registry,
         )
 

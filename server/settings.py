@@ -7,9 +7,10 @@ from pydantic_settings import SettingsConfigDict
 
 from checkpoints.settings import StoreSettings
 from graph.models.settings import ModelSettings
+from tools.kit.web.settings import WebSettings
 
 
-class Settings(ModelSettings, StoreSettings):
+class Settings(ModelSettings, StoreSettings, WebSettings):
     """What `everturn serve` reads from the environment and `.env`; `everturn config` shows it."""
 
     model_config = SettingsConfigDict(
@@ -37,6 +38,11 @@ class Settings(ModelSettings, StoreSettings):
     )
     thread_wait: float = Field(
         default=60.0, gt=0, description="Seconds a turn waits for the one before it on its thread."
+    )
+    cors_origins: str = Field(
+        default="https://smith.langchain.com,https://eu.smith.langchain.com,"
+        "http://localhost:*,http://127.0.0.1:*",
+        description="Origins of web pages that may call the service; * is any part, or all.",
     )
     shutdown_grace: float = Field(
         default=20.0, ge=0, description="Seconds running turns have to finish after SIGTERM."

@@ -14,8 +14,10 @@ from tests.checkpoints.redis.servers import answers, free_ports, redis_binary
 from tests.checkpoints.redis.servers import serving as serving_redis
 from tests.provider import FakeProvider
 from tests.service import Client, serving
+from tools.kit.web import connections
 
 provider.ALLOW_NETWORK_MODELS = False
+connections.ALLOW_NETWORK = False
 configure_logs("WARNING")
 
 hypothesis.settings.register_profile("everturn", deadline=None)  # no test fails on a time
@@ -32,6 +34,8 @@ _OURS = (
 )
 for _name in [name for name in os.environ if name.startswith((*_OURS, "LOG_LEVEL"))]:
     del os.environ[_name]
+# Who wants to see a service asked lends a `Web` of its own.
+os.environ["EVERTURN_TOOLS_OFFLINE"] = "always"
 
 
 # On the conventional port, or at TEST_REDIS_URL; where none answers, one of our own is started.

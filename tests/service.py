@@ -73,8 +73,8 @@ def read_events(response: httpx.Response) -> Iterator[Event]:
 @contextmanager
 def serving(data_dir: Path, **settings: Any) -> Iterator[Client]:
     """Run the service in a thread of this process and yield a client of it."""
-    values = {"data_dir": data_dir, "config": ROOT / "langgraph.json", "port": 0, **settings}
-    app = create_app(BareSettings(**values))
+    values = {"data_dir": data_dir, "config": ROOT / "langgraph.json", "port": 0}
+    app = create_app(BareSettings(**{**values, "tools_offline": "always", **settings}))
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="on"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -114,6 +114,7 @@ class Process:
                 "PYTHONPATH": str(ROOT),
                 "EVERTURN_CONFIG": str(ROOT / "langgraph.json"),
                 "EVERTURN_DATA_DIR": str(data_dir),
+                "EVERTURN_TOOLS_OFFLINE": "always",
                 **environment,
             },
             stderr=subprocess.PIPE,

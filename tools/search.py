@@ -2,24 +2,34 @@
 
 from typing import Annotated
 
-from langchain_core.tools import tool
+from langchain_core.tools import ToolException, tool
 from pydantic import Field, StringConstraints
 
+from tools.kit.asking import NobodyAnswered
 from tools.kit.search import SearchProvider, SearchReport
-from tools.kit.search.offline import OfflineSearch
+from tools.kit.search.services import SearchServices
 
 Query = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=400)]
 Count = Annotated[int, Field(ge=1, le=10)]
+# It becomes part of a host's name.
+Language = Annotated[str, StringConstraints(pattern=r"^([a-z]{2,12}(-[a-z]{2,12}){0,2})?$")]
 
-provider: SearchProvider = OfflineSearch()
+provider: SearchProvider = SearchServices()
 
 
 @tool(parse_docstring=True)
-async def search(query: Query, max_results: Count = 5) -> SearchReport:
+async def search(query: Query, max_results: Count = 5, language: Language = "") -> SearchReport:
     """Search for facts, people, places, events and documents.
 
     Args:
         query: What to look for, in any language, e.g. "tallest tower in Asia".
         max_results: How many results to return at most, 1 to 10.
+        language: The code of the language to search in, e.g. "de"; left out, it is the query's.
     """
-    return await provider.find(query, max_results)
+    try:
+        return await provider.find(query, max_results, language=language)
+    except NobodyAnswered as error:
+        raise ToolException(str(error)) from None
+
+
+search.handle_tool_error = True  # the model reads what a ToolException says

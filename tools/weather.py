@@ -1,24 +1,37 @@
-"""The tool `weather`: the weather now, from the provider in place."""
+"""The tool `weather`: the weather now and to come, from the provider in place."""
 
 from typing import Annotated
 
-from langchain_core.tools import tool
-from pydantic import StringConstraints
+from langchain_core.tools import ToolException, tool
+from pydantic import Field, StringConstraints
 
-from tools.kit.weather import Units, WeatherProvider, WeatherReport
-from tools.kit.weather.offline import OfflineWeather
+from tools.kit.asking import NobodyAnswered
+from tools.kit.weather import PlaceNotFound, Units, WeatherProvider, WeatherReport
+from tools.kit.weather.services import WeatherServices
 
 Place = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
+Hours = Annotated[int, Field(ge=0, le=48)]
+Days = Annotated[int, Field(ge=0, le=7)]
 
-provider: WeatherProvider = OfflineWeather()
+provider: WeatherProvider = WeatherServices()
 
 
 @tool(parse_docstring=True)
-async def weather(location: Place, units: Units = "metric") -> WeatherReport:
-    """Get the current weather at a place: sky, temperature, humidity and wind.
+async def weather(
+    location: Place, units: Units = "metric", hours: Hours = 0, days: Days = 0
+) -> WeatherReport:
+    """Get the current weather at a place: sky, temperature, humidity and wind; and a forecast.
 
     Args:
         location: The place as people name it, e.g. "Seoul" or "Paris, Texas".
         units: "metric" for °C and km/h, "imperial" for °F and mph.
+        hours: Hours of forecast to add, 0 to 48, from now on.
+        days: Days of forecast to add, 0 to 7, from today on.
     """
-    return await provider.report(location, units)
+    try:
+        return await provider.report(location, units, hours=hours, days=days)
+    except (PlaceNotFound, NobodyAnswered) as error:
+        raise ToolException(str(error)) from None
+
+
+weather.handle_tool_error = True  # the model reads what a ToolException says

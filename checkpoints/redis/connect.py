@@ -69,7 +69,8 @@ class _Packed:
 
     def pack_command(self, *args: Any) -> list[bytes]:
         # A name of two words, "SCRIPT LOAD", is two arguments on the wire.
-        return [hiredis.pack_command((*str(args[0]).split(), *args[1:]))]
+        command: Any = (*str(args[0]).split(), *args[1:])
+        return [hiredis.pack_command(command)]
 
 
 class _PackedTCP(_Packed, aio.Connection):

@@ -109,7 +109,9 @@ class Breaker:
         record.claimed = 0.0
         if counts(failure):
             self._records[model] = record
-            record.in_row += 1
+            # Whoever is only slower than another is never given up: it may be the last one left.
+            most = GIVEN_UP - 1 if failure.kind == "outrun" else record.in_row + 1
+            record.in_row = max(record.in_row, min(record.in_row + 1, most))
             vitals = self.vitals.setdefault(model, Vitals())
             vitals.failing += _WEIGHT * (1 - vitals.failing)
         opened = opening(model, failure, in_row=record.in_row, openings=record.openings)
@@ -126,7 +128,7 @@ class Breaker:
         record = self._records.get(model)
         if record is None or (record.sure and self._circuit(model, self._clock()).seconds > 0):
             return  # a call under way when the provider named a limit says nothing against it
-        del self._records[model]
+        self._records.pop(model, None)  # gone where its time was over
         if record.until is not None and self._shared is not None:
             await self._ask(self._shared.close(model))
 

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from graph.context import Context
-from graph.errors import UnknownModel
+from graph.errors import NoModelFits, UnknownModel
 from graph.models.breaker import Vitals
 from graph.models.circuits import FREE, KEY, PAID, tools_of
 
 OFFLINE = "offline"
+_MOST_MISFITS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,38 +84,56 @@ class Catalogue:
     ) -> list[Model]:
         """List the models to ask in this run, the first choice first.
 
-        A named model comes first whatever is preferred, and must fit like the others.
+        Named models come first whatever is preferred, and must fit like the others. Without
+        fallback there is one: of those that are named, or else of the chain. The list is empty
+        where only `require_tools`, the graph's own need, leaves no model.
 
         Raises:
             UnknownModel: the context names a model that is not here.
+            NoModelFits: the context's own wishes leave no model.
         """
         wanted = [context.model] if isinstance(context.model, str) else context.model or []
         named = [self[name] for name in dict.fromkeys(wanted)]
         chain = [self[name] for name in self._chain or [OFFLINE]]
         rest = [model for model in chain if model not in named]
-        models = [*named, *sorted(rest, key=_preference(context, vitals))]
-        require_tools = require_tools or context.require_tools
-        fitting = [model for model in models if _fits(model, context, require_tools=require_tools)]
-        if context.use_fallback:
-            return fitting
-        return [model for model in models[:1] if model in fitting]
+        rest = sorted(rest, key=_preference(context, vitals))
+        models = [*named, *rest] if context.use_fallback or not named else named
+        misfits = {model.name: _misfit(model, context) for model in models}
+        wanted_ones = [model for model in models if not misfits[model.name]]
+        if not wanted_ones:
+            raise NoModelFits(_told(misfits))
+        fitting = [model for model in wanted_ones if model.tools or not require_tools]
+        return fitting if context.use_fallback else fitting[:1]
 
 
-def _fits(model: Model, context: Context, *, require_tools: bool) -> bool:
-    """What is unknown of a model does not fit a wish that speaks of it."""
-    return (
-        (model.tools or not require_tools)
-        and (model.free or not context.free_only)
-        and (
-            context.max_price is None
-            or model.free
-            or (model.price is not None and model.price <= context.max_price)
-        )
-        and (
-            context.min_context is None
-            or (model.context is not None and model.context >= context.min_context)
-        )
+def _misfit(model: Model, context: Context) -> str:
+    """Say which wish a model does not fit; what is unknown of it does not fit."""
+    if model.name == OFFLINE:
+        return ""
+    price = 0.0 if model.free else model.price
+    most, least = context.max_price, context.min_context
+    misfits = (
+        (context.require_tools and not model.tools, "takes no tools (require_tools)"),
+        (context.free_only and not model.free, "is not free (free_only)"),
+        (most is not None and price is None, "has no known price (max_price)"),
+        (most is not None and (price or 0) > most, f"costs ${price} a million tokens (max_price)"),
+        (
+            least is not None and model.context is None,
+            "has no known context length (min_context)",
+        ),
+        (
+            least is not None and (model.context or 0) < least,
+            f"reads {model.context} tokens (min_context)",
+        ),
     )
+    return next((said for wrong, said in misfits if wrong), "")
+
+
+def _told(misfits: Mapping[str, str]) -> str:
+    each = [f"{name} {misfit}" for name, misfit in list(misfits.items())[:_MOST_MISFITS]]
+    if len(misfits) > _MOST_MISFITS:
+        each.append(f"{len(misfits) - _MOST_MISFITS} more do not fit either")
+    return f"No model fits what was asked for: {'; '.join(each)}. Ask for less, or name another."
 
 
 def _preference(context: Context, vitals: Mapping[str, Vitals]) -> Callable[[Model], float]:

@@ -63,6 +63,7 @@ _IN_ROW: dict[Kind, int] = {
     "cut": 3,
     "stalled": 3,
     "malformed": 3,
+    "outrun": 3,  # one slow beginning is nobody's fault, several are the model's
 }
 GIVEN_UP = 6
 """So many failures in a row, and a model is no longer asked even when nobody else is left."""

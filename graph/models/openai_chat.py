@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
-import openai
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
 from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
@@ -15,7 +15,10 @@ from typing_extensions import override
 from graph.models.call import Call
 from graph.models.failures import CallFailed, Failure, failure_of
 from graph.models.hedge import hedged
-from graph.models.wire import Chunk, Clock, chunks_of
+from graph.models.wire import Chunk, Clock, chunks_of, refusal_of
+
+if TYPE_CHECKING:
+    import httpx2
 
 
 class OpenAIChat(ChatOpenAI):
@@ -26,9 +29,10 @@ class OpenAIChat(ChatOpenAI):
     has an end, and only a whole answer is one. Reading it raw is cheaper, too: LangChain's and
     the client's own chunks are made only where somebody watches.
 
-    Its asynchronous methods raise CallFailed, TimeoutError and what the client raises;
-    `failure_of` tells them apart. They take a `call=` that limits and records them.
-    OpenRouter's price of a call is kept as `response_metadata["cost"]`, in US dollars.
+    It is made with an `http_async_client`. Its asynchronous methods raise CallFailed, Refused,
+    TimeoutError and what that client raises; `failure_of` tells them apart. They take a `call=`
+    that limits and records them. OpenRouter's price of a call is kept as
+    `response_metadata["cost"]`, in US dollars.
     """
 
     first_token_timeout: float = 20.0
@@ -110,18 +114,24 @@ class OpenAIChat(ChatOpenAI):
         now = asyncio.get_running_loop().time()
         clock = Clock(self.stall_timeout, end, due=now + self.first_token_timeout)
         async with clock.running():
-            # What `chat.completions.create` does, but without walking through every message and
-            # tool to look for what has another name on the wire: nothing has.
-            stream = await self.root_async_client.post(
-                "/chat/completions",
-                body=payload,
-                cast_to=object,
-                stream=True,
-                stream_cls=openai.AsyncStream[object],
-            )
-        async with aclosing(chunks_of(stream.response, clock)) as chunks:
+            # What `chat.completions.create` does, but without its retries, and without walking
+            # through every message to look for what has another name on the wire: nothing has.
+            # That, and reading the headers anew for each call, costs more than the call does.
+            url, headers = self._endpoint
+            http: httpx2.AsyncClient = self.http_async_client  # type: ignore[assignment]  # it always has one here
+            request = http.build_request("POST", url, json=payload, headers=headers)
+            response = await http.send(request, stream=True)
+            if response.is_error:
+                raise await refusal_of(response)
+        async with aclosing(chunks_of(response, clock)) as chunks:
             async for chunk in chunks:
                 yield chunk
+
+    @cached_property
+    def _endpoint(self) -> tuple[str, dict[str, str]]:
+        client = self.root_async_client
+        headers = {k: v for k, v in client.default_headers.items() if isinstance(v, str)}
+        return f"{client.base_url}chat/completions", headers
 
     def _lost(self, call: Call, racer: int, error: BaseException | None) -> None:
         rival = call.rival.model_name if call.rival else ""

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from graph.context import Context
 from graph.models.breaker import Breaker, SharedCircuits, Vitals
 from graph.models.catalogue import OFFLINE, Catalogue, Model
-from graph.models.circuits import View, worst
+from graph.models.circuits import View, tools_of, worst
 from graph.models.failures import CallFailed, failure_of
 from graph.models.offline import OfflineModel
 from graph.models.settings import ModelSettings
@@ -50,6 +50,11 @@ class Models:
     def candidates(self, context: Context, *, require_tools: bool = False) -> list[str]:
         """Name the models to ask in a run, the first choice first; raises UnknownModel."""
         return [model.name for model in self.select(context, require_tools=require_tools)]
+
+    def first_wish(self, context: Context) -> str | None:
+        """Name the model that the caller wants to be asked first, if any is named."""
+        wanted = [context.model] if isinstance(context.model, str) else context.model
+        return wanted[0] if wanted else None
 
     async def overview(self) -> list[dict[str, Any]]:
         """Describe every model a caller may name, and how it stands; fit for JSON."""
@@ -145,7 +150,7 @@ class Models:
         return {
             "name": model.name,
             "configured": model.name in self.catalogue.names,
-            "tools": model.tools,
+            "tools": model.tools and tools_of(model.name) not in view,
             "free": model.free,
             "context": model.context,
             "price": model.price,

@@ -43,6 +43,26 @@ class Clock:
         return asyncio.timeout_at(min(self.due, self.end))
 
 
+class Refused(Exception):
+    """The provider answered with a status that is an error."""
+
+    def __init__(self, response: "httpx2.Response", body: object) -> None:
+        said = body.get("message") if isinstance(body, dict) else None
+        super().__init__(f"HTTP {response.status_code}: {said or response.text}")
+        self.status_code, self.response, self.body = response.status_code, response, body
+
+
+async def refusal_of(response: "httpx2.Response") -> Refused:
+    """Read what is wrong, `{"error": {"code", "message", …}}`, and close the response."""
+    try:
+        body = json.loads(await response.aread())
+    except ValueError:
+        body = None
+    finally:
+        await response.aclose()
+    return Refused(response, body.get("error", body) if isinstance(body, dict) else body)
+
+
 async def chunks_of(response: "httpx2.Response", clock: Clock) -> AsyncGenerator[Chunk]:
     """Yield the chunks that say something; close the response at the end.
 

@@ -5,16 +5,11 @@ import random
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from structlog import get_logger
-
 from graph.context import Context
-from graph.errors import AgentError
 from graph.models.catalogue import OFFLINE
 from graph.models.provider import Models
 from graph.policy import Ask, GiveUp, Situation, Step, Stop, next_step
 from graph.state import Route
-
-log = get_logger(__name__)
 
 _RESERVE, _RESERVE_SHARE = 1.0, 0.1
 """Of a turn's time, seconds at most and a share, are kept for the offline model's answer."""
@@ -54,26 +49,18 @@ async def situation(route: Route, context: Context, models: Models) -> Situation
 async def choose(route: Route, context: Context, models: Models) -> Step:
     """Decide on the next step; wait, and claim a half-open circuit, where it takes that.
 
-    A bug in here must not cost the turn its answer: the offline model gives it.
-
     Raises:
-        UnknownModel: the caller named a model that there is not.
+        UnknownModel, NoModelFits: the caller's choice leaves nobody to ask.
     """
-    try:
-        now = await situation(route, context, models)
-        while True:
-            step = next_step(now)
-            if not isinstance(step, Ask):
-                return step
-            await asyncio.sleep(step.wait)
-            if not step.probe or await models.breaker.claim(step.probe):
-                return step
-            now = replace(await situation(route, context, models), chance=now.chance)
-    except AgentError:
-        raise
-    except Exception:
-        log.exception("router_failed")
-        return GiveUp("internal")
+    now = await situation(route, context, models)
+    while True:
+        step = next_step(now)
+        if not isinstance(step, Ask):
+            return step
+        await asyncio.sleep(step.wait)
+        if not step.probe or await models.breaker.claim(step.probe):
+            return step
+        now = replace(await situation(route, context, models), chance=now.chance)
 
 
 def follow(route: Route, step: Step, *, first: str, offline_answer: bool) -> Route:
@@ -96,7 +83,18 @@ def follow(route: Route, step: Step, *, first: str, offline_answer: bool) -> Rou
                 back = datetime.now(UTC) + timedelta(seconds=seconds)
                 after["expected_back"] = back.isoformat(timespec="seconds")
             if offline_answer:
-                after["model"], after["mode"], after["degraded"] = OFFLINE, "offline", True
-            else:
-                after["mode"], after["stopped"] = "stopped", kind
+                return offline_route(after, after["reason"])
+            after["mode"], after["stopped"] = "stopped", kind
     return after
+
+
+def offline_route(route: Route, reason: str) -> Route:
+    """Leave the answer to the offline model, and say why."""
+    return {
+        **route,
+        "failed": False,
+        "model": OFFLINE,
+        "mode": "offline",
+        "degraded": True,
+        "reason": reason,
+    }

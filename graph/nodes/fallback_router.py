@@ -1,25 +1,30 @@
 """The router: a model has failed; who is asked next?"""
 
+from typing import Any
+
 from langgraph.runtime import Runtime
+from structlog import get_logger
 
 from graph.context import Context, context_of
-from graph.nodes.choice import choose, follow
+from graph.errors import AgentError
+from graph.models.provider import Models
+from graph.nodes.choice import choose, follow, offline_route
+from graph.nodes.record import taken_back
 from graph.services import current_models
 from graph.state import Route, State
 
+log = get_logger(__name__)
 
-async def fallback_router(state: State, *, runtime: Runtime[Context]) -> dict[str, Route]:
-    """Choose the next route and tell whoever watches, as a custom event `fallback`."""
-    failed = state["route"]
-    context, models = context_of(runtime), current_models()
-    wanted = context.offline_answer
-    step = await choose(failed, context, models)
-    chosen = follow(
-        failed,
-        step,
-        first="",  # whoever comes after a failure is a fallback
-        offline_answer=models.settings.offline_answer if wanted is None else wanted,
-    )
+
+async def fallback_router(state: State, *, runtime: Runtime[Context]) -> dict[str, Any]:
+    """Choose the next route and tell whoever watches, as a custom event `fallback`.
+
+    A run that is resumed here has lost its route: it goes back to its first choice.
+    """
+    failed = state.get("route")
+    if failed is None:
+        return {}
+    chosen = await _next(failed, context_of(runtime), current_models())
     attempt = failed["tried"][-1]
     runtime.stream_writer(
         {
@@ -29,4 +34,23 @@ async def fallback_router(state: State, *, runtime: Runtime[Context]) -> dict[st
             "reason": attempt["failure"],
         }
     )
+    if chosen["mode"] == "stopped":
+        return {"route": chosen, "messages": taken_back(state["messages"])}
     return {"route": chosen}
+
+
+async def _next(failed: Route, context: Context, models: Models) -> Route:
+    """Follow the policy. A bug in it must not cost the turn its answer: it is an offline one."""
+    wanted = context.offline_answer
+    try:
+        return follow(
+            failed,
+            await choose(failed, context, models),
+            first="",  # whoever comes after a failure is a fallback
+            offline_answer=models.settings.offline_answer if wanted is None else wanted,
+        )
+    except AgentError:
+        raise
+    except Exception:
+        log.exception("router_failed")
+        return offline_route(failed, "an error inside the service")

@@ -18,8 +18,8 @@ from graph.models.catalogue import OFFLINE
 from graph.models.failures import Failure
 from graph.models.provider import Models
 from graph.nodes.asking import Heard, Prompt, ask, prompt_of
-from graph.nodes.choice import choose, follow, new_route, situation
-from graph.nodes.record import answered, failed, sign
+from graph.nodes.choice import choose, follow, new_route, offline_route, situation
+from graph.nodes.record import answered, failed, resumed, sign, taken_back
 from graph.nodes.tool_calls import misuses
 from graph.policy import Ask, rival_of
 from graph.services import current_models
@@ -43,35 +43,38 @@ class Node(Protocol):
     def __call__(self, state: State, *, runtime: Runtime[Context]) -> Awaitable[Update]: ...
 
 
-def model_node(tools: Sequence[BaseTool] = ()) -> Node:
+def model_node(tools: Sequence[BaseTool] = (), *, last: bool = False) -> Node:
     """Return the node that asks the run's current model, which may call `tools`.
 
-    On the happy path it chooses that model itself; a failure is left to the router.
+    On the happy path it chooses that model itself; a failure is left to the router, or is the end
+    where this node is the `last` that could answer. A bug in here is a failure like any other.
     """
     schemas = [convert_to_openai_tool(tool) for tool in tools]
 
     async def model(state: State, *, runtime: Runtime[Context]) -> Update:
         context, models = context_of(runtime), current_models()
-        route = state.get("route")
-        if route is None:
-            route = await _first_choice(context, models, tools=bool(schemas))
-            if route.get("failed"):
-                return {"route": route}
+        unasked = new_route(models, tools=bool(schemas) and context.use_tools)
+        route, call, heard = state.get("route", unasked), None, None
         try:
+            if route is unasked:
+                route = await _first_choice(unasked, state, context, models)
+            if route.get("failed"):
+                return _unanswered(route, state, last=last)
             prompt = prompt_of(state, context, trimmed=route["trimmed"])
             call = await _call(route, context, models)
             chat = models.chat_model(route["model"])
             heard = await ask(chat, prompt, schemas, context, call)
             route, failure = await _judged(route, call, heard, models, tools)
+            if heard.answer is not None and failure is None:
+                return _remembered(heard.answer, route, prompt)
         except (AgentError, GraphBubbleUp):
             raise
         except Exception:
             log.exception("model_node_failed", model=route["model"])
-            return {"route": failed(route, Failure("internal", "an error inside the service"))}
-        if failure is not None or heard.answer is None:
+            route = failed(route, Failure("internal", "an error inside the service"))
+        if heard is not None:
             _take_back(heard, call, route, runtime)
-            return {"route": route}
-        return _remembered(heard.answer, route, prompt)
+        return _unanswered(route, state, last=last)
 
     return model
 
@@ -81,8 +84,11 @@ def offline_node(tools: Sequence[BaseTool] = ()) -> Node:
     schemas = [convert_to_openai_tool(tool) for tool in tools]
 
     async def offline(state: State, *, runtime: Runtime[Context]) -> Update:
-        context, route = context_of(runtime), state["route"]
-        chat = current_models().offline(because=route.get("reason", "unknown"))
+        context, models = context_of(runtime), current_models()
+        route = state.get("route")
+        if route is None:  # resumed here: nobody knows any more why
+            route = offline_route(new_route(models, tools=False), "the run was broken off")
+        chat = models.offline(because=route.get("reason", "unknown"))
         prompt = prompt_of(state, context)
         heard = await ask(chat, prompt, schemas, context)
         if heard.answer is None or heard.failure is not None:
@@ -92,15 +98,24 @@ def offline_node(tools: Sequence[BaseTool] = ()) -> Node:
     return offline
 
 
-async def _first_choice(context: Context, models: Models, *, tools: bool) -> Route:
+async def _first_choice(route: Route, state: State, context: Context, models: Models) -> Route:
     """Begin a run; where nobody can be asked it begins with that failure."""
-    route = new_route(models, tools=tools and context.use_tools)
+    earlier = resumed(route, state["messages"])
+    candidates = models.candidates(context, require_tools=route["tools"])
+    if earlier and earlier["model"] in {*candidates, OFFLINE}:
+        return earlier
+    first = models.first_wish(context) or next(iter(candidates), "none")
     step = await choose(route, context, models)
-    first = next(iter(models.candidates(context, require_tools=route["tools"])), "none")
     if isinstance(step, Ask):
         return follow(route, step, first=first, offline_answer=True)
     reason = _UNASKED.get(step.kind, "an error inside the service")
     return failed(route, Failure(step.kind, reason), model=first)
+
+
+def _unanswered(route: Route, state: State, *, last: bool) -> Update:
+    if last:
+        return {"route": route, "messages": taken_back(state["messages"])}
+    return {"route": route}
 
 
 async def _call(route: Route, context: Context, models: Models) -> Call | None:

@@ -1,9 +1,10 @@
 """Keeping the record of a run: who failed, what it cost, and what an answer says of its route."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import cast
 
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, RemoveMessage
 
 from graph.models.answer import Answer
 from graph.models.failures import Failure
@@ -46,11 +47,40 @@ def answered(route: Route, answer: AIMessage) -> Route:
     return {**route, "since": len(route["tried"]), "failed": False}
 
 
+def public(route: Route) -> Answered:
+    """Leave out what only matters while the run goes on."""
+    return cast("Answered", {key: value for key, value in route.items() if key in _PUBLIC})
+
+
 def sign(answer: AIMessage, route: Route) -> None:
     """Write into the answer what must outlast the run: who gave it, and when."""
-    public = {key: value for key, value in route.items() if key in _PUBLIC}
-    answer.response_metadata["route"] = public
+    answer.response_metadata["route"] = public(route)
     answer.additional_kwargs["timestamp"] = datetime.now(UTC).isoformat()
+
+
+def resumed(route: Route, messages: Sequence[AnyMessage]) -> Route | None:
+    """Go on where a run was broken off in its tools; `None` for a turn that only begins.
+
+    The route does not outlast a run, but the model's call to the tools carries the record of it.
+    """
+    for message in reversed(messages):
+        if isinstance(message, HumanMessage):
+            break
+        if isinstance(message, AIMessage) and (said := message.response_metadata.get("route")):
+            return cast("Route", {**route, **said, "since": len(said["tried"])})
+    return None
+
+
+def taken_back(messages: Sequence[AnyMessage]) -> list[RemoveMessage]:
+    """Take a question that gets no answer out of the thread again.
+
+    Whoever is told of the error asks again, and would have asked twice; a question that no model
+    takes would spoil every later turn. Once tools have done something for it, it stays with them.
+    """
+    last = messages[-1] if messages else None
+    if isinstance(last, HumanMessage) and last.id:
+        return [RemoveMessage(id=last.id)]
+    return []
 
 
 def _spent(route: Route, usage: Usage | None, cost: float | None) -> Route:

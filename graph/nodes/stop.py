@@ -3,8 +3,9 @@
 from datetime import UTC, datetime
 from typing import Never
 
-from graph.errors import InvalidAPIKey, NoModelLeft, ProviderFailed, RequestRefused
-from graph.state import State
+from graph.errors import AgentError, InvalidAPIKey, NoModelLeft, ProviderFailed, RequestRefused
+from graph.nodes.record import public
+from graph.state import Route, State
 
 _REFUSALS = {"bad_request", "moderated", "context_too_long"}
 
@@ -18,18 +19,26 @@ async def stop(state: State) -> Never:
         NoModelLeft: nobody answers, and the caller wants no offline answer.
         ProviderFailed: the only model that could be asked did not answer.
     """
-    route = state["route"]
+    route = state.get("route")
+    if route is None:  # resumed here by somebody who did not see the error
+        raise ProviderFailed("This turn ended without an answer; send the message again.")
+    error = _error_of(route)
+    error.route = public(route)
+    raise error
+
+
+def _error_of(route: Route) -> AgentError:
     attempt, kind = route["tried"][-1], route.get("stopped")
     if attempt["failure"] == "invalid_api_key":
-        raise InvalidAPIKey(attempt["message"])
+        return InvalidAPIKey(attempt["message"])
     if kind in _REFUSALS:
-        raise RequestRefused(f"The models refuse this request: {attempt['message']}")
+        return RequestRefused(f"The models refuse this request: {attempt['message']}")
     if kind is not None:
         back = route.get("expected_back")
-        raise NoModelLeft(
+        return NoModelLeft(
             f"No model can answer now: {attempt['message']}", _seconds_until(back) if back else None
         )
-    raise ProviderFailed(f"The model {attempt['model']} did not answer: {attempt['message']}")
+    return ProviderFailed(f"The model {attempt['model']} did not answer: {attempt['message']}")
 
 
 def _seconds_until(moment: str) -> float:

@@ -1,6 +1,6 @@
 """The models a caller may name, and how each of them stands."""
 
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
@@ -16,21 +16,34 @@ class ModelStatus(BaseModel):
 
     name: str
     configured: bool = Field(description="In the chain that is asked when a caller names none.")
-    tools: bool = Field(description="Can call tools.")
-    free: bool
+    tools: bool = Field(description="Can call tools, as far as is known.")
+    free: bool = Field(description="Costs nothing: the offline model, and names in `:free`.")
     context: int | None = Field(description="Tokens it reads at most; null where nobody says.")
-    price: float | None = Field(description="US dollars a million tokens; null where unknown.")
-    circuit: str = Field(description="closed: it is asked; open: not now; half-open: tried.")
-    retry_after: float | None = Field(description="Seconds until an open circuit is tried.")
-    latency: float | None = Field(description="Seconds to its first token, lately.")
-    failing: float = Field(description="Share of its calls that failed lately.")
+    price: float | None = Field(
+        description="US dollars a million tokens, of those read or those written, whichever cost "
+        "more; null where nobody says."
+    )
+    circuit: Literal["closed", "doubtful", "open", "half_open"] = Field(
+        description="The breaker: closed, it is asked in its turn; doubtful, it failed and is "
+        "asked when nobody else is left; open, it is not asked; half_open, one caller tries it."
+    )
+    retry_after: float | None = Field(
+        description="Seconds until the circuit is tried again; null where nothing keeps it."
+    )
+    latency: float | None = Field(
+        description="Seconds to its first token, an average of its calls lately; null before any."
+    )
+    failing: float = Field(
+        description="Share of its calls that failed, an average of those lately: 0 is healthy."
+    )
 
 
 @router.get(
     "/models",
     summary="List the models",
     description="The catalogue: the configured chain in its order, the offline model, and what "
-    "the provider lists; with breaker state and latency.",
+    "the provider lists, read anew every hour; with price, context length, breaker state, latency "
+    "and health as this service has measured them. A message may name any of them as its `model`.",
     responses=problems(500),
 )
 async def list_models(models: ModelsDep) -> list[ModelStatus]:

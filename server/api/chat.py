@@ -144,7 +144,7 @@ async def stream_message(
                             for name, data in events_of(part):
                                 yield event(name, data)
             except Exception as error:  # the stream has begun: its status can no longer say so
-                seen.status = "error"
+                seen.error = error
                 yield event("error", told(request, error))
 
     return EventStream(events(), grace=settings.shutdown_grace)

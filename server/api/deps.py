@@ -9,6 +9,7 @@ from checkpoints.sessions import Sessions
 from server.metrics import Metrics
 from server.runs.conversations import Conversations
 from server.runs.engine import Engine
+from server.runs.threads import Threads
 from server.settings import Settings
 
 
@@ -46,10 +47,15 @@ async def _models(request: Request) -> Models:
     return cast("Models", request.app.state.models)
 
 
+async def _threads(request: Request) -> Threads:
+    return cast("Threads", request.app.state.threads)
+
+
 ModelsDep = Annotated[Models, Depends(_models)]
 EngineDep = Annotated[Engine, Depends(_engine)]
 ConversationsDep = Annotated[Conversations, Depends(_conversations)]
 SessionsDep = Annotated[Sessions, Depends(_sessions)]
+ThreadsDep = Annotated[Threads, Depends(_threads)]
 HistoryDep = Annotated[History, Depends(_history)]
 SettingsDep = Annotated[Settings, Depends(_settings)]
 MetricsDep = Annotated[Metrics, Depends(_metrics)]

@@ -19,12 +19,16 @@ from structlog import get_logger
 from checkpoints.errors import StaleWriter, StoreMisconfigured, StoreUnavailable, ThreadBusy
 from server.runs.errors import (
     AssistantNotFound,
+    CheckpointNotFound,
     GraphNotFound,
     InvalidInput,
+    InvalidUpdate,
     NothingToCancel,
     RunNotFound,
     SessionNotFound,
     ShuttingDown,
+    ThreadExists,
+    ThreadHasNoGraph,
     ThreadNotFound,
     TurnTimeout,
 )
@@ -60,6 +64,11 @@ KINDS: dict[type[Exception], Kind] = {
     ThreadNotFound: Kind(404, "thread-not-found"),
     RunNotFound: Kind(404, "run-not-found"),
     NothingToCancel: Kind(404, "nothing-to-cancel"),
+    CheckpointNotFound: Kind(404, "checkpoint-not-found"),
+    ThreadExists: Kind(409, "thread-exists"),
+    # 400, as LangGraph's own server answers these two.
+    ThreadHasNoGraph: Kind(400, "thread-has-no-graph"),
+    InvalidUpdate: Kind(400, "invalid-update"),
     InvalidInput: Kind(422, "invalid-input"),
     ThreadBusy: Kind(409, "thread-busy"),
     StaleWriter: Kind(409, "turn-taken-over"),

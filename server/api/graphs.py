@@ -8,8 +8,9 @@ from langgraph.types import Command, StreamMode
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from server.api.deps import EngineDep, SettingsDep
+from server.api.deps import EngineDep, MetricsDep, SettingsDep
 from server.api.errors import problems, told
+from server.api.observe import observed
 from server.api.sse import EventStream, event
 from server.api.wire import dumps, public
 from server.runs.engine import Turn
@@ -116,8 +117,10 @@ class StreamRequest(InvokeRequest):
         **problems(404, 409, 413, 422, 500, 503, 504),
     },
 )
-async def invoke(body: InvokeRequest, engine: EngineDep) -> Response:
-    outcome = await engine.run(body.turn())
+async def invoke(body: InvokeRequest, engine: EngineDep, metrics: MetricsDep) -> Response:
+    with observed(metrics, "/invoke") as seen:
+        seen.session_id = body.thread_id
+        seen.outcome = outcome = await engine.run(body.turn())
     return Response(dumps(_final_state(outcome)), media_type="application/json")
 
 
@@ -125,24 +128,36 @@ async def invoke(body: InvokeRequest, engine: EngineDep) -> Response:
     "/stream",
     summary="Run a graph and stream its events",
     description="Server-sent events: `event` is a stream mode and `data` what LangGraph sends "
-    "under it. An `error` event (a problem) comes last when the run fails.",
+    "under it. An `error` event (a problem) comes last when the run fails. With `messages`, ask "
+    "for `custom` as well: its `reset` takes back what was streamed under its `message_id`, since "
+    "the model died half-way, and its `fallback` says who is asked next.",
     response_class=EventSourceResponse,
     responses=problems(404, 413, 422, 500, 503),
 )
 async def stream(
-    body: StreamRequest, request: Request, engine: EngineDep, settings: SettingsDep
+    body: StreamRequest,
+    request: Request,
+    engine: EngineDep,
+    metrics: MetricsDep,
+    settings: SettingsDep,
 ) -> EventStream:
     turn = body.turn(body.modes())
     engine.check(turn)
 
     async def events() -> AsyncGenerator[ServerSentEvent]:
-        try:
-            async with engine.stream(turn) as parts:
-                async for part in parts:
-                    if not isinstance(part, Outcome):
-                        yield event(part.mode, public(part.data))
-        except Exception as error:  # the stream has begun: its status can no longer say so
-            yield event("error", told(request, error))
+        with observed(metrics, "/stream") as seen:
+            seen.session_id = turn.thread_id
+            seen.status = "cancelled"  # unless it ends
+            try:
+                async with engine.stream(turn) as parts:
+                    async for part in parts:
+                        if isinstance(part, Outcome):
+                            seen.outcome = part
+                        else:
+                            yield event(part.mode, public(part.data))
+            except Exception as error:  # the stream has begun: its status can no longer say so
+                seen.error = error
+                yield event("error", told(request, error))
 
     return EventStream(events(), grace=settings.shutdown_grace)
 

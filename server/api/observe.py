@@ -1,4 +1,4 @@
-"""One log line and two metrics for each chat turn, however it ended."""
+"""One log line and the metrics of each turn, however it ended."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from time import perf_counter
 from structlog import get_logger
 
 from server.metrics import Metrics
-from server.runs.outcome import Outcome
+from server.runs.outcome import Call, Outcome, failed_calls
 
 log = get_logger(__name__)
 
@@ -19,6 +19,7 @@ class Observation:
 
     session_id: str | None = None
     outcome: Outcome | None = None
+    error: Exception | None = None
     status: str = "error"
 
 
@@ -29,15 +30,20 @@ def observed(metrics: Metrics, endpoint: str) -> Iterator[Observation]:
     begun = perf_counter()
     try:
         yield seen
+    except Exception as error:
+        seen.error = error
+        raise
     finally:
         outcome = seen.outcome
         model = (outcome and outcome.route["model"]) or "none"
-        status = "success" if outcome else seen.status
+        status = "success" if outcome else "error" if seen.error else seen.status
         seconds = perf_counter() - begun
-        for attempt in outcome.route["tried"] if outcome else ():
-            metrics.model_failures.labels(attempt["model"], attempt["failure"]).inc()
         metrics.requests.labels(endpoint, model, status).inc()
         metrics.duration.labels(endpoint, model).observe(seconds)
+        # An error that the graph ends with says who was asked before.
+        calls = outcome.new_calls if outcome else failed_calls(getattr(seen.error, "route", None))
+        for call in calls:
+            _count(metrics, call)
         log.info(
             "api_request",
             endpoint=endpoint,
@@ -47,3 +53,12 @@ def observed(metrics: Metrics, endpoint: str) -> Iterator[Observation]:
             response_time=round(seconds, 4),
             status=status,
         )
+
+
+def _count(metrics: Metrics, call: Call) -> None:
+    if call.failure:
+        metrics.model_failures.labels(call.model, call.failure).inc()
+    for direction in ("input", "output") if call.usage else ():
+        metrics.model_tokens.labels(call.model, direction).inc(call.usage[f"{direction}_tokens"])
+    if call.cost:
+        metrics.model_cost.labels(call.model).inc(call.cost)

@@ -1,7 +1,7 @@
 """The runs of LangGraph's Agent Server API: on threads, and on threads of their own."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Annotated, Any, Literal, cast
 from uuid import UUID
 
@@ -85,12 +85,13 @@ class RunBody(BaseModel):
 
     def request(self, thread_id: UUID | None) -> RunRequest:
         """Put it in the engine's words."""
-        modes = self.stream_mode if isinstance(self.stream_mode, list) else [self.stream_mode]
+        asked = self.stream_mode
+        modes: list[StreamMode] = asked if isinstance(asked, list) else [asked]
         chosen = {name: getattr(self, name) for name in _SAME}
         return RunRequest(
             **chosen,
             thread_id=str(thread_id) if thread_id else None,
-            stream_mode=modes or ["values"],
+            stream_mode=modes or ("values",),
             command=self.command.model_dump(exclude_unset=True) if self.command else None,
         )
 
@@ -361,7 +362,7 @@ async def _wait(runs: Runs, run: Running, request: Request) -> Response:
     if ended.done():
         return Response(dumps(final_state(run)), media_type="application/json", headers=headers)
 
-    async def body() -> Any:
+    async def body() -> AsyncIterator[bytes]:
         left = True
         try:
             while not ended.done():
@@ -397,14 +398,3 @@ def _where(run: Running, rest: str) -> Mapping[str, str]:
 
 def _json(value: RunRow | list[RunRow], headers: Mapping[str, str] | None = None) -> Response:
     return Response(dumps(value), media_type="application/json", headers=headers)
-
-
-@router.post("/threads", summary="TEMP", description="TEMP")
-async def temp_thread(request: Request) -> Response:
-    from langchain_core.utils.uuid import uuid7
-
-    from server.runs.runs import Assistant
-
-    thread_id = str(uuid7())
-    await request.app.state.runs._threads.open(thread_id, Assistant("x", "agent"), create=True)
-    return Response(dumps({"thread_id": thread_id}), media_type="application/json")

@@ -5,6 +5,7 @@ from typing import cast
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
+from server.api.agent_server import API_VERSION
 from server.api.deps import HistoryDep, MetricsDep, SessionsDep
 from server.api.errors import problems
 
@@ -15,8 +16,15 @@ class Info(BaseModel):
     """What this service is and serves."""
 
     name: str = "everturn"
-    version: str
-    langgraph_version: str
+    version: str = Field(
+        default=API_VERSION, description="Of LangGraph's server whose API this speaks."
+    )
+    everturn_version: str
+    langgraph_py_version: str
+    flags: dict[str, bool] = Field(
+        default={"assistants": True, "crons": True, "langsmith": False},
+        description="What clients of the Agent Server API may use.",
+    )
     graphs: list[str] = Field(description="The graphs that can be run.")
     models: list[str] = Field(description="The models that can be asked, in order.")
     memory: str = Field(description="Where sessions live: `embedded` or `redis`.")

@@ -23,6 +23,11 @@ def dumps_public(value: Any) -> bytes:
     return dumps(public(value))
 
 
+def jsonable(value: Any) -> Any:
+    """Return what a client would read: plain objects, lists, texts and numbers."""
+    return json.loads(dumps(value))
+
+
 def public(value: Any) -> Any:
     """Drop the internal keys of every `configurable` inside debug and checkpoint events."""
     if isinstance(value, Mapping):

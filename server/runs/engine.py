@@ -28,7 +28,7 @@ from langchain_core.messages import AnyMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.errors import EmptyInputError, InvalidUpdateError
-from langgraph.types import Command, StreamMode
+from langgraph.types import Command, StateSnapshot, StreamMode
 
 from checkpoints.history import FinishedTurn, History
 from checkpoints.locks import ThreadLocks
@@ -264,16 +264,17 @@ class Engine:
         saver = cast("RunDeleting", self._checkpointer)
         await saver.adelete_for_runs([run_id], thread_id=thread_id)
 
-    async def values(self, graph: str, thread_id: str) -> Any:
-        """Return the state of a thread as its graph shows it."""
-        served = self.graphs[graph]
-        state = await served.aget_state(_thread(thread_id))
-        return _output(served, state.values)
+    async def state(self, graph: str, thread_id: str) -> StateSnapshot:
+        """Return the latest state of a thread."""
+        return await self.graphs[graph].aget_state(_thread(thread_id))
 
     def alone(
         self, thread_id: str | None, wait: float | None = None
     ) -> AbstractAsyncContextManager[int | None]:
-        """Hold a thread, so that no turn runs on it; yields the fencing token."""
+        """Hold a thread, so that no turn runs on it; yields the fencing token.
+
+        Waits as long as a turn would, or at most `wait` seconds; raises ThreadBusy then.
+        """
         if thread_id is None:
             return nullcontext()
         return self._locks.hold(thread_id, wait=self._thread_wait if wait is None else wait)
@@ -353,14 +354,15 @@ async def _events(
 ) -> AsyncGenerator[Part]:
     """LangChain's events; those of the graph itself carry its parts."""
     root: str | None = None
+    event: Any
     async for event in graph.astream_events(asked, config, version="v2", **options):
         root = root or event["run_id"]
         if event["event"] == "on_chain_stream" and event["run_id"] == root:
-            yield _part(event["data"]["chunk"])
+            yield _part(cast("Any", event["data"])["chunk"])
         yield Part("events", event)
 
 
-def _part(chunk: tuple[Any, ...]) -> Part:
+def _part(chunk: Any) -> Part:
     """With subgraphs LangGraph sends (namespace, mode, data), else (mode, data)."""
     *namespace, mode, data = chunk
     return Part(mode, data, *namespace)

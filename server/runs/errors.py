@@ -4,7 +4,11 @@ RunError
   x ConfigError       the operator: `langgraph.json` cannot be served; says file, key and reason
   x GraphNotFound     the caller: names the graphs there are
   x InvalidInput      the caller: says which part of the input is wrong
+  x InvalidUpdate     the caller: says which part of the state's update does not fit the graph
   x SessionNotFound   the caller: begin a new session
+  x ThreadExists      the caller: take another id, or the thread as it is
+  x ThreadHasNoGraph  the caller: run a graph on the thread first
+  x CheckpointNotFound  the caller: take one that the thread's history lists
   x ThreadNotFound    the caller: make the thread first, or say `if_not_exists: "create"`
   x AssistantNotFound the caller: names the graphs there are
   x RunNotFound       the caller: there is no such run, or no longer
@@ -30,12 +34,28 @@ class InvalidInput(RunError):
     """The input, command, context or config does not fit the graph."""
 
 
-class SessionNotFound(RunError):
-    """The session never was, was deleted, or has expired."""
+class InvalidUpdate(RunError):
+    """The update does not fit the graph, its node or its state."""
 
 
 class ThreadNotFound(RunError):
-    """There is no thread of this id."""
+    """No thread has this id."""
+
+
+class ThreadExists(RunError):
+    """There is a thread, or a chat session, of this id already."""
+
+
+class ThreadHasNoGraph(RunError):
+    """Nobody can say which graph the thread's state belongs to."""
+
+
+class CheckpointNotFound(RunError):
+    """The thread has no such checkpoint."""
+
+
+class SessionNotFound(RunError):
+    """The session never was, was deleted, or has expired."""
 
 
 class AssistantNotFound(RunError):

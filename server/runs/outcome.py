@@ -1,11 +1,34 @@
 """What a turn came to: read from the graph's final state, whatever graph it was."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
 from langgraph.types import Interrupt
+
+_TOKENS = ("input_tokens", "output_tokens", "total_tokens")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a model."""
+
+    model: str
+    failure: str = ""
+    """The class of failure; empty where it was answered."""
+    usage: Mapping[str, int] = field(default_factory=dict)
+    """`input_tokens`, `output_tokens`, `total_tokens`; empty where nobody said."""
+    cost: float | None = None
+    """US dollars; `None` where nobody said."""
+
+
+def failed_calls(route: Mapping[str, Any] | None, after: int = 0) -> Iterator[Call]:
+    """The calls of a route that were not answered, without the first ones."""
+    for attempt in route["tried"][after:] if route else ():
+        yield Call(
+            attempt["model"], attempt["failure"], attempt.get("usage") or {}, attempt.get("cost")
+        )
 
 
 @dataclass(slots=True)
@@ -54,35 +77,40 @@ class Outcome:
         return list(dict.fromkeys(m.name for m in answers if m.name and m.status == "success"))
 
     @property
+    def calls(self) -> Iterator[Call]:
+        """Every call of a model in this turn, those that failed first."""
+        yield from failed_calls(self.route)
+        yield from map(_call_of, self._answers())
+
+    @property
+    def new_calls(self) -> Iterator[Call]:
+        """The same, without those made before the turn was interrupted and went on here."""
+        answers = self._answers()
+        ids = [message.id for message in answers]
+        known = ids.index(self._last_before) + 1 if self._last_before in ids else 0
+        before = len(_route_of(answers[known - 1])["tried"]) if known else 0
+        yield from failed_calls(self.route, before)
+        yield from map(_call_of, answers[known:])
+
+    @property
     def usage(self) -> dict[str, int]:
         """Tokens of the turn's model calls: `input_tokens`, `output_tokens`, `total_tokens`."""
-        total: dict[str, int] = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
-        for message in self._model_calls():
-            usage = message.usage_metadata
-            if usage:
-                total["input_tokens"] += usage["input_tokens"]
-                total["output_tokens"] += usage["output_tokens"]
-                total["total_tokens"] += usage["total_tokens"]
-        return total
+        return {kind: sum(call.usage.get(kind, 0) for call in self.calls) for kind in _TOKENS}
 
     @property
     def cost(self) -> float | None:
         """US dollars for all model calls of the turn; `None` where no provider named a price."""
-        costs = [m.response_metadata.get("cost") for m in self._model_calls()]
-        known = [cost for cost in costs if cost is not None]
+        known = [call.cost for call in self.calls if call.cost is not None]
         return sum(known) if known else None
 
     @property
     def route(self) -> dict[str, Any]:
-        """Who answered, `{mode, model, tried}`; for a graph without a router, its model."""
-        metadata = self.answer.response_metadata if self.answer else {}
-        route = metadata.get("route")
-        if isinstance(route, dict):
-            return route
-        return {"mode": "primary", "model": metadata.get("model_name"), "tried": []}
+        """Who spoke last, `{mode, model, tried}`; for a graph without a router, its model."""
+        newest = next(reversed(self._answers()), None)
+        return _route_of(newest)
 
-    def _model_calls(self) -> Iterator[AIMessage]:
-        return (m for m in self._messages() if isinstance(m, AIMessage))
+    def _answers(self) -> list[AIMessage]:
+        return [m for m in self._messages() if isinstance(m, AIMessage)]
 
     def _messages(self) -> list[AnyMessage]:
         """The messages of this turn, from the newest of the user's on."""
@@ -91,3 +119,20 @@ class Outcome:
             users = [i for i, m in enumerate(messages) if isinstance(m, HumanMessage)]
             self._turn = list(messages[users[-1] if users else 0 :])
         return self._turn
+
+
+def _call_of(answer: AIMessage) -> Call:
+    usage = answer.usage_metadata
+    return Call(
+        _route_of(answer)["model"] or "none",
+        usage={kind: usage[kind] for kind in _TOKENS} if usage else {},  # type: ignore[literal-required]  # its own keys
+        cost=answer.response_metadata.get("cost"),
+    )
+
+
+def _route_of(answer: AIMessage | None) -> dict[str, Any]:
+    metadata = answer.response_metadata if answer else {}
+    route = metadata.get("route")
+    if isinstance(route, dict) and {"mode", "model", "tried"} <= route.keys():
+        return route
+    return {"mode": "primary", "model": metadata.get("model_name"), "tried": []}

@@ -27,13 +27,14 @@ from server.runs.errors import (
     NothingToCancel,
     RunError,
     RunNotFound,
+    ShuttingDown,
     ThreadNotFound,
     TurnTimeout,
 )
 from server.runs.feed import Cursor, Event, Feed, Log, replay
 from server.runs.outcome import Outcome
 from server.runs.parts import Parts, graph_modes
-from server.runs.run import RunRequest
+from server.runs.run import Assistant, RunRequest
 
 log = get_logger(__name__)
 
@@ -46,17 +47,6 @@ _REMEMBERED_SECONDS = 1.0
 """How long a run is served from memory after its end; then from its row and the event log."""
 
 Dumps = Callable[[Any], bytes]
-
-
-@dataclass(frozen=True, slots=True)
-class Assistant:
-    """What a run needs of an assistant."""
-
-    assistant_id: str
-    graph_id: str
-    config: Mapping[str, Any] = field(default_factory=dict)
-    context: Mapping[str, Any] = field(default_factory=dict)
-    metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Assistants(Protocol):
@@ -74,11 +64,17 @@ class Threads(Protocol):
         """See that a thread is there and known to be of this graph; False where it is not."""
         ...
 
-    def begun(self, thread_id: str) -> Row:
+    def begun(self, thread_id: str, assistant: Assistant) -> Row:
         """The row that says that a run is under way."""
         ...
 
-    def ended(self, thread_id: str, outcome: Outcome | None, error: Exception | None) -> Row:
+    async def ended(
+        self,
+        thread_id: str,
+        assistant: Assistant,
+        outcome: Outcome | None,
+        error: Mapping[str, Any] | None,
+    ) -> Row:
         """The row that says how the thread stands after a run."""
         ...
 
@@ -211,7 +207,7 @@ class Runs:
 
     async def final_state(self, row: RunRow) -> Any:
         """Return the state of a run's thread."""
-        return await self._engine.values(str(row.metadata["graph_id"]), row.thread_id)
+        return (await self._engine.state(str(row.metadata["graph_id"]), row.thread_id)).values
 
     async def follow(
         self, run_id: str, thread_id: str | None, after: Cursor | None
@@ -273,6 +269,14 @@ class Runs:
         for run in list(self._running.values()):
             if not run.done.is_set() and run.row.status in wanted:
                 self.stop(run, "interrupt")
+
+    async def cancel_thread(self, thread_id: str) -> None:
+        """Stop all runs of a thread, and wait for their ends."""
+        runs = [run for run in self._of_thread.get(thread_id, ()) if not run.done.is_set()]
+        for run in runs:
+            self.stop(run)
+        for run in runs:
+            await run.done.wait()
 
     async def delete(self, run_id: str, thread_id: str) -> None:
         """Delete a run that has ended.
@@ -370,7 +374,7 @@ class Runs:
     def _begun(self, run: Running) -> None:
         run.row.status = "running"
         if run.request.lasting:
-            self._rows.update(run.row, "running", self._threads.begun(run.thread_id))
+            self._rows.update(run.row, "running", self._threads.begun(run.thread_id, run.assistant))
 
     def _config(self, run: Running) -> dict[str, Any]:
         request, config = run.request, {**run.assistant.config, **run.request.config}
@@ -414,9 +418,10 @@ class Runs:
         try:
             if run.cancelled == "rollback":
                 await self._undo(run)
+            elif isinstance(run.error, ShuttingDown):
+                pass  # its row still says that it is under way: the next start goes on with it
             elif run.request.lasting:
-                thread = self._threads.ended(run.thread_id, run.outcome, run.error)
-                await self._rows.update(run.row, _status(run), thread)
+                await self._rows.update(run.row, _status(run), await self._stands(run))
             else:
                 run.row.status = _status(run)
                 await self._engine.drop(run.thread_id)
@@ -432,12 +437,14 @@ class Runs:
                 self._of_thread.pop(run.thread_id, None)
             asyncio.get_running_loop().call_later(_REMEMBERED_SECONDS, self._forget, run)
 
+    async def _stands(self, run: Running) -> Row:
+        told = run.told if run.error else None
+        return await self._threads.ended(run.thread_id, run.assistant, run.outcome, told)
+
     async def _undo(self, run: Running) -> None:
         await self._engine.undo(run.thread_id, run.row.run_id)
         if run.request.lasting:
-            await self._rows.update(
-                run.row, "interrupted", self._threads.ended(run.thread_id, None, None)
-            )
+            await self._rows.update(run.row, "interrupted", await self._stands(run))
             await self._rows.delete(run.row.run_id)
         self._forget(run)
 

@@ -27,7 +27,7 @@ import psutil
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tests.checkpoints.redis.servers import free_ports
+from tests.checkpoints.redis.servers import free_ports  # noqa: E402 - found by the line above
 
 GRAPH = '''
 from collections.abc import AsyncIterator
@@ -49,7 +49,9 @@ class Fake(BaseChatModel):
     def _generate(self, messages: Any, stop: Any = None, run_manager: Any = None, **_: Any) -> Any:
         return ChatResult(generations=[ChatGeneration(message=AIMessage("word " * 50))])
 
-    async def _astream(self, messages: Any, stop: Any = None, run_manager: Any = None, **_: Any) -> AsyncIterator[Any]:
+    async def _astream(
+        self, messages: Any, stop: Any = None, run_manager: Any = None, **_: Any
+    ) -> AsyncIterator[Any]:
         for _ in range(50):
             chunk = ChatGenerationChunk(message=AIMessageChunk("word "))
             if run_manager:
@@ -118,7 +120,7 @@ async def new_thread(connection: Connection) -> str:
 async def sequential_wait(port: int, seconds: float) -> float:
     """Milliseconds of a stateless run, p50."""
     connection = await Connection(port).open()
-    times = []
+    times = list[float]()
     end = time.perf_counter() + seconds
     while time.perf_counter() < end or len(times) < 3:
         begun = time.perf_counter()
@@ -131,7 +133,7 @@ async def sequential_wait(port: int, seconds: float) -> float:
 async def first_token(port: int, seconds: float) -> float:
     """Milliseconds to the first token on a new thread, p50."""
     connection = await Connection(port).open()
-    times = []
+    times = list[float]()
     end = time.perf_counter() + seconds
     while time.perf_counter() < end or len(times) < 3:
         thread_id = await new_thread(connection)
@@ -276,8 +278,8 @@ def main() -> None:
     parser.add_argument("--redis", help="REDIS_URL; else the embedded one")
     options = parser.parse_args()
     results: dict[str, dict[str, float]] = {}
-    with tempfile.TemporaryDirectory(prefix="ev-") as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory(prefix="ev-") as temporary:
+        folder = Path(temporary)
         (folder / "agent_graph.py").write_text(GRAPH)
         (folder / "langgraph.json").write_text(json.dumps(CONFIG))
         port = free_ports(1)[0]

@@ -15,7 +15,7 @@ from pydantic import HttpUrl
 
 from graph import agent, chat, simple
 from graph.context import Context
-from graph.errors import InvalidAPIKey, ProviderFailed, UnknownModel
+from graph.errors import InvalidAPIKey, NoModelFits, ProviderFailed, UnknownModel
 from graph.models.provider import Models, open_models
 from graph.state import Input
 from tests.graph.conftest import BareModelSettings
@@ -169,8 +169,7 @@ async def test_a_refused_key_ends_the_run_at_once(
         await graph.ainvoke(_ask("hello"), config)
     assert fake_provider.calls() == 1
     assert "sk-test" not in str(refused.value)
-    kept = (await graph.aget_state(config)).values["messages"]
-    assert [type(m) for m in kept] == [HumanMessage]
+    assert (await graph.aget_state(config)).values["messages"] == []
 
 
 async def test_when_all_fail_the_offline_model_answers_and_says_so(
@@ -215,10 +214,8 @@ async def test_free_only_never_asks_a_paid_model(lend: Lend, fake_provider: Fake
 async def test_wishes_that_fit_no_model_are_told(lend: Lend, fake_provider: FakeProvider) -> None:
     settings = BareModelSettings(base_url=HttpUrl(fake_provider.url), models=["paid"])
     async with open_models(settings) as models:
-        done = await agent.graph.ainvoke(_ask("hi"), lend(models), context=Context(free_only=True))
-    route = _route(done["messages"][-1])
-    assert route["mode"] == "offline"
-    assert [a["failure"] for a in route["tried"]] == ["no_candidate"]
+        with pytest.raises(NoModelFits, match=r"paid is not free \(free_only\)"):
+            await agent.graph.ainvoke(_ask("hi"), lend(models), context=Context(free_only=True))
     assert fake_provider.calls() == 0
 
 

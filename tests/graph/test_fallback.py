@@ -15,7 +15,7 @@ from pydantic import HttpUrl, SecretStr
 
 from graph import agent
 from graph.context import Context
-from graph.errors import InvalidAPIKey, NoModelLeft, RequestRefused
+from graph.errors import InvalidAPIKey, NoModelLeft, ProviderFailed, RequestRefused
 from graph.models.provider import Models, open_models
 from graph.nodes import choice
 from graph.state import Input
@@ -406,3 +406,95 @@ async def test_a_catalogue_that_does_not_answer_leaves_what_is_known(
         with fake_provider.down(), pytest.raises(Exception, match="provider"):
             await models.refresh()
         assert models.candidates(Context(model="elsewhere"))[0] == "elsewhere"
+
+
+# A run that is broken off
+
+
+async def test_a_run_resumed_in_its_tools_keeps_its_model_and_its_bill(
+    fake_provider: FakeProvider, lend: Lend
+) -> None:
+    call = Reply(tool_calls=[ToolCall("calculator", {"expression": "1 + 1"})], cost=0.25)
+    fake_provider.script("model-a", Fault(500), "It is not my turn.")
+    fake_provider.script("model-b", call, Reply("Two.", cost=0.5))
+    graph = agent.graph.copy({"checkpointer": InMemorySaver()})
+    async with _models(fake_provider) as models:
+        config = lend(models, thread_id="t")
+        asked = Input(messages=[HumanMessage("1 + 1?")])
+        await graph.ainvoke(asked, config, interrupt_after=["tools"])
+        done = await graph.ainvoke(None, config)
+    answer = done["messages"][-1]
+    route = answer.response_metadata["route"]
+    assert (answer.text, route["model"], route["mode"]) == ("Two.", "model-b", "fallback")
+    assert _failures(route) == ["model-a:unavailable"]
+    assert route["cost"] == 0.75
+    assert fake_provider.calls("model-a") == 1
+
+
+async def test_a_run_resumed_in_the_router_begins_with_its_first_choice(
+    fake_provider: FakeProvider, lend: Lend
+) -> None:
+    fake_provider.script("model-a", Fault(500), "Back.")
+    graph = agent.graph.copy({"checkpointer": InMemorySaver()})
+    async with _models(fake_provider) as models:
+        config = lend(models, thread_id="t")
+        asked = Input(messages=[HumanMessage("hello")])
+        await graph.ainvoke(asked, config, interrupt_before=["fallback_router"])
+        done = await graph.ainvoke(None, config)
+    assert done["messages"][-1].text == "Back."
+
+
+async def test_a_run_resumed_offline_is_answered_offline(
+    fake_provider: FakeProvider, lend: Lend
+) -> None:
+    fake_provider.script("*", Fault(429, retry_after=60))
+    graph = agent.graph.copy({"checkpointer": InMemorySaver()})
+    async with _models(fake_provider) as models:
+        config = lend(models, thread_id="t")
+        asked = Input(messages=[HumanMessage("Calculate 2 * 3")])
+        await graph.ainvoke(asked, config, interrupt_before=["offline"])
+        done = await graph.ainvoke(None, config)
+    answer = done["messages"][-1]
+    route = answer.response_metadata["route"]
+    assert "6" in answer.text
+    assert (route["mode"], route["degraded"]) == ("offline", True)
+    assert route["reason"] == "the run was broken off"
+
+
+async def test_a_run_resumed_after_its_error_says_so_again(
+    fake_provider: FakeProvider, lend: Lend
+) -> None:
+    fake_provider.key = "another"
+    graph = agent.graph.copy({"checkpointer": InMemorySaver()})
+    async with _models(fake_provider) as models:
+        config = lend(models, thread_id="t")
+        with pytest.raises(InvalidAPIKey) as refused:
+            await graph.ainvoke(Input(messages=[HumanMessage("hello")]), config)
+        assert refused.value.route is not None
+        assert _failures(dict(refused.value.route)) == ["model-a:invalid_api_key"]
+        with pytest.raises(ProviderFailed, match="send the message again"):
+            await graph.ainvoke(None, config)
+
+
+async def test_what_tools_did_for_a_turn_stays_in_the_thread(
+    fake_provider: FakeProvider, lend: Lend
+) -> None:
+    call = Reply(tool_calls=[ToolCall("calculator", {"expression": "1 + 1"})])
+    fake_provider.script("model-a", call, Fault(401))
+    graph = agent.graph.copy({"checkpointer": InMemorySaver()})
+    async with _models(fake_provider) as models:
+        config = lend(models, thread_id="t")
+        with pytest.raises(InvalidAPIKey):
+            await graph.ainvoke(Input(messages=[HumanMessage("1 + 1?")]), config)
+        kept = (await graph.aget_state(config)).values["messages"]
+    assert [message.type for message in kept] == ["human", "ai", "tool"]
+
+
+async def test_who_is_outrun_again_and_again_is_asked_last(
+    fake_provider: FakeProvider, lend: Lend
+) -> None:
+    fake_provider.script("model-a", Fault("silent"))
+    async with _models(fake_provider, hedge_after=0.05, first_token_timeout=20.0) as models:
+        routes = [(await _answer(models, lend))[1] for _ in range(5)]
+    assert [_failures(route) for route in routes] == [["model-a:outrun"]] * 3 + [[]] * 2
+    assert fake_provider.calls("model-a") == 3

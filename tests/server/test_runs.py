@@ -73,7 +73,7 @@ async def test_a_thread_remembers(sdk: LangGraphClient, thread: str) -> None:
     runs = await sdk.runs.list(thread)
     assert [run["status"] for run in runs] == ["success", "success"]
     assert runs[0]["created_at"] > runs[1]["created_at"]
-    assert runs[0]["metadata"]["graph_id"] == "toy"  # type: ignore[typeddict-item]
+    assert (runs[0]["metadata"] or {})["graph_id"] == "toy"
 
 
 async def test_every_stream_mode(sdk: LangGraphClient) -> None:
@@ -221,10 +221,12 @@ async def test_leaving_a_stream_cancels_if_that_was_asked(
             "on_disconnect": leave,
             "if_not_exists": "create",
         }
-        async with httpx.AsyncClient(base_url=served.base_url) as client:
-            async with client.stream("POST", f"/threads/{thread}/runs/stream", json=body) as answer:
-                await anext(answer.aiter_lines())
-                run_id = answer.headers["content-location"].rpartition("/")[2]
+        async with (
+            httpx.AsyncClient(base_url=served.base_url) as client,
+            client.stream("POST", f"/threads/{thread}/runs/stream", json=body) as answer,
+        ):
+            await anext(answer.aiter_lines())
+            run_id = answer.headers["content-location"].rpartition("/")[2]
         await until(sdk, thread, run_id, status)
 
 
@@ -274,14 +276,15 @@ async def test_bad_requests_say_what_is_wrong(sdk: LangGraphClient, served: Clie
         await sdk.runs.create(None, "nobody", input={})
     with pytest.raises(NotFoundError):
         await sdk.runs.create(str(uuid4()), "toy", input={})
-    for body in (
+    wrong: list[Any] = [
         {},
         {"assistant_id": "toy", "stream_mode": "loud"},
         {"assistant_id": "toy", "multitask_strategy": "hope"},
         {"assistant_id": "toy", "config": {"configurable": {"__fence": 1}}},
         {"assistant_id": "toy", "after_seconds": -1},
         [],
-    ):
+    ]
+    for body in wrong:
         answer = served.post("/runs/wait", json=body)
         assert answer.status_code == 422, body
         assert answer.json()["detail"]
@@ -291,7 +294,8 @@ async def test_bad_requests_say_what_is_wrong(sdk: LangGraphClient, served: Clie
 
 
 def test_a_run_goes_on_after_kill_9(config: Path, tmp_path: Path) -> None:
-    thread, body = str(uuid4()), {"assistant_id": "toy", "if_not_exists": "create"}
+    thread = str(uuid4())
+    body: Json = {"assistant_id": "toy", "if_not_exists": "create"}
     settings = {"EVERTURN_CONFIG": str(config)}
     with process(tmp_path / "data", **settings) as running:
         with httpx.Client(base_url=running.url(), timeout=30) as client:
@@ -300,9 +304,11 @@ def test_a_run_goes_on_after_kill_9(config: Path, tmp_path: Path) -> None:
             assert answer.status_code == 200, answer.text
             run_id = answer.json()["run_id"]
         running.kill()
-    with process(tmp_path / "data", **settings) as running:
-        with httpx.Client(base_url=running.url(), timeout=30) as client:
-            joined = client.get(f"/threads/{thread}/runs/{run_id}/join").json()
-            assert [message["content"] for message in joined["messages"]] == ["still here"]
-            assert joined["steps"] == ["prepare"]
-            assert client.get(f"/threads/{thread}/runs/{run_id}").json()["status"] == "success"
+    with (
+        process(tmp_path / "data", **settings) as running,
+        httpx.Client(base_url=running.url(), timeout=30) as client,
+    ):
+        joined = client.get(f"/threads/{thread}/runs/{run_id}/join").json()
+        assert [message["content"] for message in joined["messages"]] == ["still here"]
+        assert joined["steps"] == ["prepare"]
+        assert client.get(f"/threads/{thread}/runs/{run_id}").json()["status"] == "success"

@@ -53,6 +53,30 @@ def test_two_services_share_sessions_and_history(
     assert not data_dir.exists()
 
 
+def test_threads_are_everybodys(data_dir: Path, postgres: URL, prefix: str) -> None:
+    shared = {
+        "redis_url": REDIS_URL,
+        "redis_prefix": prefix,
+        "database_url": postgres.render_as_string(hide_password=False),
+    }
+    with serving(data_dir, **shared) as one, serving(data_dir, **shared) as two:
+        made = one.post("/threads", json={"metadata": {"graph_id": "chat", "user": "ada"}}).json()
+        path = f"/threads/{made['thread_id']}"
+
+        def say(n: int) -> int:
+            body = {"values": {"messages": f"message {n}"}, "as_node": "__start__"}
+            return (one, two)[n % 2].post(f"{path}/state", json=body).status_code
+
+        with ThreadPoolExecutor(6) as pool:
+            assert set(pool.map(say, range(6))) == {200}
+        found = two.post("/threads/search", json={"metadata": {"user": "ada"}}).json()
+        assert [len(each["values"]["messages"]) for each in found] == [6]
+        copy = two.post(f"{path}/copy").json()["thread_id"]
+        assert one.delete(path).status_code == 204
+        assert two.get(path).status_code == 404
+        assert len(one.get(f"/threads/{copy}/state").json()["values"]["messages"]) == 6
+
+
 def test_one_services_turn_waits_for_the_others(data_dir: Path, postgres: URL, prefix: str) -> None:
     shared = {
         "redis_url": REDIS_URL,

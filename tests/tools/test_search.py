@@ -77,7 +77,7 @@ async def test_another_provider_takes_the_place(monkeypatch: pytest.MonkeyPatch)
     class Library:
         name = "library"
 
-        async def find(self, query: str, max_results: int) -> SearchReport:
+        async def find(self, query: str, max_results: int, *, language: str = "") -> SearchReport:
             plain = await OfflineSearch().find(query, max_results)
             plain["source"] = "the shelf"
             return plain

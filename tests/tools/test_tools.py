@@ -28,10 +28,10 @@ def run(code: str, cwd: Path) -> str:
     return done.stdout
 
 
-def test_it_offers_calculator_search_and_weather_in_this_order() -> None:
+def test_it_offers_its_tools_in_the_order_of_their_names() -> None:
     names = [tool.name for tool in load_tools()]
     assert names == sorted(names)
-    assert {"calculator", "search", "weather"} <= set(names)
+    assert {"calculator", "current_time", "fetch_page", "search", "weather"} <= set(names)
     assert all(isinstance(tool, BaseTool) for tool in load_tools())
 
 
@@ -47,7 +47,9 @@ def test_a_tool_by_name() -> None:
 
 @pytest.mark.parametrize("name", ["teleport", "", "Calculator", "kit"])
 def test_an_unknown_name_is_answered_with_those_that_there_are(name: str) -> None:
-    with pytest.raises(UnknownTool, match="calculator, search, weather") as unknown:
+    with pytest.raises(
+        UnknownTool, match="calculator, current_time, fetch_page, search, weather"
+    ) as unknown:
         get_tool(name)
     assert str(unknown.value).startswith(f"there is no tool {name!r}")
 
@@ -99,7 +101,7 @@ def test_one_more_file_is_one_more_tool_and_a_broken_one_is_named(tmp_path: Path
         tmp_path,
     )
     *warnings, names, loud = printed.splitlines()
-    assert names == "['calculator', 'search', 'shout', 'weather']"
+    assert names == "['calculator', 'current_time', 'fetch_page', 'search', 'shout', 'weather']"
     assert loud == "HI"
     assert len(warnings) == 1
     for part in ("tool_left_out", "broken.py", "ModuleNotFoundError", "no_such_module_anywhere"):

@@ -81,6 +81,15 @@ def test_apparent_temperature_is_lowered_by_wind_and_raised_by_humidity() -> Non
     assert apparent_temperature(25, 90, 10) > apparent_temperature(25, 50, 10)
 
 
+async def test_a_forecast_is_a_sample_too() -> None:
+    report: Any = await ask("Seoul", hours=5, days=3)
+    assert report["current"] == (await ask("Seoul"))["current"]
+    assert len({hour["time"] for hour in report["hours"]}) == 5
+    dates = [day["date"] for day in report["days"]]
+    assert dates == sorted(set(dates))
+    assert all(day["low"] < day["high"] for day in report["days"])
+
+
 async def test_the_answer_is_json() -> None:
     report = await ask("서울")
     assert json.loads(json.dumps(report)) == report
@@ -95,6 +104,8 @@ async def test_the_answer_is_json() -> None:
         {"location": "x" * 101},
         {"location": 5},
         {"location": "Seoul", "units": "kelvin"},
+        {"location": "Seoul", "hours": 49},
+        {"location": "Seoul", "days": -1},
     ],
     ids=str,
 )
@@ -107,7 +118,9 @@ async def test_another_provider_takes_the_place(monkeypatch: pytest.MonkeyPatch)
     class Foggy:
         name = "foggy"
 
-        async def report(self, location: str, units: Units) -> WeatherReport:
+        async def report(
+            self, location: str, units: Units, *, hours: int = 0, days: int = 0
+        ) -> WeatherReport:
             plain = await OfflineWeather().report(location, units)
             plain["current"]["condition"] = "fog"
             return plain

@@ -1,4 +1,4 @@
-"""Sample data: what a provider without a network answers, the same for the same question.
+"""Sample data: what a tool answers when no service does, the same for the same question.
 
 It is marked in every answer, so that neither a model nor a person takes it for the world.
 """
@@ -9,9 +9,9 @@ from random import Random
 SOURCE = "offline sample data"
 
 
-def sample_note(what: str) -> str:
-    """Return the sentence that says `what` was not looked up, for whoever reads it."""
-    return f"This is made-up sample data, not live {what}: no service was asked."
+def sample_note(what: str, reason: str = "no service was asked") -> str:
+    """Return the sentence that says `what` was not looked up, and why, for whoever reads it."""
+    return f"This is made-up sample data, not live {what}: {reason}."
 
 
 def seeded(question: str) -> Random:

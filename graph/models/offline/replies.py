@@ -8,7 +8,7 @@ from typing import Any
 from graph.models.offline.calls import MOST_CALLS, Plan, Tool, kind_of, serving
 from graph.models.offline.wording import Wording
 
-_MARKS = {"success", "sample", "note", "source", "units"}
+_MARKS = {"success", "sample", "note", "source", "units", "place", "next_start"}
 """Fields about a result rather than of it; a mark as a sample is said in words."""
 _MOST_ITEMS = 5
 _LONGEST_RESULT = 1500

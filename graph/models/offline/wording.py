@@ -77,7 +77,7 @@ ENGLISH = Wording(
     failed="{} failed: {}",
     no_result="no result",
     more="… and {} more",
-    sample="(Sample data, made up: no service was asked.)",
+    sample="(Sample data, made up: it comes from no service.)",
     labels={},
     nothing_before="I can see no earlier message of yours in this conversation.",
     only_so_many="I can see only {} earlier messages of yours.",
@@ -124,7 +124,7 @@ KOREAN = Wording(
     failed="{} 실패: {}",
     no_result="결과 없음",
     more="… 외 {}건",
-    sample="(실제 서비스에 묻지 않은 표본 데이터입니다.)",
+    sample="(실제 서비스에서 오지 않은, 지어낸 표본 데이터입니다.)",
     labels={
         "condition": "하늘",
         "temperature": "기온",

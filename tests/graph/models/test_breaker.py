@@ -38,6 +38,7 @@ def _failure(kind: Kind, retry_after: float | None = None) -> Failure:
         ("cut", 3),
         ("stalled", 3),
         ("malformed", 3),
+        ("outrun", 3),
     ],
 )
 async def test_failures_in_a_row_raise_a_doubt(kind: Kind, in_row: int, clock: Clock) -> None:
@@ -51,12 +52,27 @@ async def test_failures_in_a_row_raise_a_doubt(kind: Kind, in_row: int, clock: C
 
 
 @pytest.mark.parametrize(
-    "kind", ["bad_request", "moderated", "empty", "filtered", "broken_tool_call", "outrun"]
+    "kind", ["bad_request", "moderated", "empty", "filtered", "broken_tool_call"]
 )
 async def test_what_is_not_the_models_fault_opens_nothing(kind: Kind, clock: Clock) -> None:
     breaker = Breaker(clock=clock)
     for _ in range(10):
         await breaker.failed("m", _failure(kind))
+    assert await breaker.view() == {}
+
+
+async def test_who_is_only_slower_is_never_given_up(clock: Clock) -> None:
+    breaker = Breaker(clock=clock)
+    for _ in range(2 * GIVEN_UP):
+        await breaker.failed("m", _failure("outrun"))
+    assert (await breaker.view())["m"].state == "doubtful"
+
+
+async def test_an_answer_that_comes_when_a_limit_is_over_is_welcome(clock: Clock) -> None:
+    breaker = Breaker(clock=clock)
+    await breaker.failed("m", _failure("rate_limited", retry_after=5))
+    clock.now += 6
+    await breaker.succeeded("m", 6.5)  # asked before the limit was named
     assert await breaker.view() == {}
 
 

@@ -1,15 +1,17 @@
 """What is known of models, and which of them fit."""
 
+from typing import Any
+
 import pytest
 
 from graph.context import Context
-from graph.errors import UnknownModel
+from graph.errors import NoModelFits, UnknownModel
 from graph.models.breaker import Vitals
 from graph.models.catalogue import Catalogue, Model
 from graph.models.settings import DEFAULT_CHAIN
 
 
-def _names(catalogue: Catalogue, *, tools: bool = False, **choices: object) -> list[str]:
+def _names(catalogue: Catalogue, *, tools: bool = False, **choices: Any) -> list[str]:
     context = Context.model_validate(choices)
     fitting = catalogue.candidates(context, require_tools=tools, vitals={})
     return [model.name for model in fitting]
@@ -36,8 +38,10 @@ def test_a_list_of_ids_alone_says_that_they_exist() -> None:
 def test_what_is_unknown_does_not_fit_a_wish_that_speaks_of_it() -> None:
     catalogue = Catalogue(["m"])
     assert _names(catalogue) == ["m"]
-    assert _names(catalogue, max_price=100) == []
-    assert _names(catalogue, min_context=1) == []
+    with pytest.raises(NoModelFits, match=r"m has no known price \(max_price\)"):
+        _names(catalogue, max_price=100)
+    with pytest.raises(NoModelFits, match=r"m has no known context length \(min_context\)"):
+        _names(catalogue, min_context=1)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +64,39 @@ def test_a_price_is_dollars_a_million_tokens(pricing: object, price: float | Non
 def test_a_named_model_must_fit_as_well() -> None:
     catalogue = Catalogue(["paid", "gift:free"])
     assert _names(catalogue, model="paid", free_only=True) == ["gift:free"]
-    assert _names(catalogue, model="paid", free_only=True, use_fallback=False) == []
+    with pytest.raises(NoModelFits, match=r"paid is not free \(free_only\)"):
+        _names(catalogue, model="paid", free_only=True, use_fallback=False)
+
+
+def test_without_fallback_it_is_the_first_that_fits() -> None:
+    catalogue = Catalogue(["paid", "gift:free", "other:free"])
+    assert _names(catalogue, free_only=True, use_fallback=False) == ["gift:free"]
+    named: dict[str, Any] = {"model": ["paid", "other:free"], "use_fallback": False}
+    assert _names(catalogue, free_only=True, **named) == ["other:free"]
+
+
+def test_what_a_graph_needs_is_no_wish_of_the_callers() -> None:
+    catalogue = Catalogue(["m"])
+    catalogue.update([{"id": "m", "supported_parameters": ["max_tokens"]}])
+    assert _names(catalogue, tools=True) == []
+    with pytest.raises(NoModelFits, match=r"m takes no tools \(require_tools\)"):
+        _names(catalogue, require_tools=True)
+
+
+def test_without_a_provider_the_offline_model_fits_every_wish() -> None:
+    wishes: dict[str, Any] = {
+        "require_tools": True,
+        "free_only": True,
+        "max_price": 0,
+        "min_context": 1_000_000,
+    }
+    assert _names(Catalogue([]), **wishes) == ["offline"]
+
+
+def test_of_many_that_do_not_fit_some_are_named() -> None:
+    catalogue = Catalogue([f"m{number}" for number in range(9)])
+    with pytest.raises(NoModelFits, match="4 more do not fit either"):
+        _names(catalogue, free_only=True)
 
 
 def test_an_unknown_model_is_refused() -> None:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from email.utils import formatdate
 
+import openai
 import pytest
 from langchain_core.messages import AIMessage
 from langchain_openai import ChatOpenAI
@@ -62,23 +63,25 @@ TABLE = [
 FINE_ON_THE_WIRE = {"unknown_tool", "wrong_arguments"}  # what is wrong there the tools say
 
 
-def _model(provider: FakeProvider) -> OpenAIChat:
+def _model(provider: FakeProvider, http: openai.DefaultAsyncHttpxClient) -> OpenAIChat:
     return OpenAIChat(
         model="m",
         base_url=provider.url,
         api_key=SecretStr("sk-secret"),
+        http_async_client=http,
         max_retries=0,
-        first_token_timeout=0.3,
+        first_token_timeout=1.0,
         stall_timeout=0.3,
     )
 
 
 async def _outcome(provider: FakeProvider, *, streamed: bool) -> AIMessage | Failure:
     call = Call()
-    try:
-        return await _model(provider).ainvoke("hello", stream=streamed, call=call)
-    except Exception as error:
-        return failure_of(error, midway=call.answer.begun)
+    async with openai.DefaultAsyncHttpxClient() as http:
+        try:
+            return await _model(provider, http).ainvoke("hello", stream=streamed, call=call)
+        except Exception as error:
+            return failure_of(error, midway=call.answer.begun)
 
 
 def test_the_table_knows_every_fault() -> None:
@@ -165,7 +168,8 @@ def test_what_a_provider_writes_is_not_for_the_caller(key: str) -> None:
 async def test_a_whole_answer_is_none(streamed: bool, fake_provider: FakeProvider) -> None:
     fake_provider.script("m", Reply("Hello there.", cost=0.5))
     call = Call()
-    answer = await _model(fake_provider).ainvoke("hello", stream=streamed, call=call)
+    async with openai.DefaultAsyncHttpxClient() as http:
+        answer = await _model(fake_provider, http).ainvoke("hello", stream=streamed, call=call)
     assert isinstance(answer, AIMessage)
     assert answer.text == call.answer.text == "Hello there."
     assert answer.response_metadata["finish_reason"] == "stop"

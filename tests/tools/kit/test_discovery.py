@@ -183,6 +183,6 @@ def test_several_packages_are_one_set_of_names(write: Write) -> None:
     write("calculator.py", simple("calculator"))
     write("extra.py", simple("extra"))
     found = discover("tools", "workbench")
-    assert list(found.tools) == ["calculator", "extra", "search", "weather"]
+    assert list(found.tools) == sorted({*discover("tools").tools, "extra"})
     assert found.origins["calculator"].parent.name == "tools"
     assert list(reasons(found)) == ["calculator.py"]

@@ -26,6 +26,10 @@ class SearchProvider(Protocol):
 
     name: str
 
-    async def find(self, query: str, max_results: int) -> SearchReport:
-        """Return at most `max_results` results for `query`, in any language."""
+    async def find(self, query: str, max_results: int, *, language: str = "") -> SearchReport:
+        """Return at most `max_results` results for `query`, in any language.
+
+        `language` is the code of the language the results should be in; empty: the query's own.
+        Raises WebError where the service brought nothing; no results are an answer.
+        """
         ...

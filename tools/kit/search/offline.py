@@ -22,7 +22,7 @@ class OfflineSearch:
 
     name = "offline"
 
-    async def find(self, query: str, max_results: int) -> SearchReport:
+    async def find(self, query: str, max_results: int, *, language: str = "") -> SearchReport:
         """Return sample results; their addresses are under example.org, reserved by RFC 2606."""
         kinds = seeded(query).sample(_KINDS, min(max_results, len(_KINDS)))
         return {

@@ -1,11 +1,12 @@
 """Weather without a network: plausible, the same for the same place, and marked as a sample."""
 
 import math
+from datetime import UTC, date, datetime, timedelta
 from random import Random
 from typing import NamedTuple
 
 from tools.kit.sample import SOURCE, sample_note, seeded
-from tools.kit.weather import Conditions, Units, WeatherReport
+from tools.kit.weather import Conditions, Day, Hour, Units, WeatherReport
 
 KM_PER_MILE = 1.609344
 
@@ -21,6 +22,8 @@ _SKIES = (
     _Sky("overcast", (60, 85)),
     _Sky("light rain", (75, 95)),
 )
+_CHANCES = {"clear": 0, "partly cloudy": 10, "overcast": 30, "light rain": 80}
+"""Of rain, in percent."""
 
 
 class OfflineWeather:
@@ -28,16 +31,52 @@ class OfflineWeather:
 
     name = "offline"
 
-    async def report(self, location: str, units: Units) -> WeatherReport:
-        """Return mild sample weather of the kind that most inhabited places know."""
-        return {
+    async def report(
+        self, location: str, units: Units, *, hours: int = 0, days: int = 0
+    ) -> WeatherReport:
+        """Return mild sample weather of the kind that most inhabited places know.
+
+        The forecast begins now, by UTC: where the place lies is not known.
+        """
+        random = seeded(location)
+        report: WeatherReport = {
             "location": location,
             "units": units,
-            "current": _conditions(seeded(location), units),
+            "current": _conditions(random, units),
             "source": SOURCE,
             "sample": True,
             "note": sample_note("weather"),
         }
+        now = datetime.now(UTC)
+        if hours:
+            moments = (now + timedelta(hours=hour) for hour in range(hours))
+            report["hours"] = [_hour(moment, _conditions(random, units)) for moment in moments]
+        if days:
+            dates = (now.date() + timedelta(days=day) for day in range(days))
+            report["days"] = [_day(date, _conditions(random, units)) for date in dates]
+        return report
+
+
+def _hour(moment: datetime, expected: Conditions) -> Hour:
+    return {
+        "time": f"{moment:%Y-%m-%dT%H}:00",
+        "condition": expected["condition"],
+        "temperature": expected["temperature"],
+        "precipitation_percent": _CHANCES[expected["condition"]],
+        "wind_speed": expected["wind_speed"],
+    }
+
+
+def _day(day: date, expected: Conditions) -> Day:
+    mean, spread = expected["temperature"], 4 if expected["temperature_unit"] == "°C" else 7
+    return {
+        "date": day.isoformat(),
+        "condition": expected["condition"],
+        "high": round(mean + spread, 1),
+        "low": round(mean - spread, 1),
+        "precipitation_percent": _CHANCES[expected["condition"]],
+        "wind_speed": expected["wind_speed"],
+    }
 
 
 def _conditions(random: Random, units: Units) -> Conditions:

@@ -1,0 +1,121 @@
+"""JSON objects in SQL: what contains what, and one merged into another; alike on both databases.
+
+PostgreSQL has operators for it, SQLite gets functions: `install_functions` on every connection.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import ColumnElement, literal
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import Boolean, TypeEngine
+
+Object = Mapping[str, Any]
+
+# NUL and surrogates as JSON escapes them; found in more texts than have them, never in fewer.
+_SUSPECT = re.compile(r"\\u(?:0000|d[89a-f][0-9a-f]{2})|NaN|Infinity")
+
+
+class Contains(FunctionElement[bool]):
+    """Whether the first object contains the second, as PostgreSQL's `@>` understands it."""
+
+    name = "json_contains"
+    type: TypeEngine[bool] = Boolean()
+    inherit_cache = True
+
+
+class Merged(FunctionElement[Any]):
+    """The first object with the keys of the second: theirs win, whole, `null` included."""
+
+    name = "json_merged"
+    inherit_cache = True
+
+
+def contains(column: ColumnElement[Any], wanted: Object) -> Contains:
+    """Match rows whose object contains another."""
+    return Contains(column, literal(storable(wanted), column.type))
+
+
+def merged(column: ColumnElement[Any], more: Object) -> Merged:
+    """Set keys of an object and leave the others; shallow, as LangGraph's server merges."""
+    merging = Merged(column, literal(storable(more), column.type))
+    merging.type = column.type
+    return merging
+
+
+def contained(wanted: Any, value: Any) -> bool:
+    """Say in Python what `contains` says in SQL: postgresql.org/docs/current/datatype-json.html."""
+    if isinstance(wanted, dict):
+        return isinstance(value, dict) and all(
+            key in value and contained(inner, value[key]) for key, inner in wanted.items()
+        )
+    if isinstance(wanted, list):
+        return isinstance(value, list) and all(
+            any(contained(inner, each) for each in value) for inner in wanted
+        )
+    if isinstance(wanted, bool) or isinstance(value, bool):
+        return wanted is value
+    return bool(wanted == value)
+
+
+def storable(value: Any) -> Any:
+    """Put U+FFFD for characters that no database stores, and null for NaN and infinity.
+
+    What a run came to must be written down, whatever its errors and interrupts say.
+    """
+    if _SUSPECT.search(json.dumps(value)) is None:
+        return value
+    return _cleaned(value)
+
+
+def _cleaned(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {_cleaned(key): _cleaned(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_cleaned(each) for each in value]
+    if isinstance(value, str):
+        return re.sub("[\0\ud800-\udfff]", "\ufffd", value)
+    if isinstance(value, float) and (value != value or value in {float("inf"), float("-inf")}):  # noqa: PLR0124
+        return None
+    return value
+
+
+@compiles(Contains, "postgresql")
+def _contains_operator(element: Contains, compiler: SQLCompiler, **options: Any) -> str:
+    return _between("@>", element, compiler, options)
+
+
+@compiles(Merged, "postgresql")
+def _merge_operator(element: Merged, compiler: SQLCompiler, **options: Any) -> str:
+    return _between("||", element, compiler, options)
+
+
+def _between(
+    operator: str, element: FunctionElement[Any], compiler: SQLCompiler, options: dict[str, Any]
+) -> str:
+    left, right = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"({left} {operator} {right})"
+
+
+@compiles(Contains, "sqlite")
+@compiles(Merged, "sqlite")
+def _call(element: FunctionElement[Any], compiler: SQLCompiler, **options: Any) -> str:
+    return f"{element.name}({compiler.process(element.clauses, **options)})"
+
+
+def install_functions(connection: Any) -> None:
+    """Teach a connection to SQLite both functions."""
+    connection.create_function("json_contains", 2, _contains_text, deterministic=True)
+    connection.create_function("json_merged", 2, _merge_text, deterministic=True)
+
+
+def _contains_text(document: str, wanted: str) -> bool:
+    return contained(json.loads(wanted), json.loads(document))
+
+
+def _merge_text(document: str, more: str) -> str:
+    return json.dumps({**json.loads(document), **json.loads(more)})

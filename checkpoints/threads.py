@@ -1,0 +1,261 @@
+"""The table `threads`: what is searched of a thread. What was said on it is in the checkpoints.
+
+A thread with a `ttl` lives so many minutes after its last change. `expires_at` is when somebody
+should look; whether it has expired then, `updated_at` says. So nothing that happens on a thread
+has to push its end, and a run's start and end cost one plain UPDATE each.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+from langchain_core.utils.uuid import uuid7
+from sqlalchemy import ColumnElement, Delete, Insert, Update, delete, func, null, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from checkpoints.database import translated_errors
+from checkpoints.objects import contains, merged, storable
+from checkpoints.tables import crons, runs, threads
+
+Status = Literal["idle", "busy", "interrupted", "error"]
+SortBy = Literal["thread_id", "status", "created_at", "updated_at", "state_updated_at"]
+SortOrder = Literal["asc", "desc"]
+
+_TRANSACTION_SECONDS = 10.0
+
+
+def new_thread_id() -> str:
+    """Make an id: a UUID of version 7, so that ids sort by their creation."""
+    return str(uuid7())
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thread:
+    """A row; moments are aware and in UTC."""
+
+    thread_id: str
+    status: Status = "idle"
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+    interrupts: Mapping[str, Any] = field(default_factory=dict)
+    """By the id of their task: a list of `{id, value}`."""
+    error: Mapping[str, Any] | None = None
+    """`{error, message}` of the last run, where it failed."""
+    ttl: Mapping[str, Any] | None = None
+    """`{ttl, strategy}`: minutes, and `delete` or `keep_latest`."""
+    created_at: datetime
+    updated_at: datetime
+    state_updated_at: datetime
+    expires_at: datetime | None = None
+    """When the sweep looks at it; see `ends_at`."""
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """When its ttl ends if nothing happens on it any more; `None` for a thread without."""
+        return _end(self.ttl, self.updated_at)
+
+
+def new_thread(
+    thread_id: str | None = None,
+    *,
+    metadata: Mapping[str, Any] | None = None,
+    ttl: Mapping[str, Any] | None = None,
+) -> Thread:
+    """Describe a thread that begins now, under a new id unless one is given."""
+    now = _now()
+    return Thread(
+        thread_id=thread_id or new_thread_id(),
+        metadata=metadata or {},
+        ttl=ttl,
+        created_at=now,
+        updated_at=now,
+        state_updated_at=now,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which threads are meant: those that fit all of it."""
+
+    ids: Collection[str] | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """What the thread's metadata contains."""
+    status: Status | None = None
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """Say it in SQL."""
+        found: list[ColumnElement[bool]] = []
+        if self.ids is not None:
+            found.append(threads.c.thread_id.in_(self.ids))
+        if self.metadata:
+            found.append(contains(threads.c.metadata, self.metadata))
+        if self.status is not None:
+            found.append(threads.c.status == self.status)
+        return found
+
+
+def status_changed(
+    thread_id: str,
+    status: Status,
+    *,
+    interrupts: Mapping[str, Any] | None = None,
+    error: Mapping[str, Any] | None = None,
+    metadata: Mapping[str, Any] | None = None,
+) -> Update:
+    """Write down that a run began (`busy`), or what it came to, within any transaction.
+
+    Args:
+        thread_id: of a row; without one, nothing happens.
+        status: `busy` leaves interrupts and error as they were, the others replace them.
+        interrupts: plain JSON, by the id of their task.
+        error: plain JSON.
+        metadata: merged into the thread's own.
+    """
+    now = _now()
+    values: dict[str, Any] = {"status": status, "updated_at": now}
+    if status != "busy":
+        values["state_updated_at"] = now
+        values["interrupts"] = storable(dict(interrupts or {}))
+        values["error"] = storable(dict(error)) if error else null()
+    if metadata:
+        values["metadata"] = merged(threads.c.metadata, metadata)
+    return update(threads).where(threads.c.thread_id == thread_id).values(values)
+
+
+class ThreadTable:
+    """The rows. Every method raises StoreUnavailable or StoreMisconfigured as the database does."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._insert = sqlite.insert if engine.dialect.name == "sqlite" else postgresql.insert
+
+    def created(self, thread: Thread) -> Insert:
+        """Make a row, within any transaction; where there is one of this id, nothing happens."""
+        row = asdict(thread) | {"expires_at": thread.ends_at}
+        for name in ("metadata", "config", "interrupts"):
+            row[name] = storable(row[name])
+        for name in ("error", "ttl"):
+            row[name] = null() if row[name] is None else storable(row[name])
+        return self._insert(threads).values(row).on_conflict_do_nothing()
+
+    async def create(self, thread: Thread) -> bool:
+        """Make a row; `False` if there is one of this id, which stays as it is."""
+        async with self._transaction() as connection:
+            return (await connection.execute(self.created(thread))).rowcount == 1
+
+    async def get(self, thread_id: str) -> Thread | None:
+        """Return the row of this id; `None` if there is none."""
+        async with self._transaction() as connection:
+            wanted = select(threads).where(threads.c.thread_id == thread_id)
+            row = (await connection.execute(wanted)).mappings().one_or_none()
+        return Thread(**row) if row else None
+
+    async def patch(
+        self,
+        thread_id: str,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        ttl: Mapping[str, Any] | None = None,
+    ) -> Thread | None:
+        """Merge metadata and replace the ttl, where given; `None` if there is no such row."""
+        now = _now()
+        values: dict[str, Any] = {"updated_at": now}
+        if metadata:
+            values["metadata"] = merged(threads.c.metadata, metadata)
+        if ttl:
+            values |= {"ttl": dict(ttl), "expires_at": _end(ttl, now)}
+        changed = update(threads).where(threads.c.thread_id == thread_id).values(values)
+        async with self._transaction() as connection:
+            row = (await connection.execute(changed.returning(threads))).mappings().one_or_none()
+        return Thread(**row) if row else None
+
+    async def set_status(
+        self,
+        thread_id: str,
+        status: Status,
+        *,
+        interrupts: Mapping[str, Any] | None = None,
+        error: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> bool:
+        """Execute `status_changed`; `False` if there is no such row."""
+        changed = status_changed(
+            thread_id, status, interrupts=interrupts, error=error, metadata=metadata
+        )
+        async with self._transaction() as connection:
+            return (await connection.execute(changed)).rowcount == 1
+
+    async def delete(self, thread_id: str) -> bool:
+        """Delete a row, and the runs and crons of its thread; `False` if there was none."""
+        async with self._transaction() as connection:
+            for table in (runs, crons):
+                await connection.execute(delete(table).where(table.c.thread_id == thread_id))
+            return (await connection.execute(_deletion(thread_id))).rowcount == 1
+
+    async def search(
+        self,
+        wanted: Filter,
+        *,
+        limit: int,
+        offset: int = 0,
+        sort_by: SortBy = "updated_at",
+        sort_order: SortOrder = "desc",
+    ) -> list[Thread]:
+        """Read one page of the rows that fit."""
+        columns = [threads.c[sort_by]]
+        if sort_by != "thread_id":
+            columns.append(threads.c.thread_id)  # so that pages do not overlap where rows tie
+        page = (
+            select(threads)
+            .where(*wanted.conditions())
+            .order_by(*(c.desc() if sort_order == "desc" else c.asc() for c in columns))
+            .limit(limit)
+            .offset(offset)
+        )
+        async with self._transaction() as connection:
+            return [Thread(**row) for row in (await connection.execute(page)).mappings()]
+
+    async def count(self, wanted: Filter) -> int:
+        """Count the rows that fit."""
+        counted = select(func.count()).select_from(threads).where(*wanted.conditions())
+        async with self._transaction() as connection:
+            return int(await connection.scalar(counted) or 0)
+
+    async def due(self, limit: int) -> list[Thread]:
+        """Read the rows whose end somebody should look at, the longest overdue first."""
+        overdue = (
+            select(threads)
+            .where(threads.c.expires_at <= _now())
+            .order_by(threads.c.expires_at)
+            .limit(limit)
+        )
+        async with self._transaction() as connection:
+            return [Thread(**row) for row in (await connection.execute(overdue)).mappings()]
+
+    async def look_again(self, thread_id: str, at: datetime | None) -> None:
+        """Put off the next look at a thread; `None` is never."""
+        later = update(threads).where(threads.c.thread_id == thread_id).values(expires_at=at)
+        async with self._transaction() as connection:
+            await connection.execute(later)
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[AsyncConnection]:
+        with translated_errors(self._engine.url):
+            async with asyncio.timeout(_TRANSACTION_SECONDS), self._engine.begin() as connection:
+                yield connection
+
+
+def _deletion(thread_id: str) -> Delete:
+    return delete(threads).where(threads.c.thread_id == thread_id)
+
+
+def _end(ttl: Mapping[str, Any] | None, since: datetime) -> datetime | None:
+    return since + timedelta(minutes=ttl["ttl"]) if ttl else None

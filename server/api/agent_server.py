@@ -1,0 +1,144 @@
+"""What all routes of the Agent Server API have in common: ids, bodies, pages, and other origins.
+
+Studio and other web applications call the service from their own origin. The origins that may are
+a setting; by default Studio's, and pages of this machine. Studio sends JSON as `text/plain`, which
+a browser lets any page send without asking; so it is read from those origins only.
+"""
+
+import re
+from collections.abc import Iterator
+from math import isfinite
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import FastAPI, Path, Response
+from pydantic import AfterValidator
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from server.api.wire import dumps
+
+API_VERSION = "0.16.7"
+"""The version of LangGraph's server whose API this is: clients look at it for what they may use."""
+
+ROUTES = ("/assistants", "/threads", "/runs", "/store")
+
+_DEEPEST = 100
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+ThreadId = Annotated[UUID, Path(description="The thread, a UUID.")]
+
+
+def _sendable(value: Any) -> Any:
+    """Refuse what JSON's parser takes but no answer could carry.
+
+    Raises:
+        ValueError: saying what is wrong, without the content.
+    """
+    for each in _everything_in(value):
+        if isinstance(each, str) and _SURROGATE.search(each):
+            raise ValueError("must not contain half of a surrogate pair: it is no character")
+        if isinstance(each, float) and not isfinite(each):
+            raise ValueError("must not contain NaN or Infinity: JSON has no such numbers")
+    return value
+
+
+def _storable(value: Any) -> Any:
+    """Refuse, beyond that, what PostgreSQL does not store.
+
+    Raises:
+        ValueError: as above.
+    """
+    if any(isinstance(each, str) and "\0" in each for each in _everything_in(_sendable(value))):
+        raise ValueError("must not contain the character U+0000: a database cannot store it")
+    return value
+
+
+def _everything_in(value: Any) -> Iterator[Any]:
+    """Walk through keys and values, level by level."""
+    level = [value]
+    for _ in range(_DEEPEST):
+        yield from level
+        level = [inner for each in level for inner in _inside(each)]
+    if level:
+        raise ValueError(f"must not nest deeper than {_DEEPEST} levels")
+
+
+def _inside(outer: Any) -> list[Any]:
+    if isinstance(outer, dict):
+        return [*outer, *outer.values()]
+    return outer if isinstance(outer, list) else []
+
+
+Sendable = AfterValidator(_sendable)
+"""For members of bodies that go into a graph's state."""
+
+JsonObject = Annotated[dict[str, Any], AfterValidator(_storable)]
+"""For members of bodies that go into the database."""
+
+
+def json_response(value: Any, headers: dict[str, str] | None = None) -> Response:
+    """Answer with LangGraph's values as JSON."""
+    return Response(dumps(value), media_type="application/json", headers=headers)
+
+
+def page_headers(offset: int, shown: int, *, more: bool) -> dict[str, str]:
+    """Say where a page lies: the total as far as it is known, and where the next one begins."""
+    end = offset + shown
+    headers = {"X-Pagination-Total": str(end + more)}
+    return headers | {"X-Pagination-Next": str(end)} if more else headers
+
+
+def open_to_origins(app: FastAPI, origins: str) -> None:
+    """Let web pages of these origins call the service, from public into private networks too."""
+    pattern = origin_pattern(origins)
+    app.add_middleware(PlainTextJson, origins=pattern)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origin_regex=pattern,
+        allow_methods=["*"],
+        allow_headers=["*"],
+        expose_headers=[
+            "content-location",
+            "location",
+            "x-pagination-total",
+            "x-pagination-next",
+        ],
+        allow_private_network=True,
+    )
+
+
+def origin_pattern(origins: str) -> str:
+    """Make one pattern of a comma-separated list; `*` stands for any part of a host or port."""
+    listed = [origin.strip().rstrip("/") for origin in origins.split(",") if origin.strip()]
+    patterns = [re.escape(origin).replace(r"\*", "[^/]*") for origin in listed]
+    if "*" in listed:
+        return ".*"
+    return "|".join(patterns) or "(?!)"  # which matches nothing
+
+
+class PlainTextJson:
+    """Middleware: reads a body of the Agent Server API as JSON where it says it is plain text."""
+
+    def __init__(self, app: ASGIApp, origins: str) -> None:
+        self.app = app
+        self._origins = re.compile(origins)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].startswith(ROUTES) and self._trusts(scope):
+            headers = MutableHeaders(raw=list(scope["headers"]))
+            headers["content-type"] = "application/json"
+            scope = {**scope, "headers": headers.raw}
+        await self.app(scope, receive, send)
+
+    def _trusts(self, scope: Scope) -> bool:
+        headers = Headers(scope=scope)
+        if not headers.get("content-type", "text/plain").lower().startswith("text/plain"):
+            return False
+        origin = headers.get("origin")
+        return (
+            origin is None  # no web page
+            or self._origins.fullmatch(origin) is not None
+            or origin.partition("://")[2] == headers.get("host")
+        )

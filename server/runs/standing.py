@@ -1,0 +1,52 @@
+"""How a thread stands, as its runs see it: found at their start, written down at their end."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from checkpoints.group_commit import Row
+from checkpoints.threads import ThreadTable, new_thread, status_changed
+from server.runs.engine import Engine
+from server.runs.outcome import Outcome
+from server.runs.run import Assistant
+from server.runs.states import interrupts_of
+
+
+class Standing:
+    """The rows of threads, for runs."""
+
+    def __init__(self, table: ThreadTable, engine: Engine, jsonable: Callable[[Any], Any]) -> None:
+        """Wire it up; `jsonable` makes plain JSON of what an interrupt asks."""
+        self._table = table
+        self._engine = engine
+        self._jsonable = jsonable
+
+    async def open(self, thread_id: str, assistant: Assistant, *, create: bool) -> bool:
+        """See that a thread is there; False where it is not and shall not be made."""
+        if await self._table.get(thread_id) is not None:
+            return True
+        if create:
+            await self._table.create(new_thread(thread_id, metadata=_about(assistant)))
+        return create
+
+    def begun(self, thread_id: str, assistant: Assistant) -> Row:
+        """The row that says that a run is under way, and of which graph the thread is."""
+        return Row(status_changed(thread_id, "busy", metadata=_about(assistant)))
+
+    async def ended(
+        self,
+        thread_id: str,
+        assistant: Assistant,
+        outcome: Outcome | None,
+        error: Mapping[str, Any] | None,
+    ) -> Row:
+        """The row that says how the thread stands after a run; it is not written yet."""
+        if error is not None:
+            return Row(status_changed(thread_id, "error", error=error))
+        if outcome is None or not outcome.interrupts:
+            return Row(status_changed(thread_id, "idle"))
+        waiting = interrupts_of(await self._engine.state(assistant.graph_id, thread_id))
+        return Row(status_changed(thread_id, "interrupted", interrupts=self._jsonable(waiting)))
+
+
+def _about(assistant: Assistant) -> dict[str, str]:
+    return {"graph_id": assistant.graph_id, "assistant_id": assistant.assistant_id}

@@ -1,0 +1,153 @@
+"""Searching with services that speak as the real ones do, and what happens when they do not."""
+
+from typing import Any
+
+import pytest
+from langchain_core.messages import ToolMessage
+from pydantic import ValidationError
+
+from tests.tools.wire import searxng, wikipedia
+from tests.tools.world import Reply, World, json_reply, lending, settings
+from tools.kit.languages import language_of
+from tools.kit.search import SearchReport
+from tools.kit.web import Web
+from tools.search import search
+
+
+async def ask(web: Web, query: str, **more: Any) -> SearchReport:
+    report: SearchReport = await search.ainvoke({"query": query, **more}, lending(web))
+    return report
+
+
+async def test_wikipedia(web: Web, world: World) -> None:
+    world.at("/wiki/en/w/api.php", wikipedia("Tower", "Bridge", "Gate"))
+    report = await ask(web, "tallest tower", max_results=2)
+    assert report == {
+        "query": "tallest tower",
+        "results": [
+            {
+                "title": "Tower",
+                "url": "https://en.wikipedia.org/wiki/Tower",
+                "snippet": "Tower is an article.",
+            },
+            {
+                "title": "Bridge",
+                "url": "https://en.wikipedia.org/wiki/Bridge",
+                "snippet": "Bridge is an article.",
+            },
+        ],
+        "source": "Wikipedia (en)",
+        "sample": False,
+        "note": "",
+    }
+    query = world.requests[0].query
+    assert (query["gsrsearch"], query["gsrlimit"]) == ("tallest tower", "2")
+
+
+@pytest.mark.parametrize(
+    ("query", "language", "asked"),
+    [("서울의 역사", "", "ko"), ("Türme", "de", "de"), ("x", "zh-yue", "zh-yue"), ("x", "", "en")],
+)
+async def test_in_the_language_of_the_query_or_another(
+    web: Web, world: World, query: str, language: str, asked: str
+) -> None:
+    world.at(f"/wiki/{asked}/w/api.php", wikipedia("A"))
+    report = await ask(web, query, language=language)
+    assert report["source"] == f"Wikipedia ({asked})"
+
+
+async def test_nothing_found_is_an_answer(web: Web, world: World) -> None:
+    world.at("/wiki/en/w/api.php", wikipedia())
+    report = await ask(web, "qwertzuiop")
+    assert (report["results"], report["sample"]) == ([], False)
+
+
+@pytest.mark.parametrize("language", ["EN", "e", "en.evil.org/", "en/../", "-en", "한국어", "a b"])
+async def test_a_language_cannot_lead_elsewhere(web: Web, language: str) -> None:
+    with pytest.raises(ValidationError):
+        await ask(web, "x", language=language)
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("hello", "en"),
+        ("", "en"),
+        ("123 !?", "en"),
+        ("Zürich", "en"),
+        ("서울 2024", "ko"),
+        ("東京タワー", "ja"),
+        ("东京塔", "zh"),
+        ("Москва", "ru"),
+        ("Київ", "uk"),
+        ("القاهرة", "ar"),
+        ("تهران پایتخت", "fa"),
+        ("Αθήνα", "el"),
+        ("ירושלים", "he"),
+        ("กรุงเทพ", "th"),
+        ("दिल्ली", "hi"),
+        ("What does LangGraph mean by 그래프?", "en"),
+        ("LangGraph란 무엇인가요", "ko"),
+    ],
+)
+def test_the_language_of_a_text(text: str, language: str) -> None:
+    assert language_of(text) == language
+
+
+async def test_a_searxng_of_ones_own_is_asked_first(world: World) -> None:
+    web = Web(settings(world, searxng_url=f"{world.url}/sx/"))
+    world.at("/sx/search", searxng(4))
+    report = await ask(web, "news", max_results=3, language="de")
+    assert report["source"] == "SearXNG"
+    assert [hit["title"] for hit in report["results"]] == ["Page 1", "Page 2", "Page 3"]
+    assert report["results"][1]["snippet"] == ""
+    assert len(report["results"][0]["snippet"]) <= 500
+    assert "\n" not in report["results"][0]["snippet"]
+    assert world.requests[0].query == {"q": "news", "format": "json", "language": "de"}
+    await web.aclose()
+
+
+@pytest.mark.parametrize(
+    "broken", [Reply(status=403), Reply(b"<html>"), json_reply({"results": 7}), json_reply(None)]
+)
+async def test_wikipedia_answers_when_searxng_fails(world: World, broken: Reply) -> None:
+    web = Web(settings(world, searxng_url=f"{world.url}/sx"))
+    world.at("/sx/search", broken)
+    world.at("/wiki/en/w/api.php", wikipedia("A"))
+    assert (await ask(web, "x"))["source"] == "Wikipedia (en)"
+    await web.aclose()
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        Reply(status=500),
+        json_reply([]),
+        json_reply({"query": {"pages": [{"title": "x"}]}}),
+        json_reply({"error": {"code": "ratelimited", "info": "Slow down"}}),
+    ],
+)
+async def test_a_marked_sample_when_nobody_answers(web: Web, world: World, broken: Reply) -> None:
+    world.at("/wiki/en/w/api.php", broken)
+    report = await ask(web, "x")
+    assert report["sample"] is True
+    assert "not live search results: Wikipedia (en)" in report["note"]
+    assert all(hit["url"].startswith("https://example.org/") for hit in report["results"])
+
+
+async def test_never_a_sample_where_the_operator_wants_none(world: World) -> None:
+    web = Web(settings(world, tools_offline="never", searxng_url=f"{world.url}/sx"))
+    world.at("/sx/search", Reply(status=403))
+    world.at("/wiki/en/w/api.php", Reply(status=500))
+    call = {"type": "tool_call", "id": "c", "name": "search", "args": {"query": "x"}}
+    answer = await search.ainvoke(call, lending(web))
+    assert isinstance(answer, ToolMessage)
+    assert answer.status == "error"
+    assert "json under search.formats; Wikipedia (en) answered with status 500" in answer.text
+    await web.aclose()
+
+
+async def test_nobody_is_asked_where_the_operator_wants_it(world: World) -> None:
+    web = Web(settings(world, tools_offline="always"))
+    assert (await ask(web, "x"))["sample"] is True
+    assert world.requests == []

@@ -1,0 +1,39 @@
+"""Searching as the settings want it: with a service, or marked samples when none answers."""
+
+from collections.abc import Iterator
+
+from tools.kit.asking import NobodyAnswered, first_answer
+from tools.kit.sample import sample_note
+from tools.kit.search import SearchProvider, SearchReport
+from tools.kit.search.offline import OfflineSearch
+from tools.kit.search.searxng import SearXNG
+from tools.kit.search.wikipedia import Wikipedia
+from tools.kit.web import Web, current_web
+
+
+class SearchServices:
+    """A SearXNG where one is set, then Wikipedia, then what `EVERTURN_TOOLS_OFFLINE` says."""
+
+    name = "services"
+
+    async def find(self, query: str, max_results: int, *, language: str = "") -> SearchReport:
+        """Return results, or raise NobodyAnswered where sample data is not wanted."""
+        web, sample = current_web(), OfflineSearch()
+        if web.settings.tools_offline == "always":
+            return await sample.find(query, max_results)
+        try:
+            return await first_answer(
+                _services(web), lambda service: service.find(query, max_results, language=language)
+            )
+        except NobodyAnswered as reason:
+            if web.settings.tools_offline == "never":
+                raise
+            report = await sample.find(query, max_results)
+            report["note"] = sample_note("search results", str(reason))
+            return report
+
+
+def _services(web: Web) -> Iterator[SearchProvider]:
+    if web.settings.searxng_url is not None:
+        yield SearXNG(web, str(web.settings.searxng_url))
+    yield Wikipedia(web)

@@ -1,0 +1,43 @@
+"""The weather as the settings want it: from a service, or a marked sample when none answers."""
+
+from tools.kit.asking import NobodyAnswered, first_answer
+from tools.kit.sample import sample_note
+from tools.kit.weather import Units, WeatherProvider, WeatherReport
+from tools.kit.weather.offline import OfflineWeather
+from tools.kit.weather.open_meteo import OpenMeteo
+from tools.kit.weather.wttr import Wttr
+from tools.kit.web import Web, current_web
+
+
+class WeatherServices:
+    """Open-Meteo, then wttr.in, then what `EVERTURN_TOOLS_OFFLINE` says."""
+
+    name = "services"
+
+    async def report(
+        self, location: str, units: Units, *, hours: int = 0, days: int = 0
+    ) -> WeatherReport:
+        """Return the weather at a place.
+
+        Raises:
+            PlaceNotFound: a service answered that there is no such place.
+            NobodyAnswered: no service did, and sample data is not wanted.
+        """
+        web, sample = current_web(), OfflineWeather()
+        if web.settings.tools_offline == "always":
+            return await sample.report(location, units, hours=hours, days=days)
+        try:
+            return await first_answer(
+                _services(web),
+                lambda service: service.report(location, units, hours=hours, days=days),
+            )
+        except NobodyAnswered as reason:
+            if web.settings.tools_offline == "never":
+                raise
+            report = await sample.report(location, units, hours=hours, days=days)
+            report["note"] = sample_note("weather", str(reason))
+            return report
+
+
+def _services(web: Web) -> tuple[WeatherProvider, ...]:
+    return OpenMeteo(web), Wttr(web)
