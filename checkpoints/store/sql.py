@@ -1,0 +1,426 @@
+"""LangGraph's store on SQLAlchemy tables.
+
+Reads go straight to the database. Writes that come while another is being committed wait and are
+committed together, so that any number of writers cost SQLite one commit at a time.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from typing import Any
+
+from langgraph.store.base import (
+    BaseStore,
+    GetOp,
+    Item,
+    ListNamespacesOp,
+    Op,
+    PutOp,
+    Result,
+    SearchItem,
+    SearchOp,
+    TTLConfig,
+)
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from structlog import get_logger
+
+from checkpoints.database import translated_errors
+from checkpoints.errors import CheckpointsError, StoreUnavailable
+from checkpoints.store import statements as sql
+from checkpoints.store.meaning import Meaning
+from checkpoints.store.namespaces import check, joined, literal_prefix, matches, split
+from checkpoints.store.statements import Place
+from checkpoints.store.values import as_json, check_filter, fits
+from checkpoints.tables import store_items as items
+
+log = get_logger(__name__)
+
+_TRANSACTION_SECONDS = 30.0
+_SWEEP_MINUTES = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Write:
+    """A row to be written."""
+
+    row: Mapping[str, Any]
+    vectors: Mapping[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class _Delete:
+    """An item to be deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Refresh:
+    """An item that was read, and lives on for its TTL."""
+
+    ttl: float
+    until: datetime
+
+
+_Change = _Write | _Delete | _Refresh
+_Found = list[tuple[Mapping[str, Any], float | None]]
+"""Rows of a search with their scores."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    changes: Mapping[Place, _Change]
+    written: asyncio.Future[None] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+
+
+class SQLStore(BaseStore):
+    """The tables `store_items` and `store_vectors`. Use `open_store`: it also sweeps them.
+
+    Expired items are never returned, swept or not. A batch reads first, then writes in one
+    transaction, the last write of a key winning. Every method raises InvalidItem (a ValueError) or
+    LangGraph's InvalidNamespaceError for what cannot be stored, StoreUnavailable while the
+    database does not answer, and StoreMisconfigured where it cannot serve.
+    """
+
+    supports_ttl = True
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        *,
+        meaning: Meaning | None = None,
+        ttl: TTLConfig | None = None,
+    ) -> None:
+        """Use an open database; must be made in the event loop that it is used in.
+
+        Args:
+            engine: the database, migrated.
+            meaning: how texts are compared; `None` ignores the `query` of a search.
+            ttl: LangGraph's TTL config, in minutes.
+        """
+        self.ttl_config = ttl
+        self._engine = engine
+        self._meaning = meaning
+        self._loop = asyncio.get_running_loop()
+        self._waiting: list[_Waiting] = []
+        self._writing = asyncio.Lock()
+
+    def batch(self, ops: Iterable[Op]) -> list[Result]:
+        """Do `abatch` for a caller in another thread, as sync nodes are.
+
+        Raises:
+            RuntimeError: called in the event loop, which it would block for ever.
+        """
+        if _running_loop() is self._loop:
+            raise RuntimeError(
+                "The store was called synchronously in the event loop, which this would block: "
+                "in async nodes write `await store.aget(…)` in place of `store.get(…)`."
+            )
+        return asyncio.run_coroutine_threadsafe(self.abatch(ops), self._loop).result()
+
+    async def abatch(self, ops: Iterable[Op]) -> list[Result]:
+        """Carry out operations and return their results in order."""
+        ops = list(ops)
+        for op in ops:
+            check(op)
+            if isinstance(op, SearchOp):
+                check_filter(op.filter)
+        # Embedding may take a second: before any connection is taken.
+        changes = await self._changes([op for op in ops if isinstance(op, PutOp)])
+        queries = await self._queries(op for op in ops if isinstance(op, SearchOp))
+        results: list[Result] = [None] * len(ops)
+        reads = [number for number, op in enumerate(ops) if not isinstance(op, PutOp)]
+        if reads:
+            refreshed: dict[Place, _Change] = {}
+            with translated_errors(self._engine.url):
+                async with asyncio.timeout(_TRANSACTION_SECONDS), self._engine.connect() as opened:
+                    reading = _Reading(opened, self._meaning, refreshed)
+                    for number in reads:
+                        results[number] = await reading.result(ops[number], queries)
+            changes = {**refreshed, **changes}
+        if changes:
+            await self._write(changes)
+        return results
+
+    async def sweep(self) -> int:
+        """Delete what has expired; returns how many items."""
+        with translated_errors(self._engine.url):
+            async with self._engine.begin() as connection:
+                return (await connection.execute(sql.sweep(_now()))).rowcount
+
+    async def _changes(self, puts: Sequence[PutOp]) -> dict[Place, _Change]:
+        last = {(joined(op.namespace), op.key): op for op in puts}
+        values = {place: as_json(op.value) for place, op in last.items() if op.value is not None}
+        vectors: dict[Place, dict[str, bytes]] = {}
+        if self._meaning and values:
+            pairs = [(last[place], value) for place, value in values.items()]
+            vectors = dict(zip(values, await self._meaning.of_items(pairs), strict=True))
+        now = _now()
+        changes: dict[Place, _Change] = {}
+        for place, op in last.items():
+            if place not in values:
+                changes[place] = _Delete()
+                continue
+            row = {
+                "namespace": place[0],
+                "key": place[1],
+                "value": values[place],
+                "ttl": op.ttl,
+                "created_at": now,
+                "updated_at": now,
+                "expires_at": None if op.ttl is None else now + timedelta(minutes=op.ttl),
+            }
+            changes[place] = _Write(row, vectors.get(place, {}))
+        return changes
+
+    async def _queries(self, searches: Iterable[SearchOp]) -> dict[str, Any]:
+        queries = [op.query for op in searches if op.query]
+        return await self._meaning.of_queries(queries) if self._meaning and queries else {}
+
+    async def _write(self, changes: Mapping[Place, _Change]) -> None:
+        """Commit changes, and all that wait beside them: whoever is first does it for everyone."""
+        mine = _Waiting(changes)
+        self._waiting.append(mine)
+        try:
+            async with self._writing:
+                if not mine.written.done():
+                    await self._commit_all()
+        except asyncio.CancelledError:
+            if mine in self._waiting:
+                self._waiting.remove(mine)
+            raise
+        mine.written.result()
+
+    async def _commit_all(self) -> None:
+        group, self._waiting = self._waiting, []
+        merged: dict[Place, _Change] = {}
+        for each in group:
+            for place, change in each.changes.items():
+                if not (isinstance(change, _Refresh) and place in merged):
+                    merged[place] = change
+        try:
+            with translated_errors(self._engine.url):
+                async with (
+                    asyncio.timeout(_TRANSACTION_SECONDS),
+                    self._engine.begin() as connection,
+                ):
+                    await _apply(connection, merged)
+        except asyncio.CancelledError:
+            # The next one takes over; to write the same once more changes nothing.
+            self._waiting[:0] = group
+            raise
+        except Exception as error:
+            for each in group:
+                each.written.set_exception(_one_of_its_own(error))
+                each.written.exception()  # else asyncio complains where a caller has left
+        else:
+            for each in group:
+                each.written.set_result(None)
+
+
+class _Reading:
+    """The reads of one batch, on one connection."""
+
+    def __init__(
+        self,
+        connection: AsyncConnection,
+        meaning: Meaning | None,
+        refreshed: dict[Place, _Change],
+    ) -> None:
+        self._connection = connection
+        self._meaning = meaning
+        self._refreshed = refreshed
+        self._now = _now()
+        self._alive = sql.alive(self._now)
+
+    async def result(self, op: Op, queries: Mapping[str, Any]) -> Result:
+        """Answer one operation."""
+        match op:
+            case GetOp():
+                return await self._get(op)
+            case SearchOp():
+                return await self._search(op, queries.get(op.query or ""))
+            case ListNamespacesOp():
+                return await self._namespaces(op)
+            case _:
+                raise TypeError(f"Unknown operation: {type(op).__name__}")
+
+    async def _get(self, op: GetOp) -> Item | None:
+        here = items.c.namespace == joined(op.namespace), items.c.key == op.key
+        found = await self._connection.execute(select(items).where(*here, self._alive))
+        row = next((dict(each) for each in found.mappings()), None)
+        if row is None:
+            return None
+        self._remember([row], op.refresh_ttl)
+        return Item(**_common(row))
+
+    async def _search(self, op: SearchOp, query: Any) -> list[SearchItem]:
+        where = [self._alive, sql.inside(op.namespace_prefix)]
+        where += sql.roughly(op.filter or {})
+        if query is None:
+            rows = await self._latest(op, where, op.limit, op.offset)
+            found: _Found = [(row, None) for row in rows]
+        else:
+            found = await self._nearest(op, where, query)
+        self._remember([row for row, _ in found], op.refresh_ttl)
+        return [SearchItem(**_common(row), score=score) for row, score in found]
+
+    async def _latest(
+        self, op: SearchOp, where: Sequence[ColumnElement[bool]], limit: int, offset: int
+    ) -> list[Mapping[str, Any]]:
+        """Read items that fit, the latest first; as far as they are needed."""
+        latest = select(items).where(*where).order_by(*sql.LATEST_FIRST)
+        if not op.filter:
+            page = await self._connection.execute(latest.limit(limit).offset(offset))
+            return [dict(row) for row in page.mappings()]
+        fitting: list[Mapping[str, Any]] = []
+        async with self._connection.stream(latest) as rows:
+            async for row in rows.mappings():
+                if len(fitting) >= offset + limit:
+                    break
+                if fits(row["value"], op.filter):
+                    fitting.append(dict(row))
+        return fitting[offset:]
+
+    async def _nearest(
+        self, op: SearchOp, where: Sequence[ColumnElement[bool]], query: Any
+    ) -> _Found:
+        """Rank items by their nearest text; those without any come after all others."""
+        assert self._meaning is not None  # noqa: S101 - else there is no query
+        places: list[Place] = []
+        stored: list[bytes] = []
+        async with self._connection.stream(sql.with_vectors().where(*where)) as rows:
+            async for namespace, key, value, vector in rows:
+                if not op.filter or fits(value, op.filter):
+                    places.append((namespace, key))
+                    stored.append(vector)
+        # NumPy lets go of the interpreter while it multiplies.
+        scores = await asyncio.to_thread(self._meaning.scores, query, stored)
+        best: dict[Place, float] = {}
+        for place, score in zip(places, scores, strict=True):
+            if score is not None:
+                best[place] = max(score, best.get(place, score))
+        ranked = sorted(best, key=lambda place: -best[place])
+        page = ranked[op.offset : op.offset + op.limit]
+        rows_there = {
+            (row["namespace"], row["key"]): dict(row)
+            for group in sql.in_groups(page)
+            for row in (
+                await self._connection.execute(select(items).where(sql.at(group)))
+            ).mappings()
+        }
+        found: _Found = [(rows_there[place], best[place]) for place in page if place in rows_there]
+        if (room := op.limit - len(page)) > 0:
+            after = max(0, op.offset - len(ranked))
+            others = await self._latest(op, [*where, sql.without_vectors()], room, after)
+            found += [(row, None) for row in others]
+        return found
+
+    async def _namespaces(self, op: ListNamespacesOp) -> list[tuple[str, ...]]:
+        conditions = op.match_conditions or ()
+        prefix, says_all = literal_prefix(conditions)
+        listed = sql.namespaces().where(self._alive, sql.inside(prefix))
+        if says_all and op.max_depth is None:
+            page = await self._connection.scalars(listed.limit(op.limit).offset(op.offset))
+            return [split(text) for text in page]
+        found: dict[tuple[str, ...], None] = {}
+        async with self._connection.stream_scalars(listed) as texts:
+            async for text in texts:
+                namespace = split(text)
+                if matches(namespace, conditions):
+                    found[namespace[: op.max_depth]] = None
+        return sorted(found, key=joined)[op.offset : op.offset + op.limit]
+
+    def _remember(self, rows: Iterable[Mapping[str, Any]], refresh: bool) -> None:
+        """Note that items were read, so that those with a TTL live on."""
+        for row in rows:
+            if refresh and row["ttl"] is not None:
+                until = self._now + timedelta(minutes=row["ttl"])
+                self._refreshed[row["namespace"], row["key"]] = _Refresh(row["ttl"], until)
+
+
+@asynccontextmanager
+async def open_store(
+    engine: AsyncEngine, *, meaning: Meaning | None = None, ttl: TTLConfig | None = None
+) -> AsyncIterator[SQLStore]:
+    """Open the store, and sweep what has expired now and then: `sweep_interval_minutes`, or 60."""
+    store = SQLStore(engine, meaning=meaning, ttl=ttl)
+    minutes = (ttl or {}).get("sweep_interval_minutes") or _SWEEP_MINUTES
+    sweeping = asyncio.create_task(_keep_sweeping(store, minutes), name="store sweeper")
+    try:
+        yield store
+    finally:
+        sweeping.cancel()
+        await asyncio.wait({sweeping})
+
+
+async def _keep_sweeping(store: SQLStore, minutes: float) -> None:
+    while True:
+        try:
+            await store.sweep()
+        except Exception as error:  # expired items stay hidden; the next sweep may delete them
+            log.warning("store_not_swept", error=str(error))
+        await asyncio.sleep(minutes * 60)
+
+
+async def _apply(connection: AsyncConnection, changes: Mapping[Place, _Change]) -> None:
+    """Make changes in the order of their places, so that no two transactions lock each other."""
+    upsert = sql.upsert(connection.dialect, _now())
+    for kind, group in groupby(sorted(changes), key=lambda place: type(changes[place])):
+        places = list(group)
+        here = [{"at_namespace": namespace, "at_key": key} for namespace, key in places]
+        if kind is _Delete:
+            await connection.execute(sql.DELETE, here)
+            continue
+        alike = [changes[place] for place in places]
+        if kind is _Refresh:
+            terms = [(each.ttl, each.until) for each in alike if isinstance(each, _Refresh)]
+            rows = [
+                {**where, "of_ttl": ttl, "until": until}
+                for where, (ttl, until) in zip(here, terms, strict=True)
+            ]
+            await connection.execute(sql.REFRESH, rows)
+            continue
+        writes = [each for each in alike if isinstance(each, _Write)]
+        await connection.execute(upsert, [each.row for each in writes])
+        await connection.execute(sql.DELETE_VECTORS, here)  # also those of an earlier index
+        vectors = [
+            {"namespace": namespace, "key": key, "path": path, "vector": vector}
+            for (namespace, key), each in zip(places, writes, strict=True)
+            for path, vector in each.vectors.items()
+        ]
+        if vectors:
+            await connection.execute(sql.INSERT_VECTORS, vectors)
+
+
+def _common(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "namespace": split(row["namespace"]),
+        "key": row["key"],
+        "value": row["value"],
+        "created_at": row["created_at"],
+        "updated_at": row["updated_at"],
+    }
+
+
+def _one_of_its_own(error: Exception) -> Exception:
+    """Make an exception for one waiter: a shared one would collect all their tracebacks."""
+    kind = type(error) if isinstance(error, CheckpointsError) else StoreUnavailable
+    own = kind(str(error))
+    own.__cause__ = error
+    return own
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
