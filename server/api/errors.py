@@ -10,13 +10,20 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from langgraph.errors import GraphRecursionError
+from langgraph.store.base import InvalidNamespaceError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.middleware.body_limit import MAX_BODY_SIZE_SCOPE_KEY
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog import get_logger
 
-from checkpoints.errors import StaleWriter, StoreMisconfigured, StoreUnavailable, ThreadBusy
+from checkpoints.errors import (
+    InvalidItem,
+    StaleWriter,
+    StoreMisconfigured,
+    StoreUnavailable,
+    ThreadBusy,
+)
 from server.runs.errors import (
     GraphNotFound,
     InvalidInput,
@@ -53,6 +60,8 @@ KINDS: dict[type[Exception], Kind] = {
     GraphNotFound: Kind(404, "graph-not-found"),
     SessionNotFound: Kind(404, "session-not-found"),
     InvalidInput: Kind(422, "invalid-input"),
+    InvalidItem: Kind(400, "invalid-item"),
+    InvalidNamespaceError: Kind(400, "invalid-namespace"),
     ThreadBusy: Kind(409, "thread-busy"),
     StaleWriter: Kind(409, "turn-taken-over"),
     TurnTimeout: Kind(504, "turn-timeout"),

@@ -34,8 +34,7 @@ from checkpoints.store.values import as_json, fits
 from checkpoints.tables import store_items, store_vectors
 from tests.checkpoints.stores import in_postgres, postgres_database
 
-
-WORDS = "cats purr softly dogs bark the sun shines on bread x".split()
+WORDS = ["cats", "purr", "softly", "dogs", "bark", "the", "sun", "shines", "on", "bread", "x"]
 
 
 def embed(texts: Sequence[str]) -> list[list[float]]:
@@ -505,7 +504,7 @@ async def test_a_writer_that_is_cancelled_costs_the_others_nothing(ours: SQLStor
 
 
 async def test_in_the_loop_sync_calls_say_what_to_write(ours: SQLStore) -> None:
-    with pytest.raises(RuntimeError, match="await store.aget"):
+    with pytest.raises(RuntimeError, match=r"await store\.aget"):
         ours.get(("n",), "k")
 
 
