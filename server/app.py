@@ -30,13 +30,17 @@ from graph.errors import (
 )
 from graph.models.provider import Models, open_models
 from graph.services import Services
-from server.api import catalogue, chat, graphs, sessions, system
+from server.api import catalogue, chat, graphs, sessions, store, system
 from server.api.body_limit import AnnouncedBodyLimit
 from server.api.errors import Kind, document_errors, install_errors
+from server.api.users_app import AroundTheService, surround
 from server.metrics import Metrics
+from server.runs.blocking import watch_for_blocking
 from server.runs.conversations import Conversations
 from server.runs.engine import Engine
 from server.runs.graphs import load_graphs
+from server.runs.long_term import load_store, warn_of_checkpointer
+from server.runs.project import Project, load_project
 from server.settings import Settings
 
 log = get_logger(__name__)
@@ -62,12 +66,15 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         redis_url, database_url = _secret(settings.redis_url), _secret(settings.database_url)
-        loaded = load_graphs(settings.config)  # first: a wrong one opens nothing
+        project = load_project(settings.config)  # first: a wrong one opens nothing
+        loaded, open_store = load_graphs(project), load_store(project)
+        warn_of_checkpointer(project)
         with _data_dir(settings) as data_dir:
             async with (
                 open_memory(redis_url, data_dir, appendfsync=settings.appendfsync) as redis,
                 open_database(database_url, data_dir) as database,
                 open_history(database) as history,
+                open_store(database) as long_term,
                 open_models(
                     settings,
                     # Services at one Redis see each other's open circuits.
@@ -76,9 +83,11 @@ def create_app(settings: Settings) -> FastAPI:
                     else None,
                 ) as models,
                 _kept_fresh(models),
+                _users_app(project, app),
+                watch_for_blocking(settings.blocking_warning),
             ):
                 saver = AsyncRedisSaver(redis, prefix=settings.redis_prefix)
-                served = loaded.with_memory(saver)
+                served = loaded.with_memory(saver, long_term)
                 living = Sessions(redis, settings.session_ttl, settings.redis_prefix)
                 engine = Engine(
                     served,
@@ -98,6 +107,7 @@ def create_app(settings: Settings) -> FastAPI:
                 app.state.settings = settings
                 app.state.engine = engine
                 app.state.history = history
+                app.state.store = long_term
                 app.state.sessions = living
                 app.state.metrics = Metrics()
                 app.state.conversations = Conversations(
@@ -128,9 +138,10 @@ def create_app(settings: Settings) -> FastAPI:
             for limit in (AnnouncedBodyLimit, RequestBodyLimitMiddleware)
         ],
     )
-    for routes in (chat, sessions, catalogue, graphs, system):
+    for routes in (chat, sessions, catalogue, graphs, store, system):
         app.include_router(routes.router)
     install_errors(app, AGENT_ERRORS)
+    app.add_middleware(AroundTheService)  # last, so that it is the outermost
     document_errors(app)
     return app
 
@@ -140,6 +151,19 @@ def _data_dir(settings: Settings) -> AbstractContextManager[Path]:
     if settings.redis_url and settings.database_url:
         return nullcontext(settings.data_dir)
     return hold_data_dir(settings.data_dir)
+
+
+@asynccontextmanager
+async def _users_app(project: Project, app: FastAPI) -> AsyncIterator[None]:
+    """Let the app that `http.app` names stand around this one, and live as long."""
+    target = project.section("http").get("app")
+    if target is None:
+        yield
+        return
+    users = surround(project.load(target, "http.app"), f"{project.path}: http.app")
+    async with users.router.lifespan_context(users):
+        app.state.users_app = users
+        yield
 
 
 @asynccontextmanager

@@ -24,6 +24,7 @@ from checkpoints.errors import (
     StoreUnavailable,
     ThreadBusy,
 )
+from server.api.users_app import document_users_routes
 from server.runs.errors import (
     GraphNotFound,
     InvalidInput,
@@ -207,6 +208,7 @@ def document_errors(app: FastAPI) -> None:
         document = described()
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         schemas.setdefault("Problem", Problem.model_json_schema())
+        document_users_routes(document, getattr(app.state, "users_app", None))
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend it

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from langgraph.store.base import NOT_PROVIDED, BaseStore, Item, SearchItem
 from pydantic import BaseModel, ConfigDict, Field
 
+from checkpoints.errors import InvalidItem
 from server.api.errors import problems
 from server.api.wire import dumps
 from server.runs.errors import InvalidInput
@@ -141,13 +142,15 @@ async def put_item(body: PutRequest, store: StoreDep) -> None:
 )
 async def get_item(
     store: StoreDep,
-    key: Annotated[str, Query(description="Names the item within its namespace.")],
+    key: Annotated[str, Query(description="Names the item within its namespace.")] = "",
     namespace: Annotated[str, Query(description="The labels, joined with dots.")] = "",
     refresh_ttl: Annotated[
         bool | None, Query(description="Whether this counts as a use, for an item with a TTL.")
     ] = None,
 ) -> Response:
     labels = _checked(namespace.split("."))
+    if not key:
+        raise InvalidItem("Key is required.")
     item = await store.aget(labels, key, refresh_ttl=refresh_ttl)
     return _json(item and _shown(item))
 

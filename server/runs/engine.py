@@ -66,9 +66,8 @@ class Part:
 class Checked(NamedTuple):
     """A turn that can be run."""
 
-    graph: Graph
     context: Any
-    """In the graph's own type."""
+    """In the graph's own type; as it came, for a graph that is still to be made."""
     candidates: Sequence[str]
     """The models that would be asked, the first choice first; empty where nobody can say."""
 
@@ -130,13 +129,13 @@ class Engine:
         Raises:
             GraphNotFound, InvalidInput, and what the choice of models raises.
         """
-        graph = self.graphs[turn.graph]
+        graph = self.graphs.fixed(turn.graph)
         if turn.input == {}:
             raise InvalidInput(f"The input for the graph {turn.graph!r} is empty.")
-        if isinstance(turn.input, Command):
+        if graph is not None and isinstance(turn.input, Command):
             _check_goto(graph, turn.input)
         context = self.graphs.context(turn.graph, turn.context)
-        return Checked(graph, context, self._candidates(context))
+        return Checked(context, self._candidates(context))
 
     async def run(self, turn: Turn, emit: Emit = _nobody) -> Outcome:
         """Run a turn to its end and return what it came to, stored.
@@ -182,10 +181,14 @@ class Engine:
     async def _follow(self, turn: Turn, checked: Checked, fence: int | None, emit: Emit) -> Outcome:
         """Run the graph and pass on its parts; the last state is the outcome."""
         outcome = Outcome()
-        async with aclosing(_stream(turn, checked, self._config(turn, fence))) as parts:
+        config = self._config(turn, fence)
+        async with (
+            self.graphs.open(turn.graph, config, context=checked.context) as graph,
+            aclosing(_stream(turn, graph, checked.context, config)) as parts,
+        ):
             async for part in parts:
                 if part.mode == "values":
-                    outcome.take(_output(checked.graph, part.data))
+                    outcome.take(_output(graph, part.data))
                 if part.mode in turn.stream_modes:
                     await emit(part)
         return outcome
@@ -264,16 +267,17 @@ class Engine:
         )
 
 
-async def _stream(turn: Turn, checked: Checked, config: RunnableConfig) -> AsyncGenerator[Part]:
+async def _stream(
+    turn: Turn, graph: Graph, context: Any, config: RunnableConfig
+) -> AsyncGenerator[Part]:
     """Stream the graph; what fails before its first state is the fault of the input."""
-    graph = checked.graph
     if turn.thread_id is None and graph.checkpointer is not None:
         graph = graph.copy({"checkpointer": None})
     modes = list(dict.fromkeys(("values", *turn.stream_modes)))
     begun = False
     try:
         async for mode, data in graph.astream(
-            turn.input, config, context=checked.context, stream_mode=modes
+            turn.input, config, context=context, stream_mode=modes
         ):
             begun = True
             yield Part(cast("StreamMode", mode), data)
