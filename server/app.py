@@ -161,8 +161,8 @@ async def _users_app(project: Project, app: FastAPI) -> AsyncIterator[None]:
         yield
         return
     users = surround(project.load(target, "http.app"), f"{project.path}: http.app")
-    async with users.router.lifespan_context(users):
-        app.state.users_app = users
+    async with users.router.lifespan_context(users) as state:
+        app.state.users_app, app.state.users_state = users, state or {}
         yield
 
 

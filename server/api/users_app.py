@@ -28,6 +28,7 @@ class AroundTheService:
             await self.app(scope, receive, send)
             return
         scope["everturn"] = self.app, scope["app"]
+        scope["state"] = dict(scope["app"].state.users_state)
         await users(scope, receive, send)
 
 

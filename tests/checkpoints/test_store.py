@@ -200,7 +200,15 @@ async def test_filters(store: BaseStore) -> None:
 
 
 async def test_what_cannot_be_compared_does_not_fit(ours: SQLStore) -> None:
-    values = [{}, {"n": "x"}, {"n": None}, {"n": [1]}, {"n": True}, {"n": "7"}, {"n": 8}]
+    values: list[dict[str, Any]] = [
+        {},
+        {"n": "x"},
+        {"n": None},
+        {"n": [1]},
+        {"n": True},
+        {"n": "7"},
+        {"n": 8},
+    ]
     for number, value in enumerate(values):
         await ours.aput(("f",), str(number), value)
     found = await ours.asearch(("f",), filter={"n": {"$gt": 6}})
@@ -316,7 +324,8 @@ async def test_values_come_back_as_json(ours: SQLStore) -> None:
         text: str
 
     note = Note(at=datetime(2026, 11, 2, tzinfo=UTC), text="x")
-    await ours.aput(("n",), "k", {"note": note, "set": {1}, "tuple": (1, 2), 3: "three"})
+    value: Any = {"note": note, "set": {1}, "tuple": (1, 2), 3: "three"}
+    await ours.aput(("n",), "k", value)
     item = await ours.aget(("n",), "k")
     assert item is not None
     assert item.value == {
@@ -341,7 +350,8 @@ async def test_meaning(store: BaseStore) -> None:
     assert scores["own"] == pytest.approx(math.sqrt(2 / 3), abs=1e-6)
     assert {key for key, score in scores.items() if score is None} == {"mute", "hidden"}
     one = await store.asearch(("m",), query="bread", limit=1)
-    assert (one[0].key, one[0].score) == ("own", pytest.approx(1, abs=1e-6))
+    assert one[0].key == "own"
+    assert one[0].score == pytest.approx(1, abs=1e-6)
     filtered = await store.asearch(("m",), query="cats", filter={"kind": {"$ne": "cat"}}, limit=1)
     assert filtered[0].key in {"sun", "own"}
     await store.aput(("m",), "cat", {"text": "bread"})
