@@ -1,13 +1,14 @@
 """LangGraph's store on SQLAlchemy tables.
 
-Reads go straight to the database. Writes that come while another is being committed wait and are
-committed together, so that any number of writers cost SQLite one commit at a time.
+Searches go straight to the database. Writes that come while another is being committed wait and
+are committed together, so that any number of writers cost SQLite one commit at a time; and so it is
+with reads by key.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Any
@@ -29,11 +30,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from structlog import get_logger
 
 from checkpoints.database import translated_errors
-from checkpoints.errors import CheckpointsError, StoreUnavailable
 from checkpoints.store import statements as sql
 from checkpoints.store.meaning import Meaning
 from checkpoints.store.namespaces import check, joined, literal_prefix, matches, split
 from checkpoints.store.statements import Place
+from checkpoints.store.together import Together
 from checkpoints.store.values import as_json, check_filter, fits
 from checkpoints.tables import store_items as items
 
@@ -41,6 +42,7 @@ log = get_logger(__name__)
 
 _TRANSACTION_SECONDS = 30.0
 _SWEEP_MINUTES = 60.0
+_ROWS_AT_ONCE = 500  # the loop gets its turn after each group
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +69,6 @@ class _Refresh:
 _Change = _Write | _Delete | _Refresh
 _Found = list[tuple[Mapping[str, Any], float | None]]
 """Rows of a search with their scores."""
-
-
-@dataclass(slots=True)
-class _Waiting:
-    changes: Mapping[Place, _Change]
-    written: asyncio.Future[None] = field(
-        default_factory=lambda: asyncio.get_running_loop().create_future()
-    )
 
 
 class SQLStore(BaseStore):
@@ -106,8 +100,8 @@ class SQLStore(BaseStore):
         self._engine = engine
         self._meaning = meaning
         self._loop = asyncio.get_running_loop()
-        self._waiting: list[_Waiting] = []
-        self._writing = asyncio.Lock()
+        self._committed = Together(self._commit)
+        self._gotten = Together(self._read)
 
     def batch(self, ops: Iterable[Op]) -> list[Result]:
         """Do `abatch` for a caller in another thread, as sync nodes are.
@@ -133,17 +127,23 @@ class SQLStore(BaseStore):
         changes = await self._changes([op for op in ops if isinstance(op, PutOp)])
         queries = await self._queries(op for op in ops if isinstance(op, SearchOp))
         results: list[Result] = [None] * len(ops)
-        reads = [number for number, op in enumerate(ops) if not isinstance(op, PutOp)]
-        if reads:
-            refreshed: dict[Place, _Change] = {}
+        refreshed: dict[Place, _Change] = {}
+        gets = {number: op for number, op in enumerate(ops) if isinstance(op, GetOp)}
+        if gets:
+            found = await self._gotten([_place(op) for op in gets.values()])
+            for number, op in gets.items():
+                if row := found.get(_place(op)):
+                    results[number] = Item(**_common(row))
+                    refreshed |= _refresh([row], op.refresh_ttl)
+        finds = [n for n, op in enumerate(ops) if isinstance(op, SearchOp | ListNamespacesOp)]
+        if finds:
             with translated_errors(self._engine.url):
                 async with asyncio.timeout(_TRANSACTION_SECONDS), self._engine.connect() as opened:
-                    reading = _Reading(opened, self._meaning, refreshed)
-                    for number in reads:
-                        results[number] = await reading.result(ops[number], queries)
-            changes = {**refreshed, **changes}
-        if changes:
-            await self._write(changes)
+                    finding = _Finding(opened, self._meaning, refreshed)
+                    for number in finds:
+                        results[number] = await finding.result(ops[number], queries)
+        if changes or refreshed:
+            await self._committed({**refreshed, **changes})
         return results
 
     async def sweep(self) -> int:
@@ -181,49 +181,33 @@ class SQLStore(BaseStore):
         queries = [op.query for op in searches if op.query]
         return await self._meaning.of_queries(queries) if self._meaning and queries else {}
 
-    async def _write(self, changes: Mapping[Place, _Change]) -> None:
-        """Commit changes, and all that wait beside them: whoever is first does it for everyone."""
-        mine = _Waiting(changes)
-        self._waiting.append(mine)
-        try:
-            async with self._writing:
-                if not mine.written.done():
-                    await self._commit_all()
-        except asyncio.CancelledError:
-            if mine in self._waiting:
-                self._waiting.remove(mine)
-            raise
-        mine.written.result()
-
-    async def _commit_all(self) -> None:
-        group, self._waiting = self._waiting, []
+    async def _commit(self, group: Sequence[Mapping[Place, _Change]]) -> list[None]:
+        """Commit the changes of several callers; the last of a place counts."""
         merged: dict[Place, _Change] = {}
-        for each in group:
-            for place, change in each.changes.items():
+        for changes in group:
+            for place, change in changes.items():
                 if not (isinstance(change, _Refresh) and place in merged):
                     merged[place] = change
-        try:
-            with translated_errors(self._engine.url):
-                async with (
-                    asyncio.timeout(_TRANSACTION_SECONDS),
-                    self._engine.begin() as connection,
-                ):
-                    await _apply(connection, merged)
-        except asyncio.CancelledError:
-            # The next one takes over; to write the same once more changes nothing.
-            self._waiting[:0] = group
-            raise
-        except Exception as error:
-            for each in group:
-                each.written.set_exception(_one_of_its_own(error))
-                each.written.exception()  # else asyncio complains where a caller has left
-        else:
-            for each in group:
-                each.written.set_result(None)
+        with translated_errors(self._engine.url):
+            async with asyncio.timeout(_TRANSACTION_SECONDS), self._engine.begin() as connection:
+                await _apply(connection, merged)
+        return [None] * len(group)
+
+    async def _read(self, group: Sequence[Sequence[Place]]) -> list[dict[Place, dict[str, Any]]]:
+        """Read the items of several callers by their places."""
+        places = list(dict.fromkeys(place for each in group for place in each))
+        found = {}
+        with translated_errors(self._engine.url):
+            async with asyncio.timeout(_TRANSACTION_SECONDS), self._engine.connect() as connection:
+                alive = sql.alive(_now())
+                for some in sql.in_groups(places):
+                    rows = await connection.execute(select(items).where(sql.at(some), alive))
+                    found.update({(row.namespace, row.key): row._asdict() for row in rows})
+        return [{place: found[place] for place in each if place in found} for each in group]
 
 
-class _Reading:
-    """The reads of one batch, on one connection."""
+class _Finding:
+    """The searches of one batch, on one connection."""
 
     def __init__(
         self,
@@ -234,29 +218,17 @@ class _Reading:
         self._connection = connection
         self._meaning = meaning
         self._refreshed = refreshed
-        self._now = _now()
-        self._alive = sql.alive(self._now)
+        self._alive = sql.alive(_now())
 
     async def result(self, op: Op, queries: Mapping[str, Any]) -> Result:
         """Answer one operation."""
         match op:
-            case GetOp():
-                return await self._get(op)
             case SearchOp():
                 return await self._search(op, queries.get(op.query or ""))
             case ListNamespacesOp():
                 return await self._namespaces(op)
             case _:
                 raise TypeError(f"Unknown operation: {type(op).__name__}")
-
-    async def _get(self, op: GetOp) -> Item | None:
-        here = items.c.namespace == joined(op.namespace), items.c.key == op.key
-        found = await self._connection.execute(select(items).where(*here, self._alive))
-        row = next((dict(each) for each in found.mappings()), None)
-        if row is None:
-            return None
-        self._remember([row], op.refresh_ttl)
-        return Item(**_common(row))
 
     async def _search(self, op: SearchOp, query: Any) -> list[SearchItem]:
         where = [self._alive, sql.inside(op.namespace_prefix)]
@@ -266,7 +238,7 @@ class _Reading:
             found: _Found = [(row, None) for row in rows]
         else:
             found = await self._nearest(op, where, query)
-        self._remember([row for row, _ in found], op.refresh_ttl)
+        self._refreshed |= _refresh([row for row, _ in found], op.refresh_ttl)
         return [SearchItem(**_common(row), score=score) for row, score in found]
 
     async def _latest(
@@ -279,12 +251,11 @@ class _Reading:
             return [dict(row) for row in page.mappings()]
         fitting: list[Mapping[str, Any]] = []
         async with self._connection.stream(latest) as rows:
-            async for row in rows.mappings():
+            async for group in rows.mappings().partitions(_ROWS_AT_ONCE):
+                fitting += [dict(row) for row in group if fits(row["value"], op.filter)]
                 if len(fitting) >= offset + limit:
                     break
-                if fits(row["value"], op.filter):
-                    fitting.append(dict(row))
-        return fitting[offset:]
+        return fitting[offset : offset + limit]
 
     async def _nearest(
         self, op: SearchOp, where: Sequence[ColumnElement[bool]], query: Any
@@ -293,24 +264,26 @@ class _Reading:
         assert self._meaning is not None  # noqa: S101 - else there is no query
         places: list[Place] = []
         stored: list[bytes] = []
-        async with self._connection.stream(sql.with_vectors().where(*where)) as rows:
-            async for namespace, key, value, vector in rows:
-                if not op.filter or fits(value, op.filter):
-                    places.append((namespace, key))
-                    stored.append(vector)
+        reading = sql.with_vectors(values=bool(op.filter)).where(*where)
+        async with self._connection.stream(reading) as rows:
+            async for group in rows.partitions(_ROWS_AT_ONCE):
+                for namespace, key, vector, *values in group:
+                    if not values or fits(values[0], op.filter):
+                        places.append((namespace, key))
+                        stored.append(vector)
         # NumPy lets go of the interpreter while it multiplies.
         scores = await asyncio.to_thread(self._meaning.scores, query, stored)
         best: dict[Place, float] = {}
         for place, score in zip(places, scores, strict=True):
             if score is not None:
                 best[place] = max(score, best.get(place, score))
-        ranked = sorted(best, key=lambda place: -best[place])
+        ranked = sorted(best, key=lambda place: (-best[place], place))
         page = ranked[op.offset : op.offset + op.limit]
         rows_there = {
             (row["namespace"], row["key"]): dict(row)
-            for group in sql.in_groups(page)
+            for some in sql.in_groups(page)
             for row in (
-                await self._connection.execute(select(items).where(sql.at(group)))
+                await self._connection.execute(select(items).where(sql.at(some)))
             ).mappings()
         }
         found: _Found = [(rows_there[place], best[place]) for place in page if place in rows_there]
@@ -329,18 +302,11 @@ class _Reading:
             return [split(text) for text in page]
         found: dict[tuple[str, ...], None] = {}
         async with self._connection.stream_scalars(listed) as texts:
-            async for text in texts:
-                namespace = split(text)
-                if matches(namespace, conditions):
-                    found[namespace[: op.max_depth]] = None
+            async for group in texts.partitions(_ROWS_AT_ONCE):
+                for namespace in map(split, group):
+                    if matches(namespace, conditions):
+                        found[namespace[: op.max_depth]] = None
         return sorted(found, key=joined)[op.offset : op.offset + op.limit]
-
-    def _remember(self, rows: Iterable[Mapping[str, Any]], refresh: bool) -> None:
-        """Note that items were read, so that those with a TTL live on."""
-        for row in rows:
-            if refresh and row["ttl"] is not None:
-                until = self._now + timedelta(minutes=row["ttl"])
-                self._refreshed[row["namespace"], row["key"]] = _Refresh(row["ttl"], until)
 
 
 @asynccontextmanager
@@ -407,12 +373,18 @@ def _common(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _one_of_its_own(error: Exception) -> Exception:
-    """Make an exception for one waiter: a shared one would collect all their tracebacks."""
-    kind = type(error) if isinstance(error, CheckpointsError) else StoreUnavailable
-    own = kind(str(error))
-    own.__cause__ = error
-    return own
+def _refresh(rows: Iterable[Mapping[str, Any]], wanted: bool) -> dict[Place, _Change]:
+    """Note that items were read, so that those with a TTL live on."""
+    now = _now()
+    return {
+        (row["namespace"], row["key"]): _Refresh(row["ttl"], now + timedelta(minutes=row["ttl"]))
+        for row in rows
+        if wanted and row["ttl"] is not None
+    }
+
+
+def _place(op: GetOp) -> Place:
+    return joined(op.namespace), op.key
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

@@ -101,13 +101,11 @@ def without_vectors() -> ColumnElement[bool]:
     return ~exists().where(*here)
 
 
-def with_vectors() -> Select[Any]:
-    """Read vectors beside their items, latest first, so that equals have an order."""
+def with_vectors(*, values: bool) -> Select[Any]:
+    """Read vectors with their places, and values where they are asked for."""
     here = (vectors.c.namespace == items.c.namespace) & (vectors.c.key == items.c.key)
-    return (
-        select(*PLACE, items.c.value, vectors.c.vector)
-        .select_from(items.join(vectors, here))
-        .order_by(*LATEST_FIRST, vectors.c.path)
+    return select(*PLACE, vectors.c.vector, *([items.c.value] if values else [])).select_from(
+        items.join(vectors, here)
     )
 
 
