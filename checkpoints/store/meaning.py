@@ -32,7 +32,7 @@ class Meaning:
             ) from error
         self._numpy = np
         self._fields = list(config.get("fields") or [_WHOLE_ITEM])
-        self._dims = int(config["dims"])
+        self._dims = config.get("dims", 0)
         try:
             self._embeddings: Embeddings = ensure_embeddings(config.get("embed"))
         except (ValueError, ImportError) as error:

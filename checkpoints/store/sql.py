@@ -267,10 +267,10 @@ class _Finding:
         reading = sql.with_vectors(values=bool(op.filter)).where(*where)
         async with self._connection.stream(reading) as rows:
             async for group in rows.partitions(_ROWS_AT_ONCE):
-                for namespace, key, vector, *values in group:
-                    if not values or fits(values[0], op.filter):
-                        places.append((namespace, key))
-                        stored.append(vector)
+                for row in group:
+                    if not op.filter or fits(row.value, op.filter):
+                        places.append((row.namespace, row.key))
+                        stored.append(row.vector)
         # NumPy lets go of the interpreter while it multiplies.
         scores = await asyncio.to_thread(self._meaning.scores, query, stored)
         best: dict[Place, float] = {}

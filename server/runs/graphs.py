@@ -1,8 +1,8 @@
 """The graphs that `langgraph.json` names, with the memory that they are lent."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, get_type_hints
+from typing import Any, cast, get_type_hints
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -211,6 +211,7 @@ def load_graphs(project: Project) -> Graphs:
         key = f"graphs.{name}"
         loaded = project.load(target, key)
         where = f"{project.path}: {key}: {str(target).rpartition(':')[2]!r}"
-        makes = callable(loaded) and not isinstance(loaded, Pregel | StateGraph)
-        sources[name] = Factory(loaded, where) if makes else compiled(loaded, where)
+        is_graph = isinstance(loaded, Pregel | StateGraph) or not callable(loaded)
+        make = cast("Callable[..., Any]", loaded)
+        sources[name] = compiled(loaded, where) if is_graph else Factory(make, where)
     return Graphs(sources, descriptions)

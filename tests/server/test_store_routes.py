@@ -67,7 +67,7 @@ async def test_the_async_sdk(sdk: LangGraphClient) -> None:
     assert item["namespace"] == ["sdk", "async"]
     assert set(item) == {"namespace", "key", "value", "created_at", "updated_at"}
     found = await store.search_items(["sdk"], filter={"n": {"$gte": 2}}, limit=5, refresh_ttl=True)
-    assert [(each["key"], each["value"], each["score"]) for each in found["items"]] == [
+    assert [(each["key"], each["value"], each.get("score", 0)) for each in found["items"]] == [
         ("k", {"n": 2}, None)
     ]
     assert len((await store.search_items(["sdk", "async"], query="cats"))["items"]) == 2
