@@ -12,11 +12,14 @@ from checkpoints.errors import InvalidItem
 from checkpoints.tables import storable
 
 _ORDER: dict[str, Callable[[Any, Any], bool]] = {"$gt": gt, "$gte": ge, "$lt": lt, "$lte": le}
+_DEEPEST = 250
 _OPERATORS = {"$eq", "$ne", *_ORDER}
 
 
 def as_json(value: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what will be read back: plain JSON, NUL and lone surrogates replaced by U+FFFD.
+    """Return what will be read back: plain JSON.
+
+    NUL and lone surrogates become U+FFFD, numbers that are none (NaN, infinity) null.
 
     Raises:
         InvalidItem: naming a type that has no JSON.
@@ -25,11 +28,21 @@ def as_json(value: Mapping[str, Any]) -> dict[str, Any]:
         try:
             text = orjson.dumps(value, default=_default, option=orjson.OPT_NON_STR_KEYS)
         except orjson.JSONEncodeError:  # also integers beyond 64 bits and lone surrogates
-            text = json.dumps(value, default=_default, allow_nan=False).encode()
+            text = json.dumps(value, default=_default).encode()
+        found: dict[str, Any] = json.loads(text, parse_constant=lambda _: None)
+        _check_depth(found)
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidItem(f"The value cannot be stored as JSON: {error}") from None
-    found: dict[str, Any] = json.loads(text)
     return _storable(found) if b"\\u" in text else found
+
+
+def _check_depth(value: Any, depth: int = 0) -> None:
+    """Refuse what other programs could not read."""
+    if depth > _DEEPEST:
+        raise ValueError(f"nested more than {_DEEPEST} levels deep")
+    for inner in value.values() if isinstance(value, dict) else value:
+        if isinstance(inner, dict | list):
+            _check_depth(inner, depth + 1)
 
 
 def _default(value: Any) -> Any:
@@ -50,19 +63,25 @@ def _storable(value: Any) -> Any:
     return value
 
 
-def check_filter(condition: Any) -> None:
+def check_filter(condition: Any, depth: int = 0) -> None:
     """Refuse operators that there are not, before any row is read.
 
     Raises:
         InvalidItem: naming the operator.
     """
+    if depth > _DEEPEST:
+        raise InvalidItem(f"The filter is nested more than {_DEEPEST} levels deep.")
+    if isinstance(condition, list | tuple):
+        for inner in condition:
+            check_filter(inner, depth + 1)
     if not isinstance(condition, Mapping):
         return
+    operates = any(str(key).startswith("$") for key in condition)
     for key, inner in condition.items():
-        if str(key).startswith("$") and key not in _OPERATORS:
+        if operates and key not in _OPERATORS:
             there_are = ", ".join(sorted(_OPERATORS))
             raise InvalidItem(f"Unsupported operator: {key}; there are: {there_are}.")
-        check_filter(inner)
+        check_filter(inner, depth + 1)
 
 
 def fits(value: Any, condition: Any) -> bool:

@@ -222,6 +222,8 @@ async def test_an_operator_that_there_is_not(store: BaseStore) -> None:
     await store.aput(("f",), "k", {"n": 1})
     with pytest.raises(ValueError, match=r"Unsupported operator: \$regex"):
         await store.asearch(("f",), filter={"n": {"$regex": "x"}})
+    with pytest.raises(ValueError, match="Unsupported operator: x"):
+        await store.asearch(("f",), filter={"n": {"$gt": 0, "x": 1}})
 
 
 async def test_limit_and_offset(ours: SQLStore) -> None:
@@ -312,10 +314,24 @@ async def test_what_no_database_holds_is_refused_or_replaced(ours: SQLStore) -> 
         await ours.abatch([PutOp((), "k", {"v": 1})])
     with pytest.raises(InvalidItem, match="object"):
         await ours.aput(("n",), "k", {"v": object()})
-    await ours.aput(("n",), "k" * 800, {"nul\0": ["half \ud800", "\\u0000", "\0"], "big": 2**200})
+    await ours.aput(
+        ("n",),
+        "k" * 800,
+        {"nul\0": ["half \ud800", "\\u0000", "\0"], "big": 2**200, "inf": math.inf},
+    )
     item = await ours.aget(("n",), "k" * 800)
     assert item is not None
-    assert item.value == {"nul�": ["half �", "\\u0000", "�"], "big": 2**200}
+    assert item.value == {"nul�": ["half �", "\\u0000", "�"], "big": 2**200, "inf": None}
+
+
+async def test_what_is_nested_too_deeply_is_refused(ours: SQLStore) -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(600):
+        deep = {"a": deep}
+    with pytest.raises(InvalidItem, match="deep"):
+        await ours.aput(("n",), "k", deep)
+    with pytest.raises(InvalidItem, match="deep"):
+        await ours.asearch(("n",), filter=deep)
 
 
 async def test_values_come_back_as_json(ours: SQLStore) -> None:
