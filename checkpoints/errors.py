@@ -5,6 +5,7 @@ CheckpointsError
   x StoreMisconfigured   the server answers but cannot serve: the message says what to change
   x DataDirError         the data folder cannot be used: the message says why and what to do
   x StaleWriter          another process has taken this thread over: stop writing
+  x InvalidItem          the store cannot take or look for this: the message says why
   x ThreadBusy           another turn runs on this thread: try again when it has ended
 """
 
@@ -27,6 +28,10 @@ class DataDirError(CheckpointsError):
 
 class StaleWriter(CheckpointsError):
     """The writer's fencing token is older than the thread's: its turn was taken over."""
+
+
+class InvalidItem(CheckpointsError, ValueError):
+    """A namespace, key, value or filter that the store cannot take; nothing was written."""
 
 
 class ThreadBusy(CheckpointsError):

@@ -12,8 +12,10 @@ from sqlalchemy import (
     Dialect,
     Double,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Named,
     Table,
@@ -67,9 +69,7 @@ class Prose(TypeDecorator[str]):
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         """Replace NUL and lone surrogates."""
-        if value is None or _storable(value):
-            return value
-        return "".join(character if _storable(character) else "\ufffd" for character in value)
+        return value if value is None else storable(value)
 
 
 class Identifier(TypeDecorator[str]):
@@ -81,6 +81,13 @@ class Identifier(TypeDecorator[str]):
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         """Replacing characters here would make two ids one."""
         return value if value is None or _storable(value) else None
+
+
+def storable(text: str) -> str:
+    """Replace what no database stores by U+FFFD."""
+    if _storable(text):
+        return text
+    return "".join(character if _storable(character) else "\ufffd" for character in text)
 
 
 def _storable(text: str) -> bool:
@@ -237,4 +244,51 @@ crons = Table(
     CronColumns,
     Index("ix_crons_assistant_id", "assistant_id"),
     Index("ix_crons_next_run_date", "next_run_date"),
+)
+
+
+def _exact() -> Text:
+    """Text in the order of its code points, whatever the database's language: ranges rely on it."""
+    return Text().with_variant(Text(collation="C"), "postgresql")
+
+
+class StoreItemColumns(TypedColumns):
+    """Long-term memory: an item in a namespace, whose labels are joined with dots."""
+
+    namespace: Named[str] = Column(_exact(), primary_key=True)
+    key: Named[str] = Column(_exact(), primary_key=True)
+    value: Named[dict[str, Any]] = Column(JSON[dict[str, Any]]())
+    """Not JSONB: that takes some floats for integers, and comes back as another number."""
+    ttl: Named[float | None] = Column(Double(asdecimal=False))
+    """Minutes from the last write, or refreshing read, to `expires_at`."""
+    created_at: Named[datetime] = Column(UtcDateTime)
+    updated_at: Named[datetime] = Column(UtcDateTime)
+    expires_at: Named[datetime | None] = Column(UtcDateTime)
+
+
+store_items = Table(
+    "store_items",
+    metadata,
+    StoreItemColumns,
+    Index("ix_store_items_expires_at", "expires_at"),
+)
+
+
+class StoreVectorColumns(TypedColumns):
+    """What a text in an item means: a vector of length 1, as float32 in little endian."""
+
+    namespace: Named[str] = Column(_exact(), primary_key=True)
+    key: Named[str] = Column(_exact(), primary_key=True)
+    path: Named[str] = Column(_exact(), primary_key=True)
+    """Where in the item's value the text is."""
+    vector: Named[bytes] = Column(LargeBinary)
+
+
+store_vectors = Table(
+    "store_vectors",
+    metadata,
+    StoreVectorColumns,
+    ForeignKeyConstraint(
+        ["namespace", "key"], [store_items.c.namespace, store_items.c.key], ondelete="CASCADE"
+    ),
 )

@@ -41,16 +41,29 @@ from graph.errors import (
 )
 from graph.models.provider import Models, open_models
 from graph.services import Services
-from server.api import catalogue, chat, graphs, runs, sessions, system, threads
+from server.api import (
+    catalogue,
+    chat,
+    graphs,
+    runs,
+    sessions,
+    store,
+    system,
+    threads,
+)
 from server.api.agent_server import open_to_origins
 from server.api.body_limit import AnnouncedBodyLimit
 from server.api.errors import Kind, document_errors, install_errors
+from server.api.users_app import AroundTheService, surround
 from server.api.wire import dumps_public, jsonable
 from server.metrics import Metrics
+from server.runs.blocking import watch_for_blocking
 from server.runs.conversations import Conversations
 from server.runs.engine import Engine
 from server.runs.expiry import sweep
 from server.runs.graphs import load_graphs
+from server.runs.long_term import load_store, warn_of_checkpointer
+from server.runs.project import Project, load_project
 from server.runs.runs import Runs
 from server.runs.standing import Standing
 from server.runs.standins import SystemAssistants
@@ -83,7 +96,9 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         redis_url, database_url = _secret(settings.redis_url), _secret(settings.database_url)
-        loaded = load_graphs(settings.config)  # first: a wrong one opens nothing
+        project = load_project(settings.config)  # first: a wrong one opens nothing
+        loaded, open_store = load_graphs(project), load_store(project)
+        warn_of_checkpointer(project)
         with _data_dir(settings) as data_dir:
             async with (
                 open_memory(redis_url, data_dir, appendfsync=settings.appendfsync) as redis,
@@ -91,6 +106,7 @@ def create_app(settings: Settings) -> FastAPI:
                 open_history(database) as history,
                 open_group_commit(database) as rows,
                 open_event_log(redis, prefix=settings.redis_prefix) as events,
+                open_store(database) as long_term,
                 open_models(
                     settings,
                     # Services at one Redis see each other's open circuits.
@@ -100,9 +116,11 @@ def create_app(settings: Settings) -> FastAPI:
                 ) as models,
                 _kept_fresh(models),
                 open_web(settings) as web,
+                _users_app(project, app),
+                watch_for_blocking(settings.blocking_warning),
             ):
                 saver = AsyncRedisSaver(redis, prefix=settings.redis_prefix)
-                served = loaded.with_memory(saver)
+                served = loaded.with_memory(saver, long_term)
                 services = Services(models=models, web=web)
                 living = Sessions(redis, settings.session_ttl, settings.redis_prefix)
                 engine = Engine(
@@ -123,6 +141,7 @@ def create_app(settings: Settings) -> FastAPI:
                 app.state.settings = settings
                 app.state.engine = engine
                 app.state.history = history
+                app.state.store = long_term
                 app.state.sessions = living
                 app.state.metrics = Metrics()
                 app.state.conversations = Conversations(
@@ -170,9 +189,10 @@ def create_app(settings: Settings) -> FastAPI:
             for limit in (AnnouncedBodyLimit, RequestBodyLimitMiddleware)
         ],
     )
-    for routes in (chat, sessions, catalogue, graphs, threads, runs, system):
+    for routes in (chat, sessions, catalogue, graphs, threads, runs, store, system):
         app.include_router(routes.router)
     install_errors(app, AGENT_ERRORS)
+    app.add_middleware(AroundTheService)  # last, so that it is the outermost
     document_errors(app)
     open_to_origins(app, settings.cors_origins)  # outermost: errors too can be read by web pages
     return app
@@ -183,6 +203,19 @@ def _data_dir(settings: Settings) -> AbstractContextManager[Path]:
     if settings.redis_url and settings.database_url:
         return nullcontext(settings.data_dir)
     return hold_data_dir(settings.data_dir)
+
+
+@asynccontextmanager
+async def _users_app(project: Project, app: FastAPI) -> AsyncIterator[None]:
+    """Let the app that `http.app` names stand around this one, and live as long."""
+    target = project.section("http").get("app")
+    if target is None:
+        yield
+        return
+    users = surround(project.load(target, "http.app"), f"{project.path}: http.app")
+    async with users.router.lifespan_context(users) as state:
+        app.state.users_app, app.state.users_state = users, state or {}
+        yield
 
 
 @asynccontextmanager

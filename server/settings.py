@@ -47,6 +47,11 @@ class Settings(ModelSettings, StoreSettings, WebSettings):
     shutdown_grace: float = Field(
         default=20.0, ge=0, description="Seconds running turns have to finish after SIGTERM."
     )
+    blocking_warning: float = Field(
+        default=0.25,
+        ge=0,
+        description="Seconds code may keep the event loop before the log names it; 0 never does.",
+    )
     log_level: str = Field(
         default="INFO",
         validation_alias=AliasChoices("LOG_LEVEL", "EVERTURN_LOG_LEVEL"),

@@ -10,13 +10,21 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from langgraph.errors import GraphRecursionError
+from langgraph.store.base import InvalidNamespaceError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.middleware.body_limit import MAX_BODY_SIZE_SCOPE_KEY
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog import get_logger
 
-from checkpoints.errors import StaleWriter, StoreMisconfigured, StoreUnavailable, ThreadBusy
+from checkpoints.errors import (
+    InvalidItem,
+    StaleWriter,
+    StoreMisconfigured,
+    StoreUnavailable,
+    ThreadBusy,
+)
+from server.api.users_app import document_users_routes
 from server.runs.errors import (
     AssistantNotFound,
     CheckpointNotFound,
@@ -70,6 +78,8 @@ KINDS: dict[type[Exception], Kind] = {
     ThreadHasNoGraph: Kind(400, "thread-has-no-graph"),
     InvalidUpdate: Kind(400, "invalid-update"),
     InvalidInput: Kind(422, "invalid-input"),
+    InvalidItem: Kind(400, "invalid-item"),
+    InvalidNamespaceError: Kind(400, "invalid-namespace"),
     ThreadBusy: Kind(409, "thread-busy"),
     StaleWriter: Kind(409, "turn-taken-over"),
     TurnTimeout: Kind(504, "turn-timeout"),
@@ -215,6 +225,7 @@ def document_errors(app: FastAPI) -> None:
         document = described()
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         schemas.setdefault("Problem", Problem.model_json_schema())
+        document_users_routes(document, getattr(app.state, "users_app", None))
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend it

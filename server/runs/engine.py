@@ -85,9 +85,8 @@ class RunDeleting(Protocol):
 class Checked(NamedTuple):
     """A turn that can be run."""
 
-    graph: Graph
     context: Any
-    """In the graph's own type."""
+    """In the graph's own type; as it came, for a graph that is still to be made."""
     candidates: Sequence[str]
     """The models that would be asked, the first choice first; empty where nobody can say."""
 
@@ -149,13 +148,13 @@ class Engine:
         Raises:
             GraphNotFound, InvalidInput, and what the choice of models raises.
         """
-        graph = self.graphs[turn.graph]
+        graph = self.graphs.fixed(turn.graph)
         if turn.input == {}:
             raise InvalidInput(f"The input for the graph {turn.graph!r} is empty.")
-        if isinstance(turn.input, Command):
+        if graph is not None and isinstance(turn.input, Command):
             _check_goto(graph, turn.input)
         context = self.graphs.context(turn.graph, turn.context)
-        return Checked(graph, context, self._candidates(context))
+        return Checked(context, self._candidates(context))
 
     async def run(self, turn: Turn, emit: Emit = _nobody) -> Outcome:
         """Run a turn to its end and return what it came to, stored.
@@ -204,10 +203,14 @@ class Engine:
     async def _follow(self, turn: Turn, checked: Checked, fence: int | None, emit: Emit) -> Outcome:
         """Run the graph and pass on its parts; the last state is the outcome."""
         outcome = Outcome()
-        async with aclosing(_stream(turn, checked, self._config(turn, fence))) as parts:
+        config = self._config(turn, fence)
+        async with (
+            self.graphs.open(turn.graph, config, context=checked.context) as graph,
+            aclosing(_stream(turn, graph, checked.context, config)) as parts,
+        ):
             async for part in parts:
                 if part.mode == "values" and not part.namespace:
-                    outcome.take(_output(checked.graph, part.data))
+                    outcome.take(_output(graph, part.data))
                 if part.mode in turn.stream_modes or part.mode == "events":
                     await emit(part)
         return outcome
@@ -266,7 +269,9 @@ class Engine:
 
     async def state(self, graph: str, thread_id: str) -> StateSnapshot:
         """Return the latest state of a thread."""
-        return await self.graphs[graph].aget_state(_thread(thread_id))
+        config = _thread(thread_id)
+        async with self.graphs.open(graph, config, access="threads.read") as served:
+            return await served.aget_state(config)
 
     def alone(
         self, thread_id: str | None, wait: float | None = None
@@ -311,13 +316,14 @@ class Engine:
         )
 
 
-async def _stream(turn: Turn, checked: Checked, config: RunnableConfig) -> AsyncGenerator[Part]:
+async def _stream(
+    turn: Turn, graph: Graph, context: Any, config: RunnableConfig
+) -> AsyncGenerator[Part]:
     """Stream the graph; what fails before its first state is the fault of the input."""
-    graph = checked.graph
     if turn.thread_id is None and graph.checkpointer is not None:
         graph = graph.copy({"checkpointer": None})
     options: dict[str, Any] = {
-        "context": checked.context,
+        "context": context,
         "stream_mode": list(dict.fromkeys(("values", *turn.stream_modes))),
         "subgraphs": turn.subgraphs,
         "interrupt_before": turn.interrupt_before,

@@ -1,21 +1,15 @@
-"""The graphs that `langgraph.json` names, loaded as LangGraph's own tools load them."""
+"""The graphs that `langgraph.json` names, with the memory that they are lent."""
 
-import importlib.util
-import json
-import os
-import sys
-from collections.abc import Mapping
-from hashlib import blake2b
-from importlib import import_module
-from importlib.machinery import ModuleSpec
-from pathlib import Path
-from types import ModuleType
-from typing import Any, get_type_hints
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, cast, get_type_hints
 
-from dotenv import dotenv_values
+from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import StateGraph
 from langgraph.pregel import Pregel
+from langgraph.store.base import BaseStore
+from langgraph_sdk.runtime import AccessContext
 from pydantic import (
     BaseModel,
     PydanticSchemaGenerationError,
@@ -25,18 +19,30 @@ from pydantic import (
 )
 
 from server.runs.errors import ConfigError, GraphNotFound, InvalidInput
+from server.runs.factories import Factory, Graph, compiled, runtime_of
+from server.runs.project import Project
 
-Graph = Pregel[Any, Any, Any, Any]
+__all__ = ["Graph", "Graphs", "load_graphs"]
 
 
 class Graphs:
-    """The served graphs by name."""
+    """The served graphs by name.
 
-    def __init__(self, graphs: Mapping[str, Graph]) -> None:
-        self._graphs = dict(graphs)
+    Some are there once and for all, others are made for each use by a factory. `open` serves both;
+    it costs nothing for the former.
+    """
+
+    def __init__(
+        self, sources: Mapping[str, Graph | Factory], descriptions: Mapping[str, str] | None = None
+    ) -> None:
+        self._sources = dict(sources)
+        self._descriptions = dict(descriptions or {})
+        self._lent: dict[str, Any] = {}
+        fixed = {name: graph for name, graph in sources.items() if isinstance(graph, Pregel)}
+        self._open = {name: _Open(graph) for name, graph in fixed.items()}
         schemas = {
             name: graph.context_schema
-            for name, graph in graphs.items()
+            for name, graph in fixed.items()
             if graph.context_schema is not None
         }
         self._fields = {name: _fields_of(schema) for name, schema in schemas.items()}
@@ -45,23 +51,87 @@ class Graphs:
     @property
     def names(self) -> list[str]:
         """The names of `langgraph.json`, in its order."""
-        return list(self._graphs)
+        return list(self._sources)
 
-    def with_memory(self, checkpointer: BaseCheckpointSaver[Any]) -> "Graphs":
-        """Lend each graph a checkpointer; the graphs themselves stay as they were."""
-        lent = {"checkpointer": checkpointer}
-        return Graphs({name: graph.copy(lent) for name, graph in self._graphs.items()})
+    def description(self, name: str) -> str | None:
+        """Return what `langgraph.json` says of a graph."""
+        return self._descriptions.get(name)
+
+    def with_memory(self, checkpointer: BaseCheckpointSaver[Any], store: BaseStore) -> "Graphs":
+        """Lend each graph a checkpointer and a store, also those that are still to be made.
+
+        The graphs themselves stay as they were, and their own checkpointer and store unused.
+        """
+        lent = {"checkpointer": checkpointer, "store": store}
+        sources = {
+            name: source.copy(lent) if isinstance(source, Pregel) else source
+            for name, source in self._sources.items()
+        }
+        graphs = Graphs(sources, self._descriptions)
+        graphs._lent = lent
+        return graphs
 
     def __getitem__(self, name: str) -> Graph:
-        """Return a graph.
+        """Return a graph that is there without being made.
+
+        Raises:
+            GraphNotFound: naming those there are.
+            LookupError: a factory makes it, so that it must be opened.
+        """
+        graph = self.fixed(name)
+        if graph is None:
+            raise LookupError(f"The graph {name!r} is made by a factory: open it.")
+        return graph
+
+    def fixed(self, name: str) -> Graph | None:
+        """Return a graph; `None` where a factory makes it.
 
         Raises:
             GraphNotFound: naming those there are.
         """
+        source = self._source(name)
+        return source if isinstance(source, Pregel) else None
+
+    def open(
+        self,
+        name: str,
+        config: RunnableConfig | None = None,
+        *,
+        access: AccessContext = "threads.create_run",
+        context: Any = None,
+    ) -> AbstractAsyncContextManager[Graph]:
+        """Have a graph for as long as the context lasts, with the memory that was lent.
+
+        Args:
+            name: which graph.
+            config: of the run, for a factory that takes it.
+            access: what it is wanted for, for a factory that takes a runtime.
+            context: of the run, as the client sent it, for the same.
+
+        Raises:
+            GraphNotFound: at once; names those there are.
+            ConfigError: on entering: the factory made no graph.
+            Exception: on entering: whatever the factory raises.
+        """
+        source = self._source(name)
+        if isinstance(source, Pregel):
+            return self._open[name]
+        return self._made(source, config, access, context)
+
+    @asynccontextmanager
+    async def _made(
+        self, factory: Factory, config: RunnableConfig | None, access: AccessContext, context: Any
+    ) -> AsyncIterator[Graph]:
+        given: RunnableConfig = {"configurable": {}, "metadata": {}, "tags": [], **(config or {})}
+        runtime = runtime_of(access, self._lent["store"], context)
+        async with factory.open(given, runtime) as graph:
+            yield graph.copy(self._lent)
+
+    def _source(self, name: str) -> Graph | Factory:
         try:
-            return self._graphs[name]
+            return self._sources[name]
         except KeyError:
-            there_are = ", ".join(self._graphs)
+            there_are = ", ".join(self._sources)
             raise GraphNotFound(f"There is no graph {name!r}; there are: {there_are}.") from None
 
     def context_fields(self, name: str) -> frozenset[str]:
@@ -70,7 +140,7 @@ class Graphs:
         Raises:
             GraphNotFound: naming those there are.
         """
-        _ = self[name]
+        self._source(name)
         return self._fields.get(name, frozenset())
 
     def context(self, name: str, values: Mapping[str, Any]) -> Any:
@@ -90,6 +160,21 @@ class Graphs:
             raise InvalidInput(f"context.{where}: {first['msg']}") from None
 
 
+class _Open(AbstractAsyncContextManager[Graph]):
+    """A graph that need not be made: to open it any number of times costs nothing."""
+
+    __slots__ = ("_graph",)
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+
+    async def __aenter__(self) -> Graph:
+        return self._graph
+
+    async def __aexit__(self, *_: object) -> None:
+        return None
+
+
 def _fields_of(schema: type[Any]) -> frozenset[str]:
     if issubclass(schema, BaseModel):
         return frozenset(schema.model_fields)
@@ -104,118 +189,29 @@ def _adapter_of(schema: type[Any]) -> TypeAdapter[Any] | None:
         return None
 
 
-def load_graphs(path: Path) -> Graphs:
-    """Load every graph of a `langgraph.json`; graphs and `dependencies` are found from its folder.
+def load_graphs(project: Project) -> Graphs:
+    """Load every graph of a project: compiled graphs, builders, and factories, uncalled.
 
     Raises:
         ConfigError: naming the file, the key and the reason.
     """
-    config = _read(path)
-    folder = path.resolve().parent
-    dependencies = config.get("dependencies", ["."])
-    if not isinstance(dependencies, list) or not all(isinstance(d, str) for d in dependencies):
-        raise ConfigError(f"{path}: `dependencies` must be a list of folders and packages.")
-    for dependency in (".", *dependencies):
-        _add_to_path(folder / dependency)
-
-    _load_env(config.get("env"), folder, path)
-
-    graphs = config.get("graphs")
-    if not isinstance(graphs, dict) or not graphs:
+    entries = project.section("graphs")
+    if not entries:
         raise ConfigError(
-            f"{path}: `graphs` must map names to graphs, as in "
+            f"{project.path}: `graphs` must map names to graphs, as in "
             '{"graphs": {"agent": "./graph/agent.py:graph"}}.'
         )
-    return Graphs(
-        {name: _load(entry, folder, f"{path}: graphs.{name}") for name, entry in graphs.items()}
-    )
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        config = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise ConfigError(
-            f"{path}: no such file. Name one with --config or EVERTURN_CONFIG."
-        ) from None
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}.") from None
-    except ValueError as error:
-        raise ConfigError(f"{path}: not valid JSON: {error}.") from None
-    if not isinstance(config, dict):
-        raise ConfigError(f"{path}: must be a JSON object.")
-    return config
-
-
-def _load_env(env: object, folder: Path, path: Path) -> None:
-    """Set the environment that the graphs expect; what is set already stays."""
-    if isinstance(env, str):
-        values: Mapping[str, Any] = dotenv_values(folder / env)
-    elif isinstance(env, dict):
-        values = env
-    elif env is None:
-        return
-    else:
-        raise ConfigError(f"{path}: `env` must name a file or map names to values.")
-    for name, value in values.items():
-        if value is not None:
-            os.environ.setdefault(name, str(value))
-
-
-def _add_to_path(folder: Path) -> None:
-    if folder.is_dir() and str(folder.resolve()) not in sys.path:
-        sys.path.insert(0, str(folder.resolve()))
-
-
-def _load(entry: object, folder: Path, where: str) -> Graph:
-    target = entry.get("path") if isinstance(entry, dict) else entry
-    if not isinstance(target, str) or ":" not in target:
-        raise ConfigError(f"{where}: must read './file.py:variable', not {target!r}.")
-    location, _, variable = target.rpartition(":")
-    try:
-        module = _import(location, folder)
-    except FileNotFoundError:
-        raise ConfigError(f"{where}: there is no file {location}.") from None
-    except (Exception, SystemExit) as error:
-        reason = f"{type(error).__name__}: {error}"
-        raise ConfigError(f"{where}: {location} cannot be imported: {reason}") from error
-    if not hasattr(module, variable):
-        raise ConfigError(f"{where}: {location} has no {variable!r}.")
-    graph = getattr(module, variable)
-    if isinstance(graph, StateGraph):
-        graph = graph.compile()
-    if not isinstance(graph, Pregel):
-        raise ConfigError(
-            f"{where}: {variable!r} is a {type(graph).__name__}, not a LangGraph graph."
-        )
-    return graph
-
-
-def _import(location: str, folder: Path) -> ModuleType:
-    """Import a file under its dotted name where it has one, so that it is loaded only once."""
-    if not location.endswith(".py"):
-        return import_module(location)
-    file = (folder / location).resolve()
-    if not file.is_file():
-        raise FileNotFoundError(location)
-    if file.is_relative_to(folder):
-        dotted = ".".join(file.relative_to(folder).with_suffix("").parts)
-        spec = _find(dotted)
-        if spec and spec.origin and Path(spec.origin).resolve() == file:
-            return import_module(dotted)
-    # The same in every process: checkpoints name types by their module.
-    name = f"{file.stem}_{blake2b(os.fsencode(file), digest_size=6).hexdigest()}"
-    spec = importlib.util.spec_from_file_location(name, file)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{location} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-def _find(dotted: str) -> ModuleSpec | None:
-    try:
-        return importlib.util.find_spec(dotted)
-    except (ImportError, ValueError):
-        return None
+    sources: dict[str, Graph | Factory] = {}
+    descriptions = {}
+    for name, entry in entries.items():
+        target = entry.get("path") if isinstance(entry, dict) else entry
+        description = entry.get("description") if isinstance(entry, dict) else None
+        if isinstance(description, str):
+            descriptions[name] = description
+        key = f"graphs.{name}"
+        loaded = project.load(target, key)
+        where = f"{project.path}: {key}: {str(target).rpartition(':')[2]!r}"
+        is_graph = isinstance(loaded, Pregel | StateGraph) or not callable(loaded)
+        make = cast("Callable[..., Any]", loaded)
+        sources[name] = compiled(loaded, where) if is_graph else Factory(make, where)
+    return Graphs(sources, descriptions)

@@ -1,7 +1,7 @@
 """The states of threads: read, listed, changed and forked through the graph whose they are."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -9,6 +9,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.errors import EmptyInputError, InvalidUpdateError
 from langgraph.types import Interrupt, StateSnapshot, StateUpdate
+from langgraph_sdk.runtime import AccessContext
 
 from checkpoints.errors import CheckpointsError, ThreadBusy
 from checkpoints.threads import Status, Thread, ThreadTable
@@ -89,15 +90,17 @@ class States:
         if not _graph_of(thread):
             return None
         with _no_such_subgraph(place):
-            return await self.graph(thread).aget_state(
-                self._config(thread, place), subgraphs=subgraphs
-            )
+            config = self._config(thread, place)
+            async with self._open(thread, config) as graph:
+                return await graph.aget_state(config, subgraphs=subgraphs)
         return None
 
     async def values(self, thread: Thread) -> Any:
         """Return the latest values; `None` where there are none, or nobody knows the graph."""
         try:
-            snapshot = await self.graph(thread).aget_state(self._config(thread))
+            config = self._config(thread)
+            async with self._open(thread, config) as graph:
+                snapshot = await graph.aget_state(config)
         except (ThreadHasNoGraph, GraphNotFound):
             return None
         return None if snapshot.metadata is None else snapshot.values
@@ -118,14 +121,16 @@ class States:
         """
         if not _graph_of(thread):
             return []
-        states = self.graph(thread).aget_state_history(
-            self._config(thread, place),
-            filter=dict(metadata) if metadata else None,
-            before={"configurable": {"checkpoint_id": before}} if before else None,
-            limit=limit,
-        )
+        config = self._config(thread, place)
         with _no_such_subgraph(place):
-            return [state async for state in states]
+            async with self._open(thread, config) as graph:
+                states = graph.aget_state_history(
+                    config,
+                    filter=dict(metadata) if metadata else None,
+                    before={"configurable": {"checkpoint_id": before}} if before else None,
+                    limit=limit,
+                )
+                return [state async for state in states]
         return []
 
     async def update(
@@ -150,7 +155,7 @@ class States:
             raise ThreadBusy(
                 f"A run is on in the thread {thread.thread_id}: wait for it, or cancel it."
             )
-        graph = self.graph(thread)
+        self.graph_of(thread)
         async with self._engine.alone(thread.thread_id, UPDATE_WAIT_SECONDS) as fence:
             config = self._config(thread, place, fence)
             if place.checkpoint_id and await self._checkpointer.aget_tuple(config) is None:
@@ -158,9 +163,10 @@ class States:
                     f"The thread {thread.thread_id} has no checkpoint {place.checkpoint_id}: "
                     "its history lists those there are."
                 )
-            with _refusing_misfits():
-                changed = await graph.aupdate_state(config, values, as_node)
-            await self._settle(thread, graph)
+            async with self._open(thread, config, "threads.update") as graph:
+                with _refusing_misfits():
+                    changed = await graph.aupdate_state(config, values, as_node)
+                await self._settle(thread, graph)
         return changed.get("configurable", {})
 
     async def build(self, thread: Thread, supersteps: Sequence[Sequence[Step]]) -> None:
@@ -169,15 +175,17 @@ class States:
         Raises:
             ThreadHasNoGraph, GraphNotFound, InvalidUpdate: see `update`.
         """
-        graph = self.graph(thread)
+        self.graph_of(thread)
         updates = [[StateUpdate(step.values, step.as_node) for step in each] for each in supersteps]
         async with self._engine.alone(thread.thread_id, UPDATE_WAIT_SECONDS) as fence:
-            with _refusing_misfits():
-                await graph.abulk_update_state(self._config(thread, fence=fence), updates)
-            await self._settle(thread, graph)
+            config = self._config(thread, fence=fence)
+            async with self._open(thread, config, "threads.update") as graph:
+                with _refusing_misfits():
+                    await graph.abulk_update_state(config, updates)
+                await self._settle(thread, graph)
 
-    def graph(self, thread: Thread) -> Graph:
-        """Return the graph whose state a thread has.
+    def graph_of(self, thread: Thread) -> str:
+        """Return the name of the graph whose state a thread has.
 
         Raises:
             ThreadHasNoGraph, GraphNotFound: nobody knows it, or it is no longer served.
@@ -188,7 +196,13 @@ class States:
                 f"Nobody knows the graph of the thread {thread.thread_id}: run one on it first, "
                 "or set its metadata.graph_id."
             )
-        return self._engine.graphs[name]
+        self._engine.graphs.fixed(name)  # raises where it is not served
+        return name
+
+    def _open(
+        self, thread: Thread, config: RunnableConfig, access: AccessContext = "threads.read"
+    ) -> AbstractAsyncContextManager[Graph]:
+        return self._engine.graphs.open(self.graph_of(thread), config, access=access)
 
     async def _settle(self, thread: Thread, graph: Graph) -> None:
         """Write down what a changed state waits for."""

@@ -105,7 +105,7 @@ class Threads:
                 f"{thread.thread_id} is a chat session: use it with /api/chat, or take another id."
             )
         if supersteps:
-            self.states.graph(thread)  # raises, before anything is made
+            self.states.graph_of(thread)  # raises, before anything is made
         if not await self.table.create(thread):
             if or_get:
                 return await self.get(thread.thread_id)

@@ -1,0 +1,398 @@
+"""LangGraph's store on SQLAlchemy tables.
+
+Searches go straight to the database. Writes that come while another is being committed wait and
+are committed together, so that any number of writers cost SQLite one commit at a time; and so it is
+with reads by key.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from typing import Any
+
+from langgraph.store.base import (
+    BaseStore,
+    GetOp,
+    Item,
+    ListNamespacesOp,
+    Op,
+    PutOp,
+    Result,
+    SearchItem,
+    SearchOp,
+    TTLConfig,
+)
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from structlog import get_logger
+
+from checkpoints.database import translated_errors
+from checkpoints.store import statements as sql
+from checkpoints.store.meaning import Meaning
+from checkpoints.store.namespaces import check, joined, literal_prefix, matches, split
+from checkpoints.store.statements import Place
+from checkpoints.store.together import Together
+from checkpoints.store.values import as_json, check_filter, fits
+from checkpoints.tables import store_items as items
+
+log = get_logger(__name__)
+
+_TRANSACTION_SECONDS = 30.0
+_SWEEP_MINUTES = 60.0
+_ROWS_AT_ONCE = 500  # the loop gets its turn after each group
+
+
+@dataclass(frozen=True, slots=True)
+class _Write:
+    """A row to be written."""
+
+    row: Mapping[str, Any]
+    vectors: Mapping[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class _Delete:
+    """An item to be deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Refresh:
+    """An item that was read, and lives on for its TTL."""
+
+    ttl: float
+    until: datetime
+
+
+_Change = _Write | _Delete | _Refresh
+_Found = list[tuple[Mapping[str, Any], float | None]]
+"""Rows of a search with their scores."""
+
+
+class SQLStore(BaseStore):
+    """The tables `store_items` and `store_vectors`. Use `open_store`: it also sweeps them.
+
+    Expired items are never returned, swept or not. A batch reads first, then writes in one
+    transaction, the last write of a key winning. Every method raises InvalidItem (a ValueError) or
+    LangGraph's InvalidNamespaceError for what cannot be stored, StoreUnavailable while the
+    database does not answer, and StoreMisconfigured where it cannot serve.
+    """
+
+    supports_ttl = True
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        *,
+        meaning: Meaning | None = None,
+        ttl: TTLConfig | None = None,
+    ) -> None:
+        """Use an open database; must be made in the event loop that it is used in.
+
+        Args:
+            engine: the database, migrated.
+            meaning: how texts are compared; `None` ignores the `query` of a search.
+            ttl: LangGraph's TTL config, in minutes.
+        """
+        self.ttl_config = ttl
+        self._engine = engine
+        self._meaning = meaning
+        self._loop = asyncio.get_running_loop()
+        self._committed = Together(self._commit)
+        self._gotten = Together(self._read)
+
+    def batch(self, ops: Iterable[Op]) -> list[Result]:
+        """Do `abatch` for a caller in another thread, as sync nodes are.
+
+        Raises:
+            RuntimeError: called in the event loop, which it would block for ever.
+        """
+        if _running_loop() is self._loop:
+            raise RuntimeError(
+                "The store was called synchronously in the event loop, which this would block: "
+                "in async nodes write `await store.aget(…)` in place of `store.get(…)`."
+            )
+        return asyncio.run_coroutine_threadsafe(self.abatch(ops), self._loop).result()
+
+    async def abatch(self, ops: Iterable[Op]) -> list[Result]:
+        """Carry out operations and return their results in order."""
+        ops = list(ops)
+        for op in ops:
+            check(op)
+            if isinstance(op, SearchOp):
+                check_filter(op.filter)
+        # Embedding may take a second: before any connection is taken.
+        changes = await self._changes([op for op in ops if isinstance(op, PutOp)])
+        queries = await self._queries(op for op in ops if isinstance(op, SearchOp))
+        results: list[Result] = [None] * len(ops)
+        refreshed: dict[Place, _Change] = {}
+        gets = {number: op for number, op in enumerate(ops) if isinstance(op, GetOp)}
+        if gets:
+            found = await self._gotten([_place(op) for op in gets.values()])
+            for number, op in gets.items():
+                if row := found.get(_place(op)):
+                    results[number] = Item(**_common(row))
+                    refreshed |= _refresh([row], op.refresh_ttl)
+        finds = [n for n, op in enumerate(ops) if isinstance(op, SearchOp | ListNamespacesOp)]
+        if finds:
+            with translated_errors(self._engine.url):
+                async with asyncio.timeout(_TRANSACTION_SECONDS), self._engine.connect() as opened:
+                    finding = _Finding(opened, self._meaning, refreshed)
+                    for number in finds:
+                        results[number] = await finding.result(ops[number], queries)
+        if changes or refreshed:
+            await self._committed({**refreshed, **changes})
+        return results
+
+    async def sweep(self) -> int:
+        """Delete what has expired; returns how many items."""
+        with translated_errors(self._engine.url):
+            async with self._engine.begin() as connection:
+                return (await connection.execute(sql.sweep(_now()))).rowcount
+
+    async def _changes(self, puts: Sequence[PutOp]) -> dict[Place, _Change]:
+        last = {(joined(op.namespace), op.key): op for op in puts}
+        values = {place: as_json(op.value) for place, op in last.items() if op.value is not None}
+        vectors: dict[Place, dict[str, bytes]] = {}
+        if self._meaning and values:
+            pairs = [(last[place], value) for place, value in values.items()]
+            vectors = dict(zip(values, await self._meaning.of_items(pairs), strict=True))
+        now = _now()
+        changes: dict[Place, _Change] = {}
+        for place, op in last.items():
+            if place not in values:
+                changes[place] = _Delete()
+                continue
+            row = {
+                "namespace": place[0],
+                "key": place[1],
+                "value": values[place],
+                "ttl": op.ttl,
+                "created_at": now,
+                "updated_at": now,
+                "expires_at": None if op.ttl is None else now + timedelta(minutes=op.ttl),
+            }
+            changes[place] = _Write(row, vectors.get(place, {}))
+        return changes
+
+    async def _queries(self, searches: Iterable[SearchOp]) -> dict[str, Any]:
+        queries = [op.query for op in searches if op.query]
+        return await self._meaning.of_queries(queries) if self._meaning and queries else {}
+
+    async def _commit(self, group: Sequence[Mapping[Place, _Change]]) -> list[None]:
+        """Commit the changes of several callers; the last of a place counts."""
+        merged: dict[Place, _Change] = {}
+        for changes in group:
+            for place, change in changes.items():
+                if not (isinstance(change, _Refresh) and place in merged):
+                    merged[place] = change
+        with translated_errors(self._engine.url):
+            async with asyncio.timeout(_TRANSACTION_SECONDS), self._engine.begin() as connection:
+                await _apply(connection, merged)
+        return [None] * len(group)
+
+    async def _read(self, group: Sequence[Sequence[Place]]) -> list[dict[Place, dict[str, Any]]]:
+        """Read the items of several callers by their places."""
+        places = list(dict.fromkeys(place for each in group for place in each))
+        found = {}
+        with translated_errors(self._engine.url):
+            async with asyncio.timeout(_TRANSACTION_SECONDS), self._engine.connect() as connection:
+                alive = sql.alive(_now())
+                for some in sql.in_groups(places):
+                    rows = await connection.execute(select(items).where(sql.at(some), alive))
+                    found.update({(row.namespace, row.key): row._asdict() for row in rows})
+        return [{place: found[place] for place in each if place in found} for each in group]
+
+
+class _Finding:
+    """The searches of one batch, on one connection."""
+
+    def __init__(
+        self,
+        connection: AsyncConnection,
+        meaning: Meaning | None,
+        refreshed: dict[Place, _Change],
+    ) -> None:
+        self._connection = connection
+        self._meaning = meaning
+        self._refreshed = refreshed
+        self._alive = sql.alive(_now())
+
+    async def result(self, op: Op, queries: Mapping[str, Any]) -> Result:
+        """Answer one operation."""
+        match op:
+            case SearchOp():
+                return await self._search(op, queries.get(op.query or ""))
+            case ListNamespacesOp():
+                return await self._namespaces(op)
+            case _:
+                raise TypeError(f"Unknown operation: {type(op).__name__}")
+
+    async def _search(self, op: SearchOp, query: Any) -> list[SearchItem]:
+        where = [self._alive, sql.inside(op.namespace_prefix)]
+        where += sql.roughly(op.filter or {})
+        if query is None:
+            rows = await self._latest(op, where, op.limit, op.offset)
+            found: _Found = [(row, None) for row in rows]
+        else:
+            found = await self._nearest(op, where, query)
+        self._refreshed |= _refresh([row for row, _ in found], op.refresh_ttl)
+        return [SearchItem(**_common(row), score=score) for row, score in found]
+
+    async def _latest(
+        self, op: SearchOp, where: Sequence[ColumnElement[bool]], limit: int, offset: int
+    ) -> list[Mapping[str, Any]]:
+        """Read items that fit, the latest first; as far as they are needed."""
+        latest = select(items).where(*where).order_by(*sql.LATEST_FIRST)
+        if not op.filter:
+            page = await self._connection.execute(latest.limit(limit).offset(offset))
+            return [dict(row) for row in page.mappings()]
+        fitting: list[Mapping[str, Any]] = []
+        async with self._connection.stream(latest) as rows:
+            async for group in rows.mappings().partitions(_ROWS_AT_ONCE):
+                fitting += [dict(row) for row in group if fits(row["value"], op.filter)]
+                if len(fitting) >= offset + limit:
+                    break
+        return fitting[offset : offset + limit]
+
+    async def _nearest(
+        self, op: SearchOp, where: Sequence[ColumnElement[bool]], query: Any
+    ) -> _Found:
+        """Rank items by their nearest text; those without any come after all others."""
+        assert self._meaning is not None  # noqa: S101 - else there is no query
+        places: list[Place] = []
+        stored: list[bytes] = []
+        reading = sql.with_vectors(values=bool(op.filter)).where(*where)
+        async with self._connection.stream(reading) as rows:
+            async for group in rows.partitions(_ROWS_AT_ONCE):
+                for row in group:
+                    if not op.filter or fits(row.value, op.filter):
+                        places.append((row.namespace, row.key))
+                        stored.append(row.vector)
+        # NumPy lets go of the interpreter while it multiplies.
+        scores = await asyncio.to_thread(self._meaning.scores, query, stored)
+        best: dict[Place, float] = {}
+        for place, score in zip(places, scores, strict=True):
+            if score is not None:
+                best[place] = max(score, best.get(place, score))
+        ranked = sorted(best, key=lambda place: (-best[place], place))
+        page = ranked[op.offset : op.offset + op.limit]
+        rows_there = {
+            (row["namespace"], row["key"]): dict(row)
+            for some in sql.in_groups(page)
+            for row in (
+                await self._connection.execute(select(items).where(sql.at(some)))
+            ).mappings()
+        }
+        found: _Found = [(rows_there[place], best[place]) for place in page if place in rows_there]
+        if (room := op.limit - len(page)) > 0:
+            after = max(0, op.offset - len(ranked))
+            others = await self._latest(op, [*where, sql.without_vectors()], room, after)
+            found += [(row, None) for row in others]
+        return found
+
+    async def _namespaces(self, op: ListNamespacesOp) -> list[tuple[str, ...]]:
+        conditions = op.match_conditions or ()
+        prefix, says_all = literal_prefix(conditions)
+        listed = sql.namespaces().where(self._alive, sql.inside(prefix))
+        if says_all and op.max_depth is None:
+            page = await self._connection.scalars(listed.limit(op.limit).offset(op.offset))
+            return [split(text) for text in page]
+        found: dict[tuple[str, ...], None] = {}
+        async with self._connection.stream_scalars(listed) as texts:
+            async for group in texts.partitions(_ROWS_AT_ONCE):
+                for namespace in map(split, group):
+                    if matches(namespace, conditions):
+                        found[namespace[: op.max_depth]] = None
+        return sorted(found, key=joined)[op.offset : op.offset + op.limit]
+
+
+@asynccontextmanager
+async def open_store(
+    engine: AsyncEngine, *, meaning: Meaning | None = None, ttl: TTLConfig | None = None
+) -> AsyncIterator[SQLStore]:
+    """Open the store, and sweep what has expired now and then: `sweep_interval_minutes`, or 60."""
+    store = SQLStore(engine, meaning=meaning, ttl=ttl)
+    minutes = (ttl or {}).get("sweep_interval_minutes") or _SWEEP_MINUTES
+    sweeping = asyncio.create_task(_keep_sweeping(store, minutes), name="store sweeper")
+    try:
+        yield store
+    finally:
+        sweeping.cancel()
+        await asyncio.wait({sweeping})
+
+
+async def _keep_sweeping(store: SQLStore, minutes: float) -> None:
+    while True:
+        try:
+            await store.sweep()
+        except Exception as error:  # expired items stay hidden; the next sweep may delete them
+            log.warning("store_not_swept", error=str(error))
+        await asyncio.sleep(minutes * 60)
+
+
+async def _apply(connection: AsyncConnection, changes: Mapping[Place, _Change]) -> None:
+    """Make changes in the order of their places, so that no two transactions lock each other."""
+    upsert = sql.upsert(connection.dialect, _now())
+    for kind, group in groupby(sorted(changes), key=lambda place: type(changes[place])):
+        places = list(group)
+        here = [{"at_namespace": namespace, "at_key": key} for namespace, key in places]
+        if kind is _Delete:
+            await connection.execute(sql.DELETE, here)
+            continue
+        alike = [changes[place] for place in places]
+        if kind is _Refresh:
+            terms = [(each.ttl, each.until) for each in alike if isinstance(each, _Refresh)]
+            rows = [
+                {**where, "of_ttl": ttl, "until": until}
+                for where, (ttl, until) in zip(here, terms, strict=True)
+            ]
+            await connection.execute(sql.REFRESH, rows)
+            continue
+        writes = [each for each in alike if isinstance(each, _Write)]
+        await connection.execute(upsert, [each.row for each in writes])
+        await connection.execute(sql.DELETE_VECTORS, here)  # also those of an earlier index
+        vectors = [
+            {"namespace": namespace, "key": key, "path": path, "vector": vector}
+            for (namespace, key), each in zip(places, writes, strict=True)
+            for path, vector in each.vectors.items()
+        ]
+        if vectors:
+            await connection.execute(sql.INSERT_VECTORS, vectors)
+
+
+def _common(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "namespace": split(row["namespace"]),
+        "key": row["key"],
+        "value": row["value"],
+        "created_at": row["created_at"],
+        "updated_at": row["updated_at"],
+    }
+
+
+def _refresh(rows: Iterable[Mapping[str, Any]], wanted: bool) -> dict[Place, _Change]:
+    """Note that items were read, so that those with a TTL live on."""
+    now = _now()
+    return {
+        (row["namespace"], row["key"]): _Refresh(row["ttl"], now + timedelta(minutes=row["ttl"]))
+        for row in rows
+        if wanted and row["ttl"] is not None
+    }
+
+
+def _place(op: GetOp) -> Place:
+    return joined(op.namespace), op.key
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
