@@ -1,8 +1,9 @@
 """The composition root: opens everything in one lifespan, wires the rooms, mounts the routes."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from checkpoints.locks import LocalThreadLocks, RedisThreadLocks
 from checkpoints.memory import open_memory
 from checkpoints.redis import AsyncRedisSaver
 from checkpoints.sessions import Sessions
+from checkpoints.tool_cache import RedisResultStore
 from graph.context import Context
 from graph.errors import (
     InvalidAPIKey,
@@ -32,6 +34,7 @@ from graph.errors import (
 from graph.models.provider import Models, open_models
 from graph.services import Services
 from server.api import catalogue, chat, graphs, sessions, system
+from server.api import tools as tool_routes
 from server.api.body_limit import AnnouncedBodyLimit
 from server.api.errors import Kind, document_errors, install_errors
 from server.metrics import Metrics
@@ -39,6 +42,8 @@ from server.runs.conversations import Conversations
 from server.runs.engine import Engine
 from server.runs.graphs import load_graphs
 from server.settings import Settings
+from tools import UnknownTool, find_tools
+from tools.kit.toolbox import Toolbox
 from tools.kit.web import open_web
 
 log = get_logger(__name__)
@@ -52,6 +57,7 @@ AGENT_ERRORS: dict[type[Exception], Kind] = {
     RequestRefused: Kind(422, "request-refused"),
     UnknownModel: Kind(422, "unknown-model"),
     NoModelFits: Kind(422, "no-model-fits"),
+    UnknownTool: Kind(422, "unknown-tool"),
 }
 
 
@@ -83,6 +89,10 @@ def create_app(settings: Settings) -> FastAPI:
             ):
                 saver = AsyncRedisSaver(redis, prefix=settings.redis_prefix)
                 served = loaded.with_memory(saver)
+                metrics = Metrics()
+                toolbox = _toolbox(
+                    settings, RedisResultStore(redis, settings.redis_prefix), metrics
+                )
                 living = Sessions(redis, settings.session_ttl, settings.redis_prefix)
                 engine = Engine(
                     served,
@@ -92,10 +102,8 @@ def create_app(settings: Settings) -> FastAPI:
                     if redis_url
                     else LocalThreadLocks(),
                     history,
-                    Services(models=models, web=web),
-                    lambda context: (
-                        models.candidates(context) if isinstance(context, Context) else ()
-                    ),
+                    Services(models=models, tools=toolbox, web=web),
+                    partial(_candidates, models, toolbox),
                     turn_timeout=settings.turn_timeout,
                     thread_wait=settings.thread_wait,
                 )
@@ -103,7 +111,8 @@ def create_app(settings: Settings) -> FastAPI:
                 app.state.engine = engine
                 app.state.history = history
                 app.state.sessions = living
-                app.state.metrics = Metrics()
+                app.state.metrics = metrics
+                app.state.toolbox = toolbox
                 app.state.conversations = Conversations(
                     engine,
                     living,
@@ -132,11 +141,28 @@ def create_app(settings: Settings) -> FastAPI:
             for limit in (AnnouncedBodyLimit, RequestBodyLimitMiddleware)
         ],
     )
-    for routes in (chat, sessions, catalogue, graphs, system):
+    for routes in (chat, sessions, catalogue, tool_routes, graphs, system):
         app.include_router(routes.router)
     install_errors(app, AGENT_ERRORS)
     document_errors(app)
     return app
+
+
+def _toolbox(settings: Settings, store: RedisResultStore, metrics: Metrics) -> Toolbox:
+    """Put the tools together, and say which of those to be approved there are not."""
+    found = find_tools(settings.tool_paths)
+    toolbox = Toolbox(found, sources=[], settings=settings, store=store, meter=metrics)
+    for pattern in toolbox.unmatched_approvals():
+        log.warning("no_tool_to_approve", name=pattern, tools=sorted(found.tools))
+    return toolbox
+
+
+def _candidates(models: Models, toolbox: Toolbox, context: object) -> Sequence[str]:
+    """Check what a context names; return the models that it would ask."""
+    if not isinstance(context, Context):
+        return ()
+    toolbox.check(context.tools)
+    return models.candidates(context)
 
 
 def _data_dir(settings: Settings) -> AbstractContextManager[Path]:
