@@ -20,6 +20,7 @@ from checkpoints.errors import StaleWriter, StoreMisconfigured, StoreUnavailable
 from server.runs.errors import (
     GraphNotFound,
     InvalidInput,
+    NothingWaits,
     SessionNotFound,
     ShuttingDown,
     TurnTimeout,
@@ -53,6 +54,7 @@ KINDS: dict[type[Exception], Kind] = {
     GraphNotFound: Kind(404, "graph-not-found"),
     SessionNotFound: Kind(404, "session-not-found"),
     InvalidInput: Kind(422, "invalid-input"),
+    NothingWaits: Kind(409, "nothing-waits"),
     ThreadBusy: Kind(409, "thread-busy"),
     StaleWriter: Kind(409, "turn-taken-over"),
     TurnTimeout: Kind(504, "turn-timeout"),

@@ -5,6 +5,7 @@ RunError
   x GraphNotFound     the caller: names the graphs there are
   x InvalidInput      the caller: says which part of the input is wrong
   x SessionNotFound   the caller: begin a new session
+  x NothingWaits      the caller: look at the session, somebody else has answered
   x TurnTimeout       try again: the turn did not end in its time
   x ShuttingDown      try again soon: the service is being stopped or restarted
 """
@@ -28,6 +29,10 @@ class InvalidInput(RunError):
 
 class SessionNotFound(RunError):
     """The session never was, was deleted, or has expired."""
+
+
+class NothingWaits(RunError):
+    """There is nothing to resume: no turn of the session waits for an answer, or not for this."""
 
 
 class TurnTimeout(RunError):
