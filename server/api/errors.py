@@ -32,6 +32,7 @@ from server.runs.errors import (
     InvalidInput,
     InvalidUpdate,
     NothingToCancel,
+    NothingWaits,
     RunNotFound,
     SessionNotFound,
     ShuttingDown,
@@ -39,6 +40,7 @@ from server.runs.errors import (
     ThreadHasNoGraph,
     ThreadNotFound,
     TurnTimeout,
+    UnknownAssistant,
 )
 
 log = get_logger(__name__)
@@ -68,6 +70,7 @@ class Kind:
 KINDS: dict[type[Exception], Kind] = {
     GraphNotFound: Kind(404, "graph-not-found"),
     SessionNotFound: Kind(404, "session-not-found"),
+    UnknownAssistant: Kind(404, "assistant-not-found"),
     AssistantNotFound: Kind(422, "assistant-not-found"),
     ThreadNotFound: Kind(404, "thread-not-found"),
     RunNotFound: Kind(404, "run-not-found"),
@@ -80,6 +83,7 @@ KINDS: dict[type[Exception], Kind] = {
     InvalidInput: Kind(422, "invalid-input"),
     InvalidItem: Kind(400, "invalid-item"),
     InvalidNamespaceError: Kind(400, "invalid-namespace"),
+    NothingWaits: Kind(409, "nothing-waits"),
     ThreadBusy: Kind(409, "thread-busy"),
     StaleWriter: Kind(409, "turn-taken-over"),
     TurnTimeout: Kind(504, "turn-timeout"),

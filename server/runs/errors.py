@@ -11,8 +11,10 @@ RunError
   x CheckpointNotFound  the caller: take one that the thread's history lists
   x ThreadNotFound    the caller: make the thread first, or say `if_not_exists: "create"`
   x AssistantNotFound the caller: names the graphs there are
+    x UnknownAssistant  the caller: the assistant itself was asked for
   x RunNotFound       the caller: there is no such run, or no longer
     x NothingToCancel the caller: the runs have ended, or never were
+  x NothingWaits      the caller: look at the session, somebody else has answered
   x TurnTimeout       try again: the turn did not end in its time
   x ShuttingDown      try again soon: the service is being stopped or restarted
 """
@@ -62,12 +64,20 @@ class AssistantNotFound(RunError):
     """There is no assistant of this id, and no graph of this name."""
 
 
+class UnknownAssistant(AssistantNotFound):
+    """The assistant that was asked for is not there."""
+
+
 class RunNotFound(RunError):
     """There is no run of this id on this thread."""
 
 
 class NothingToCancel(RunNotFound):
     """None of the runs named is under way."""
+
+
+class NothingWaits(RunError):
+    """There is nothing to resume: no turn of the session waits for an answer, or not for this."""
 
 
 class TurnTimeout(RunError):
