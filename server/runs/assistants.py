@@ -92,8 +92,11 @@ class Assistants:
     async def drawing(self, assistant: Assistant, *, xray: bool | int) -> dict[str, Any]:
         """Return nodes and edges, as Studio draws them; `xray` opens subgraphs, so many deep."""
         async with self._graphs.open(assistant.graph_id, access="assistants.read") as graph:
-            drawable = await graph.aget_graph(xray=xray)
-            return drawable.to_json()
+            drawing = (await graph.aget_graph(xray=xray)).to_json()
+        for node in drawing["nodes"]:
+            if "data" in node:  # without the class it is made of, which is ours to change
+                node["data"] = {"name": node["data"].get("name", node["id"])}
+        return drawing
 
     async def schemas(self, assistant: Assistant) -> dict[str, Any]:
         """Return the JSON schemas of what the graph takes, keeps and gives."""
