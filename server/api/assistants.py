@@ -79,7 +79,7 @@ async def count(body: SearchBody, assistants: AssistantsDep) -> Response:
     summary="Get an assistant",
     description="By its id, or by its graph's name.",
     response_class=Response,
-    responses={**_ANSWER, **problems(404)},
+    responses={**_ANSWER, **problems(404, 422)},
 )
 async def get(assistant: AssistantDep) -> Response:
     return json_response(assistant)
@@ -90,7 +90,7 @@ async def get(assistant: AssistantDep) -> Response:
     summary="List the versions of an assistant",
     description="Newest first.",
     response_class=Response,
-    responses={**_ANSWER, **problems(404)},
+    responses={**_ANSWER, **problems(404, 422)},
 )
 async def versions(assistant: AssistantDep) -> Response:
     return json_response([assistant])
@@ -115,7 +115,7 @@ async def drawing(
     description="JSON schemas of input, output, state, config and context; null where there are "
     "none.",
     response_class=Response,
-    responses={**_ANSWER, **problems(404)},
+    responses={**_ANSWER, **problems(404, 422)},
 )
 async def schemas(assistant: AssistantDep, assistants: AssistantsDep) -> Response:
     return json_response(await assistants.schemas(assistant))
@@ -126,7 +126,7 @@ async def schemas(assistant: AssistantDep, assistants: AssistantsDep) -> Respons
     summary="Describe the subgraphs of an assistant",
     description="Their schemas by namespace; with `recurse` those inside them too.",
     response_class=Response,
-    responses={**_ANSWER, **problems(404)},
+    responses={**_ANSWER, **problems(404, 422)},
 )
 async def subgraphs(
     assistant: AssistantDep,
@@ -141,7 +141,7 @@ async def subgraphs(
     summary="Describe one subgraph of an assistant",
     description="As above, of this namespace only.",
     response_class=Response,
-    responses={**_ANSWER, **problems(404)},
+    responses={**_ANSWER, **problems(404, 422)},
 )
 async def subgraph(
     assistant: AssistantDep, assistants: AssistantsDep, namespace: str, recurse: bool = False
