@@ -75,7 +75,8 @@ from server.runs.states import States
 from server.runs.threads import Threads
 from server.settings import Settings
 from tools import UnknownTool, find_tools
-from tools.kit.toolbox import Toolbox
+from tools.kit.mcp import open_mcp
+from tools.kit.toolbox import Toolbox, ToolSource
 from tools.kit.web import open_web
 
 log = get_logger(__name__)
@@ -123,6 +124,7 @@ def create_app(settings: Settings) -> FastAPI:
                 ) as models,
                 _kept_fresh(models),
                 open_web(settings) as web,
+                open_mcp(settings) as mcp,
                 _users_app(project, app),
                 watch_for_blocking(settings.blocking_warning),
             ):
@@ -130,7 +132,7 @@ def create_app(settings: Settings) -> FastAPI:
                 served = loaded.with_memory(saver, long_term)
                 metrics = Metrics()
                 toolbox = _toolbox(
-                    settings, RedisResultStore(redis, settings.redis_prefix), metrics
+                    settings, mcp, RedisResultStore(redis, settings.redis_prefix), metrics
                 )
                 services = Services(models=models, tools=toolbox, web=web)
                 living = Sessions(redis, settings.session_ttl, settings.redis_prefix)
@@ -211,10 +213,12 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
-def _toolbox(settings: Settings, store: RedisResultStore, metrics: Metrics) -> Toolbox:
+def _toolbox(
+    settings: Settings, sources: Sequence[ToolSource], store: RedisResultStore, metrics: Metrics
+) -> Toolbox:
     """Put the tools together, and say which of those to be approved there are not."""
     found = find_tools(settings.tool_paths)
-    toolbox = Toolbox(found, sources=[], settings=settings, store=store, meter=metrics)
+    toolbox = Toolbox(found, sources, settings=settings, store=store, meter=metrics)
     for pattern in toolbox.unmatched_approvals():
         log.warning("no_tool_to_approve", name=pattern, tools=sorted(found.tools))
     return toolbox

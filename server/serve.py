@@ -16,6 +16,7 @@ from server.app import create_app
 from server.configuration import WrongSetting, load_settings
 from server.logs import configure_logs
 from server.runs.errors import ConfigError
+from tools.kit.mcp import McpNotInstalled
 from server.settings import Settings
 
 log = get_logger(__name__)
@@ -28,6 +29,10 @@ class CannotListen(Exception):
     """Another process listens where the service should, or there is no such place."""
 
 
+# What keeps the service from starting and says what to do.
+_TOLD = (WrongSetting, CannotListen, CheckpointsError, ConfigError, McpNotInstalled)
+
+
 def serve(named: Mapping[str, str]) -> int:
     """Serve until SIGINT or SIGTERM. What keeps the service from starting is said in one line."""
     try:
@@ -37,7 +42,7 @@ def serve(named: Mapping[str, str]) -> int:
             runner.run(_serve(settings))
     except asyncio.CancelledError:  # told to stop before it had started
         return 0
-    except (WrongSetting, CannotListen, CheckpointsError, ConfigError) as error:
+    except _TOLD as error:
         print(f"everturn: {error}", file=sys.stderr)
         return 1
     return 0

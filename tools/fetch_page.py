@@ -6,6 +6,7 @@ from typing import Annotated, TypedDict
 from langchain_core.tools import ToolException, tool
 from pydantic import Field, StringConstraints
 
+from tools.kit.declare import declare
 from tools.kit.pages import text_of
 from tools.kit.web import WebError, current_web
 
@@ -27,6 +28,7 @@ class PageText(TypedDict):
     note: str
 
 
+@declare(cache=300)
 @tool(parse_docstring=True)
 async def fetch_page(url: Url, start: Start = 0, max_characters: Length = 10_000) -> PageText:
     """Read the text of a public web page, without its menus and scripts.

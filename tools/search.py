@@ -6,6 +6,8 @@ from langchain_core.tools import ToolException, tool
 from pydantic import Field, StringConstraints
 
 from tools.kit.asking import NobodyAnswered
+from tools.kit.current import do_not_cache
+from tools.kit.declare import declare
 from tools.kit.search import SearchProvider, SearchReport
 from tools.kit.search.services import SearchServices
 
@@ -17,6 +19,7 @@ Language = Annotated[str, StringConstraints(pattern=r"^([a-z]{2,12}(-[a-z]{2,12}
 provider: SearchProvider = SearchServices()
 
 
+@declare(cache=3600)
 @tool(parse_docstring=True)
 async def search(query: Query, max_results: Count = 5, language: Language = "") -> SearchReport:
     """Search for facts, people, places, events and documents.
@@ -27,9 +30,12 @@ async def search(query: Query, max_results: Count = 5, language: Language = "") 
         language: The code of the language to search in, e.g. "de"; left out, it is the query's.
     """
     try:
-        return await provider.find(query, max_results, language=language)
+        report = await provider.find(query, max_results, language=language)
     except NobodyAnswered as error:
         raise ToolException(str(error)) from None
+    if report["sample"]:  # what stands in for an answer must not outlast its reason
+        do_not_cache()
+    return report
 
 
 search.handle_tool_error = True  # the model reads what a ToolException says

@@ -6,6 +6,8 @@ from langchain_core.tools import ToolException, tool
 from pydantic import Field, StringConstraints
 
 from tools.kit.asking import NobodyAnswered
+from tools.kit.current import do_not_cache
+from tools.kit.declare import declare
 from tools.kit.weather import PlaceNotFound, Units, WeatherProvider, WeatherReport
 from tools.kit.weather.services import WeatherServices
 
@@ -16,6 +18,7 @@ Days = Annotated[int, Field(ge=0, le=7)]
 provider: WeatherProvider = WeatherServices()
 
 
+@declare(cache=600)
 @tool(parse_docstring=True)
 async def weather(
     location: Place, units: Units = "metric", hours: Hours = 0, days: Days = 0
@@ -29,9 +32,12 @@ async def weather(
         days: Days of forecast to add, 0 to 7, from today on.
     """
     try:
-        return await provider.report(location, units, hours=hours, days=days)
+        report = await provider.report(location, units, hours=hours, days=days)
     except (PlaceNotFound, NobodyAnswered) as error:
         raise ToolException(str(error)) from None
+    if report["sample"]:  # what stands in for an answer must not outlast its reason
+        do_not_cache()
+    return report
 
 
 weather.handle_tool_error = True  # the model reads what a ToolException says

@@ -1,0 +1,256 @@
+"""MCP servers as sources of tools that come and go by themselves.
+
+Each server has one task, which opens its session, keeps it and closes it: a session must be left
+in the task that entered it. The task never ends by itself. A server that is down is tried again,
+later each time; one that a call finds dead, at once.
+"""
+
+import asyncio
+import os
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any, TextIO
+
+from langchain_core.tools import BaseTool, ToolException
+from structlog import get_logger
+
+from tools.kit.health import Health
+from tools.kit.mcp.settings import McpServer, McpSettings
+
+if TYPE_CHECKING:  # a second that a service without servers need not wait
+    from mcp import ClientSession
+
+log = get_logger(__name__)
+
+_FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0
+"""Seconds before a server is tried again, doubled each time, half of it by chance."""
+_PING_SECONDS = 15.0
+_WATCH_SECONDS = 2.0
+"""Between pings: while nobody calls, and while a call waits."""
+_PONG_SECONDS = 5.0
+"""For the answer to a ping."""
+_LONGEST_DESCRIPTION = 1024
+"""Characters: what a server says of its tools goes into every prompt."""
+
+
+class McpNotInstalled(Exception):
+    """Servers are named, but the packages that speak to them are not installed."""
+
+
+class McpServerLost(ToolException):
+    """The server went away while a call waited for it."""
+
+
+@asynccontextmanager
+async def open_mcp(settings: McpSettings) -> AsyncIterator[Sequence["McpSource"]]:
+    """Connect to all servers in the background, and end them at the end.
+
+    Raises:
+        McpNotInstalled: says what to install.
+    """
+    if not settings.mcp_servers:
+        yield ()
+        return
+    try:
+        import langchain_mcp_adapters  # noqa: F401 - asked for here, where one can still say so
+    except ImportError:
+        raise McpNotInstalled(
+            "EVERTURN_MCP_SERVERS names servers: pip install 'everturn[mcp]' to speak to them (in a "
+            "clone: .venv/bin/pip install -e '.[mcp]')."
+        ) from None
+    sources = [
+        McpSource(name, server, settings.mcp_timeout)
+        for name, server in settings.mcp_servers.items()
+    ]
+    tasks = [asyncio.create_task(source.keep(), name=source.name) for source in sources]
+    try:
+        yield sources
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=settings.mcp_timeout)
+
+
+class McpSource:
+    """The tools of one server; see `ToolSource`."""
+
+    def __init__(self, name: str, server: McpServer, timeout: float) -> None:
+        self._server_name = name
+        self._server = server
+        self._timeout = timeout
+        self._tools: Sequence[BaseTool] = ()
+        self._health = Health("down", "not connected yet")
+        self._news = asyncio.Event()
+        self._lost = False
+        self._open: ClientSession | None = None
+
+    @property
+    def name(self) -> str:
+        """Names the source to people."""
+        return f"mcp:{self._server_name}"
+
+    def tools(self) -> Sequence[BaseTool]:
+        """Return the tools of the server, while it is there."""
+        return self._tools
+
+    def health(self) -> Health:
+        """Say whether the server is there, and if not, why."""
+        return self._health
+
+    async def keep(self) -> None:
+        """Stay connected. Never ends; a server's failure is told by `health`."""
+        wait = _FIRST_WAIT
+        while True:
+            try:
+                async with self._session() as session:
+                    await self._list(session)
+                    wait = _FIRST_WAIT
+                    await self._stay(session)
+            except Exception as error:  # also the groups that a transport's tasks fail with
+                self._gone(_reason(error))
+            if not self._lost:
+                await asyncio.sleep(wait * random.uniform(0.5, 1))
+                wait = min(2 * wait, _LONGEST_WAIT)
+            self._lost = False
+
+    @asynccontextmanager
+    async def _session(self) -> AsyncIterator["ClientSession"]:
+        from mcp import ClientSession
+
+        async with AsyncExitStack() as stack:
+            async with asyncio.timeout(self._timeout):
+                reading, writing = await self._transport(stack)
+                session = await stack.enter_async_context(
+                    ClientSession(reading, writing, message_handler=self._hear)
+                )
+                await session.initialize()
+            self._open = session
+            try:
+                yield session
+            finally:
+                self._open = None
+
+    async def _transport(self, stack: AsyncExitStack) -> tuple[Any, Any]:
+        server = self._server
+        if server.url is not None:
+            from httpx import AsyncClient, Timeout
+            from mcp.client.streamable_http import streamable_http_client
+
+            # Of reading: a server may be silent for long; pings and calls have limits of their own.
+            patience = Timeout(self._timeout, read=None)
+            client = AsyncClient(headers=_revealed(server.headers), timeout=patience)
+            await stack.enter_async_context(client)
+            reading, writing, _ = await stack.enter_async_context(
+                streamable_http_client(str(server.url), http_client=client)
+            )
+            return reading, writing
+        from mcp.client.stdio import StdioServerParameters, stdio_client
+
+        # What a server says on stderr is its own affair, and may be any amount.
+        silence: TextIO = stack.enter_context(open(os.devnull, "w"))  # noqa: ASYNC230, PTH123, SIM115
+        started = StdioServerParameters(
+            command=server.command or "",
+            args=server.args,
+            env=_revealed(server.env),
+            cwd=server.cwd,
+        )
+        return await stack.enter_async_context(stdio_client(started, silence))
+
+    async def _list(self, session: "ClientSession") -> None:
+        from langchain_mcp_adapters.tools import load_mcp_tools
+
+        async with asyncio.timeout(self._timeout):
+            tools = await load_mcp_tools(
+                session,
+                tool_interceptors=[self._call],
+                server_name=self._server_name,
+                tool_name_prefix=True,
+            )
+        for tool in tools:
+            tool.description = tool.description[:_LONGEST_DESCRIPTION]
+        self._tools, self._health = tuple(tools), Health()
+        log.info("mcp_connected", server=self._server_name, tools=[tool.name for tool in tools])
+
+    async def _stay(self, session: "ClientSession") -> None:
+        """Return when a call has found the server dead; raise when a ping does."""
+        while not self._lost:
+            self._news.clear()
+            try:
+                async with asyncio.timeout(_PING_SECONDS):
+                    await self._news.wait()
+            except TimeoutError:
+                async with asyncio.timeout(_PONG_SECONDS):
+                    await session.send_ping()
+            else:
+                if not self._lost:
+                    await self._list(session)
+        self._gone("the connection was lost")
+
+    async def _hear(self, message: Any) -> None:
+        from mcp.types import ServerNotification, ToolListChangedNotification
+
+        if isinstance(message, ServerNotification) and isinstance(
+            message.root, ToolListChangedNotification
+        ):
+            self._news.set()
+
+    async def _call(self, request: Any, handler: Callable[[Any], Awaitable[Any]]) -> Any:
+        """Carry out a call; a server that is gone is an error that the model may read."""
+        from anyio import BrokenResourceError, ClosedResourceError
+        from mcp import McpError
+
+        calling = asyncio.ensure_future(handler(request))
+        try:
+            await self._watch(calling)
+            return await calling
+        except (McpError, BrokenResourceError, ClosedResourceError, OSError) as error:
+            if isinstance(error, McpError) and not _is_closed(error):
+                raise ToolException(f"The server refused the call: {error}"[:500]) from error
+            self._lost = True
+            self._news.set()
+            raise McpServerLost("The tool's server went away. Do without it.") from error
+        finally:
+            calling.cancel()
+
+    async def _watch(self, calling: asyncio.Future[Any]) -> None:
+        """Return when a call is done; raise when its server no longer answers.
+
+        Over HTTP a call to a server that is gone is never answered, not even with an error.
+        """
+        while True:
+            await asyncio.wait({calling}, timeout=_WATCH_SECONDS)
+            session = self._open
+            if calling.done() or session is None:
+                return
+            try:
+                async with asyncio.timeout(_PONG_SECONDS):
+                    await session.send_ping()
+            except Exception as error:
+                raise ConnectionError("the server does not answer a ping") from error
+
+    def _gone(self, reason: str) -> None:
+        if self._tools or self._health.reason != reason:
+            log.warning("mcp_not_connected", server=self._server_name, reason=reason)
+        self._tools, self._health = (), Health("down", reason)
+
+
+def _is_closed(error: Any) -> bool:
+    from mcp.types import CONNECTION_CLOSED
+
+    return bool(error.error.code == CONNECTION_CLOSED)
+
+
+def _reason(error: BaseException) -> str:
+    """The class of an error; its text may hold an address with a key in it."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, TimeoutError):
+        return "it does not answer"
+    if isinstance(error, FileNotFoundError):
+        return "its program is not there"
+    return f"{type(error).__name__}"
+
+
+def _revealed(secrets: Mapping[str, Any]) -> dict[str, str]:
+    return {name: value.get_secret_value() for name, value in secrets.items()}
