@@ -9,18 +9,15 @@ from graph.context import Context
 from graph.nodes.fallback_router import fallback_router
 from graph.nodes.model import model_node, offline_node
 from graph.nodes.stop import stop
-from graph.nodes.tools import tools_node
+from graph.nodes.tools import tools
 from graph.routing import after_fallback_router, after_model, after_offline, after_tools
 from graph.state import Input, Output, State
-from tools import load_tools
-
-tools = load_tools()
 
 builder = StateGraph(State, Context, input_schema=Input, output_schema=Output)
-builder.add_node("model", model_node(tools))
-builder.add_node("tools", tools_node(tools))
+builder.add_node("model", model_node(tools=True))
+builder.add_node("tools", tools)
 builder.add_node("fallback_router", fallback_router)
-builder.add_node("offline", offline_node(tools))
+builder.add_node("offline", offline_node(tools=True))
 builder.add_node("stop", stop)
 
 builder.add_edge(START, "model")

@@ -23,6 +23,9 @@ class Context(BaseModel):
     )
     use_fallback: bool = Field(default=True, description="When a model fails, try the next one.")
     use_tools: bool = Field(default=True, description="Let the model call tools.")
+    tools: list[str] | None = Field(
+        default=None, description="The only tools that the model may call; none: all there are."
+    )
     free_only: bool = Field(default=False, description="Only models that cost nothing.")
     require_tools: bool = Field(default=False, description="Only models that can call tools.")
     max_price: float | None = Field(

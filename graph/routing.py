@@ -12,6 +12,7 @@ from typing import Literal
 from langchain_core.messages import AIMessage
 
 from graph.state import State
+from graph.window import calls_tools, open_calls
 
 
 def after_model(state: State) -> Literal["tools", "fallback_router", "__end__"]:
@@ -21,8 +22,10 @@ def after_model(state: State) -> Literal["tools", "fallback_router", "__end__"]:
     return "tools" if _calls_tools(state) else "__end__"
 
 
-def after_tools(state: State) -> Literal["model", "offline"]:
-    """Results go back to the node that asked for them."""
+def after_tools(state: State) -> Literal["tools", "model", "offline"]:
+    """Results go back to the node that asked for them; a tool that paused is called once more."""
+    if open_calls(state["messages"]):
+        return "tools"
     return "offline" if _is_fallen_back_to_offline(state) else "model"
 
 
@@ -58,7 +61,7 @@ def _failed(state: State) -> bool:
 
 def _calls_tools(state: State) -> bool:
     last = state["messages"][-1]
-    return isinstance(last, AIMessage) and bool(last.tool_calls)
+    return isinstance(last, AIMessage) and calls_tools(last)
 
 
 def _is_fallen_back_to_offline(state: State) -> bool:

@@ -9,8 +9,12 @@ from typing import NotRequired, TypedDict, cast
 
 from langgraph.config import get_config
 
+from graph.context import Context
 from graph.models.provider import Models
 from graph.models.settings import ModelSettings
+from tools import find_tools
+from tools.kit.settings import ToolSettings
+from tools.kit.toolbox import Offer, Toolbox
 from tools.kit.web import Web
 
 SERVICES_KEY = "__everturn"
@@ -20,16 +24,40 @@ class Services(TypedDict):
     """The value of `configurable["__everturn"]`."""
 
     models: Models
+    tools: NotRequired[Toolbox]
+    """Missing: those that are found in files."""
     web: NotRequired[Web]
     """The way out of tools, which find it by themselves."""
 
 
 def current_models() -> Models:
     """Return the models of the server that runs the node which asks."""
-    services = cast("Services | None", get_config().get("configurable", {}).get(SERVICES_KEY))
+    services = _lent()
     return services["models"] if services else _models_from_environment()
+
+
+def current_toolbox() -> Toolbox:
+    """Return the tools of the server that runs the node which asks."""
+    services = _lent()
+    lent = services.get("tools") if services else None
+    return lent or _tools_from_environment()
+
+
+def offered_tools(context: Context, *, tools: bool = True) -> Offer:
+    """Return the tools that a run may use now: none at a node that takes no `tools`."""
+    return current_toolbox().offer(context.tools if tools and context.use_tools else ())
+
+
+def _lent() -> Services | None:
+    return cast("Services | None", get_config().get("configurable", {}).get(SERVICES_KEY))
 
 
 @cache
 def _models_from_environment() -> Models:
     return Models(ModelSettings())
+
+
+@cache
+def _tools_from_environment() -> Toolbox:
+    settings = ToolSettings()
+    return Toolbox(find_tools(settings.tool_paths), settings=settings)

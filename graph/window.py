@@ -3,7 +3,14 @@
 from collections.abc import Iterator, Sequence
 from itertools import takewhile
 
-from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
+from langchain_core.messages import (
+    AIMessage,
+    AnyMessage,
+    HumanMessage,
+    InvalidToolCall,
+    ToolCall,
+    ToolMessage,
+)
 
 
 def window(messages: Sequence[AnyMessage], size: int) -> list[AnyMessage]:
@@ -34,20 +41,34 @@ def mend(messages: Sequence[AnyMessage]) -> list[AnyMessage] | None:
 def _with_answers(messages: Sequence[AnyMessage]) -> Iterator[AnyMessage]:
     for i, message in enumerate(messages):
         yield message
-        if isinstance(message, AIMessage) and message.tool_calls:
-            # Providers may use a call's id again in a later turn: only what follows at once counts.
-            answers = takewhile(lambda m: isinstance(m, ToolMessage), messages[i + 1 :])
-            answered = {
-                answer.tool_call_id for answer in answers if isinstance(answer, ToolMessage)
-            }
-            for call in message.tool_calls:
-                if call["id"] not in answered:
-                    yield ToolMessage(
-                        "Cancelled: the run ended before this tool did.",
-                        tool_call_id=str(call["id"]),
-                        name=call["name"],
-                        status="error",
-                    )
+        if isinstance(message, AIMessage):
+            for call in unanswered(message, messages[i + 1 :]):
+                yield ToolMessage(
+                    "Cancelled: the run ended before this tool did.",
+                    tool_call_id=call["id"] or "",
+                    name=call["name"],
+                    status="error",
+                )
+
+
+def unanswered(asked: AIMessage, after: Sequence[AnyMessage]) -> list[ToolCall | InvalidToolCall]:
+    """Return the calls of a message, malformed ones last, that what follows does not answer."""
+    # Providers may use a call's id again in a later turn: only what follows at once counts.
+    answers = takewhile(lambda m: isinstance(m, ToolMessage), after)
+    answered = {answer.tool_call_id for answer in answers if isinstance(answer, ToolMessage)}
+    calls: list[ToolCall | InvalidToolCall] = [*asked.tool_calls, *asked.invalid_tool_calls]
+    return [call for call in calls if (call["id"] or "") not in answered]
+
+
+def open_calls(messages: Sequence[AnyMessage]) -> list[ToolCall | InvalidToolCall]:
+    """Return the calls of the newest model turn that are not answered yet."""
+    for i in range(len(messages) - 1, -1, -1):
+        message = messages[i]
+        if isinstance(message, AIMessage):
+            return unanswered(message, messages[i + 1 :])
+        if not isinstance(message, ToolMessage):
+            break
+    return []
 
 
 def tool_rounds(messages: Sequence[AnyMessage]) -> int:
@@ -56,5 +77,10 @@ def tool_rounds(messages: Sequence[AnyMessage]) -> int:
     for message in reversed(messages):
         if isinstance(message, HumanMessage):
             break
-        rounds += isinstance(message, AIMessage) and bool(message.tool_calls)
+        rounds += isinstance(message, AIMessage) and calls_tools(message)
     return rounds
+
+
+def calls_tools(message: AIMessage) -> bool:
+    """Say whether a message calls tools, well-formed or not."""
+    return bool(message.tool_calls or message.invalid_tool_calls)

@@ -1,13 +1,14 @@
 """The composition root: opens everything in one lifespan, wires the rooms, mounts the routes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
     AbstractContextManager,
     asynccontextmanager,
     nullcontext,
 )
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from checkpoints.redis import AsyncRedisSaver
 from checkpoints.runs import RunRows
 from checkpoints.sessions import Sessions
 from checkpoints.threads import ThreadTable
+from checkpoints.tool_cache import RedisResultStore
 from graph.context import Context
 from graph.errors import (
     InvalidAPIKey,
@@ -51,6 +53,7 @@ from server.api import (
     system,
     threads,
 )
+from server.api import tools as tool_routes
 from server.api.agent_server import open_to_origins
 from server.api.body_limit import AnnouncedBodyLimit
 from server.api.errors import Kind, document_errors, install_errors
@@ -70,6 +73,8 @@ from server.runs.standins import SystemAssistants
 from server.runs.states import States
 from server.runs.threads import Threads
 from server.settings import Settings
+from tools import UnknownTool, find_tools
+from tools.kit.toolbox import Toolbox
 from tools.kit.web import open_web
 
 log = get_logger(__name__)
@@ -83,6 +88,7 @@ AGENT_ERRORS: dict[type[Exception], Kind] = {
     RequestRefused: Kind(422, "request-refused"),
     UnknownModel: Kind(422, "unknown-model"),
     NoModelFits: Kind(422, "no-model-fits"),
+    UnknownTool: Kind(422, "unknown-tool"),
 }
 
 
@@ -121,7 +127,10 @@ def create_app(settings: Settings) -> FastAPI:
             ):
                 saver = AsyncRedisSaver(redis, prefix=settings.redis_prefix)
                 served = loaded.with_memory(saver, long_term)
-                services = Services(models=models, web=web)
+                metrics = Metrics()
+                results = RedisResultStore(redis, settings.redis_prefix)
+                toolbox = _toolbox(settings, results, metrics)
+                services = Services(models=models, tools=toolbox, web=web)
                 living = Sessions(redis, settings.session_ttl, settings.redis_prefix)
                 engine = Engine(
                     served,
@@ -132,9 +141,7 @@ def create_app(settings: Settings) -> FastAPI:
                     else LocalThreadLocks(),
                     history,
                     services,
-                    lambda context: (
-                        models.candidates(context) if isinstance(context, Context) else ()
-                    ),
+                    partial(_candidates, models, toolbox),
                     turn_timeout=settings.turn_timeout,
                     thread_wait=settings.thread_wait,
                 )
@@ -143,7 +150,8 @@ def create_app(settings: Settings) -> FastAPI:
                 app.state.history = history
                 app.state.store = long_term
                 app.state.sessions = living
-                app.state.metrics = Metrics()
+                app.state.metrics = metrics
+                app.state.toolbox = toolbox
                 app.state.conversations = Conversations(
                     engine,
                     living,
@@ -189,13 +197,33 @@ def create_app(settings: Settings) -> FastAPI:
             for limit in (AnnouncedBodyLimit, RequestBodyLimitMiddleware)
         ],
     )
-    for routes in (chat, sessions, catalogue, graphs, threads, runs, store, system):
+    for routes in (
+        *(chat, sessions, catalogue, tool_routes),
+        *(graphs, threads, runs, store, system),
+    ):
         app.include_router(routes.router)
     install_errors(app, AGENT_ERRORS)
     app.add_middleware(AroundTheService)  # last, so that it is the outermost
     document_errors(app)
     open_to_origins(app, settings.cors_origins)  # outermost: errors too can be read by web pages
     return app
+
+
+def _toolbox(settings: Settings, store: RedisResultStore, metrics: Metrics) -> Toolbox:
+    """Put the tools together, and say which of those to be approved there are not."""
+    found = find_tools(settings.tool_paths)
+    toolbox = Toolbox(found, sources=[], settings=settings, store=store, meter=metrics)
+    for pattern in toolbox.unmatched_approvals():
+        log.warning("no_tool_to_approve", name=pattern, tools=sorted(found.tools))
+    return toolbox
+
+
+def _candidates(models: Models, toolbox: Toolbox, context: object) -> Sequence[str]:
+    """Check what a context names; return the models that it would ask."""
+    if not isinstance(context, Context):
+        return ()
+    toolbox.check(context.tools)
+    return models.candidates(context)
 
 
 def _data_dir(settings: Settings) -> AbstractContextManager[Path]:

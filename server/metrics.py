@@ -43,6 +43,36 @@ class Metrics:
             registry=self._registry,
         )
 
+        self.tool_calls = Counter(
+            "tool_calls_total",
+            "Calls of a tool, by tool and status: success, or a class of failure.",
+            ["tool", "status"],
+            registry=self._registry,
+        )
+        self.tool_duration = Histogram(
+            "tool_duration_seconds",
+            "Seconds of a tool's call, answers from the cache included.",
+            ["tool"],
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+        self.tool_cache = Counter(
+            "tool_cache_total",
+            "Looks into the cache of tool results: hit, miss, joined (another caller was asking "
+            "the same) or uncached (the store did not answer).",
+            ["tool", "result"],
+            registry=self._registry,
+        )
+
+    def tool_called(self, tool: str, status: str, seconds: float) -> None:
+        """Count a call of a tool."""
+        self.tool_calls.labels(tool, status).inc()
+        self.tool_duration.labels(tool).observe(seconds)
+
+    def tool_cache_used(self, tool: str, use: str) -> None:
+        """Count a look into the cache of tool results."""
+        self.tool_cache.labels(tool, use).inc()
+
     def exposition(self) -> bytes:
         """All figures in the Prometheus text format."""
         return generate_latest(self._registry)

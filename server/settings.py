@@ -7,10 +7,11 @@ from pydantic_settings import SettingsConfigDict
 
 from checkpoints.settings import StoreSettings
 from graph.models.settings import ModelSettings
+from tools.kit.settings import ToolSettings
 from tools.kit.web.settings import WebSettings
 
 
-class Settings(ModelSettings, StoreSettings, WebSettings):
+class Settings(ModelSettings, StoreSettings, ToolSettings, WebSettings):
     """What `everturn serve` reads from the environment and `.env`; `everturn config` shows it."""
 
     model_config = SettingsConfigDict(

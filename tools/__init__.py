@@ -1,7 +1,8 @@
 """What the agent can do in the world, one tool a file.
 
-Put a typed, documented function under LangChain's own `@tool` in a new file here: it is found,
-sorted by name and offered to the model. What the tools stand on is in `kit`.
+Put a typed, documented function under LangChain's own `@tool` in a new file here, or in a folder
+that `EVERTURN_TOOL_PATHS` names: it is found, sorted by name and offered to the model. What the
+tools stand on is in `kit`.
 """
 
 from __future__ import annotations
@@ -10,31 +11,51 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # half a second that `import tools` alone need not cost
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
     from langchain_core.tools import BaseTool
 
-__all__ = ["UnknownTool", "get_tool", "load_tools", "tool_schemas"]
+    from tools.kit.discovery import Discovery
+
+__all__ = ["UnknownTool", "find_tools", "get_tool", "load_tools", "tool_schemas"]
 
 
 class UnknownTool(LookupError):
     """No tool has the name asked for; the message names those that there are."""
 
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        """Say what was asked for, and what there is."""
+        super().__init__(f"there is no tool {name!r}; there are {', '.join(known) or 'none'}")
+
+
+def find_tools(folders: Sequence[Path] | None = None) -> Discovery:
+    """Return every tool of this folder and of `folders`, sorted by name, and where each is from.
+
+    Files are read once a process. A broken module, the second of two tools with one name and a
+    folder that is not there are logged as `tool_left_out`, with file and reason.
+
+    Args:
+        folders: where more tools are; `None` are those of the settings.
+    """
+    if folders is None:
+        from tools.kit.settings import ToolSettings
+
+        folders = ToolSettings().tool_paths
+    return _found(tuple(folders))
+
 
 def load_tools() -> list[BaseTool]:
-    """Return every tool of this folder, sorted by name; the folder is read once a process.
-
-    A broken module and the second of two tools with one name are logged as `tool_left_out`, with
-    file and reason.
-    """
-    return list(_tools().values())
+    """Return every tool of `find_tools`, sorted by name."""
+    return list(find_tools().tools.values())
 
 
 def get_tool(name: str) -> BaseTool:
     """Return the tool called `name`, or raise UnknownTool."""
-    try:
-        return _tools()[name]
-    except KeyError:
-        known = ", ".join(_tools())
-        raise UnknownTool(f"there is no tool {name!r}; there are {known}") from None
+    tools = find_tools().tools
+    if name not in tools:
+        raise UnknownTool(name, tools)
+    return tools[name]
 
 
 def tool_schemas() -> list[dict[str, Any]]:
@@ -45,12 +66,12 @@ def tool_schemas() -> list[dict[str, Any]]:
 
 
 @cache
-def _tools() -> dict[str, BaseTool]:
+def _found(folders: tuple[Path, ...]) -> Discovery:
     from structlog import get_logger
 
     from tools.kit.discovery import discover
 
-    found = discover(__name__)
+    found = discover(__name__, folders=folders)
     for problem in found.problems:
         get_logger(__name__).warning("tool_left_out", file=str(problem.file), reason=problem.reason)
-    return found.tools
+    return found

@@ -16,7 +16,7 @@ from graph.context import Context
 from graph.models.call import Call
 from graph.models.failures import Failure, failure_of
 from graph.state import State
-from graph.window import mend, tool_rounds, window
+from graph.window import calls_tools, mend, tool_rounds, window
 
 ToolSchemas = Sequence[dict[str, Any]]
 """Tools as the wire names them: OpenAI's function schemas."""
@@ -80,7 +80,7 @@ async def ask(
 
 
 def _disobedience(answer: AIMessage, choices: dict[str, Any]) -> Failure | None:
-    if not answer.tool_calls:
+    if not calls_tools(answer):
         return None
     if "tools" not in choices:
         return Failure("unoffered_tool", "the model calls a tool though it was offered none")

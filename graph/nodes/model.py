@@ -5,7 +5,6 @@ from typing import Any, Protocol
 
 from langchain_core.messages import AIMessage, RemoveMessage
 from langchain_core.tools import BaseTool
-from langchain_core.utils.function_calling import convert_to_openai_tool
 from langgraph.errors import GraphBubbleUp
 from langgraph.graph.message import REMOVE_ALL_MESSAGES
 from langgraph.runtime import Runtime
@@ -22,7 +21,7 @@ from graph.nodes.choice import choose, follow, new_route, offline_route, situati
 from graph.nodes.record import answered, failed, resumed, sign, taken_back
 from graph.nodes.tool_calls import misuses
 from graph.policy import Ask, rival_of
-from graph.services import current_models
+from graph.services import current_models, offered_tools
 from graph.state import Route, State
 
 log = get_logger(__name__)
@@ -43,17 +42,17 @@ class Node(Protocol):
     def __call__(self, state: State, *, runtime: Runtime[Context]) -> Awaitable[Update]: ...
 
 
-def model_node(tools: Sequence[BaseTool] = (), *, last: bool = False) -> Node:
-    """Return the node that asks the run's current model, which may call `tools`.
+def model_node(*, tools: bool = False, last: bool = False) -> Node:
+    """Return the node that asks the run's current model, which may call `tools` where they are.
 
     On the happy path it chooses that model itself; a failure is left to the router, or is the end
     where this node is the `last` that could answer. A bug in here is a failure like any other.
     """
-    schemas = [convert_to_openai_tool(tool) for tool in tools]
 
     async def model(state: State, *, runtime: Runtime[Context]) -> Update:
         context, models = context_of(runtime), current_models()
-        unasked = new_route(models, tools=bool(schemas) and context.use_tools)
+        offer = offered_tools(context, tools=tools)
+        unasked = new_route(models, tools=bool(offer.tools))
         route, call, heard = state.get("route", unasked), None, None
         try:
             if route is unasked:
@@ -63,8 +62,8 @@ def model_node(tools: Sequence[BaseTool] = (), *, last: bool = False) -> Node:
             prompt = prompt_of(state, context, trimmed=route["trimmed"])
             call = await _call(route, context, models)
             chat = models.chat_model(route["model"])
-            heard = await ask(chat, prompt, schemas, context, call)
-            route, failure = await _judged(route, call, heard, models, tools)
+            heard = await ask(chat, prompt, offer.schemas, context, call)
+            route, failure = await _judged(route, call, heard, models, offer.tools)
             if heard.answer is not None and failure is None:
                 return _remembered(heard.answer, route, prompt)
         except (AgentError, GraphBubbleUp):
@@ -79,18 +78,17 @@ def model_node(tools: Sequence[BaseTool] = (), *, last: bool = False) -> Node:
     return model
 
 
-def offline_node(tools: Sequence[BaseTool] = ()) -> Node:
+def offline_node(*, tools: bool = False) -> Node:
     """Return the node that answers without any provider, and says why."""
-    schemas = [convert_to_openai_tool(tool) for tool in tools]
 
     async def offline(state: State, *, runtime: Runtime[Context]) -> Update:
         context, models = context_of(runtime), current_models()
-        route = state.get("route")
+        offer, route = offered_tools(context, tools=tools), state.get("route")
         if route is None:  # resumed here: nobody knows any more why
             route = offline_route(new_route(models, tools=False), "the run was broken off")
         chat = models.offline(because=route.get("reason", "unknown"))
         prompt = prompt_of(state, context)
-        heard = await ask(chat, prompt, schemas, context)
+        heard = await ask(chat, prompt, offer.schemas, context)
         if heard.answer is None or heard.failure is not None:
             raise ProviderFailed(f"Nobody could answer: {route.get('reason')}")
         return _remembered(heard.answer, route, prompt)

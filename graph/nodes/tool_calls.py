@@ -9,12 +9,14 @@ from pydantic import BaseModel, ValidationError
 
 
 def misuses(answer: AIMessage, tools: Sequence[BaseTool]) -> bool:
-    """Say whether any call names no tool there is, or brings arguments it does not take."""
+    """Say whether any call is malformed, names no tool there is, or brings wrong arguments."""
     by_name = {tool.name: tool for tool in tools}
-    return any(not _fits(call, by_name.get(call["name"])) for call in answer.tool_calls)
+    wrong = (not fits(call, by_name.get(call["name"])) for call in answer.tool_calls)
+    return bool(answer.invalid_tool_calls) or any(wrong)
 
 
-def _fits(call: ToolCall, tool: BaseTool | None) -> bool:
+def fits(call: ToolCall, tool: BaseTool | None) -> bool:
+    """Say whether a tool takes the arguments of a call; no tool takes any."""
     if tool is None:
         return False
     schema = tool.tool_call_schema  # without what LangGraph injects

@@ -1,50 +1,93 @@
-"""The node `tools`: carries out the calls of one model turn, side by side."""
+"""The node `tools`: carries out the calls of one model turn, once a person has approved them."""
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any
 
-from langchain_core.messages import ToolMessage
-from langchain_core.runnables import RunnableConfig
-from langchain_core.tools import BaseTool
-from langgraph.prebuilt import ToolNode
-from langgraph.prebuilt.tool_node import ToolInvocationError
-from structlog import get_logger
+from langchain_core.messages import AIMessage, ToolMessage
+from langgraph.config import get_config
+from langgraph.runtime import Runtime
+from langgraph.types import Command
 
-from graph.nodes.model import Update
+from graph.context import Context, context_of
+from graph.nodes.approval import approved
+from graph.services import current_toolbox, offered_tools
 from graph.state import State
+from graph.window import open_calls
+from tools.kit.execution import Round
+from tools.kit.results import failed
 
-log = get_logger(__name__)
+PAUSED = "paused_calls"
+"""A note on a message: some of its calls paused; its value are the ids of those approved before."""
+
+Step = dict[str, Any] | Command[Any]
 
 
-class ToolsNode(Protocol):
-    """What LangGraph calls with the state and the run's config."""
+async def tools(state: State, *, runtime: Runtime[Context]) -> Step | list[Step]:
+    """Answer each call under its `tool_call_id`, in the order of the calls.
 
-    def __call__(self, state: State, config: RunnableConfig) -> Awaitable[Update]: ...
-
-
-def tools_node(tools: Sequence[BaseTool]) -> ToolsNode:
-    """Return the node that answers each call under its `tool_call_id`, in the order of the calls.
-
-    An unknown tool, wrong arguments or a tool that raises is answered too: the model reads what
-    went wrong and may try again.
+    Whatever goes wrong is an answer too: the model reads it and may try again. Where tools pause,
+    to ask a person say, the results of the others are stored first, and the node comes once more
+    for those that paused, one after the other. So nothing is done twice for it, and each answer
+    reaches the tool that asked.
     """
-    execute = ToolNode(tools, handle_tool_errors=_explain)
+    config, toolbox = get_config(), current_toolbox()
+    offer = offered_tools(context_of(runtime))
+    messages = state["messages"]
+    at = max(i for i, message in enumerate(messages) if isinstance(message, AIMessage))
+    asked = messages[at]
+    assert isinstance(asked, AIMessage)  # noqa: S101 - so it was chosen
+    note: list[str] | None = asked.additional_kwargs.get(PAUSED)
+    waiting = {call["id"] or "" for call in open_calls(messages)}
+    seen = approved(asked, waiting - {*(note or ())}, toolbox, offer)
+    current = Round(
+        name=f"{config.get('configurable', {}).get('thread_id')} {asked.id}",
+        settled=seen.refused,
+        skipped=frozenset(call["id"] or "" for call in asked.tool_calls) - waiting,
+        one_by_one=note is not None,
+    )
+    toolbox.execution.begin(current)
+    shown = {**state, "messages": [*messages[:at], seen.asked, *messages[at + 1 :]]}
+    made = await offer.node.ainvoke(shown, config)
+    steps = list(_answers(made, without={*current.skipped, *current.paused}))
+    steps += [
+        {"messages": [failed(call, "malformed_call", "The arguments are no JSON object.")]}
+        for call in asked.invalid_tool_calls
+        if (call["id"] or "") in waiting
+    ]
+    if pauses := [pause for pause in current.paused.values() if pause]:
+        if not steps and (note is not None or len(waiting) == 1):
+            raise pauses[0]
+        kwargs = {**asked.additional_kwargs, PAUSED: sorted({*(note or ()), *seen.ids})}
+        seen.asked = seen.asked.model_copy(update={"additional_kwargs": kwargs})
+    if seen.asked is not asked:
+        steps.insert(0, {"messages": [seen.asked]})
+    return _joined(steps)
 
-    async def node(state: State, config: RunnableConfig) -> Update:
-        results: Update = await execute.ainvoke(state, config)
-        now = datetime.now(UTC).isoformat()
-        for result in results["messages"]:
-            if isinstance(result, ToolMessage):
-                result.additional_kwargs["timestamp"] = now
-        return results
 
-    return node
+def _answers(made: Any, *, without: AbstractSet[str]) -> Iterator[Step]:
+    """Yield what `ToolNode` returns, one step an answer, dated; `without` stand for nothing."""
+    now = datetime.now(UTC).isoformat()
+    for step in made if isinstance(made, list) else [made]:
+        update = step.update if isinstance(step, Command) else step
+        messages = update.get("messages") if isinstance(update, dict) else None
+        for message in messages or ():
+            if isinstance(message, ToolMessage):
+                message.additional_kwargs["timestamp"] = now
+        if isinstance(step, Command):
+            yield step
+        else:
+            yield from ({"messages": [m]} for m in messages or () if m.tool_call_id not in without)
 
 
-def _explain(error: Exception) -> str:
-    """Say what the model may know: wrong arguments in full, a tool's own failure by class only."""
-    if isinstance(error, ToolInvocationError):
-        return error.message
-    log.warning("tool_failed", error=type(error).__name__, exc_info=error)
-    return f"The tool failed with {type(error).__name__}. Do without it, or try once more."
+def _joined(steps: list[Step]) -> Step | list[Step]:
+    """Put steps that only add messages together, unless a `Command` stands between them."""
+    joined: list[Step] = []
+    for step in steps:
+        last = joined[-1] if joined else None
+        if isinstance(step, dict) and isinstance(last, dict):
+            last["messages"] += step["messages"]
+        else:
+            joined.append(step)
+    return joined if len(joined) > 1 else joined[0]

@@ -33,6 +33,10 @@ class MessageRequest(BaseModel):
         default=None, description="Model to ask first, or several in order; see /api/chat/models."
     )
     use_tools: bool = Field(default=True, description="Let the model call tools.")
+    tools: list[str] | None = Field(
+        default=None,
+        description="The only tools that the model may call, see /api/tools; none: all there are.",
+    )
     use_fallback: bool = Field(default=True, description="When a model fails, try the next.")
     free_only: bool = Field(default=False, description="Only models that cost nothing.")
     require_tools: bool = Field(default=False, description="Only models that can call tools.")

@@ -1,5 +1,6 @@
 """What a route may ask for, by type."""
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Protocol, cast
 
 from fastapi import Depends, Request
@@ -51,6 +52,19 @@ async def _threads(request: Request) -> Threads:
     return cast("Threads", request.app.state.threads)
 
 
+class Toolbox(Protocol):
+    """What the routes ask of the agent's tools."""
+
+    def overview(self) -> Iterator[dict[str, Any]]: ...
+
+    def sources(self) -> Iterator[dict[str, Any]]: ...
+
+
+async def _toolbox(request: Request) -> Toolbox:
+    return cast("Toolbox", request.app.state.toolbox)
+
+
+ToolboxDep = Annotated[Toolbox, Depends(_toolbox)]
 ModelsDep = Annotated[Models, Depends(_models)]
 EngineDep = Annotated[Engine, Depends(_engine)]
 ConversationsDep = Annotated[Conversations, Depends(_conversations)]

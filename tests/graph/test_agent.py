@@ -46,6 +46,7 @@ def test_the_drawing_is_the_five_nodes_and_their_edges() -> None:
         ("model", "__end__"),
         ("tools", "model"),
         ("tools", "offline"),
+        ("tools", "tools"),
         ("fallback_router", "model"),
         ("fallback_router", "offline"),
         ("fallback_router", "stop"),

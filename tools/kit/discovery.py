@@ -1,12 +1,16 @@
-"""Finds the tools: every LangChain tool that a public module of a package defines.
+"""Finds the tools: every LangChain tool that a public module of a package or folder defines.
 
 One bad file costs its own tools and nothing else: it is named in `problems`, the rest is served.
 """
 
 import re
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from importlib import import_module
+from importlib.machinery import ModuleSpec
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
@@ -34,19 +38,71 @@ class Discovery:
     problems: list[Problem] = field(default_factory=list)
 
 
-def discover(*packages: str) -> Discovery:
-    """Return the tools in the modules directly inside `packages`, in the order of their names.
+def discover(*packages: str, folders: Sequence[Path] = ()) -> Discovery:
+    """Return the tools in the modules directly inside `packages` and `folders`, sorted by name.
 
     Subpackages and modules whose name begins with an underscore are passed over. Files are read
-    in the order of their names, and of two tools with one name the first is served.
+    in the order of their names, and of two tools with one name the first is served. The modules
+    of a folder may import each other relatively, as those of a package do.
     """
     found = Discovery()
     for package in packages:
-        for folder in import_module(package).__path__:
-            for file in sorted(Path(folder).glob("[!_]*.py")):
-                _add(f"{package}.{file.stem}", file, found)
+        for place in import_module(package).__path__:
+            _add_folder(package, Path(place), found)
+    for folder in folders:
+        path = folder.expanduser().resolve()
+        if not path.is_dir():
+            found.problems.append(Problem(folder, "there is no such folder"))
+            continue
+        try:
+            package = _package_of(path)
+        except (Exception, SystemExit) as error:
+            found.problems.append(Problem(path / "__init__.py", f"{type(error).__name__}: {error}"))
+            continue
+        _add_folder(package, path, found)
     found.tools = dict(sorted(found.tools.items()))
     return found
+
+
+def objection(tool: BaseTool) -> str | None:
+    """Say why no model could be offered a tool; `None` where one can."""
+    if not _NAME.fullmatch(tool.name):
+        return f"the name {tool.name!r} is not 1 to 64 letters, digits, '_' and '-'"
+    try:
+        convert_to_openai_tool(tool)
+    except Exception as error:
+        return f"the tool {tool.name!r} has no schema: {type(error).__name__}: {error}"
+    return None
+
+
+def _package_of(folder: Path) -> str:
+    """Make a folder a package under a name of its own, the same in every process."""
+    name = f"tools_of_{blake2b(str(folder).encode(), digest_size=6).hexdigest()}"
+    if name in sys.modules:
+        return name
+    init = folder / "__init__.py"
+    places = [str(folder)]
+    spec = (
+        spec_from_file_location(name, init, submodule_search_locations=places)
+        if init.is_file()
+        else ModuleSpec(name, None, is_package=True)
+    )
+    if spec is None:
+        raise ImportError(f"{init} is not a Python file")
+    spec.submodule_search_locations = places
+    module = sys.modules[name] = module_from_spec(spec)
+    if spec.loader:
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[name]
+            raise
+    return name
+
+
+def _add_folder(package: str, folder: Path, found: Discovery) -> None:
+    for file in sorted(folder.glob("[!_]*.py")):
+        _add(f"{package}.{file.stem}", file, found)
 
 
 def _add(module: str, file: Path, found: Discovery) -> None:
@@ -58,8 +114,10 @@ def _add(module: str, file: Path, found: Discovery) -> None:
     for tool in tools:
         if found.tools.get(tool.name) is tool:
             continue  # imported by this module from the one that defines it
-        if objection := _objection(tool, found):
-            found.problems.append(Problem(file, objection))
+        if other := found.origins.get(tool.name):
+            found.problems.append(Problem(file, f"the name {tool.name!r} is taken by {other}"))
+        elif reason := objection(tool):
+            found.problems.append(Problem(file, reason))
         else:
             found.tools[tool.name] = tool
             found.origins[tool.name] = file
@@ -69,15 +127,3 @@ def _tools_in(module: ModuleType) -> Iterator[BaseTool]:
     for name, value in vars(module).items():
         if isinstance(value, BaseTool) and not name.startswith("_"):
             yield value
-
-
-def _objection(tool: BaseTool, found: Discovery) -> str | None:
-    if not _NAME.fullmatch(tool.name):
-        return f"the name {tool.name!r} is not 1 to 64 letters, digits, '_' and '-'"
-    if other := found.origins.get(tool.name):
-        return f"the name {tool.name!r} is taken by {other}"
-    try:
-        convert_to_openai_tool(tool)
-    except Exception as error:
-        return f"the tool {tool.name!r} has no schema: {type(error).__name__}: {error}"
-    return None

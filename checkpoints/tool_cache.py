@@ -1,0 +1,130 @@
+"""Results of tools that several processes share; one of them makes a result, the others wait.
+
+    {everturn:tool_cache:<key>}:result          STRING  the result, for its time
+    {everturn:tool_cache:<key>}:lease           STRING  the token of who makes it, for its lease
+    {everturn:tool_cache:<key>}:flight:<token>  STREAM  one entry: the result, or that there is none
+
+Whoever makes a result writes it to the stream, where all who wait have blocked; it stays there for
+a moment, for those who were just about to. So nobody polls, and a hit is one round trip.
+"""
+
+import asyncio
+from secrets import token_hex
+from typing import Any
+
+from redis.asyncio import Redis, RedisCluster
+
+from checkpoints.sessions import redis_errors
+
+_TIMEOUT = 0.5
+"""Seconds: a cache that is slower is no help, and the caller can do without."""
+
+_BLOCKED_AT_ONCE = 8
+"""Who waits keeps a connection: more of them could leave none to the others."""
+
+_SOCKET_TIMEOUT = 5.0
+"""Seconds; redis-py's own default, which a pool does not repeat among its options."""
+
+_HEARD = 10_000  # ms that a flight's end can be read
+
+# KEYS result, lease   ARGV token, lease (ms)
+# Reply {result}, {false} if the caller holds the lease now, or {false, token of the holder, ms}
+_FIND = """
+local result = redis.call('GET', KEYS[1])
+if result then
+  return { result }
+end
+local holder = redis.call('GET', KEYS[2])
+if holder then
+  return { false, holder, redis.call('PTTL', KEYS[2]) }
+end
+redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+return { false }
+"""
+
+# KEYS result, lease, flight   ARGV token, ms to be heard, [result, ttl (ms)]
+_LAND = """
+if redis.call('GET', KEYS[2]) == ARGV[1] then
+  redis.call('DEL', KEYS[2])
+end
+if ARGV[3] then
+  redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[4])
+  redis.call('XADD', KEYS[3], '*', 'result', ARGV[3])
+else
+  redis.call('XADD', KEYS[3], '*', 'none', '')
+end
+redis.call('PEXPIRE', KEYS[3], ARGV[2])
+"""
+
+
+class RedisResultStore:
+    """The results under one prefix; see `tools.kit.cache.ResultStore` for its methods.
+
+    Every method raises TimeoutError or StoreUnavailable while Redis does not answer.
+    """
+
+    def __init__(self, client: Redis | RedisCluster, prefix: str = "everturn") -> None:
+        self._client = client
+        self._prefix = prefix
+        self._find = client.register_script(_FIND)
+        self._land = client.register_script(_LAND)
+        self._leases: dict[str, str] = {}
+        self._blocked = asyncio.Semaphore(_BLOCKED_AT_ONCE)
+        # A read must end before the socket's patience does.
+        socket_timeout = client.get_connection_kwargs().get("socket_timeout", _SOCKET_TIMEOUT)
+        self._longest = socket_timeout / 2 if socket_timeout else _SOCKET_TIMEOUT
+
+    async def find(self, key: str, lease: float) -> str | None:
+        """Return a result; with `None` the caller is to make it, within `lease` seconds."""
+        name, token = self._name(key), token_hex(8)
+        while True:
+            with redis_errors():
+                async with asyncio.timeout(_TIMEOUT):
+                    found = await self._find(
+                        [f"{name}:result", f"{name}:lease"], [token, round(lease * 1000)]
+                    )
+            match found:
+                case [None, holder, milliseconds]:
+                    if self._blocked.locked():
+                        return None
+                    flight = f"{name}:flight:{holder.decode()}"
+                    landed = await self._wait(flight, max(1, milliseconds) / 1000)
+                    if landed is not None:
+                        return landed.get(b"result", b"").decode() or None
+                case [None]:
+                    self._leases[key] = token
+                    return None
+                case [result]:
+                    return str(result.decode())
+
+    async def keep(self, key: str, result: str, ttl: float) -> None:
+        """Keep a result for `ttl` seconds, and hand it to those who wait."""
+        await self._end(key, [result, max(1, round(ttl * 1000))])
+
+    async def give_up(self, key: str) -> None:
+        """Tell those who wait that there will be no result."""
+        await self._end(key, [])
+
+    async def _wait(self, flight: str, lease: float) -> dict[bytes, bytes] | None:
+        """Wait for the end of a flight; `None`: ask anew, its lease may have ended."""
+        seconds = min(lease, self._longest)
+        async with self._blocked:
+            with redis_errors():
+                async with asyncio.timeout(seconds + _TIMEOUT):
+                    read: Any = await self._client.xread(
+                        {flight: "0"}, block=round(seconds * 1000) + 1
+                    )
+        for _, entries in read or ():
+            for _, fields in entries:
+                return dict(fields)
+        return None
+
+    async def _end(self, key: str, result: list[str | int]) -> None:
+        name, token = self._name(key), self._leases.pop(key, "none")
+        keys = [f"{name}:result", f"{name}:lease", f"{name}:flight:{token}"]
+        with redis_errors():
+            async with asyncio.timeout(_TIMEOUT):
+                await self._land(keys, [token, _HEARD, *result])
+
+    def _name(self, key: str) -> str:
+        return f"{{{self._prefix}:tool_cache:{key}}}"

@@ -1,0 +1,131 @@
+"""Asking a person before tools are called: which calls, and what was decided of them.
+
+Request and answer have the shape of LangChain's human-in-the-loop middleware, which Studio and
+other clients know: `{"action_requests": […], "review_configs": […]}`, answered by
+`{"decisions": […]}`, one a request and in their order.
+"""
+
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, cast
+
+from langchain_core.messages import AIMessage, ToolCall, ToolMessage
+from langgraph.types import interrupt
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from graph.nodes.tool_calls import fits
+from tools.kit.results import failed
+from tools.kit.toolbox import Offer, Toolbox
+
+_DECISIONS = ("approve", "edit", "reject")
+
+
+class Action(BaseModel):
+    """What to call in place of what the model called."""
+
+    name: str | None = None
+    """Another tool; none: the same."""
+    args: dict[str, Any]
+
+
+class Approve(BaseModel):
+    """Let the call be made."""
+
+    type: Literal["approve"]
+
+
+class Edit(BaseModel):
+    """Let it be made with other arguments."""
+
+    type: Literal["edit"]
+    edited_action: Action
+
+
+class Reject(BaseModel):
+    """Do not make it, and tell the model why."""
+
+    model_config = ConfigDict(str_max_length=4000)
+
+    type: Literal["reject"]
+    message: str | None = None
+
+
+Decision = Annotated[Approve | Edit | Reject, Field(discriminator="type")]
+
+
+@dataclass(slots=True)
+class Approved:
+    """A message that calls tools, after a person has seen it."""
+
+    asked: AIMessage
+    """The message, with the arguments that were put in."""
+    refused: dict[str, ToolMessage] = field(default_factory=dict)
+    """By id: what is answered in place of a call that shall not be made."""
+    ids: set[str] = field(default_factory=set)
+    """The calls that a person let be made."""
+
+
+def approved(
+    asked: AIMessage, waiting: AbstractSet[str], toolbox: Toolbox, offer: Offer
+) -> Approved:
+    """Have those of the `waiting` calls approved that need it, all at once.
+
+    Calls that no tool would take need nobody: they fail by themselves.
+
+    Raises:
+        GraphInterrupt: nobody has decided yet.
+        ValidationError: what came is not a decision on each call; they still wait.
+    """
+    calls = [
+        call
+        for call in asked.tool_calls
+        if (call["id"] or "") in waiting
+        and (tool := offer.by_name.get(call["name"])) is not None
+        and toolbox.needs_approval(tool)
+        and fits(call, tool)
+    ]
+    seen = Approved(asked)
+    edited: dict[str, ToolCall] = {}
+    for call, decision in zip(calls, _decisions(calls, offer), strict=True):
+        call_id = call["id"] or ""
+        match decision:
+            case Reject(message=why):
+                reason = f" Reason: {why}" if why else ""
+                text = f"The user did not approve this call.{reason}"
+                seen.refused[call_id] = failed(call, "refused", text)
+                continue
+            case Edit(edited_action=action):
+                name = action.name or call["name"]
+                edited[call_id] = {**call, "name": name, "args": action.args}
+        seen.ids.add(call_id)
+    if edited:
+        made = [edited.get(call["id"] or "", call) for call in asked.tool_calls]
+        seen.asked = asked.model_copy(update={"tool_calls": made})
+    return seen
+
+
+def _decisions(calls: Sequence[ToolCall], offer: Offer) -> list[Decision]:
+    """Pause until somebody has decided on each call."""
+    if not calls:
+        return []
+    one_each = Field(min_length=len(calls), max_length=len(calls))
+    answer: Any = interrupt(
+        {
+            "action_requests": [
+                {
+                    "id": call["id"],
+                    "name": call["name"],
+                    "args": call["args"],
+                    "description": offer.by_name[call["name"]].description,
+                }
+                for call in calls
+            ],
+            "review_configs": [
+                {"action_name": name, "allowed_decisions": list(_DECISIONS)}
+                for name in dict.fromkeys(call["name"] for call in calls)
+            ],
+        },
+        response_schema=create_model("Decisions", decisions=(list[Decision], one_each)),
+    )
+    return cast("list[Decision]", answer.decisions)

@@ -1,0 +1,281 @@
+"""How the calls of one model turn are carried out: side by side, each within its own bounds.
+
+LangGraph's `ToolNode` stays underneath: it knows what to inject into a tool, and what a tool that
+returns a `Command` may do. What it lacks is put around each call, through its `awrap_tool_call`:
+how many run at once, how long, off the loop, the cache, and failures told in safe words.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from functools import partial
+from hashlib import blake2b
+from threading import Thread
+from time import perf_counter
+from typing import Any, cast
+
+from langchain_core.messages import ToolCall, ToolMessage
+from langchain_core.runnables import RunnableConfig
+from langchain_core.tools import BaseTool, StructuredTool, ToolException
+from langchain_core.tools import Tool as TextTool
+from langgraph.errors import GraphBubbleUp, is_invalid_resume
+from langgraph.prebuilt.tool_node import ToolCallRequest, ToolInvocationError
+from langgraph.types import Command
+from pydantic import BaseModel, ValidationError
+from structlog import get_logger
+
+from tools.kit.cache import Made, ToolCache, key_of
+from tools.kit.current import CURRENT, CurrentCall
+from tools.kit.declare import declared
+from tools.kit.meter import Counter
+from tools.kit.results import bound, failed, failure_of
+from tools.kit.settings import ToolSettings
+from tools.kit.threads import in_thread
+
+log = get_logger(__name__)
+
+_GRACE = 0.5  # s that a tool has to end once it is cancelled
+_MOST_STUCK = 4  # calls of a tool that may go on though nobody waits for them any more
+
+Answer = Any
+"""A ToolMessage, a Command, or a list of both, as `ToolNode` takes them."""
+Execute = Callable[[ToolCallRequest], Awaitable[Answer]]
+
+
+@dataclass(slots=True)
+class Round:
+    """The calls of one model turn, while they are carried out."""
+
+    name: str
+    """Names the model's turn, on its thread; idempotency keys are made of it."""
+    settled: Mapping[str, ToolMessage] = field(default_factory=dict)
+    """By id: answers of calls that are not to be carried out."""
+    skipped: frozenset[str] = frozenset()
+    """Ids of calls that were answered before."""
+    one_by_one: bool = False
+    """In their order, and no further than the first that pauses."""
+    paused: dict[str, Exception | None] = field(default_factory=dict)
+    """By id: calls without an answer, and what they raised to wait for somebody."""
+    slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
+
+
+ROUND: ContextVar[Round] = ContextVar("round_of_tool_calls")
+
+
+class _TookTooLong(Exception):
+    """The call did not end in its time."""
+
+
+class Execution:
+    """Carries out calls, for all turns of a process."""
+
+    def __init__(self, settings: ToolSettings, cache: ToolCache, counter: Counter) -> None:
+        self._settings = settings
+        self._cache = cache
+        self._counter = counter
+        self._left: defaultdict[str, list[Callable[[], bool]]] = defaultdict(list)
+
+    def begin(self, current: Round) -> None:
+        """Make a round the current one; it is so for the tasks that are started from here on."""
+        at_once = 1 if current.one_by_one else self._settings.tool_concurrency
+        current.slots = asyncio.Semaphore(at_once)
+        ROUND.set(current)
+
+    async def call(self, request: ToolCallRequest, execute: Execute) -> Answer:
+        """Answer one call of the current round: `ToolNode`'s `awrap_tool_call`.
+
+        A call that pauses, to ask a person say, is noted in the round and answered with nothing:
+        its siblings go on, and what they have done is not lost.
+        """
+        current, call_id = ROUND.get(), request.tool_call["id"] or ""
+        if call_id in current.settled:
+            return current.settled[call_id]
+        nothing = ToolMessage("", tool_call_id=call_id)
+        if call_id in current.skipped:
+            return nothing
+        async with current.slots:
+            if current.one_by_one and current.paused:
+                current.paused[call_id] = None
+                return nothing
+            key = blake2b(f"{current.name} {call_id}".encode(), digest_size=16).hexdigest()
+            CURRENT.set(CurrentCall(key))
+            try:
+                return await self._counted(request, execute)
+            except GraphBubbleUp as pause:
+                current.paused[call_id] = pause
+            except Exception as error:  # an answer to a tool's question that does not fit it
+                current.paused[call_id] = error
+            return nothing
+
+    def stuck(self, tool: str) -> int:
+        """Count the calls of a tool that go on though nobody waits for them any more."""
+        if tool not in self._left:
+            return 0
+        self._left[tool] = [goes_on for goes_on in self._left[tool] if goes_on()]
+        return len(self._left[tool])
+
+    async def _counted(self, request: ToolCallRequest, execute: Execute) -> Answer:
+        begun, tool, call = perf_counter(), request.tool, request.tool_call
+        if tool is None:
+            there_are = ", ".join(tool.name for tool in request.runtime.tools) or "none"
+            answer = failed(call, "unknown_tool", f"There is no such tool; there are: {there_are}.")
+        elif self.stuck(tool.name) >= _MOST_STUCK:
+            answer = failed(call, "stuck", "Earlier calls of this tool do not end. Do without it.")
+        else:
+            answer = await self._through_cache(request, execute, tool)
+        failures = [failure_of(message) for message in _messages(answer)]
+        self._counter.called(call["name"], next(iter(failures), None), perf_counter() - begun)
+        return answer
+
+    async def _through_cache(
+        self, request: ToolCallRequest, execute: Execute, tool: BaseTool
+    ) -> Answer:
+        said, call = declared(tool), request.tool_call
+        seconds = said.get("timeout", self._settings.tool_timeout)
+        ttl = said.get("cache")
+        args = _canonical(tool, call) if ttl else None
+        key = None if args is None else key_of(tool.name, said.get("version", ""), args)
+        if ttl is None or key is None:
+            return await self._safely(request, execute, tool, seconds)
+
+        async def make() -> Made:
+            answer = await self._safely(request, execute, tool, seconds)
+            current = CURRENT.get()
+            return Made(answer, keep=current is None or current.keep)
+
+        answer, use = await self._cache.answer(key, ttl, seconds + 2 * _GRACE, make)
+        self._counter.cache_used(tool.name, use)
+        if isinstance(answer, ToolMessage) and use in {"hit", "joined"}:
+            return answer.model_copy(update={"tool_call_id": call["id"], "name": call["name"]})
+        return answer
+
+    async def _safely(
+        self, request: ToolCallRequest, execute: Execute, tool: BaseTool, seconds: float
+    ) -> Answer:
+        """Carry out a call; what goes wrong is an answer too."""
+        call = request.tool_call
+        try:
+            answer = await self._in_time(request, execute, tool, seconds)
+        except GraphBubbleUp:
+            raise
+        except _TookTooLong:
+            answer = failed(
+                call, "timeout", f"No result within {seconds:g} s. Do without, or try once more."
+            )
+        except asyncio.CancelledError:
+            if (task := asyncio.current_task()) and task.cancelling():
+                raise
+            answer = failed(call, "internal", "The tool broke itself off. Do without it.")
+        except Exception as error:
+            if is_invalid_resume(error):
+                raise
+            answer = _explained(error, tool, call)
+        for message in _messages(answer):
+            bound(message, self._settings.tool_result_limit)
+        return answer
+
+    async def _in_time(
+        self, request: ToolCallRequest, execute: Execute, tool: BaseTool, seconds: float
+    ) -> Answer:
+        """Carry out a call within `seconds`; what goes on after that is left behind."""
+        off_loop = _OffLoop(tool) if _blocks(tool) else None
+        if off_loop:
+            request = request.override(tool=cast("BaseTool", off_loop))
+        attempt = asyncio.ensure_future(execute(request))
+        try:
+            done, _ = await asyncio.wait({attempt}, timeout=seconds)
+            if done:
+                return attempt.result()
+            raise _TookTooLong
+        finally:
+            if not attempt.done():
+                attempt.add_done_callback(_retrieve)
+                attempt.cancel()
+                await asyncio.wait({attempt}, timeout=_GRACE)
+                self._leave(tool.name, attempt, off_loop.thread if off_loop else None)
+
+    def _leave(self, tool: str, attempt: asyncio.Future[Any], thread: Thread | None) -> None:
+        """Remember what goes on after its time: neither thread nor stubborn task can be ended."""
+        if thread is not None and thread.is_alive():
+            self._left[tool].append(thread.is_alive)
+        elif not attempt.done():
+            self._left[tool].append(lambda: not attempt.done())
+        else:
+            return
+        log.warning("tool_left_running", tool=tool, running=self.stuck(tool))
+
+
+class _OffLoop:
+    """A tool that blocks, in the eyes of `ToolNode`: it awaits the tool in a thread."""
+
+    def __init__(self, tool: BaseTool) -> None:
+        self._tool = tool
+        self.thread: Thread | None = None
+
+    async def ainvoke(self, call: Any, config: RunnableConfig) -> Any:
+        work = partial(self._tool.invoke, call, config)
+        self.thread, result = in_thread(work, f"tool {self._tool.name}")
+        return await result
+
+
+def _blocks(tool: BaseTool) -> bool:
+    """Say whether a tool has only a synchronous side, which would block the event loop."""
+    if isinstance(tool, StructuredTool | TextTool):
+        ours = type(tool)._arun in {StructuredTool._arun, TextTool._arun}  # noqa: SLF001 - overridden or not
+        return ours and tool.coroutine is None
+    return type(tool)._arun is BaseTool._arun  # noqa: SLF001 - overridden or not
+
+
+def _explained(error: Exception, tool: BaseTool, call: ToolCall) -> ToolMessage:
+    """Say what the model may know: its own mistakes, a tool's own words, a bug by its class."""
+    if isinstance(error, ToolInvocationError) and _is_of_arguments(error, tool):
+        flaws = "; ".join(
+            f"{'.'.join(map(str, flaw['loc']))}: {flaw['msg']}"
+            for flaw in error.filtered_errors or ()
+        )
+        return failed(call, "wrong_arguments", flaws or "They are not what the tool takes.")
+    if isinstance(error, ToolException) and not isinstance(error, ToolInvocationError):
+        return failed(call, "tool_error", str(error) or "The tool does not say what is wrong.")
+    cause = error.source if isinstance(error, ToolInvocationError) else error
+    log.warning("tool_failed", tool=tool.name, error=type(cause).__name__, exc_info=cause)
+    name = type(cause).__name__
+    return failed(call, "internal", f"The tool failed with {name}. Do without, or try once more.")
+
+
+def _is_of_arguments(error: ToolInvocationError, tool: BaseTool) -> bool:
+    """Tell the model's mistake from a validation that failed inside the tool."""
+    schema = tool.args_schema
+    return isinstance(schema, type) and error.source.title == schema.__name__
+
+
+def _canonical(tool: BaseTool, call: ToolCall) -> Mapping[str, Any] | None:
+    """Return a call's arguments as the tool reads them, with defaults; `None` if they misfit."""
+    schema = tool.tool_call_schema  # without what LangGraph injects
+    if isinstance(schema, dict):
+        return call["args"]
+    if not issubclass(schema, BaseModel):
+        return None
+    try:
+        return schema.model_validate(call["args"]).model_dump(mode="json")
+    except (ValidationError, ValueError):
+        return None
+
+
+def _messages(answer: Answer) -> Iterator[ToolMessage]:
+    if isinstance(answer, ToolMessage):
+        yield answer
+    elif isinstance(answer, Command) and isinstance(answer.update, dict):
+        for message in answer.update.get("messages") or ():
+            if isinstance(message, ToolMessage):
+                yield message
+    elif isinstance(answer, list):
+        for each in answer:
+            yield from _messages(each)
+
+
+def _retrieve(attempt: asyncio.Future[Any]) -> None:
+    """Take note of how an abandoned call ended, or asyncio would complain of it."""
+    if not attempt.cancelled():
+        attempt.exception()

@@ -1,0 +1,70 @@
+"""Counts what tools do: for `GET /api/tools`, and for whoever else wants to know."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Protocol
+
+from tools.kit.cache import Use
+from tools.kit.health import Health
+from tools.kit.results import Failure
+
+_WEIGHT = 0.3  # of the newest call, in the moving average
+_CALLERS_FAULT: set[Failure] = {"unknown_tool", "malformed_call", "wrong_arguments", "refused"}
+
+
+class Meter(Protocol):
+    """Who wants to know of each call, as metrics do."""
+
+    def tool_called(self, tool: str, status: str, seconds: float) -> None:
+        """Count a call; its status is `success` or a class of failure."""
+        ...
+
+    def tool_cache_used(self, tool: str, use: str) -> None:
+        """Count a look into the cache."""
+        ...
+
+
+@dataclass(slots=True)
+class Counts:
+    """What one tool has done since the start of this process."""
+
+    calls: int = 0
+    errors: int = 0
+    """Calls that brought nothing, whoever's fault it was."""
+    cache_hits: int = 0
+    failing: float = 0.0
+    """The share of calls that failed by the tool's own fault, lately."""
+
+    @property
+    def health(self) -> Health:
+        """What the counts say."""
+        if self.failing > 0.5:  # noqa: PLR2004 - more often than not
+            return Health("degraded", "most of its calls failed lately")
+        return Health()
+
+
+class Counter:
+    """Keeps the counts of each tool, and passes on what it counts."""
+
+    def __init__(self, meter: Meter | None = None) -> None:
+        self.counts: defaultdict[str, Counts] = defaultdict(Counts)
+        self._meter = meter
+
+    def called(self, tool: str, failure: Failure | None, seconds: float) -> None:
+        """Count a call that took so many seconds."""
+        if failure == "unknown_tool":
+            tool = "unknown"  # the names that models make up are without end
+        else:
+            counts = self.counts[tool]
+            counts.calls += 1
+            counts.errors += failure is not None
+            if failure not in _CALLERS_FAULT:
+                counts.failing += _WEIGHT * ((failure is not None) - counts.failing)
+        if self._meter:
+            self._meter.tool_called(tool, failure or "success", seconds)
+
+    def cache_used(self, tool: str, use: Use) -> None:
+        """Count a look into the cache."""
+        self.counts[tool].cache_hits += use in {"hit", "joined"}
+        if self._meter:
+            self._meter.tool_cache_used(tool, use)

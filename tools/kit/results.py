@@ -1,0 +1,70 @@
+"""Answers to tool calls, as models read them: results within bounds, failures in safe words."""
+
+from typing import Any, Literal, cast, get_args
+
+from langchain_core.messages import InvalidToolCall, ToolCall, ToolMessage
+
+Failure = Literal[
+    "unknown_tool",  # there is no tool of this name, or it was not offered
+    "malformed_call",  # the arguments are no JSON object
+    "wrong_arguments",  # they are not what the tool takes
+    "refused",  # a person did not approve
+    "timeout",  # it took longer than it may
+    "stuck",  # earlier calls have not come to an end, so it is not called
+    "tool_error",  # the tool says what is wrong
+    "internal",  # a bug in the tool
+]
+FAILURES: tuple[Failure, ...] = get_args(Failure)
+
+_MOST_MEDIA = 8_000_000
+"""Characters of what is no text, such as an image."""
+
+
+def failed(call: ToolCall | InvalidToolCall, failure: Failure, text: str) -> ToolMessage:
+    """Answer a call that brought nothing; the class of failure stands before the text."""
+    return ToolMessage(
+        f"{failure}: {text}",
+        tool_call_id=call["id"] or "",
+        name=call["name"],
+        status="error",
+        additional_kwargs={"failure": failure},
+    )
+
+
+def failure_of(message: ToolMessage) -> Failure | None:
+    """Return the class of failure; `None` for a result."""
+    if message.status != "error":
+        return None
+    found = message.additional_kwargs.get("failure")
+    return cast("Failure", found) if found in FAILURES else "tool_error"
+
+
+def bound(message: ToolMessage, limit: int) -> ToolMessage:
+    """Cut the text of a result to `limit` characters, with a notice; it becomes valid Unicode."""
+    if isinstance(message.content, str):
+        message.content = _cut(message.content, limit)
+        return message
+    blocks: list[str | dict[Any, Any]] = []
+    texts = media = 0
+    for block in message.content:
+        text = block if isinstance(block, str) else block.get("text")
+        if isinstance(text, str):
+            if texts < limit:
+                cut = _cut(text, limit - texts)
+                blocks.append(cut if isinstance(block, str) else {**block, "text": cut})
+            texts += len(text)
+        elif (media := media + len(str(block))) <= _MOST_MEDIA:
+            blocks.append(block)
+    if texts > limit or media > _MOST_MEDIA:
+        blocks.append({"type": "text", "text": "[Cut: the result is larger than is shown.]"})
+    message.content = blocks
+    return message
+
+
+def _cut(text: str, limit: int) -> str:
+    cut = text[:limit]
+    if not cut.isascii():  # half a surrogate pair, which no JSON and no store takes
+        cut = cut.encode("utf-8", "replace").decode()
+    if len(text) <= limit:
+        return cut
+    return f"{cut}\n[Cut: {limit} of {len(text)} characters are shown.]"

@@ -1,0 +1,194 @@
+"""The tools of the moment: those that files define, and those of sources that come and go."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cached_property
+from typing import Any, Protocol
+
+from langchain_core.tools import BaseTool
+from langchain_core.utils.function_calling import convert_to_openai_tool
+from langgraph.prebuilt import ToolNode
+from structlog import get_logger
+
+from tools import UnknownTool
+from tools.kit.cache import ResultStore, ToolCache
+from tools.kit.declare import declared
+from tools.kit.discovery import Discovery, objection
+from tools.kit.execution import Execution
+from tools.kit.health import Health
+from tools.kit.meter import Counter, Meter
+from tools.kit.settings import ToolSettings
+
+log = get_logger(__name__)
+
+_OFFERS_KEPT = 64
+
+
+class ToolSource(Protocol):
+    """Where tools come from that are not in a file, such as a server of tools.
+
+    Both methods answer at once, from what is known; the source keeps itself up to date.
+    """
+
+    @property
+    def name(self) -> str:
+        """Names the source to people, as in `mcp:github`."""
+        ...
+
+    def tools(self) -> Sequence[BaseTool]:
+        """Return the tools there are now; the same sequence as long as they are the same."""
+        ...
+
+    def health(self) -> Health:
+        """Say how the source is doing."""
+        ...
+
+
+@dataclass(frozen=True)
+class Offer:
+    """Some tools, as the nodes of a graph need them."""
+
+    tools: tuple[BaseTool, ...]
+    execution: Execution
+
+    @cached_property
+    def schemas(self) -> list[dict[str, Any]]:
+        """What a model is told: OpenAI's function schemas."""
+        return [convert_to_openai_tool(tool) for tool in self.tools]
+
+    @cached_property
+    def by_name(self) -> Mapping[str, BaseTool]:
+        """The tools by their names."""
+        return {tool.name: tool for tool in self.tools}
+
+    @cached_property
+    def node(self) -> ToolNode:
+        """What carries out their calls."""
+        return ToolNode(self.tools, handle_tool_errors=False, awrap_tool_call=self.execution.call)
+
+
+class Toolbox:
+    """All tools of a process, and how they are doing."""
+
+    def __init__(
+        self,
+        found: Discovery,
+        sources: Sequence[ToolSource] = (),
+        *,
+        settings: ToolSettings,
+        store: ResultStore | None = None,
+        meter: Meter | None = None,
+    ) -> None:
+        """Put the tools together.
+
+        Args:
+            found: the tools that files define.
+            sources: where more come from; of two tools with one name the earlier one is served.
+            settings: what calls may cost, and which a person must approve.
+            store: keeps cached results; this process's memory if there is none.
+            meter: is told of each call.
+        """
+        self._found = found
+        self._sources = tuple(sources)
+        self._approve = settings.approve_tools
+        self._counter = Counter(meter)
+        self.execution = Execution(settings, ToolCache(store), self._counter)
+        self._snapshots: tuple[Sequence[BaseTool], ...] | None = None
+        self._tools: dict[str, tuple[BaseTool, ToolSource | None]] = {}
+        self._offers: dict[tuple[str, ...] | None, Offer] = {}
+        self._warned: set[tuple[str, str]] = set()
+
+    def offer(self, names: Sequence[str] | None = None) -> Offer:
+        """Return the tools there are now, sorted by name: all, or those named that there are."""
+        tools = self._now()
+        wanted = None if names is None else tuple(sorted(set(names) & tools.keys()))
+        if wanted not in self._offers:
+            if len(self._offers) >= _OFFERS_KEPT:
+                self._offers.clear()
+            chosen = tools if wanted is None else wanted
+            self._offers[wanted] = Offer(tuple(tools[n][0] for n in chosen), self.execution)
+        return self._offers[wanted]
+
+    def check(self, names: Sequence[str] | None) -> None:
+        """Raise UnknownTool where one of `names` is no tool there is now."""
+        for name in names or ():
+            if name not in self._now():
+                raise UnknownTool(name, self._now())
+
+    def needs_approval(self, tool: BaseTool) -> bool:
+        """Say whether a person must approve each call of a tool."""
+        named = any(fnmatchcase(tool.name, pattern) for pattern in self._approve)
+        return named or declared(tool).get("approval", False)
+
+    def unmatched_approvals(self) -> list[str]:
+        """Return what is to be approved by the settings and is no tool there is now."""
+        names = list(self._now())
+        return [p for p in self._approve if not any(fnmatchcase(name, p) for name in names)]
+
+    def overview(self) -> Iterator[dict[str, Any]]:
+        """Describe every tool there is now; fit for JSON."""
+        for schema in self.offer().schemas:
+            function = schema["function"]
+            tool, source = self._now()[function["name"]]
+            counts, said = self._counter.counts[tool.name], declared(tool)
+            health = self._health(tool, source)
+            yield {
+                "name": tool.name,
+                "description": function.get("description", ""),
+                "parameters": function.get("parameters", {}),
+                "origin": source.name if source else self._origin(tool.name),
+                "health": health.status,
+                "reason": health.reason,
+                "approval": self.needs_approval(tool),
+                "cache_seconds": said.get("cache"),
+                "calls": counts.calls,
+                "errors": counts.errors,
+                "cache_hits": counts.cache_hits,
+            }
+
+    def sources(self) -> Iterator[dict[str, Any]]:
+        """Describe every source, those without a tool now included; fit for JSON."""
+        for source in self._sources:
+            health = source.health()
+            yield {
+                "name": source.name,
+                "health": health.status,
+                "reason": health.reason,
+                "tools": len(source.tools()),
+            }
+
+    def _health(self, tool: BaseTool, source: ToolSource | None) -> Health:
+        if self.execution.stuck(tool.name):
+            return Health("degraded", "calls of it do not end")
+        if source and (of_source := source.health()).status != "healthy":
+            return of_source
+        return self._counter.counts[tool.name].health
+
+    def _now(self) -> dict[str, tuple[BaseTool, ToolSource | None]]:
+        """The tools by name, with where each came from; read anew where a source has changed."""
+        snapshots = tuple(source.tools() for source in self._sources)
+        known = self._snapshots
+        if known is None or any(a is not b for a, b in zip(known, snapshots, strict=True)):
+            tools: dict[str, tuple[BaseTool, ToolSource | None]]
+            tools = {name: (tool, None) for name, tool in self._found.tools.items()}
+            for source, snapshot in zip(self._sources, snapshots, strict=True):
+                for tool in snapshot:
+                    taken = f"the name {tool.name!r} is taken" if tool.name in tools else None
+                    if reason := taken or objection(tool):
+                        self._warn(source.name, reason)
+                    else:
+                        tools[tool.name] = tool, source
+            self._tools = dict(sorted(tools.items()))
+            self._snapshots = snapshots
+            self._offers.clear()
+        return self._tools
+
+    def _origin(self, name: str) -> str:
+        file = self._found.origins.get(name)
+        return f"{file.parent.name}/{file.name}" if file else ""
+
+    def _warn(self, source: str, reason: str) -> None:
+        if (source, reason) not in self._warned:
+            self._warned.add((source, reason))
+            log.warning("tool_left_out", origin=source, reason=reason)
