@@ -111,9 +111,8 @@ class RedisResultStore:
         async with self._blocked:
             with redis_errors():
                 async with asyncio.timeout(seconds + _TIMEOUT):
-                    read: Any = await self._client.xread(
-                        {flight: "0"}, block=round(seconds * 1000) + 1
-                    )
+                    block = round(seconds * 1000) + 1
+                    read: Any = await self._client.xread({flight: "0"}, block=block)
         for _, entries in read or ():
             for _, fields in entries:
                 return dict(fields)

@@ -1,6 +1,7 @@
 """The chat routes: a message in a session, answered at once or as a stream."""
 
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request
@@ -8,12 +9,15 @@ from langgraph.types import StreamMode
 from pydantic import BaseModel, ConfigDict, Field
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from server.api.chat_events import CHAT_MODES, events_of, state_of, summary
+from server.api.approvals import ResumeRequest, WaitingCall
+from server.api.chat_events import CHAT_MODES, ending_of, events_of, state_of, summary
 from server.api.deps import ConversationsDep, EngineDep, MetricsDep, SettingsDep
 from server.api.errors import problems, told
-from server.api.observe import observed
+from server.api.observe import Observation, observed
 from server.api.sse import EventStream, event
-from server.runs.conversations import Question
+from server.runs.approvals import calls_in
+from server.runs.conversations import Question, Resumption
+from server.runs.engine import Engine, Turn
 from server.runs.outcome import Outcome
 
 router = APIRouter(prefix="/api/chat", tags=["chat"])
@@ -71,7 +75,12 @@ class MessageResponse(BaseModel):
     """The answer of one turn, stored before it is sent."""
 
     session_id: str
+    status: Literal["completed", "approval_required", "interrupted"] = Field(
+        description="approval_required: `calls` wait for a person; interrupted: the graph waits "
+        "for something else, see `metadata`."
+    )
     response: str
+    calls: list[WaitingCall] = Field(description="Tool calls that wait to be approved.")
     model: str | None = Field(description="The model that answered.")
     tools_used: list[str]
     usage: dict[str, int] = Field(description="Tokens of all model calls of the turn.")
@@ -89,7 +98,9 @@ class MessageResponse(BaseModel):
     "/message",
     summary="Send a message",
     description="Runs one turn of the agent and returns its answer. Without a `session_id` a new "
-    "session is made. The turn is in memory and in the history when the answer arrives.",
+    "session is made. The turn is in memory and in the history when the answer arrives. With "
+    "`status: approval_required` nothing was called yet: decide on the `calls` with "
+    "POST /api/chat/session/{session_id}/resume. Another message in place of that gives them up.",
     responses=problems(404, 409, 413, 422, 500, 503, 504),
 )
 async def send_message(
@@ -99,18 +110,7 @@ async def send_message(
         turn, _ = await conversations.begin(body.question())
         seen.session_id = turn.thread_id
         seen.outcome = outcome = await engine.run(turn)
-    answer = outcome.answer
-    return MessageResponse(
-        session_id=str(turn.thread_id),
-        response=answer.text if answer else "",
-        tools_used=outcome.tools_used,
-        metadata={
-            "agent": turn.graph,
-            "message_id": answer.id if answer else None,
-            **state_of(outcome),
-        },
-        **summary(outcome),
-    )
+    return _response(turn, outcome)
 
 
 @router.post(
@@ -119,7 +119,8 @@ async def send_message(
     description="Server-sent events: `metadata` {session_id, agent, model}, then `message` "
     "{content, message_id}, `tool`, `fallback` and `reset` as they happen, and always one `done` "
     "{status, model, usage, cost, route} or `error` (a problem) last. `reset` takes back what was "
-    "streamed under its `message_id`. Leaving the stream stops the turn.",
+    "streamed under its `message_id`. An `approval` {calls} before a `done` {status: interrupted} "
+    "says that tools wait to be approved: see /resume/stream. Leaving the stream stops the turn.",
     response_class=EventSourceResponse,
     responses=problems(404, 413, 422, 500, 503),
 )
@@ -132,23 +133,96 @@ async def stream_message(
     settings: SettingsDep,
 ) -> EventStream:
     turn, model = await conversations.begin(body.question(CHAT_MODES))
+    seen = observed(metrics, "/api/chat/message/stream")
+    return EventStream(_events(turn, model, request, engine, seen), grace=settings.shutdown_grace)
 
-    async def events() -> AsyncGenerator[ServerSentEvent]:
-        yield event("metadata", {"session_id": turn.thread_id, "agent": turn.graph, "model": model})
-        with observed(metrics, "/api/chat/message/stream") as seen:
-            seen.session_id = turn.thread_id
-            seen.status = "cancelled"  # unless it ends
-            try:
-                async with engine.stream(turn) as parts:
-                    async for part in parts:
-                        if isinstance(part, Outcome):
-                            seen.outcome = part
-                            yield event("done", {**state_of(part), **summary(part)})
-                        else:
-                            for name, data in events_of(part):
-                                yield event(name, data)
-            except Exception as error:  # the stream has begun: its status can no longer say so
-                seen.error = error
-                yield event("error", told(request, error))
 
-    return EventStream(events(), grace=settings.shutdown_grace)
+@router.post(
+    "/session/{session_id}/resume",
+    summary="Answer what a session waits for",
+    description="Goes on with the turn that was interrupted, with the choices it began with, and "
+    "returns its answer as POST /api/chat/message does. Each tool call that waits is approved, "
+    "called with other `args` (`edit`), or not called (`reject`). It may have waited through a "
+    "restart of the service.",
+    responses=problems(404, 409, 413, 422, 500, 503, 504),
+)
+async def resume_session(
+    session_id: str,
+    body: ResumeRequest,
+    conversations: ConversationsDep,
+    engine: EngineDep,
+    metrics: MetricsDep,
+) -> MessageResponse:
+    with observed(metrics, "/api/chat/session/resume") as seen:
+        seen.session_id = session_id
+        resumption = Resumption(session_id, body.decided(), body.answer)
+        turn, _ = await conversations.resume(resumption)
+        seen.outcome = outcome = await engine.run(turn)
+    return _response(turn, outcome)
+
+
+@router.post(
+    "/session/{session_id}/resume/stream",
+    summary="Answer what a session waits for and stream the rest",
+    description="The same as server-sent events, those of /api/chat/message/stream.",
+    response_class=EventSourceResponse,
+    responses=problems(404, 409, 413, 422, 500, 503),
+)
+async def stream_resumed(
+    session_id: str,
+    body: ResumeRequest,
+    request: Request,
+    conversations: ConversationsDep,
+    engine: EngineDep,
+    metrics: MetricsDep,
+    settings: SettingsDep,
+) -> EventStream:
+    resumption = Resumption(session_id, body.decided(), body.answer, CHAT_MODES)
+    turn, model = await conversations.resume(resumption)
+    seen = observed(metrics, "/api/chat/session/resume/stream")
+    return EventStream(_events(turn, model, request, engine, seen), grace=settings.shutdown_grace)
+
+
+async def _events(
+    turn: Turn,
+    model: str | None,
+    request: Request,
+    engine: Engine,
+    observation: AbstractContextManager[Observation],
+) -> AsyncGenerator[ServerSentEvent]:
+    """Run a turn and say what happens."""
+    yield event("metadata", {"session_id": turn.thread_id, "agent": turn.graph, "model": model})
+    with observation as seen:
+        seen.session_id = turn.thread_id
+        seen.status = "cancelled"  # unless it ends
+        try:
+            async with engine.stream(turn) as parts:
+                async for part in parts:
+                    if isinstance(part, Outcome):
+                        seen.outcome = part
+                        for name, data in ending_of(part):
+                            yield event(name, data)
+                    else:
+                        for name, data in events_of(part):
+                            yield event(name, data)
+        except Exception as error:  # the stream has begun: its status can no longer say so
+            seen.error = error
+            yield event("error", told(request, error))
+
+
+def _response(turn: Turn, outcome: Outcome) -> MessageResponse:
+    answer, calls = outcome.answer, calls_in(outcome.interrupts)
+    state = state_of(outcome)
+    return MessageResponse(
+        session_id=str(turn.thread_id),
+        status="approval_required" if calls else state["status"],
+        response=answer.text if answer else "",
+        calls=[WaitingCall.model_validate(call) for call in calls],
+        tools_used=outcome.tools_used,
+        metadata={
+            "agent": turn.graph,
+            "message_id": answer.id if answer else None,
+            **state,
+        },
+        **summary(outcome),
+    )

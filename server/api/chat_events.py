@@ -1,11 +1,13 @@
 """From the parts of a running graph to the events of a chat stream."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, RemoveMessage, ToolMessage
 from langgraph.types import StreamMode
 
+from server.runs.approvals import calls_in
 from server.runs.engine import Part
 from server.runs.outcome import Outcome
 
@@ -25,6 +27,13 @@ def events_of(part: Part) -> Iterator[ChatEvent]:
                     yield from _tool_events(update.get("messages") or ())
         case "custom":
             yield from _route_events(part.data)
+
+
+def ending_of(outcome: Outcome) -> Iterator[ChatEvent]:
+    """Name how a turn ended: `done`, and before it what it waits for."""
+    if calls := calls_in(outcome.interrupts):
+        yield "approval", {"calls": [asdict(call) for call in calls]}
+    yield "done", {**state_of(outcome), **summary(outcome)}
 
 
 def state_of(outcome: Outcome) -> dict[str, Any]:
@@ -75,8 +84,15 @@ def _tool_events(messages: Iterable[Any]) -> Iterator[ChatEvent]:
                     "name": message.name,
                     "status": message.status,
                     "result": message.text,
+                    **_failure(message),
                 },
             )
+
+
+def _failure(message: ToolMessage) -> dict[str, Any]:
+    """The class of failure, where one is known."""
+    failure = message.additional_kwargs.get("failure")
+    return {"failure": failure} if failure else {}
 
 
 def _route_events(data: Any) -> Iterator[ChatEvent]:

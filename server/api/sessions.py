@@ -9,6 +9,7 @@ from fastapi import APIRouter, Body, Query, Request, Response
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, SystemMessage, ToolMessage
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
 
+from server.api.approvals import WaitingCall
 from server.api.deps import ConversationsDep, HistoryDep, SessionsDep
 from server.api.errors import problems
 from server.runs.errors import SessionNotFound
@@ -87,6 +88,7 @@ class SessionDetail(SessionSummary):
     """A session with everything said in it, oldest first."""
 
     messages: list[Message]
+    calls: list[WaitingCall] = Field(description="Tool calls that wait to be approved.")
 
 
 class SessionList(BaseModel):
@@ -146,13 +148,19 @@ async def list_sessions(
 @router.get(
     "/session/{session_id}",
     summary="Show a session",
-    description="When it was made, when it expires, its context and all its messages.",
+    description="When it was made, when it expires, its context, all its messages, and the "
+    "tool calls that wait for somebody.",
     responses=problems(404, 422, 500, 503),
 )
 async def show_session(session_id: str, conversations: ConversationsDep) -> SessionDetail:
     session, messages = await conversations.messages(session_id)
     summary = SessionSummary.model_validate(session)
-    return SessionDetail(**dict(summary), messages=[_shown(message) for message in messages])
+    calls = await conversations.waiting_calls(session_id)
+    return SessionDetail(
+        **dict(summary),
+        messages=[_shown(message) for message in messages],
+        calls=[WaitingCall.model_validate(call) for call in calls],
+    )
 
 
 @router.delete(

@@ -1,16 +1,27 @@
 """Chat sessions on top of the engine: a session is a thread with a lifetime and a context."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from langchain_core.messages import AnyMessage, HumanMessage
-from langgraph.types import StreamMode
+from langgraph.types import Command, StreamMode
 
 from checkpoints.sessions import Session, Sessions
-from server.runs.engine import Engine, Turn
-from server.runs.errors import InvalidInput, SessionNotFound
+from server.runs.approvals import (
+    Decision,
+    WaitingCall,
+    answer_with,
+    approval_in,
+    calls_in,
+)
+from server.runs.engine import Engine, Turn, Waiting
+from server.runs.errors import InvalidInput, NothingWaits, SessionNotFound
+
+_CHOICES = "choices"
+"""In the metadata of a turn's checkpoints: its context, as JSON, for when it is resumed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +32,16 @@ class Question:
     session_id: str | None
     agent: str
     choices: Mapping[str, Any]
+    stream_modes: Sequence[StreamMode] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Resumption:
+    """The answer to what a session waits for: decisions on calls, or anything else."""
+
+    session_id: str
+    decisions: Sequence[Decision] | None = None
+    answer: Any = None
     stream_modes: Sequence[StreamMode] = ()
 
 
@@ -59,16 +80,51 @@ class Conversations:
             raise InvalidInput(f"agent: {question.agent!r} keeps no messages; run it with /invoke.")
         fields = graphs.context_fields(question.agent)
         choices = {"window": self._window, **question.choices}
+        context = {name: value for name, value in choices.items() if name in fields}
         turn = Turn(
             graph=question.agent,
             input={"messages": [_from_user(question.text)]},
-            context={name: value for name, value in choices.items() if name in fields},
+            context=context,
+            config={"metadata": {_CHOICES: json.dumps(context)}},
             stream_modes=question.stream_modes,
             ttl=self._ttl,
         )
         candidates = self._engine.check(turn).candidates
         session = await self._session(question.session_id)
         return replace(turn, thread_id=session.id), next(iter(candidates), None)
+
+    async def resume(self, resumption: Resumption) -> tuple[Turn, str | None]:
+        """Return the turn that goes on with an answer, and its first candidate.
+
+        It goes on with the choices with which it began.
+
+        Raises:
+            SessionNotFound: there is none of this id, or it has expired.
+            NothingWaits: no turn of the session waits.
+            InvalidInput: the answer does not fit what waits.
+        """
+        session = await self._session(resumption.session_id)
+        waiting = await self._engine.waiting(session.id)
+        if waiting is None:
+            raise NothingWaits(f"No turn of the session {session.id!r} waits for an answer.")
+        interrupt_id, value = _answer(waiting, resumption)
+        choices = waiting.metadata.get(_CHOICES)
+        turn = Turn(
+            graph=waiting.graph,
+            input=Command(resume={interrupt_id: value}),
+            thread_id=session.id,
+            context=json.loads(choices) if choices else {},
+            config={"metadata": {_CHOICES: choices}} if choices else {},
+            stream_modes=resumption.stream_modes,
+            ttl=self._ttl,
+            answers=interrupt_id,
+        )
+        return turn, next(iter(self._engine.check(turn).candidates), None)
+
+    async def waiting_calls(self, session_id: str) -> list[WaitingCall]:
+        """Return the tool calls of a session that wait to be approved."""
+        waiting = await self._engine.waiting(session_id)
+        return calls_in(waiting.interrupts) if waiting else []
 
     async def messages(self, session_id: str) -> tuple[Session, list[AnyMessage]]:
         """Return a session and everything said in it, oldest first.
@@ -100,6 +156,20 @@ class Conversations:
         if session is None:
             raise _not_found(session_id)
         return session
+
+
+def _answer(waiting: Waiting, resumption: Resumption) -> tuple[str, Any]:
+    """Match an answer to one of the interrupts that wait."""
+    asking = approval_in(waiting.interrupts)
+    if resumption.decisions is not None:
+        if asking is None:
+            raise InvalidInput("decisions: no tool call waits, but a question: give `answer`.")
+        return asking.id, answer_with(asking, resumption.decisions)
+    if asking is not None:
+        raise InvalidInput("answer: tool calls wait for approval: give `decisions`.")
+    if len(waiting.interrupts) > 1:
+        raise InvalidInput("answer: more than one question waits: answer them with /invoke.")
+    return waiting.interrupts[0].id, resumption.answer
 
 
 def _from_user(text: str) -> HumanMessage:

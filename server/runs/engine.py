@@ -27,12 +27,13 @@ from typing import Any, Literal, NamedTuple, Protocol, cast
 from langchain_core.messages import AnyMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
-from langgraph.errors import EmptyInputError, InvalidUpdateError
-from langgraph.types import Command, StateSnapshot, StreamMode
+from langgraph.errors import EmptyInputError, InvalidUpdateError, is_invalid_resume
+from langgraph.types import Command, Interrupt, StateSnapshot, StreamMode
+from pydantic import ValidationError
 
 from checkpoints.history import FinishedTurn, History
 from checkpoints.locks import ThreadLocks
-from server.runs.errors import InvalidInput, ShuttingDown, TurnTimeout
+from server.runs.errors import InvalidInput, NothingWaits, ShuttingDown, TurnTimeout
 from server.runs.graphs import Graph, Graphs
 from server.runs.outcome import Outcome
 
@@ -64,6 +65,8 @@ class Turn:
     """Seconds to wait for the thread; `None` for as long as the service is set up."""
     history: bool = True
     """Write the turn into the chat history."""
+    answers: str | None = None
+    """The id of the interrupt that the input answers, which must still wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,15 @@ class RunDeleting(Protocol):
     """A checkpointer that finds the runs of one thread without reading all others."""
 
     async def adelete_for_runs(self, run_ids: Sequence[str], *, thread_id: str) -> None: ...
+
+
+class Waiting(NamedTuple):
+    """A turn that was interrupted and waits."""
+
+    graph: str
+    metadata: Mapping[str, Any]
+    """Of its run config: what was told of the turn when it began."""
+    interrupts: Sequence[Interrupt]
 
 
 class Checked(NamedTuple):
@@ -162,6 +174,7 @@ class Engine:
         Raises:
             GraphNotFound, InvalidInput: nothing was run or written.
             ThreadBusy: the thread's earlier turn did not end while this one waited.
+            NothingWaits: what the turn answers has been answered.
             TurnTimeout: the turn took too long.
             ShuttingDown: the service ends before the turn could.
             Exception: whatever a node raised.
@@ -177,6 +190,7 @@ class Engine:
                 if not self._closing:
                     now = asyncio.get_running_loop().time()
                     deadline.reschedule(now + self._turn_timeout)
+                await self._check_waits(turn)
                 outcome = await self._follow(turn, checked, fence, emit)
                 await self._remember(turn, outcome)
                 return outcome
@@ -247,6 +261,16 @@ class Engine:
         values = saved.checkpoint["channel_values"] if saved else {}
         return list(values.get("messages", ()))
 
+    async def waiting(self, thread_id: str) -> Waiting | None:
+        """Return what a thread's turn waits for; `None` where none of a graph served here does."""
+        saved = await self._checkpointer.aget_tuple(_thread(thread_id))
+        metadata = dict(saved.metadata) if saved else {}
+        name = metadata.get("graph_id")
+        if not isinstance(name, str) or name not in self.graphs.names:
+            return None
+        state = await self.state(name, thread_id)
+        return Waiting(name, metadata, state.interrupts) if state.interrupts else None
+
     async def forget(self, thread_id: str) -> bool:
         """Delete the memory and history of a thread that is held; say if there was any."""
         known = await self._checkpointer.aget_tuple(_thread(thread_id)) is not None
@@ -292,8 +316,17 @@ class Engine:
             configurable["__ttl"] = turn.ttl
         if fence is not None:
             configurable["__fence"] = fence
-        config = {**turn.config, "configurable": configurable}
+        # LangGraph's own name for it; a thread that waits is resumed by the graph that asked.
+        metadata = {**turn.config.get("metadata", {}), "graph_id": turn.graph}
+        config = {**turn.config, "configurable": configurable, "metadata": metadata}
         return cast("RunnableConfig", config)
+
+    async def _check_waits(self, turn: Turn) -> None:
+        if turn.answers is None or turn.thread_id is None:
+            return
+        waiting = await self.waiting(turn.thread_id)
+        if waiting is None or turn.answers not in {each.id for each in waiting.interrupts}:
+            raise NothingWaits("What this answers has been answered, or given up, meanwhile.")
 
     async def _remember(self, turn: Turn, outcome: Outcome) -> None:
         """Write the history row of a finished turn; the caller is answered after its commit."""
@@ -343,6 +376,8 @@ async def _stream(
         TypeError,
         NotImplementedError,
     ) as error:
+        if is_invalid_resume(error):
+            raise InvalidInput(f"What waits cannot be answered so: {_flaws(error)}") from error
         if begun or isinstance(turn.input, Command):
             raise
         raise InvalidInput(f"The input does not fit the graph {turn.graph!r}: {error}") from error
@@ -372,6 +407,13 @@ def _part(chunk: Any) -> Part:
     """With subgraphs LangGraph sends (namespace, mode, data), else (mode, data)."""
     *namespace, mode, data = chunk
     return Part(mode, data, *namespace)
+
+
+def _flaws(error: Exception) -> str:
+    if not isinstance(error, ValidationError):
+        return str(error)
+    flaws = error.errors(include_url=False, include_input=False, include_context=False)
+    return "; ".join(f"{'.'.join(map(str, flaw['loc']))}: {flaw['msg']}" for flaw in flaws)
 
 
 def _check_goto(graph: Graph, command: Command[Any]) -> None:

@@ -13,6 +13,7 @@ RunError
   x AssistantNotFound the caller: names the graphs there are
   x RunNotFound       the caller: there is no such run, or no longer
     x NothingToCancel the caller: the runs have ended, or never were
+  x NothingWaits      the caller: look at the session, somebody else has answered
   x TurnTimeout       try again: the turn did not end in its time
   x ShuttingDown      try again soon: the service is being stopped or restarted
 """
@@ -68,6 +69,10 @@ class RunNotFound(RunError):
 
 class NothingToCancel(RunNotFound):
     """None of the runs named is under way."""
+
+
+class NothingWaits(RunError):
+    """There is nothing to resume: no turn of the session waits for an answer, or not for this."""
 
 
 class TurnTimeout(RunError):
