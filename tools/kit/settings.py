@@ -37,9 +37,10 @@ class ToolSettings(BaseSettings):
         "stand for any characters.",
     )
 
+    # Not by the name of a validator of the other rooms' settings: joined, one would hide the other.
     @field_validator("tool_paths", "approve_tools", mode="before")
     @classmethod
-    def _split(cls, value: object) -> object:
+    def _split_list(cls, value: object) -> object:
         if isinstance(value, str):
             return [part.strip() for part in value.split(",") if part.strip()]
         return value

@@ -1,0 +1,372 @@
+"""Tool calls that wait for a person: paused, approved, edited, refused, given up, and killed."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import HttpUrl
+
+from tests.provider import FakeProvider, Reply, Request, ToolCall
+from tests.service import Client, Event, process, read_events, serving
+
+TOOLS = '''
+import os
+from pathlib import Path
+from langchain_core.tools import tool
+from tools.kit.current import idempotency_key
+from tools.kit.declare import declare
+
+JOURNAL = Path(__file__).parent / "journal"
+
+@declare(approval=True)
+@tool
+def send_mail(to: str, text: str = "hi") -> str:
+    """Send a mail."""
+    with JOURNAL.open("a") as journal:
+        journal.write(f"mail to {to}: {text} ({idempotency_key()})\\n")
+    return f"sent to {to}"
+
+@tool
+def look_up(name: str) -> str:
+    """Look somebody up."""
+    with JOURNAL.open("a") as journal:
+        journal.write(f"looked up {name}\\n")
+    return f"{name}@example.org"
+'''
+
+MAIL = ToolCall("send_mail", {"to": "ada"})
+LOOK = ToolCall("look_up", {"name": "bob"})
+
+Serve = Callable[..., AbstractContextManager[Client]]
+
+
+@pytest.fixture
+def own_tools(tmp_path: Path) -> Path:
+    folder = tmp_path / "own_tools"
+    folder.mkdir()
+    (folder / "mail.py").write_text(TOOLS)
+    return folder
+
+
+@pytest.fixture
+def serve(data_dir: Path, own_tools: Path, fake_provider: FakeProvider) -> Serve:
+    def start(**settings: Any) -> AbstractContextManager[Client]:
+        return serving(
+            data_dir,
+            base_url=HttpUrl(fake_provider.url),
+            models=["model-a"],
+            tool_paths=[own_tools],
+            **settings,
+        )
+
+    return start
+
+
+@pytest.fixture
+def journal(own_tools: Path) -> Callable[[], list[str]]:
+    def read() -> list[str]:
+        file = own_tools / "journal"
+        return file.read_text().splitlines() if file.exists() else []
+
+    return read
+
+
+Journal = Callable[[], list[str]]
+
+
+def say_results(request: Request) -> str:
+    """Answer with what the tools of the turn said."""
+    results = []
+    for message in reversed(request.messages):
+        if message["role"] != "tool":
+            break
+        results.append(message["content"])
+    return " | ".join(reversed(results)) or "no results"
+
+
+def decide(client: Client, waits: dict[str, Any], *decisions: dict[str, Any]) -> Any:
+    path = f"/api/chat/session/{waits['session_id']}/resume"
+    return client.post(path, json={"decisions": list(decisions)})
+
+
+def resume_events(client: Client, session_id: str, *decisions: dict[str, Any]) -> list[Event]:
+    return client.events(
+        f"/api/chat/session/{session_id}/resume/stream", {"decisions": list(decisions)}
+    )
+
+
+def test_nothing_runs_before_it_is_approved_and_everything_once_after(
+    serve: Serve, fake_provider: FakeProvider, journal: Journal
+) -> None:
+    fake_provider.script("model-a", Reply(tool_calls=[LOOK, MAIL]), say_results)
+    with serve() as client:
+        waits = client.ask("mail ada")
+        assert waits["status"] == "approval_required"
+        assert waits["metadata"]["status"] == "interrupted"
+        assert waits["response"] == ""
+        (call,) = waits["calls"]
+        assert (call["name"], call["args"]) == ("send_mail", {"to": "ada"})
+        assert call["description"] == "Send a mail."
+        assert journal() == []  # not even the sibling that needs nobody
+        shown = client.get(f"/api/chat/session/{waits['session_id']}").json()
+        assert shown["calls"] == [call]
+        done = decide(client, waits, {"id": call["id"], "type": "approve"}).json()
+        assert done["status"] == "completed"
+        assert done["calls"] == []
+        assert done["response"] == "bob@example.org | sent to ada"
+        assert done["tools_used"] == ["look_up", "send_mail"]
+        assert len(journal()) == 2
+        rows = client.get(f"/api/chat/history/{waits['session_id']}").json()
+        assert [row["user_message"] for row in rows] == ["mail ada"]
+        assert client.get(f"/api/chat/session/{waits['session_id']}").json()["calls"] == []
+
+
+def test_an_edited_call_is_made_and_remembered_as_it_was_edited(
+    serve: Serve, fake_provider: FakeProvider, journal: Journal
+) -> None:
+    fake_provider.script("model-a", Reply(tool_calls=[MAIL]), say_results)
+    with serve() as client:
+        waits = client.ask("mail ada")
+        edit = {"id": waits["calls"][0]["id"], "type": "edit", "args": {"to": "bob", "text": "yo"}}
+        done = decide(client, waits, edit).json()
+        assert done["response"] == "sent to bob"
+        (line,) = journal()
+        assert line.startswith("mail to bob: yo (")
+        messages = client.get(f"/api/chat/session/{waits['session_id']}").json()["messages"]
+        (called,) = (m["tool_calls"] for m in messages if m["tool_calls"])
+        assert called[0]["args"] == {"to": "bob", "text": "yo"}
+    sent = fake_provider.requests[-1].messages[-2]["tool_calls"][0]["function"]
+    assert json.loads(sent["arguments"]) == {"to": "bob", "text": "yo"}
+
+
+def test_an_edit_that_does_not_fit_the_tool_is_answered_to_the_model(
+    serve: Serve, fake_provider: FakeProvider, journal: Journal
+) -> None:
+    fake_provider.script("model-a", Reply(tool_calls=[MAIL]), say_results)
+    with serve() as client:
+        waits = client.ask("mail ada")
+        edit = {"id": waits["calls"][0]["id"], "type": "edit", "args": {"whom": "bob"}}
+        assert "wrong_arguments: to: Field required" in decide(client, waits, edit).json()["response"]
+    assert journal() == []
+
+
+def test_of_two_calls_one_is_refused_and_the_model_reads_why(
+    serve: Serve, fake_provider: FakeProvider, journal: Journal
+) -> None:
+    both = [MAIL, ToolCall("send_mail", {"to": "eve"})]
+    fake_provider.script("model-a", Reply(tool_calls=both), say_results)
+    with serve() as client:
+        waits = client.ask("mail both")
+        ada, eve = (call["id"] for call in waits["calls"])
+        events = resume_events(
+            client,
+            waits["session_id"],
+            {"id": eve, "type": "reject", "message": "not her"},
+            {"id": ada, "type": "approve"},
+        )
+    assert [e.name for e in events][0] == "metadata"
+    tools = {e.data["id"]: e.data for e in events if e.name == "tool"}
+    assert tools[ada]["status"] == "success"
+    assert (tools[eve]["status"], tools[eve]["failure"]) == ("error", "refused")
+    said = "".join(e.data["content"] for e in events if e.name == "message")
+    assert said.startswith("sent to ada | refused:")
+    assert "not her" in said
+    assert events[-1].name == "done"
+    assert events[-1].data["status"] == "completed"
+    assert len(journal()) == 1
+
+
+def test_a_stream_ends_with_what_waits_and_goes_on_as_another(
+    serve: Serve, fake_provider: FakeProvider, journal: Journal
+) -> None:
+    fake_provider.script("model-a", Reply(tool_calls=[MAIL]), say_results)
+    with serve() as client:
+        events = client.events("/api/chat/message/stream", {"message": "mail ada"})
+        approval, done = events[-2:]
+        assert (approval.name, done.name) == ("approval", "done")
+        assert done.data["status"] == "interrupted"
+        (call,) = approval.data["calls"]
+        session_id = events[0].data["session_id"]
+        events = resume_events(client, session_id, {"id": call["id"], "type": "approve"})
+        assert events[-1].data["status"] == "completed"
+    assert len(journal()) == 1
+
+
+def test_the_settings_ask_for_tools_by_pattern(
+    serve: Serve, fake_provider: FakeProvider, journal: Journal
+) -> None:
+    fake_provider.script("model-a", Reply(tool_calls=[LOOK]), say_results)
+    with serve(approve_tools=["look_*", "nowhere"]) as client:
+        waits = client.ask("who is bob")
+        assert [call["name"] for call in waits["calls"]] == ["look_up"]
+        listed = {tool["name"]: tool for tool in client.get("/api/tools").json()["tools"]}
+        assert listed["look_up"]["approval"]
+        assert not listed["calculator"]["approval"]
+    assert journal() == []
+
+
+def test_calls_that_would_fail_anyway_ask_nobody(
+    serve: Serve, fake_provider: FakeProvider, journal: Journal
+) -> None:
+    wrong = Reply(tool_calls=[ToolCall("send_mail", {"whom": "ada"})])
+    fake_provider.script("model-a", wrong, say_results)
+    with serve() as client:
+        assert "wrong_arguments" in client.ask("mail ada")["response"]
+    assert journal() == []
+
+
+def test_a_new_message_gives_the_calls_up(
+    serve: Serve, fake_provider: FakeProvider, journal: Journal
+) -> None:
+    fake_provider.script("model-a", Reply(tool_calls=[MAIL, LOOK]), "never mind, then")
+    with serve() as client:
+        waits = client.ask("mail ada")
+        done = client.ask("forget it", waits["session_id"])
+        assert (done["status"], done["response"]) == ("completed", "never mind, then")
+        roles = [m["role"] for m in fake_provider.requests[-1].messages[1:]]
+        assert roles == ["user", "assistant", "tool", "tool", "user"]
+        assert "ancelled" in fake_provider.requests[-1].messages[3]["content"]
+        late = decide(client, waits, {"id": waits["calls"][0]["id"], "type": "approve"})
+        assert (late.status_code, late.json()["type"]) == (409, "nothing-waits")
+    assert journal() == []
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "says"),
+    [
+        ({"decisions": [{"id": "nobody", "type": "approve"}]}, 422, "no call 'nobody' waits"),
+        ({"decisions": []}, 422, "decisions"),
+        ({}, 422, "either `decisions` or `answer`"),
+        ({"answer": "yes"}, 422, "give `decisions`"),
+        ({"decisions": [{"id": "ID", "type": "maybe"}]}, 422, "decisions.0.type"),
+        ({"decisions": [{"id": "ID", "type": "edit"}]}, 422, "`args` belong to `edit`"),
+        ({"decisions": [{"id": "ID", "type": "approve", "args": {}}]}, 422, "`args` belong"),
+        ({"decisions": [{"id": "ID", "type": "approve"}] * 2}, 422, "more than one"),
+        ({"decisions": [{"id": "ID", "type": "approve", "x": 1}]}, 422, "x"),
+    ],
+)
+def test_a_wrong_decision_is_told_why_and_the_call_still_waits(
+    serve: Serve,
+    fake_provider: FakeProvider,
+    journal: Journal,
+    body: dict[str, Any],
+    status: int,
+    says: str,
+) -> None:
+    fake_provider.script("model-a", Reply(tool_calls=[MAIL]), say_results)
+    with serve() as client:
+        waits = client.ask("mail ada")
+        call_id = waits["calls"][0]["id"]
+        sent = json.loads(json.dumps(body).replace('"ID"', json.dumps(call_id)))
+        for route in ("resume", "resume/stream"):
+            answer = client.post(f"/api/chat/session/{waits['session_id']}/{route}", json=sent)
+            assert answer.status_code == status
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert says in answer.json()["detail"]
+        assert journal() == []
+        done = decide(client, waits, {"id": call_id, "type": "approve"}).json()
+        assert done["response"] == "sent to ada"
+
+
+def test_every_waiting_call_needs_a_decision(serve: Serve, fake_provider: FakeProvider) -> None:
+    fake_provider.script("model-a", Reply(tool_calls=[MAIL, MAIL]), say_results)
+    with serve() as client:
+        waits = client.ask("mail ada twice")
+        first, second = (call["id"] for call in waits["calls"])
+        half = decide(client, waits, {"id": first, "type": "approve"})
+        assert half.status_code == 422
+        assert repr(second) in half.json()["detail"]
+
+
+def test_the_wrong_session_and_one_where_nothing_waits(
+    serve: Serve, fake_provider: FakeProvider
+) -> None:
+    fake_provider.script("model-a", "hello")
+    approve = {"decisions": [{"id": "c", "type": "approve"}]}
+    with serve() as client:
+        nowhere = client.post("/api/chat/session/no-such/resume", json=approve)
+        assert (nowhere.status_code, nowhere.json()["type"]) == (404, "session-not-found")
+        fresh = client.post("/api/chat/session").json()["session_id"]
+        finished = client.ask("hello")["session_id"]
+        for session_id in (fresh, finished):
+            for route in ("resume", "resume/stream"):
+                path = f"/api/chat/session/{session_id}/{route}"
+                idle = client.post(path, json=approve)
+                assert (idle.status_code, idle.json()["type"]) == (409, "nothing-waits")
+
+
+def test_two_who_decide_at_once_make_the_call_once(
+    serve: Serve, fake_provider: FakeProvider, journal: Journal
+) -> None:
+    fake_provider.script("model-a", Reply(tool_calls=[MAIL]), say_results)
+    with serve() as client:
+        waits = client.ask("mail ada")
+        path = f"/api/chat/session/{waits['session_id']}/resume/stream"
+        body = {"decisions": [{"id": waits["calls"][0]["id"], "type": "approve"}]}
+        with client.stream("POST", path, json=body) as one:
+            answer = client.post(path.removesuffix("/stream"), json=body)
+            events = list(read_events(one))
+    endings = sorted([events[-1].name, str(answer.status_code)])
+    assert endings in (["409", "done"], ["200", "error"])
+    assert len(journal()) == 1
+
+
+def test_the_turn_goes_on_with_the_choices_it_began_with(
+    serve: Serve, fake_provider: FakeProvider
+) -> None:
+    fake_provider.script("model-a", Reply(tool_calls=[MAIL]), say_results)
+    with serve() as client:
+        waits = client.ask("mail ada", max_tokens=77, tools=["send_mail"])
+        decide(client, waits, {"id": waits["calls"][0]["id"], "type": "approve"})
+    before, after = fake_provider.requests
+    for request in (before, after):
+        assert request.body["max_completion_tokens"] == 77
+        assert list(request.tools) == ["send_mail"]
+
+
+def test_langgraphs_own_clients_resume_over_invoke(
+    serve: Serve, fake_provider: FakeProvider, journal: Journal
+) -> None:
+    fake_provider.script("model-a", Reply(tool_calls=[MAIL]), say_results)
+    with serve() as client:
+        body = {"thread_id": "t", "input": {"messages": "mail ada"}}
+        (asked,) = client.post("/invoke", json=body).json()["__interrupt__"]
+        assert asked["value"]["action_requests"][0]["name"] == "send_mail"
+        wrong = {"thread_id": "t", "command": {"resume": {"decisions": []}}}
+        refused = client.post("/invoke", json=wrong)
+        assert (refused.status_code, refused.json()["type"]) == (422, "invalid-input")
+        assert "decisions" in refused.json()["detail"]
+        approve = {"decisions": [{"type": "approve"}]}
+        done = client.post("/invoke", json={"thread_id": "t", "command": {"resume": approve}})
+        assert done.json()["messages"][-1]["content"] == "sent to ada"
+    assert len(journal()) == 1
+
+
+def test_what_waits_outlives_a_kill(
+    data_dir: Path, own_tools: Path, fake_provider: FakeProvider, journal: Journal
+) -> None:
+    fake_provider.script("model-a", Reply(tool_calls=[LOOK, MAIL]), say_results)
+    environment = {
+        "EVERTURN_BASE_URL": fake_provider.url,
+        "EVERTURN_MODELS": "model-a",
+        "EVERTURN_TOOL_PATHS": str(own_tools),
+    }
+    with process(data_dir, **environment) as first:
+        with Client(base_url=first.url(), timeout=30) as client:
+            waits = client.ask("mail ada", max_tokens=77)
+        first.kill()
+    with process(data_dir, **environment) as second:
+        with Client(base_url=second.url(), timeout=30) as client:
+            shown = client.get(f"/api/chat/session/{waits['session_id']}").json()
+            assert shown["calls"] == waits["calls"]
+            assert journal() == []
+            edit = {"id": waits["calls"][0]["id"], "type": "edit", "args": {"to": "bob"}}
+            done = decide(client, waits, edit).json()
+            assert done["response"] == "bob@example.org | sent to bob"
+            rows = client.get(f"/api/chat/history/{waits['session_id']}").json()
+            assert [row["assistant_message"] for row in rows] == [done["response"]]
+    assert len(journal()) == 2
+    assert fake_provider.requests[-1].body["max_completion_tokens"] == 77
