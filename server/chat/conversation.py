@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
-from server.chat.lines import fallback_line, receipt, session_line, tool_line
+from server.chat.approval import decide
+from server.chat.lines import call_line, fallback_line, receipt, session_line, tool_line
 from server.chat.screen import Screen, open_screen
 from server.chat.service import Event, Service, ServiceError
 
@@ -16,6 +17,7 @@ HELP = """\
 - `/new` begins a new session
 - `/history` shows what was said in this one
 - `/sessions` lists the sessions that have not expired
+- `/approve` decides on tool calls that wait
 - `/help` shows this
 - `/quit` or Ctrl-D leaves; Ctrl-C stops an answer"""
 
@@ -90,6 +92,9 @@ class Conversation:
         screen.note(f"{agent} at {service.url} · session {self._session_id} · /help")
         if turns:
             screen.note(f"turns so far: {turns}, /history shows them")
+        with contextlib.suppress(ServiceError):  # expired, but its history is there
+            if session_id and service.waiting_calls(session_id):
+                screen.note("tool calls wait for you: /approve", "yellow")
 
     def command(self, line: str) -> None:
         """Do what a line that begins with a slash asks for."""
@@ -105,6 +110,11 @@ class Conversation:
                 here = self._session_id
                 lines = [session_line(each, here) for each in self._service.sessions()]
                 self._show("\n".join(lines) or "No sessions.")
+            case "/approve":
+                if calls := self._service.waiting_calls(self._session_id):
+                    self._decide(calls)
+                else:
+                    self._screen.note("No tool call waits.")
             case "/help":
                 self._show(HELP)
             case unknown:
@@ -116,37 +126,64 @@ class Conversation:
         Raises:
             ServiceError: no answer came, or not all of it.
         """
-        events = self._service.stream(message, self._session_id, self._agent)
-        with self._screen.turn(), contextlib.closing(events):
-            done = self._show_events(events)
-        self._screen.note(receipt(done))
+        self._follow(self._service.stream(message, self._session_id, self._agent))
 
-    def _show_events(self, events: Iterator[Event]) -> dict[str, Any]:
-        """Show a turn as it happens; its last event, `done`, is returned."""
-        screen = self._screen
+    def _follow(self, events: Generator[Event, None, None]) -> None:
+        """Show a turn to its end; where tools wait to be approved, ask, and go on."""
+        with self._screen.turn(), contextlib.closing(events):
+            done, calls = self._show_events(events)
+        if calls:
+            self._decide(calls)
+        else:
+            self._screen.note(receipt(done))
+
+    def _decide(self, calls: list[dict[str, Any]]) -> None:
+        if not sys.stdin.isatty():
+            for call in calls:
+                self._screen.note(call_line(call), "yellow")
+            raise ServiceError("A person must approve this, at a terminal: everturn chat --session")
+        try:
+            decisions = decide(calls, self._screen)
+        except (KeyboardInterrupt, EOFError):
+            self._screen.note("\nstill waiting; /approve asks again, a message gives it up")
+            return
+        self._follow(self._service.resume(self._session_id, decisions))
+
+    def _show_events(self, events: Iterator[Event]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """Show a turn as it happens; returns its last event, `done`, and what waits."""
         message_id = None
+        calls: list[dict[str, Any]] = []
         for name, data in events:
             match name:
                 case "metadata":
                     self._session_id = data["session_id"]
                 case "message":
                     if data["message_id"] != message_id:
-                        screen.settle()
+                        self._screen.settle()
                         message_id = data["message_id"]
-                    screen.say(data["content"])
-                case "tool":
-                    screen.settle()
-                    screen.note(*tool_line(data))
-                case "reset":
-                    screen.take_back()
-                    screen.note(f"↩ took back {data['chars']} characters", "yellow")
-                case "fallback":
-                    screen.note(fallback_line(data), "yellow")
+                    self._screen.say(data["content"])
+                case "approval":
+                    calls = data["calls"]
                 case "error":
                     raise ServiceError(data["detail"])
                 case "done":
-                    return data
+                    return data, calls
+                case _:
+                    self._note(name, data)
         raise ServiceError("The answer broke off. What was saved of it: /history")
+
+    def _note(self, name: str, data: dict[str, Any]) -> None:
+        """Show what happens beside the words."""
+        screen = self._screen
+        match name:
+            case "tool":
+                screen.settle()
+                screen.note(*tool_line(data))
+            case "reset":
+                screen.take_back()
+                screen.note(f"↩ took back {data['chars']} characters", "yellow")
+            case "fallback":
+                screen.note(fallback_line(data), "yellow")
 
     def _show(self, markdown: str) -> None:
         self._screen.say(markdown)

@@ -28,6 +28,12 @@ def tool_line(data: dict[str, Any]) -> tuple[str, str]:
     return f"  {data['name']} → {shortened(str(data['result']))}", style
 
 
+def call_line(call: dict[str, Any]) -> str:
+    """A tool's call in full: a person decides on all of it."""
+    args = ", ".join(f"{name}={value!r}" for name, value in call["args"].items())
+    return f"? {call['name']}({args})"
+
+
 def receipt(done: dict[str, Any]) -> str:
     """Who answered, what it took and cost, and who was asked before."""
     route = done.get("route") or {}

@@ -1,4 +1,4 @@
-"""The service as a chat sees it: four routes, and every failure in words.
+"""The service as a chat sees it: a handful of routes, and every failure in words.
 
 httpx2 is there because the OpenAI client stands on it, and it reads server-sent events itself.
 """
@@ -54,10 +54,23 @@ class Service:
     def stream(self, message: str, session_id: str, agent: str) -> Generator[Event, None, None]:
         """The events of one turn; closing the generator ends the turn."""
         body = {"message": message, "session_id": session_id, "agent": agent}
-        with (
-            self._explained(),
-            self._client.stream("POST", "/api/chat/message/stream", json=body) as response,
-        ):
+        return self._events("/api/chat/message/stream", body)
+
+    def resume(
+        self, session_id: str, decisions: list[dict[str, Any]]
+    ) -> Generator[Event, None, None]:
+        """The events of a turn that goes on, with a decision on each call that waits."""
+        path = f"/api/chat/session/{quote(session_id, safe='')}/resume/stream"
+        return self._events(path, {"decisions": decisions})
+
+    def waiting_calls(self, session_id: str) -> list[dict[str, Any]]:
+        """The tool calls of a session that wait to be approved."""
+        found = self._call("GET", f"/api/chat/session/{quote(session_id, safe='')}")
+        calls: list[dict[str, Any]] = found.get("calls") or []
+        return calls
+
+    def _events(self, path: str, body: dict[str, Any]) -> Generator[Event, None, None]:
+        with self._explained(), self._client.stream("POST", path, json=body) as response:
             _raise_for_problem(response)
             for event in httpx2.EventSource(response):
                 yield event.event, json.loads(event.data)

@@ -1,7 +1,7 @@
 """Tool calls that wait for a person: paused, approved, edited, refused, given up, and killed."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -149,7 +149,9 @@ def test_an_edit_that_does_not_fit_the_tool_is_answered_to_the_model(
     with serve() as client:
         waits = client.ask("mail ada")
         edit = {"id": waits["calls"][0]["id"], "type": "edit", "args": {"whom": "bob"}}
-        assert "wrong_arguments: to: Field required" in decide(client, waits, edit).json()["response"]
+        assert (
+            "wrong_arguments: to: Field required" in decide(client, waits, edit).json()["response"]
+        )
     assert journal() == []
 
 
@@ -167,7 +169,7 @@ def test_of_two_calls_one_is_refused_and_the_model_reads_why(
             {"id": eve, "type": "reject", "message": "not her"},
             {"id": ada, "type": "approve"},
         )
-    assert [e.name for e in events][0] == "metadata"
+    assert events[0].name == "metadata"
     tools = {e.data["id"]: e.data for e in events if e.name == "tool"}
     assert tools[ada]["status"] == "success"
     assert (tools[eve]["status"], tools[eve]["failure"]) == ("error", "refused")
@@ -358,15 +360,17 @@ def test_what_waits_outlives_a_kill(
         with Client(base_url=first.url(), timeout=30) as client:
             waits = client.ask("mail ada", max_tokens=77)
         first.kill()
-    with process(data_dir, **environment) as second:
-        with Client(base_url=second.url(), timeout=30) as client:
-            shown = client.get(f"/api/chat/session/{waits['session_id']}").json()
-            assert shown["calls"] == waits["calls"]
-            assert journal() == []
-            edit = {"id": waits["calls"][0]["id"], "type": "edit", "args": {"to": "bob"}}
-            done = decide(client, waits, edit).json()
-            assert done["response"] == "bob@example.org | sent to bob"
-            rows = client.get(f"/api/chat/history/{waits['session_id']}").json()
-            assert [row["assistant_message"] for row in rows] == [done["response"]]
+    with (
+        process(data_dir, **environment) as second,
+        Client(base_url=second.url(), timeout=30) as client,
+    ):
+        shown = client.get(f"/api/chat/session/{waits['session_id']}").json()
+        assert shown["calls"] == waits["calls"]
+        assert journal() == []
+        edit = {"id": waits["calls"][0]["id"], "type": "edit", "args": {"to": "bob"}}
+        done = decide(client, waits, edit).json()
+        assert done["response"] == "bob@example.org | sent to bob"
+        rows = client.get(f"/api/chat/history/{waits['session_id']}").json()
+        assert [row["assistant_message"] for row in rows] == [done["response"]]
     assert len(journal()) == 2
     assert fake_provider.requests[-1].body["max_completion_tokens"] == 77

@@ -59,6 +59,7 @@ class Service(ThreadingHTTPServer):
         self.asked: list[dict[str, Any]] = []
         self.sessions = 0
         self.history: list[dict[str, Any]] = []
+        self.waiting: list[dict[str, Any]] = []
         self.left = threading.Event()
         self.go = threading.Event()
 
@@ -84,6 +85,8 @@ class Handler(BaseHTTPRequestHandler):
             times = {"created_at": "2026-11-24T10:00:00Z", "expires_at": "2026-11-24T11:00:00Z"}
             sessions = [{"session_id": f"session-{n + 1}"} for n in range(self.service.sessions)]
             self.answer(200, {"sessions": [{**each, **times, "context": {}} for each in sessions]})
+        elif self.path.startswith("/api/chat/session/"):
+            self.answer(200, {"calls": self.service.waiting})
         elif self.path == "/api/chat/history/nobody":
             self.answer(404, {"detail": "There never was a session 'nobody'."})
         else:
@@ -362,6 +365,87 @@ def test_a_conversation_on_a_terminal(service: Service) -> None:
     assert "two paragraphs" not in shown
     assert "Still here" in shown
     assert shown.count("Endless") == 1
+
+
+MAIL = {"id": "c1", "name": "send_mail", "args": {"to": "ada"}, "description": "Send a mail."}
+WAITS = [("approval", {"calls": [MAIL]}), done(status="interrupted")]
+
+
+def test_a_person_decides_on_tool_calls_and_may_change_them(service: Service) -> None:
+    service.turns += [
+        [*WAITS],
+        [*said("Sent."), done()],
+        [*WAITS],
+        [*said("Not sent."), done()],
+        [*WAITS],
+        [*WAITS],
+        [*said("Sent at last."), done()],
+    ]
+    with Terminal(RUN, service.url) as terminal:
+        terminal.until("› ")
+        terminal.send("Mail ada\r")
+        terminal.until("send_mail(to='ada')")
+        terminal.until("y / n / edit")
+        terminal.send("perhaps\r")
+        terminal.until("edit changes its arguments")
+        terminal.send("e\r")
+        terminal.until("arguments › ")
+        terminal.until('"ada"}')  # there to be edited
+        terminal.send("\x15{oops\r")
+        terminal.until("not JSON")
+        terminal.send("e\r")
+        terminal.until("arguments › ")
+        terminal.until('"ada"}')
+        terminal.send('\x15{"to": "bob"}\r')
+        terminal.until("Sent.")
+        terminal.until("42 tokens")
+        terminal.send("And again\r")
+        terminal.until("y / n / edit")
+        terminal.send("n\r")
+        terminal.until("why not?")
+        terminal.send("too late\r")
+        terminal.until("Not sent.")
+        terminal.until("42 tokens")
+        terminal.send("Once more\r")
+        terminal.until("y / n / edit")
+        terminal.send("\x04")
+        terminal.until("still waiting")
+        service.waiting = [MAIL]
+        terminal.send("/approve\r")
+        terminal.until("y / n / edit")
+        terminal.send("y\r")
+        terminal.until("y / n / edit")  # the turn goes on, and waits for the next call
+        terminal.send("y\r")
+        terminal.until("Sent at last.")
+        terminal.until("42 tokens")
+        service.waiting = []
+        terminal.send("/approve\r")
+        terminal.until("No tool call waits")
+        terminal.send("/quit\r")
+        assert terminal.end() == 0
+    decisions = [asked["decisions"] for asked in service.asked if "decisions" in asked]
+    assert decisions == [
+        [{"id": "c1", "type": "edit", "args": {"to": "bob"}}],
+        [{"id": "c1", "type": "reject", "message": "too late"}],
+        [{"id": "c1", "type": "approve"}],
+        [{"id": "c1", "type": "approve"}],
+    ]
+
+
+def test_nobody_at_a_pipe_can_approve(service: Service) -> None:
+    service.turns += [[*WAITS], [*said("Fine."), done()]]
+    run = subprocess.run(
+        [sys.executable, "-c", RUN, service.url],
+        input="Mail ada\nForget it\n",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert run.returncode == 1
+    assert "send_mail(to='ada')" in run.stderr
+    assert "must approve" in run.stderr
+    assert run.stdout == "Fine.\n"
 
 
 def test_an_answer_longer_than_the_window_is_all_there(service: Service) -> None:
