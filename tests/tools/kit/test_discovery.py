@@ -186,3 +186,45 @@ def test_several_packages_are_one_set_of_names(write: Write) -> None:
     assert list(found.tools) == sorted({*discover("tools").tools, "extra"})
     assert found.origins["calculator"].parent.name == "tools"
     assert list(reasons(found)) == ["calculator.py"]
+
+
+def test_folders_are_read_after_packages_and_their_modules_know_each_other(
+    write: Write, tmp_path: Path
+) -> None:
+    write("alpha.py", simple("alpha"))
+    more = tmp_path / "more tools"
+    more.mkdir()
+    (more / "_words.py").write_text("WORD = 'shared'\n")
+    (more / "beta.py").write_text("from ._words import WORD\n" + simple("beta"))
+    (more / "alpha.py").write_text(simple("alpha", "second"))
+    (more / "broken.py").write_text("def oops(:\n")
+    found = discover("workbench", folders=[more, tmp_path / "nowhere", more / "beta.py"])
+    assert list(found.tools) == ["alpha", "beta"]
+    assert found.origins["beta"] == more / "beta.py"
+    named = reasons(found)
+    assert list(named) == ["alpha.py", "broken.py", "nowhere", "beta.py"]
+    assert str(found.origins["alpha"]) in named["alpha.py"]
+    assert "SyntaxError" in named["broken.py"]
+    assert "no such folder" in named["nowhere"]
+
+
+def test_a_folders_init_is_run_and_may_fail(tmp_path: Path) -> None:
+    good, bad = tmp_path / "good", tmp_path / "bad"
+    for folder, init in ((good, "NAME = 'from init'"), (bad, "raise SystemExit('no')")):
+        folder.mkdir()
+        (folder / "__init__.py").write_text(init)
+        (folder / "gamma.py").write_text(
+            "from . import NAME\n" + simple(f"{folder.name}_gamma") + "\nassert NAME\n"
+        )
+    found = discover(folders=[bad, good])
+    assert list(found.tools) == ["good_gamma"]
+    assert reasons(found) == {"__init__.py": "SystemExit: no"}
+
+
+def test_two_folders_of_one_name_are_two(tmp_path: Path) -> None:
+    folders = [tmp_path / "a" / "tools", tmp_path / "b" / "tools"]
+    for n, folder in enumerate(folders):
+        folder.mkdir(parents=True)
+        (folder / "same.py").write_text(simple(f"tool_{n}"))
+    assert list(discover(folders=folders).tools) == ["tool_0", "tool_1"]
+    assert list(discover(folders=folders).tools) == ["tool_0", "tool_1"]  # and once more the same

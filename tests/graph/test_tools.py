@@ -1,0 +1,583 @@
+"""The node `tools`: side by side, within bounds, and whatever goes wrong is an answer."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, cast
+
+import pytest
+from langchain_core.messages import (
+    AIMessage,
+    AnyMessage,
+    HumanMessage,
+    InvalidToolCall,
+    ToolMessage,
+)
+from langchain_core.runnables import RunnableConfig
+from langchain_core.tools import BaseTool, InjectedToolCallId, ToolException, tool
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import END, START, StateGraph
+from langgraph.prebuilt import InjectedState, ToolRuntime
+from langgraph.types import Command, interrupt
+from pydantic import BaseModel
+from pydantic_settings import SettingsConfigDict
+
+from graph.context import Context
+from graph.nodes.tools import tools as tools_node
+from graph.services import Services
+from graph.state import State
+from graph.window import open_calls
+from tools.kit.cache import MemoryStore
+from tools.kit.current import do_not_cache, idempotency_key
+from tools.kit.declare import declare
+from tools.kit.discovery import Discovery
+from tools.kit.settings import ToolSettings
+from tools.kit.toolbox import Toolbox
+
+Args = dict[str, Any]
+
+
+class BareToolSettings(ToolSettings):
+    """Settings that no `.env` of the developer reaches."""
+
+    model_config = SettingsConfigDict(env_file=None)
+
+
+def after(state: State) -> str:
+    return "tools" if open_calls(state["messages"]) else END
+
+
+builder = StateGraph(State, Context)
+builder.add_node("tools", tools_node)
+builder.add_edge(START, "tools")
+builder.add_conditional_edges("tools", after, ["tools", END])
+graph = builder.compile(checkpointer=InMemorySaver())
+
+
+def toolbox(*tools: BaseTool, **settings: Any) -> Toolbox:
+    found = Discovery({each.name: each for each in tools})
+    return Toolbox(found, settings=BareToolSettings(**settings))
+
+
+def lent(box: Toolbox, thread: str = "t") -> RunnableConfig:
+    services = Services(models=cast("Any", None), tools=box)
+    return {"configurable": {"__everturn": services, "thread_id": thread}}
+
+
+def asking(*calls: tuple[str, Args], invalid: Sequence[InvalidToolCall] = ()) -> State:
+    made = [
+        {"name": name, "args": args, "id": f"c{n}", "type": "tool_call"}
+        for n, (name, args) in enumerate(calls)
+    ]
+    asked = AIMessage("", tool_calls=made, invalid_tool_calls=list(invalid), id="asked")
+    return cast("State", {"messages": [HumanMessage("do it"), asked]})
+
+
+async def answers(
+    box: Toolbox, *calls: tuple[str, Args], thread: str | None = None, **context: Any
+) -> list[ToolMessage]:
+    thread = thread or f"thread {time.monotonic_ns()}"
+    done = await graph.ainvoke(asking(*calls), lent(box, thread), context=Context(**context))
+    return [message for message in done["messages"] if isinstance(message, ToolMessage)]
+
+
+def failures(found: Sequence[ToolMessage]) -> list[str | None]:
+    return [message.additional_kwargs.get("failure") for message in found]
+
+
+@tool
+async def nap(seconds: float) -> str:
+    """Sleep without blocking."""
+    await asyncio.sleep(seconds)
+    return f"napped {seconds}"
+
+
+@tool
+def block(seconds: float) -> str:
+    """Sleep and block."""
+    time.sleep(seconds)
+    return f"blocked {seconds}"
+
+
+@tool
+def fail(how: str) -> str:
+    """Fail in many ways."""
+    if how == "says":
+        raise ToolException("the page is gone")
+    if how == "exit":
+        raise SystemExit(3)
+    if how == "stop":
+        raise StopIteration
+    if how == "validation":
+        Inner(number=cast("Any", "sk-secret"))
+    raise ValueError("sk-secret at /home/secret")
+
+
+@tool
+async def afail(how: str) -> str:
+    """Fail on the loop."""
+    if how == "cancel":
+        raise asyncio.CancelledError
+    raise ValueError("sk-secret")
+
+
+class Inner(BaseModel):
+    number: int
+
+
+@tool
+def echo(text: str) -> str:
+    """Say it again."""
+    return text
+
+
+async def test_calls_run_side_by_side_on_and_off_the_loop() -> None:
+    calls = [("nap", {"seconds": 0.3}), ("block", {"seconds": 0.3}), ("block", {"seconds": 0.3})]
+
+    async def timed(at_once: int) -> float:
+        begun = time.perf_counter()
+        found = await answers(toolbox(nap, block, tool_concurrency=at_once), *calls)
+        assert failures(found) == [None] * 3
+        return time.perf_counter() - begun
+
+    await answers(toolbox(nap, block), ("nap", {"seconds": 0}), ("block", {"seconds": 0}))
+    assert await timed(8) < 0.6 * await timed(1)
+
+
+async def test_the_event_loop_goes_on_while_tools_block() -> None:
+    ticks = 0
+
+    async def tick() -> None:
+        nonlocal ticks
+        while True:
+            await asyncio.sleep(0.01)
+            ticks += 1
+
+    ticking = asyncio.create_task(tick())
+    await answers(toolbox(block), ("block", {"seconds": 0.3}))
+    ticking.cancel()
+    assert ticks > 5
+
+
+async def test_no_more_run_at_once_than_may() -> None:
+    running: list[int] = []
+    at_once = 0
+
+    @tool
+    async def count(n: int) -> int:
+        """Count who runs."""
+        nonlocal at_once
+        at_once += 1
+        running.append(at_once)
+        await asyncio.sleep(0.01)
+        at_once -= 1
+        return n
+
+    found = await answers(
+        toolbox(count, tool_concurrency=3), *[("count", {"n": n}) for n in range(12)]
+    )
+    assert max(running) == 3
+    assert [message.content for message in found] == [str(n) for n in range(12)]
+
+
+async def test_answers_come_in_the_order_of_the_calls_under_their_ids() -> None:
+    naps = (0.05, 0.0, 0.02)
+    found = await answers(toolbox(nap), *[("nap", {"seconds": s}) for s in naps])
+    assert [(m.tool_call_id, m.content) for m in found] == [
+        (f"c{n}", f"napped {s}") for n, s in enumerate(naps)
+    ]
+    assert all(message.additional_kwargs["timestamp"] for message in found)
+
+
+async def test_failing_tools_take_no_sibling_along_and_tell_no_secret() -> None:
+    found = await answers(
+        toolbox(echo, fail, afail),
+        ("fail", {"how": "raise"}),
+        ("fail", {"how": "says"}),
+        ("fail", {"how": "exit"}),
+        ("fail", {"how": "stop"}),
+        ("fail", {"how": "validation"}),
+        ("afail", {"how": "raise"}),
+        ("afail", {"how": "cancel"}),
+        ("echo", {"text": "alive"}),
+    )
+    internal = "internal"
+    assert failures(found) == [
+        *(internal, "tool_error", internal, internal, internal, internal, internal),
+        None,
+    ]
+    assert found[-1].content == "alive"
+    assert [message.status for message in found] == ["error"] * 7 + ["success"]
+    assert "the page is gone" in str(found[1].content)
+    assert "ValueError" in str(found[0].content)
+    told = "".join(str(message.content) for message in found)
+    for secret in ("sk-secret", "/home", "ValueError(", "Traceback"):
+        assert secret not in told
+
+
+async def test_what_the_model_got_wrong_is_told_to_it() -> None:
+    invalid = InvalidToolCall(
+        name="echo", args='{"text": "cut', id="bad", error=None, type="invalid_tool_call"
+    )
+    calls: list[tuple[str, Args]] = [
+        ("teleport", {}),
+        ("echo", {"words": 1}),
+        ("echo", {"text": ["x"]}),
+    ]
+    done = await graph.ainvoke(asking(*calls, invalid=[invalid]), lent(toolbox(echo, nap), "wrong"))
+    found = [message for message in done["messages"] if isinstance(message, ToolMessage)]
+    assert failures(found) == [
+        "unknown_tool",
+        "wrong_arguments",
+        "wrong_arguments",
+        "malformed_call",
+    ]
+    assert "echo, nap" in str(found[0].content)
+    assert "text: Field required" in str(found[1].content)
+    assert found[3].tool_call_id == "bad"
+
+
+async def test_only_malformed_calls_are_answered_too() -> None:
+    invalid = InvalidToolCall(name="x", args="[", id=None, error=None, type="invalid_tool_call")
+    done = await graph.ainvoke(asking(invalid=[invalid]), lent(toolbox(), "malformed"))
+    assert failures(done["messages"][2:]) == ["malformed_call"]
+
+
+async def test_a_run_may_allow_only_some_tools() -> None:
+    calls: list[tuple[str, Args]] = [("echo", {"text": "hi"}), ("nap", {"seconds": 0})]
+    found = await answers(toolbox(echo, nap), *calls, tools=["nap"])
+    assert failures(found) == ["unknown_tool", None]
+    assert "echo" not in str(found[0].content)
+    assert (
+        failures(await answers(toolbox(echo, nap), *calls, use_tools=False)) == ["unknown_tool"] * 2
+    )
+
+
+async def test_each_call_has_its_own_time_and_a_tool_may_declare_it() -> None:
+    @declare(timeout=0.05)
+    @tool
+    async def hurried() -> str:
+        """Take long."""
+        await asyncio.sleep(30)
+        return "late"
+
+    begun = time.perf_counter()
+    found = await answers(
+        toolbox(hurried, nap, tool_timeout=0.3),
+        ("hurried", {}),
+        ("nap", {"seconds": 30}),
+        ("nap", {"seconds": 0.1}),
+    )
+    assert failures(found) == ["timeout", "timeout", None]
+    assert "0.05 s" in str(found[0].content)
+    assert "0.3 s" in str(found[1].content)
+    assert time.perf_counter() - begun < 10
+
+
+async def test_endless_tools_take_nothing_from_the_others() -> None:
+    end = threading.Event()
+
+    @declare(timeout=0.05)
+    @tool
+    def endless() -> str:
+        """Never end."""
+        end.wait(60)
+        return "ended"
+
+    @declare(timeout=0.05)
+    @tool
+    async def stubborn() -> str:
+        """Ignore being cancelled."""
+        while not end.is_set():
+            try:
+                await asyncio.sleep(0.05)
+            except asyncio.CancelledError:
+                continue
+        return "ended"
+
+    box = toolbox(endless, stubborn, block)
+    try:
+        found = await answers(
+            box, *[("endless", {})] * 3, ("stubborn", {}), ("block", {"seconds": 0})
+        )
+        assert failures(found) == ["timeout"] * 4 + [None]
+        found = await answers(box, ("endless", {}), ("endless", {}), ("block", {"seconds": 0}))
+        assert failures(found)[0] == "timeout"
+        found = await answers(box, ("endless", {}), ("block", {"seconds": 0}))
+        assert failures(found) == ["stuck", None]  # it gets no more threads
+        health = {each["name"]: each["health"] for each in box.overview()}
+        assert (health["endless"], health["block"]) == ("degraded", "healthy")
+    finally:
+        end.set()
+    for _ in range(200):
+        if not (box.execution.stuck("endless") or box.execution.stuck("stubborn")):
+            break
+        await asyncio.sleep(0.05)
+    assert (await answers(box, ("endless", {})))[0].content == "ended"
+
+
+async def test_a_huge_result_is_cut_with_a_notice() -> None:
+    @tool
+    def blocks() -> list[dict[str, str]]:
+        """Return content blocks."""
+        return [{"type": "text", "text": "x" * 80}] * 3
+
+    @tool
+    def broken() -> str:
+        """Return half a surrogate pair."""
+        return "a\ud83d" + "ü" * 200
+
+    box = toolbox(echo, blocks, broken, tool_result_limit=100)
+    found = await answers(
+        box, ("echo", {"text": "y" * 1_000_000}), ("echo", {"text": "z" * 100}), ("blocks", {}),
+        ("broken", {}),
+    )  # fmt: skip
+    assert found[0].content == "y" * 100 + "\n[Cut: 100 of 1000000 characters are shown.]"
+    assert found[1].content == "z" * 100
+    texts = [block["text"] for block in found[2].content if isinstance(block, dict)]
+    assert texts[0] == "x" * 80
+    assert texts[1].startswith("x" * 20 + "\n[Cut")
+    assert len(texts) == 3
+    assert "Cut" in texts[2]
+    assert str(found[3].content).startswith("a?ü")
+    str(found[3].content).encode()
+
+
+async def test_stopping_a_run_stops_its_tools() -> None:
+    begun, stopped = asyncio.Event(), asyncio.Event()
+
+    @tool
+    async def long() -> str:
+        """Take long."""
+        begun.set()
+        try:
+            await asyncio.sleep(60)
+        finally:
+            stopped.set()
+        return ""
+
+    run = asyncio.create_task(answers(toolbox(long), ("long", {}), ("long", {})))
+    await asyncio.wait_for(begun.wait(), 10)
+    run.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await run
+    assert stopped.is_set()
+
+
+async def test_a_call_has_a_key_that_is_the_same_when_it_is_made_again() -> None:
+    keys: list[str | None] = []
+
+    @tool
+    def pay(amount: int) -> str:
+        """Pay."""
+        keys.append(idempotency_key())
+        return "paid"
+
+    @tool
+    async def apay(amount: int) -> str:
+        """Pay on the loop."""
+        keys.append(idempotency_key())
+        return "paid"
+
+    box = toolbox(pay, apay)
+    for _ in range(2):  # the same state again: as after a crash
+        await answers(box, ("pay", {"amount": 1}), ("apay", {"amount": 1}), thread="one")
+        await graph.checkpointer.adelete_thread("one")  # type: ignore[union-attr]
+    await answers(box, ("pay", {"amount": 1}), thread="two")
+    first, second, again_first, again_second, elsewhere = keys
+    assert {first, second} == {again_first, again_second}
+    assert len({first, second, elsewhere}) == 3
+    assert all(key and len(key) == 32 for key in keys)
+    assert idempotency_key() is None
+
+
+async def test_a_tool_may_ask_a_person_and_its_siblings_work_once() -> None:
+    done: list[str] = []
+
+    @tool
+    def ask(question: str) -> str:
+        """Ask a person."""
+        return f"{question}: {interrupt(question)}"
+
+    @tool
+    async def work(what: str) -> str:
+        """Do some work."""
+        await asyncio.sleep(0.05)
+        done.append(what)
+        return what
+
+    config = lent(toolbox(ask, work), "asks")
+    calls = [("ask", {"question": "who"}), ("work", {"what": "w"}), ("ask", {"question": "where"})]
+    waits = await graph.ainvoke(asking(*calls), config)
+    assert [each.value for each in waits["__interrupt__"]] == ["who"]
+    waits = await graph.ainvoke(Command(resume="Ada"), config)
+    assert [each.value for each in waits["__interrupt__"]] == ["where"]
+    final = await graph.ainvoke(Command(resume="here"), config)
+    found = {m.tool_call_id: m.content for m in final["messages"] if isinstance(m, ToolMessage)}
+    assert found == {"c0": "who: Ada", "c1": "w", "c2": "where: here"}
+    assert done == ["w"]
+
+
+async def test_two_who_ask_at_once_each_get_their_own_answer() -> None:
+    @tool
+    def ask(question: str) -> str:
+        """Ask a person."""
+        if question == "first":
+            time.sleep(0.05)  # so that the second asks first
+        return f"{question}: {interrupt(question)}"
+
+    config = lent(toolbox(ask), "two ask")
+    calls = [("ask", {"question": "first"}), ("ask", {"question": "second"})]
+    waits = await graph.ainvoke(asking(*calls), config)
+    assert [each.value for each in waits["__interrupt__"]] == ["first"]
+    waits = await graph.ainvoke(Command(resume="1"), config)
+    assert [each.value for each in waits["__interrupt__"]] == ["second"]
+    final = await graph.ainvoke(Command(resume="2"), config)
+    found = [m.content for m in final["messages"] if isinstance(m, ToolMessage)]
+    assert found == ["first: 1", "second: 2"]
+
+
+async def test_an_approved_tool_that_pauses_is_not_approved_again() -> None:
+    @declare(approval=True)
+    @tool
+    def ask(question: str) -> str:
+        """Ask a person."""
+        return f"{question}: {interrupt(question)}"
+
+    config = lent(toolbox(ask, echo), "approved asks")
+    calls = [("ask", {"question": "who"}), ("echo", {"text": "e"})]
+    waits = await graph.ainvoke(asking(*calls), config)
+    (approval,) = waits["__interrupt__"]
+    assert [each["id"] for each in approval.value["action_requests"]] == ["c0"]
+    waits = await graph.ainvoke(Command(resume={"decisions": [{"type": "approve"}]}), config)
+    assert [each.value for each in waits["__interrupt__"]] == ["who"]
+    final = await graph.ainvoke(Command(resume="Ada"), config)
+    found = {m.tool_call_id: m.content for m in final["messages"] if isinstance(m, ToolMessage)}
+    assert found == {"c0": "who: Ada", "c1": "e"}
+
+
+async def test_langgraphs_own_arguments_are_injected_and_no_model_forges_them() -> None:
+    seen: dict[str, Any] = {}
+
+    @tool
+    def inside(
+        text: str,
+        messages: Annotated[list[AnyMessage], InjectedState("messages")],
+        call_id: Annotated[str, InjectedToolCallId],
+        runtime: ToolRuntime[Context, Any],
+    ) -> str:
+        """Look around."""
+        seen.update(messages=messages, call_id=call_id, runtime=runtime)
+        return text
+
+    found = await answers(
+        toolbox(inside), ("inside", {"text": "t", "messages": ["forged"], "runtime": "forged"})
+    )
+    assert found[0].content == "t"
+    assert [message.type for message in seen["messages"]] == ["human", "ai"]
+    assert seen["call_id"] == "c0"
+    assert seen["runtime"].context == Context()
+
+
+async def test_a_tool_may_return_a_command() -> None:
+    @tool
+    def steer(call_id: Annotated[str, InjectedToolCallId]) -> Command[Any]:
+        """Change the state."""
+        said = ToolMessage("steered " + "x" * 500, tool_call_id=call_id)
+        return Command(update={"messages": [said], "route": {"model": "m"}})
+
+    done = await graph.ainvoke(
+        asking(("echo", {"text": "a"}), ("steer", {}), ("echo", {"text": "b"})),
+        lent(toolbox(steer, echo, tool_result_limit=100), "command"),
+    )
+    found = [m for m in done["messages"] if isinstance(m, ToolMessage)]
+    assert [m.tool_call_id for m in found] == ["c0", "c1", "c2"]
+    assert "Cut" in str(found[1].content)
+    assert done["route"] == {"model": "m"}
+
+
+async def test_calls_are_counted_by_tool_and_how_they_ended() -> None:
+    told: list[tuple[str, str]] = []
+
+    class Meter:
+        def tool_called(self, tool: str, status: str, seconds: float) -> None:
+            told.append((tool, status))
+
+        def tool_cache_used(self, tool: str, use: str) -> None:
+            raise AssertionError
+
+    found = Discovery({"echo": echo, "fail": fail})
+    box = Toolbox(found, settings=BareToolSettings(), meter=Meter())
+    await answers(
+        box, ("echo", {"text": "a"}), ("echo", {}), ("fail", {"how": "says"}), ("made_up", {})
+    )
+    assert sorted(told) == [
+        ("echo", "success"),
+        ("echo", "wrong_arguments"),
+        ("fail", "tool_error"),
+        ("unknown", "unknown_tool"),
+    ]
+    figures = {each["name"]: (each["calls"], each["errors"]) for each in box.overview()}
+    assert figures == {"echo": (2, 1), "fail": (1, 1)}
+
+
+async def test_a_tool_that_keeps_failing_is_degraded_wrong_calls_are_not_its_fault() -> None:
+    box = toolbox(echo, fail)
+    for _ in range(3):
+        await answers(box, ("fail", {"how": "x"}), ("echo", {}))
+    health: Callable[[], dict[str, str]] = lambda: {  # noqa: E731
+        each["name"]: each["health"] for each in box.overview()
+    }
+    assert health() == {"echo": "healthy", "fail": "degraded"}
+
+
+async def test_a_cacheable_tool_is_called_once_for_the_same_arguments() -> None:
+    made: list[str] = []
+
+    @declare(cache=60)
+    @tool
+    def look_up(name: str, language: str = "en") -> str:
+        """Look something up."""
+        made.append(name)
+        if name == "half":
+            do_not_cache()
+        if name == "nothing":
+            raise ToolException("there is nothing")
+        return f"{name} in {language}"
+
+    box = toolbox(look_up)
+    same: list[tuple[str, Args]] = [
+        ("look_up", {"name": "a"}),
+        ("look_up", {"language": "en", "name": "a"}),
+    ]
+    found = await answers(box, *same, *same)
+    assert [message.content for message in found] == ["a in en"] * 4
+    assert [message.tool_call_id for message in found] == ["c0", "c1", "c2", "c3"]
+    assert {message.name for message in found} == {"look_up"}
+    await answers(box, *same)
+    assert made == ["a"]
+    await answers(box, ("look_up", {"name": "a", "language": "ko"}))
+    for name in ("half", "half", "nothing", "nothing"):
+        await answers(box, ("look_up", {"name": name}))
+    assert made == ["a", "a", "half", "half", "nothing", "nothing"]
+    (figures,) = box.overview()
+    assert figures["cache_hits"] == 5
+    assert figures["calls"] == 11
+    assert figures["cache_seconds"] == 60
+
+
+async def test_a_new_version_of_a_tool_uses_no_old_results() -> None:
+    store = MemoryStore()
+
+    def versioned(version: str) -> Toolbox:
+        @declare(cache=60, version=version)
+        @tool
+        def answer() -> str:
+            """Answer."""
+            return f"version {version}"
+
+        return Toolbox(Discovery({"answer": answer}), settings=BareToolSettings(), store=store)
+
+    found = [(await answers(versioned(v), ("answer", {})))[0].content for v in ("1", "2", "1")]
+    assert found == ["version 1", "version 2", "version 1"]
