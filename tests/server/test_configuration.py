@@ -9,7 +9,7 @@ import pytest
 
 from server.__main__ import _default_url
 from tests.provider import FakeProvider
-from tests.service import ROOT, Client, process
+from tests.service import ROOT, BareSettings, Client, process
 
 SECRET = "hunter2"
 
@@ -153,3 +153,18 @@ def test_what_people_say_is_in_no_log_at_any_level(
     assert "api_request" in log
     assert "wintermute" not in log
     assert "sk-confidential" not in log
+
+
+def test_every_rooms_lists_are_read_though_their_settings_are_joined(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lists = {
+        "EVERTURN_MODELS": "models",
+        "EVERTURN_APPROVE_TOOLS": "approve_tools",
+        "EVERTURN_FETCH_ALLOW": "fetch_allow",
+    }
+    for name in lists:
+        monkeypatch.setenv(name, "one, two,")
+    settings = BareSettings()
+    for field in lists.values():
+        assert getattr(settings, field) == ["one", "two"]

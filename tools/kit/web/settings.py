@@ -81,7 +81,7 @@ class WebSettings(BaseSettings):
 
     @field_validator("fetch_allow", "fetch_deny", "fetch_networks", mode="before")
     @classmethod
-    def _split(cls, value: object) -> object:
+    def _split_parts(cls, value: object) -> object:
         if isinstance(value, str):
             return [part for part in (part.strip().lower() for part in value.split(",")) if part]
         return value
