@@ -139,7 +139,7 @@ def test_a_message_is_answered_whatever_fails(
     answer = failing.ask("hello", model=bad)
     route = answer["route"]
     assert answer["response"].startswith(
-        "The result is Error" if fault in TOLD else "You said: hello"
+        f"The result is {fault}" if fault in TOLD else "You said: hello"
     )
     assert _steps(route) == [(bad, FAILURES[fault])]
     assert (route["model"], route["mode"], route["degraded"]) == ("well", "fallback", False)

@@ -125,8 +125,9 @@ class Execution:
             answer = failed(call, "stuck", "Earlier calls of this tool do not end. Do without it.")
         else:
             answer = await self._through_cache(request, execute, tool)
-        failures = [failure_of(message) for message in _messages(answer)]
-        self._counter.called(call["name"], next(iter(failures), None), perf_counter() - begun)
+        first = next(_messages(answer), None)
+        failure = failure_of(first) if first else None
+        self._counter.called(call["name"], failure, perf_counter() - begun)
         return answer
 
     async def _through_cache(

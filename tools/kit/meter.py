@@ -9,7 +9,7 @@ from tools.kit.health import Health
 from tools.kit.results import Failure
 
 _WEIGHT = 0.3  # of the newest call, in the moving average
-_CALLERS_FAULT: set[Failure] = {"unknown_tool", "malformed_call", "wrong_arguments", "refused"}
+_CALLERS_FAULT: set[Failure] = {"unknown_tool", "wrong_arguments"}
 
 
 class Meter(Protocol):
