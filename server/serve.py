@@ -16,8 +16,8 @@ from server.app import create_app
 from server.configuration import WrongSetting, load_settings
 from server.logs import configure_logs
 from server.runs.errors import ConfigError
-from tools.kit.mcp import McpNotInstalled
 from server.settings import Settings
+from tools.kit.mcp import McpNotInstalled
 
 log = get_logger(__name__)
 

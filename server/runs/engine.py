@@ -268,7 +268,7 @@ class Engine:
         name = metadata.get("graph_id")
         if not isinstance(name, str) or name not in self.graphs.names:
             return None
-        state = await self.graphs[name].aget_state(_thread(thread_id))
+        state = await self.state(name, thread_id)
         return Waiting(name, metadata, state.interrupts) if state.interrupts else None
 
     async def forget(self, thread_id: str) -> bool:

@@ -56,8 +56,8 @@ async def open_mcp(settings: McpSettings) -> AsyncIterator[Sequence["McpSource"]
         import langchain_mcp_adapters  # noqa: F401 - asked for here, where one can still say so
     except ImportError:
         raise McpNotInstalled(
-            "EVERTURN_MCP_SERVERS names servers: pip install 'everturn[mcp]' to speak to them (in a "
-            "clone: .venv/bin/pip install -e '.[mcp]')."
+            "EVERTURN_MCP_SERVERS names servers: pip install 'everturn[mcp]' to speak to them "
+            "(in a clone: .venv/bin/pip install -e '.[mcp]')."
         ) from None
     sources = [
         McpSource(name, server, settings.mcp_timeout)
