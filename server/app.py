@@ -18,6 +18,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from structlog import get_logger
 
+from checkpoints.assistants import AssistantTable
 from checkpoints.breaker import RedisCircuits
 from checkpoints.data_dir import hold_data_dir
 from checkpoints.database import open_database
@@ -38,12 +39,13 @@ from graph.errors import (
 )
 from graph.models.provider import Models, open_models
 from graph.services import Services
-from server.api import catalogue, chat, graphs, sessions, system, threads
+from server.api import assistants, catalogue, chat, graphs, sessions, system, threads
 from server.api.agent_server import open_to_origins
 from server.api.body_limit import AnnouncedBodyLimit
 from server.api.errors import Kind, document_errors, install_errors
 from server.api.wire import jsonable
 from server.metrics import Metrics
+from server.runs.assistants import Assistants
 from server.runs.conversations import Conversations
 from server.runs.engine import Engine
 from server.runs.expiry import sweep
@@ -124,6 +126,8 @@ def create_app(settings: Settings) -> FastAPI:
                     window=settings.window,
                     max_message_length=settings.max_message_length,
                 )
+                app.state.assistants = Assistants(AssistantTable(database), served)
+                await app.state.assistants.begin()
                 table = ThreadTable(database)
                 states = States(table, engine, saver, services=services, jsonable=jsonable)
                 app.state.threads = Threads(table, states, engine, saver, living)
@@ -149,7 +153,7 @@ def create_app(settings: Settings) -> FastAPI:
             for limit in (AnnouncedBodyLimit, RequestBodyLimitMiddleware)
         ],
     )
-    for routes in (chat, sessions, catalogue, graphs, threads, system):
+    for routes in (chat, sessions, catalogue, graphs, assistants, threads, system):
         app.include_router(routes.router)
     install_errors(app, AGENT_ERRORS)
     document_errors(app)

@@ -18,8 +18,12 @@ from structlog import get_logger
 
 from checkpoints.errors import StaleWriter, StoreMisconfigured, StoreUnavailable, ThreadBusy
 from server.runs.errors import (
+    AssistantExists,
+    AssistantNotFound,
     CheckpointNotFound,
+    ContextTwice,
     GraphNotFound,
+    InvalidAssistant,
     InvalidInput,
     InvalidUpdate,
     SessionNotFound,
@@ -59,8 +63,12 @@ KINDS: dict[type[Exception], Kind] = {
     SessionNotFound: Kind(404, "session-not-found"),
     ThreadNotFound: Kind(404, "thread-not-found"),
     CheckpointNotFound: Kind(404, "checkpoint-not-found"),
+    AssistantNotFound: Kind(404, "assistant-not-found"),
+    InvalidAssistant: Kind(422, "invalid-assistant"),
+    AssistantExists: Kind(409, "assistant-exists"),
     ThreadExists: Kind(409, "thread-exists"),
-    # 400, as LangGraph's own server answers these two.
+    # 400, as LangGraph's own server answers these three.
+    ContextTwice: Kind(400, "context-twice"),
     ThreadHasNoGraph: Kind(400, "thread-has-no-graph"),
     InvalidUpdate: Kind(400, "invalid-update"),
     InvalidInput: Kind(422, "invalid-input"),

@@ -5,6 +5,10 @@ RunError
   x GraphNotFound     the caller: names the graphs there are
   x InvalidInput      the caller: says which part of the input is wrong
   x InvalidUpdate     the caller: says which part of the state's update does not fit the graph
+  x AssistantNotFound the caller: make the assistant first
+  x InvalidAssistant  the caller: say an assistant's id, or one of the graphs' names
+  x AssistantExists   the caller: take another id, or the assistant as it is
+  x ContextTwice      the caller: say the context only once
   x SessionNotFound   the caller: begin a new session
   x ThreadNotFound    the caller: make the thread first
   x ThreadExists      the caller: take another id, or the thread as it is
@@ -49,6 +53,22 @@ class ThreadHasNoGraph(RunError):
 
 class CheckpointNotFound(RunError):
     """The thread has no such checkpoint."""
+
+
+class AssistantNotFound(RunError):
+    """No assistant, or none of its versions, has this id."""
+
+
+class InvalidAssistant(RunError):
+    """What should name an assistant is neither a UUID nor the name of a graph."""
+
+
+class AssistantExists(RunError):
+    """There is an assistant of this id already."""
+
+
+class ContextTwice(RunError):
+    """Both `context` and `config.configurable` say what the graph may choose from."""
 
 
 class SessionNotFound(RunError):
