@@ -136,14 +136,12 @@ class Assistants:
             created_at=now,
             updated_at=now,
         )
-        if await self._table.create(assistant):
-            return assistant
-        if or_get:
-            return await self.get(assistant.assistant_id)
-        raise AssistantExists(
-            f"There is an assistant {assistant_id} already: take another id, or ask for it with "
-            "if_exists=do_nothing."
-        )
+        if not await self._table.create(assistant) and not or_get:
+            raise AssistantExists(
+                f"There is an assistant {assistant_id} already: take another id, or ask for it "
+                "with if_exists=do_nothing."
+            )
+        return await self.get(assistant.assistant_id)  # as the database has it
 
     async def change(self, name_or_id: str, changes: Changes) -> Assistant:
         """Make the next version of an assistant; what is not said stays.
