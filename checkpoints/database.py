@@ -158,7 +158,13 @@ def _create_engine(url: URL) -> AsyncEngine:
 def _prepare(connection: Any, _record: object) -> None:
     for pragma in _PRAGMAS:
         connection.execute(f"PRAGMA {pragma}").close()
+    # SQLite's own knows the letters of ASCII only; PostgreSQL's knows them all.
+    connection.create_function("lower", 1, _lower, deterministic=True)
     install_functions(connection)
+
+
+def _lower(text: str | None) -> str | None:
+    return None if text is None else text.lower()
 
 
 def _touch(file: Path) -> None:

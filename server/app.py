@@ -19,6 +19,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from structlog import get_logger
 
+from checkpoints.assistants import AssistantTable
 from checkpoints.breaker import RedisCircuits
 from checkpoints.data_dir import hold_data_dir
 from checkpoints.database import open_database
@@ -163,10 +164,11 @@ def create_app(settings: Settings) -> FastAPI:
                     window=settings.window,
                     max_message_length=settings.max_message_length,
                 )
+                app.state.assistants = Assistants(AssistantTable(database), served)
+                await app.state.assistants.begin()
                 table = ThreadTable(database)
                 states = States(table, engine, saver, services=services, jsonable=jsonable)
                 app.state.models = models
-                app.state.assistants = Assistants(served)
                 app.state.runs = started = Runs(
                     engine,
                     RunRows(database, rows),

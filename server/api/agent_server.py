@@ -27,6 +27,9 @@ ROUTES = ("/assistants", "/threads", "/runs", "/store")
 _DEEPEST = 100
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
+AssistantId = Annotated[
+    str, Path(description="The assistant, a UUID; the name of a graph is its own assistant's.")
+]
 ThreadId = Annotated[UUID, Path(description="The thread, a UUID.")]
 
 

@@ -8,6 +8,7 @@ from fastapi import Depends, Request
 from checkpoints.history import History
 from checkpoints.sessions import Sessions
 from server.metrics import Metrics
+from server.runs.assistants import Assistants
 from server.runs.conversations import Conversations
 from server.runs.engine import Engine
 from server.runs.threads import Threads
@@ -65,10 +66,17 @@ async def _toolbox(request: Request) -> Toolbox:
 
 
 ToolboxDep = Annotated[Toolbox, Depends(_toolbox)]
+
+
+async def _assistants(request: Request) -> Assistants:
+    return cast("Assistants", request.app.state.assistants)
+
+
 ModelsDep = Annotated[Models, Depends(_models)]
 EngineDep = Annotated[Engine, Depends(_engine)]
 ConversationsDep = Annotated[Conversations, Depends(_conversations)]
 SessionsDep = Annotated[Sessions, Depends(_sessions)]
+AssistantsDep = Annotated[Assistants, Depends(_assistants)]
 ThreadsDep = Annotated[Threads, Depends(_threads)]
 HistoryDep = Annotated[History, Depends(_history)]
 SettingsDep = Annotated[Settings, Depends(_settings)]

@@ -26,9 +26,12 @@ from checkpoints.errors import (
 )
 from server.api.users_app import document_users_routes
 from server.runs.errors import (
+    AssistantExists,
     AssistantNotFound,
     CheckpointNotFound,
+    ContextTwice,
     GraphNotFound,
+    InvalidAssistant,
     InvalidInput,
     InvalidUpdate,
     NothingToCancel,
@@ -40,7 +43,6 @@ from server.runs.errors import (
     ThreadHasNoGraph,
     ThreadNotFound,
     TurnTimeout,
-    UnknownAssistant,
 )
 
 log = get_logger(__name__)
@@ -70,14 +72,16 @@ class Kind:
 KINDS: dict[type[Exception], Kind] = {
     GraphNotFound: Kind(404, "graph-not-found"),
     SessionNotFound: Kind(404, "session-not-found"),
-    UnknownAssistant: Kind(404, "assistant-not-found"),
-    AssistantNotFound: Kind(422, "assistant-not-found"),
     ThreadNotFound: Kind(404, "thread-not-found"),
     RunNotFound: Kind(404, "run-not-found"),
     NothingToCancel: Kind(404, "nothing-to-cancel"),
     CheckpointNotFound: Kind(404, "checkpoint-not-found"),
+    AssistantNotFound: Kind(404, "assistant-not-found"),
+    InvalidAssistant: Kind(422, "invalid-assistant"),
+    AssistantExists: Kind(409, "assistant-exists"),
     ThreadExists: Kind(409, "thread-exists"),
-    # 400, as LangGraph's own server answers these two.
+    # 400, as LangGraph's own server answers these three.
+    ContextTwice: Kind(400, "context-twice"),
     ThreadHasNoGraph: Kind(400, "thread-has-no-graph"),
     InvalidUpdate: Kind(400, "invalid-update"),
     InvalidInput: Kind(422, "invalid-input"),

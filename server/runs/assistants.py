@@ -1,143 +1,291 @@
-"""Assistants: a graph with choices made for it. Each graph of `langgraph.json` has one of its own.
+"""Assistants of the Agent Server API: graphs, and the choices they are run with.
 
-These system assistants have the ids that LangGraph gives them, so a client finds them under the
-same id on every server.
+Every graph has an assistant from the start, under the id that LangGraph gives it; so a graph's
+name stands for that assistant wherever an assistant is named.
 """
 
-from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
-from uuid import UUID, uuid5
+from time import monotonic
+from typing import Any, NamedTuple
+from uuid import UUID, uuid4, uuid5
 
-from pydantic import create_model
-
-from server.runs.errors import AssistantNotFound, UnknownAssistant
+from checkpoints.assistants import (
+    Assistant,
+    AssistantTable,
+    AssistantVersion,
+    Changes,
+    Filter,
+    SortBy,
+    SortOrder,
+)
+from server.runs.errors import AssistantExists, AssistantNotFound, ContextTwice, InvalidAssistant
 from server.runs.graphs import Graphs
-from server.runs.run import Assistant
+from server.runs.introspection import Introspection
 
-# Source: what LangGraph's own server answers for its graphs.
-_NAMESPACE = UUID("6ba7b821-9dad-11d1-80b4-00c04fd430c8")
+NAMESPACE = UUID("6ba7b821-9dad-11d1-80b4-00c04fd430c8")
+"""LangGraph's: the id of a graph's own assistant is the UUID of version 5 of its name in here."""
 
-SYSTEM: Mapping[str, Any] = {"created_by": "system"}
+_FRESH_SECONDS = 1.0
+"""How long what was read is used without another look: another process may have changed it."""
+_MOST_KEPT = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ServedAssistant(Assistant):
-    """An assistant as clients see it."""
+class Search:
+    """What to look for, and which page of it."""
 
-    name: str
-    description: str | None = None
-    version: int = 1
-    created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
-    updated_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    filter: Filter = field(default_factory=Filter)
+    limit: int = 10
+    offset: int = 0
+    sort_by: SortBy = "created_at"
+    sort_order: SortOrder = "desc"
+
+
+class _Read(NamedTuple):
+    assistant: Assistant
+    until: float
 
 
 class Assistants:
-    """The assistants of the graphs that are served."""
+    """Makes, finds and changes assistants; `introspection` tells of their graphs.
 
-    def __init__(self, graphs: Graphs) -> None:
+    Methods that take a name or an id raise InvalidAssistant for what is neither a graph's name nor
+    a UUID, and AssistantNotFound where there is no such assistant.
+    """
+
+    def __init__(self, table: AssistantTable, graphs: Graphs) -> None:
+        self.introspection = Introspection(graphs)
+        self._table = table
         self._graphs = graphs
-        self._by_graph = {
-            name: ServedAssistant(
-                assistant_id=str(uuid5(_NAMESPACE, name)),
-                graph_id=name,
-                metadata=SYSTEM,
-                name=name,
-                description=graphs.description(name),
-            )
-            for name in graphs.names
-        }
-        self._by_id = {each.assistant_id: each for each in self._by_graph.values()}
+        self._ids = {name: str(uuid5(NAMESPACE, name)) for name in graphs.names}
+        self._read: dict[str, _Read] = {}
+        self._writes = 0
 
-    async def resolve(self, name_or_id: str) -> ServedAssistant:
-        """Return an assistant by its id, or by its graph's name.
+    async def begin(self) -> None:
+        """See that every graph has its assistant."""
+        now = datetime.now(UTC)
+        await self._table.create(
+            *(
+                Assistant(
+                    assistant_id=assistant_id,
+                    graph_id=name,
+                    name=name,
+                    metadata={"created_by": "system"},
+                    created_at=now,
+                    updated_at=now,
+                )
+                for name, assistant_id in self._ids.items()
+            )
+        )
+
+    async def resolve(self, name_or_id: str) -> Assistant:
+        """Return an assistant for a run: as this process wrote it, or as it stood a second ago."""
+        assistant_id = self._id(name_or_id)
+        known = self._read.get(assistant_id)
+        if known is not None and monotonic() < known.until:
+            return known.assistant
+        return await self._look_up(assistant_id)
+
+    async def get(self, name_or_id: str) -> Assistant:
+        """Return an assistant as it stands."""
+        return await self._look_up(self._id(name_or_id))
+
+    async def create(
+        self,
+        graph_id: str,
+        *,
+        assistant_id: str | None = None,
+        name: str | None = None,
+        description: str | None = None,
+        config: Mapping[str, Any] | None = None,
+        context: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        or_get: bool = False,
+    ) -> Assistant:
+        """Make an assistant.
+
+        Args:
+            graph_id: the graph it runs.
+            assistant_id: a UUID; none makes a new one.
+            name: none is "Untitled", and names need not differ.
+            description: for people.
+            config: LangGraph's run config.
+            context: what the graph may choose from; the same as `config.configurable`.
+            metadata: anything.
+            or_get: return an assistant of this id as it is, if there is one.
 
         Raises:
-            AssistantNotFound: naming the graphs there are.
+            GraphNotFound: there is no such graph.
+            AssistantExists: the id is taken.
+            ContextTwice: both `context` and `config.configurable` say something.
         """
-        found = self._by_id.get(name_or_id) or self._by_graph.get(name_or_id)
-        if found is None:
-            there_are = ", ".join(self._by_graph)
-            raise AssistantNotFound(
-                f"There is no assistant {name_or_id!r}: give the id of one, or the name of a graph "
-                f"({there_are})."
+        self._graphs.fixed(graph_id)  # raises where there is none
+        changes = _both_ways(Changes(config=config, context=context), {}, {})
+        now = datetime.now(UTC)
+        assistant = Assistant(
+            assistant_id=assistant_id or str(uuid4()),
+            graph_id=graph_id,
+            name=name or "Untitled",
+            description=description,
+            config=changes.config or {},
+            context=changes.context or {},
+            metadata=metadata or {},
+            created_at=now,
+            updated_at=now,
+        )
+        if not await self._table.create(assistant) and not or_get:
+            raise AssistantExists(
+                f"There is an assistant {assistant_id} already: take another id, or ask for it "
+                "with if_exists=do_nothing."
             )
+        return await self.get(assistant.assistant_id)  # as the database has it
+
+    async def change(self, name_or_id: str, changes: Changes) -> Assistant:
+        """Make the next version of an assistant; what is not said stays.
+
+        Raises:
+            GraphNotFound, ContextTwice: as `create` does.
+        """
+        if changes.graph_id is not None:
+            self._graphs.fixed(changes.graph_id)  # raises where there is none
+        now = await self.get(name_or_id)
+        changes = _both_ways(changes, now.config, now.context)
+        async with self._written(now.assistant_id):
+            changed = await self._table.change(now.assistant_id, changes)
+        if changed is None:
+            raise _not_found(name_or_id)
+        return changed
+
+    async def set_latest(self, name_or_id: str, version: int) -> Assistant:
+        """Make a version the latest again.
+
+        Raises:
+            AssistantNotFound: also where there is no such version.
+        """
+        assistant_id = self._id(name_or_id)
+        async with self._written(assistant_id):
+            latest = await self._table.set_latest(assistant_id, version)
+        if latest is None:
+            await self.get(assistant_id)
+            raise AssistantNotFound(f"The assistant {name_or_id} has no version {version}.")
+        return latest
+
+    async def versions(
+        self, name_or_id: str, *, metadata: Mapping[str, Any] | None, limit: int, offset: int
+    ) -> list[AssistantVersion]:
+        """Return versions that contain this metadata, the newest first."""
+        assistant_id = self._id(name_or_id)
+        found = await self._table.versions(
+            assistant_id, metadata=metadata, limit=limit, offset=offset
+        )
+        if not found:
+            await self.get(assistant_id)
         return found
 
-    async def get(self, name_or_id: str) -> ServedAssistant:
-        """As `resolve`, where the assistant itself was asked for.
+    async def delete(self, name_or_id: str) -> None:
+        """Delete an assistant with its versions; a graph's own is back at the next start."""
+        assistant_id = self._id(name_or_id)
+        async with self._written(assistant_id):
+            deleted = await self._table.delete(assistant_id)
+        if not deleted:
+            raise _not_found(name_or_id)
+
+    async def search(self, search: Search) -> tuple[list[Assistant], bool]:
+        """Return one page of the assistants that fit, and whether there are more.
 
         Raises:
-            UnknownAssistant: there is none.
+            GraphNotFound: the filter names a graph that there is not.
         """
+        self._check(search.filter)
+        found = await self._table.search(
+            search.filter,
+            limit=search.limit + 1,
+            offset=search.offset,
+            sort_by=search.sort_by,
+            sort_order=search.sort_order,
+        )
+        return found[: search.limit], len(found) > search.limit
+
+    async def count(self, wanted: Filter) -> int:
+        """Count the assistants that fit.
+
+        Raises:
+            GraphNotFound: the filter names a graph that there is not.
+        """
+        self._check(wanted)
+        return await self._table.count(wanted)
+
+    def _check(self, wanted: Filter) -> None:
+        if wanted.graph_id is not None:
+            self._graphs.fixed(wanted.graph_id)  # raises where there is none
+
+    def _id(self, name_or_id: str) -> str:
+        if name_or_id in self._ids:
+            return self._ids[name_or_id]
         try:
-            return await self.resolve(name_or_id)
-        except AssistantNotFound as error:
-            raise UnknownAssistant(str(error)) from None
+            return str(UUID(name_or_id))
+        except ValueError:
+            raise _invalid(name_or_id, self._ids) from None
 
-    async def search(
-        self, *, graph_id: str | None = None, name: str | None = None, metadata: Mapping[str, Any]
-    ) -> list[ServedAssistant]:
-        """Return the assistants of a graph, with a name that contains `name`, and such metadata."""
-        return [
-            each
-            for each in self._by_graph.values()
-            if graph_id in {None, each.graph_id}
-            and (name is None or name.casefold() in each.name.casefold())
-            and all(each.metadata.get(key) == value for key, value in metadata.items())
-        ]
+    async def _look_up(self, assistant_id: str) -> Assistant:
+        writes = self._writes
+        assistant = await self._table.get(assistant_id)
+        if assistant is None:
+            self._read.pop(assistant_id, None)
+            raise _not_found(assistant_id)
+        if writes == self._writes:  # else it may be older than what was written meanwhile
+            if len(self._read) >= _MOST_KEPT:
+                self._read.clear()
+            self._read[assistant_id] = _Read(assistant, monotonic() + _FRESH_SECONDS)
+        return assistant
 
-    async def drawing(self, assistant: Assistant, *, xray: bool | int) -> dict[str, Any]:
-        """Return nodes and edges, as Studio draws them; `xray` opens subgraphs, so many deep."""
-        async with self._graphs.open(assistant.graph_id, access="assistants.read") as graph:
-            drawing = (await graph.aget_graph(xray=xray)).to_json()
-        for node in drawing["nodes"]:
-            if "data" in node:  # without the class it is made of, which is ours to change
-                node["data"] = {"name": node["data"].get("name", node["id"])}
-        return drawing
-
-    async def schemas(self, assistant: Assistant) -> dict[str, Any]:
-        """Return the JSON schemas of what the graph takes, keeps and gives."""
-        async with self._graphs.open(assistant.graph_id, access="assistants.read") as graph:
-            return {"graph_id": assistant.graph_id, **_schemas(graph)}
-
-    async def subgraphs(
-        self, assistant: Assistant, *, namespace: str | None, recurse: bool
-    ) -> dict[str, Any]:
-        """Return the schemas of subgraphs by namespace; of one, if it is named."""
-        async with self._graphs.open(assistant.graph_id, access="assistants.read") as graph:
-            return {
-                name: _schemas(inner)
-                async for name, inner in graph.aget_subgraphs(namespace=namespace, recurse=recurse)
-            }
+    @asynccontextmanager
+    async def _written(self, assistant_id: str) -> AsyncIterator[None]:
+        """Forget what was read of an assistant once it has, perhaps, been written."""
+        try:
+            yield
+        finally:
+            self._writes += 1
+            self._read.pop(assistant_id, None)
 
 
-def _schemas(graph: Any) -> dict[str, Any]:
-    """A schema that pydantic cannot make is null, as on LangGraph's own server."""
-    makers: dict[str, Callable[[], Any]] = {
-        "input_schema": graph.get_input_jsonschema,
-        "output_schema": graph.get_output_jsonschema,
-        "state_schema": lambda: _state_schema(graph),
-        "config_schema": dict,  # LangGraph has put a context in its place
-        "context_schema": graph.get_context_jsonschema,
-    }
-    found: dict[str, Any] = {}
-    for name, make in makers.items():
-        with suppress(Exception):
-            found[name] = make()
-    return {**dict.fromkeys(makers), **found}
+def _both_ways(changes: Changes, config: Mapping[str, Any], context: Mapping[str, Any]) -> Changes:
+    """Say a context in `config.configurable` too, and the other way round.
+
+    Graphs from before LangGraph 0.6 read the one, those of today the other. An empty config says
+    nothing; an empty context, or an empty `configurable`, takes the choices back.
+
+    Raises:
+        ContextTwice: both are said.
+    """
+    configurable = (changes.config or {}).get("configurable")
+    if configurable and changes.context:
+        raise ContextTwice(
+            "Say the context either as `context` or as `config.configurable`, not as both; "
+            "`context` is LangGraph's newer way."
+        )
+    chosen = changes.context if changes.context is not None else configurable
+    if chosen is None and not changes.config:
+        return replace(changes, config=None)
+    chosen = context if chosen is None else configurable or chosen
+    rest = {k: v for k, v in (changes.config or config).items() if k != "configurable"}
+    return replace(
+        changes, context=chosen, config=rest | ({"configurable": chosen} if chosen else {})
+    )
 
 
-def _state_schema(graph: Any) -> Any:
-    """All channels that clients see in a state, as one object."""
-    channels = graph.stream_channels_list
-    return graph.get_output_schema().model_json_schema() if not channels else _fields(graph)
+def _not_found(name_or_id: str) -> AssistantNotFound:
+    return AssistantNotFound(
+        f"There is no assistant {name_or_id}, or it was deleted: make one with POST /assistants."
+    )
 
 
-def _fields(graph: Any) -> Any:
-    fields: dict[str, Any] = {
-        name: (graph.channels[name].UpdateType, None) for name in graph.stream_channels_list
-    }
-    return create_model("State", **fields).model_json_schema()
+def _invalid(text: str, names: Collection[str]) -> InvalidAssistant:
+    there_are = ", ".join(names)
+    return InvalidAssistant(
+        f"Invalid assistant: {text!r} is neither a UUID nor the name of a graph; "
+        f"the graphs are: {there_are}."
+    )

@@ -76,7 +76,8 @@ class Conversations:
                 f"at most {self._max_message_length} are taken."
             )
         graphs = self._engine.graphs
-        if "messages" not in graphs[question.agent].channels:
+        graph = graphs.fixed(question.agent)  # a factory's graph is known when it is made
+        if graph is not None and "messages" not in graph.channels:
             raise InvalidInput(f"agent: {question.agent!r} keeps no messages; run it with /invoke.")
         fields = graphs.context_fields(question.agent)
         choices = {"window": self._window, **question.choices}

@@ -5,13 +5,15 @@ RunError
   x GraphNotFound     the caller: names the graphs there are
   x InvalidInput      the caller: says which part of the input is wrong
   x InvalidUpdate     the caller: says which part of the state's update does not fit the graph
+  x AssistantNotFound the caller: make the assistant first
+  x InvalidAssistant  the caller: say an assistant's id, or one of the graphs' names
+  x AssistantExists   the caller: take another id, or the assistant as it is
+  x ContextTwice      the caller: say the context only once
   x SessionNotFound   the caller: begin a new session
   x ThreadExists      the caller: take another id, or the thread as it is
   x ThreadHasNoGraph  the caller: run a graph on the thread first
   x CheckpointNotFound  the caller: take one that the thread's history lists
   x ThreadNotFound    the caller: make the thread first, or say `if_not_exists: "create"`
-  x AssistantNotFound the caller: names the graphs there are
-    x UnknownAssistant  the caller: the assistant itself was asked for
   x RunNotFound       the caller: there is no such run, or no longer
     x NothingToCancel the caller: the runs have ended, or never were
   x NothingWaits      the caller: look at the session, somebody else has answered
@@ -56,16 +58,24 @@ class CheckpointNotFound(RunError):
     """The thread has no such checkpoint."""
 
 
+class AssistantNotFound(RunError):
+    """No assistant, or none of its versions, has this id."""
+
+
+class InvalidAssistant(RunError):
+    """What should name an assistant is neither a UUID nor the name of a graph."""
+
+
+class AssistantExists(RunError):
+    """There is an assistant of this id already."""
+
+
+class ContextTwice(RunError):
+    """Both `context` and `config.configurable` say what the graph may choose from."""
+
+
 class SessionNotFound(RunError):
     """The session never was, was deleted, or has expired."""
-
-
-class AssistantNotFound(RunError):
-    """There is no assistant of this id, and no graph of this name."""
-
-
-class UnknownAssistant(AssistantNotFound):
-    """The assistant that was asked for is not there."""
 
 
 class RunNotFound(RunError):

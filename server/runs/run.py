@@ -19,17 +19,6 @@ StreamMode = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Assistant:
-    """What a run needs of an assistant."""
-
-    assistant_id: str
-    graph_id: str
-    config: Mapping[str, Any] = field(default_factory=dict)
-    context: Mapping[str, Any] = field(default_factory=dict)
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
     """A run as a client asks for it. Names and meaning are those of LangGraph's SDK."""

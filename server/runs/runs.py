@@ -18,6 +18,7 @@ from langchain_core.utils.uuid import uuid7
 from langgraph.types import Command, Send
 from structlog import get_logger
 
+from checkpoints.assistants import Assistant
 from checkpoints.errors import ThreadBusy
 from checkpoints.group_commit import Row
 from checkpoints.runs import UNFINISHED, RunRow, RunRows, RunStatus
@@ -34,7 +35,7 @@ from server.runs.errors import (
 from server.runs.feed import Cursor, Event, Feed, Log, replay
 from server.runs.outcome import Outcome
 from server.runs.parts import Parts, graph_modes
-from server.runs.run import Assistant, RunRequest
+from server.runs.run import RunRequest
 
 log = get_logger(__name__)
 
@@ -385,7 +386,7 @@ class Runs:
         }
         place = {"checkpoint_id": request.checkpoint_id, **(request.checkpoint or {})}
         configurable = {
-            **run.assistant.config.get("configurable", {}),
+            **_without_place(run.assistant.config.get("configurable", {})),
             **request.config.get("configurable", {}),
             **about,
             **{key: value for key, value in place.items() if value and key != "thread_id"},
@@ -456,6 +457,12 @@ async def _nothing() -> AsyncIterator[list[Event]]:
     nothing: tuple[list[Event], ...] = ()
     for events in nothing:
         yield events
+
+
+def _without_place(configurable: Mapping[str, Any]) -> dict[str, Any]:
+    """An assistant is of no thread: only a request says where to run."""
+    place = {"thread_id", "checkpoint_id", "checkpoint_ns", "checkpoint_map"}
+    return {key: value for key, value in configurable.items() if key not in place}
 
 
 def _status(run: Running) -> RunStatus:

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from checkpoints.assistants import Assistant
 from checkpoints.group_commit import Row
 from checkpoints.threads import ThreadTable, new_thread, status_changed
 from server.runs.engine import Engine
 from server.runs.outcome import Outcome
-from server.runs.run import Assistant
 from server.runs.states import interrupts_of
 
 

@@ -165,6 +165,17 @@ class Threads:
         async with self._engine.alone(thread_id):
             await self.forget(thread_id)
 
+    async def delete_all(self, wanted: Filter) -> None:
+        """Delete all threads that fit, as `delete` does.
+
+        Raises:
+            ThreadBusy: on one of them; those before it are gone.
+        """
+        while page := await self.table.search(wanted, limit=_PAGE):
+            for thread in page:
+                with suppress(ThreadNotFound):  # somebody else was faster
+                    await self.delete(thread.thread_id)
+
     async def forget(self, thread_id: str) -> None:
         """Forget a thread that is held."""
         await self._engine.forget(thread_id)

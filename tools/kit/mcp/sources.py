@@ -10,9 +10,10 @@ import os
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import wraps
 from typing import TYPE_CHECKING, Any, TextIO
 
-from langchain_core.tools import BaseTool, ToolException
+from langchain_core.tools import BaseTool, StructuredTool, ToolException
 from structlog import get_logger
 
 from tools.kit.health import Health
@@ -84,6 +85,7 @@ class McpSource:
         self._news = asyncio.Event()
         self._lost = False
         self._open: ClientSession | None = None
+        self._left = asyncio.Event()
 
     @property
     def name(self) -> str:
@@ -125,11 +127,12 @@ class McpSource:
                     ClientSession(reading, writing, message_handler=self._hear)
                 )
                 await session.initialize()
-            self._open = session
+            self._open, self._left = session, asyncio.Event()
             try:
                 yield session
             finally:
                 self._open = None
+                self._left.set()
 
     async def _transport(self, stack: AsyncExitStack) -> tuple[Any, Any]:
         server = self._server
@@ -169,6 +172,8 @@ class McpSource:
             )
         for tool in tools:
             tool.description = tool.description[:_LONGEST_DESCRIPTION]
+            if isinstance(tool, StructuredTool) and tool.coroutine is not None:
+                tool.coroutine = _as_text(tool.coroutine)
         self._tools, self._health = tuple(tools), Health()
         log.info("mcp_connected", server=self._server_name, tools=[tool.name for tool in tools])
 
@@ -214,25 +219,48 @@ class McpSource:
             calling.cancel()
 
     async def _watch(self, calling: asyncio.Future[Any]) -> None:
-        """Return when a call is done; raise when its server no longer answers.
+        """Return when a call is done; raise when its session ends, or its server is silent.
 
         Over HTTP a call to a server that is gone is never answered, not even with an error.
         """
-        while True:
-            await asyncio.wait({calling}, timeout=_WATCH_SECONDS)
-            session = self._open
-            if calling.done() or session is None:
-                return
-            try:
-                async with asyncio.timeout(_PONG_SECONDS):
-                    await session.send_ping()
-            except Exception as error:
-                raise ConnectionError("the server does not answer a ping") from error
+        session = self._open
+        if session is None:
+            raise ConnectionError("there is no session")
+        left = asyncio.ensure_future(self._left.wait())
+        try:
+            while not calling.done():
+                await asyncio.wait(
+                    {calling, left},
+                    timeout=_WATCH_SECONDS,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+                if left.done() and not calling.done():
+                    raise ConnectionError("the session has ended")
+                if not calling.done():
+                    async with asyncio.timeout(_PONG_SECONDS):
+                        await session.send_ping()
+        finally:
+            left.cancel()
 
     def _gone(self, reason: str) -> None:
         if self._tools or self._health.reason != reason:
             log.warning("mcp_not_connected", server=self._server_name, reason=reason)
         self._tools, self._health = (), Health("down", reason)
+
+
+def _as_text(call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """Join what is all text: not every provider takes a tool's result in parts."""
+
+    @wraps(call)
+    async def joined(*args: Any, **kwargs: Any) -> Any:
+        content, artifact = await call(*args, **kwargs)
+        if isinstance(content, list) and all(
+            isinstance(part, dict) and part.get("type") == "text" for part in content
+        ):
+            content = "\n".join(part["text"] for part in content)
+        return content, artifact
+
+    return joined
 
 
 def _is_closed(error: Any) -> bool:
