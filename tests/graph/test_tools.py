@@ -111,7 +111,7 @@ def fail(how: str) -> str:
         raise StopIteration
     if how == "validation":
         Inner(number=cast("Any", "sk-secret"))
-    raise ValueError("sk-secret at /home/secret")
+    raise ValueError("sk-secret at /var/secret")
 
 
 @tool
