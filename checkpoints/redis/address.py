@@ -1,5 +1,6 @@
 """What a caller's config says: which thread, namespace and checkpoint, and on what terms."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple, Self
 
 from langchain_core.runnables import RunnableConfig
@@ -28,8 +29,8 @@ class Address(NamedTuple):
             raise ValueError('The checkpointer needs config["configurable"]["thread_id"].')
         return cls(
             thread_id=str(named["thread_id"]),
-            ns=named.get("checkpoint_ns"),
-            checkpoint_id=named.get("checkpoint_id") or None,
+            ns=_text(named, "checkpoint_ns"),
+            checkpoint_id=_text(named, "checkpoint_id") or None,
             ttl=_whole_number(named.get(TTL_KEY), TTL_KEY, 2**31),
             fence=_whole_number(named.get(FENCE_KEY), FENCE_KEY, _MAX_FENCE),
         )
@@ -43,6 +44,13 @@ class Address(NamedTuple):
                 "checkpoint_id": checkpoint_id,
             }
         }
+
+
+def _text(named: Mapping[str, Any], name: str) -> str | None:
+    value = named.get(name)
+    if value is None or isinstance(value, str):
+        return value
+    raise ValueError(f'config["configurable"]["{name}"] must be a string, not {value!r}.')
 
 
 def _whole_number(value: object, name: str, limit: int) -> int | None:

@@ -52,6 +52,11 @@ class AsyncRedisSaver(ThreadSaver):
         serde: SerializerProtocol | None = None,
         keep: int | None = None,
     ) -> None:
+        if not isinstance(client, Redis | RedisCluster):
+            raise TypeError(
+                f"AsyncRedisSaver needs a client of redis.asyncio, not {type(client).__module__}."
+                f"{type(client).__qualname__}; for a URL there is AsyncRedisSaver.from_url."
+            )
         super().__init__(client, ttl=ttl, prefix=prefix, serde=serde, keep=keep)
         self._pipelines = _Pipelines(client)
 

@@ -206,7 +206,13 @@ def seal(plain: bytes, cipher: CipherProtocol) -> bytes:
 def unseal(sealed: bytes, cipher: CipherProtocol) -> bytes:
     """The inverse of `seal`."""
     name, _, encrypted = sealed.partition(b"\0")
-    return cipher.decrypt(name.decode(), encrypted)
+    try:
+        return cipher.decrypt(name.decode(), encrypted)
+    except Exception as error:
+        raise CheckpointsError(
+            f"This thread cannot be decrypted ({error}): its saver needs the key it was written "
+            "with."
+        ) from error
 
 
 @cache

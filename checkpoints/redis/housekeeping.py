@@ -33,6 +33,7 @@ def delete_for_runs(
     be encrypted), so records are read and judged here: those of every thread, unless `thread_id`
     names one. A checkpoint that a surviving delta channel is rebuilt from stays.
     """
+    _check_listed("run_ids", run_ids)
     if not run_ids:
         return
     targets = [str(thread_id)] if thread_id is not None else (yield from thread_ids(threads))
@@ -65,11 +66,17 @@ def prune(threads: Threads, thread_ids: Sequence[str], strategy: str) -> Operati
     """
     if strategy not in {"keep_latest", "delete"}:
         raise ValueError(f"Unknown strategy {strategy!r}: use 'keep_latest' or 'delete'.")
+    _check_listed("thread_ids", thread_ids)
     for thread_id in thread_ids:
         if strategy == "delete":
             yield from delete_thread(threads, thread_id)
         else:
             yield threads.call("prune", Address(str(thread_id)), 1)
+
+
+def _check_listed(name: str, ids: Sequence[str]) -> None:
+    if isinstance(ids, str):  # a sequence of strings too: its letters would be taken for ids
+        raise TypeError(f"{name} must be a list of ids, not the string {ids!r}.")
 
 
 def copy_thread(threads: Threads, source: str, target: str, *, one_slot: bool) -> Operation[None]:

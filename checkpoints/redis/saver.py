@@ -32,6 +32,9 @@ from checkpoints.redis.listing import Listing, Steps
 # As wide as in LangGraph's own savers: versions compare as text, and its development server counts
 # on with 32 digits on a thread that was begun here.
 _VERSION_WIDTH = 32
+# Of seconds and of checkpoints: a lifetime the server could not add to its clock would fail a
+# script half-way.
+_MAX_NUMBER = 2**31
 
 
 class ThreadSaver(BaseCheckpointSaver[str]):
@@ -66,8 +69,10 @@ class ThreadSaver(BaseCheckpointSaver[str]):
         if getattr(client.get_encoder(), "decode_responses", False):
             raise ValueError("The saver needs a client with decode_responses=False.")
         for name, value in (("ttl", ttl), ("keep", keep)):
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be at least 1, not {value}.")
+            if value is not None and (type(value) is not int or not 1 <= value < _MAX_NUMBER):
+                raise ValueError(
+                    f"{name} must be a whole number from 1 to {_MAX_NUMBER - 1}, not {value!r}."
+                )
         self._keyspace = Keyspace(prefix)
         self._known = KnownChunks()
         self._ttl = ttl

@@ -33,6 +33,11 @@ class RedisSaver(ThreadSaver):
         serde: SerializerProtocol | None = None,
         keep: int | None = None,
     ) -> None:
+        if not isinstance(client, Redis | RedisCluster):
+            raise TypeError(
+                f"RedisSaver needs a synchronous client of redis-py, not {type(client).__module__}."
+                f"{type(client).__qualname__}; for a URL there is RedisSaver.from_url."
+            )
         super().__init__(client, ttl=ttl, prefix=prefix, serde=serde, keep=keep)
         self._calls = _Calls(client)
 

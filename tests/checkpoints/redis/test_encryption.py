@@ -31,6 +31,19 @@ class ClosedSerde:
         return self._inner.loads_typed(data)
 
 
+class CarefulCipher(ToyCipher):
+    """Notices a key that is not its own, as a real cipher does."""
+
+    def encrypt(self, plaintext: bytes) -> tuple[str, bytes]:
+        return super().encrypt(b"mine" + plaintext)
+
+    def decrypt(self, ciphername: str, ciphertext: bytes) -> bytes:
+        plaintext = super().decrypt(ciphername, ciphertext)
+        if not plaintext.startswith(b"mine"):
+            raise ValueError("MAC check failed")
+        return plaintext[4:]
+
+
 def said(count: int) -> list[str]:
     return [SECRET + f"{number}" * 20 for number in range(count)]
 
@@ -93,6 +106,13 @@ async def test_the_wrong_key_is_an_error(url: str, prefix: str) -> None:
     async with AsyncRedisSaver.from_url(url, prefix=prefix) as saver:
         with pytest.raises(CheckpointsError, match="encrypted"):
             await saver.aget_tuple(place())
+    right, wrong = (EncryptedSerializer(CarefulCipher(key)) for key in (b"right", b"wrong"))
+    async with AsyncRedisSaver.from_url(url, prefix=prefix, serde=right) as saver:
+        await put(saver, place("careful"), {"c": said(500)})
+        assert await saver.aget_tuple(place("careful")) is not None
+    async with AsyncRedisSaver.from_url(url, prefix=prefix, serde=wrong) as saver:
+        with pytest.raises(CheckpointsError, match="the key it was written with"):
+            await saver.aget_tuple(place("careful"))
 
 
 async def test_an_old_plain_thread_is_read_and_goes_on_encrypted(url: str, prefix: str) -> None:

@@ -4,6 +4,8 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
+from typing import Any
+from uuid import uuid4
 
 import pytest
 import redis
@@ -227,6 +229,33 @@ async def test_a_client_that_decodes_replies_is_refused() -> None:
         AsyncRedisSaver(aio.Redis(decode_responses=True))
 
 
+def test_a_client_of_the_other_kind_is_refused() -> None:
+    client: Any
+    for client in (redis.Redis(), "redis://host"):
+        with pytest.raises(TypeError, match=r"redis\.asyncio.*from_url"):
+            AsyncRedisSaver(client)
+    for client in (aio.Redis(), "redis://host"):
+        with pytest.raises(TypeError, match=r"synchronous.*from_url"):
+            RedisSaver(client)
+
+
+@pytest.mark.parametrize("number", [0, -1, 60.5, 2**31, True, "60", {"default_ttl": 60}])
+def test_what_is_no_lifetime_and_no_count_is_refused(number: Any) -> None:
+    """Before anything is stored: a server refuses such a lifetime after it took the rest."""
+    for name in ("ttl", "keep"):
+        with pytest.raises(ValueError, match=f"{name} must be a whole number"):
+            RedisSaver(redis.Redis(), **{name: number})
+
+
+async def test_one_id_is_no_list_of_ids(saver: AsyncRedisSaver) -> None:
+    await put(saver, place("t"), metadata={"run_id": "r"})
+    with pytest.raises(TypeError, match="list of ids"):
+        await saver.aprune("thread", strategy="delete")
+    with pytest.raises(TypeError, match="list of ids"):
+        await saver.adelete_for_runs("run", thread_id="t")
+    assert await saver.aget_tuple(place("t")) is not None
+
+
 class Opaque:
     """Nothing can serialise this."""
 
@@ -292,5 +321,8 @@ async def test_a_config_without_a_thread(
     async with AsyncRedisSaver.from_url(valkey.url) as saver:
         with pytest.raises(ValueError, match="thread_id"):
             await use(saver)
+        for name in ("checkpoint_ns", "checkpoint_id"):
+            with pytest.raises(ValueError, match=f"{name}.* must be a string"):
+                await saver.aget_tuple({"configurable": {"thread_id": "t", name: uuid4()}})
         with pytest.raises(ValueError, match="checkpoint_id"):
             await saver.aput_writes(place(), [("c", 1)], "task")
