@@ -11,6 +11,7 @@ query, as in redis-py's own URLs.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -64,13 +65,17 @@ class _AsyncBlockingSentinelPool(aio_sentinel.SentinelConnectionPool, aio.Blocki
                 await client.connection_pool.disconnect()
 
 
-class _Packed:
+class _Packed(aio.connection.AbstractConnection):
     """Packs commands in C. redis-py does so for its synchronous connections only."""
 
     def pack_command(self, *args: Any) -> list[bytes]:
-        # A name of two words, "SCRIPT LOAD", is two arguments on the wire.
-        command: Any = (*str(args[0]).split(), *args[1:])
-        return [hiredis.pack_command(command)]
+        name = args[0]
+        if isinstance(name, str):
+            # A name of two words, "SCRIPT LOAD", is two arguments on the wire.
+            command: Any = (*name.split(), *args[1:])
+            with suppress(TypeError):
+                return [hiredis.pack_command(command)]
+        return super().pack_command(*args)  # what else redis-py takes, and its errors
 
 
 class _PackedTCP(_Packed, aio.Connection):
@@ -185,9 +190,10 @@ def _create(classes: _Classes, url: str) -> Any:
             pool = {"connection_pool_class": classes.sentinel_pool, **_POOL}
             return sentinels.master_for(target.service, **pool, **options)
         pool = classes.pool.from_url(url, **options, **_POOL)
+        pool.connection_class(**pool.connection_kwargs)  # connects nowhere; knows its options
         pool.connection_class = _PACKED.get(pool.connection_class, pool.connection_class)
         return classes.client.from_pool(pool)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:  # a TypeError is an option that redis-py lacks
         raise StoreMisconfigured(f"The Redis URL cannot be read: {error}") from None
     except CALL_FAILED as error:  # a synchronous cluster client connects when it is made
         raise translate(error, served=False) from error
@@ -212,6 +218,8 @@ def _read(url: str) -> _Target:
     parts = urlsplit(url)
     scheme, _, kind = parts.scheme.partition("+")
     if parts.scheme == "unix":
+        if not parts.path:
+            raise ValueError("it names no socket, as in unix:///path/of/socket.")
         return _Target("", [], "", {}, {})
     if scheme not in {"redis", "rediss"} or kind not in {"", "cluster", "sentinel"}:
         raise ValueError(
@@ -223,8 +231,17 @@ def _read(url: str) -> _Target:
     service = path.pop(0) if kind == "sentinel" else ""
     if kind == "sentinel" and not service:
         raise ValueError("it names no service, as in redis+sentinel://host:26379/service.")
+    if not kind and "," in hosts:
+        raise ValueError("several hosts are for redis+cluster:// and redis+sentinel://.")
+    port = _SENTINEL_PORT if kind == "sentinel" else _PORT
+    addresses = [_address(host, port) for host in hosts.split(",")]
+    database = "/".join(path)
+    if database and not database.isdecimal():
+        raise ValueError("its path is no database: that is a number, as in redis://host/0.")
     parse: Any = connections.parse_url
-    options = parse(f"{scheme}://{login}{at}host/{''.join(path)}?{parts.query}")
+    options = parse(f"{scheme}://{login}{at}host/{database}?{parts.query}")
+    if kind == "cluster" and options.get("db"):
+        raise ValueError("a cluster has no databases but 0.")
     del options["host"]
     if options.pop("connection_class", None) is not None:
         options["ssl"] = True
@@ -233,11 +250,16 @@ def _read(url: str) -> _Target:
         for name in list(options)
         if name.startswith(_SENTINEL)
     }
-    port = _SENTINEL_PORT if kind == "sentinel" else _PORT
-    addresses = [_address(host, port) for host in hosts.split(",")]
     return _Target(kind, addresses, service, options, _TIMEOUTS | sentinel_options)
 
 
 def _address(host: str, default_port: int) -> tuple[str, int]:
     parts = urlsplit(f"//{host}")
-    return parts.hostname or "localhost", parts.port or default_port
+    try:
+        port = parts.port
+    except ValueError:  # whose text may be a piece of a password
+        raise ValueError(
+            "a port must be a number up to 65535; write / ? # and @ in a password as %2F %3F %23 "
+            "and %40."
+        ) from None
+    return parts.hostname or "localhost", port or default_port

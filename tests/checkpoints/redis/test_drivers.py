@@ -13,10 +13,12 @@ from typing import Annotated, Any, TypedDict
 import pytest
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 from langgraph.graph import END, START, StateGraph, add_messages
+from redis import asyncio as aio
 from redis.asyncio import Redis
+from redis.exceptions import DataError
 
 from checkpoints.redis import AsyncRedisSaver, RedisSaver
-from checkpoints.redis.connect import create_async_client, create_client
+from checkpoints.redis.connect import _PACKED, create_async_client, create_client
 from tests.checkpoints.redis.relay import Relay, relaying
 from tests.checkpoints.redis.samples import listed, looking_into, named, place, put
 from tests.checkpoints.redis.servers import (
@@ -203,6 +205,24 @@ async def _failures_while_a_node_rests() -> list[BaseException]:
             finally:
                 os.kill(pid, signal.SIGCONT)
     return [reply for reply in replies if isinstance(reply, BaseException)]
+
+
+@pytest.mark.parametrize("kind", [aio.Connection, aio.UnixDomainSocketConnection])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("GET", ""),
+        ("SCRIPT LOAD", b"\0"),
+        (b"SCRIPT LOAD", "x"),
+        ("SET", "ä", 1, 1.5, 2**70, memoryview(b"m"), bytearray(b"b")),
+    ],
+)
+def test_commands_are_packed_as_redis_py_packs_them(kind: Any, command: tuple[Any, ...]) -> None:
+    packed = _PACKED[kind]().pack_command(*command)
+    assert b"".join(packed) == b"".join(kind().pack_command(*command))
+    for odd in (True, None, [1]):
+        with pytest.raises(DataError):
+            _PACKED[kind]().pack_command("SET", odd)
 
 
 @pytest.fixture(scope="module")
