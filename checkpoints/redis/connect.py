@@ -22,6 +22,7 @@ import redis.asyncio as aio
 from redis import cluster, sentinel
 from redis import connection as connections
 from redis.asyncio import cluster as aio_cluster
+from redis.asyncio import connection as aio_connection
 from redis.asyncio import sentinel as aio_sentinel
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import ExponentialWithJitterBackoff
@@ -65,7 +66,7 @@ class _AsyncBlockingSentinelPool(aio_sentinel.SentinelConnectionPool, aio.Blocki
                 await client.connection_pool.disconnect()
 
 
-class _Packed(aio.connection.AbstractConnection):
+class _Packed(aio_connection.AbstractConnection):
     """Packs commands in C. redis-py does so for its synchronous connections only."""
 
     def pack_command(self, *args: Any) -> list[bytes]:

@@ -47,13 +47,15 @@ class ThreadSaver(BaseCheckpointSaver[str]):
         prefix: what all keys begin with; savers with one prefix share their threads.
         serde: how values become bytes. The default is JsonPlusSerializer in its strict form, which
             imports no type on a blob's word but LangChain's, LangGraph's and plain ones; others
-            are named with `with_allowlist`.
+            are named with `with_allowlist`. An EncryptedSerializer hides values and metadata; ids
+            of threads, checkpoints and tasks, namespaces, and names of channels stay readable.
         keep: how many of the newest checkpoints of a namespace stay; None for all.
 
     Every method raises StoreUnavailable while the server does not answer, StoreMisconfigured if it
-    cannot serve, and ValueError for a config that names no thread. What writes also raises
-    StaleWriter if `config["configurable"]["__fence"]` is older than the thread's token, and
-    Unserializable; then nothing of the call was stored.
+    cannot serve, CheckpointsError for a thread that is damaged or was written with another key,
+    and ValueError for a config that names no thread. What writes also raises StaleWriter if
+    `config["configurable"]["__fence"]` is older than the thread's token, and Unserializable; then
+    nothing of the call was stored.
     """
 
     def __init__(

@@ -252,6 +252,8 @@ def test_what_is_no_lifetime_and_no_count_is_refused(number: Any) -> None:
     for name in ("ttl", "keep"):
         with pytest.raises(ValueError, match=f"{name} must be a whole number"):
             RedisSaver(redis.Redis(), **{name: number})
+        with pytest.raises(ValueError, match=f"{name} must be a whole number"):
+            AsyncRedisSaver(aio.Redis(), **{name: number})
 
 
 async def test_one_id_is_no_list_of_ids(saver: AsyncRedisSaver) -> None:
