@@ -106,7 +106,7 @@ async def test_without_subgraphs_only_the_graph_itself_is_streamed(sdk: LangGrap
     events = [
         part.event async for part in sdk.runs.stream(None, "toy", input={}, stream_mode=modes)
     ]
-    assert set(events) <= {"metadata", "updates", "values", "error"}
+    assert set(events) == {"metadata", "updates", "values"}
 
 
 async def test_a_node_that_raises(sdk: LangGraphClient, thread: str, served: Client) -> None:
@@ -244,8 +244,9 @@ async def test_a_stream_cut_anywhere_goes_on_where_it_was(
     live = [part async for part in sdk.runs.join_stream(thread, run_id, last_event_id="-1")]
     ids = [part.id for part in live]
     assert len(set(ids)) == len(ids) > 8
-    await asyncio.sleep(1.2)  # by now the process has forgotten it, and the log answers
     for place in ("memory", "log"):
+        if place == "log":
+            await asyncio.sleep(1.2)  # by then the process has forgotten it, and the log answers
         for cut in range(len(live)):
             rest = [
                 part async for part in sdk.runs.join_stream(thread, run_id, last_event_id=ids[cut])
