@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -75,24 +75,26 @@ async def chunks_of(response: "httpx2.Response", clock: Clock) -> AsyncGenerator
             async with clock.running():
                 yield _whole(await response.aread())
             return
-        pieces, rest = response.aiter_bytes(), b""
-        while True:
-            async with clock.running():
-                piece = await anext(pieces, None)
-            *lines, rest = (rest + (b"\n" if piece is None else piece)).split(b"\n")
-            for line in lines:
-                if not line.startswith(b"data:"):
-                    continue
-                data = line[5:].strip()
-                if data == _DONE:
-                    await _read_out(pieces)
+        # Closed here and now: a generator left to the collector may outlive its loop.
+        async with aclosing(response.aiter_bytes()) as pieces:
+            rest = b""
+            while True:
+                async with clock.running():
+                    piece = await anext(pieces, None)
+                *lines, rest = (rest + (b"\n" if piece is None else piece)).split(b"\n")
+                for line in lines:
+                    if not line.startswith(b"data:"):
+                        continue
+                    data = line[5:].strip()
+                    if data == _DONE:
+                        await _read_out(pieces)
+                        return
+                    chunk = _parsed(data)
+                    if _says_something(chunk):
+                        yield chunk
+                        clock.heard()
+                if piece is None:
                     return
-                chunk = _parsed(data)
-                if _says_something(chunk):
-                    yield chunk
-                    clock.heard()
-            if piece is None:
-                return
     finally:
         await response.aclose()
 
