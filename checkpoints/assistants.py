@@ -4,25 +4,21 @@ An assistant's row is its latest version. Versions are numbered from 1 and never
 latest may be set back to an older one, and the next change counts on from the highest there is.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from checkpoints.database import translated_errors
+from checkpoints.database import Database
 from checkpoints.objects import contains, merged, storable
 from checkpoints.tables import assistant_versions, assistants, crons
 
 SortBy = Literal["assistant_id", "graph_id", "name", "created_at", "updated_at"]
 SortOrder = Literal["asc", "desc"]
 
-_TRANSACTION_SECONDS = 10.0
 _HIGHEST_VERSION = 2**31 - 1
 
 
@@ -86,31 +82,33 @@ class Filter:
 class AssistantTable:
     """The rows. Every method raises StoreUnavailable or StoreMisconfigured as the database does."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
-        self._insert = sqlite.insert if engine.dialect.name == "sqlite" else postgresql.insert
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._insert = sqlite.insert if database.dialect.name == "sqlite" else postgresql.insert
 
     async def create(self, *wanted: Assistant) -> int:
         """Make rows and their first versions; returns how many there were not yet.
 
         An assistant whose id is taken stays as it is.
         """
-        made = 0
         # In one order everywhere, so that services that start together do not wait in a circle.
         rows = [_storable(asdict(each)) for each in sorted(wanted, key=lambda a: a.assistant_id)]
-        async with self._transaction() as connection:
+
+        def work(connection: Connection) -> int:
+            made = 0
             for row in rows:
                 new = self._insert(assistants).values(row).on_conflict_do_nothing()
-                if (await connection.execute(new)).rowcount == 1:
-                    await connection.execute(insert(assistant_versions).values(_version_of(row)))
+                if connection.execute(new).rowcount == 1:
+                    connection.execute(insert(assistant_versions).values(_version_of(row)))
                     made += 1
-        return made
+            return made
+
+        return await self._database.write(work)
 
     async def get(self, assistant_id: str) -> Assistant | None:
         """Return the row of this id; `None` if there is none."""
         wanted = select(assistants).where(assistants.c.assistant_id == assistant_id)
-        async with self._transaction() as connection:
-            row = (await connection.execute(wanted)).mappings().one_or_none()
+        row = await self._database.read(lambda c: c.execute(wanted).mappings().one_or_none())
         return Assistant(**row) if row else None
 
     async def change(self, assistant_id: str, changes: Changes) -> Assistant | None:
@@ -126,14 +124,17 @@ class AssistantTable:
             .values(**values, version=highest + 1, updated_at=datetime.now(UTC))
             .returning(assistants)
         )
-        async with self._transaction() as connection:
-            await self._lock(connection, assistant_id)
-            row = (await connection.execute(changed)).mappings().one_or_none()
+
+        def work(connection: Connection) -> Assistant | None:
+            _lock(connection, assistant_id)
+            row = connection.execute(changed).mappings().one_or_none()
             if row is None:
                 return None
             version = _version_of(row) | {"created_at": row["updated_at"]}
-            await connection.execute(insert(assistant_versions).values(version))
-        return Assistant(**row)
+            connection.execute(insert(assistant_versions).values(version))
+            return Assistant(**row)
+
+        return await self._database.write(work)
 
     async def set_latest(self, assistant_id: str, version: int) -> Assistant | None:
         """Make a version the latest again; `None` if there is no such assistant or version."""
@@ -144,16 +145,19 @@ class AssistantTable:
             assistant_versions.c.version == version,
         )
         changed = update(assistants).where(assistants.c.assistant_id == assistant_id)
-        async with self._transaction() as connection:
-            await self._lock(connection, assistant_id)
-            found = (await connection.execute(wanted)).mappings().one_or_none()
+
+        def work(connection: Connection) -> Assistant | None:
+            _lock(connection, assistant_id)
+            found = connection.execute(wanted).mappings().one_or_none()
             if found is None:
                 return None
             values = {k: v for k, v in found.items() if k != "created_at"}
             values["updated_at"] = datetime.now(UTC)
-            latest = await connection.execute(changed.values(values).returning(assistants))
+            latest = connection.execute(changed.values(values).returning(assistants))
             row = latest.mappings().one_or_none()
-        return Assistant(**row) if row else None
+            return Assistant(**row) if row else None
+
+        return await self._database.write(work)
 
     async def versions(
         self,
@@ -173,15 +177,19 @@ class AssistantTable:
         )
         if metadata:
             page = page.where(contains(assistant_versions.c.metadata, metadata))
-        async with self._transaction() as connection:
-            return [AssistantVersion(**row) for row in (await connection.execute(page)).mappings()]
+        return await self._database.read(
+            lambda c: [AssistantVersion(**row) for row in c.execute(page).mappings()]
+        )
 
     async def delete(self, assistant_id: str) -> bool:
         """Delete an assistant with its versions and crons; `False` if there was none."""
         gone = delete(assistants).where(assistants.c.assistant_id == assistant_id)
-        async with self._transaction() as connection:
-            await connection.execute(delete(crons).where(crons.c.assistant_id == assistant_id))
-            return (await connection.execute(gone)).rowcount == 1
+
+        def work(connection: Connection) -> bool:
+            connection.execute(delete(crons).where(crons.c.assistant_id == assistant_id))
+            return connection.execute(gone).rowcount == 1
+
+        return await self._database.write(work)
 
     async def search(
         self,
@@ -203,29 +211,24 @@ class AssistantTable:
             .limit(limit)
             .offset(offset)
         )
-        async with self._transaction() as connection:
-            return [Assistant(**row) for row in (await connection.execute(page)).mappings()]
+        return await self._database.read(
+            lambda c: [Assistant(**row) for row in c.execute(page).mappings()]
+        )
 
     async def count(self, wanted: Filter) -> int:
         """Count the rows that fit."""
         counted = select(func.count()).select_from(assistants).where(*wanted.conditions())
-        async with self._transaction() as connection:
-            return int(await connection.scalar(counted) or 0)
+        return await self._database.read(lambda c: c.scalar(counted) or 0)
 
-    async def _lock(self, connection: AsyncConnection, assistant_id: str) -> None:
-        """Let changes of one assistant follow one another, so that each sees all versions.
 
-        SQLite has no such lock and needs none: its writers follow one another anyway, and each
-        of their statements reads what is there when it writes.
-        """
-        row = select(assistants.c.version).where(assistants.c.assistant_id == assistant_id)
-        await connection.execute(row.with_for_update())
+def _lock(connection: Connection, assistant_id: str) -> None:
+    """Let changes of one assistant follow one another, so that each sees all versions.
 
-    @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[AsyncConnection]:
-        with translated_errors(self._engine.url):
-            async with asyncio.timeout(_TRANSACTION_SECONDS), self._engine.begin() as connection:
-                yield connection
+    SQLite has no such lock and needs none: its writers follow one another anyway, and each
+    of their statements reads what is there when it writes.
+    """
+    row = select(assistants.c.version).where(assistants.c.assistant_id == assistant_id)
+    connection.execute(row.with_for_update())
 
 
 def _storable(row: dict[str, Any]) -> dict[str, Any]:

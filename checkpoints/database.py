@@ -1,20 +1,35 @@
-"""Open the SQL database: SQLite in the data folder, or PostgreSQL by URL."""
+"""Open the SQL database: SQLite in the data folder, or PostgreSQL by URL.
 
+A transaction is a function of a connection, and the database calls it where it blocks nobody:
+SQLite's in a thread, as a whole, for a hand-over between threads costs more than its statements;
+PostgreSQL's on the event loop, which goes on meanwhile.
+"""
+
+import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import URL, event, make_url
+from sqlalchemy import URL, Connection, Dialect, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from typing_extensions import override
 
 from checkpoints.errors import DataDirError, StoreMisconfigured, StoreUnavailable
-from checkpoints.migrations import bring_to_head
+from checkpoints.migrations import bring_to_head, is_at_head
 from checkpoints.objects import install_functions
 
+T = TypeVar("T")
+Work = Callable[[Connection], T]
+
 _FILE = "everturn.db"
+_TRANSACTION_SECONDS = 10.0
+_MIGRATION_SECONDS = 3600.0
+_READERS = 4  # threads
 _CONNECT_SECONDS = 5
 _PRAGMAS = (
     "busy_timeout = 5000",  # first: the next one may already have to wait for another process
@@ -39,8 +54,109 @@ _MISCONFIGURED = {
 }
 
 
+class Database(ABC):
+    """One SQL database, open."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.sync_engine = engine
+        """What SQLAlchemy's events are heard at."""
+
+    @property
+    def dialect(self) -> Dialect:
+        """Whose SQL it speaks: `sqlite` or `postgresql` is its name."""
+        return self.sync_engine.dialect
+
+    @property
+    def url(self) -> URL:
+        """Where it is."""
+        return self.sync_engine.url
+
+    async def read(self, work: Work[T], *, seconds: float | None = None) -> T:
+        """Call `work` with a connection to read by, beside whatever is being written.
+
+        Raises:
+            StoreUnavailable, StoreMisconfigured: as the driver fails, or after `seconds` (10).
+            Exception: what `work` raises of its own.
+        """
+        with translated_errors(self.url):
+            async with asyncio.timeout(seconds or _TRANSACTION_SECONDS):
+                return await self._read(work)
+
+    async def write(self, work: Work[T], *, seconds: float | None = None) -> T:
+        """Call `work` in a transaction, and return what it returned once that is committed.
+
+        Raises:
+            StoreUnavailable, StoreMisconfigured: nothing was committed, or nobody can say.
+            Exception: what `work` raises of its own; nothing was committed.
+        """
+        with translated_errors(self.url):
+            async with asyncio.timeout(seconds or _TRANSACTION_SECONDS):
+                return await self._write(work)
+
+    @abstractmethod
+    async def _read(self, work: Work[T]) -> T: ...
+
+    @abstractmethod
+    async def _write(self, work: Work[T]) -> T: ...
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Give the connections back."""
+
+
+class _SQLite(Database):
+    """One thread writes, as one transaction can at a time; others read."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="sqlite writer")
+        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="sqlite reader")
+
+    @override
+    async def _read(self, work: Work[T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._reading, work)
+
+    @override
+    async def _write(self, work: Work[T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._writer, self._writing, work)
+
+    def _reading(self, work: Work[T]) -> T:
+        with self.sync_engine.connect() as connection:
+            return work(connection)
+
+    def _writing(self, work: Work[T]) -> T:
+        with self.sync_engine.begin() as connection:
+            return work(connection)
+
+    @override
+    async def close(self) -> None:
+        for threads in (self._writer, self._readers):
+            await asyncio.to_thread(threads.shutdown)
+        self.sync_engine.dispose()
+
+
+class _PostgreSQL(Database):
+    def __init__(self, engine: AsyncEngine) -> None:
+        super().__init__(engine.sync_engine)
+        self._engine = engine
+
+    @override
+    async def _read(self, work: Work[T]) -> T:
+        async with self._engine.connect() as connection:
+            return await connection.run_sync(work)
+
+    @override
+    async def _write(self, work: Work[T]) -> T:
+        async with self._engine.begin() as connection:
+            return await connection.run_sync(work)
+
+    @override
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+
 @asynccontextmanager
-async def open_database(url: str | None, data_dir: Path) -> AsyncIterator[AsyncEngine]:
+async def open_database(url: str | None, data_dir: Path) -> AsyncIterator[Database]:
     """Open the database, migrate it to today's schema, and close it at the end.
 
     `None` is SQLite's file `everturn.db` in `data_dir`; `postgresql+asyncpg://…` is PostgreSQL
@@ -51,15 +167,16 @@ async def open_database(url: str | None, data_dir: Path) -> AsyncIterator[AsyncE
         StoreUnavailable: the server does not answer.
         DataDirError: the folder cannot be made.
     """
-    engine = _create_engine(_sqlite_in(data_dir) if url is None else _parse(url))
+    database = _open(_sqlite_in(data_dir) if url is None else _parse(url))
     try:
         try:
-            await bring_to_head(engine)
-        except (SQLAlchemyError, OSError, TypeError) as error:  # TypeError: an unknown option
-            raise translate(error, engine.url) from error
-        yield engine
+            if not await database.read(is_at_head):
+                await database.write(bring_to_head, seconds=_MIGRATION_SECONDS)
+        except TypeError as error:  # an unknown option
+            raise translate(error, database.url) from error
+        yield database
     finally:
-        await engine.dispose()
+        await database.close()
 
 
 @contextmanager
@@ -94,7 +211,7 @@ def _sqlite_in(data_dir: Path) -> URL:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise DataDirError(f"cannot make the data folder {data_dir}: {error.strerror}") from error
-    return URL.create("sqlite+aiosqlite", database=str(data_dir / _FILE))
+    return URL.create("sqlite", database=str(data_dir / _FILE))
 
 
 def _parse(text: str) -> URL:
@@ -110,10 +227,10 @@ def _parse(text: str) -> URL:
         _check_escapes(url, text)
         return _with_asyncpg(url)
     if backend == "sqlite" and url.database not in {None, "", ":memory:"}:
-        return url.set(drivername="sqlite+aiosqlite")
+        return url.set(drivername="sqlite")
     raise StoreMisconfigured(
         f"DATABASE_URL names {url.drivername}: use postgresql+asyncpg://user:password@host/database"
-        " or sqlite+aiosqlite:///path/to/file.db"
+        " or sqlite:///path/to/file.db"
     )
 
 
@@ -135,19 +252,21 @@ def _with_asyncpg(url: URL) -> URL:
     return url.set(drivername="postgresql+asyncpg", query=query)
 
 
-def _create_engine(url: URL) -> AsyncEngine:
+def _open(url: URL) -> Database:
     if url.get_backend_name() == "sqlite":
         _touch(Path(url.database or ""))
-        engine = create_async_engine(url, hide_parameters=True)  # what people say is not for logs
-        event.listen(engine.sync_engine, "connect", _prepare)
-        return engine
+        engine = create_engine(url, hide_parameters=True)  # what people say is not for logs
+        event.listen(engine, "connect", _prepare)
+        return _SQLite(engine)
     try:
-        return create_async_engine(
-            url,
-            hide_parameters=True,
-            pool_pre_ping=True,  # a connection that died since its last use is replaced unseen
-            pool_timeout=_CONNECT_SECONDS,
-            connect_args={"timeout": _CONNECT_SECONDS},
+        return _PostgreSQL(
+            create_async_engine(
+                url,
+                hide_parameters=True,
+                pool_pre_ping=True,  # a connection that died since its last use is replaced unseen
+                pool_timeout=_CONNECT_SECONDS,
+                connect_args={"timeout": _CONNECT_SECONDS},
+            )
         )
     except ModuleNotFoundError as error:
         raise StoreMisconfigured(

@@ -6,14 +6,12 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import Executable
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy import Connection, Executable
 
-from checkpoints.database import translate
+from checkpoints.database import Database
 from checkpoints.errors import StoreUnavailable
 
 _LARGEST_GROUP = 500  # callers
-_TRANSACTION_SECONDS = 10.0
 _CLOSING_SECONDS = 30.0
 
 
@@ -37,8 +35,8 @@ class _Waiting:
 class GroupCommit:
     """Writes rows. Use `open_group_commit`: it runs the task that commits."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
+    def __init__(self, database: Database) -> None:
+        self._database = database
         self._waiting: asyncio.Queue[_Waiting] = asyncio.Queue()
         self._closed = False
 
@@ -82,17 +80,20 @@ class GroupCommit:
                 _, values = batches.setdefault(id(row.statement), (row.statement, []))
                 if row.values is not None:
                     values.append(row.values)
+
+        def work(connection: Connection) -> None:
+            for statement, values in batches.values():
+                connection.execute(statement, values or None)
+
         try:
-            async with asyncio.timeout(_TRANSACTION_SECONDS), self._engine.begin() as connection:
-                for statement, values in batches.values():
-                    await connection.execute(statement, values or None)
+            await self._database.write(work)
         except Exception as error:
             if len(group) > 1:  # one caller's bad row must not cost the others theirs
                 middle = len(group) // 2
                 await self._commit(group[:middle])
                 await self._commit(group[middle:])
                 return
-            failure = StoreUnavailable(str(translate(error, self._engine.url)))
+            failure = StoreUnavailable(str(error))
             failure.__cause__ = error
             _settle(group[0].written, failure)
             return
@@ -101,9 +102,9 @@ class GroupCommit:
 
 
 @asynccontextmanager
-async def open_group_commit(engine: AsyncEngine) -> AsyncIterator[GroupCommit]:
+async def open_group_commit(database: Database) -> AsyncIterator[GroupCommit]:
     """Run the writer; at the end, write what still waits."""
-    rows = GroupCommit(engine)
+    rows = GroupCommit(database)
     writer = asyncio.create_task(rows.write_groups(), name="group commit")
     try:
         yield rows

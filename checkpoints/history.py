@@ -7,17 +7,15 @@ from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import URL, delete, exists, insert, select
+from sqlalchemy import Connection, delete, exists, insert, select
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, StatementError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from checkpoints.database import translate, translated_errors
-from checkpoints.errors import StoreUnavailable
+from checkpoints.database import Database
+from checkpoints.errors import CheckpointsError, StoreUnavailable
 from checkpoints.tables import chat_history
 
 _MOST_WAITING = 1000  # rows; whoever comes later waits for room
 _LARGEST_GROUP = 500  # rows; 9 parameters each, PostgreSQL takes 32,767 a statement
-_TRANSACTION_SECONDS = 10.0
 _PATIENCE_SECONDS = 30.0  # for one row, from `add` to its commit, and for draining at close
 _LARGEST_ID = 2**63 - 1
 
@@ -52,8 +50,8 @@ class _Waiting:
 class History:
     """The table `chat_history`. Use `open_history`: it runs the writer that `add` waits for."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
+    def __init__(self, database: Database) -> None:
+        self._database = database
         self._waiting: asyncio.Queue[_Waiting] = asyncio.Queue(_MOST_WAITING)
         self._closed = False
 
@@ -93,24 +91,18 @@ class History:
             .order_by(chat_history.c.id.desc())
             .limit(limit + 1)
         )
-        with translated_errors(self._engine.url):
-            async with self._transaction() as connection:
-                rows = (await connection.execute(newest_first)).mappings().all()
+        rows = await self._database.read(lambda c: c.execute(newest_first).mappings().all())
         return [FinishedTurn(**row) for row in reversed(rows[:limit])], len(rows) > limit
 
     async def exists(self, session_id: str) -> bool:
         """Say whether the session has ever had a turn."""
         any_turn = select(exists().where(chat_history.c.session_id == session_id))
-        with translated_errors(self._engine.url):
-            async with self._transaction() as connection:
-                return bool(await connection.scalar(any_turn))
+        return await self._database.read(lambda c: bool(c.scalar(any_turn)))
 
     async def delete(self, session_id: str) -> int:
         """Forget a session; returns how many turns it had."""
         turns = delete(chat_history).where(chat_history.c.session_id == session_id)
-        with translated_errors(self._engine.url):
-            async with self._transaction() as connection:
-                return (await connection.execute(turns)).rowcount
+        return await self._database.write(lambda c: c.execute(turns).rowcount)
 
     async def write_groups(self) -> None:
         """Commit what waits, as one group; what arrives meanwhile is the next group. Never ends."""
@@ -129,17 +121,16 @@ class History:
             async with asyncio.timeout(_PATIENCE_SECONDS):
                 await self._waiting.join()
 
-    @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[AsyncConnection]:
-        async with asyncio.timeout(_TRANSACTION_SECONDS), self._engine.begin() as connection:
-            yield connection
-
     async def _commit(self, group: Sequence[_Waiting]) -> None:
+        rows = [_row(each.turn) for each in group]
+
+        def work(connection: Connection) -> Sequence[int]:
+            return connection.scalars(_INSERT, rows).all()
+
         try:
-            async with self._transaction() as connection:
-                ids = (await connection.scalars(_INSERT, [_row(each.turn) for each in group])).all()
+            ids = await self._database.write(work)
         except Exception as error:
-            if len(group) > 1 and _blames_a_row(error):
+            if len(group) > 1 and _blames_a_row(_cause(error)):
                 # Halving finds the bad row in 2·log2(n) commits and spares its siblings.
                 middle = len(group) // 2
                 await self._commit(group[:middle])
@@ -147,7 +138,7 @@ class History:
                 return
             for each in group:
                 if not each.written.done():
-                    each.written.set_exception(_failure(error, self._engine.url))
+                    each.written.set_exception(_failure(error))
             return
         for each, row_id in zip(group, ids, strict=True):
             if not each.written.done():  # its waiter was cancelled
@@ -155,9 +146,9 @@ class History:
 
 
 @asynccontextmanager
-async def open_history(engine: AsyncEngine) -> AsyncIterator[History]:
+async def open_history(database: Database) -> AsyncIterator[History]:
     """Run the writer; at the end, write what still waits."""
-    history = History(engine)
+    history = History(database)
     writer = asyncio.create_task(history.write_groups(), name="history writer")
     try:
         yield history
@@ -173,18 +164,24 @@ def _row(turn: FinishedTurn) -> dict[str, Any]:
     return {each.name: getattr(turn, each.name) for each in fields(turn) if each.name != "id"}
 
 
-def _failure(error: Exception, url: URL) -> StoreUnavailable:
+def _failure(error: Exception) -> StoreUnavailable:
     """Make one exception for each waiter: a shared one would collect all their tracebacks."""
-    if _blames_a_row(error):
-        reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
+    cause = _cause(error)
+    if _blames_a_row(cause):
+        reason = str(getattr(cause, "orig", None) or cause).partition("\n")[0]
         failure = StoreUnavailable(f"the database refuses this turn: {reason}")
     else:
-        failure = StoreUnavailable(str(translate(error, url)))
-    failure.__cause__ = error
+        failure = StoreUnavailable(str(error))
+    failure.__cause__ = cause
     return failure
 
 
-def _blames_a_row(error: Exception) -> bool:
+def _cause(error: Exception) -> BaseException:
+    """What the driver raised."""
+    return error.__cause__ or error if isinstance(error, CheckpointsError) else error
+
+
+def _blames_a_row(error: BaseException) -> bool:
     """Tell a row that the database or the driver refuses from a database in trouble."""
     if isinstance(error, DBAPIError):
         refused = isinstance(error, (IntegrityError, DataError, InterfaceError))

@@ -7,9 +7,8 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from sqlalchemy import bindparam, delete, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncEngine
 
-from checkpoints.database import translated_errors
+from checkpoints.database import Database
 from checkpoints.group_commit import GroupCommit, Row
 from checkpoints.tables import runs
 
@@ -48,8 +47,8 @@ class RunRow:
 class RunRows:
     """The table `runs`."""
 
-    def __init__(self, engine: AsyncEngine, rows: GroupCommit) -> None:
-        self._engine = engine
+    def __init__(self, database: Database, rows: GroupCommit) -> None:
+        self._database = database
         self._rows = rows
 
     def insert(self, run: RunRow) -> asyncio.Future[None]:
@@ -67,9 +66,7 @@ class RunRows:
         query = select(runs).where(runs.c.run_id == run_id)
         if thread_id is not None:
             query = query.where(runs.c.thread_id == thread_id)
-        with translated_errors(self._engine.url):
-            async with self._engine.connect() as connection:
-                row = (await connection.execute(query)).mappings().first()
+        row = await self._database.read(lambda c: c.execute(query).mappings().first())
         return RunRow(**row) if row else None
 
     async def of_thread(
@@ -98,15 +95,13 @@ class RunRows:
 
     async def delete(self, run_id: str) -> None:
         """Delete a run's row."""
-        with translated_errors(self._engine.url):
-            async with self._engine.begin() as connection:
-                await connection.execute(delete(runs).where(runs.c.run_id == run_id))
+        gone = delete(runs).where(runs.c.run_id == run_id)
+        await self._database.write(lambda c: c.execute(gone))
 
     async def _read(self, query: Any) -> list[RunRow]:
-        with translated_errors(self._engine.url):
-            async with self._engine.connect() as connection:
-                rows = (await connection.execute(query)).mappings().all()
-        return [RunRow(**row) for row in rows]
+        return await self._database.read(
+            lambda c: [RunRow(**row) for row in c.execute(query).mappings()]
+        )
 
 
 COLUMNS = tuple(each.name for each in fields(RunRow))

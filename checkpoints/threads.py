@@ -5,27 +5,33 @@ should look; whether it has expired then, `updated_at` says. So nothing that hap
 has to push its end, and a run's start and end cost one plain UPDATE each.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from langchain_core.utils.uuid import uuid7
-from sqlalchemy import ColumnElement, Delete, Insert, Update, delete, func, null, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Delete,
+    Insert,
+    Update,
+    delete,
+    func,
+    null,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from checkpoints.database import translated_errors
+from checkpoints.database import Database
 from checkpoints.objects import contains, merged, storable
 from checkpoints.tables import crons, runs, threads
 
 Status = Literal["idle", "busy", "interrupted", "error"]
 SortBy = Literal["thread_id", "status", "created_at", "updated_at", "state_updated_at"]
 SortOrder = Literal["asc", "desc"]
-
-_TRANSACTION_SECONDS = 10.0
 
 
 def new_thread_id() -> str:
@@ -133,9 +139,9 @@ def status_changed(
 class ThreadTable:
     """The rows. Every method raises StoreUnavailable or StoreMisconfigured as the database does."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
-        self._insert = sqlite.insert if engine.dialect.name == "sqlite" else postgresql.insert
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._insert = sqlite.insert if database.dialect.name == "sqlite" else postgresql.insert
 
     def created(self, thread: Thread) -> Insert:
         """Make a row, within any transaction; where there is one of this id, nothing happens."""
@@ -148,14 +154,12 @@ class ThreadTable:
 
     async def create(self, thread: Thread) -> bool:
         """Make a row; `False` if there is one of this id, which stays as it is."""
-        async with self._transaction() as connection:
-            return (await connection.execute(self.created(thread))).rowcount == 1
+        return await self._database.write(lambda c: c.execute(self.created(thread)).rowcount == 1)
 
     async def get(self, thread_id: str) -> Thread | None:
         """Return the row of this id; `None` if there is none."""
-        async with self._transaction() as connection:
-            wanted = select(threads).where(threads.c.thread_id == thread_id)
-            row = (await connection.execute(wanted)).mappings().one_or_none()
+        wanted = select(threads).where(threads.c.thread_id == thread_id)
+        row = await self._database.read(lambda c: c.execute(wanted).mappings().one_or_none())
         return Thread(**row) if row else None
 
     async def patch(
@@ -172,9 +176,13 @@ class ThreadTable:
             values["metadata"] = merged(threads.c.metadata, metadata)
         if ttl:
             values |= {"ttl": dict(ttl), "expires_at": _end(ttl, now)}
-        changed = update(threads).where(threads.c.thread_id == thread_id).values(values)
-        async with self._transaction() as connection:
-            row = (await connection.execute(changed.returning(threads))).mappings().one_or_none()
+        changed = (
+            update(threads)
+            .where(threads.c.thread_id == thread_id)
+            .values(values)
+            .returning(threads)
+        )
+        row = await self._database.write(lambda c: c.execute(changed).mappings().one_or_none())
         return Thread(**row) if row else None
 
     async def set_status(
@@ -190,15 +198,17 @@ class ThreadTable:
         changed = status_changed(
             thread_id, status, interrupts=interrupts, error=error, metadata=metadata
         )
-        async with self._transaction() as connection:
-            return (await connection.execute(changed)).rowcount == 1
+        return await self._database.write(lambda c: c.execute(changed).rowcount == 1)
 
     async def delete(self, thread_id: str) -> bool:
         """Delete a row, and the runs and crons of its thread; `False` if there was none."""
-        async with self._transaction() as connection:
+
+        def work(connection: Connection) -> bool:
             for table in (runs, crons):
-                await connection.execute(delete(table).where(table.c.thread_id == thread_id))
-            return (await connection.execute(_deletion(thread_id))).rowcount == 1
+                connection.execute(delete(table).where(table.c.thread_id == thread_id))
+            return connection.execute(_deletion(thread_id)).rowcount == 1
+
+        return await self._database.write(work)
 
     async def search(
         self,
@@ -220,14 +230,14 @@ class ThreadTable:
             .limit(limit)
             .offset(offset)
         )
-        async with self._transaction() as connection:
-            return [Thread(**row) for row in (await connection.execute(page)).mappings()]
+        return await self._database.read(
+            lambda c: [Thread(**row) for row in c.execute(page).mappings()]
+        )
 
     async def count(self, wanted: Filter) -> int:
         """Count the rows that fit."""
         counted = select(func.count()).select_from(threads).where(*wanted.conditions())
-        async with self._transaction() as connection:
-            return int(await connection.scalar(counted) or 0)
+        return await self._database.read(lambda c: c.scalar(counted) or 0)
 
     async def due(self, limit: int) -> list[Thread]:
         """Read the rows whose end somebody should look at, the longest overdue first."""
@@ -237,20 +247,14 @@ class ThreadTable:
             .order_by(threads.c.expires_at)
             .limit(limit)
         )
-        async with self._transaction() as connection:
-            return [Thread(**row) for row in (await connection.execute(overdue)).mappings()]
+        return await self._database.read(
+            lambda c: [Thread(**row) for row in c.execute(overdue).mappings()]
+        )
 
     async def look_again(self, thread_id: str, at: datetime | None) -> None:
         """Put off the next look at a thread; `None` is never."""
         later = update(threads).where(threads.c.thread_id == thread_id).values(expires_at=at)
-        async with self._transaction() as connection:
-            await connection.execute(later)
-
-    @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[AsyncConnection]:
-        with translated_errors(self._engine.url):
-            async with asyncio.timeout(_TRANSACTION_SECONDS), self._engine.begin() as connection:
-                yield connection
+        await self._database.write(lambda c: c.execute(later))
 
 
 def _deletion(thread_id: str) -> Delete:

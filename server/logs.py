@@ -41,7 +41,7 @@ def configure_logs(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
     ours = logging.getLevelNamesMapping()[level]
-    # DEBUG is for our rooms alone: drivers and clients (aiosqlite, openai, sse_starlette …) would
+    # DEBUG is for our rooms alone: drivers and clients (openai, sse_starlette …) would
     # write whole statements, requests and chunks, which are what people said.
     logging.basicConfig(handlers=[handler], level=max(ours, logging.INFO), force=True)
     for room in ROOMS:

@@ -18,7 +18,6 @@ from sqlalchemy import (
     select,
     text,
 )
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from checkpoints.errors import StoreMisconfigured
 from checkpoints.tables import metadata
@@ -39,28 +38,23 @@ _ADVISORY_LOCK = 0x65766572_7475726E
 """PostgreSQL's advisory locks have numbers for names: "everturn" in ASCII."""
 
 
-async def bring_to_head(engine: AsyncEngine) -> None:
-    """Create or migrate the schema, in one transaction; of several processes at once, one does it.
+def is_at_head(connection: Connection) -> bool:
+    """Say whether there is nothing to do."""
+    return _revision(connection) == HEAD
+
+
+def bring_to_head(connection: Connection) -> None:
+    """Create or migrate the schema in a transaction; of several processes at once, one does it.
 
     Raises:
         StoreMisconfigured: a newer Everturn has migrated this database.
     """
-    async with engine.connect() as connection:
-        if await connection.run_sync(_revision) == HEAD:
-            return
-    async with engine.begin() as connection:
-        if engine.dialect.name == "postgresql":
-            await connection.exec_driver_sql("SET LOCAL lock_timeout = '60s'")
-            await connection.execute(
-                text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _ADVISORY_LOCK}
-            )
-        else:
-            # SQLite's driver begins no transaction for DDL, and this one keeps other writers out.
-            await connection.exec_driver_sql("BEGIN IMMEDIATE")
-        await connection.run_sync(_bring_to_head)
-
-
-def _bring_to_head(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SET LOCAL lock_timeout = '60s'")
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _ADVISORY_LOCK})
+    else:
+        # SQLite's driver begins no transaction for DDL, and this one keeps other writers out.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
     revision = _revision(connection)
     if revision is None:
         _create(connection)

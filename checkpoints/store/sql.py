@@ -6,12 +6,12 @@ with reads by key.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from langgraph.store.base import (
     BaseStore,
@@ -25,11 +25,10 @@ from langgraph.store.base import (
     SearchOp,
     TTLConfig,
 )
-from sqlalchemy import ColumnElement, select
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy import ColumnElement, Connection, select
 from structlog import get_logger
 
-from checkpoints.database import translated_errors
+from checkpoints.database import Database
 from checkpoints.store import statements as sql
 from checkpoints.store.meaning import Meaning
 from checkpoints.store.namespaces import check, joined, literal_prefix, matches, split
@@ -40,9 +39,12 @@ from checkpoints.tables import store_items as items
 
 log = get_logger(__name__)
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 _TRANSACTION_SECONDS = 30.0
 _SWEEP_MINUTES = 60.0
-_ROWS_AT_ONCE = 500  # the loop gets its turn after each group
+_ROWS_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ class SQLStore(BaseStore):
 
     def __init__(
         self,
-        engine: AsyncEngine,
+        database: Database,
         *,
         meaning: Meaning | None = None,
         ttl: TTLConfig | None = None,
@@ -92,12 +94,12 @@ class SQLStore(BaseStore):
         """Use an open database; must be made in the event loop that it is used in.
 
         Args:
-            engine: the database, migrated.
+            database: open and migrated.
             meaning: how texts are compared; `None` ignores the `query` of a search.
             ttl: LangGraph's TTL config, in minutes.
         """
         self.ttl_config = ttl
-        self._engine = engine
+        self._database = database
         self._meaning = meaning
         self._loop = asyncio.get_running_loop()
         self._committed = Together(self._commit)
@@ -130,27 +132,25 @@ class SQLStore(BaseStore):
         refreshed: dict[Place, _Change] = {}
         gets = {number: op for number, op in enumerate(ops) if isinstance(op, GetOp)}
         if gets:
-            found = await self._gotten([_place(op) for op in gets.values()])
+            rows = await self._gotten([_place(op) for op in gets.values()])
             for number, op in gets.items():
-                if row := found.get(_place(op)):
+                if row := rows.get(_place(op)):
                     results[number] = Item(**_common(row))
                     refreshed |= _refresh([row], op.refresh_ttl)
-        finds = [n for n, op in enumerate(ops) if isinstance(op, SearchOp | ListNamespacesOp)]
-        if finds:
-            with translated_errors(self._engine.url):
-                async with asyncio.timeout(_TRANSACTION_SECONDS), self._engine.connect() as opened:
-                    finding = _Finding(opened, self._meaning, refreshed)
-                    for number in finds:
-                        results[number] = await finding.result(ops[number], queries)
+        for number, op in enumerate(ops):
+            if isinstance(op, SearchOp):
+                found = await self._search(op, queries.get(op.query or ""))
+                results[number] = [SearchItem(**_common(row), score=score) for row, score in found]
+                refreshed |= _refresh([row for row, _ in found], op.refresh_ttl)
+            elif isinstance(op, ListNamespacesOp):
+                results[number] = await self._reading(_namespaces, op)
         if changes or refreshed:
             await self._committed({**refreshed, **changes})
         return results
 
     async def sweep(self) -> int:
         """Delete what has expired; returns how many items."""
-        with translated_errors(self._engine.url):
-            async with self._engine.begin() as connection:
-                return (await connection.execute(sql.sweep(_now()))).rowcount
+        return await self._writing(lambda c: c.execute(sql.sweep(_now())).rowcount)
 
     async def _changes(self, puts: Sequence[PutOp]) -> dict[Place, _Change]:
         last = {(joined(op.namespace), op.key): op for op in puts}
@@ -188,89 +188,22 @@ class SQLStore(BaseStore):
             for place, change in changes.items():
                 if not (isinstance(change, _Refresh) and place in merged):
                     merged[place] = change
-        with translated_errors(self._engine.url):
-            async with asyncio.timeout(_TRANSACTION_SECONDS), self._engine.begin() as connection:
-                await _apply(connection, merged)
+        await self._writing(_apply, merged)
         return [None] * len(group)
 
     async def _read(self, group: Sequence[Sequence[Place]]) -> list[dict[Place, dict[str, Any]]]:
         """Read the items of several callers by their places."""
         places = list(dict.fromkeys(place for each in group for place in each))
-        found = {}
-        with translated_errors(self._engine.url):
-            async with asyncio.timeout(_TRANSACTION_SECONDS), self._engine.connect() as connection:
-                alive = sql.alive(_now())
-                for some in sql.in_groups(places):
-                    rows = await connection.execute(select(items).where(sql.at(some), alive))
-                    found.update({(row.namespace, row.key): row._asdict() for row in rows})
+        found = await self._reading(_at, places, sql.alive(_now()))
         return [{place: found[place] for place in each if place in found} for each in group]
 
-
-class _Finding:
-    """The searches of one batch, on one connection."""
-
-    def __init__(
-        self,
-        connection: AsyncConnection,
-        meaning: Meaning | None,
-        refreshed: dict[Place, _Change],
-    ) -> None:
-        self._connection = connection
-        self._meaning = meaning
-        self._refreshed = refreshed
-        self._alive = sql.alive(_now())
-
-    async def result(self, op: Op, queries: Mapping[str, Any]) -> Result:
-        """Answer one operation."""
-        match op:
-            case SearchOp():
-                return await self._search(op, queries.get(op.query or ""))
-            case ListNamespacesOp():
-                return await self._namespaces(op)
-            case _:
-                raise TypeError(f"Unknown operation: {type(op).__name__}")
-
-    async def _search(self, op: SearchOp, query: Any) -> list[SearchItem]:
-        where = [self._alive, sql.inside(op.namespace_prefix)]
-        where += sql.roughly(op.filter or {})
-        if query is None:
-            rows = await self._latest(op, where, op.limit, op.offset)
-            found: _Found = [(row, None) for row in rows]
-        else:
-            found = await self._nearest(op, where, query)
-        self._refreshed |= _refresh([row for row, _ in found], op.refresh_ttl)
-        return [SearchItem(**_common(row), score=score) for row, score in found]
-
-    async def _latest(
-        self, op: SearchOp, where: Sequence[ColumnElement[bool]], limit: int, offset: int
-    ) -> list[Mapping[str, Any]]:
-        """Read items that fit, the latest first; as far as they are needed."""
-        latest = select(items).where(*where).order_by(*sql.LATEST_FIRST)
-        if not op.filter:
-            page = await self._connection.execute(latest.limit(limit).offset(offset))
-            return [dict(row) for row in page.mappings()]
-        fitting: list[Mapping[str, Any]] = []
-        async with self._connection.stream(latest) as rows:
-            async for group in rows.mappings().partitions(_ROWS_AT_ONCE):
-                fitting += [dict(row) for row in group if fits(row["value"], op.filter)]
-                if len(fitting) >= offset + limit:
-                    break
-        return fitting[offset : offset + limit]
-
-    async def _nearest(
-        self, op: SearchOp, where: Sequence[ColumnElement[bool]], query: Any
-    ) -> _Found:
-        """Rank items by their nearest text; those without any come after all others."""
-        assert self._meaning is not None  # noqa: S101 - else there is no query
-        places: list[Place] = []
-        stored: list[bytes] = []
-        reading = sql.with_vectors(values=bool(op.filter)).where(*where)
-        async with self._connection.stream(reading) as rows:
-            async for group in rows.partitions(_ROWS_AT_ONCE):
-                for row in group:
-                    if not op.filter or fits(row.value, op.filter):
-                        places.append((row.namespace, row.key))
-                        stored.append(row.vector)
+    async def _search(self, op: SearchOp, query: Any) -> _Found:
+        """Find items: the latest, or those whose texts are near the query."""
+        where = [sql.alive(_now()), sql.inside(op.namespace_prefix), *sql.roughly(op.filter or {})]
+        if query is None or self._meaning is None:
+            rows = await self._reading(_latest, op, where, op.limit, op.offset)
+            return [(row, None) for row in rows]
+        places, stored = await self._reading(_vectors, op, where)
         # NumPy lets go of the interpreter while it multiplies.
         scores = await asyncio.to_thread(self._meaning.scores, query, stored)
         best: dict[Place, float] = {}
@@ -279,42 +212,104 @@ class _Finding:
                 best[place] = max(score, best.get(place, score))
         ranked = sorted(best, key=lambda place: (-best[place], place))
         page = ranked[op.offset : op.offset + op.limit]
-        rows_there = {
-            (row["namespace"], row["key"]): dict(row)
-            for some in sql.in_groups(page)
-            for row in (
-                await self._connection.execute(select(items).where(sql.at(some)))
-            ).mappings()
-        }
+        rows_there = await self._reading(_at, page, sql.alive(_now()))
         found: _Found = [(rows_there[place], best[place]) for place in page if place in rows_there]
-        if (room := op.limit - len(page)) > 0:
+        if (room := op.limit - len(page)) > 0:  # those without any vector come after all others
             after = max(0, op.offset - len(ranked))
-            others = await self._latest(op, [*where, sql.without_vectors()], room, after)
+            others = await self._reading(_latest, op, [*where, sql.without_vectors()], room, after)
             found += [(row, None) for row in others]
         return found
 
-    async def _namespaces(self, op: ListNamespacesOp) -> list[tuple[str, ...]]:
-        conditions = op.match_conditions or ()
-        prefix, says_all = literal_prefix(conditions)
-        listed = sql.namespaces().where(self._alive, sql.inside(prefix))
-        if says_all and op.max_depth is None:
-            page = await self._connection.scalars(listed.limit(op.limit).offset(op.offset))
-            return [split(text) for text in page]
-        found: dict[tuple[str, ...], None] = {}
-        async with self._connection.stream_scalars(listed) as texts:
-            async for group in texts.partitions(_ROWS_AT_ONCE):
-                for namespace in map(split, group):
-                    if matches(namespace, conditions):
-                        found[namespace[: op.max_depth]] = None
-        return sorted(found, key=joined)[op.offset : op.offset + op.limit]
+    async def _reading(
+        self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        return await self._database.read(
+            lambda connection: work(connection, *args, **kwargs), seconds=_TRANSACTION_SECONDS
+        )
+
+    async def _writing(
+        self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        return await self._database.write(
+            lambda connection: work(connection, *args, **kwargs), seconds=_TRANSACTION_SECONDS
+        )
+
+
+def _at(
+    connection: Connection, places: Sequence[Place], alive: ColumnElement[bool]
+) -> dict[Place, dict[str, Any]]:
+    """Read items by their places."""
+    found = {}
+    for some in sql.in_groups(places):
+        rows = connection.execute(select(items).where(sql.at(some), alive))
+        found.update({(row.namespace, row.key): row._asdict() for row in rows})
+    return found
+
+
+def _latest(
+    connection: Connection,
+    op: SearchOp,
+    where: Sequence[ColumnElement[bool]],
+    limit: int,
+    offset: int,
+) -> list[Mapping[str, Any]]:
+    """Read items that fit, the latest first; as far as they are needed."""
+    latest = select(items).where(*where).order_by(*sql.LATEST_FIRST)
+    if not op.filter:
+        page = connection.execute(latest.limit(limit).offset(offset))
+        return [dict(row) for row in page.mappings()]
+    fitting: list[Mapping[str, Any]] = []
+    with _streamed(connection).execute(latest) as rows:
+        for row in rows.mappings():
+            if fits(row["value"], op.filter):
+                fitting.append(dict(row))
+                if len(fitting) >= offset + limit:
+                    break
+    return fitting[offset : offset + limit]
+
+
+def _vectors(
+    connection: Connection, op: SearchOp, where: Sequence[ColumnElement[bool]]
+) -> tuple[list[Place], list[bytes]]:
+    """Read the vectors of all items that fit, each with its item's place."""
+    places: list[Place] = []
+    stored: list[bytes] = []
+    with _streamed(connection).execute(
+        sql.with_vectors(values=bool(op.filter)).where(*where)
+    ) as rows:
+        for row in rows:
+            if not op.filter or fits(row.value, op.filter):
+                places.append((row.namespace, row.key))
+                stored.append(row.vector)
+    return places, stored
+
+
+def _namespaces(connection: Connection, op: ListNamespacesOp) -> list[tuple[str, ...]]:
+    conditions = op.match_conditions or ()
+    prefix, says_all = literal_prefix(conditions)
+    listed = sql.namespaces().where(sql.alive(_now()), sql.inside(prefix))
+    if says_all and op.max_depth is None:
+        page = connection.scalars(listed.limit(op.limit).offset(op.offset))
+        return [split(text) for text in page]
+    found: dict[tuple[str, ...], None] = {}
+    with _streamed(connection).scalars(listed) as texts:
+        for namespace in map(split, texts):
+            if matches(namespace, conditions):
+                found[namespace[: op.max_depth]] = None
+    return sorted(found, key=joined)[op.offset : op.offset + op.limit]
+
+
+def _streamed(connection: Connection) -> Connection:
+    """Read results group by group: not all of them may be needed, and there may be many."""
+    return connection.execution_options(yield_per=_ROWS_AT_ONCE)
 
 
 @asynccontextmanager
 async def open_store(
-    engine: AsyncEngine, *, meaning: Meaning | None = None, ttl: TTLConfig | None = None
+    database: Database, *, meaning: Meaning | None = None, ttl: TTLConfig | None = None
 ) -> AsyncIterator[SQLStore]:
     """Open the store, and sweep what has expired now and then: `sweep_interval_minutes`, or 60."""
-    store = SQLStore(engine, meaning=meaning, ttl=ttl)
+    store = SQLStore(database, meaning=meaning, ttl=ttl)
     minutes = (ttl or {}).get("sweep_interval_minutes") or _SWEEP_MINUTES
     sweeping = asyncio.create_task(_keep_sweeping(store, minutes), name="store sweeper")
     try:
@@ -333,14 +328,14 @@ async def _keep_sweeping(store: SQLStore, minutes: float) -> None:
         await asyncio.sleep(minutes * 60)
 
 
-async def _apply(connection: AsyncConnection, changes: Mapping[Place, _Change]) -> None:
+def _apply(connection: Connection, changes: Mapping[Place, _Change]) -> None:
     """Make changes in the order of their places, so that no two transactions lock each other."""
     upsert = sql.upsert(connection.dialect, _now())
     for kind, group in groupby(sorted(changes), key=lambda place: type(changes[place])):
         places = list(group)
         here = [{"at_namespace": namespace, "at_key": key} for namespace, key in places]
         if kind is _Delete:
-            await connection.execute(sql.DELETE, here)
+            connection.execute(sql.DELETE, here)
             continue
         alike = [changes[place] for place in places]
         if kind is _Refresh:
@@ -349,18 +344,18 @@ async def _apply(connection: AsyncConnection, changes: Mapping[Place, _Change]) 
                 {**where, "of_ttl": ttl, "until": until}
                 for where, (ttl, until) in zip(here, terms, strict=True)
             ]
-            await connection.execute(sql.REFRESH, rows)
+            connection.execute(sql.REFRESH, rows)
             continue
         writes = [each for each in alike if isinstance(each, _Write)]
-        await connection.execute(upsert, [each.row for each in writes])
-        await connection.execute(sql.DELETE_VECTORS, here)  # also those of an earlier index
+        connection.execute(upsert, [each.row for each in writes])
+        connection.execute(sql.DELETE_VECTORS, here)  # also those of an earlier index
         vectors = [
             {"namespace": namespace, "key": key, "path": path, "vector": vector}
             for (namespace, key), each in zip(places, writes, strict=True)
             for path, vector in each.vectors.items()
         ]
         if vectors:
-            await connection.execute(sql.INSERT_VECTORS, vectors)
+            connection.execute(sql.INSERT_VECTORS, vectors)
 
 
 def _common(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from tests.service import ROOT, process
 IMPORTS = """
 import langchain_core.language_models, langchain_core.messages, langchain_core.tools
 import langgraph.graph, langgraph.prebuilt, fastapi, uvicorn, uvloop, httptools, redis.asyncio
-import sqlalchemy.ext.asyncio, aiosqlite, sse_starlette, structlog, prometheus_client
+import sqlalchemy.ext.asyncio, sse_starlette, structlog, prometheus_client
 import pydantic_settings, orjson
 import os, psutil
 print(psutil.Process().memory_info().rss, flush=True)

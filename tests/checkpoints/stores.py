@@ -5,15 +5,16 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
 from redis.asyncio import Redis, RedisCluster
-from sqlalchemy import URL, make_url, text
+from sqlalchemy import URL, Connection, Executable, Result, make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from checkpoints.database import Database
 from tests.checkpoints.redis.servers import redis_binary, serving_cluster
 
 ROOT = Path(__file__).parents[2]
@@ -45,6 +46,16 @@ async def in_postgres(statement: str) -> None:
             await connection.execute(text(statement))
     finally:
         await admin.dispose()
+
+
+async def in_database(database: Database, statement: Executable) -> Result[Any]:
+    """Execute one statement; its rows are read, to be looked at at leisure."""
+
+    def work(connection: Connection) -> Result[Any]:
+        result = connection.execute(statement)
+        return result.freeze()() if result.returns_rows else result
+
+    return await database.write(work)
 
 
 class Store(NamedTuple):

@@ -9,18 +9,17 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import func, insert, select
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy import func, insert, select, text
 
 from checkpoints.assistants import Assistant, AssistantTable, Changes, Filter
-from checkpoints.database import open_database
+from checkpoints.database import Database, open_database
 from checkpoints.errors import StoreUnavailable
 from checkpoints.tables import assistant_versions, crons
-from tests.checkpoints.stores import postgres_database
+from tests.checkpoints.stores import in_database, postgres_database
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
+async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
     if request.param == "sqlite":
         async with open_database(None, tmp_path) as opened:
             yield opened
@@ -33,8 +32,8 @@ async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
 
 
 @pytest.fixture
-def table(engine: AsyncEngine) -> AssistantTable:
-    return AssistantTable(engine)
+def table(database: Database) -> AssistantTable:
+    return AssistantTable(database)
 
 
 def new(**values: Any) -> Assistant:
@@ -163,31 +162,32 @@ async def test_pages_of_versions(table: AssistantTable) -> None:
 
 
 async def test_a_deleted_assistant_takes_versions_and_crons_along(
-    table: AssistantTable, engine: AsyncEngine
+    table: AssistantTable, database: Database
 ) -> None:
     gone, stays = await made(table), await made(table)
     now = datetime.now(UTC)
-    async with engine.begin() as connection:
-        for each in (gone, stays):
-            cron = {
-                "cron_id": str(uuid4()),
-                "assistant_id": each.assistant_id,
-                "schedule": "* * * * *",
-                "payload": {},
-                "metadata": {},
-                "enabled": True,
-                "created_at": now,
-                "updated_at": now,
-            }
-            await connection.execute(insert(crons).values(cron))
+    rows = [
+        {
+            "cron_id": str(uuid4()),
+            "assistant_id": each.assistant_id,
+            "schedule": "* * * * *",
+            "payload": {},
+            "metadata": {},
+            "enabled": True,
+            "created_at": now,
+            "updated_at": now,
+        }
+        for each in (gone, stays)
+    ]
+    await database.write(lambda c: c.execute(insert(crons), rows))
     assert await table.delete(gone.assistant_id)
     assert not await table.delete(gone.assistant_id)
     assert await table.get(gone.assistant_id) is None
     assert await table.get(stays.assistant_id) == stays
-    async with engine.connect() as connection:
-        left = (await connection.scalars(select(crons.c.assistant_id))).all()
-        assert left == [stays.assistant_id]
-        assert await connection.scalar(select(func.count()).select_from(assistant_versions)) == 1
+    left = await database.read(lambda c: c.scalars(select(crons.c.assistant_id)).all())
+    assert left == [stays.assistant_id]
+    counted = select(func.count()).select_from(assistant_versions)
+    assert await database.read(lambda c: c.scalar(counted)) == 1
 
 
 async def test_search_by_graph_name_and_metadata(table: AssistantTable) -> None:
@@ -238,11 +238,10 @@ async def test_every_order(table: AssistantTable) -> None:
 
 
 async def test_a_database_that_is_gone(tmp_path: Path) -> None:
-    async with open_database(None, tmp_path) as engine:
-        table = AssistantTable(engine)
-        async with engine.begin() as connection:
-            await connection.exec_driver_sql("DROP TABLE assistant_versions")
-            await connection.exec_driver_sql("DROP TABLE assistants")
+    async with open_database(None, tmp_path) as database:
+        table = AssistantTable(database)
+        for name in ("assistant_versions", "assistants"):
+            await in_database(database, text(f"DROP TABLE {name}"))
         with pytest.raises(StoreUnavailable):
             await table.get("x")
         with pytest.raises(StoreUnavailable):

@@ -21,7 +21,7 @@ from checkpoints import migrations
 from checkpoints.database import open_database
 from checkpoints.errors import DataDirError, StoreMisconfigured, StoreUnavailable
 from checkpoints.tables import metadata
-from tests.checkpoints.stores import POSTGRES, ROOT, postgres_database
+from tests.checkpoints.stores import POSTGRES, ROOT, in_database, postgres_database
 
 SECRET = "s3cr3t-pa55"
 
@@ -68,20 +68,15 @@ async def test_a_new_schema_is_the_migrated_one(url: str, tmp_path: Path) -> Non
         assert "chat_history" not in schema(connection)
         return migrated
 
-    async with open_database(url, tmp_path) as engine:
-        async with engine.connect() as connection:
-            made = await connection.run_sync(schema)
-            assert (
-                await connection.run_sync(
-                    lambda sync: compare_metadata(MigrationContext.configure(sync), metadata)
-                )
-                == []
-            )
-        async with engine.begin() as connection:
-            await connection.run_sync(metadata.drop_all)
-            await connection.execute(text("DROP TABLE alembic_version"))
-        async with engine.begin() as connection:
-            migrated = await connection.run_sync(migrate)
+    async with open_database(url, tmp_path) as database:
+        made = await database.read(schema)
+        differences = await database.read(
+            lambda c: compare_metadata(MigrationContext.configure(c), metadata)
+        )
+        assert differences == []
+        await database.write(metadata.drop_all)
+        await database.write(lambda c: c.execute(text("DROP TABLE alembic_version")))
+        migrated = await database.write(migrate)
     assert {"chat_history", "alembic_version"} <= made.keys()
     # The order of a table's clauses is the only thing that may differ.
     assert {name: sorted(str(what)) for name, what in made.items()} == {
@@ -105,35 +100,36 @@ async def test_an_older_database_is_migrated_and_keeps_its_rows(
         "    with op.batch_alter_table('chat_history') as table:\n"
         "        table.add_column(sa.Column('mood', sa.Text(), server_default='fine'))\n"
     )
-    async with open_database(url, tmp_path) as engine, engine.begin() as connection:
-        await connection.execute(
-            text(
-                "INSERT INTO chat_history (session_id, user_message, assistant_message, tools_used,"
-                " model_used, tokens_used, created_at, metadata)"
-                " VALUES ('s', 'u', 'a', '[]', 'm', 1, CURRENT_TIMESTAMP, '{}')"
-            )
-        )
+    turn = text(
+        "INSERT INTO chat_history (session_id, user_message, assistant_message, tools_used,"
+        " model_used, tokens_used, created_at, metadata)"
+        " VALUES ('s', 'u', 'a', '[]', 'm', 1, CURRENT_TIMESTAMP, '{}')"
+    )
+    async with open_database(url, tmp_path) as database:
+        await database.write(lambda c: c.execute(turn))
     monkeypatch.setattr(migrations, "HEAD", "next")
     monkeypatch.setattr(migrations, "SCRIPTS", scripts)
 
     async def start() -> object:
-        async with open_database(url, tmp_path) as engine, engine.connect() as connection:
-            return (await connection.execute(text("SELECT mood FROM chat_history"))).all()
+        async with open_database(url, tmp_path) as database:
+            moods = text("SELECT mood FROM chat_history")
+            return await database.read(lambda c: c.execute(moods).all())
 
     assert await asyncio.gather(*(start() for _ in range(4))) == [[("fine",)]] * 4
 
 
 async def test_a_newer_database_is_refused(url: str, tmp_path: Path) -> None:
-    async with open_database(url, tmp_path) as engine, engine.begin() as connection:
-        await connection.execute(text("UPDATE alembic_version SET version_num = 'f00'"))
+    async with open_database(url, tmp_path) as database:
+        newer = text("UPDATE alembic_version SET version_num = 'f00'")
+        await database.write(lambda c: c.execute(newer))
     with pytest.raises(StoreMisconfigured, match="revision f00, which this Everturn does not know"):
         async with open_database(url, tmp_path):
             pass
 
 
 async def test_tables_of_others_are_left_alone(url: str, tmp_path: Path) -> None:
-    async with open_database(url, tmp_path) as engine, engine.begin() as connection:
-        await connection.execute(text("DROP TABLE alembic_version"))
+    async with open_database(url, tmp_path) as database:
+        await database.write(lambda c: c.execute(text("DROP TABLE alembic_version")))
     with pytest.raises(StoreMisconfigured, match=r"tables named .*chat_history.* that"):
         async with open_database(url, tmp_path):
             pass
@@ -166,14 +162,15 @@ async def test_processes_that_start_at_once_make_one_schema_without_alembic(url:
 
 async def test_sqlite_is_a_file_in_the_data_folder(tmp_path: Path) -> None:
     data_dir = tmp_path / "new" / "folder"
-    async with open_database(None, data_dir) as engine, engine.connect() as connection:
+    async with open_database(None, data_dir) as database:
         for pragma, value in [
             ("journal_mode", "wal"),
             ("synchronous", 1),
             ("busy_timeout", 5000),
             ("foreign_keys", 1),
         ]:
-            assert await connection.scalar(text(f"PRAGMA {pragma}")) == value
+            asked = text(f"PRAGMA {pragma}")
+            assert (await in_database(database, asked)).scalar() == value
     assert (data_dir / "everturn.db").stat().st_size > 0
     assert (data_dir / "everturn.db").stat().st_mode & 0o077 == 0
 
@@ -290,15 +287,15 @@ async def test_a_missing_driver_is_named(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 async def test_an_address_as_hosting_services_write_it(tmp_path: Path) -> None:
-    async with postgres_database() as database:
-        url = database.set(drivername="postgres").update_query_dict(
+    async with postgres_database() as plain:
+        url = plain.set(drivername="postgres").update_query_dict(
             {"sslmode": "prefer", "channel_binding": "prefer"}
         )
-        async with open_database(url.render_as_string(hide_password=False), tmp_path) as engine:
-            async with engine.connect() as connection:
-                assert await connection.scalar(text("SELECT count(*) FROM chat_history")) == 0
+        async with open_database(url.render_as_string(hide_password=False), tmp_path) as database:
+            turns = text("SELECT count(*) FROM chat_history")
+            assert await database.read(lambda c: c.scalar(turns)) == 0
             # Closed by the server meanwhile: the next one to come does not notice.
-            other = create_async_engine(database)
+            other = create_async_engine(plain)
             async with other.connect() as connection:
                 await connection.execute(
                     text(
@@ -307,5 +304,4 @@ async def test_an_address_as_hosting_services_write_it(tmp_path: Path) -> None:
                     )
                 )
             await other.dispose()
-            async with engine.connect() as connection:
-                assert await connection.scalar(text("SELECT 1")) == 1
+            assert await database.read(lambda c: c.scalar(text("SELECT 1"))) == 1

@@ -1,10 +1,11 @@
 import asyncio
 import math
 import signal
+import sqlite3
 import sys
 import traceback
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -12,10 +13,10 @@ from typing import Any
 
 import pytest
 from sqlalchemy import event, text
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import create_async_engine
 
-import checkpoints.history
-from checkpoints.database import open_database
+import checkpoints.database
+from checkpoints.database import Database, open_database
 from checkpoints.errors import StoreUnavailable
 from checkpoints.history import FinishedTurn, History, open_history
 from tests.checkpoints.stores import ROOT, in_postgres, postgres_database, until
@@ -31,14 +32,14 @@ async def url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[s
 
 
 @pytest.fixture
-async def engine(url: str, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
+async def database(url: str, tmp_path: Path) -> AsyncIterator[Database]:
     async with open_database(url, tmp_path) as opened:
         yield opened
 
 
 @pytest.fixture
-async def history(engine: AsyncEngine) -> AsyncIterator[History]:
-    async with open_history(engine) as opened:
+async def history(database: Database) -> AsyncIterator[History]:
+    async with open_history(database) as opened:
         yield opened
 
 
@@ -52,22 +53,23 @@ def turn(number: int = 0, session_id: str = "s", **others: Any) -> FinishedTurn:
     )
 
 
-def commits_of(engine: AsyncEngine) -> list[object]:
+def commits_of(database: Database) -> list[object]:
     commits: list[object] = []
-    event.listen(engine.sync_engine, "commit", commits.append)
+    event.listen(database.sync_engine, "commit", commits.append)
     return commits
 
 
 @asynccontextmanager
-async def writes_blocked(engine: AsyncEngine, mode: str = "EXCLUSIVE") -> AsyncIterator[None]:
+async def writes_blocked(database: Database, mode: str = "EXCLUSIVE") -> AsyncIterator[None]:
     """Nobody else can write until the end of the block."""
-    blocker = create_async_engine(engine.url)
+    if database.dialect.name == "sqlite":
+        with closing(sqlite3.connect(database.url.database or "")) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            yield
+        return
+    blocker = create_async_engine(database.url)
     async with blocker.connect() as connection:
-        await connection.exec_driver_sql(
-            "BEGIN IMMEDIATE"
-            if engine.dialect.name == "sqlite"
-            else f"LOCK TABLE chat_history IN {mode} MODE"
-        )
+        await connection.exec_driver_sql(f"LOCK TABLE chat_history IN {mode} MODE")
         yield
         await connection.rollback()
     await blocker.dispose()
@@ -140,9 +142,9 @@ async def test_a_deleted_session_is_gone_and_its_ids_are_not_given_again(history
 
 
 async def test_turns_that_come_together_are_one_commit(
-    history: History, engine: AsyncEngine
+    history: History, database: Database
 ) -> None:
-    commits = commits_of(engine)
+    commits = commits_of(database)
     ids = await asyncio.gather(*(history.add(turn(number)) for number in range(500)))
     assert len(commits) == 1
     read, _ = await history.page("s", limit=500)
@@ -152,10 +154,10 @@ async def test_turns_that_come_together_are_one_commit(
 
 
 async def test_what_arrives_during_a_commit_is_the_next_group(
-    history: History, engine: AsyncEngine
+    history: History, database: Database
 ) -> None:
-    commits = commits_of(engine)
-    async with writes_blocked(engine):
+    commits = commits_of(database)
+    async with writes_blocked(database):
         first = asyncio.create_task(history.add(turn()))
         await asyncio.sleep(0.05)
         rest = [asyncio.create_task(history.add(turn(number))) for number in range(20)]
@@ -199,13 +201,13 @@ async def test_a_refused_turn_is_not_quoted(history: History) -> None:
 
 
 async def test_a_database_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpoints.history, "_TRANSACTION_SECONDS", 0.2)
+    monkeypatch.setattr(checkpoints.database, "_TRANSACTION_SECONDS", 0.2)
     async with (
-        postgres_database() as database,
-        open_database(database.render_as_string(hide_password=False), tmp_path) as engine,
-        open_history(engine) as history,
+        postgres_database() as url,
+        open_database(url.render_as_string(hide_password=False), tmp_path) as database,
+        open_history(database) as history,
     ):
-        async with writes_blocked(engine, "ACCESS EXCLUSIVE"):
+        async with writes_blocked(database, "ACCESS EXCLUSIVE"):
             for operation in (history.add(turn()), history.page("s", limit=1), history.delete("s")):
                 with pytest.raises(StoreUnavailable, match="does not answer"):
                     await operation
@@ -214,8 +216,8 @@ async def test_a_database_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert len((await history.page("s", limit=9))[0]) == 1
 
 
-async def test_a_cancelled_waiter_disturbs_nobody(history: History, engine: AsyncEngine) -> None:
-    async with writes_blocked(engine):
+async def test_a_cancelled_waiter_disturbs_nobody(history: History, database: Database) -> None:
+    async with writes_blocked(database):
         first = asyncio.create_task(history.add(turn(0)))
         await asyncio.sleep(0.05)
         waiting = [asyncio.create_task(history.add(turn(number))) for number in range(1, 4)]
@@ -230,13 +232,13 @@ async def test_a_cancelled_waiter_disturbs_nobody(history: History, engine: Asyn
     assert [each.user_message for each in read] == [f"question {number}" for number in range(4)]
 
 
-async def test_closing_writes_what_waits(engine: AsyncEngine) -> None:
-    async with open_history(engine) as history:
+async def test_closing_writes_what_waits(database: Database) -> None:
+    async with open_history(database) as history:
         waiting = [asyncio.create_task(history.add(turn(number))) for number in range(1500)]
         await asyncio.sleep(0)
     assert all(task.done() for task in waiting)
     ids = await asyncio.gather(*waiting)
-    async with open_history(engine) as again:
+    async with open_history(database) as again:
         read, _ = await again.page("s", limit=2000)
     assert [each.id for each in read] == ids
     with pytest.raises(StoreUnavailable, match="closed"):
@@ -246,12 +248,12 @@ async def test_closing_writes_what_waits(engine: AsyncEngine) -> None:
 WRITER = """
 import asyncio, sys
 from pathlib import Path
-import checkpoints.history
-from checkpoints.database import open_database
+import checkpoints.database
+from checkpoints.database import Database, open_database
 from checkpoints.history import FinishedTurn, open_history
 
 async def main(url):
-    async with open_database(url, Path()) as engine, open_history(engine) as history:
+    async with open_database(url, Path()) as database, open_history(database) as history:
         for number in range(10_000):
             said = FinishedTurn(
                 session_id="s", user_message=str(number), assistant_message="", model_used="m"
@@ -271,7 +273,7 @@ async def test_an_acknowledged_turn_survives_kill_9(url: str, tmp_path: Path) ->
     process.send_signal(signal.SIGKILL)
     acknowledged += [line.split() for line in (await process.stdout.read()).splitlines()]
     assert await process.wait() == -signal.SIGKILL
-    async with open_database(url, tmp_path) as engine, open_history(engine) as history:
+    async with open_database(url, tmp_path) as database, open_history(database) as history:
         read, _ = await history.page("s", limit=10_000)
     kept = {(each.user_message, each.id) for each in read}
     assert {(number.decode(), int(row_id)) for number, row_id in acknowledged} <= kept
@@ -280,15 +282,15 @@ async def test_an_acknowledged_turn_survives_kill_9(url: str, tmp_path: Path) ->
 
 async def test_a_database_that_goes_away_and_comes_back(tmp_path: Path) -> None:
     async with (
-        postgres_database() as database,
-        open_database(database.render_as_string(hide_password=False), tmp_path) as engine,
-        open_history(engine) as history,
+        postgres_database() as url,
+        open_database(url.render_as_string(hide_password=False), tmp_path) as database,
+        open_history(database) as history,
     ):
         await history.add(turn(1))
-        await in_postgres(f"ALTER DATABASE {database.database} ALLOW_CONNECTIONS false")
+        await in_postgres(f"ALTER DATABASE {url.database} ALLOW_CONNECTIONS false")
         await in_postgres(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            f" WHERE datname = '{database.database}'"
+            f" WHERE datname = '{url.database}'"
         )
         results = await asyncio.gather(
             *(history.add(turn(number)) for number in range(2, 5)),
@@ -297,7 +299,7 @@ async def test_a_database_that_goes_away_and_comes_back(tmp_path: Path) -> None:
         )
         assert [type(each) for each in results] == [StoreUnavailable] * 4
         assert len({id(each) for each in results}) == 4
-        await in_postgres(f"ALTER DATABASE {database.database} ALLOW_CONNECTIONS true")
+        await in_postgres(f"ALTER DATABASE {url.database} ALLOW_CONNECTIONS true")
         await history.add(turn(5))
         read, _ = await history.page("s", limit=9)
         assert [each.user_message for each in read] == ["question 1", "question 5"]
@@ -305,20 +307,20 @@ async def test_a_database_that_goes_away_and_comes_back(tmp_path: Path) -> None:
 
 async def test_a_connection_that_breaks_during_a_commit(tmp_path: Path) -> None:
     async with (
-        postgres_database() as database,
-        open_database(database.render_as_string(hide_password=False), tmp_path) as engine,
-        open_history(engine) as history,
+        postgres_database() as url,
+        open_database(url.render_as_string(hide_password=False), tmp_path) as database,
+        open_history(database) as history,
     ):
-        async with writes_blocked(engine):
+        async with writes_blocked(database):
             waiting = [asyncio.create_task(history.add(turn(number))) for number in range(3)]
             blocked = (
                 "FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = "
-                f"'{database.database}'"
+                f"'{url.database}'"
             )
 
             async def writer_waits() -> bool:
-                async with engine.connect() as connection:
-                    return bool(await connection.scalar(text(f"SELECT count(*) {blocked}")))
+                waits = text(f"SELECT count(*) {blocked}")
+                return await database.read(lambda c: bool(c.scalar(waits)))
 
             await until(writer_waits)
             await in_postgres(f"SELECT pg_terminate_backend(pid) {blocked}")

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from checkpoints.database import open_database
 from checkpoints.objects import contained, contains, merged, storable
-from tests.checkpoints.stores import postgres_database
+from tests.checkpoints.stores import in_database, postgres_database
 
 OBJECT = JSON[dict[str, Any]]().with_variant(JSONB(), "postgresql")
 LEAVES: tuple[Any, ...] = (None, True, False, 0, 1, 1.0, 0.5, "", "a", "é\\u0000", "'", [], {})
@@ -40,15 +40,14 @@ async def test_the_database_agrees_with_python(kind: str, tmp_path: Path) -> Non
 async def _compare(url: str | None, folder: Path) -> None:
     chance = random.Random(20)
     holds = 0
-    async with open_database(url, folder) as engine, engine.connect() as connection:
+    async with open_database(url, folder) as database:
         for _ in range(400):
             document, wanted = an_object(chance), an_object(chance)
             if chance.random() < 0.5:  # otherwise hardly any would be contained
                 wanted = {k: v for k, v in document.items() if chance.random() < 0.5}
             column = literal(document, OBJECT)
-            said = (
-                await connection.execute(select(contains(column, wanted), merged(column, wanted)))
-            ).one()
+            asked = select(contains(column, wanted), merged(column, wanted))
+            said = (await in_database(database, asked)).one()
             assert said == (contained(wanted, document), {**document, **wanted}), (document, wanted)
             holds += said[0]
     assert 100 < holds < 300

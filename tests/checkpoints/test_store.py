@@ -25,14 +25,13 @@ from langgraph.store.base import (
 from langgraph.store.memory import InMemoryStore
 from pydantic import BaseModel
 from sqlalchemy import event, func, select, update
-from sqlalchemy.ext.asyncio import AsyncEngine
 
-from checkpoints.database import open_database
+from checkpoints.database import Database, open_database
 from checkpoints.errors import InvalidItem, StoreMisconfigured, StoreUnavailable
 from checkpoints.store import Meaning, SQLStore, open_store
 from checkpoints.store.values import as_json, fits
 from checkpoints.tables import store_items, store_vectors
-from tests.checkpoints.stores import in_postgres, postgres_database
+from tests.checkpoints.stores import in_database, in_postgres, postgres_database
 
 WORDS = ["cats", "purr", "softly", "dogs", "bark", "the", "sun", "shines", "on", "bread", "x"]
 
@@ -53,7 +52,7 @@ INDEX: IndexConfig = {"dims": len(WORDS), "embed": embed, "fields": ["text"]}
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
+async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
     if request.param == "sqlite":
         async with open_database(None, tmp_path) as opened:
             yield opened
@@ -66,8 +65,8 @@ async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
 
 
 @pytest.fixture
-async def ours(engine: AsyncEngine) -> AsyncIterator[SQLStore]:
-    async with open_store(engine, meaning=Meaning(INDEX)) as opened:
+async def ours(database: Database) -> AsyncIterator[SQLStore]:
+    async with open_store(database, meaning=Meaning(INDEX)) as opened:
         yield opened
 
 
@@ -85,8 +84,8 @@ async def in_memory(folder: Path) -> AsyncIterator[BaseStore]:
 @asynccontextmanager
 async def on_sqlite(folder: Path) -> AsyncIterator[BaseStore]:
     async with (
-        open_database(None, folder) as engine,
-        open_store(engine, meaning=Meaning(INDEX)) as s,
+        open_database(None, folder) as database,
+        open_store(database, meaning=Meaning(INDEX)) as s,
     ):
         yield s
 
@@ -94,9 +93,9 @@ async def on_sqlite(folder: Path) -> AsyncIterator[BaseStore]:
 @asynccontextmanager
 async def on_postgres(folder: Path) -> AsyncIterator[BaseStore]:
     async with (
-        postgres_database() as database,
-        open_database(database.render_as_string(hide_password=False), folder) as engine,
-        open_store(engine, meaning=Meaning(INDEX)) as opened,
+        postgres_database() as url,
+        open_database(url.render_as_string(hide_password=False), folder) as database,
+        open_store(database, meaning=Meaning(INDEX)) as opened,
     ):
         yield opened
 
@@ -387,73 +386,69 @@ async def test_pages_of_a_search_by_meaning_overlap_nowhere(ours: SQLStore) -> N
     assert whole[:5] == [f"s{number}" for number in range(5)]
 
 
-async def test_vectors_of_another_index_count_as_none(engine: AsyncEngine) -> None:
-    async with open_store(engine, meaning=Meaning(INDEX)) as store:
+async def test_vectors_of_another_index_count_as_none(database: Database) -> None:
+    async with open_store(database, meaning=Meaning(INDEX)) as store:
         await store.aput(("m",), "old", {"text": "cats"})
     shorter: IndexConfig = {"dims": 2, "embed": lambda texts: [[1.0, 0.0]] * len(texts)}
-    async with open_store(engine, meaning=Meaning(shorter)) as store:
+    async with open_store(database, meaning=Meaning(shorter)) as store:
         await store.aput(("m",), "new", {"text": "cats"})
         found = await store.asearch(("m",), query="cats")
         assert [item.key for item in found if item.score is not None] == ["new"]
-    async with open_store(engine) as store:  # no index: a query asks for nothing
+    async with open_store(database) as store:  # no index: a query asks for nothing
         assert [item.score for item in await store.asearch(("m",), query="cats")] == [None, None]
         await store.aput(("m",), "new", {"text": "dogs"})
-        async with engine.connect() as connection:
-            left = await connection.scalars(select(store_vectors.c.key))
-            assert list(left) == ["old"]
+        left = await database.read(lambda c: c.scalars(select(store_vectors.c.key)).all())
+        assert left == ["old"]
 
 
-async def test_an_index_that_does_not_fit_its_embeddings(engine: AsyncEngine) -> None:
+async def test_an_index_that_does_not_fit_its_embeddings(database: Database) -> None:
     wrong: IndexConfig = {"dims": 3, "embed": embed}
-    async with open_store(engine, meaning=Meaning(wrong)) as store:
+    async with open_store(database, meaning=Meaning(wrong)) as store:
         with pytest.raises(StoreMisconfigured, match="dims says 3"):
             await store.aput(("m",), "k", {"text": "x"})
 
 
-async def expire(engine: AsyncEngine, ago: timedelta) -> None:
-    async with engine.begin() as connection:
-        await connection.execute(update(store_items).values(expires_at=datetime.now(UTC) - ago))
+async def expire(database: Database, ago: timedelta) -> None:
+    expired = update(store_items).values(expires_at=datetime.now(UTC) - ago)
+    await database.write(lambda c: c.execute(expired))
 
 
-async def expiry(engine: AsyncEngine, key: str) -> datetime | None:
-    async with engine.connect() as connection:
-        return await connection.scalar(
-            select(store_items.c.expires_at).where(store_items.c.key == key)
-        )
+async def expiry(database: Database, key: str) -> datetime | None:
+    wanted = select(store_items.c.expires_at).where(store_items.c.key == key)
+    return await database.read(lambda c: c.scalar(wanted))
 
 
-async def test_ttl_is_renewed_by_reading(engine: AsyncEngine, ours: SQLStore) -> None:
+async def test_ttl_is_renewed_by_reading(database: Database, ours: SQLStore) -> None:
     await ours.aput(("t",), "k", {"v": 1}, ttl=10)
     await ours.aput(("t",), "forever", {"v": 1})
     soon = datetime.now(UTC) + timedelta(seconds=5)
 
     async def nearly_over() -> None:
-        async with engine.begin() as connection:
-            rows = update(store_items).where(store_items.c.key == "k")
-            await connection.execute(rows.values(expires_at=soon))
+        rows = update(store_items).where(store_items.c.key == "k")
+        await database.write(lambda c: c.execute(rows.values(expires_at=soon)))
 
     await nearly_over()
     await ours.aget(("t",), "k", refresh_ttl=False)
-    assert await expiry(engine, "k") == soon
+    assert await expiry(database, "k") == soon
     await ours.aget(("t",), "k")
-    renewed = await expiry(engine, "k")
+    renewed = await expiry(database, "k")
     assert renewed is not None
     assert renewed - datetime.now(UTC) > timedelta(minutes=9)
     await nearly_over()
     await ours.asearch(("t",))
-    renewed = await expiry(engine, "k")
+    renewed = await expiry(database, "k")
     assert renewed is not None
     assert renewed > soon
-    assert await expiry(engine, "forever") is None
+    assert await expiry(database, "forever") is None
 
 
 async def test_what_has_expired_is_gone_before_it_is_swept(
-    engine: AsyncEngine, ours: SQLStore
+    database: Database, ours: SQLStore
 ) -> None:
     await ours.aput(("t",), "k", {"text": "cats"}, ttl=1)
     first = await ours.aget(("t",), "k")
     assert first is not None
-    await expire(engine, timedelta(seconds=1))
+    await expire(database, timedelta(seconds=1))
     assert await ours.aget(("t",), "k") is None
     assert await ours.asearch(("t",)) == []
     assert await ours.asearch(("t",), query="cats") == []
@@ -462,33 +457,33 @@ async def test_what_has_expired_is_gone_before_it_is_swept(
     new = await ours.aget(("t",), "k")
     assert new is not None
     assert new.created_at > first.created_at
-    await expire(engine, timedelta(seconds=1))
+    await expire(database, timedelta(seconds=1))
     assert await ours.sweep() == 1
-    async with engine.connect() as connection:
-        for table in (store_items, store_vectors):
-            assert await connection.scalar(select(func.count()).select_from(table)) == 0
+    for table in (store_items, store_vectors):
+        counted = select(func.count()).select_from(table)
+        assert (await in_database(database, counted)).scalar() == 0
 
 
-async def test_the_default_ttl(engine: AsyncEngine) -> None:
+async def test_the_default_ttl(database: Database) -> None:
     config: Any = {"default_ttl": 5, "refresh_on_read": False}
-    async with open_store(engine, ttl=config) as store:
+    async with open_store(database, ttl=config) as store:
         await store.aput(("t",), "default", {"v": 1})
         await store.aput(("t",), "none", {"v": 1}, ttl=None)
-        before = await expiry(engine, "default")
+        before = await expiry(database, "default")
         await store.aget(("t",), "default")
         assert before is not None
-        assert await expiry(engine, "default") == before
-        assert await expiry(engine, "none") is None
+        assert await expiry(database, "default") == before
+        assert await expiry(database, "none") is None
 
 
-async def test_many_writers_share_commits(engine: AsyncEngine, ours: SQLStore) -> None:
+async def test_many_writers_share_commits(database: Database, ours: SQLStore) -> None:
     commits = 0
 
     def count(_: object) -> None:
         nonlocal commits
         commits += 1
 
-    event.listen(engine.sync_engine, "commit", count)
+    event.listen(database.sync_engine, "commit", count)
     await asyncio.gather(
         *(ours.aput(("w", str(n % 10)), str(n), {"n": n}, index=False) for n in range(500)),
         *(ours.aput(("w", "same"), "k", {"n": n}, index=False) for n in range(50)),
@@ -499,9 +494,9 @@ async def test_many_writers_share_commits(engine: AsyncEngine, ours: SQLStore) -
     assert all(item.value == {"n": int(item.key)} for item in found if item.key != "k")
 
 
-async def test_several_processes_write_the_same_keys(engine: AsyncEngine) -> None:
+async def test_several_processes_write_the_same_keys(database: Database) -> None:
     """Two stores stand for two processes: they share nothing but the database."""
-    async with open_store(engine) as one, open_store(engine) as other:
+    async with open_store(database) as one, open_store(database) as other:
         rounds = range(20)
         shuffled = [random.sample(range(20), 20) for _ in rounds]
         writes = [
@@ -536,15 +531,15 @@ async def test_in_the_loop_sync_calls_say_what_to_write(ours: SQLStore) -> None:
 
 async def test_a_database_that_goes_away_and_comes_back(tmp_path: Path) -> None:
     async with (
-        postgres_database() as database,
-        open_database(database.render_as_string(hide_password=False), tmp_path) as engine,
-        open_store(engine) as store,
+        postgres_database() as url,
+        open_database(url.render_as_string(hide_password=False), tmp_path) as database,
+        open_store(database) as store,
     ):
         await store.aput(("d",), "k", {"v": 1})
-        await in_postgres(f"ALTER DATABASE {database.database} ALLOW_CONNECTIONS false")
+        await in_postgres(f"ALTER DATABASE {url.database} ALLOW_CONNECTIONS false")
         await in_postgres(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            f" WHERE datname = '{database.database}'"
+            f" WHERE datname = '{url.database}'"
         )
         failed = await asyncio.gather(
             *(store.aput(("d",), str(n), {"v": n}) for n in range(3)),
@@ -553,7 +548,7 @@ async def test_a_database_that_goes_away_and_comes_back(tmp_path: Path) -> None:
         )
         assert [type(each) for each in failed] == [StoreUnavailable] * 4
         assert len({id(each) for each in failed}) == 4
-        await in_postgres(f"ALTER DATABASE {database.database} ALLOW_CONNECTIONS true")
+        await in_postgres(f"ALTER DATABASE {url.database} ALLOW_CONNECTIONS true")
         await store.aput(("d",), "k", {"v": 2})
         item = await store.aget(("d",), "k")
         assert item is not None

@@ -10,17 +10,16 @@ from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import insert, select
-from sqlalchemy.ext.asyncio import AsyncEngine
 
-from checkpoints.database import open_database
+from checkpoints.database import Database, open_database
 from checkpoints.errors import StoreUnavailable
 from checkpoints.tables import crons, runs
 from checkpoints.threads import Filter, Thread, ThreadTable, new_thread, status_changed
-from tests.checkpoints.stores import postgres_database
+from tests.checkpoints.stores import in_database, postgres_database
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
+async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
     if request.param == "sqlite":
         async with open_database(None, tmp_path) as opened:
             yield opened
@@ -33,8 +32,8 @@ async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
 
 
 @pytest.fixture
-def table(engine: AsyncEngine) -> ThreadTable:
-    return ThreadTable(engine)
+def table(database: Database) -> ThreadTable:
+    return ThreadTable(database)
 
 
 async def made(table: ThreadTable, **metadata: Any) -> Thread:
@@ -120,15 +119,12 @@ async def test_what_a_run_came_to(table: ThreadTable) -> None:
 
 
 async def test_a_row_and_its_status_ride_in_ones_own_transaction(
-    engine: AsyncEngine, table: ThreadTable
+    database: Database, table: ThreadTable
 ) -> None:
     thread = new_thread()
-    async with engine.begin() as connection:
-        await connection.execute(table.created(thread))
-        await connection.execute(table.created(thread))
-        await connection.execute(
-            status_changed(thread.thread_id, "busy", metadata={"graph_id": "agent"})
-        )
+    busy = status_changed(thread.thread_id, "busy", metadata={"graph_id": "agent"})
+    created = table.created(thread)
+    await database.write(lambda c: [c.execute(each) for each in (created, created, busy)])
     current = await table.get(thread.thread_id)
     assert current is not None
     assert (current.status, current.metadata) == ("busy", {"graph_id": "agent"})
@@ -184,23 +180,23 @@ async def test_pages_do_not_overlap_where_rows_tie(table: ThreadTable) -> None:
 
 
 async def test_a_deleted_thread_takes_its_runs_and_crons_along(
-    engine: AsyncEngine, table: ThreadTable
+    database: Database, table: ThreadTable
 ) -> None:
     gone, stays = await made(table), await made(table)
     now = datetime.now(UTC)
     moments = {"created_at": now, "updated_at": now}
-    async with engine.begin() as connection:
-        for n, thread in enumerate((gone, stays)):
-            ids = {"thread_id": thread.thread_id, "assistant_id": "a", "metadata": {}}
-            run = {"run_id": f"r{n}", "status": "success", "kwargs": {}, **ids, **moments}
-            await connection.execute(insert(runs).values(multitask_strategy="enqueue", **run))
-            cron = {"cron_id": f"c{n}", "schedule": "* * * * *", "payload": {}, **ids, **moments}
-            await connection.execute(insert(crons).values(enabled=True, **cron))
+    rows = []
+    for n, thread in enumerate((gone, stays)):
+        ids = {"thread_id": thread.thread_id, "assistant_id": "a", "metadata": {}}
+        run = {"run_id": f"r{n}", "status": "success", "kwargs": {}, **ids, **moments}
+        rows.append(insert(runs).values(multitask_strategy="enqueue", **run))
+        cron = {"cron_id": f"c{n}", "schedule": "* * * * *", "payload": {}, **ids, **moments}
+        rows.append(insert(crons).values(enabled=True, **cron))
+    await database.write(lambda c: [c.execute(row) for row in rows])
     assert await table.delete(gone.thread_id)
     assert not await table.delete(gone.thread_id)
-    async with engine.connect() as connection:
-        assert (await connection.scalars(select(runs.c.run_id))).all() == ["r1"]
-        assert (await connection.scalars(select(crons.c.cron_id))).all() == ["c1"]
+    for column, left in ((runs.c.run_id, "r1"), (crons.c.cron_id, "c1")):
+        assert (await in_database(database, select(column))).scalars().all() == [left]
 
 
 async def test_a_ttl_counts_from_the_last_change(table: ThreadTable) -> None:
@@ -224,7 +220,6 @@ async def test_a_ttl_counts_from_the_last_change(table: ThreadTable) -> None:
 async def test_a_database_that_is_gone_says_so(tmp_path: Path) -> None:
     async with open_database(None, tmp_path) as opened:
         table = ThreadTable(opened)
-        async with opened.begin() as connection:
-            await connection.exec_driver_sql("DROP TABLE threads")
+        await opened.write(lambda c: c.exec_driver_sql("DROP TABLE threads"))
         with pytest.raises(StoreUnavailable, match="threads"):
             await table.get(str(uuid4()))

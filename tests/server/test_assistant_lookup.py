@@ -10,11 +10,10 @@ from uuid import uuid4
 import pytest
 from langgraph.graph import START, StateGraph
 from sqlalchemy import event
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 import server.runs.assistants
 from checkpoints.assistants import Assistant, AssistantTable, Changes
-from checkpoints.database import open_database
+from checkpoints.database import Database, open_database
 from server.runs.assistants import Assistants
 from server.runs.errors import AssistantNotFound, InvalidAssistant
 from server.runs.graphs import Graphs
@@ -25,48 +24,48 @@ class State(TypedDict, total=False):
 
 
 @pytest.fixture
-async def engine(tmp_path: Path) -> AsyncIterator[AsyncEngine]:
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
     async with open_database(None, tmp_path) as opened:
         yield opened
 
 
-def started(engine: AsyncEngine) -> Assistants:
+def started(database: Database) -> Assistants:
     builder = StateGraph(State)
     builder.add_node("one", lambda state: {"n": 1})
     builder.add_edge(START, "one")
-    return Assistants(AssistantTable(engine), Graphs({"agent": builder.compile()}))
+    return Assistants(AssistantTable(database), Graphs({"agent": builder.compile()}))
 
 
 @pytest.fixture
-async def assistants(engine: AsyncEngine) -> Assistants:
-    found = started(engine)
+async def assistants(database: Database) -> Assistants:
+    found = started(database)
     await found.begin()
     return found
 
 
-def statements_of(engine: AsyncEngine) -> list[str]:
+def statements_of(database: Database) -> list[str]:
     seen: list[str] = []
 
     def note(_c: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
         seen.append(statement)
 
-    event.listen(engine.sync_engine, "before_cursor_execute", note)
+    event.listen(database.sync_engine, "before_cursor_execute", note)
     return seen
 
 
-async def test_the_second_look_costs_nothing(assistants: Assistants, engine: AsyncEngine) -> None:
+async def test_the_second_look_costs_nothing(assistants: Assistants, database: Database) -> None:
     first = await assistants.resolve("agent")
-    seen = statements_of(engine)
+    seen = statements_of(database)
     assert await assistants.resolve("agent") is first
     assert await assistants.resolve(first.assistant_id.upper()) is first
     assert seen == []
 
 
 async def test_a_start_writes_only_what_is_missing(
-    assistants: Assistants, engine: AsyncEngine
+    assistants: Assistants, database: Database
 ) -> None:
     changed = await assistants.change("agent", Changes(name="mine"))
-    again = started(engine)
+    again = started(database)
     await again.begin()
     assert await again.get("agent") == changed
 
@@ -84,9 +83,9 @@ async def test_what_this_process_writes_it_sees_at_once(assistants: Assistants) 
 
 
 async def test_what_another_process_writes_is_seen_soon(
-    assistants: Assistants, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+    assistants: Assistants, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = started(engine)
+    other = started(database)
     made = await other.create("agent")
     assert await assistants.resolve(made.assistant_id) == made  # what is unknown is looked up
     await other.change(made.assistant_id, Changes(name="new"))
