@@ -13,6 +13,7 @@ from sqlalchemy import insert, select
 
 from checkpoints.database import Database, open_database
 from checkpoints.errors import StoreUnavailable
+from checkpoints.group_commit import Row, open_group_commit
 from checkpoints.tables import crons, runs
 from checkpoints.threads import Filter, Thread, ThreadTable, new_thread, status_changed
 from tests.checkpoints.stores import in_database, postgres_database
@@ -197,6 +198,17 @@ async def test_a_deleted_thread_takes_its_runs_and_crons_along(
     assert not await table.delete(gone.thread_id)
     for column, left in ((runs.c.run_id, "r1"), (crons.c.cron_id, "c1")):
         assert (await in_database(database, select(column))).scalars().all() == [left]
+
+
+async def test_writers_of_many_kinds_do_not_lock_each_other_out(
+    database: Database, table: ThreadTable
+) -> None:
+    async with open_group_commit(database) as rows:
+        made = [new_thread() for _ in range(300)]
+        busy = [Row(status_changed(each.thread_id, "busy")) for each in made]
+        await asyncio.gather(*(table.create(each) for each in made), *map(rows.post, busy))
+        await asyncio.gather(*map(rows.post, busy), *(table.get(each.thread_id) for each in made))
+    assert await table.count(Filter(status="busy")) == 300
 
 
 async def test_a_ttl_counts_from_the_last_change(table: ThreadTable) -> None:

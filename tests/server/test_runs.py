@@ -104,7 +104,8 @@ async def test_every_stream_mode(sdk: LangGraphClient) -> None:
 async def test_without_subgraphs_only_the_graph_itself_is_streamed(sdk: LangGraphClient) -> None:
     modes: Any = ["updates", "values"]
     events = [
-        part.event async for part in sdk.runs.stream(None, "toy", input={}, stream_mode=modes)
+        part.event
+        async for part in sdk.runs.stream(None, "toy", input={"words": "a"}, stream_mode=modes)
     ]
     assert set(events) == {"metadata", "updates", "values"}
 
