@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, literal
+from sqlalchemy import BindParameter, ColumnElement, literal
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -40,9 +40,13 @@ def contains(column: ColumnElement[Any], wanted: Object) -> Contains:
     return Contains(column, literal(storable(wanted), column.type))
 
 
-def merged(column: ColumnElement[Any], more: Object) -> Merged:
-    """Set keys of an object and leave the others; shallow, as LangGraph's server merges."""
-    merging = Merged(column, literal(storable(more), column.type))
+def merged(column: ColumnElement[Any], more: Object | BindParameter[Any]) -> Merged:
+    """Set keys of an object and leave the others; shallow, as LangGraph's server merges.
+
+    A parameter's value must be `storable` by itself.
+    """
+    given = more if isinstance(more, BindParameter) else literal(storable(more), column.type)
+    merging = Merged(column, given)
     merging.type = column.type
     return merging
 

@@ -123,9 +123,10 @@ chat_history = Table(
 )
 
 
-def _object() -> JSON[dict[str, Any]]:
-    """A JSON object; on PostgreSQL one that can be searched."""
-    return JSON[dict[str, Any]]().with_variant(JSONB(), "postgresql")
+def json_object(*, none_as_null: bool = False) -> JSON[dict[str, Any]]:
+    """A JSON object; on PostgreSQL one that can be searched. None may be SQL's NULL."""
+    plain, binary = JSON[dict[str, Any]](none_as_null), JSONB(none_as_null)
+    return plain.with_variant(binary, "postgresql")
 
 
 class AssistantColumns(TypedColumns):
@@ -135,9 +136,9 @@ class AssistantColumns(TypedColumns):
     graph_id: Named[str] = Column(Text)
     name: Named[str] = Column(Prose)
     description: Named[str | None] = Column(Prose)
-    config: Named[dict[str, Any]] = Column(_object())
-    context: Named[dict[str, Any]] = Column(_object())
-    metadata: Named[dict[str, Any]] = Column(_object())
+    config: Named[dict[str, Any]] = Column(json_object())
+    context: Named[dict[str, Any]] = Column(json_object())
+    metadata: Named[dict[str, Any]] = Column(json_object())
     version: Named[int] = Column(Integer)
     created_at: Named[datetime] = Column(UtcDateTime)
     updated_at: Named[datetime] = Column(UtcDateTime)
@@ -162,9 +163,9 @@ class AssistantVersionColumns(TypedColumns):
     graph_id: Named[str] = Column(Text)
     name: Named[str] = Column(Prose)
     description: Named[str | None] = Column(Prose)
-    config: Named[dict[str, Any]] = Column(_object())
-    context: Named[dict[str, Any]] = Column(_object())
-    metadata: Named[dict[str, Any]] = Column(_object())
+    config: Named[dict[str, Any]] = Column(json_object())
+    context: Named[dict[str, Any]] = Column(json_object())
+    metadata: Named[dict[str, Any]] = Column(json_object())
     created_at: Named[datetime] = Column(UtcDateTime)
 
 
@@ -176,11 +177,11 @@ class ThreadColumns(TypedColumns):
 
     thread_id: Named[str] = Column(Identifier, primary_key=True)
     status: Named[str] = Column(Text)
-    metadata: Named[dict[str, Any]] = Column(_object())
-    config: Named[dict[str, Any]] = Column(_object())
-    interrupts: Named[dict[str, Any]] = Column(_object())
-    error: Named[dict[str, Any] | None] = Column(_object())
-    ttl: Named[dict[str, Any] | None] = Column(_object())
+    metadata: Named[dict[str, Any]] = Column(json_object())
+    config: Named[dict[str, Any]] = Column(json_object())
+    interrupts: Named[dict[str, Any]] = Column(json_object())
+    error: Named[dict[str, Any] | None] = Column(json_object())
+    ttl: Named[dict[str, Any] | None] = Column(json_object())
     created_at: Named[datetime] = Column(UtcDateTime)
     updated_at: Named[datetime] = Column(UtcDateTime)
     state_updated_at: Named[datetime] = Column(UtcDateTime)
@@ -204,8 +205,8 @@ class RunColumns(TypedColumns):
     thread_id: Named[str] = Column(Identifier)
     assistant_id: Named[str] = Column(Identifier)
     status: Named[str] = Column(Text)
-    metadata: Named[dict[str, Any]] = Column(_object())
-    kwargs: Named[dict[str, Any]] = Column(_object())
+    metadata: Named[dict[str, Any]] = Column(json_object())
+    kwargs: Named[dict[str, Any]] = Column(json_object())
     multitask_strategy: Named[str] = Column(Text)
     created_at: Named[datetime] = Column(UtcDateTime)
     updated_at: Named[datetime] = Column(UtcDateTime)
@@ -228,8 +229,8 @@ class CronColumns(TypedColumns):
     thread_id: Named[str | None] = Column(Identifier)
     schedule: Named[str] = Column(Text)
     timezone: Named[str | None] = Column(Text)
-    payload: Named[dict[str, Any]] = Column(_object())
-    metadata: Named[dict[str, Any]] = Column(_object())
+    payload: Named[dict[str, Any]] = Column(json_object())
+    metadata: Named[dict[str, Any]] = Column(json_object())
     enabled: Named[bool] = Column(Boolean)
     on_run_completed: Named[str | None] = Column(Text)
     end_time: Named[datetime | None] = Column(UtcDateTime)

@@ -16,7 +16,7 @@ from sqlalchemy import (
     Connection,
     Delete,
     Insert,
-    Update,
+    bindparam,
     delete,
     func,
     null,
@@ -26,8 +26,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from checkpoints.database import Database
+from checkpoints.group_commit import Row
 from checkpoints.objects import contains, merged, storable
-from checkpoints.tables import crons, runs, threads
+from checkpoints.tables import crons, json_object, runs, threads
 
 Status = Literal["idle", "busy", "interrupted", "error"]
 SortBy = Literal["thread_id", "status", "created_at", "updated_at", "state_updated_at"]
@@ -108,6 +109,25 @@ class Filter:
         return found
 
 
+_OF_THIS = update(threads).where(threads.c.thread_id == bindparam("this"))
+_BUSY = _OF_THIS.values(status="busy", updated_at=bindparam("now"))
+_STANDS = _OF_THIS.values(
+    status=bindparam("stands"),
+    updated_at=bindparam("now"),
+    state_updated_at=bindparam("now"),
+    interrupts=bindparam("asked"),
+    error=bindparam("failed", type_=json_object(none_as_null=True)),
+)
+_ABOUT = bindparam("about", type_=threads.c.metadata.type)
+_MERGED = {"metadata": merged(threads.c.metadata, _ABOUT)}
+# One statement each for good: SQLAlchemy compiles it once, and group commits send it once for all.
+_CHANGES = {
+    (busy, about): statement.values(_MERGED) if about else statement
+    for busy, statement in ((True, _BUSY), (False, _STANDS))
+    for about in (True, False)
+}
+
+
 def status_changed(
     thread_id: str,
     status: Status,
@@ -115,7 +135,7 @@ def status_changed(
     interrupts: Mapping[str, Any] | None = None,
     error: Mapping[str, Any] | None = None,
     metadata: Mapping[str, Any] | None = None,
-) -> Update:
+) -> Row:
     """Write down that a run began (`busy`), or what it came to, within any transaction.
 
     Args:
@@ -125,15 +145,14 @@ def status_changed(
         error: plain JSON.
         metadata: merged into the thread's own.
     """
-    now = _now()
-    values: dict[str, Any] = {"status": status, "updated_at": now}
+    values: dict[str, Any] = {"this": thread_id, "now": _now()}
     if status != "busy":
-        values["state_updated_at"] = now
-        values["interrupts"] = storable(dict(interrupts or {}))
-        values["error"] = storable(dict(error)) if error else null()
+        values["stands"] = status
+        values["asked"] = storable(dict(interrupts or {}))
+        values["failed"] = storable(dict(error)) if error else None
     if metadata:
-        values["metadata"] = merged(threads.c.metadata, metadata)
-    return update(threads).where(threads.c.thread_id == thread_id).values(values)
+        values["about"] = storable(dict(metadata))
+    return Row(_CHANGES[status == "busy", bool(metadata)], values)
 
 
 class ThreadTable:
@@ -198,7 +217,9 @@ class ThreadTable:
         changed = status_changed(
             thread_id, status, interrupts=interrupts, error=error, metadata=metadata
         )
-        return await self._database.write(lambda c: c.execute(changed).rowcount == 1)
+        return await self._database.write(
+            lambda c: c.execute(changed.statement, changed.values).rowcount == 1
+        )
 
     async def delete(self, thread_id: str) -> bool:
         """Delete a row, and the runs and crons of its thread; `False` if there was none."""

@@ -60,7 +60,7 @@ from server.api.agent_server import open_to_origins
 from server.api.body_limit import AnnouncedBodyLimit
 from server.api.errors import Kind, document_errors, install_errors
 from server.api.users_app import AroundTheService, surround
-from server.api.wire import dumps_public, jsonable
+from server.api.wire import dumps, jsonable
 from server.metrics import Metrics
 from server.runs.assistants import Assistants
 from server.runs.blocking import watch_for_blocking
@@ -175,7 +175,7 @@ def create_app(settings: Settings) -> FastAPI:
                     events,
                     app.state.assistants,
                     Standing(table, engine, jsonable),
-                    dumps_public,
+                    dumps,
                 )
                 app.state.threads = Threads(
                     table, states, engine, saver, living, cancel_runs=started.cancel_thread

@@ -1,17 +1,16 @@
 """LangGraph's stream on the wire: `event`, `data`, and an `id` where it can be resumed.
 
-As many events as there are leave in one write. Heartbeats are comments. Source: the frames that
-LangGraph's own server sends, and what its SDKs read.
+As many events as there are leave in one write; where there are none, a comment says so. Source: the
+frames that LangGraph's own server sends, and what its SDKs read.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import aclosing
 
 from starlette.responses import StreamingResponse
 
 from server.runs.feed import Event
 
-HEARTBEAT_SECONDS = 5.0
 _HEARTBEAT = b": heartbeat\r\n\r\n"
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
@@ -34,11 +33,11 @@ class FrameStream(StreamingResponse):
 
     def __init__(
         self,
-        events: AsyncIterator[list[Event]],
+        events: AsyncGenerator[list[Event]],
         *,
         with_ids: bool,
         headers: Mapping[str, str],
-        on_leave: Callable[[], Awaitable[None]] | None = None,
+        on_leave: Callable[[], None] | None = None,
     ) -> None:
         super().__init__(
             _frames(events, with_ids, on_leave),
@@ -48,31 +47,16 @@ class FrameStream(StreamingResponse):
 
 
 async def _frames(
-    events: AsyncIterator[list[Event]],
+    events: AsyncGenerator[list[Event]],
     with_ids: bool,
-    on_leave: Callable[[], Awaitable[None]] | None,
+    on_leave: Callable[[], None] | None,
 ) -> AsyncIterator[bytes]:
     ended = False
-    coming: asyncio.Future[list[Event] | None] | None = None
     try:
-        while True:
-            coming = coming or asyncio.ensure_future(_next(events))
-            await asyncio.wait({coming}, timeout=HEARTBEAT_SECONDS)
-            if not coming.done():
-                yield _HEARTBEAT
-                continue
-            news = coming.result()
-            coming = None
-            if news is None:
-                break
-            yield b"".join([frame(event, with_id=with_ids) for event in news])
+        async with aclosing(events):
+            async for news in events:
+                yield b"".join([frame(event, with_id=with_ids) for event in news]) or _HEARTBEAT
         ended = True
     finally:
-        if coming is not None:
-            coming.cancel()
         if on_leave is not None and not ended:
-            await on_leave()
-
-
-async def _next(events: AsyncIterator[list[Event]]) -> list[Event] | None:
-    return await anext(events, None)
+            on_leave()

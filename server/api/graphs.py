@@ -12,9 +12,10 @@ from server.api.deps import EngineDep, MetricsDep, SettingsDep
 from server.api.errors import problems, told
 from server.api.observe import observed
 from server.api.sse import EventStream, event
-from server.api.wire import dumps, public
+from server.api.wire import dumps
 from server.runs.engine import Turn
 from server.runs.outcome import Outcome
+from server.runs.parts import public
 
 router = APIRouter(tags=["graphs"])
 

@@ -11,10 +11,10 @@ from starlette.responses import StreamingResponse
 
 from checkpoints.runs import MultitaskStrategy, RunRow, RunStatus
 from server.api.errors import problems
-from server.api.frames import HEARTBEAT_SECONDS, FrameStream
+from server.api.frames import FrameStream
 from server.api.wire import dumps
 from server.runs.errors import InvalidInput
-from server.runs.feed import Cursor
+from server.runs.feed import SILENT_SECONDS, Cursor
 from server.runs.run import RunRequest, StreamMode
 from server.runs.runs import CancelAction, Running, Runs
 
@@ -328,7 +328,7 @@ async def _start(runs: Runs, asked: RunRequest) -> Response:
 
 
 def _stream(runs: Runs, run: Running) -> FrameStream:
-    async def leave() -> None:
+    def leave() -> None:
         if run.request.on_disconnect == "cancel":
             runs.stop(run)
 
@@ -358,7 +358,7 @@ async def _wait(runs: Runs, run: Running, request: Request) -> Response:
     """Answer at the end; while it takes long, line breaks keep the connection."""
     headers = _where(run, "/join")
     ended = asyncio.ensure_future(run.done.wait())
-    await asyncio.wait({ended}, timeout=HEARTBEAT_SECONDS)
+    await asyncio.wait({ended}, timeout=SILENT_SECONDS)
     if ended.done():
         return Response(dumps(final_state(run)), media_type="application/json", headers=headers)
 
@@ -367,7 +367,7 @@ async def _wait(runs: Runs, run: Running, request: Request) -> Response:
         try:
             while not ended.done():
                 yield b"\n"
-                await asyncio.wait({ended}, timeout=HEARTBEAT_SECONDS)
+                await asyncio.wait({ended}, timeout=SILENT_SECONDS)
             left = False
             yield dumps(final_state(run))
         finally:

@@ -6,7 +6,7 @@ from typing import Any
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import PregelTask, StateSnapshot
 
-from server.api.wire import public
+from server.runs.parts import public
 from server.runs.states import interrupt_as_json
 
 FIELDS = (

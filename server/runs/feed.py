@@ -7,7 +7,7 @@ memory as far as that goes back, from the log before that.
 import asyncio
 import re
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import NamedTuple, Protocol
 
 from checkpoints.events import END, Frame
@@ -16,6 +16,9 @@ _MOST_BYTES = 4_194_304
 """Of one running run, in memory; a listener who is further behind reads the log."""
 
 _NUMBER = re.compile("[0-9]{1,18}")
+
+SILENT_SECONDS = 5.0
+"""After which a listener hears that there is nothing to be heard."""
 
 GAP = "gap"
 """The event that says that some before it are lost: the log was trimmed."""
@@ -70,7 +73,7 @@ class Feed:
         self._bytes = 0
         self._number = 0
         self._ended = False
-        self._waiting: set[asyncio.Future[None]] = set()
+        self._waiting: set[asyncio.Future[bool]] = set()
 
     @property
     def attempt(self) -> int:
@@ -99,8 +102,11 @@ class Feed:
         self._ended = True
         self._wake()
 
-    async def follow(self, after: Cursor) -> AsyncIterator[list[Event]]:
-        """Yield all events after a place, as many at once as there are, until the end."""
+    async def follow(self, after: Cursor) -> AsyncGenerator[list[Event]]:
+        """Yield all events after a place, as many at once as there are, until the end.
+
+        Now and then, where nothing comes, an empty list.
+        """
         while True:
             if self._events and after < _before(self._events[0].cursor):
                 async for events in replay(self._log, self.run_id, after):
@@ -114,8 +120,8 @@ class Feed:
                 yield news
             elif self._ended:
                 return
-            else:
-                await self._news()
+            elif not await self._news():
+                yield []
 
     def _after(self, cursor: Cursor) -> list[Event]:
         if cursor >= self.end:
@@ -126,22 +132,28 @@ class Feed:
         newer = self._events[-1].cursor.number - cursor.number
         return [self._events[i] for i in range(len(self._events) - newer, len(self._events))]
 
-    async def _news(self) -> None:
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    async def _news(self) -> bool:
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[bool] = loop.create_future()
+        patience = loop.call_later(SILENT_SECONDS, _tell, waiter, False)
         self._waiting.add(waiter)
         try:
-            await waiter
+            return await waiter
         finally:
+            patience.cancel()
             self._waiting.discard(waiter)
 
     def _wake(self) -> None:
         for waiter in self._waiting:
-            if not waiter.done():
-                waiter.set_result(None)
-        self._waiting.clear()
+            _tell(waiter, True)
 
 
-async def replay(log: Log, run_id: str, after: Cursor) -> AsyncIterator[list[Event]]:
+def _tell(waiter: asyncio.Future[bool], news: bool) -> None:
+    if not waiter.done():
+        waiter.set_result(news)
+
+
+async def replay(log: Log, run_id: str, after: Cursor) -> AsyncGenerator[list[Event]]:
     """Yield what the log has after a place, and a `gap` before it if it begins later."""
     frames = await log.read(run_id, after)
     events = [

@@ -5,7 +5,7 @@ chunks are added up; `messages-tuple` passes them on, which costs a client less.
 through as they are. What a subgraph sends has its namespace behind the name: `updates|research:…`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from langchain_core.messages import BaseMessage, BaseMessageChunk, message_chunk_to_message
@@ -15,6 +15,8 @@ from server.runs.engine import Part
 from server.runs.run import StreamMode
 
 Named = tuple[str, Any]
+
+_WITH_CONFIG = frozenset({"debug", "checkpoints", "tasks", "events"})
 
 
 def graph_modes(modes: Sequence[StreamMode]) -> tuple[GraphMode, ...]:
@@ -44,7 +46,8 @@ class Parts:
             if "messages" in self._modes:
                 yield from self._whole(message, metadata, part.namespace)
         elif part.mode in self._modes:
-            yield _name(part.mode, part.namespace), part.data
+            data = public(part.data) if part.mode in _WITH_CONFIG else part.data
+            yield _name(part.mode, part.namespace), data
 
     def _whole(
         self, message: BaseMessage, metadata: dict[str, Any], namespace: Sequence[str]
@@ -61,6 +64,24 @@ class Parts:
         self._messages[message.id or ""] = whole
         shown = message_chunk_to_message(whole)
         yield _name("messages/partial", namespace), [shown]
+
+
+def public(value: Any) -> Any:
+    """Drop the internal keys of every `configurable` inside: services, fences, tasks."""
+    if isinstance(value, Mapping):
+        return {
+            key: _without_internal(inner) if key == "configurable" else public(inner)
+            for key, inner in value.items()
+        }
+    if isinstance(value, list | tuple) and not hasattr(value, "_fields"):
+        return [public(item) for item in value]
+    return value
+
+
+def _without_internal(configurable: Any) -> Any:
+    if not isinstance(configurable, Mapping):
+        return configurable
+    return {k: v for k, v in configurable.items() if not str(k).startswith("__")}
 
 
 def _name(mode: str, namespace: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ processes are seen through their rows and read through the event log.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
@@ -44,7 +44,7 @@ CancelAction = Literal["interrupt", "rollback"]
 _ENQUEUED_SECONDS = 86_400.0
 """How long a run waits for those before it on its thread."""
 
-_REMEMBERED_SECONDS = 1.0
+_REMEMBERED_SECONDS = 0.05
 """How long a run is served from memory after its end; then from its row and the event log."""
 
 Dumps = Callable[[Any], bytes]
@@ -212,7 +212,7 @@ class Runs:
 
     async def follow(
         self, run_id: str, thread_id: str | None, after: Cursor | None
-    ) -> AsyncIterator[list[Event]]:
+    ) -> AsyncGenerator[list[Event]]:
         """What a run streams after a place; None means from now on.
 
         Raises:
@@ -348,12 +348,17 @@ class Runs:
     async def _run(self, run: Running) -> None:
         request, parts = run.request, Parts(run.request.stream_mode)
         asked = _command(request.command) if request.command else request.input
+        spoken = False
 
         async def emit(part: Part) -> None:
+            nonlocal spoken
             if run.row.status == "pending":
                 self._begun(run)
             for name, data in parts.named(part):
                 run.feed.publish(name, self._dumps(data))
+            if part.mode == "messages" and not spoken:
+                spoken = True
+                await asyncio.sleep(0)  # the first token leaves before the model says the next
 
         turn = Turn(
             graph=run.assistant.graph_id,
@@ -453,7 +458,7 @@ class Runs:
         self._running.pop(run.row.run_id, None)
 
 
-async def _nothing() -> AsyncIterator[list[Event]]:
+async def _nothing() -> AsyncGenerator[list[Event]]:
     nothing: tuple[list[Event], ...] = ()
     for events in nothing:
         yield events

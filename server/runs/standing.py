@@ -30,7 +30,7 @@ class Standing:
 
     def begun(self, thread_id: str, assistant: Assistant) -> Row:
         """The row that says that a run is under way, and of which graph the thread is."""
-        return Row(status_changed(thread_id, "busy", metadata=_about(assistant)))
+        return status_changed(thread_id, "busy", metadata=_about(assistant))
 
     async def ended(
         self,
@@ -41,11 +41,11 @@ class Standing:
     ) -> Row:
         """The row that says how the thread stands after a run; it is not written yet."""
         if error is not None:
-            return Row(status_changed(thread_id, "error", error=error))
+            return status_changed(thread_id, "error", error=error)
         if outcome is None or not outcome.interrupts:
-            return Row(status_changed(thread_id, "idle"))
+            return status_changed(thread_id, "idle")
         waiting = interrupts_of(await self._engine.state(assistant.graph_id, thread_id))
-        return Row(status_changed(thread_id, "interrupted", interrupts=self._jsonable(waiting)))
+        return status_changed(thread_id, "interrupted", interrupts=self._jsonable(waiting))
 
 
 def _about(assistant: Assistant) -> dict[str, str]:

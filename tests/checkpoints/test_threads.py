@@ -13,7 +13,7 @@ from sqlalchemy import insert, select
 
 from checkpoints.database import Database, open_database
 from checkpoints.errors import StoreUnavailable
-from checkpoints.group_commit import Row, open_group_commit
+from checkpoints.group_commit import open_group_commit
 from checkpoints.tables import crons, runs
 from checkpoints.threads import Filter, Thread, ThreadTable, new_thread, status_changed
 from tests.checkpoints.stores import in_database, postgres_database
@@ -125,7 +125,8 @@ async def test_a_row_and_its_status_ride_in_ones_own_transaction(
     thread = new_thread()
     busy = status_changed(thread.thread_id, "busy", metadata={"graph_id": "agent"})
     created = table.created(thread)
-    await database.write(lambda c: [c.execute(each) for each in (created, created, busy)])
+    await database.write(lambda c: [c.execute(each) for each in (created, created)])
+    await database.write(lambda c: c.execute(busy.statement, busy.values))
     current = await table.get(thread.thread_id)
     assert current is not None
     assert (current.status, current.metadata) == ("busy", {"graph_id": "agent"})
@@ -205,7 +206,7 @@ async def test_writers_of_many_kinds_do_not_lock_each_other_out(
 ) -> None:
     async with open_group_commit(database) as rows:
         made = [new_thread() for _ in range(300)]
-        busy = [Row(status_changed(each.thread_id, "busy")) for each in made]
+        busy = [status_changed(each.thread_id, "busy") for each in made]
         await asyncio.gather(*(table.create(each) for each in made), *map(rows.post, busy))
         await asyncio.gather(*map(rows.post, busy), *(table.get(each.thread_id) for each in made))
     assert await table.count(Filter(status="busy")) == 300
