@@ -49,15 +49,24 @@ class EventLog:
         prefix: what all keys begin with.
         ttl: seconds a log is kept after the last event.
         most_bytes: of one run; the oldest events go first.
+        announced: other processes hear of each entry; see `Peers.news`.
     """
 
     def __init__(
-        self, client: Redis | RedisCluster, prefix: str, ttl: int, most_bytes: int
+        self,
+        client: Redis | RedisCluster,
+        prefix: str,
+        ttl: int,
+        most_bytes: int,
+        *,
+        announced: bool = False,
     ) -> None:
         self._client = client
         self._prefix = prefix
         self._ttl = ttl
         self._most_bytes = most_bytes
+        self._announced = announced
+        self._spread = isinstance(client, RedisCluster)  # whose pipelines are for keys alone
         self._waiting: dict[tuple[str, int], list[Frame]] = {}
         self._sizes: dict[str, deque[tuple[str, int]]] = {}
         self._something = asyncio.Event()
@@ -112,9 +121,16 @@ class EventLog:
                 async with self._client.pipeline(transaction=False) as pipeline:
                     for (run_id, attempt), frames in waiting.items():
                         self._queue(pipeline, run_id, attempt, frames)
+                        if self._announced and not self._spread:
+                            pipeline.publish(self._news(run_id), b"")
                     for reply in await pipeline.execute(raise_on_error=False):
                         if isinstance(reply, ResponseError):
                             log.warning("event_log_refused", error=str(reply))
+                if self._announced and self._spread:
+                    runs = {run_id for run_id, _ in waiting}
+                    await asyncio.gather(
+                        *(self._client.publish(self._news(each), b"") for each in runs)
+                    )
         except CheckpointsError as error:
             # The run goes on and its listeners have its events; only reading again has a gap.
             log.warning("event_log_not_written", error=str(error), runs=len(waiting))
@@ -142,6 +158,9 @@ class EventLog:
         if trimmed:
             pipeline.xtrim(key, minid=sizes[0][0], approximate=False)
 
+    def _news(self, run_id: str) -> str:
+        return f"{self._prefix}:run:{run_id}:news"
+
     def _key(self, run_id: str) -> str:
         return f"{{{self._prefix}:run:{run_id}}}:events"
 
@@ -153,9 +172,10 @@ async def open_event_log(
     prefix: str = "everturn",
     ttl: int = 300,
     most_bytes: int = 16_777_216,
+    announced: bool = False,
 ) -> AsyncIterator[EventLog]:
     """Run the writer; at the end, write what still waits."""
-    events = EventLog(client, prefix, ttl, most_bytes)
+    events = EventLog(client, prefix, ttl, most_bytes, announced=announced)
     writer = asyncio.create_task(events.write(), name="event log")
     try:
         yield events

@@ -137,7 +137,7 @@ class RedisThreadLocks:
     """
 
     def __init__(
-        self, client: Redis | RedisCluster, lease: float = 5.0, prefix: str = "everturn"
+        self, client: Redis | RedisCluster, lease: float = 3.0, prefix: str = "everturn"
     ) -> None:
         self._client = client
         self._lease = lease

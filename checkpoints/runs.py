@@ -1,15 +1,16 @@
 """The rows of runs: written in group commits, read where somebody asks."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, or_, select, update
 
 from checkpoints.database import Database
 from checkpoints.group_commit import GroupCommit, Row
+from checkpoints.objects import storable
 from checkpoints.tables import runs
 
 RunStatus = Literal["pending", "running", "error", "success", "timeout", "interrupted"]
@@ -44,16 +45,26 @@ class RunRow:
     updated_at: datetime = field(default_factory=_now)
 
 
+COLUMNS = tuple(each.name for each in fields(RunRow))
+"""What a client may `select` of a run."""
+_COLUMNS = [runs.c[name] for name in COLUMNS]
+
+
 class RunRows:
     """The table `runs`."""
 
-    def __init__(self, database: Database, rows: GroupCommit) -> None:
+    def __init__(self, database: Database, rows: GroupCommit, owner: str) -> None:
+        """Write as `owner`, the name of the process that runs what is inserted."""
         self._database = database
         self._rows = rows
+        self._owner = owner
 
     def insert(self, run: RunRow) -> asyncio.Future[None]:
         """Have a new run written; see `GroupCommit.post`."""
-        return self._rows.post(Row(_INSERT, {name: getattr(run, name) for name in COLUMNS}))
+        values = {name: getattr(run, name) for name in COLUMNS}
+        for name in ("metadata", "kwargs"):
+            values[name] = storable(values[name])
+        return self._rows.post(Row(_INSERT, {**values, "owner": self._owner}))
 
     def update(self, run: RunRow, status: RunStatus, *more: Row) -> asyncio.Future[None]:
         """Have a run's new status written, with rows that must not be without it."""
@@ -63,7 +74,7 @@ class RunRows:
 
     async def get(self, run_id: str, thread_id: str | None = None) -> RunRow | None:
         """Read a run; None where there is none, or it is another thread's."""
-        query = select(runs).where(runs.c.run_id == run_id)
+        query = select(*_COLUMNS).where(runs.c.run_id == run_id)
         if thread_id is not None:
             query = query.where(runs.c.thread_id == thread_id)
         row = await self._database.read(lambda c: c.execute(query).mappings().first())
@@ -78,7 +89,7 @@ class RunRows:
         status: RunStatus | None = None,
     ) -> list[RunRow]:
         """Read the runs of a thread, newest first."""
-        query = select(runs).where(runs.c.thread_id == thread_id)
+        query = select(*_COLUMNS).where(runs.c.thread_id == thread_id)
         if status is not None:
             query = query.where(runs.c.status == status)
         query = query.order_by(runs.c.created_at.desc(), runs.c.run_id.desc())
@@ -88,10 +99,32 @@ class RunRows:
         self, *, thread_id: str | None = None, status: Sequence[RunStatus] = UNFINISHED
     ) -> list[RunRow]:
         """Read the runs that have not ended, of one thread or of all, oldest first."""
-        query = select(runs).where(runs.c.status.in_(status)).order_by(runs.c.created_at)
+        query = select(*_COLUMNS).where(runs.c.status.in_(status)).order_by(runs.c.created_at)
         if thread_id is not None:
             query = query.where(runs.c.thread_id == thread_id)
         return await self._read(query)
+
+    async def adopt(self, alive: Collection[str]) -> list[RunRow]:
+        """Take over the unfinished runs of processes that are not alive; return them in order.
+
+        Of several that try at once, each run goes to one.
+        """
+        orphaned = or_(runs.c.owner.is_(None), runs.c.owner.not_in(alive))
+        taken = (
+            update(runs)
+            .where(runs.c.status.in_(UNFINISHED), orphaned)
+            .values(owner=self._owner)
+            .returning(*_COLUMNS)
+        )
+        found = await self._database.write(
+            lambda c: [RunRow(**row) for row in c.execute(taken).mappings()]
+        )
+        return sorted(found, key=lambda row: (row.created_at, row.run_id))
+
+    async def is_mine(self, run_id: str) -> bool:
+        """Say whether no other process has taken a run over."""
+        mine = select(runs.c.run_id).where(runs.c.run_id == run_id, runs.c.owner == self._owner)
+        return await self._database.read(lambda c: c.scalar(mine) is not None)
 
     async def delete(self, run_id: str) -> None:
         """Delete a run's row."""
@@ -102,7 +135,3 @@ class RunRows:
         return await self._database.read(
             lambda c: [RunRow(**row) for row in c.execute(query).mappings()]
         )
-
-
-COLUMNS = tuple(each.name for each in fields(RunRow))
-"""What a client may `select` of a run."""

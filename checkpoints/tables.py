@@ -208,6 +208,8 @@ class RunColumns(TypedColumns):
     metadata: Named[dict[str, Any]] = Column(json_object())
     kwargs: Named[dict[str, Any]] = Column(json_object())
     multitask_strategy: Named[str] = Column(Text)
+    owner: Named[str | None] = Column(Text)
+    """The process that runs it, or did last."""
     created_at: Named[datetime] = Column(UtcDateTime)
     updated_at: Named[datetime] = Column(UtcDateTime)
 

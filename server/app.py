@@ -28,6 +28,7 @@ from checkpoints.group_commit import open_group_commit
 from checkpoints.history import open_history
 from checkpoints.locks import LocalThreadLocks, RedisThreadLocks
 from checkpoints.memory import open_memory
+from checkpoints.peers import Alone, Peers, open_peers
 from checkpoints.redis import AsyncRedisSaver
 from checkpoints.runs import RunRows
 from checkpoints.sessions import Sessions
@@ -70,6 +71,7 @@ from server.runs.expiry import sweep
 from server.runs.graphs import load_graphs
 from server.runs.long_term import load_store, warn_of_checkpointer
 from server.runs.project import Project, load_project
+from server.runs.recovery import watch_over
 from server.runs.runs import Runs
 from server.runs.standing import Standing
 from server.runs.states import States
@@ -114,7 +116,13 @@ def create_app(settings: Settings) -> FastAPI:
                 open_database(database_url, data_dir) as database,
                 open_history(database) as history,
                 open_group_commit(database) as rows,
-                open_event_log(redis, prefix=settings.redis_prefix) as events,
+                # Who shares both stores shares runs.
+                open_peers(redis, prefix=settings.redis_prefix)
+                if redis_url and database_url
+                else nullcontext(Alone()) as peers,
+                open_event_log(
+                    redis, prefix=settings.redis_prefix, announced=not peers.alone
+                ) as events,
                 open_store(database) as long_term,
                 open_models(
                     settings,
@@ -171,17 +179,16 @@ def create_app(settings: Settings) -> FastAPI:
                 app.state.models = models
                 app.state.runs = started = Runs(
                     engine,
-                    RunRows(database, rows),
+                    RunRows(database, rows, peers.name),
                     events,
                     app.state.assistants,
                     Standing(table, engine, jsonable),
+                    peers,
                     dumps,
                 )
                 app.state.threads = Threads(
                     table, states, engine, saver, living, cancel_runs=started.cancel_thread
                 )
-                if not database_url:  # the data folder has one server: nobody else runs them
-                    await started.recover()
                 app.state.info = system.Info(
                     everturn_version=app.version,
                     langgraph_py_version=version("langgraph"),
@@ -190,7 +197,10 @@ def create_app(settings: Settings) -> FastAPI:
                     memory="redis" if redis_url else "embedded",
                     history=database.dialect.name,
                 )
-                async with _swept(app.state.threads):
+                if peers.alone:  # whatever is unfinished was begun by a process before this one
+                    await started.adopt(await peers.beat())
+                watching = nullcontext() if peers.alone else _watched(peers, started)
+                async with _swept(app.state.threads), watching:
                     yield
                 await started.close()
 
@@ -273,6 +283,11 @@ async def _kept_fresh(models: Models) -> AsyncIterator[None]:
 def _swept(threads: Threads) -> AbstractAsyncContextManager[None]:
     """End threads whose lifetime has ended, as long as the service lives."""
     return _beside(sweep(threads), "threads that expire")
+
+
+def _watched(peers: Peers, started: Runs) -> AbstractAsyncContextManager[None]:
+    """Take over from processes that die, as long as the service lives."""
+    return _beside(watch_over(peers, started), "peers' runs")
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
 from typing import Annotated, Any, Literal, cast
 from uuid import UUID
 
@@ -244,7 +245,14 @@ async def join_run(thread_id: UUID, run_id: UUID, request: Request, runs: RunsDe
     run = await runs.find(str(run_id), str(thread_id))
     if isinstance(run, Running):
         return await _wait(runs, run, request)
-    return Response(dumps(await runs.final_state(run)), media_type="application/json")
+
+    async def body() -> AsyncIterator[bytes]:
+        async with aclosing(runs.ended(run)) as waiting:
+            async for _ in waiting:
+                yield b"\n"
+        yield dumps(await runs.final_state(run))
+
+    return StreamingResponse(body(), media_type="application/json")
 
 
 @router.get(

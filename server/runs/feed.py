@@ -7,7 +7,7 @@ memory as far as that goes back, from the log before that.
 import asyncio
 import re
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import NamedTuple, Protocol
 
 from checkpoints.events import END, Frame
@@ -85,20 +85,22 @@ class Feed:
         """Where the newest event stands."""
         return Cursor(self._attempt, self._number)
 
-    def publish(self, name: str, data: bytes) -> None:
+    def publish(self, name: str, data: bytes, *, logged: bool = True) -> None:
         """Number an event, hand it on and have it logged."""
         self._number += 1
-        self._log.append(self.run_id, self._attempt, Frame(self._number, name, data))
+        if logged:
+            self._log.append(self.run_id, self._attempt, Frame(self._number, name, data))
         self._events.append(Event(self.end, name, data))
         self._bytes += len(data)
         while self._bytes > _MOST_BYTES and len(self._events) > 1:
             self._bytes -= len(self._events.popleft().data)
         self._wake()
 
-    def close(self) -> None:
-        """Say that no more will come."""
+    def close(self, *, for_good: bool = True) -> None:
+        """Say that no more will come; or, where the run goes on elsewhere, none from here."""
         self._number += 1
-        self._log.append(self.run_id, self._attempt, Frame(self._number, END, b"null"))
+        if for_good:
+            self._log.append(self.run_id, self._attempt, Frame(self._number, END, b"null"))
         self._ended = True
         self._wake()
 
@@ -108,12 +110,11 @@ class Feed:
         Now and then, where nothing comes, an empty list.
         """
         while True:
-            if self._events and after < _before(self._events[0].cursor):
-                async for events in replay(self._log, self.run_id, after):
-                    news = [event for event in events if event.cursor < self._events[0].cursor]
-                    if news:
-                        yield news
-                after = max(after, _before(self._events[0].cursor))
+            if self._events and self._misses(after):
+                events, _ = await _read(self._log, self.run_id, after)
+                if news := [event for event in events if event.cursor < self._events[0].cursor]:
+                    yield news
+                after = max(after, news[-1].cursor if news else _before(self._events[0].cursor))
             news = self._after(after)
             if news:
                 after = news[-1].cursor
@@ -122,6 +123,11 @@ class Feed:
                 return
             elif not await self._news():
                 yield []
+
+    def _misses(self, after: Cursor) -> bool:
+        """Whether events between a place and the first one in memory are in the log only."""
+        first = self._events[0].cursor
+        return after < first and first != (1, 1) and after != (first.attempt, first.number - 1)
 
     def _after(self, cursor: Cursor) -> list[Event]:
         if cursor >= self.end:
@@ -153,21 +159,57 @@ def _tell(waiter: asyncio.Future[bool], news: bool) -> None:
         waiter.set_result(news)
 
 
-async def replay(log: Log, run_id: str, after: Cursor) -> AsyncGenerator[list[Event]]:
-    """Yield what the log has after a place, and a `gap` before it if it begins later."""
+async def follow_log(
+    log: Log,
+    run_id: str,
+    after: Cursor | None,
+    news: asyncio.Event,
+    over: Callable[[], Awaitable[bool]],
+) -> AsyncGenerator[list[Event]]:
+    """Yield what a run elsewhere streams after a place, or from now on, until its end.
+
+    Args:
+        log: where it writes.
+        run_id: of the run.
+        after: the last event that was seen; None for whatever is newest.
+        news: set when the log may have grown.
+        over: says whether nothing will come any more; asked where nothing comes for long.
+    """
+    gone = await over()
+    if after is None:
+        events, ended = await _read(log, run_id, Cursor())
+        after = events[-1].cursor if events else Cursor()
+        if ended:
+            return
+    while True:
+        news.clear()
+        events, ended = await _read(log, run_id, after)
+        if events:
+            after = events[-1].cursor
+            yield events
+        if ended or gone:
+            return
+        try:
+            async with asyncio.timeout(SILENT_SECONDS):
+                await news.wait()
+        except TimeoutError:
+            gone = await over()  # and once more what came in between
+            yield []
+
+
+async def _read(log: Log, run_id: str, after: Cursor) -> tuple[list[Event], bool]:
+    """Read what the log has after a place, a `gap` before it if it begins later; and if it ends."""
     frames = await log.read(run_id, after)
     events = [
         Event(Cursor(attempt, frame.number), frame.name, frame.data)
         for attempt, frame in frames
         if frame.name != END
     ]
-    if not events:
-        return
-    first = events[0].cursor
-    if after < _before(first):
+    ended = bool(frames) and frames[-1][1].name == END
+    if events and after < _before(first := events[0].cursor):
         lost = b'{"after":"%s","before":"%s"}' % (str(after).encode(), str(first).encode())
-        yield [Event(_before(first), GAP, lost)]
-    yield events
+        events.insert(0, Event(_before(first), GAP, lost))
+    return events, ended
 
 
 def _before(cursor: Cursor) -> Cursor:

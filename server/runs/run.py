@@ -68,6 +68,7 @@ class RunRequest:
             "durability": self.durability,
             "checkpoint": self.checkpoint,
             "checkpoint_id": self.checkpoint_id,
+            "after_seconds": self.after_seconds,
         }
 
     @classmethod

@@ -4,13 +4,23 @@
            -> rows of run and thread committed -> feed closed -> whoever waits is woken
 
 A run's row is written while it runs, and its end is acknowledged after the commit. Runs of other
-processes are seen through their rows and read through the event log.
+processes are seen through their rows, read through the event log, and ended by telling their
+process; where it has died, another takes them over: see `recovery`.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Mapping,
+    Sequence,
+)
+from contextlib import aclosing, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, Protocol
 from uuid import UUID
 
@@ -19,8 +29,9 @@ from langgraph.types import Command, Send
 from structlog import get_logger
 
 from checkpoints.assistants import Assistant
-from checkpoints.errors import ThreadBusy
+from checkpoints.errors import StaleWriter, ThreadBusy
 from checkpoints.group_commit import Row
+from checkpoints.peers import Peers
 from checkpoints.runs import UNFINISHED, RunRow, RunRows, RunStatus
 from server.runs.engine import Engine, Part, Turn
 from server.runs.errors import (
@@ -32,7 +43,7 @@ from server.runs.errors import (
     ThreadNotFound,
     TurnTimeout,
 )
-from server.runs.feed import Cursor, Event, Feed, Log, replay
+from server.runs.feed import Cursor, Event, Feed, Log, follow_log
 from server.runs.outcome import Outcome
 from server.runs.parts import Parts, graph_modes
 from server.runs.run import RunRequest
@@ -43,6 +54,9 @@ CancelAction = Literal["interrupt", "rollback"]
 
 _ENQUEUED_SECONDS = 86_400.0
 """How long a run waits for those before it on its thread."""
+
+_MOST_ATTEMPTS = 5
+"""A run that has so often not outlived its process may be what ends it."""
 
 _REMEMBERED_SECONDS = 0.05
 """How long a run is served from memory after its end; then from its row and the event log."""
@@ -69,14 +83,12 @@ class Threads(Protocol):
         """The row that says that a run is under way."""
         ...
 
-    async def ended(
-        self,
-        thread_id: str,
-        assistant: Assistant,
-        outcome: Outcome | None,
-        error: Mapping[str, Any] | None,
-    ) -> Row:
-        """The row that says how the thread stands after a run."""
+    def failed(self, thread_id: str, error: Mapping[str, Any]) -> Row:
+        """The row that says what a run failed with."""
+        ...
+
+    async def ended(self, thread_id: str, assistant: Assistant, outcome: Outcome | None) -> Row:
+        """The row that says how the thread stands after a run that did not fail."""
         ...
 
 
@@ -103,6 +115,11 @@ class Running:
         return self.row.thread_id
 
     @property
+    def goes_on_elsewhere(self) -> bool:
+        """Another process takes it over, or the next one here; or one has done so already."""
+        return self.request.lasting and isinstance(self.error, ShuttingDown | StaleWriter)
+
+    @property
     def told(self) -> dict[str, str]:
         """How it failed, in LangGraph's words: the error's class and text."""
         error = self.error
@@ -121,17 +138,20 @@ class Runs:
         events: Log,
         assistants: Assistants,
         threads: Threads,
+        peers: Peers,
         dumps: Dumps,
     ) -> None:
-        """Wire it up; `dumps` turns an event's data into JSON, with what is private left out."""
+        """Wire it up; `dumps` turns an event's data into JSON."""
         self._engine = engine
         self._rows = rows
         self._events = events
         self._assistants = assistants
         self._threads = threads
+        self._peers = peers
         self._dumps = dumps
         self._running: dict[str, Running] = {}
         self._of_thread: dict[str, list[Running]] = {}
+        peers.hear(self._heard)
 
     async def create(self, request: RunRequest) -> Running:
         """Start a run, or put it behind the others of its thread.
@@ -147,7 +167,13 @@ class Runs:
             create = request.if_not_exists == "create" or request.thread_id is None
             if not await self._threads.open(thread_id, assistant, create=create):
                 raise ThreadNotFound("Thread or assistant not found.")
-        await self._make_way(thread_id, request)
+        async with self._way_made(thread_id, request):
+            run = self._begin(request, assistant, thread_id)
+            if not self._peers.alone and request.multitask_strategy != "enqueue":
+                await self.acknowledge(run)  # so that whoever comes next to the thread sees it
+        return run
+
+    def _begin(self, request: RunRequest, assistant: Assistant, thread_id: str) -> Running:
         row = RunRow(
             run_id=str(uuid7()),
             thread_id=thread_id,
@@ -173,21 +199,33 @@ class Runs:
             await run.written
         return run.row
 
-    async def recover(self) -> None:
-        """Go on with the runs that were under way when this service's only process died."""
-        for row in await self._rows.unfinished():
-            try:
-                assistant = await self._assistants.resolve(row.assistant_id)
-                request = RunRequest.of_kwargs(row.thread_id, row.assistant_id, row.kwargs)
-                attempt = await self._events.last_attempt(row.run_id) + 1
-                feed = Feed(row.run_id, self._events, attempt)
-                resumes = await self._engine.begun(row.thread_id, row.run_id)
-            except Exception:
-                log.exception("run_not_recovered", run_id=row.run_id)
-                self._rows.update(row, "error")
-                continue
-            log.info("run_recovered", run_id=row.run_id, attempt=attempt)
-            self._start(Running(row, request, assistant, feed, resumes))
+    async def adopt(self, alive: Collection[str]) -> None:
+        """Go on with the runs of processes that are not alive any more."""
+        for row in await self._rows.adopt(alive):
+            await self._go_on(row)
+
+    async def _go_on(self, row: RunRow) -> None:
+        attempt = await self._events.last_attempt(row.run_id) + 1
+        feed = Feed(row.run_id, self._events, attempt)
+        if attempt > _MOST_ATTEMPTS:
+            await self._give_up(row, feed, "Its process has died each time it was begun.")
+            return
+        try:
+            assistant = await self._assistants.resolve(row.assistant_id)
+            request = RunRequest.of_kwargs(row.thread_id, row.assistant_id, row.kwargs)
+            resumes = await self._engine.begun(row.thread_id, row.run_id)
+        except (RunError, TypeError) as error:  # its assistant is gone, or its row is another's
+            await self._give_up(row, feed, str(error))
+            return
+        log.info("run_recovered", run_id=row.run_id, attempt=attempt)
+        self._start(Running(row, request, assistant, feed, resumes))
+
+    async def _give_up(self, row: RunRow, feed: Feed, reason: str) -> None:
+        log.error("run_lost", run_id=row.run_id, thread_id=row.thread_id, reason=reason)
+        told = {"error": "RunLost", "message": reason}
+        await self._rows.update(row, "error", self._threads.failed(row.thread_id, told))
+        feed.publish("error", self._dumps(told))
+        feed.close()
 
     def _start(self, run: Running) -> None:
         self._running[run.row.run_id] = run
@@ -199,7 +237,7 @@ class Runs:
         await run.done.wait()
 
     async def find(self, run_id: str, thread_id: str | None) -> Running | RunRow:
-        """Return a run, as it runs here or as its row says.
+        """Return a run, as it runs here, or else as its row says.
 
         Raises:
             RunNotFound: there is none.
@@ -222,7 +260,29 @@ class Runs:
             return run.feed.follow(run.feed.end if after is None else after)
         if thread_id is not None:
             await self.get(run_id, thread_id)
-        return replay(self._events, run_id, after) if after is not None else _nothing()
+        return self._follow_elsewhere(run_id, thread_id, after)
+
+    async def _follow_elsewhere(
+        self, run_id: str, thread_id: str | None, after: Cursor | None
+    ) -> AsyncGenerator[list[Event]]:
+        async def over() -> bool:
+            if thread_id is None:  # it has no row, and its log is kept for a while after its end
+                return not await self._events.last_attempt(run_id)
+            row = await self._rows.get(run_id, thread_id)
+            return row is None or row.status not in UNFINISHED
+
+        async with self._peers.news(run_id) as news:
+            following = follow_log(self._events, run_id, after, news, over)
+            async with aclosing(following):
+                async for events in following:
+                    yield events
+
+    async def ended(self, row: RunRow) -> AsyncGenerator[None]:
+        """Wait for the end of a run elsewhere; yields now and then, so that callers can too."""
+        following = self._follow_elsewhere(row.run_id, row.thread_id, None)
+        async with aclosing(following):
+            async for _ in following:
+                yield
 
     async def get(self, run_id: str, thread_id: str | None = None) -> RunRow:
         """Return a run's row.
@@ -251,21 +311,24 @@ class Runs:
         Raises:
             NothingToCancel: none of them is under way.
         """
-        found = [run for run_id in run_ids if (run := self._find(run_id, thread_id))]
-        found = [run for run in found if not run.done.is_set()]
-        if not found:
+        here = [run for run_id in run_ids if (run := self._find(run_id, thread_id))]
+        here = [run for run in here if not run.done.is_set()]
+        known = {run.row.run_id for run in here}
+        others = [run_id for run_id in run_ids if run_id not in known]
+        elsewhere = await self._unfinished_elsewhere(others, thread_id)
+        if not here and not elsewhere:
             raise NothingToCancel(
                 "No matching runs to cancel. Please verify the thread ID and run IDs are correct, "
                 "and the runs haven't been deleted or completed."
             )
-        for run in found:
-            self.stop(run, action)
-        if wait:
-            for run in found:
-                await run.done.wait()
+        await self._end_all(here, elsewhere, action, wait=wait)
 
     async def cancel_all(self, status: Literal["pending", "running", "all"]) -> None:
-        """Stop all runs of this process that stand so."""
+        """Stop all runs that stand so."""
+        await self._peers.tell({"cancel_all": status})
+        self._cancel_all(status)
+
+    def _cancel_all(self, status: Literal["pending", "running", "all"]) -> None:
         wanted = UNFINISHED if status == "all" else (status,)
         for run in list(self._running.values()):
             if not run.done.is_set() and run.row.status in wanted:
@@ -273,11 +336,7 @@ class Runs:
 
     async def cancel_thread(self, thread_id: str) -> None:
         """Stop all runs of a thread, and wait for their ends."""
-        runs = [run for run in self._of_thread.get(thread_id, ()) if not run.done.is_set()]
-        for run in runs:
-            self.stop(run)
-        for run in runs:
-            await run.done.wait()
+        await self._end_all(*await self._under_way(thread_id), "interrupt", wait=True)
 
     async def delete(self, run_id: str, thread_id: str) -> None:
         """Delete a run that has ended.
@@ -287,8 +346,7 @@ class Runs:
             ThreadBusy: it is under way.
         """
         row = await self.get(run_id, thread_id)
-        run = self._find(run_id, thread_id)
-        if run and not run.done.is_set():
+        if row.status in UNFINISHED:
             raise ThreadBusy(f"run {row.run_id!r} is under way: cancel it first")
         await self._rows.delete(run_id)
         self._running.pop(run_id, None)
@@ -303,21 +361,72 @@ class Runs:
         run = self._running.get(run_id)
         return run if run and thread_id in {None, run.thread_id} else None
 
-    async def _make_way(self, thread_id: str, request: RunRequest) -> None:
-        """Do with the thread's unfinished runs what the strategy says."""
+    @asynccontextmanager
+    async def _way_made(self, thread_id: str, request: RunRequest) -> AsyncIterator[None]:
+        """Do with the thread's unfinished runs what the strategy says, and begin the next.
+
+        Among several processes, those who care for the others on the thread come one by one.
+        """
         strategy = request.multitask_strategy
-        others = [run for run in self._of_thread.get(thread_id, ()) if not run.done.is_set()]
-        if strategy == "enqueue" or not others:
+        if strategy == "enqueue":
+            yield
             return
-        if strategy == "reject":
-            raise ThreadBusy(
-                f"thread {thread_id!r} has a run under way: wait for its end, or choose another "
-                "multitask_strategy"
-            )
-        for run in others:
-            self.stop(run, strategy)
-        for run in others:
+        async with nullcontext() if self._peers.alone else self._engine.alone(f"{thread_id}:next"):
+            here, elsewhere = await self._under_way(thread_id)
+            if strategy != "reject":
+                await self._end_all(here, elsewhere, strategy, wait=True)
+            elif here or elsewhere:
+                raise ThreadBusy(
+                    f"thread {thread_id!r} has a run under way: wait for its end, or choose another"
+                    " multitask_strategy"
+                )
+            yield
+
+    async def _under_way(self, thread_id: str) -> tuple[list[Running], list[RunRow]]:
+        """The unfinished runs of a thread: those here, and those of other processes."""
+        here = [run for run in self._of_thread.get(thread_id, ()) if not run.done.is_set()]
+        if self._peers.alone:
+            return here, []
+        rows = await self._rows.unfinished(thread_id=thread_id)
+        return here, [row for row in rows if row.run_id not in self._running]
+
+    async def _unfinished_elsewhere(
+        self, run_ids: Sequence[str], thread_id: str | None
+    ) -> list[RunRow]:
+        if self._peers.alone:
+            return []
+        rows = [await self._rows.get(run_id, thread_id) for run_id in run_ids]
+        return [row for row in rows if row and row.status in UNFINISHED]
+
+    async def _end_all(
+        self,
+        here: Sequence[Running],
+        elsewhere: Sequence[RunRow],
+        action: CancelAction,
+        *,
+        wait: bool,
+    ) -> None:
+        """Tell runs to end, wherever they are."""
+        told = {"cancel": [row.run_id for row in elsewhere], "action": action}
+        if elsewhere:
+            await self._peers.tell(told)
+        for run in here:
+            self.stop(run, action)
+        if not wait:
+            return
+        for run in here:
             await run.done.wait()
+        for row in elsewhere:
+            async for _ in self.ended(row):
+                await self._peers.tell(told)  # it may not have been heard
+
+    def _heard(self, told: Mapping[str, Any]) -> None:
+        """Do what another process asks."""
+        for run_id in told.get("cancel", ()):
+            if (run := self._running.get(run_id)) and not run.done.is_set():
+                self.stop(run, told["action"])
+        if status := told.get("cancel_all"):
+            self._cancel_all(status)
 
     def stop(self, run: Running, action: CancelAction = "interrupt") -> None:
         """Tell a run to end."""
@@ -330,8 +439,9 @@ class Runs:
         about = {"run_id": run.row.run_id, "attempt": run.feed.attempt}
         run.feed.publish("metadata", self._dumps(about))
         try:
-            if run.request.after_seconds:
-                await asyncio.sleep(run.request.after_seconds)
+            due = run.row.created_at + timedelta(seconds=run.request.after_seconds)
+            if (delay := (due - datetime.now(UTC)).total_seconds()) > 0:
+                await asyncio.sleep(delay)
             await self._run(run)
         except asyncio.CancelledError:
             if run.cancelled is None:
@@ -409,7 +519,7 @@ class Runs:
         }
 
     def _tell(self, run: Running, error: Exception) -> None:
-        run.feed.publish("error", self._dumps(run.told))
+        run.feed.publish("error", self._dumps(run.told), logged=not run.goes_on_elsewhere)
         known = isinstance(error, RunError)
         log.warning(
             "run_failed",
@@ -421,11 +531,15 @@ class Runs:
 
     async def _end(self, run: Running) -> None:
         """Commit how it ended, then let those go who wait."""
+        begins_anew = False
         try:
             if run.cancelled == "rollback":
                 await self._undo(run)
-            elif isinstance(run.error, ShuttingDown):
-                pass  # its row still says that it is under way: the next start goes on with it
+            elif run.goes_on_elsewhere:
+                # Its row still says that it is under way. Who has lost the thread to another run,
+                # and not the run to another process, begins anew.
+                lost_thread = isinstance(run.error, StaleWriter)
+                begins_anew = lost_thread and await self._rows.is_mine(run.row.run_id)
             elif run.request.lasting:
                 await self._rows.update(run.row, _status(run), await self._stands(run))
             else:
@@ -435,17 +549,20 @@ class Runs:
             log.exception("run_end_not_stored", run_id=run.row.run_id)
             run.error = run.error or error
         finally:
-            run.feed.close()
+            run.feed.close(for_good=not run.goes_on_elsewhere)
             run.done.set()
             others = self._of_thread.get(run.thread_id, [])
             others.remove(run)
             if not others:
                 self._of_thread.pop(run.thread_id, None)
             asyncio.get_running_loop().call_later(_REMEMBERED_SECONDS, self._forget, run)
+        if begins_anew:
+            await self._go_on(run.row)
 
     async def _stands(self, run: Running) -> Row:
-        told = run.told if run.error else None
-        return await self._threads.ended(run.thread_id, run.assistant, run.outcome, told)
+        if run.error:
+            return self._threads.failed(run.thread_id, run.told)
+        return await self._threads.ended(run.thread_id, run.assistant, run.outcome)
 
     async def _undo(self, run: Running) -> None:
         await self._engine.undo(run.thread_id, run.row.run_id)
@@ -455,13 +572,8 @@ class Runs:
         self._forget(run)
 
     def _forget(self, run: Running) -> None:
-        self._running.pop(run.row.run_id, None)
-
-
-async def _nothing() -> AsyncGenerator[list[Event]]:
-    nothing: tuple[list[Event], ...] = ()
-    for events in nothing:
-        yield events
+        if self._running.get(run.row.run_id) is run:
+            del self._running[run.row.run_id]
 
 
 def _without_place(configurable: Mapping[str, Any]) -> dict[str, Any]:

@@ -32,16 +32,12 @@ class Standing:
         """The row that says that a run is under way, and of which graph the thread is."""
         return status_changed(thread_id, "busy", metadata=_about(assistant))
 
-    async def ended(
-        self,
-        thread_id: str,
-        assistant: Assistant,
-        outcome: Outcome | None,
-        error: Mapping[str, Any] | None,
-    ) -> Row:
-        """The row that says how the thread stands after a run; it is not written yet."""
-        if error is not None:
-            return status_changed(thread_id, "error", error=error)
+    def failed(self, thread_id: str, error: Mapping[str, Any]) -> Row:
+        """The row that says what a run failed with; it is not written yet."""
+        return status_changed(thread_id, "error", error=error)
+
+    async def ended(self, thread_id: str, assistant: Assistant, outcome: Outcome | None) -> Row:
+        """The row that says how the thread stands after a run that did not fail."""
         if outcome is None or not outcome.interrupts:
             return status_changed(thread_id, "idle")
         waiting = interrupts_of(await self._engine.state(assistant.graph_id, thread_id))

@@ -1,0 +1,211 @@
+"""The other processes of this service: which are alive, and what they tell each other at once.
+
+    {everturn:processes}           ZSET     process by its last beat (ms of Redis' clock)
+    everturn:told                  channel  what all shall hear, as JSON
+    everturn:run:<run id>:news     channel  the run's event log has grown
+
+Messages are hints: they are lost where Redis is away, so whoever waits for one looks again by
+itself after a while.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
+from typing import Any, Protocol
+from uuid import uuid4
+
+from redis.asyncio import Redis, RedisCluster
+from structlog import get_logger
+
+from checkpoints.errors import CheckpointsError
+from checkpoints.sessions import redis_errors
+
+log = get_logger(__name__)
+
+BEAT_SECONDS = 1.0
+LEASE_SECONDS = 3.0
+"""A process that has not beaten for so long is dead."""
+
+_QUIET_SECONDS = 5.0
+_PAUSE_SECONDS = 0.5
+
+# KEYS processes   ARGV process, lease (ms)   Reply the processes that are alive
+_BEAT = """
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('ZADD', KEYS[1], now, ARGV[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[2])
+redis.call('PEXPIRE', KEYS[1], ARGV[2] * 10)
+return redis.call('ZRANGE', KEYS[1], 0, -1)
+"""
+
+Told = Mapping[str, Any]
+
+
+class Peers(Protocol):
+    """The processes that share runs with this one."""
+
+    name: str
+    """Of this process: no other has it, and it has no other after its next start."""
+    alone: bool
+    """There are no others."""
+
+    async def beat(self) -> frozenset[str]:
+        """Say that this process lives; return the names of all that do.
+
+        Raises StoreUnavailable while Redis does not answer.
+        """
+        ...
+
+    async def tell(self, told: Told) -> None:
+        """Have all others hear something, if they can; nothing is raised."""
+        ...
+
+    def hear(self, listener: Callable[[Told], None]) -> None:
+        """Pass on what the others tell."""
+        ...
+
+    def news(self, run_id: str) -> AbstractAsyncContextManager[asyncio.Event]:
+        """An event that is set whenever the log of a run may have grown."""
+        ...
+
+
+class Alone:
+    """One process that shares its runs with nobody."""
+
+    alone = True
+
+    def __init__(self) -> None:
+        self.name = uuid4().hex
+
+    async def beat(self) -> frozenset[str]:
+        """There is only this one."""
+        return frozenset({self.name})
+
+    async def tell(self, told: Told) -> None:
+        """There is nobody to hear it."""
+
+    def hear(self, listener: Callable[[Told], None]) -> None:
+        """There is nobody to be heard."""
+
+    def news(self, run_id: str) -> AbstractAsyncContextManager[asyncio.Event]:
+        """Of runs elsewhere: never."""
+        return nullcontext(asyncio.Event())
+
+
+class RedisPeers:
+    """The processes at one Redis under one prefix. Use `open_peers`: it listens."""
+
+    alone = False
+
+    def __init__(self, client: Redis | RedisCluster, prefix: str) -> None:
+        self.name = uuid4().hex
+        self._client = client
+        self._processes = f"{{{prefix}:processes}}"
+        self._told = f"{prefix}:told"
+        self._news = f"{prefix}:run:{{}}:news"
+        self._beat = client.register_script(_BEAT)
+        self._pubsub: Any = client.pubsub(ignore_subscribe_messages=True)
+        self._awaiting: dict[str, set[asyncio.Event]] = {}
+        self._listener: Callable[[Told], None] | None = None
+
+    async def beat(self) -> frozenset[str]:
+        """Say that this process lives; return the names of all that do."""
+        with redis_errors():
+            alive = await self._beat([self._processes], [self.name, round(LEASE_SECONDS * 1000)])
+        return frozenset(name.decode() for name in alive)
+
+    async def leave(self) -> None:
+        """Say that this process ends: the others need not wait for its silence."""
+        with suppress(CheckpointsError), redis_errors():
+            await self._client.zrem(self._processes, self.name)
+        await self.tell({"left": self.name})
+
+    async def tell(self, told: Told) -> None:
+        """Have all others hear something, if they can."""
+        try:
+            with redis_errors():
+                await self._client.publish(self._told, json.dumps({**told, "from": self.name}))
+        except CheckpointsError as error:
+            log.warning("peers_not_told", error=str(error))
+
+    def hear(self, listener: Callable[[Told], None]) -> None:
+        """Pass on what the others tell."""
+        self._listener = listener
+
+    @asynccontextmanager
+    async def news(self, run_id: str) -> AsyncIterator[asyncio.Event]:
+        """An event that is set whenever the log of a run may have grown."""
+        channel, event = self._news.format(run_id), asyncio.Event()
+        others = self._awaiting.setdefault(channel, set())
+        others.add(event)
+        try:
+            with redis_errors():
+                await self._pubsub.subscribe(channel)
+            yield event
+        finally:
+            others.discard(event)
+            if not others and self._awaiting.get(channel) is others:
+                del self._awaiting[channel]
+                with suppress(CheckpointsError), redis_errors():
+                    await self._pubsub.unsubscribe(channel)
+
+    async def begin(self) -> None:
+        """Subscribe to what all shall hear; raises StoreUnavailable where that fails."""
+        with redis_errors():
+            await self._pubsub.subscribe(self._told)
+
+    async def listen(self) -> None:
+        """Pass on what comes. Never ends."""
+        while True:
+            try:
+                with redis_errors():
+                    message = await self._pubsub.get_message(timeout=_QUIET_SECONDS)
+                    if message is None:
+                        await self._pubsub.ping()  # else a connection that is dead looks quiet
+                        continue
+            except CheckpointsError as error:
+                log.warning("peers_not_heard", error=str(error))
+                for event in [each for some in self._awaiting.values() for each in some]:
+                    event.set()  # what was told meanwhile is lost: look
+                await asyncio.sleep(_PAUSE_SECONDS)
+                continue
+            self._pass_on(message)
+
+    def _pass_on(self, message: Mapping[str, Any]) -> None:
+        if message["type"] != "message":
+            return
+        channel = message["channel"].decode()
+        if channel != self._told:
+            for event in self._awaiting.get(channel, ()):
+                event.set()
+            return
+        try:
+            told = json.loads(message["data"])
+            if self._listener is not None and told["from"] != self.name:
+                self._listener(told)
+        except Exception:
+            log.exception("peers_not_understood")
+
+    async def close(self) -> None:
+        """Give the connection back."""
+        with suppress(CheckpointsError), redis_errors():
+            await self._pubsub.aclose()
+
+
+@asynccontextmanager
+async def open_peers(
+    client: Redis | RedisCluster, *, prefix: str = "everturn"
+) -> AsyncIterator[RedisPeers]:
+    """Listen to the other processes; at the end, tell them that this one leaves."""
+    peers = RedisPeers(client, prefix)
+    await peers.begin()
+    listening = asyncio.create_task(peers.listen(), name="peers")
+    try:
+        yield peers
+    finally:
+        listening.cancel()
+        await asyncio.wait({listening})
+        await peers.leave()
+        await peers.close()

@@ -1,0 +1,236 @@
+"""Two processes that share a Redis and a PostgreSQL: what one runs, the other sees and ends."""
+
+import asyncio
+import json
+import signal
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from langgraph_sdk import get_client
+from langgraph_sdk.client import LangGraphClient
+from langgraph_sdk.errors import ConflictError
+
+from tests.checkpoints.stores import REDIS_URL, one_node_cluster, postgres_database, redis_store
+from tests.service import Process, process, serving
+
+TOY = Path(__file__).with_name("toy_graph.py")
+Json = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("toy") / "langgraph.json"
+    file.write_text(json.dumps({"graphs": {"toy": f"{TOY}:graph"}}))
+    return file
+
+
+@pytest.fixture
+async def stores(config: Path) -> AsyncIterator[dict[str, str]]:
+    """Settings of processes that share both stores, and nothing else."""
+    async with redis_store() as redis, postgres_database() as database:
+        yield {
+            "REDIS_URL": REDIS_URL,
+            "DATABASE_URL": database.render_as_string(hide_password=False),
+            "EVERTURN_REDIS_PREFIX": redis.prefix,
+            "EVERTURN_CONFIG": str(config),
+        }
+
+
+@pytest.fixture(scope="module", params=["redis", "cluster"])
+def redis_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    if request.param == "redis":
+        yield REDIS_URL
+        return
+    with one_node_cluster() as port:
+        yield f"redis+cluster://127.0.0.1:{port}"
+
+
+@pytest.fixture
+async def two(config: Path, tmp_path: Path, redis_url: str) -> AsyncIterator[list[LangGraphClient]]:
+    """Clients of two services, each in a thread of its own."""
+    prefix = f"test-{uuid4().hex}"
+    async with postgres_database() as database, redis_store():
+        with ExitStack() as stack:
+            settings = {
+                "redis_url": redis_url,
+                "database_url": database.render_as_string(hide_password=False),
+                "redis_prefix": prefix,
+                "config": config,
+            }
+            served = [
+                stack.enter_context(serving(tmp_path / name, **settings)) for name in ("a", "b")
+            ]
+            clients = [get_client(url=str(each.base_url)) for each in served]
+            yield clients
+            for client in clients:
+                await client.aclose()
+
+
+async def start(client: LangGraphClient, thread: str, toy: Json, **how: Any) -> str:
+    run = await client.runs.create(thread, "toy", input=toy, if_not_exists="create", **how)
+    return str(run["run_id"])
+
+
+async def status(client: LangGraphClient, thread: str, run_id: str) -> str:
+    return str((await client.runs.get(thread, run_id))["status"])
+
+
+async def test_a_run_elsewhere_is_joined_as_it_goes(two: list[LangGraphClient]) -> None:
+    here, there = two
+    thread = str(uuid4())
+    run_id = await start(
+        there, thread, {"wait": 0.6, "words": "a b c"}, stream_mode=["messages-tuple", "values"]
+    )
+
+    async def joined(client: LangGraphClient, **how: Any) -> tuple[list[Any], float]:
+        first, parts = 0.0, []
+        async for part in client.runs.join_stream(thread, run_id, **how):
+            first = first or time.monotonic()
+            parts.append(part)
+        return parts, first
+
+    began = time.monotonic()
+    (whole, _), (seen, first), (later, _), final = await asyncio.gather(
+        joined(there, last_event_id="-1"),
+        joined(here, last_event_id="-1"),
+        joined(here),
+        here.runs.join(thread, run_id),
+    )
+    assert seen == whole
+    assert first - began < 0.5  # while it was still under way
+    assert later == whole[-len(later) :]
+    assert 0 < len(later) < len(whole)
+    assert final["messages"][-1]["content"] == "a b c"
+    assert await joined(here, last_event_id="-1") == (whole, pytest.approx(time.monotonic(), abs=1))
+
+
+async def test_a_run_elsewhere_is_cancelled(two: list[LangGraphClient]) -> None:
+    here, there = two
+    thread = str(uuid4())
+    run_id = await start(there, thread, {"wait": 30, "words": "x"})
+    began = time.monotonic()
+    await here.runs.cancel(thread, run_id, wait=True)
+    assert time.monotonic() - began < 2
+    assert await status(here, thread, run_id) == "interrupted"
+    undone = await start(there, thread, {"wait": 30, "words": "x"})
+    await here.runs.cancel(thread, undone, wait=True, action="rollback")
+    assert [run["run_id"] for run in await here.runs.list(thread)] == [run_id]
+    other = str(uuid4())
+    run_id = await start(there, other, {"wait": 30, "words": "x"})
+    await here.runs.cancel_many(status="all")
+    await there.runs.join(other, run_id)
+    assert await status(there, other, run_id) == "interrupted"
+
+
+async def test_strategies_see_the_runs_of_both(two: list[LangGraphClient]) -> None:
+    here, there = two
+    thread = str(uuid4())
+    first = await start(there, thread, {"wait": 30, "words": "first"})
+    with pytest.raises(ConflictError):
+        await start(here, thread, {"words": "second"}, multitask_strategy="reject")
+    second = await start(
+        here, thread, {"wait": 0.3, "words": "second"}, multitask_strategy="interrupt"
+    )
+    assert await status(here, thread, first) == "interrupted"
+    final: Any = await there.runs.wait(
+        thread, "toy", input={"words": "third"}, multitask_strategy="enqueue"
+    )
+    assert [m["content"] for m in final["messages"]] == ["second", "third"]
+    assert await status(there, thread, second) == "success"
+    many = await asyncio.gather(
+        *(
+            start(client, str(thread), {"wait": 5}, multitask_strategy="reject")
+            for client in (here, there) * 4
+        ),
+        return_exceptions=True,
+    )
+    assert sum(isinstance(each, str) for each in many) == 1
+    await here.threads.delete(thread)
+
+
+def client_of(running: Process) -> LangGraphClient:
+    return get_client(url=running.url_found)
+
+
+async def test_who_dies_is_taken_over_from(stores: dict[str, str], tmp_path: Path) -> None:
+    thread, waiting, stateless = str(uuid4()), str(uuid4()), str(uuid4())
+    with (
+        process(tmp_path / "a", **stores) as dies,
+        process(tmp_path / "b", **stores) as lives,
+    ):
+        dies.url(), lives.url()
+        first, other = client_of(dies), client_of(lives)
+        run_id = await start(first, thread, {"wait": 2, "words": "still here"})
+        delayed = await start(first, waiting, {"words": "later"}, after_seconds=4)
+        untouched = await start(other, stateless, {"wait": 6, "words": "mine"})
+        await asyncio.sleep(0.3)
+        joined = asyncio.create_task(other.runs.join(thread, run_id))
+        await asyncio.sleep(0.2)
+        dies.kill()
+        died = time.monotonic()
+        final: Any = await joined
+        took = time.monotonic() - died
+        assert [m["content"] for m in final["messages"]] == ["still here"]
+        assert final["steps"] == ["prepare"]
+        assert took < 2 + 6, took
+        stream = [part async for part in other.runs.join_stream(thread, run_id, last_event_id="-1")]
+        assert [part.data["attempt"] for part in stream if part.event == "metadata"] == [1, 2]
+        assert len({part.id for part in stream}) == len(stream)
+        final = await other.runs.join(waiting, delayed)
+        assert [m["content"] for m in final["messages"]] == ["later"]
+        await other.runs.join(stateless, untouched)
+        for where, which in ((thread, run_id), (waiting, delayed), (stateless, untouched)):
+            assert await status(other, where, which) == "success"
+        assert not any("run_recovered" in line and untouched in line for line in lives.log)
+        await first.aclose()
+        await other.aclose()
+
+
+async def test_who_is_stopped_hands_over(stores: dict[str, str], tmp_path: Path) -> None:
+    thread = str(uuid4())
+    with (
+        process(tmp_path / "a", EVERTURN_SHUTDOWN_GRACE="0.2", **stores) as stops,
+        process(tmp_path / "b", **stores) as lives,
+    ):
+        stops.url(), lives.url()
+        first, other = client_of(stops), client_of(lives)
+        run_id = await start(first, thread, {"wait": 2.5, "words": "handed over"})
+        await asyncio.sleep(0.3)
+        assert await asyncio.to_thread(stops.stop) == 0
+        final: Any = await other.runs.join(thread, run_id)
+        assert [m["content"] for m in final["messages"]] == ["handed over"]
+        assert await status(other, thread, run_id) == "success"
+        await first.aclose()
+        await other.aclose()
+
+
+async def test_who_is_paused_for_long_does_not_write_over_its_successor(
+    stores: dict[str, str], tmp_path: Path
+) -> None:
+    thread = str(uuid4())
+    with (
+        process(tmp_path / "a", **stores) as paused,
+        process(tmp_path / "b", **stores) as lives,
+    ):
+        paused.url(), lives.url()
+        first, other = client_of(paused), client_of(lives)
+        run_id = await start(first, thread, {"wait": 1, "words": "once"})
+        await asyncio.sleep(0.3)
+        paused.popen.send_signal(signal.SIGSTOP)
+        try:
+            final: Any = await other.runs.join(thread, run_id)
+        finally:
+            paused.popen.send_signal(signal.SIGCONT)
+        assert [m["content"] for m in final["messages"]] == ["once"]
+        await asyncio.sleep(1.5)
+        state: Any = await other.threads.get_state(thread)
+        assert state["values"] == final
+        assert await status(other, thread, run_id) == "success"
+        assert (await other.threads.get(thread))["status"] == "idle"
+        await first.aclose()
+        await other.aclose()
