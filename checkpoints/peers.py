@@ -63,7 +63,7 @@ class Peers(Protocol):
         ...
 
     def hear(self, listener: Callable[[Told], None]) -> None:
-        """Pass on what the others tell."""
+        """Pass on what the others tell, to this listener as well."""
         ...
 
     def news(self, run_id: str) -> AbstractAsyncContextManager[asyncio.Event]:
@@ -108,7 +108,7 @@ class RedisPeers:
         self._beat = client.register_script(_BEAT)
         self._pubsub: Any = client.pubsub(ignore_subscribe_messages=True)
         self._awaiting: dict[str, set[asyncio.Event]] = {}
-        self._listener: Callable[[Told], None] | None = None
+        self._listeners: list[Callable[[Told], None]] = []
 
     async def beat(self) -> frozenset[str]:
         """Say that this process lives; return the names of all that do."""
@@ -131,8 +131,8 @@ class RedisPeers:
             log.warning("peers_not_told", error=str(error))
 
     def hear(self, listener: Callable[[Told], None]) -> None:
-        """Pass on what the others tell."""
-        self._listener = listener
+        """Pass on what the others tell, to this listener as well."""
+        self._listeners.append(listener)
 
     @asynccontextmanager
     async def news(self, run_id: str) -> AsyncIterator[asyncio.Event]:
@@ -183,8 +183,8 @@ class RedisPeers:
             return
         try:
             told = json.loads(message["data"])
-            if self._listener is not None and told["from"] != self.name:
-                self._listener(told)
+            for listener in self._listeners if told["from"] != self.name else ():
+                listener(told)
         except Exception:
             log.exception("peers_not_understood")
 

@@ -21,6 +21,7 @@ from structlog import get_logger
 
 from checkpoints.assistants import AssistantTable
 from checkpoints.breaker import RedisCircuits
+from checkpoints.crons import CronTable
 from checkpoints.data_dir import hold_data_dir
 from checkpoints.database import open_database
 from checkpoints.events import open_event_log
@@ -49,6 +50,7 @@ from server.api import (
     assistants,
     catalogue,
     chat,
+    crons,
     graphs,
     runs,
     sessions,
@@ -66,6 +68,7 @@ from server.metrics import Metrics
 from server.runs.assistants import Assistants
 from server.runs.blocking import watch_for_blocking
 from server.runs.conversations import Conversations
+from server.runs.crons import Crons
 from server.runs.engine import Engine
 from server.runs.expiry import sweep
 from server.runs.graphs import load_graphs
@@ -76,6 +79,7 @@ from server.runs.runs import Runs
 from server.runs.standing import Standing
 from server.runs.states import States
 from server.runs.threads import Threads
+from server.runs.webhooks import Webhooks
 from server.settings import Settings
 from tools import UnknownTool, find_tools
 from tools.kit.mcp import open_mcp
@@ -177,14 +181,20 @@ def create_app(settings: Settings) -> FastAPI:
                 table = ThreadTable(database)
                 states = States(table, engine, saver, services=services, jsonable=jsonable)
                 app.state.models = models
+                webhooks = Webhooks(web.post, _secret(settings.webhook_secret))
+                standing = Standing(table, engine, jsonable)
                 app.state.runs = started = Runs(
                     engine,
                     RunRows(database, rows, peers.name),
                     events,
                     app.state.assistants,
-                    Standing(table, engine, jsonable),
+                    standing,
                     peers,
+                    webhooks,
                     dumps,
+                )
+                app.state.crons = crons_kept = Crons(
+                    CronTable(database), started, app.state.assistants, standing, peers
                 )
                 app.state.threads = Threads(
                     table, states, engine, saver, living, cancel_runs=started.cancel_thread
@@ -200,9 +210,11 @@ def create_app(settings: Settings) -> FastAPI:
                 if peers.alone:  # whatever is unfinished was begun by a process before this one
                     await started.adopt(await peers.beat())
                 watching = nullcontext() if peers.alone else _watched(peers, started)
-                async with _swept(app.state.threads), watching:
+                keeping_time = _beside(crons_kept.keep_time(), "crons")
+                async with _swept(app.state.threads), watching, keeping_time:
                     yield
                 await started.close()
+                await webhooks.close()
 
     app = FastAPI(
         title="Everturn",
@@ -214,7 +226,7 @@ def create_app(settings: Settings) -> FastAPI:
             for limit in (AnnouncedBodyLimit, RequestBodyLimitMiddleware)
         ],
     )
-    agent_server = (assistants, threads, runs, store)
+    agent_server = (assistants, threads, crons, runs, store)
     api = (chat, sessions, catalogue, tool_routes, graphs, *agent_server, system)
     for routes in api:
         app.include_router(routes.router)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pydantic import AliasChoices, Field, field_validator
+from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from checkpoints.settings import StoreSettings
@@ -48,6 +48,10 @@ class Settings(ModelSettings, StoreSettings, ToolSettings, WebSettings, McpSetti
     )
     shutdown_grace: float = Field(
         default=20.0, ge=0, description="Seconds running turns have to finish after SIGTERM."
+    )
+    webhook_secret: SecretStr | None = Field(
+        default=None,
+        description="Signs webhooks as standardwebhooks.com says: whsec_ and Base64, or a text.",
     )
     blocking_warning: float = Field(
         default=0.25,

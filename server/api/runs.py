@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from typing import Annotated, Any, Literal, cast
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
@@ -61,6 +62,9 @@ class RunBody(BaseModel):
     on_disconnect: Literal["cancel", "continue"] = "continue"
     on_completion: Literal["delete", "keep"] = "delete"
     multitask_strategy: MultitaskStrategy = "enqueue"
+    webhook: str | None = Field(
+        default=None, max_length=2000, description="An address that is told of the run's end."
+    )
     if_not_exists: Literal["create", "reject"] = "reject"
     after_seconds: float = Field(default=0, ge=0, le=31_536_000)
     durability: Literal["sync", "async", "exit"] | None = None
@@ -72,6 +76,15 @@ class RunBody(BaseModel):
         if isinstance(body, dict):
             return {key: value for key, value in body.items() if value is not None}
         return body
+
+    @field_validator("webhook")
+    @classmethod
+    def _an_address(cls, webhook: str | None) -> str | None:
+        """Refuse what is no address; whether it may be called is seen when it is."""
+        parts = urlsplit(webhook or "")
+        if webhook is not None and not (parts.scheme in {"http", "https"} and parts.hostname):
+            raise ValueError("must be an address that begins with https:// or http://")
+        return webhook
 
     @field_validator("config")
     @classmethod

@@ -82,6 +82,10 @@ class RunNotFound(RunError):
     """There is no run of this id on this thread."""
 
 
+class CronNotFound(RunError):
+    """There is no cron of this id."""
+
+
 class NothingToCancel(RunNotFound):
     """None of the runs named is under way."""
 

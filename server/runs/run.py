@@ -43,6 +43,8 @@ class RunRequest:
     on_completion: Literal["delete", "keep"] = "delete"
     """Of a thread of the run's own."""
     multitask_strategy: MultitaskStrategy = "enqueue"
+    webhook: str | None = None
+    """Whom to tell of the end, by POST."""
     if_not_exists: Literal["create", "reject"] = "reject"
     after_seconds: float = 0
     durability: Literal["sync", "async", "exit"] | None = None
@@ -69,12 +71,13 @@ class RunRequest:
             "checkpoint": self.checkpoint,
             "checkpoint_id": self.checkpoint_id,
             "after_seconds": self.after_seconds,
+            "webhook": self.webhook,
         }
 
     @classmethod
-    def of_kwargs(cls, thread_id: str, assistant_id: str, kwargs: Mapping[str, Any]) -> Self:
+    def of_kwargs(cls, thread_id: str | None, assistant_id: str, kwargs: Mapping[str, Any]) -> Self:
         """The request that a run's row was made of."""
-        names = {each.name for each in fields(cls)} & kwargs.keys()
+        names = {each.name for each in fields(cls)} & kwargs.keys() - {"thread_id", "assistant_id"}
         renamed = {
             "stream_subgraphs": kwargs.get("subgraphs", False),
             "stream_resumable": kwargs.get("resumable", False),

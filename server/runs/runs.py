@@ -32,7 +32,7 @@ from checkpoints.assistants import Assistant
 from checkpoints.errors import StaleWriter, ThreadBusy
 from checkpoints.group_commit import Row
 from checkpoints.peers import Peers
-from checkpoints.runs import UNFINISHED, RunRow, RunRows, RunStatus
+from checkpoints.runs import COLUMNS, UNFINISHED, RunRow, RunRows, RunStatus
 from server.runs.engine import Engine, Part, Turn
 from server.runs.errors import (
     InvalidInput,
@@ -47,6 +47,7 @@ from server.runs.feed import Cursor, Event, Feed, Log, follow_log
 from server.runs.outcome import Outcome
 from server.runs.parts import Parts, graph_modes
 from server.runs.run import RunRequest
+from server.runs.webhooks import Webhooks
 
 log = get_logger(__name__)
 
@@ -100,6 +101,7 @@ class Running:
     request: RunRequest
     assistant: Assistant
     feed: Feed
+    began: datetime = field(default_factory=lambda: datetime.now(UTC))
     resumes: bool = False
     """It was under way when its process died: it goes on from its last checkpoint."""
     written: Awaitable[None] | None = None
@@ -139,6 +141,7 @@ class Runs:
         assistants: Assistants,
         threads: Threads,
         peers: Peers,
+        webhooks: Webhooks,
         dumps: Dumps,
     ) -> None:
         """Wire it up; `dumps` turns an event's data into JSON."""
@@ -148,6 +151,7 @@ class Runs:
         self._assistants = assistants
         self._threads = threads
         self._peers = peers
+        self._webhooks = webhooks
         self._dumps = dumps
         self._running: dict[str, Running] = {}
         self._of_thread: dict[str, list[Running]] = {}
@@ -218,7 +222,7 @@ class Runs:
             await self._give_up(row, feed, str(error))
             return
         log.info("run_recovered", run_id=row.run_id, attempt=attempt)
-        self._start(Running(row, request, assistant, feed, resumes))
+        self._start(Running(row, request, assistant, feed, resumes=resumes))
 
     async def _give_up(self, row: RunRow, feed: Feed, reason: str) -> None:
         log.error("run_lost", run_id=row.run_id, thread_id=row.thread_id, reason=reason)
@@ -558,6 +562,9 @@ class Runs:
             asyncio.get_running_loop().call_later(_REMEMBERED_SECONDS, self._forget, run)
         if begins_anew:
             await self._go_on(run.row)
+        elif run.request.webhook and not run.goes_on_elsewhere:
+            body = self._dumps(_ended(run))
+            self._webhooks.send(run.request.webhook, run.row.run_id, body)
 
     async def _stands(self, run: Running) -> Row:
         if run.error:
@@ -580,6 +587,19 @@ def _without_place(configurable: Mapping[str, Any]) -> dict[str, Any]:
     """An assistant is of no thread: only a request says where to run."""
     place = {"thread_id", "checkpoint_id", "checkpoint_ns", "checkpoint_map"}
     return {key: value for key, value in configurable.items() if key not in place}
+
+
+def _ended(run: Running) -> dict[str, Any]:
+    """What a webhook tells, in LangGraph's words."""
+    now = datetime.now(UTC)
+    return {
+        **{name: getattr(run.row, name) for name in COLUMNS},
+        "run_started_at": run.began,
+        "run_ended_at": run.row.updated_at,
+        "webhook_sent_at": now,
+        "values": run.outcome.values if run.outcome else None,
+        "error": run.told if run.error else None,
+    }
 
 
 def _status(run: Running) -> RunStatus:

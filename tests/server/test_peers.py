@@ -164,7 +164,8 @@ async def test_who_dies_is_taken_over_from(stores: dict[str, str], tmp_path: Pat
         process(tmp_path / "a", **stores) as dies,
         process(tmp_path / "b", **stores) as lives,
     ):
-        dies.url(), lives.url()
+        dies.url()
+        lives.url()
         first, other = client_of(dies), client_of(lives)
         run_id = await start(first, thread, {"wait": 2, "words": "still here"})
         delayed = await start(first, waiting, {"words": "later"}, after_seconds=4)
@@ -198,7 +199,8 @@ async def test_who_is_stopped_hands_over(stores: dict[str, str], tmp_path: Path)
         process(tmp_path / "a", EVERTURN_SHUTDOWN_GRACE="0.2", **stores) as stops,
         process(tmp_path / "b", **stores) as lives,
     ):
-        stops.url(), lives.url()
+        stops.url()
+        lives.url()
         first, other = client_of(stops), client_of(lives)
         run_id = await start(first, thread, {"wait": 2.5, "words": "handed over"})
         await asyncio.sleep(0.3)
@@ -218,7 +220,8 @@ async def test_who_is_paused_for_long_does_not_write_over_its_successor(
         process(tmp_path / "a", **stores) as paused,
         process(tmp_path / "b", **stores) as lives,
     ):
-        paused.url(), lives.url()
+        paused.url()
+        lives.url()
         first, other = client_of(paused), client_of(lives)
         run_id = await start(first, thread, {"wait": 1, "words": "once"})
         await asyncio.sleep(0.3)

@@ -99,6 +99,25 @@ class Web:
             self.settings.fetch_timeout, "The page", lambda: self._page(client, url)
         )
 
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> None:
+        """Send a body to an address that anybody may have chosen; it leads nowhere else.
+
+        Raises:
+            Refused: it is not a public address.
+            Unreachable: it cannot be reached, or not in time.
+            BadAnswer: it did not take the body.
+        """
+        client = (await self._open()).pages
+        request = client.build_request("POST", self._checked(url), content=body, headers=headers)
+
+        async def exchange() -> None:
+            response = await client.send(request, stream=True)
+            async with aclosing(response):
+                if not response.is_success:
+                    raise BadAnswer(f"The address answered {response.status_code}.")
+
+        await _within(self.settings.web_timeout, "The address", exchange)
+
     async def aclose(self) -> None:
         """Close the connections, if there ever were any."""
         if self._clients is not None:

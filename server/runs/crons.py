@@ -1,0 +1,210 @@
+"""Crons: runs that begin by the clock.
+
+    next due? -> sleep until then, or until a cron changes -> claim it -> create its run
+
+Every process keeps the time; the database gives each due run to one of them. What was due while
+no process lived begins once, as soon as one does.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim, CronSimError
+from langchain_core.utils.uuid import uuid7
+from structlog import get_logger
+
+from checkpoints.crons import Cron, CronTable, Filter, SortBy, SortOrder
+from checkpoints.peers import Peers, Told
+from server.runs.errors import CronNotFound, InvalidInput, ThreadNotFound
+from server.runs.run import RunRequest
+from server.runs.runs import Assistants, Runs, Threads
+
+log = get_logger(__name__)
+
+_LONGEST_SLEEP = 60.0
+"""Seconds after which the clock is looked at again: it may have been set, or slept."""
+_AT_ONCE = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CronRequest:
+    """A cron as a client asks for it."""
+
+    schedule: str
+    run: RunRequest
+    timezone: str | None = None
+    end_time: datetime | None = None
+    enabled: bool = True
+    on_run_completed: Literal["delete", "keep"] | None = None
+
+
+class Crons:
+    """Keeps crons, and begins their runs."""
+
+    def __init__(
+        self, table: CronTable, runs: Runs, assistants: Assistants, threads: Threads, peers: Peers
+    ) -> None:
+        self._table = table
+        self._runs = runs
+        self._assistants = assistants
+        self._threads = threads
+        self._peers = peers
+        self._changed = asyncio.Event()
+        peers.hear(self._heard)
+
+    async def create(self, asked: CronRequest) -> Cron:
+        """Keep a cron from now on.
+
+        Raises:
+            AssistantNotFound, ThreadNotFound: whom it should run, or on which thread.
+            InvalidInput: the schedule or its time zone.
+        """
+        assistant = await self._assistants.resolve(asked.run.assistant_id)
+        thread_id, now = asked.run.thread_id, datetime.now(UTC)
+        following = _following(asked.schedule, asked.timezone, asked.end_time)
+        if thread_id and not await self._threads.open(thread_id, assistant, create=False):
+            raise ThreadNotFound("Thread or assistant not found.")
+        cron = Cron(
+            cron_id=str(uuid7()),
+            assistant_id=assistant.assistant_id,
+            thread_id=thread_id,
+            schedule=asked.schedule,
+            timezone=asked.timezone,
+            payload=_payload(asked.run),
+            metadata=asked.run.metadata,
+            enabled=asked.enabled,
+            on_run_completed=asked.on_run_completed,
+            end_time=asked.end_time,
+            next_run_date=following,
+            created_at=now,
+            updated_at=now,
+        )
+        await self._table.create(cron)
+        await self._tell()
+        return cron
+
+    async def get(self, cron_id: str) -> Cron:
+        """Return a cron; raises CronNotFound."""
+        return _found(await self._table.get(cron_id), cron_id)
+
+    async def change(self, cron_id: str, columns: dict[str, Any], run: Mapping[str, Any]) -> Cron:
+        """Change a cron, and what it asks of its runs from now on.
+
+        Args:
+            cron_id: of the cron.
+            columns: of its row, as they shall be.
+            run: fields of the runs' request, as they shall be.
+
+        Raises:
+            CronNotFound: there is none.
+            InvalidInput: the schedule or its time zone.
+        """
+        cron = await self.get(cron_id)
+        values = {**columns, "payload": {**cron.payload, **run}}
+        terms = (
+            values.get(name, getattr(cron, name)) for name in ("schedule", "timezone", "end_time")
+        )
+        values["next_run_date"] = _following(*terms)
+        changed = _found(await self._table.change(cron_id, values), cron_id)
+        await self._tell()
+        return changed
+
+    async def delete(self, cron_id: str) -> None:
+        """Delete a cron; the runs that it began go on. Raises CronNotFound."""
+        if not await self._table.delete(cron_id):
+            _found(None, cron_id)
+
+    async def search(
+        self, wanted: Filter, *, limit: int, offset: int, sort_by: SortBy, sort_order: SortOrder
+    ) -> list[Cron]:
+        """Return one page of the crons that fit."""
+        return await self._table.search(
+            wanted, limit=limit, offset=offset, sort_by=sort_by, sort_order=sort_order
+        )
+
+    async def count(self, wanted: Filter) -> int:
+        """Count the crons that fit."""
+        return await self._table.count(wanted)
+
+    async def keep_time(self) -> None:
+        """Begin runs as they become due. Never ends."""
+        while True:
+            self._changed.clear()
+            try:
+                await self._begin_due()
+                due = await self._table.next_due()
+            except Exception:
+                log.exception("crons_not_kept")
+                due = None
+            left = _LONGEST_SLEEP if due is None else (due - datetime.now(UTC)).total_seconds()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, min(left, _LONGEST_SLEEP))):
+                    await self._changed.wait()
+
+    async def _begin_due(self) -> None:
+        for cron in await self._table.due(datetime.now(UTC), _AT_ONCE):
+            following = _following(cron.schedule, cron.timezone, cron.end_time)
+            if await self._table.claim(cron, following):
+                await self._begin(cron)
+
+    async def _begin(self, cron: Cron) -> None:
+        asked = {
+            **cron.payload,
+            "metadata": {**cron.metadata, "cron_id": cron.cron_id},
+            "on_completion": cron.on_run_completed or "delete",
+        }
+        try:
+            request = RunRequest.of_kwargs(cron.thread_id, cron.assistant_id, asked)
+            run = await self._runs.create(request)
+        except Exception:
+            log.exception("cron_run_not_begun", cron_id=cron.cron_id)
+        else:
+            log.info("cron_run_begun", cron_id=cron.cron_id, run_id=run.row.run_id)
+
+    async def _tell(self) -> None:
+        self._changed.set()
+        await self._peers.tell({"crons": True})
+
+    def _heard(self, told: Told) -> None:
+        if "crons" in told:
+            self._changed.set()
+
+
+def _following(schedule: str, timezone: str | None, end: datetime | None) -> datetime | None:
+    """When a cron's next run is due after now; `None` where its end comes first."""
+    try:
+        zone = ZoneInfo(timezone or "UTC")
+    except (KeyError, ValueError, OSError):
+        raise InvalidInput(
+            f"timezone: there is no {timezone!r}; write an IANA name such as Europe/Berlin"
+        ) from None
+    try:
+        following = next(CronSim(schedule, datetime.now(zone))).astimezone(UTC)
+    except (CronSimError, StopIteration) as error:
+        reason = f": {error}" if str(error) else ""
+        raise InvalidInput(
+            f"schedule: {schedule!r} is no schedule of cron{reason}. It has five fields, minute, "
+            "hour, day of month, month and day of week: 30 8 * * 1-5"
+        ) from None
+    return None if end is not None and following > end else following
+
+
+def _payload(run: RunRequest) -> dict[str, Any]:
+    """What a run's request is made of again."""
+    return {
+        **run.asked(),
+        "assistant_id": run.assistant_id,
+        "multitask_strategy": run.multitask_strategy,
+        "webhook": run.webhook,
+    }
+
+
+def _found(cron: Cron | None, cron_id: str) -> Cron:
+    if cron is None:
+        raise CronNotFound(f"There is no cron {cron_id!r}.")
+    return cron
