@@ -378,8 +378,16 @@ async def _join_stream(
 async def _wait(runs: Runs, run: Running, request: Request) -> Response:
     """Answer at the end; while it takes long, line breaks keep the connection."""
     headers = _where(run, "/join")
-    ended = asyncio.ensure_future(run.done.wait())
-    await asyncio.wait({ended}, timeout=SILENT_SECONDS)
+    ended: asyncio.Future[bool] = asyncio.ensure_future(run.done.wait())
+    awaited: set[asyncio.Future[bool]] = {ended}
+    if run.request.on_disconnect == "cancel":
+        awaited.add(asyncio.ensure_future(_left(request)))
+    await asyncio.wait(awaited, timeout=SILENT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+    for left in awaited - {ended}:
+        if left.done() and left.result():
+            runs.stop(run)
+            await run.done.wait()
+        left.cancel()
     if ended.done():
         return Response(dumps(final_state(run)), media_type="application/json", headers=headers)
 
@@ -397,6 +405,11 @@ async def _wait(runs: Runs, run: Running, request: Request) -> Response:
                 runs.stop(run)
 
     return StreamingResponse(body(), media_type="application/json", headers=headers)
+
+
+async def _left(request: Request) -> bool:
+    """Wait for the client to leave; its body has been read."""
+    return bool((await request.receive())["type"] == "http.disconnect")
 
 
 def final_state(run: Running) -> Any:

@@ -22,7 +22,7 @@ from contextlib import aclosing, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, Protocol
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from langchain_core.utils.uuid import uuid7
 from langgraph.types import Command, Send
@@ -108,6 +108,8 @@ class Running:
     task: asyncio.Task[None] | None = None
     outcome: Outcome | None = None
     error: Exception | None = None
+    error_id: str = ""
+    """By which the log knows the error."""
     cancelled: CancelAction | None = None
     done: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -127,7 +129,7 @@ class Running:
         error = self.error
         if isinstance(error, InvalidInput) and error.__cause__ is not None:
             error = error.__cause__  # type: ignore[assignment]  # what we raise from is an Exception
-        return {"error": type(error).__name__, "message": str(error)}
+        return {"error": type(error).__name__, "message": str(error), "error_id": self.error_id}
 
 
 class Runs:
@@ -451,7 +453,7 @@ class Runs:
             if run.cancelled is None:
                 run.cancelled = "interrupt"  # the service ends
         except Exception as error:
-            run.error = error
+            run.error, run.error_id = error, uuid4().hex
             self._tell(run, error)
         # Cancelled once, the task still has to write down how the run ended.
         ending = asyncio.create_task(self._end(run))
@@ -530,6 +532,7 @@ class Runs:
             run_id=run.row.run_id,
             thread_id=run.thread_id,
             error=type(error).__name__,
+            error_id=run.error_id,
             exc_info=None if known else error,
         )
 

@@ -231,6 +231,22 @@ async def test_leaving_a_stream_cancels_if_that_was_asked(
         await until(sdk, thread, run_id, status)
 
 
+async def test_leaving_a_wait_cancels_if_that_was_asked(
+    sdk: LangGraphClient, thread: str, served: Client
+) -> None:
+    body = {"assistant_id": "toy", "input": {"wait": 20}, "if_not_exists": "create"}
+    for leave, status in (("continue", "running"), ("cancel", "interrupted")):
+        async with httpx.AsyncClient(base_url=served.base_url) as client:
+            with pytest.raises(httpx.ReadTimeout):
+                await client.post(
+                    f"/threads/{thread}/runs/wait",
+                    json={**body, "on_disconnect": leave, "multitask_strategy": "rollback"},
+                    timeout=0.3,
+                )
+        (run,) = await sdk.runs.list(thread)
+        await until(sdk, thread, run["run_id"], status)
+
+
 async def test_a_stream_cut_anywhere_goes_on_where_it_was(
     sdk: LangGraphClient, thread: str, served: Client
 ) -> None:
@@ -316,3 +332,6 @@ def test_a_run_goes_on_after_kill_9(config: Path, tmp_path: Path) -> None:
         assert [message["content"] for message in joined["messages"]] == ["still here"]
         assert joined["steps"] == ["prepare"]
         assert client.get(f"/threads/{thread}/runs/{run_id}").json()["status"] == "success"
+        failed = client.post("/runs/wait", json={"assistant_id": "toy", "input": {"fail": True}})
+        error_id = failed.json()["__error__"]["error_id"]
+        assert any("run_failed" in line and error_id in line for line in running.log)
