@@ -12,13 +12,16 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from starlette.responses import StreamingResponse
 
 from checkpoints.runs import MultitaskStrategy, RunRow, RunStatus
+from server.api.deps import ThreadsDep
 from server.api.errors import problems
 from server.api.frames import FrameStream
+from server.api.thread_state import state_as_json
 from server.api.wire import dumps
 from server.runs.errors import InvalidInput
 from server.runs.feed import SILENT_SECONDS, Cursor
 from server.runs.run import RunRequest, StreamMode
 from server.runs.runs import CancelAction, Running, Runs
+from server.runs.thread_stream import Place, ThreadMode
 
 router = APIRouter(tags=["runs"])
 
@@ -295,6 +298,37 @@ async def join_stateless_stream(
     return await _join_stream(runs, str(run_id), None, last_event_id)
 
 
+@router.get(
+    "/threads/{thread_id}/stream",
+    summary="Follow a thread",
+    description="What all its runs stream from now on, or after `Last-Event-ID`; `-` is all that "
+    "is kept. `lifecycle` is the beginning and end of each run, `state_update` each edit of the "
+    "state. It does not end.",
+    response_class=StreamingResponse,
+    responses={**_EVENTS, **problems(404, 422, 503)},
+)
+async def follow_thread(
+    thread_id: UUID,
+    runs: RunsDep,
+    threads: ThreadsDep,
+    stream_modes: Annotated[list[ThreadMode] | None, Query()] = None,
+    stream_mode: Annotated[list[ThreadMode] | None, Query()] = None,
+    last_event_id: AfterEvent = None,
+) -> FrameStream:
+    after = None
+    if last_event_id is not None and (after := Place.parse(last_event_id)) is None:
+        raise InvalidInput("Last-Event-ID: must be the id of an event of this thread, or -.")
+    thread = await threads.row(str(thread_id))
+
+    async def state() -> bytes:
+        found = await threads.states.read(await threads.row(thread.thread_id))
+        return dumps({"state": state_as_json(found)})
+
+    modes = stream_modes or stream_mode or ["run_modes"]
+    events = await runs.follow_thread(thread.thread_id, after, modes, state)
+    return FrameStream(events, with_ids=True, headers={})
+
+
 @router.post(
     "/threads/{thread_id}/runs/{run_id}/cancel",
     summary="Cancel a run",
@@ -378,8 +412,8 @@ async def _join_stream(
 async def _wait(runs: Runs, run: Running, request: Request) -> Response:
     """Answer at the end; while it takes long, line breaks keep the connection."""
     headers = _where(run, "/join")
-    ended: asyncio.Future[bool] = asyncio.ensure_future(run.done.wait())
-    awaited: set[asyncio.Future[bool]] = {ended}
+    ended = asyncio.ensure_future(run.done.wait())
+    awaited: set[asyncio.Future[Any]] = {ended}
     if run.request.on_disconnect == "cancel":
         awaited.add(asyncio.ensure_future(_left(request)))
     await asyncio.wait(awaited, timeout=SILENT_SECONDS, return_when=asyncio.FIRST_COMPLETED)

@@ -144,7 +144,7 @@ class Engine:
         self._checkpointer = checkpointer
         self._locks = locks
         self._history = history
-        self._services = services
+        self.services = services
         self._candidates = candidates
         self._turn_timeout = turn_timeout
         self._thread_wait = thread_wait
@@ -309,7 +309,7 @@ class Engine:
         return self._locks.hold(thread_id, wait=self._thread_wait if wait is None else wait)
 
     def _config(self, turn: Turn, fence: int | None) -> RunnableConfig:
-        configurable = {**turn.config.get("configurable", {}), "__everturn": self._services}
+        configurable = {**turn.config.get("configurable", {}), "__everturn": self.services}
         if turn.thread_id is not None:
             configurable["thread_id"] = turn.thread_id
         if turn.ttl is not None:

@@ -47,6 +47,7 @@ from server.runs.feed import Cursor, Event, Feed, Log, follow_log
 from server.runs.outcome import Outcome
 from server.runs.parts import Parts, graph_modes
 from server.runs.run import RunRequest
+from server.runs.thread_stream import Place, ThreadEvent, ThreadMode, Watch, follow_thread
 from server.runs.webhooks import Webhooks
 
 log = get_logger(__name__)
@@ -104,7 +105,7 @@ class Running:
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
     resumes: bool = False
     """It was under way when its process died: it goes on from its last checkpoint."""
-    written: Awaitable[None] | None = None
+    written: asyncio.Future[None] | None = None
     task: asyncio.Task[None] | None = None
     outcome: Outcome | None = None
     error: Exception | None = None
@@ -143,6 +144,7 @@ class Runs:
         assistants: Assistants,
         threads: Threads,
         peers: Peers,
+        watch: Watch,
         webhooks: Webhooks,
         dumps: Dumps,
     ) -> None:
@@ -153,6 +155,7 @@ class Runs:
         self._assistants = assistants
         self._threads = threads
         self._peers = peers
+        self._watch = watch
         self._webhooks = webhooks
         self._dumps = dumps
         self._running: dict[str, Running] = {}
@@ -196,6 +199,7 @@ class Runs:
         run = Running(row, request, assistant, Feed(row.run_id, self._events))
         if request.lasting:
             run.written = self._rows.insert(row)
+            self._watch.begun(thread_id, row.run_id, run.written)
         self._start(run)
         return run
 
@@ -289,6 +293,35 @@ class Runs:
         async with aclosing(following):
             async for _ in following:
                 yield
+
+    async def follow_thread(
+        self,
+        thread_id: str,
+        after: Place | None,
+        modes: Collection[ThreadMode],
+        state: Callable[[], Awaitable[bytes]],
+    ) -> AsyncGenerator[list[ThreadEvent]]:
+        """What happens on a thread after a place, or from now on; see `thread_stream`."""
+
+        async def runs_after(thread_id: str, run_id: str | None) -> list[str]:
+            here = [run.row.run_id for run in self._of_thread.get(thread_id, ())]
+            rows = await self._rows.ids_from(thread_id, run_id)
+            return sorted({*rows, *(each for each in here if run_id is None or each >= run_id)})
+
+        async def follow(run_id: str, place: Cursor | None) -> AsyncGenerator[list[Event]]:
+            if run := self._find(run_id, thread_id):
+                return run.feed.follow(run.feed.end if place is None else place)
+            return self._follow_elsewhere(run_id, thread_id, place)
+
+        return follow_thread(
+            self._watch,
+            thread_id,
+            after,
+            runs_after=runs_after,
+            follow=follow,
+            state=state,
+            modes=modes,
+        )
 
     async def get(self, run_id: str, thread_id: str | None = None) -> RunRow:
         """Return a run's row.

@@ -110,6 +110,30 @@ async def test_a_run_elsewhere_is_joined_as_it_goes(two: list[LangGraphClient]) 
     assert again == whole
 
 
+async def test_a_thread_is_followed_wherever_its_runs_are(two: list[LangGraphClient]) -> None:
+    here, there = two
+    thread = (await here.threads.create(graph_id="toy"))["thread_id"]
+
+    async def follow() -> list[Any]:
+        parts: list[Any] = []
+        modes = {"stream_modes": ["lifecycle"]}
+        async with asyncio.timeout(10):
+            async for part in await here.threads.join_stream(thread, params=modes):
+                parts.append(part.data)
+                if len(parts) == 4:
+                    break
+        return parts
+
+    following = asyncio.create_task(follow())
+    await asyncio.sleep(0.2)
+    ids = [await start(there, thread, {"words": "there"})]
+    await there.runs.join(thread, ids[0])
+    ids.append(await start(here, thread, {"words": "here"}))
+    assert [part.get("status", part["run_id"]) for part in await following] == [
+        *(ids[0], "run_done", ids[1], "run_done")
+    ]
+
+
 async def test_a_run_elsewhere_is_cancelled(two: list[LangGraphClient]) -> None:
     here, there = two
     thread = str(uuid4())

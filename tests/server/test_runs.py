@@ -273,6 +273,50 @@ async def test_a_stream_cut_anywhere_goes_on_where_it_was(
         assert await after(event_id) == whole[n:]
 
 
+async def test_a_thread_is_followed_over_its_runs(
+    sdk: LangGraphClient, thread: str, served: Client
+) -> None:
+    await sdk.threads.create(thread_id=thread, graph_id="toy")
+
+    async def follow(least: int, last_event_id: str | None = None, **how: Any) -> list[Any]:
+        parts: list[Any] = []
+        async with asyncio.timeout(10):
+            async for part in await sdk.threads.join_stream(
+                thread, last_event_id=last_event_id, params=how
+            ):
+                parts.append(part)
+                if len(parts) == least:
+                    break
+        return parts
+
+    everything = asyncio.create_task(follow(10))
+    lifecycle = asyncio.create_task(follow(4, stream_modes="lifecycle"))
+    edits = asyncio.create_task(follow(1, stream_modes="state_update"))
+    await asyncio.sleep(0.2)
+    ids = [await start(sdk, thread, {"words": "one", "wait": 0.1})]
+    ids.append(await start(sdk, thread, {"words": "two"}))
+    await sdk.runs.join(thread, ids[1])
+    await sdk.threads.update_state(thread, {"words": "edited"})
+    parts = await everything
+    assert [part.data for part in await lifecycle] == [
+        {"run_id": ids[0], "attempt": 1},
+        {"status": "run_done", "run_id": ids[0]},
+        {"run_id": ids[1], "attempt": 1},
+        {"status": "run_done", "run_id": ids[1]},
+    ]
+    (edit,) = await edits
+    assert edit.event == "state_update"
+    assert edit.data["state"]["values"]["words"] == "edited"
+    assert len({part.id for part in parts}) == len(parts)
+    assert await follow(10, "-") == parts
+    for cut in range(9):
+        assert await follow(9 - cut, parts[cut].id) == parts[cut + 1 :]
+    answer = served.get(f"/threads/{thread}/stream", headers={"Last-Event-ID": "1-2"})
+    assert answer.status_code == 422
+    assert served.get(f"/threads/{thread}/stream?stream_modes=bad").status_code == 422
+    assert served.get(f"/threads/{uuid4()}/stream").status_code == 404
+
+
 async def test_a_stateless_stream_is_rejoined(sdk: LangGraphClient, served: Client) -> None:
     body = {"assistant_id": "toy", "input": {"words": "a b c"}, "stream_resumable": True}
     with served.stream("POST", "/runs/stream", json=body) as answer:
