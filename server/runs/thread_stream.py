@@ -13,6 +13,9 @@ from typing import Literal, NamedTuple
 from checkpoints.peers import Peers, Told
 from server.runs.feed import SILENT_SECONDS, Cursor, Event
 
+_DONE = Cursor(10**9, 0)
+"""Behind whatever a run streams: that it is done."""
+
 ThreadMode = Literal["run_modes", "lifecycle", "state_update"]
 
 
@@ -125,6 +128,8 @@ async def follow_thread(
             seen.add(run_id)
             begins = Cursor() if after else None
             if after and run_id == after.run_id:
+                if after.cursor == _DONE:
+                    continue
                 begins = after.cursor
             async with aclosing(_of_run(run_id, await follow(run_id, begins), modes)) as events:
                 async for some in events:
@@ -149,10 +154,8 @@ async def follow_thread(
 async def _of_run(
     run_id: str, events: AsyncGenerator[list[Event]], modes: Collection[ThreadMode]
 ) -> AsyncGenerator[list[ThreadEvent]]:
-    last = Cursor()
     async with aclosing(events):
         async for some in events:
-            last = some[-1].cursor if some else last
             wanted = [
                 ThreadEvent(Place(run_id, cursor), name, data)
                 for cursor, name, data in some
@@ -162,5 +165,4 @@ async def _of_run(
                 yield wanted
     if "run_modes" in modes or "lifecycle" in modes:
         done = b'{"status":"run_done","run_id":"%s"}' % run_id.encode()
-        end = Place(run_id, Cursor(last.attempt, last.number + 1))
-        yield [ThreadEvent(end, "metadata", done)]
+        yield [ThreadEvent(Place(run_id, _DONE), "metadata", done)]
