@@ -14,7 +14,7 @@ from langchain_core.messages import AIMessage, ToolCall, ToolMessage
 from langgraph.types import interrupt
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from graph.nodes.tool_calls import fits
+from graph.nodes.tool_calls import flaws
 from tools.kit.results import failed
 from tools.kit.toolbox import Offer, Toolbox
 
@@ -71,21 +71,23 @@ def approved(
 ) -> Approved:
     """Have those of the `waiting` calls approved that need it, all at once.
 
-    Calls that no tool would take need nobody: they fail by themselves.
+    Calls with wrong arguments ask nobody, and are answered here: only what a person has let
+    through reaches the tool, which may read its arguments less strictly than its schema says.
 
     Raises:
         GraphInterrupt: nobody has decided yet.
         ValidationError: what came is not a decision on each call; they still wait.
     """
-    calls = [
-        call
-        for call in asked.tool_calls
-        if (call["id"] or "") in waiting
-        and (tool := offer.by_name.get(call["name"])) is not None
-        and toolbox.needs_approval(tool)
-        and fits(call, tool)
-    ]
     seen = Approved(asked)
+    calls: list[ToolCall] = []
+    for call in asked.tool_calls:
+        tool = offer.by_name.get(call["name"])
+        if (call["id"] or "") not in waiting or tool is None or not toolbox.needs_approval(tool):
+            continue
+        if wrong := flaws(call, tool):
+            seen.refused[call["id"] or ""] = failed(call, "wrong_arguments", wrong)
+        else:
+            calls.append(call)
     edited: dict[str, ToolCall] = {}
     for call, decision in zip(calls, _decisions(calls, offer), strict=True):
         call_id = call["id"] or ""

@@ -15,12 +15,18 @@ from langchain_core.messages import (
     ToolMessage,
 )
 from langchain_core.runnables import RunnableConfig
-from langchain_core.tools import BaseTool, InjectedToolCallId, ToolException, tool
+from langchain_core.tools import (
+    BaseTool,
+    InjectedToolCallId,
+    StructuredTool,
+    ToolException,
+    tool,
+)
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.prebuilt import InjectedState, ToolRuntime
 from langgraph.types import Command, interrupt
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic_settings import SettingsConfigDict
 
 from graph.context import Context
@@ -520,6 +526,72 @@ async def test_calls_are_counted_by_tool_and_how_they_ended() -> None:
     ]
     figures = {each["name"]: (each["calls"], each["errors"]) for each in box.overview()}
     assert figures == {"echo": (2, 1), "fail": (1, 1)}
+
+
+async def test_calls_that_are_not_made_are_counted_too_and_are_no_fault_of_the_tool() -> None:
+    told: list[tuple[str, str]] = []
+
+    class Meter:
+        def tool_called(self, tool: str, status: str, seconds: float) -> None:
+            told.append((tool, status))
+
+        def tool_cache_used(self, tool: str, use: str) -> None:
+            raise AssertionError
+
+    found = Discovery({"echo": echo})
+    box = Toolbox(found, settings=BareToolSettings(approve_tools=["echo"]), meter=Meter())
+    config, cut = lent(box, "counted"), '{"text": "cut'
+    invalid = [
+        InvalidToolCall(name=name, args=cut, id=name, error=None, type="invalid_tool_call")
+        for name in ("echo", "made_up")
+    ]
+    await graph.ainvoke(asking(("echo", {"text": "a"}), invalid=invalid), config)
+    assert told == []
+    await graph.ainvoke(Command(resume={"decisions": [{"type": "reject"}]}), config)
+    assert told == [("echo", "refused"), ("echo", "malformed_call"), ("unknown", "malformed_call")]
+    (figures,) = box.overview()
+    assert (figures["calls"], figures["errors"], figures["health"]) == (2, 2, "healthy")
+    assert list(box.execution.counter.counts) == ["echo"]
+
+
+async def test_no_call_reaches_its_tool_unapproved_by_arguments_that_do_not_fit() -> None:
+    made: list[Any] = []
+
+    class Mail(BaseModel):
+        model_config = ConfigDict(populate_by_name=True)
+
+        to: str = Field(alias="recipient")
+
+    @tool(args_schema=Mail)
+    def mail(to: str) -> None:
+        """Send a mail; it takes `recipient` too, of which its schema says nothing."""
+        made.append(to)
+
+    async def take(**args: Any) -> None:
+        made.append(args)
+
+    schema = {"type": "object", "properties": {"to": {"type": "string"}}, "required": ["to"]}
+    remote = StructuredTool(
+        name="remote", description="Send a mail.", args_schema=schema, coroutine=take
+    )
+    box = toolbox(mail, remote, approve_tools=["*"])
+    wrong: list[tuple[str, Args]] = [("mail", {"recipient": "eve"}), ("remote", {"whom": "eve"})]
+    found = await answers(box, *wrong)
+    assert failures(found) == ["wrong_arguments"] * 2
+    assert [message.content for message in found] == ["wrong_arguments: to: Field required"] * 2
+    assert made == []
+
+
+async def test_an_error_that_a_tool_words_itself_has_a_class_too() -> None:
+    @tool
+    def worded() -> str:
+        """Handle its own errors."""
+        raise ToolException("the page is gone")
+
+    worded.handle_tool_error = True
+    (found,) = await answers(toolbox(worded), ("worded", {}))
+    assert found.content == "tool_error: the page is gone"
+    assert failures([found]) == ["tool_error"]
 
 
 async def test_a_tool_that_keeps_failing_is_degraded_wrong_calls_are_not_its_fault() -> None:

@@ -1,5 +1,6 @@
 """Answers to tool calls, as models read them: results within bounds, failures in safe words."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, cast, get_args
 
 from langchain_core.messages import InvalidToolCall, ToolCall, ToolMessage
@@ -29,6 +30,20 @@ def failed(call: ToolCall | InvalidToolCall, failure: Failure, text: str) -> Too
         status="error",
         additional_kwargs={"failure": failure},
     )
+
+
+def named(errors: Iterable[Mapping[str, Any]] | None) -> str:
+    """Put what pydantic finds wrong with arguments in words, without the arguments."""
+    return "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in errors or ())
+
+
+def classed(message: ToolMessage) -> ToolMessage:
+    """Give an error that a tool has put in words by itself its class, as `failed` does."""
+    if message.status == "error" and "failure" not in message.additional_kwargs:
+        message.additional_kwargs["failure"] = "tool_error"
+        if isinstance(message.content, str):
+            message.content = f"tool_error: {message.content}"
+    return message
 
 
 def failure_of(message: ToolMessage) -> Failure | None:

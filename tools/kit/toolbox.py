@@ -92,8 +92,7 @@ class Toolbox:
         self._found = found
         self._sources = tuple(sources)
         self._approve = settings.approve_tools
-        self._counter = Counter(meter)
-        self.execution = Execution(settings, ToolCache(store), self._counter)
+        self.execution = Execution(settings, ToolCache(store), Counter(meter))
         self._snapshots: tuple[Sequence[BaseTool], ...] | None = None
         self._tools: dict[str, tuple[BaseTool, ToolSource | None]] = {}
         self._offers: dict[tuple[str, ...] | None, Offer] = {}
@@ -131,7 +130,7 @@ class Toolbox:
         for schema in self.offer().schemas:
             function = schema["function"]
             tool, source = self._now()[function["name"]]
-            counts, said = self._counter.counts[tool.name], declared(tool)
+            counts, said = self.execution.counter.counts[tool.name], declared(tool)
             health = self._health(tool, source)
             yield {
                 "name": tool.name,
@@ -163,7 +162,7 @@ class Toolbox:
             return Health("degraded", "calls of it do not end")
         if source and (of_source := source.health()).status != "healthy":
             return of_source
-        return self._counter.counts[tool.name].health
+        return self.execution.counter.counts[tool.name].health
 
     def _now(self) -> dict[str, tuple[BaseTool, ToolSource | None]]:
         """The tools by name, with where each came from; read anew where a source has changed."""
