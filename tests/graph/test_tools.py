@@ -350,6 +350,18 @@ async def test_a_huge_result_is_cut_with_a_notice() -> None:
     str(found[3].content).encode()
 
 
+@pytest.mark.parametrize(("size", "kept"), [(1_000_000, True), (9_000_000, False)])
+async def test_a_huge_artifact_is_not_stored_with_the_thread(size: int, kept: bool) -> None:
+    @tool(response_format="content_and_artifact")
+    def both() -> tuple[str, dict[str, str]]:
+        """Say it to the model and to the program, as tools of MCP servers do."""
+        return "x" * size, {"result": "x" * size}
+
+    (found,) = await answers(toolbox(both, tool_result_limit=100), ("both", {}))
+    assert len(found.content) < 200
+    assert (found.artifact is not None) == kept
+
+
 async def test_stopping_a_run_stops_its_tools() -> None:
     begun, stopped = asyncio.Event(), asyncio.Event()
 

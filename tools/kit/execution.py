@@ -91,7 +91,7 @@ class Execution:
         """
         current, call_id = ROUND.get(), request.tool_call["id"] or ""
         if settled := current.settled.get(call_id):
-            self.counter.called(request.tool and request.tool.name, failure_of(settled))
+            self.counter.called(_name(request.tool), failure_of(settled))
             return settled
         nothing = ToolMessage("", tool_call_id=call_id)
         if call_id in current.skipped:
@@ -128,7 +128,7 @@ class Execution:
             answer = await self._through_cache(request, execute, tool)
         first = next(_messages(answer), None)
         failure = failure_of(first) if first else None
-        self.counter.called(tool and tool.name, failure, perf_counter() - begun)
+        self.counter.called(_name(tool), failure, perf_counter() - begun)
         return answer
 
     async def _through_cache(
@@ -260,6 +260,10 @@ def _canonical(tool: BaseTool, call: ToolCall) -> Mapping[str, Any] | None:
         return schema.model_validate(call["args"]).model_dump(mode="json")
     except ValueError:
         return None
+
+
+def _name(tool: BaseTool | None) -> str | None:
+    return tool.name if tool else None
 
 
 def _messages(answer: Answer) -> Iterator[ToolMessage]:

@@ -55,7 +55,13 @@ def failure_of(message: ToolMessage) -> Failure | None:
 
 
 def bound(message: ToolMessage, limit: int) -> ToolMessage:
-    """Cut the text of a result to `limit` characters, with a notice; it becomes valid Unicode."""
+    """Cut the text of a result to `limit` characters, with a notice; it becomes valid Unicode.
+
+    An artifact, which no model reads but which is stored with the thread, is left out if it is
+    larger than media may be.
+    """
+    if message.artifact is not None and len(str(message.artifact)) > _MOST_MEDIA:
+        message.artifact = None
     if isinstance(message.content, str):
         message.content = _cut(message.content, limit)
         return message
