@@ -1,6 +1,7 @@
 """Whether a model calls tools as they are."""
 
 from collections.abc import Sequence
+from uuid import uuid4
 
 from langchain_core.messages import AIMessage
 from langchain_core.messages.tool import ToolCall
@@ -30,6 +31,16 @@ def flaws(call: ToolCall, tool: BaseTool) -> str | None:
     except ValidationError as error:
         return named(error.errors(include_url=False, include_input=False, include_context=False))
     return None
+
+
+def give_ids(answer: AIMessage) -> None:
+    """Give each call an id of its own: some providers send none, or the same one for all."""
+    known: set[str] = set()
+    for call in (*answer.tool_calls, *answer.invalid_tool_calls):
+        call_id = call["id"]
+        if not call_id or call_id in known:
+            call["id"] = call_id = f"call_{uuid4().hex[:24]}"
+        known.add(call_id)
 
 
 def _misfits(call: ToolCall, tool: BaseTool | None) -> bool:

@@ -30,6 +30,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic_settings import SettingsConfigDict
 
 from graph.context import Context
+from graph.nodes.tool_calls import give_ids
 from graph.nodes.tools import tools as tools_node
 from graph.services import Services
 from graph.state import State
@@ -592,6 +593,67 @@ async def test_no_call_reaches_its_tool_unapproved_by_arguments_that_do_not_fit(
     assert failures(found) == ["wrong_arguments"] * 2
     assert [message.content for message in found] == ["wrong_arguments: to: Field required"] * 2
     assert made == []
+
+
+APPROVE_FIRST = {"id": "c0", "type": "approve"}
+REFUSE_SECOND = {"id": "c1", "type": "reject"}
+EDIT_FIRST = {"id": "c0", "type": "edit", "edited_action": {"args": {"text": "edited"}}}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "decisions", "again", "made"),
+    [
+        ("echo", "*", [EDIT_FIRST], ["c1"], {"c0": "edited", "c1": "shout B"}),
+        ("echo", "shout", [EDIT_FIRST], ["c1"], {"c0": "edited", "c1": "shout B"}),
+        ("*", "echo", [APPROVE_FIRST, REFUSE_SECOND], [], {"c0": "a", "c1": "refused:"}),
+        ("*", "*", [APPROVE_FIRST], ["c1"], {"c0": "a", "c1": "shout B"}),
+    ],
+    ids=["more", "others", "fewer", "some"],
+)
+async def test_a_decision_that_names_its_call_holds_for_no_other(
+    before: str, after: str, decisions: list[Args], again: list[str], made: dict[str, str]
+) -> None:
+    """What must be approved may change while a call waits: a restart with other settings."""
+
+    @tool
+    def shout(text: str) -> str:
+        """Say it loudly."""
+        return f"shout {text.upper()}"
+
+    def box(approve: str) -> RunnableConfig:
+        return lent(toolbox(echo, shout, approve_tools=[approve]), f"{before} {after} {again}")
+
+    await graph.ainvoke(asking(("echo", {"text": "a"}), ("shout", {"text": "b"})), box(before))
+    done = await graph.ainvoke(Command(resume={"decisions": decisions}), box(after))
+    for waits in done.get("__interrupt__") or ():
+        assert [each["id"] for each in waits.value["action_requests"]] == again
+        assert not any(isinstance(message, ToolMessage) for message in done["messages"])
+        second = {"decisions": [{"id": call_id, "type": "approve"} for call_id in again]}
+        done = await graph.ainvoke(Command(resume=second), box(after))
+    found = {m.tool_call_id: str(m.content) for m in done["messages"] if isinstance(m, ToolMessage)}
+    assert found.keys() == made.keys()
+    assert all(found[call_id].startswith(text) for call_id, text in made.items())
+
+
+async def test_a_tool_that_goes_while_its_call_waits_keeps_no_other_waiting() -> None:
+    config = lent(toolbox(echo, nap, approve_tools=["*"]), "goes")
+    await graph.ainvoke(asking(("echo", {"text": "a"}), ("nap", {"seconds": 0})), config)
+    left = lent(toolbox(nap, approve_tools=["*"]), "goes")
+    decisions = [{"id": call_id, "type": "approve"} for call_id in ("c0", "c1")]
+    done = await graph.ainvoke(Command(resume={"decisions": decisions}), left)
+    assert failures(done["messages"][2:]) == ["unknown_tool", None]
+
+
+def test_each_call_gets_an_id_of_its_own() -> None:
+    made: list[Args] = [
+        {"name": "echo", "args": {}, "id": call_id} for call_id in ("a", "a", "", "b")
+    ]
+    answer = AIMessage("", tool_calls=made)
+    give_ids(answer)
+    ids = [call["id"] for call in answer.tool_calls]
+    assert (ids[0], ids[3]) == ("a", "b")
+    assert len({*ids}) == 4
+    assert all(ids)
 
 
 async def test_an_error_that_a_tool_words_itself_has_a_class_too() -> None:
