@@ -28,7 +28,7 @@ _OFFERS_KEPT = 64
 class ToolSource(Protocol):
     """Where tools come from that are not in a file, such as a server of tools.
 
-    Both methods answer at once, from what is known; the source keeps itself up to date.
+    All methods answer at once, from what is known; the source keeps itself up to date.
     """
 
     @property
@@ -42,6 +42,10 @@ class ToolSource(Protocol):
 
     def health(self) -> Health:
         """Say how the source is doing."""
+        ...
+
+    def misses(self, name: str) -> bool:
+        """Say whether a tool may be of this source, which is down and has none for now."""
         ...
 
 
@@ -110,9 +114,9 @@ class Toolbox:
         return self._offers[wanted]
 
     def check(self, names: Sequence[str] | None) -> None:
-        """Raise UnknownTool where one of `names` is no tool there is now."""
+        """Raise UnknownTool where one of `names` is no tool there is now, or will be again."""
         for name in names or ():
-            if name not in self._now():
+            if name not in self._now() and not any(each.misses(name) for each in self._sources):
                 raise UnknownTool(name, self._now())
 
     def needs_approval(self, tool: BaseTool) -> bool:
@@ -121,7 +125,9 @@ class Toolbox:
         return named or declared(tool).get("approval", False)
 
     def unmatched_approvals(self) -> list[str]:
-        """Return what is to be approved by the settings and is no tool there is now."""
+        """Return what the settings want approved and is no tool; none while more may come."""
+        if any(source.health().status == "down" for source in self._sources):
+            return []
         names = list(self._now())
         return [p for p in self._approve if not any(fnmatchcase(name, p) for name in names)]
 

@@ -105,6 +105,10 @@ class McpSource:
         """Say whether the server is there, and if not, why."""
         return self._health
 
+    def misses(self, name: str) -> bool:
+        """Say whether a tool may be of this server, which is down."""
+        return self._health.status == "down" and name.startswith(f"{self._server_name}_")
+
     async def keep(self) -> None:
         """Stay connected. Never ends; a server's failure is told by `health`."""
         wait = _FIRST_WAIT
