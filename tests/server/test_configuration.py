@@ -109,6 +109,34 @@ def test_a_wrong_setting_is_named_as_it_was_written(
     assert len(ran.stderr.splitlines()) == 1
 
 
+def test_tools_and_their_servers_are_shown_by_name_without_keys(tmp_path: Path) -> None:
+    servers = (
+        '{"team": {"url": "http://me:hunter2@host/mcp?key=hunter2"}, "files": {"command": "x"}}'
+    )
+    ran = config(tmp_path, EVERTURN_TOOL_PATHS="/a,/b", EVERTURN_MCP_SERVERS=servers)
+    rows = shown(ran)
+    assert rows["EVERTURN_TOOL_PATHS"] == ["/a,/b", "environment"]
+    assert rows["EVERTURN_MCP_SERVERS"] == ["team,files", "environment"]
+    assert SECRET not in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("servers", "told"),
+    [
+        ('{"x": "hunter2"', "it is not JSON: Expecting ',' delimiter"),
+        ('{"x": {"url": "http://h", "headers": {"A": ["hunter2"]}}}', "x.headers.A: Input should"),
+        ('["hunter2"]', "Input should be a valid dictionary"),
+    ],
+)
+def test_what_is_wrong_with_an_mcp_server_is_told_without_its_keys(
+    tmp_path: Path, servers: str, told: str
+) -> None:
+    ran = config(tmp_path, EVERTURN_MCP_SERVERS=servers)
+    assert ran.returncode == 1
+    assert ran.stderr.startswith(f"everturn: EVERTURN_MCP_SERVERS: {told}")
+    assert SECRET not in ran.stderr
+
+
 def test_a_wrong_option_is_named_as_one(tmp_path: Path) -> None:
     ran = config(tmp_path, "--port=many", EVERTURN_PORT="8")
     assert ran.stderr.startswith(
