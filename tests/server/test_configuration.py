@@ -183,6 +183,38 @@ def test_what_people_say_is_in_no_log_at_any_level(
     assert "sk-confidential" not in log
 
 
+SEARCH = """
+import asyncio
+from ddgs.engines.mojeek import Mojeek
+from server.logs import configure_logs
+from tools.kit.search.ddgs import Ddgs
+from tools.kit.web import Web, WebError
+from tools.kit.web.settings import WebSettings
+
+Mojeek.search_url = "http://127.0.0.1:9/search"
+configure_logs("DEBUG")
+try:
+    asyncio.run(Ddgs(Web(WebSettings()), "mojeek").find("wintermute", 3))
+except WebError as error:
+    print(error)
+"""
+
+
+def test_what_is_searched_for_is_in_no_log_either(tmp_path: Path) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", SEARCH],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ran.stdout == "DDGS brought no results\n"
+    assert "request_failed" in ran.stderr
+    assert "wintermute" not in ran.stderr
+
+
 def test_every_rooms_lists_are_read_though_their_settings_are_joined(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -6,7 +6,6 @@ what is in its results is a stranger's, and nothing of that is asked for here.
 """
 
 import asyncio
-import math
 from functools import partial
 
 from structlog import get_logger
@@ -38,10 +37,10 @@ class Ddgs:
         """Return pages, best first."""
         language = (language or language_of(query)).partition("-")[0]
         seconds = self._web.settings.web_timeout
-        ask = partial(
-            _ask, query, max_results, f"{_COUNTRIES.get(language, language)}-{language}",
-            self._engines, math.ceil(seconds),
-        )  # fmt: skip
+        region = f"{_COUNTRIES.get(language, language)}-{language}"
+        # An engine has half of the time, so that a slow one leaves some for the next.
+        patience = max(1, round(seconds / 2))
+        ask = partial(_ask, query, max_results, region, self._engines, patience)
         with self._web.breaker.watching(self.name):
             _, answer = in_thread(ask, f"search by {self.name}")
             try:
@@ -50,7 +49,8 @@ class Ddgs:
             except TimeoutError:
                 raise Unreachable(f"{self.name} did not answer within {seconds:g} s") from None
             except Exception as error:
-                log.info("request_failed", service=self.name, error=f"{error!r}")
+                # Its text holds the query, which is no business of the log.
+                log.info("request_failed", service=self.name, error=type(error).__name__)
                 raise BadAnswer(f"{self.name} brought no results") from None
         return {
             "query": query,
@@ -63,12 +63,14 @@ class Ddgs:
 
 def _ask(query: str, max_results: int, region: str, engines: str, seconds: int) -> list[Hit]:
     from ddgs import DDGS
-    from ddgs.exceptions import DDGSException
+    from ddgs.exceptions import DDGSException, TimeoutException
 
     try:
         found = DDGS(timeout=seconds).text(
             query, region=region, max_results=max_results, backend=engines
         )
+    except TimeoutException:
+        raise TimeoutError from None
     except DDGSException as error:
         if str(error) == _NOTHING:
             return []
