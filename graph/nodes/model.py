@@ -19,7 +19,7 @@ from graph.models.provider import Models
 from graph.nodes.asking import Heard, Prompt, ask, prompt_of
 from graph.nodes.choice import choose, follow, new_route, offline_route, situation
 from graph.nodes.record import answered, failed, resumed, sign, taken_back
-from graph.nodes.tool_calls import misuses
+from graph.nodes.tool_calls import give_ids, misuses
 from graph.policy import Ask, rival_of
 from graph.services import current_models, offered_tools
 from graph.state import Route, State
@@ -182,5 +182,6 @@ def _remembered(answer: AIMessage, route: Route, prompt: Prompt) -> Update:
     """A complete answer joins the conversation; a thread that was mended is written anew."""
     route = answered(route, answer)
     sign(answer, route)
+    give_ids(answer)
     replaced = [RemoveMessage(id=REMOVE_ALL_MESSAGES), *prompt.mended] if prompt.mended else []
     return {"messages": [*replaced, answer], "route": route}

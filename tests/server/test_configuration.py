@@ -109,6 +109,34 @@ def test_a_wrong_setting_is_named_as_it_was_written(
     assert len(ran.stderr.splitlines()) == 1
 
 
+def test_tools_and_their_servers_are_shown_by_name_without_keys(tmp_path: Path) -> None:
+    servers = (
+        '{"team": {"url": "http://me:hunter2@host/mcp?key=hunter2"}, "files": {"command": "x"}}'
+    )
+    ran = config(tmp_path, EVERTURN_TOOL_PATHS="/a,/b", EVERTURN_MCP_SERVERS=servers)
+    rows = shown(ran)
+    assert rows["EVERTURN_TOOL_PATHS"] == ["/a,/b", "environment"]
+    assert rows["EVERTURN_MCP_SERVERS"] == ["team,files", "environment"]
+    assert SECRET not in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("servers", "told"),
+    [
+        ('{"x": "hunter2"', "it is not JSON: Expecting ',' delimiter"),
+        ('{"x": {"url": "http://h", "headers": {"A": ["hunter2"]}}}', "x.headers.A: Input should"),
+        ('["hunter2"]', "Input should be a valid dictionary"),
+    ],
+)
+def test_what_is_wrong_with_an_mcp_server_is_told_without_its_keys(
+    tmp_path: Path, servers: str, told: str
+) -> None:
+    ran = config(tmp_path, EVERTURN_MCP_SERVERS=servers)
+    assert ran.returncode == 1
+    assert ran.stderr.startswith(f"everturn: EVERTURN_MCP_SERVERS: {told}")
+    assert SECRET not in ran.stderr
+
+
 def test_a_wrong_option_is_named_as_one(tmp_path: Path) -> None:
     ran = config(tmp_path, "--port=many", EVERTURN_PORT="8")
     assert ran.stderr.startswith(
@@ -153,6 +181,38 @@ def test_what_people_say_is_in_no_log_at_any_level(
     assert "api_request" in log
     assert "wintermute" not in log
     assert "sk-confidential" not in log
+
+
+SEARCH = """
+import asyncio
+from ddgs.engines.mojeek import Mojeek
+from server.logs import configure_logs
+from tools.kit.search.ddgs import Ddgs
+from tools.kit.web import Web, WebError
+from tools.kit.web.settings import WebSettings
+
+Mojeek.search_url = "http://127.0.0.1:9/search"
+configure_logs("DEBUG")
+try:
+    asyncio.run(Ddgs(Web(WebSettings()), "mojeek").find("wintermute", 3))
+except WebError as error:
+    print(error)
+"""
+
+
+def test_what_is_searched_for_is_in_no_log_either(tmp_path: Path) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", SEARCH],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ran.stdout == "DDGS brought no results\n"
+    assert "request_failed" in ran.stderr
+    assert "wintermute" not in ran.stderr
 
 
 def test_every_rooms_lists_are_read_though_their_settings_are_joined(
