@@ -123,32 +123,42 @@ async def follow_thread(
         modes: what is wanted.
     """
     with watch.on(thread_id) as happens:
-        seen = set[str]()
-        for run_id in await runs_after(thread_id, after.run_id if after else None):
-            seen.add(run_id)
-            begins = Cursor() if after else None
-            if after and run_id == after.run_id:
-                if after.cursor == _DONE:
-                    continue
-                begins = after.cursor
-            async with aclosing(_of_run(run_id, await follow(run_id, begins), modes)) as events:
-                async for some in events:
-                    yield some
-        while True:
-            try:
-                async with asyncio.timeout(SILENT_SECONDS):
-                    run = await happens.get()
-            except TimeoutError:
-                yield []
-                continue
-            if run is None:
-                if "state_update" in modes:
-                    yield [ThreadEvent(None, "state_update", await state())]
-            elif run not in seen:
-                seen.add(run)
-                async with aclosing(_of_run(run, await follow(run, Cursor()), modes)) as events:
+        known = await runs_after(thread_id, after.run_id if after else None)
+        begin = [(run_id, _begins(run_id, after)) for run_id in known]
+        async for run_id, place in _one_after_another(begin, happens):
+            if place == _DONE:
+                yield []  # nothing has happened for a while, or nothing is left of that run
+            elif run_id:
+                async with aclosing(_of_run(run_id, await follow(run_id, place), modes)) as events:
                     async for some in events:
                         yield some
+            elif "state_update" in modes:
+                yield [ThreadEvent(None, "state_update", await state())]
+
+
+def _begins(run_id: str, after: Place | None) -> Cursor | None:
+    """Where to begin with a run that was there already; None is where it is now."""
+    if after is None:
+        return None
+    return after.cursor if run_id == after.run_id else Cursor()
+
+
+async def _one_after_another(
+    begin: list[tuple[str, Cursor | None]], happens: asyncio.Queue[str | None]
+) -> AsyncGenerator[tuple[str | None, Cursor | None]]:
+    """Runs and where to begin with each, None for an edit; `_DONE` where nothing happens."""
+    for run in begin:
+        yield run
+    known = {run_id for run_id, _ in begin}
+    while True:
+        try:
+            async with asyncio.timeout(SILENT_SECONDS):
+                run_id = await happens.get()
+        except TimeoutError:
+            yield None, _DONE
+            continue
+        if run_id not in known:
+            yield run_id, Cursor()
 
 
 async def _of_run(
