@@ -76,6 +76,15 @@ async def test_a_thread_remembers(sdk: LangGraphClient, thread: str) -> None:
     assert (runs[0]["metadata"] or {})["graph_id"] == "toy"
 
 
+async def test_a_thread_is_not_forgotten_as_a_chat_session(
+    sdk: LangGraphClient, thread: str, served: Client
+) -> None:
+    await sdk.runs.wait(thread, "toy", input={"words": "kept"}, if_not_exists="create")
+    assert served.delete(f"/api/chat/session/{thread}").status_code == 404
+    state: Any = await sdk.threads.get_state(thread)
+    assert state["values"]["words"] == "kept"
+
+
 async def test_every_stream_mode(sdk: LangGraphClient) -> None:
     modes: Any = [
         *("values", "updates", "messages", "messages-tuple", "events"),
