@@ -222,6 +222,21 @@ async def test_tools_of_a_dead_stream_never_run(fake_provider: FakeProvider, len
 # Nobody left
 
 
+async def test_the_offline_model_named_by_the_caller_stands_in_for_nobody(
+    fake_provider: FakeProvider, lend: Lend
+) -> None:
+    fake_provider.script("model-a", Fault(500))
+    async with _models(fake_provider) as models:
+        done = await agent.graph.ainvoke(
+            Input(messages=[HumanMessage("Calculate 2 * 3")]),
+            lend(models),
+            context=Context(model=["model-a", "offline"]),
+        )
+    answer = done["messages"][-1]
+    assert answer.text == "2 * 3 = 6"
+    assert answer.response_metadata["route"]["degraded"] is False
+
+
 async def test_an_offline_answer_can_be_unwanted(fake_provider: FakeProvider, lend: Lend) -> None:
     fake_provider.script("*", Fault(429, retry_after=40))
     async with _models(fake_provider, offline_answer=False) as models:
