@@ -12,6 +12,7 @@ from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMes
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver
 from pydantic import HttpUrl, SecretStr
+from structlog.testing import capture_logs
 
 from graph import agent
 from graph.context import Context
@@ -299,6 +300,17 @@ async def test_the_first_to_speak_answers_and_the_other_is_closed(
     assert fake_provider.requests[0].left.wait(5)
 
 
+async def test_a_rival_is_timed_from_when_it_was_asked(
+    fake_provider: FakeProvider, lend: Lend
+) -> None:
+    fake_provider.script("model-a", Fault("silent"))
+    async with _models(fake_provider, hedge_after=0.8, first_token_timeout=20.0) as models:
+        await _answer(models, lend)
+        latency = models.breaker.vitals["model-b"].latency
+    assert latency is not None
+    assert 0 < latency < 0.7
+
+
 async def test_a_quick_model_has_no_rival(fake_provider: FakeProvider, lend: Lend) -> None:
     async with _models(fake_provider, hedge_after=5.0) as models:
         await _answer(models, lend)
@@ -308,10 +320,13 @@ async def test_a_quick_model_has_no_rival(fake_provider: FakeProvider, lend: Len
 async def test_in_a_race_one_may_fail(fake_provider: FakeProvider, lend: Lend) -> None:
     fake_provider.script("model-a", Reply("Slow, but there.", first_token=0.5))
     fake_provider.script("model-b", Fault(500))
-    async with _models(fake_provider, hedge_after=0.1) as models:
-        answer, route = await _answer(models, lend)
+    with capture_logs() as logs:
+        async with _models(fake_provider, hedge_after=0.1) as models:
+            answer, route = await _answer(models, lend)
     assert answer.text == "Slow, but there."
     assert _failures(route) == ["model-b:unavailable"]
+    logged = [(log["event"], log["model"], log["failure"]) for log in logs]
+    assert logged == [("model_failed", "model-b", "unavailable")]
     assert route["model"] == "model-a"
 
 
