@@ -67,6 +67,7 @@ _SECRET = re.compile(
     re.IGNORECASE,
 )
 _LONGEST_DETAIL = 300
+_LONGEST_WAIT = 86_400.0  # s: daily limits are the longest there are
 _EPOCH_MILLISECONDS, _EPOCH_SECONDS = 1e11, 1e9  # a larger number is a moment, not a duration
 
 
@@ -161,7 +162,8 @@ def _retry_after(error: Exception) -> float | None:
     """Read Retry-After or X-RateLimit-Reset, of the response or repeated inside the body.
 
     Retry-After is seconds or a date (RFC 9110, 10.2.3); OpenRouter's X-RateLimit-Reset is
-    milliseconds since the epoch, others send seconds since the epoch or from now.
+    milliseconds since the epoch, others send seconds since the epoch or from now. Nobody is struck
+    off for ever: a day is the most that is believed.
     """
     metadata = _body(error).get("metadata")
     repeated = metadata.get("headers") if isinstance(metadata, dict) else None
@@ -169,7 +171,7 @@ def _retry_after(error: Exception) -> float | None:
         found = {str(k).lower(): str(v) for k, v in (headers or {}).items()}
         for name in ("retry-after", "x-ratelimit-reset"):
             if name in found and (seconds := _seconds(found[name])) is not None:
-                return max(0.0, seconds)
+                return min(max(0.0, seconds), _LONGEST_WAIT)
     return None
 
 

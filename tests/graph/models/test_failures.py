@@ -156,6 +156,15 @@ def test_when_to_come_back_is_told_in_many_ways(tell: Callable[[float], str]) ->
     assert failure.retry_after == pytest.approx(30, abs=5)
 
 
+@pytest.mark.parametrize(
+    "told", ["inf", "1e300", "1e30", "99999999", "Sun, 01 Jan 9999 00:00:00 GMT"]
+)
+def test_nobody_is_told_to_come_back_never(told: str) -> None:
+    headers = {"Retry-After": told}
+    failure = failure_in({"code": 429, "message": "slow", "metadata": {"headers": headers}})
+    assert failure.retry_after == 86_400
+
+
 @pytest.mark.parametrize("key", ["sk-or-v1-abcdef0123456789", "zz-live-0123456789abcdef"])
 def test_what_a_provider_writes_is_not_for_the_caller(key: str) -> None:
     failure = failure_in({"code": 429, "message": f"bad key {key} for {key}!"})
