@@ -528,3 +528,24 @@ async def test_who_is_outrun_again_and_again_is_asked_last(
         routes = [(await _answer(models, lend))[1] for _ in range(5)]
     assert [_failures(route) for route in routes] == [["model-a:outrun"]] * 3 + [[]] * 2
     assert fake_provider.calls("model-a") == 3
+
+
+async def test_a_key_refused_meanwhile_in_another_turn_is_told_as_such(
+    fake_provider: FakeProvider, lend: Lend
+) -> None:
+    asked = threading.Event()
+
+    def silent(_: Request) -> Fault:
+        asked.set()
+        return Fault("silent")
+
+    fake_provider.script("model-a", silent)
+    fake_provider.script("model-b", Fault(401))
+    async with _models(fake_provider) as models:
+        first = asyncio.create_task(_answer(models, lend))
+        assert await asyncio.to_thread(asked.wait, 10)
+        with pytest.raises(InvalidAPIKey):
+            await _answer(models, lend, model="model-b")
+        with pytest.raises(InvalidAPIKey, match="another turn"):
+            await first
+    assert fake_provider.calls() == 2
