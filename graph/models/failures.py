@@ -52,14 +52,34 @@ _BY_STATUS: dict[int, Kind] = {
     429: "rate_limited",
 }
 # Providers repeat the status as the code, so that only the text tells some refusals apart.
-# The texts: https://openrouter.ai/docs/api-reference/errors and …/limits, and OpenAI's own.
+# The texts: https://openrouter.ai/docs/api-reference/errors and …/limits, OpenAI's own, and those
+# of Anthropic, Gemini and llama.cpp, which refuse a key (Gemini) or a length with a plain 400. A
+# page of HTML is a gateway's: it knows no keys.
 _BY_TEXT: tuple[tuple[Kind, Kind, re.Pattern[str]], ...] = (
-    ("bad_request", "context_too_long", re.compile(r"context.{0,20}length|too many tokens")),
+    (
+        "bad_request",
+        "context_too_long",
+        re.compile(
+            r"context.{0,20}(length|size|window)|too many tokens|prompt is too long"
+            r"|maximum number of tokens"
+        ),
+    ),
+    ("bad_request", "invalid_api_key", re.compile(r"api key not valid")),
     ("bad_request", "not_found", re.compile(r"not a valid model|model.{0,80}does not exist")),
     ("invalid_api_key", "moderated", re.compile(r"moderation|flagged")),
+    ("invalid_api_key", "not_found", re.compile(r"access to (this )?model")),
+    ("invalid_api_key", "unavailable", re.compile(r"^http 403\b.*<html", re.DOTALL)),
     ("not_found", "no_tool_support", re.compile(r"support.{0,10}tool|tool.{0,20}support")),
     ("rate_limited", "account_limited", re.compile(r"free-models-per-")),
+    ("rate_limited", "payment_required", re.compile(r"insufficient quota")),
 )
+_TOLD: dict[Kind, str] = {
+    # What a status alone does not tell the caller.
+    "invalid_api_key": "the provider refused the API key",
+    "payment_required": "the account has no credit left",
+    "context_too_long": "the conversation is too long for the model",
+    "moderated": "the provider's moderation refused",
+}
 _MIDWAY: dict[Kind, Kind] = {"timeout": "stalled", "unreachable": "cut"}
 _SECRET = re.compile(
     # A key by its prefix, or any long word with a digit in it, with what is hyphenated to it.
@@ -111,7 +131,7 @@ def _failure_of(error: Exception) -> Failure:
     import openai
 
     if _body(error).get("code") == "context_length_exceeded":  # OpenAI's, with or without a status
-        return Failure("context_too_long", "the context is too long", _detail(error))
+        return Failure("context_too_long", _TOLD["context_too_long"], _detail(error))
     status = _status(error)
     if status is not None:
         return _failed_with(status, error)
@@ -150,10 +170,8 @@ def _failed_with(status: int, error: Exception) -> Failure:
 
 
 def _told(kind: Kind, status: int) -> str:
-    if kind == "invalid_api_key":
-        return f"the provider refused the API key (HTTP {status})"
-    if kind == "moderated":
-        return f"the provider's moderation refused (HTTP {status})"
+    if kind in _TOLD:
+        return f"{_TOLD[kind]} (HTTP {status})"
     known = status in HTTPStatus.__members__.values()
     return f"HTTP {status} {HTTPStatus(status).phrase}" if known else f"HTTP {status}"
 
