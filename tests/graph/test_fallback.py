@@ -1,6 +1,7 @@
 """What happens when models fail, end to end: the route taken, what was shown, and what it cost."""
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -17,6 +18,7 @@ from structlog.testing import capture_logs
 from graph import agent
 from graph.context import Context
 from graph.errors import InvalidAPIKey, NoModelLeft, ProviderFailed, RequestRefused
+from graph.models.failures import CallFailed
 from graph.models.provider import Models, open_models
 from graph.nodes import choice
 from graph.state import Input
@@ -436,6 +438,23 @@ async def test_a_catalogue_that_does_not_answer_leaves_what_is_known(
         with fake_provider.down(), pytest.raises(Exception, match="provider"):
             await models.refresh()
         assert models.candidates(Context(model="elsewhere"))[0] == "elsewhere"
+
+
+async def test_a_catalogue_that_trickles_in_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def trickle(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        with contextlib.closing(writer), contextlib.suppress(ConnectionError):
+            while True:
+                writer.write(b" ")
+                await writer.drain()
+                await asyncio.sleep(0.02)
+
+    monkeypatch.setattr("graph.models.provider._CATALOGUE_SECONDS", 0.3)
+    async with await asyncio.start_server(trickle, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+        async with open_models(BareModelSettings(base_url=HttpUrl(url), models=["m"])) as models:
+            with pytest.raises(CallFailed, match="silent"):
+                await asyncio.wait_for(models.refresh(), 5)
 
 
 # A run that is broken off
