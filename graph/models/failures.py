@@ -18,7 +18,7 @@ Kind = Literal[
     "rate_limited",  # 429 for one model
     "account_limited",  # 429 for all free models of the account
     "not_found",  # 404, or a 400 that says so: no such model
-    "no_tool_support",  # 404: the model takes no tools
+    "no_tool_support",  # 404, or a 400 that says so: the model takes no tools
     "context_too_long",  # 413, or a 400 that says so
     "bad_request",  # 400, 422
     "moderated",  # 403: the provider refused the input
@@ -53,8 +53,8 @@ _BY_STATUS: dict[int, Kind] = {
 }
 # Providers repeat the status as the code, so that only the text tells some refusals apart.
 # The texts: https://openrouter.ai/docs/api-reference/errors and …/limits, OpenAI's own, and those
-# of Anthropic, Gemini and llama.cpp, which refuse a key (Gemini) or a length with a plain 400. A
-# page of HTML is a gateway's: it knows no keys.
+# of others that refuse with a plain 400 a key (Gemini), a length (Anthropic, Gemini, llama.cpp) or
+# tools (Ollama, vLLM). A page of HTML is a gateway's: it knows no keys.
 _BY_TEXT: tuple[tuple[Kind, Kind, re.Pattern[str]], ...] = (
     (
         "bad_request",
@@ -65,6 +65,7 @@ _BY_TEXT: tuple[tuple[Kind, Kind, re.Pattern[str]], ...] = (
         ),
     ),
     ("bad_request", "invalid_api_key", re.compile(r"api key not valid")),
+    ("bad_request", "no_tool_support", re.compile(r"not support tools|tool choice requires")),
     ("bad_request", "not_found", re.compile(r"not a valid model|model.{0,80}does not exist")),
     ("invalid_api_key", "moderated", re.compile(r"moderation|flagged")),
     ("invalid_api_key", "not_found", re.compile(r"access to (this )?model")),
@@ -79,6 +80,7 @@ _TOLD: dict[Kind, str] = {
     "payment_required": "the account has no credit left",
     "context_too_long": "the conversation is too long for the model",
     "moderated": "the provider's moderation refused",
+    "no_tool_support": "the model takes no tools",
 }
 _MIDWAY: dict[Kind, Kind] = {"timeout": "stalled", "unreachable": "cut"}
 _SECRET = re.compile(
