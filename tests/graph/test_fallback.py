@@ -171,6 +171,22 @@ async def test_two_models_that_refuse_the_request_are_believed(
     assert fake_provider.calls() == 2
 
 
+async def test_what_the_only_model_moderates_does_not_spoil_the_thread(
+    fake_provider: FakeProvider, lend: Lend
+) -> None:
+    def moderate(request: Request) -> Fault | str:
+        return Fault("moderation") if "awful" in str(request.messages) else "Nice."
+
+    fake_provider.script("model-a", moderate)
+    graph = agent.graph.copy({"checkpointer": InMemorySaver()})
+    async with _models(fake_provider, "model-a") as models:
+        config = lend(models, thread_id="t")
+        with pytest.raises(RequestRefused, match="moderation"):
+            await graph.ainvoke(Input(messages=[HumanMessage("something awful")]), config)
+        done = await graph.ainvoke(Input(messages=[HumanMessage("something nice")]), config)
+    assert [message.text for message in done["messages"]] == ["something nice", "Nice."]
+
+
 async def test_a_thread_too_long_is_shown_its_last_turn_only(
     fake_provider: FakeProvider, lend: Lend
 ) -> None:
