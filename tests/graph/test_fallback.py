@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 from graph import agent
 from graph.context import Context
 from graph.errors import InvalidAPIKey, NoModelLeft, ProviderFailed, RequestRefused
-from graph.models.failures import CallFailed
+from graph.models.failures import CallFailed, Failure
 from graph.models.provider import Models, open_models
 from graph.nodes import choice
 from graph.state import Input
@@ -122,6 +122,19 @@ async def test_the_second_turn_spends_nothing_on_a_dead_model(
         _, route = await _answer(models, lend)
     assert (route["model"], route["mode"], route["tried"]) == ("model-b", "fallback", [])
     assert fake_provider.calls("model-a") == 1
+
+
+async def test_while_one_tries_whether_the_only_model_is_back_the_others_are_not_left_alone(
+    fake_provider: FakeProvider, lend: Lend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("graph.models.circuits._COOL", 0.05)
+    fake_provider.script("model-a", Reply("I am back.", first_token=0.3))
+    async with _models(fake_provider, "model-a") as models:
+        await models.breaker.failed("model-a", Failure("timeout", ""))
+        await asyncio.sleep(0.1)
+        assert (await models.breaker.view())["model-a"].state == "half_open"
+        answers = await asyncio.gather(*(_answer(models, lend) for _ in range(5)))
+    assert [answer.text for answer, _ in answers] == ["I am back."] * 5
 
 
 async def test_a_refused_key_is_not_tried_again_by_the_next_turn(
