@@ -89,7 +89,7 @@ from tools.kit.web import Web, open_web
 
 log = get_logger(__name__)
 
-_CATALOGUE_SECONDS = 3600
+_CATALOGUE_SECONDS, _CATALOGUE_RETRY_SECONDS = 3600.0, 60.0
 
 AGENT_ERRORS: dict[type[Exception], Kind] = {
     InvalidAPIKey: Kind(503, "invalid-api-key"),
@@ -309,11 +309,13 @@ async def _kept_fresh(models: Models) -> AsyncIterator[None]:
 
     async def refresh() -> None:
         while True:
+            wait = _CATALOGUE_SECONDS
             try:
                 await models.refresh()
             except Exception as error:
                 log.warning("catalogue_not_refreshed", error=str(error))
-            await asyncio.sleep(_CATALOGUE_SECONDS)
+                wait = _CATALOGUE_RETRY_SECONDS
+            await asyncio.sleep(wait)
 
     async with _beside(refresh(), "catalogue"):
         yield

@@ -140,24 +140,24 @@ async def _judged(
             failure = Failure("wrong_tool_call", "the model calls tools wrongly")
     if call is not None:
         for loser, loss in call.lost.items():
+            _log(loser, loss)
             route = failed(route, loss, model=loser)
             await breaker.failed(loser, loss)
         if call.model not in {"", route["model"]}:
             route = {**route, "model": call.model, "mode": "fallback"}
     if failure is not None:
-        log.warning(
-            "model_failed",
-            model=route["model"],
-            failure=failure.kind,
-            detail=failure.detail or failure.message,
-            seconds=round(heard.seconds, 3),
-        )
+        _log(route["model"], failure, seconds=round(heard.seconds, 3))
         await breaker.failed(route["model"], failure)
         spent = call.answer if call else None
         return failed(route, failure, seconds=heard.seconds, heard=spent), failure
     if call is not None:
         await breaker.succeeded(route["model"], call.first_token)
     return route, None
+
+
+def _log(model: str, failure: Failure, **more: float) -> None:
+    detail = failure.detail or failure.message
+    log.warning("model_failed", model=model, failure=failure.kind, detail=detail, **more)
 
 
 def _take_back(heard: Heard, call: Call | None, route: Route, runtime: Runtime[Context]) -> None:

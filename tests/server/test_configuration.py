@@ -98,6 +98,11 @@ def test_a_password_in_the_base_url_is_not_told(tmp_path: Path, user: str) -> No
         ({"LOG_LEVEL": "loud"}, "LOG_LEVEL: must be DEBUG"),
         ({"EVERTURN_LOG_LEVEL": "loud"}, "EVERTURN_LOG_LEVEL: must be DEBUG"),
         ({"EVERTURN_PORT": "many"}, "EVERTURN_PORT: Input should be a valid integer"),
+        ({"EVERTURN_TURN_TIMEOUT": "inf"}, "EVERTURN_TURN_TIMEOUT: Input should be a finite"),
+        ({"EVERTURN_STALL_TIMEOUT": "1e400"}, "EVERTURN_STALL_TIMEOUT: Input should be a finite"),
+        ({"EVERTURN_HEDGE_AFTER": "0"}, "EVERTURN_HEDGE_AFTER: Input should be greater than 0"),
+        ({"OPENROUTER_API_KEY": "sk-a b"}, "OPENROUTER_API_KEY: holds a space"),
+        ({"OPENAI_API_KEY": "sk-“a”"}, "OPENAI_API_KEY: holds a space"),
     ],
 )
 def test_a_wrong_setting_is_named_as_it_was_written(
