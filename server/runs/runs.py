@@ -93,6 +93,10 @@ class Threads(Protocol):
         """The row that says how the thread stands after a run that did not fail."""
         ...
 
+    async def error(self, thread_id: str) -> Mapping[str, Any]:
+        """What the newest run that failed on a thread failed with."""
+        ...
+
 
 @dataclass(eq=False, slots=True)
 class Running:
@@ -108,7 +112,7 @@ class Running:
     written: asyncio.Future[None] | None = None
     task: asyncio.Task[None] | None = None
     outcome: Outcome | None = None
-    error: Exception | None = None
+    error: BaseException | None = None
     error_id: str = ""
     """By which the log knows the error."""
     cancelled: CancelAction | None = None
@@ -129,8 +133,8 @@ class Running:
         """How it failed, in LangGraph's words: the error's class and text."""
         error = self.error
         if isinstance(error, InvalidInput) and error.__cause__ is not None:
-            error = error.__cause__  # type: ignore[assignment]  # what we raise from is an Exception
-        return {"error": type(error).__name__, "message": str(error), "error_id": self.error_id}
+            error = error.__cause__
+        return {"error": type(error).__name__, "message": _words(error), "error_id": self.error_id}
 
 
 class Runs:
@@ -255,8 +259,13 @@ class Runs:
         return self._find(run_id, thread_id) or await self.get(run_id, thread_id)
 
     async def final_state(self, row: RunRow) -> Any:
-        """Return the state of a run's thread."""
-        return (await self._engine.state(str(row.metadata["graph_id"]), row.thread_id)).values
+        """Return the state of a run's thread, as whoever waited for the run was told it."""
+        if row.status in {"error", "timeout"}:
+            return {"__error__": await self._threads.error(row.thread_id)}
+        state = await self._engine.state(str(row.metadata["graph_id"]), row.thread_id)
+        if state.interrupts and isinstance(state.values, dict):
+            return {**state.values, "__interrupt__": list(state.interrupts)}
+        return state.values
 
     async def follow(
         self, run_id: str, thread_id: str | None, after: Cursor | None
@@ -411,14 +420,13 @@ class Runs:
             yield
             return
         async with nullcontext() if self._peers.alone else self._engine.alone(f"{thread_id}:next"):
-            here, elsewhere = await self._under_way(thread_id)
-            if strategy != "reject":
-                await self._end_all(here, elsewhere, strategy, wait=True)
-            elif here or elsewhere:
-                raise ThreadBusy(
-                    f"thread {thread_id!r} has a run under way: wait for its end, or choose another"
-                    " multitask_strategy"
-                )
+            while any(under_way := await self._under_way(thread_id)):
+                if strategy == "reject":
+                    raise ThreadBusy(
+                        f"thread {thread_id!r} has a run under way: wait for its end, or choose "
+                        "another multitask_strategy"
+                    )
+                await self._end_all(*under_way, strategy, wait=True)  # others may begin meanwhile
             yield
 
     async def _under_way(self, thread_id: str) -> tuple[list[Running], list[RunRow]]:
@@ -471,13 +479,18 @@ class Runs:
         """Tell a run to end."""
         if run.cancelled is None and run.task is not None:
             run.cancelled = action
-            run.task.cancel()
+            if (
+                run.feed.end.number
+            ):  # else its task has not begun, and a task cancelled then never does
+                run.task.cancel()
 
     async def _execute(self, run: Running) -> None:
         """Run to the end, whatever it is; nothing is raised."""
         about = {"run_id": run.row.run_id, "attempt": run.feed.attempt}
         run.feed.publish("metadata", self._dumps(about))
         try:
+            if run.cancelled:
+                raise asyncio.CancelledError  # noqa: TRY301 - as if it had come a moment later
             due = run.row.created_at + timedelta(seconds=run.request.after_seconds)
             if (delay := (due - datetime.now(UTC)).total_seconds()) > 0:
                 await asyncio.sleep(delay)
@@ -485,7 +498,9 @@ class Runs:
         except asyncio.CancelledError:
             if run.cancelled is None:
                 run.cancelled = "interrupt"  # the service ends
-        except Exception as error:
+        except GeneratorExit:  # the loop is closed, and nobody waits any more
+            raise
+        except BaseException as error:  # nodes raise what they like, and the thread is not theirs
             run.error, run.error_id = error, uuid4().hex
             self._tell(run, error)
         # Cancelled once, the task still has to write down how the run ended.
@@ -509,6 +524,10 @@ class Runs:
                 spoken = True
                 await asyncio.sleep(0)  # the first token leaves before the model says the next
 
+        async def give_up() -> None:
+            if run.cancelled == "rollback":
+                await self._engine.undo(run.thread_id, run.row.run_id)
+
         turn = Turn(
             graph=run.assistant.graph_id,
             input=None if run.resumes else asked,
@@ -523,6 +542,7 @@ class Runs:
             durability=request.durability or (None if request.lasting else "exit"),
             wait=_ENQUEUED_SECONDS,
             history=False,
+            on_cancel=give_up,
         )
         run.outcome = await self._engine.run(turn, emit)
 
@@ -557,7 +577,7 @@ class Runs:
             "run_id": UUID(run.row.run_id),
         }
 
-    def _tell(self, run: Running, error: Exception) -> None:
+    def _tell(self, run: Running, error: BaseException) -> None:
         run.feed.publish("error", self._dumps(run.told), logged=not run.goes_on_elsewhere)
         known = isinstance(error, RunError)
         log.warning(
@@ -608,6 +628,7 @@ class Runs:
         return await self._threads.ended(run.thread_id, run.assistant, run.outcome)
 
     async def _undo(self, run: Running) -> None:
+        # Done before its thread was let go, unless this attempt never held it, or that failed.
         await self._engine.undo(run.thread_id, run.row.run_id)
         if run.request.lasting:
             await self._rows.update(run.row, "interrupted", await self._stands(run))
@@ -617,6 +638,13 @@ class Runs:
     def _forget(self, run: Running) -> None:
         if self._running.get(run.row.run_id) is run:
             del self._running[run.row.run_id]
+
+
+def _words(error: BaseException | None) -> str:
+    try:
+        return str(error)
+    except Exception as nested:  # of its own `__str__`
+        return f"It cannot be told: {type(nested).__name__}"
 
 
 def _without_place(configurable: Mapping[str, Any]) -> dict[str, Any]:

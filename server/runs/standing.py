@@ -10,6 +10,8 @@ from server.runs.engine import Engine
 from server.runs.outcome import Outcome
 from server.runs.states import interrupts_of
 
+_FORGOTTEN = {"error": "RunFailed", "message": "It failed; the thread has gone on since."}
+
 
 class Standing:
     """The rows of threads, for runs."""
@@ -42,6 +44,11 @@ class Standing:
             return status_changed(thread_id, "idle")
         waiting = interrupts_of(await self._engine.state(assistant.graph_id, thread_id))
         return status_changed(thread_id, "interrupted", interrupts=self._jsonable(waiting))
+
+    async def error(self, thread_id: str) -> Mapping[str, Any]:
+        """What the newest run that failed failed with, as far as the thread still knows."""
+        thread = await self._table.get(thread_id)
+        return (thread and thread.error) or _FORGOTTEN
 
 
 def _about(assistant: Assistant) -> dict[str, str]:

@@ -16,13 +16,15 @@ from langgraph_sdk.errors import ConflictError, NotFoundError, UnprocessableEnti
 from tests.service import Client, process, serving
 
 TOY = Path(__file__).with_name("toy_graph.py")
+ODD = Path(__file__).with_name("odd_graph.py")
 Json = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("toy") / "langgraph.json"
-    file.write_text(json.dumps({"graphs": {"toy": f"{TOY}:graph"}}))
+    graphs = {"toy": f"{TOY}:graph", "odd": f"{ODD}:graph", "both": f"{ODD}:both"}
+    file.write_text(json.dumps({"graphs": graphs}))
     return file
 
 
@@ -140,11 +142,36 @@ async def test_a_node_that_raises(sdk: LangGraphClient, thread: str, served: Cli
     assert found["messages"][-1]["content"] == "on we go"
 
 
+@pytest.mark.parametrize("how", ["unprintable", "beyond", "surrogate"])
+async def test_whatever_a_node_raises_the_run_ends(
+    sdk: LangGraphClient, thread: str, served: Client, how: str
+) -> None:
+    body = {"assistant_id": "odd", "input": {"how": how}, "if_not_exists": "create"}
+    told = served.post(f"/threads/{thread}/runs/wait", json=body, timeout=5).json()["__error__"]
+    error = {"unprintable": "Unprintable", "beyond": "Beyond"}
+    assert told["error"] == error.get(how, "RuntimeError")
+    assert told["message"]
+    assert [run["status"] for run in await sdk.runs.list(thread)] == ["error"]
+    found: Any = await sdk.runs.wait(
+        thread, "odd", input={"how": "well"}, multitask_strategy="reject"
+    )
+    assert found["how"] == "well"
+
+
 async def test_an_interrupt_is_resumed(sdk: LangGraphClient, thread: str) -> None:
     asked: Any = await sdk.runs.wait(thread, "toy", input={"ask": True}, if_not_exists="create")
     assert asked["__interrupt__"][0]["value"] == {"question": "sure?"}
     found: Any = await sdk.runs.wait(thread, "toy", command={"resume": "very sure"})
     assert found["messages"][-1]["content"] == "very sure"
+
+
+async def test_nodes_side_by_side_ask_together(sdk: LangGraphClient, thread: str) -> None:
+    asked: Any = await sdk.runs.wait(thread, "both", input={"how": ""}, if_not_exists="create")
+    ids = {each["value"]: each["id"] for each in asked["__interrupt__"]}
+    assert ids.keys() == {"left?", "right?"}
+    resume = {"resume": {ids["left?"]: "L", ids["right?"]: "R"}}
+    found: Any = await sdk.runs.wait(thread, "both", command=resume)  # type: ignore[arg-type]  # as LangGraph takes it
+    assert sorted(found["answers"]) == ["L", "R"]
 
 
 async def test_before_and_after_nodes(sdk: LangGraphClient, thread: str) -> None:
@@ -165,6 +192,22 @@ async def test_a_background_run_is_joined(sdk: LangGraphClient, thread: str) -> 
     assert (await sdk.runs.get(thread, run_id))["status"] == "success"
     again: Any = await sdk.runs.join(thread, run_id)
     assert again["messages"][-1]["content"] == "late"
+
+
+async def test_a_run_is_joined_after_its_end(sdk: LangGraphClient, thread: str) -> None:
+    asked = await start(sdk, thread, {"ask": True})
+    at_once: Any = await sdk.runs.join(thread, asked)
+    await asyncio.sleep(0.2)  # the process has forgotten it
+    assert await sdk.runs.join(thread, asked) == at_once
+    assert at_once["__interrupt__"][0]["value"] == {"question": "sure?"}
+    failed = await start(sdk, thread, {"ask": False, "fail": True})
+    for _ in range(2):
+        told: Any = await sdk.runs.join(thread, failed)
+        assert told["__error__"]["message"] == "toy boom"
+        await asyncio.sleep(0.2)
+    await sdk.runs.wait(thread, "toy", input={"fail": False})
+    told = await sdk.runs.join(thread, failed)
+    assert "gone on since" in told["__error__"]["message"]
 
 
 async def test_a_batch_comes_back_in_its_order(sdk: LangGraphClient) -> None:
@@ -207,6 +250,33 @@ async def test_a_run_is_rolled_back_by_the_next(sdk: LangGraphClient, thread: st
     assert found["steps"] == ["prepare"] * 2
     with pytest.raises(NotFoundError):
         await sdk.runs.get(thread, run_id)
+
+
+async def test_several_that_roll_back_leave_the_last(sdk: LangGraphClient, thread: str) -> None:
+    run_id = await start(sdk, thread, {"wait": 30, "words": "first"})
+    await until(sdk, thread, run_id, "running")
+
+    async def next_one(words: str) -> None:
+        await start(sdk, thread, {"wait": 0.5, "words": words}, multitask_strategy="rollback")
+
+    await asyncio.gather(*map(next_one, "abc"))
+    (run,) = await sdk.runs.list(thread)
+    found: Any = await sdk.runs.join(thread, run["run_id"])
+    assert len(found["messages"]) == len(found["steps"]) == 1
+
+
+async def test_what_is_rolled_back_is_gone_for_the_next_in_the_queue(
+    sdk: LangGraphClient, thread: str
+) -> None:
+    undone = await start(sdk, thread, {"wait": 30})
+    for _ in range(500):
+        if (await sdk.threads.get_state(thread))["next"] == ["inner"]:
+            break
+        await asyncio.sleep(0.01)
+    queued = await start(sdk, thread, {"wait": 0})
+    await sdk.runs.cancel(thread, undone, action="rollback")
+    found: Any = await sdk.runs.join(thread, queued)
+    assert found["steps"] == ["prepare"]
 
 
 async def test_a_run_is_cancelled(sdk: LangGraphClient, thread: str) -> None:
