@@ -532,7 +532,7 @@ class Runs:
             graph=run.assistant.graph_id,
             input=None if run.resumes else asked,
             thread_id=run.thread_id,
-            context={**run.assistant.context, **request.context},
+            context=self._context(run),
             config=self._config(run),
             stream_modes=graph_modes(request.stream_mode),
             events="events" in request.stream_mode,
@@ -551,6 +551,16 @@ class Runs:
         if run.request.lasting:
             self._rows.update(run.row, "running", self._threads.begun(run.thread_id, run.assistant))
 
+    def _context(self, run: Running) -> dict[str, Any]:
+        """What the graph may choose from: clients from before LangGraph 0.6 say it in the config.
+
+        A graph that does not say what it takes is given everything.
+        """
+        takes = self._engine.graphs.context_fields(run.assistant.graph_id)
+        said = _without_place(run.request.config.get("configurable", {}))
+        chosen = {key: value for key, value in said.items() if not takes or key in takes}
+        return {**run.assistant.context, **chosen, **run.request.context}
+
     def _config(self, run: Running) -> dict[str, Any]:
         request, config = run.request, {**run.assistant.config, **run.request.config}
         about = {
@@ -561,6 +571,7 @@ class Runs:
         place = {"checkpoint_id": request.checkpoint_id, **(request.checkpoint or {})}
         configurable = {
             **_without_place(run.assistant.config.get("configurable", {})),
+            **_without_place(request.context),  # graphs from before LangGraph 0.6 look here
             **request.config.get("configurable", {}),
             **about,
             **{key: value for key, value in place.items() if value and key != "thread_id"},

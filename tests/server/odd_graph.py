@@ -1,9 +1,11 @@
-"""A graph whose nodes do what no node should, and one whose nodes ask side by side."""
+"""Graphs whose nodes do what no node should, ask side by side, and tell what was chosen."""
 
 from operator import add
 from typing import Annotated, Any, TypedDict
 
+from langgraph.config import get_config
 from langgraph.graph import END, START, StateGraph
+from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 
 
@@ -42,6 +44,21 @@ async def left(state: Odd) -> dict[str, Any]:
 async def right(state: Odd) -> dict[str, Any]:
     return {"answers": [interrupt("right?")]}
 
+
+class Choice(TypedDict, total=False):
+    tone: str
+
+
+async def choose(state: Odd, runtime: Runtime[Choice]) -> dict[str, Any]:
+    configurable = get_config()["configurable"]
+    said = {key: configurable.get(key) for key in ("tone", "flavour")}
+    return {"answers": [dict(runtime.context), said, b"\xff\x00"]}
+
+
+choosing = StateGraph(Odd, context_schema=Choice)
+choosing.add_node("choose", choose)
+choosing.add_edge(START, "choose")
+chosen = choosing.compile()
 
 asking = StateGraph(Odd)
 asking.add_node("left", left)

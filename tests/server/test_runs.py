@@ -24,6 +24,7 @@ Json = dict[str, Any]
 def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("toy") / "langgraph.json"
     graphs = {"toy": f"{TOY}:graph", "odd": f"{ODD}:graph", "both": f"{ODD}:both"}
+    graphs["chosen"] = f"{ODD}:chosen"
     file.write_text(json.dumps({"graphs": graphs}))
     return file
 
@@ -85,6 +86,25 @@ async def test_a_thread_is_not_forgotten_as_a_chat_session(
     assert served.delete(f"/api/chat/session/{thread}").status_code == 404
     state: Any = await sdk.threads.get_state(thread)
     assert state["values"]["words"] == "kept"
+
+
+async def test_context_and_configurable_are_the_same(sdk: LangGraphClient) -> None:
+    made = await sdk.assistants.create("chosen", context={"tone": "dry"})
+    own = made["assistant_id"]
+
+    async def told(assistant: str, **how: Any) -> list[Any]:
+        found: Any = await sdk.runs.wait(None, assistant, input={"how": "x"}, **how)
+        assert found["answers"].pop() == "/wA="  # bytes are Base64
+        return list(found["answers"])
+
+    calm, both = {"tone": "calm"}, {"tone": "calm", "flavour": None}
+    assert await told("chosen", context=calm) == [calm, both]
+    assert await told("chosen", config={"configurable": calm}) == [calm, both]
+    assert await told(own, config={"configurable": calm, "metadata": None}) == [calm, both]
+    assert await told(own, context=calm) == [calm, both]
+    flavour = {"configurable": {"flavour": "lime", "thread_id": "x"}}
+    dry = {"tone": "dry"}
+    assert await told(own, config=flavour) == [dry, {"tone": "dry", "flavour": "lime"}]
 
 
 async def test_every_stream_mode(sdk: LangGraphClient) -> None:
@@ -169,8 +189,8 @@ async def test_nodes_side_by_side_ask_together(sdk: LangGraphClient, thread: str
     asked: Any = await sdk.runs.wait(thread, "both", input={"how": ""}, if_not_exists="create")
     ids = {each["value"]: each["id"] for each in asked["__interrupt__"]}
     assert ids.keys() == {"left?", "right?"}
-    resume = {"resume": {ids["left?"]: "L", ids["right?"]: "R"}}
-    found: Any = await sdk.runs.wait(thread, "both", command=resume)  # type: ignore[arg-type]  # as LangGraph takes it
+    answers = {ids["left?"]: "L", ids["right?"]: "R"}
+    found: Any = await sdk.runs.wait(thread, "both", command={"resume": answers})
     assert sorted(found["answers"]) == ["L", "R"]
 
 
@@ -419,12 +439,21 @@ async def test_bad_requests_say_what_is_wrong(sdk: LangGraphClient, served: Clie
         await sdk.runs.create(None, "nobody", input={})
     with pytest.raises(NotFoundError):
         await sdk.runs.create(str(uuid4()), "toy", input={})
+    with pytest.raises(NotFoundError):
+        await sdk.runs.list(str(uuid4()))
     wrong: list[Any] = [
         {},
         {"assistant_id": "toy", "stream_mode": "loud"},
         {"assistant_id": "toy", "multitask_strategy": "hope"},
         {"assistant_id": "toy", "config": {"configurable": {"__fence": 1}}},
         {"assistant_id": "toy", "after_seconds": -1},
+        {"assistant_id": "toy", "config": {"recursion_limit": "many"}},
+        {"assistant_id": "toy", "config": {"tags": 5}},
+        {"assistant_id": "toy", "config": {"metadata": "x"}},
+        {"assistant_id": "toy", "context": {"__fence": 1}},
+        {"assistant_id": "toy", "checkpoint": {"checkpoint_id": 5}},
+        {"assistant_id": "toy", "command": {"goto": {"input": 1}}},
+        {"assistant_id": "toy", "command": {"resume": "nobody asked"}},
         [],
     ]
     for body in wrong:
