@@ -77,8 +77,18 @@ class Assistants(Protocol):
 class Threads(Protocol):
     """Where threads are found, and told how they stand."""
 
-    async def open(self, thread_id: str, assistant: Assistant, *, create: bool) -> bool:
-        """See that a thread is there and known to be of this graph; False where it is not."""
+    async def open(
+        self,
+        thread_id: str,
+        assistant: Assistant,
+        *,
+        create: bool,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> bool:
+        """See that a thread is there; False where it is not and shall not be made.
+
+        One that is made is known to be of this graph, and by what else `metadata` says.
+        """
         ...
 
     def begun(self, thread_id: str, assistant: Assistant) -> Row:
@@ -178,7 +188,8 @@ class Runs:
         thread_id = request.thread_id or str(uuid7())
         if request.lasting:
             create = request.if_not_exists == "create" or request.thread_id is None
-            if not await self._threads.open(thread_id, assistant, create=create):
+            about = {**request.config.get("metadata", {}), **request.metadata}
+            if not await self._threads.open(thread_id, assistant, create=create, metadata=about):
                 raise ThreadNotFound("Thread or assistant not found.")
         async with self._way_made(thread_id, request):
             run = self._begin(request, assistant, thread_id)
@@ -579,6 +590,7 @@ class Runs:
         metadata = {
             **run.row.metadata,
             **config.get("metadata", {}),
+            "run_id": run.row.run_id,  # by which what it did is found again, and undone
             "run_attempt": run.feed.attempt,
         }
         return {

@@ -22,12 +22,20 @@ class Standing:
         self._engine = engine
         self._jsonable = jsonable
 
-    async def open(self, thread_id: str, assistant: Assistant, *, create: bool) -> bool:
+    async def open(
+        self,
+        thread_id: str,
+        assistant: Assistant,
+        *,
+        create: bool,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> bool:
         """See that a thread is there; False where it is not and shall not be made."""
         if await self._table.get(thread_id) is not None:
             return True
         if create:
-            await self._table.create(new_thread(thread_id, metadata=_about(assistant)))
+            about = {**(metadata or {}), **_about(assistant)}
+            await self._table.create(new_thread(thread_id, metadata=about))
         return create
 
     def begun(self, thread_id: str, assistant: Assistant) -> Row:

@@ -3,7 +3,7 @@
 from operator import add
 from typing import Annotated, Any, TypedDict
 
-from langgraph.config import get_config
+from langgraph.config import get_config, get_stream_writer
 from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 from langgraph.types import interrupt
@@ -24,6 +24,9 @@ class Beyond(BaseException):
 
 
 async def misbehave(state: Odd) -> dict[str, Any]:
+    if state.get("how") == "loud":
+        for number in range(10):
+            get_stream_writer()({"number": number, "text": "x" * 1_000_000})
     errors = {"unprintable": Unprintable, "beyond": Beyond, "surrogate": RuntimeError}
     if error := errors.get(state.get("how", "")):
         raise error("half of a pair: \ud800, and \0")

@@ -178,6 +178,26 @@ async def test_whatever_a_node_raises_the_run_ends(
     assert found["how"] == "well"
 
 
+async def test_what_a_run_is_known_by(sdk: LangGraphClient, thread: str) -> None:
+    claimed: Any = {"metadata": {"run_id": "mine", "told": 1}}
+    await sdk.runs.wait(
+        thread,
+        "toy",
+        input={"words": "x"},
+        config=claimed,
+        metadata={"user": "ada"},
+        if_not_exists="create",
+    )
+    made = (await sdk.threads.get(thread))["metadata"] or {}
+    assert made.items() >= {"user": "ada", "told": 1, "graph_id": "toy"}.items()
+    run_id = await start(sdk, thread, {"wait": 30}, config=claimed)
+    await until(sdk, thread, run_id, "running")
+    await sdk.runs.cancel(thread, run_id, action="rollback", wait=True)
+    state: Any = await sdk.threads.get_state(thread)
+    assert state["values"]["steps"] == ["prepare"]
+    assert state["metadata"]["run_id"] not in {run_id, "mine"}
+
+
 async def test_an_interrupt_is_resumed(sdk: LangGraphClient, thread: str) -> None:
     asked: Any = await sdk.runs.wait(thread, "toy", input={"ask": True}, if_not_exists="create")
     assert asked["__interrupt__"][0]["value"] == {"question": "sure?"}
@@ -414,6 +434,18 @@ async def test_a_thread_is_followed_over_its_runs(
     assert answer.status_code == 422
     assert served.get(f"/threads/{thread}/stream?stream_modes=bad").status_code == 422
     assert served.get(f"/threads/{uuid4()}/stream").status_code == 404
+
+
+async def test_nothing_is_lost_to_a_listener_who_is_slower_than_a_loud_run(
+    sdk: LangGraphClient, thread: str
+) -> None:
+    run = await sdk.runs.create(
+        thread, "odd", input={"how": "loud"}, if_not_exists="create", stream_mode="custom"
+    )
+    joined = sdk.runs.join_stream(thread, run["run_id"], last_event_id="-1")
+    parts = [part async for part in joined]
+    assert [part.event for part in parts] == ["metadata", *["custom"] * 10]
+    assert [part.data["number"] for part in parts[1:]] == list(range(10))
 
 
 async def test_a_stateless_stream_is_rejoined(sdk: LangGraphClient, served: Client) -> None:
