@@ -21,7 +21,7 @@ from contextlib import (
     nullcontext,
     suppress,
 )
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple, Protocol, cast
 
 from langchain_core.messages import AnyMessage
@@ -71,6 +71,9 @@ class Turn:
     """Write the turn into the chat history."""
     answers: str | None = None
     """The id of the interrupt that the input answers, which must still wait."""
+    resumes: str | None = None
+    """The id of a run that may have begun before; if the thread stands where it left it, it goes on
+    from there, and its input is in the thread."""
     on_cancel: Callable[[], Awaitable[None]] = _nothing
     """Called when the turn is ended from outside, before the thread is anybody else's."""
 
@@ -197,6 +200,12 @@ class Engine:
                     now = asyncio.get_running_loop().time()
                     deadline.reschedule(now + self._turn_timeout)
                 await self._check_waits(turn)
+                if (
+                    turn.resumes
+                    and turn.thread_id
+                    and await self.begun(turn.thread_id, turn.resumes)
+                ):
+                    turn = replace(turn, input=None)
                 try:
                     outcome = await self._follow(turn, checked, fence, emit)
                 except asyncio.CancelledError:

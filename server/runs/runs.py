@@ -118,7 +118,7 @@ class Running:
     feed: Feed
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
     resumes: bool = False
-    """It was under way when its process died: it goes on from its last checkpoint."""
+    """It may have begun before: it goes on from its last checkpoint, if nothing came between."""
     written: asyncio.Future[None] | None = None
     task: asyncio.Task[None] | None = None
     outcome: Outcome | None = None
@@ -174,6 +174,7 @@ class Runs:
         self._dumps = dumps
         self._running: dict[str, Running] = {}
         self._of_thread: dict[str, list[Running]] = {}
+        self._endings: set[asyncio.Task[None]] = set()
         peers.hear(self._heard)
 
     async def create(self, request: RunRequest) -> Running:
@@ -238,12 +239,11 @@ class Runs:
         try:
             assistant = await self._assistants.resolve(row.assistant_id)
             request = RunRequest.of_kwargs(row.thread_id, row.assistant_id, row.kwargs)
-            resumes = await self._engine.begun(row.thread_id, row.run_id)
         except (RunError, TypeError) as error:  # its assistant is gone, or its row is another's
             await self._give_up(row, feed, str(error))
             return
         log.info("run_recovered", run_id=row.run_id, attempt=attempt)
-        self._start(Running(row, request, assistant, feed, resumes=resumes))
+        self._start(Running(row, request, assistant, feed, resumes=True))
 
     async def _give_up(self, row: RunRow, feed: Feed, reason: str) -> None:
         log.error("run_lost", run_id=row.run_id, thread_id=row.thread_id, reason=reason)
@@ -411,7 +411,9 @@ class Runs:
         self._running.pop(run_id, None)
 
     async def close(self) -> None:
-        """Wait for the tasks of runs that were told to end."""
+        """Wait for the tasks of runs that were told to end; those elsewhere go on by themselves."""
+        for ending in self._endings:
+            ending.cancel()
         tasks = {run.task for run in self._running.values() if run.task and not run.task.done()}
         if tasks:
             await asyncio.wait(tasks, timeout=5)
@@ -465,18 +467,36 @@ class Runs:
         wait: bool,
     ) -> None:
         """Tell runs to end, wherever they are."""
-        told = {"cancel": [row.run_id for row in elsewhere], "action": action}
-        if elsewhere:
-            await self._peers.tell(told)
         for run in here:
             self.stop(run, action)
+        if elsewhere:
+            ending = asyncio.create_task(self._end_elsewhere(elsewhere, action))
+            self._endings.add(ending)
+            ending.add_done_callback(self._ended_elsewhere)
         if not wait:
             return
         for run in here:
             await run.done.wait()
-        for row in elsewhere:
+        if elsewhere:
+            await asyncio.shield(ending)
+
+    async def _end_elsewhere(self, rows: Sequence[RunRow], action: CancelAction) -> None:
+        """Tell the processes of runs to end them, until they have.
+
+        It may not be heard, for a process may just have died: then whoever takes its run over,
+        perhaps this one, ends it.
+        """
+        told = {"cancel": [row.run_id for row in rows], "action": action}
+        await self._peers.tell(told)
+        for row in rows:
             async for _ in self.ended(row):
-                await self._peers.tell(told)  # it may not have been heard
+                self._heard(told)
+                await self._peers.tell(told)
+
+    def _ended_elsewhere(self, ending: asyncio.Task[None]) -> None:
+        self._endings.discard(ending)
+        if not ending.cancelled() and (error := ending.exception()):
+            log.warning("runs_not_ended", error=str(error))
 
     def _heard(self, told: Mapping[str, Any]) -> None:
         """Do what another process asks."""
@@ -541,7 +561,8 @@ class Runs:
 
         turn = Turn(
             graph=run.assistant.graph_id,
-            input=None if run.resumes else asked,
+            input=asked,
+            resumes=run.row.run_id if run.resumes else None,
             thread_id=run.thread_id,
             context=self._context(run),
             config=self._config(run),

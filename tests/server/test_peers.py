@@ -217,6 +217,53 @@ async def test_who_dies_is_taken_over_from(stores: dict[str, str], tmp_path: Pat
         await other.aclose()
 
 
+async def test_what_waited_elsewhere_behind_a_run_costs_it_nothing(
+    stores: dict[str, str], tmp_path: Path
+) -> None:
+    thread = str(uuid4())
+    with (
+        process(tmp_path / "a", **stores) as dies,
+        process(tmp_path / "b", **stores) as lives,
+    ):
+        dies.url()
+        lives.url()
+        first, other = client_of(dies), client_of(lives)
+        run_ids = [await start(first, thread, {"wait": 2, "words": "first"})]
+        while not (await other.threads.get_state(thread))["next"]:  # noqa: ASYNC110 - it is polled
+            await asyncio.sleep(0.02)
+        run_ids += [await start(other, thread, {"wait": 0, "words": each}) for each in "ab"]
+        dies.kill()
+        for run_id in run_ids:
+            await other.runs.join(thread, run_id)
+        state: Any = await other.threads.get_state(thread)
+        said = [message["content"] for message in state["values"]["messages"]]
+        assert sorted(said) == ["a", "b", "first"]
+        await first.aclose()
+        await other.aclose()
+
+
+async def test_who_has_died_ends_what_it_was_told_to_end(
+    stores: dict[str, str], tmp_path: Path
+) -> None:
+    waited, told = str(uuid4()), str(uuid4())
+    with (
+        process(tmp_path / "a", **stores) as dies,
+        process(tmp_path / "b", **stores) as lives,
+    ):
+        dies.url()
+        lives.url()
+        first, other = client_of(dies), client_of(lives)
+        run_ids = [await start(first, thread, {"wait": 60}) for thread in (waited, told)]
+        dies.kill()
+        await other.runs.cancel(told, run_ids[1])
+        await other.runs.cancel(waited, run_ids[0], wait=True)
+        await other.runs.join(told, run_ids[1])
+        assert await status(other, waited, run_ids[0]) == "interrupted"
+        assert await status(other, told, run_ids[1]) == "interrupted"
+        await first.aclose()
+        await other.aclose()
+
+
 async def test_who_is_stopped_hands_over(stores: dict[str, str], tmp_path: Path) -> None:
     thread = str(uuid4())
     with (
