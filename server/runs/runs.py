@@ -469,15 +469,15 @@ class Runs:
         """Tell runs to end, wherever they are."""
         for run in here:
             self.stop(run, action)
-        if elsewhere:
-            ending = asyncio.create_task(self._end_elsewhere(elsewhere, action))
+        ending = asyncio.create_task(self._end_elsewhere(elsewhere, action)) if elsewhere else None
+        if ending:
             self._endings.add(ending)
             ending.add_done_callback(self._ended_elsewhere)
         if not wait:
             return
         for run in here:
             await run.done.wait()
-        if elsewhere:
+        if ending:
             await asyncio.shield(ending)
 
     async def _end_elsewhere(self, rows: Sequence[RunRow], action: CancelAction) -> None:

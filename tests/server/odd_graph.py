@@ -53,7 +53,7 @@ class Choice(TypedDict, total=False):
 
 
 async def choose(state: Odd, runtime: Runtime[Choice]) -> dict[str, Any]:
-    configurable = get_config()["configurable"]
+    configurable = get_config().get("configurable", {})
     said = {key: configurable.get(key) for key in ("tone", "flavour")}
     return {"answers": [dict(runtime.context), said, b"\xff\x00"]}
 
