@@ -222,6 +222,9 @@ class Engine:
             self.graphs.open(turn.graph, config, context=checked.context) as graph,
             aclosing(_stream(turn, graph, checked.context, config)) as parts,
         ):
+            before = turn.interrupt_before or graph.interrupt_before_nodes
+            after = turn.interrupt_after or graph.interrupt_after_nodes
+            outcome.breakpoints = bool(before or after)
             async for part in parts:
                 if part.mode == "values" and not part.namespace:
                     outcome.take(_output(graph, part.data))
