@@ -161,8 +161,6 @@ class Engine:
             GraphNotFound, InvalidInput, and what the choice of models raises.
         """
         graph = self.graphs.fixed(turn.graph)
-        if turn.input == {}:
-            raise InvalidInput(f"The input for the graph {turn.graph!r} is empty.")
         if graph is not None and isinstance(turn.input, Command):
             _check_goto(graph, turn.input)
         context = self.graphs.context(turn.graph, turn.context)
