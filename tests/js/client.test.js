@@ -155,6 +155,8 @@ for (const [version, Client] of Object.entries(versions)) {
       const [listed] = await runs.list(id, { status: "success" });
       assert.equal(listed.run_id, run.run_id);
       assert.deepEqual(await runs.get(id, run.run_id), listed);
+      const chosen = await runs.list(id, { select: ["run_id", "status"] });
+      assert.deepEqual(chosen, [{ run_id: run.run_id, status: "success" }]);
       await runs.delete(id, run.run_id);
       await assert.rejects(runs.get(id, run.run_id), /404/);
     });
@@ -203,6 +205,14 @@ for (const [version, Client] of Object.entries(versions)) {
       await runs.cancel(id, run, true, "rollback");
       await assert.rejects(runs.get(id, run), /404/);
       assert.deepEqual(said((await threads.getState(id)).values), ["kept"]);
+    });
+
+    it("without a thread, rejoined", async () => {
+      let run;
+      const options = { input: { words: "a b" }, streamResumable: true, onRunCreated: (made) => (run = made) };
+      const whole = await collect(runs.stream(null, "toy", options));
+      assert.equal(run.thread_id, undefined);
+      assert.deepEqual(await collect(runs.joinStream(null, run.run_id, { lastEventId: "-1" })), whole);
     });
 
     it("left by the one who joined, cancelled where that was asked", async () => {
@@ -256,6 +266,21 @@ for (const [version, Client] of Object.entries(versions)) {
       await assert.rejects(runs.wait(randomUUID(), "toy", { input: {} }), /404/);
       await assert.rejects(collect(runs.stream(null, "toy", { input: {}, streamMode: "loud" })), /422/);
     });
+  });
+
+  it(`crons, ${version}`, async () => {
+    const { crons } = client;
+    const id = await newThread();
+    const schedule = "0 0 29 2 *";
+    const made = await crons.createForThread(id, "toy", { schedule, input: { words: "leap" } });
+    const { cron_id: cron } = await crons.create("toy", { schedule, metadata: { version }, enabled: false });
+    const [found] = await crons.search({ threadId: id });
+    assert.deepEqual([found.cron_id, found.schedule, found.payload.input], [made.cron_id, schedule, { words: "leap" }]);
+    assert((await crons.count({ assistantId: found.assistant_id })) >= 2);
+    const changed = await crons.update(cron, { schedule: "0 12 * * *", enabled: true });
+    assert.deepEqual([changed.schedule, changed.enabled], ["0 12 * * *", true]);
+    for (const each of [cron, made.cron_id]) await crons.delete(each);
+    assert.deepEqual(await crons.search({ threadId: id }), []);
   });
 
   it(`the store, ${version}`, async () => {
