@@ -42,7 +42,7 @@ class Cutter {
         else setImmediate(() => response.destroy());
         answer.destroy();
       });
-      answer.on("end", () => response.end());
+      answer.on("end", () => left > 0 && response.end());
       answer.on("error", () => {});
     });
     request.pipe(onward);
