@@ -27,6 +27,7 @@ from typing import Any, Literal, NamedTuple, Protocol, cast
 from langchain_core.messages import AnyMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.constants import END
 from langgraph.errors import EmptyInputError, InvalidUpdateError, is_invalid_resume
 from langgraph.types import Command, Interrupt, StateSnapshot, StreamMode
 from pydantic import ValidationError
@@ -420,7 +421,7 @@ def _flaws(error: Exception) -> str:
 def _check_goto(graph: Graph, command: Command[Any]) -> None:
     goto = command.goto if isinstance(command.goto, list | tuple) else [command.goto]
     for node in goto:
-        if isinstance(node, str) and node not in graph.nodes:
+        if isinstance(node, str) and node != END and node not in graph.nodes:
             there_are = ", ".join(name for name in graph.nodes if not name.startswith("__"))
             raise InvalidInput(f"command.goto: there is no node {node!r}; there are: {there_are}.")
 
