@@ -395,14 +395,15 @@ async def _parts(
 async def _events(
     graph: Graph, asked: Any, config: RunnableConfig, options: Mapping[str, Any]
 ) -> AsyncGenerator[Part]:
-    """LangChain's events; those of the graph itself carry its parts."""
+    """LangChain's events, without those of the graph itself that carry its parts."""
     root: str | None = None
     event: Any
     async for event in graph.astream_events(asked, config, version="v2", **options):
         root = root or event["run_id"]
         if event["event"] == "on_chain_stream" and event["run_id"] == root:
             yield _part(cast("Any", event["data"])["chunk"])
-        yield Part("events", event)
+        else:
+            yield Part("events", event)
 
 
 def _part(chunk: Any) -> Part:

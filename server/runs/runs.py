@@ -531,6 +531,7 @@ class Runs:
             "configurable": configurable,
             "metadata": metadata,
             "run_id": UUID(run.row.run_id),
+            "run_name": config.get("run_name") or run.assistant.graph_id,
         }
 
     def _tell(self, run: Running, error: Exception) -> None:

@@ -133,6 +133,10 @@ for (const [version, Client] of Object.entries(versions)) {
       assert(parts.some((part) => /^updates\|inner:/.test(part.event)));
       assert.deepEqual(said(parts.findLast((part) => part.event === "values").data), ["a b"]);
       assert(parts.every((part) => part.id === undefined));
+      const events = parts.filter((part) => part.event === "events").map((part) => part.data);
+      assert.deepEqual([events[0].event, events[0].name], ["on_chain_start", "toy"]);
+      const doubles = events.filter(({ event, run_id }) => event === "on_chain_stream" && run_id === run.run_id);
+      assert.deepEqual(doubles, []);
       assert.equal((await runs.get(id, run.run_id)).status, "success");
     });
 
