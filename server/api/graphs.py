@@ -14,6 +14,7 @@ from server.api.observe import observed
 from server.api.sse import EventStream, event
 from server.api.wire import dumps
 from server.runs.engine import Turn
+from server.runs.errors import InvalidInput
 from server.runs.outcome import Outcome
 from server.runs.parts import public
 
@@ -83,7 +84,13 @@ class InvokeRequest(BaseModel):
         return self
 
     def turn(self, stream_modes: Sequence[StreamMode] = ()) -> Turn:
-        """Put it in the engine's words."""
+        """Put it in the engine's words.
+
+        Raises:
+            InvalidInput: it is empty.
+        """
+        if self.input == {}:
+            raise InvalidInput(f"The input for the graph {self.graph!r} is empty.")
         command = self.command and Command(**self.command.model_dump(exclude_unset=True))
         return Turn(
             graph=self.graph,

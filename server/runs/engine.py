@@ -27,6 +27,7 @@ from typing import Any, Literal, NamedTuple, Protocol, cast
 from langchain_core.messages import AnyMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.constants import END
 from langgraph.errors import EmptyInputError, InvalidUpdateError, is_invalid_resume
 from langgraph.types import Command, Interrupt, StateSnapshot, StreamMode
 from pydantic import ValidationError
@@ -161,8 +162,6 @@ class Engine:
             GraphNotFound, InvalidInput, and what the choice of models raises.
         """
         graph = self.graphs.fixed(turn.graph)
-        if turn.input == {}:
-            raise InvalidInput(f"The input for the graph {turn.graph!r} is empty.")
         if graph is not None and isinstance(turn.input, Command):
             _check_goto(graph, turn.input)
         context = self.graphs.context(turn.graph, turn.context)
@@ -222,6 +221,9 @@ class Engine:
             self.graphs.open(turn.graph, config, context=checked.context) as graph,
             aclosing(_stream(turn, graph, checked.context, config)) as parts,
         ):
+            before = turn.interrupt_before or graph.interrupt_before_nodes
+            after = turn.interrupt_after or graph.interrupt_after_nodes
+            outcome.breakpoints = bool(before or after)
             async for part in parts:
                 if part.mode == "values" and not part.namespace:
                     outcome.take(_output(graph, part.data))
@@ -422,7 +424,7 @@ def _flaws(error: Exception) -> str:
 def _check_goto(graph: Graph, command: Command[Any]) -> None:
     goto = command.goto if isinstance(command.goto, list | tuple) else [command.goto]
     for node in goto:
-        if isinstance(node, str) and node not in graph.nodes:
+        if isinstance(node, str) and node != END and node not in graph.nodes:
             there_are = ", ".join(name for name in graph.nodes if not name.startswith("__"))
             raise InvalidInput(f"command.goto: there is no node {node!r}; there are: {there_are}.")
 

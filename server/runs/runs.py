@@ -160,6 +160,7 @@ class Runs:
         self._dumps = dumps
         self._running: dict[str, Running] = {}
         self._of_thread: dict[str, list[Running]] = {}
+        self._telling: set[asyncio.Task[None]] = set()
         peers.hear(self._heard)
 
     async def create(self, request: RunRequest) -> Running:
@@ -472,6 +473,16 @@ class Runs:
         if run.cancelled is None and run.task is not None:
             run.cancelled = action
             run.task.cancel()
+
+    def leave(self, run_id: str, thread_id: str | None) -> None:
+        """Tell a run to end, wherever it is, whose listener left and wanted it so."""
+        if run := self._find(run_id, thread_id):
+            self.stop(run)
+        elif not self._peers.alone:
+            told = {"cancel": [run_id], "action": "interrupt"}
+            telling = asyncio.create_task(self._peers.tell(told))
+            self._telling.add(telling)
+            telling.add_done_callback(self._telling.discard)
 
     async def _execute(self, run: Running) -> None:
         """Run to the end, whatever it is; nothing is raised."""
