@@ -104,6 +104,13 @@ class RunRows:
             query = query.where(runs.c.thread_id == thread_id)
         return await self._read(query)
 
+    async def ids_from(self, thread_id: str, run_id: str | None) -> list[str]:
+        """Read the ids of a thread's runs from one on, oldest first; of the unfinished for None."""
+        wanted = runs.c.status.in_(UNFINISHED) if run_id is None else runs.c.run_id >= run_id
+        query = select(runs.c.run_id).where(runs.c.thread_id == thread_id, wanted)
+        query = query.order_by(runs.c.run_id)  # of version 7: they sort by their creation
+        return await self._database.read(lambda c: list(c.scalars(query)))
+
     async def adopt(self, alive: Collection[str]) -> list[RunRow]:
         """Take over the unfinished runs of processes that are not alive; return them in order.
 

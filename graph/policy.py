@@ -173,7 +173,9 @@ def _wait(now: Situation) -> Ask | None:
     return Ask(model, seconds, probe=_standing(now, model).subject)
 
 
-def _give_up(now: Situation) -> GiveUp:
+def _give_up(now: Situation) -> GiveUp | Stop:
+    if now.tried and now.tried[-1]["failure"] == "moderated":
+        return Stop("moderated")  # nobody is left who could say otherwise
     waits = [_standing(now, model).seconds for model in now.candidates]
     return GiveUp(expected_back=min((wait for wait in waits if wait > 0), default=None))
 

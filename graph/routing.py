@@ -26,7 +26,7 @@ def after_tools(state: State) -> Literal["tools", "model", "offline"]:
     """Results go back to the node that asked for them; a tool that paused is called once more."""
     if open_calls(state["messages"]):
         return "tools"
-    return "offline" if _is_fallen_back_to_offline(state) else "model"
+    return "offline" if state.get("route", {}).get("degraded") else "model"
 
 
 def after_fallback_router(state: State) -> Literal["model", "offline", "stop"]:
@@ -62,8 +62,3 @@ def _failed(state: State) -> bool:
 def _calls_tools(state: State) -> bool:
     last = state["messages"][-1]
     return isinstance(last, AIMessage) and calls_tools(last)
-
-
-def _is_fallen_back_to_offline(state: State) -> bool:
-    route = state.get("route")
-    return route is not None and route["mode"] == "offline" and bool(route["tried"])

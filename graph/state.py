@@ -27,7 +27,7 @@ class Attempt(TypedDict):
     message: str
     """What happened, fit for the caller: no key, no trace."""
     seconds: NotRequired[float]
-    """How long it took to fail; missing where nobody was asked."""
+    """How long it took to fail; missing where nobody was asked, and of who lost a race."""
     usage: NotRequired[Usage]
     cost: NotRequired[float]
     """US dollars. Like the usage, it is there where the provider told it before the failure."""

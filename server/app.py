@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import (
-    AbstractAsyncContextManager,
     AbstractContextManager,
     asynccontextmanager,
     nullcontext,
@@ -11,10 +10,11 @@ from contextlib import (
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi import FastAPI
 from pydantic import SecretStr
+from starlette.datastructures import State
 from starlette.middleware import Middleware
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from structlog import get_logger
@@ -23,9 +23,9 @@ from checkpoints.assistants import AssistantTable
 from checkpoints.breaker import RedisCircuits
 from checkpoints.crons import CronTable
 from checkpoints.data_dir import hold_data_dir
-from checkpoints.database import open_database
-from checkpoints.events import open_event_log
-from checkpoints.group_commit import open_group_commit
+from checkpoints.database import Database, open_database
+from checkpoints.events import EventLog, open_event_log
+from checkpoints.group_commit import GroupCommit, open_group_commit
 from checkpoints.history import open_history
 from checkpoints.locks import LocalThreadLocks, RedisThreadLocks
 from checkpoints.memory import open_memory
@@ -78,17 +78,18 @@ from server.runs.recovery import watch_over
 from server.runs.runs import Runs
 from server.runs.standing import Standing
 from server.runs.states import States
+from server.runs.thread_stream import Watch
 from server.runs.threads import Threads
 from server.runs.webhooks import Webhooks
 from server.settings import Settings
 from tools import UnknownTool, find_tools
 from tools.kit.mcp import open_mcp
 from tools.kit.toolbox import Toolbox, ToolSource
-from tools.kit.web import open_web
+from tools.kit.web import Web, open_web
 
 log = get_logger(__name__)
 
-_CATALOGUE_SECONDS = 3600
+_CATALOGUE_SECONDS, _CATALOGUE_RETRY_SECONDS = 3600.0, 60.0
 
 AGENT_ERRORS: dict[type[Exception], Kind] = {
     InvalidAPIKey: Kind(503, "invalid-api-key"),
@@ -176,29 +177,7 @@ def create_app(settings: Settings) -> FastAPI:
                     window=settings.window,
                     max_message_length=settings.max_message_length,
                 )
-                app.state.assistants = Assistants(AssistantTable(database), served)
-                await app.state.assistants.begin()
-                table = ThreadTable(database)
-                states = States(table, engine, saver, services=services, jsonable=jsonable)
                 app.state.models = models
-                webhooks = Webhooks(web.post, _secret(settings.webhook_secret))
-                standing = Standing(table, engine, jsonable)
-                app.state.runs = started = Runs(
-                    engine,
-                    RunRows(database, rows, peers.name),
-                    events,
-                    app.state.assistants,
-                    standing,
-                    peers,
-                    webhooks,
-                    dumps,
-                )
-                app.state.crons = crons_kept = Crons(
-                    CronTable(database), started, app.state.assistants, standing, peers
-                )
-                app.state.threads = Threads(
-                    table, states, engine, saver, living, cancel_runs=started.cancel_thread
-                )
                 app.state.info = system.Info(
                     everturn_version=app.version,
                     langgraph_py_version=version("langgraph"),
@@ -207,14 +186,9 @@ def create_app(settings: Settings) -> FastAPI:
                     memory="redis" if redis_url else "embedded",
                     history=database.dialect.name,
                 )
-                if peers.alone:  # whatever is unfinished was begun by a process before this one
-                    await started.adopt(await peers.beat())
-                watching = nullcontext() if peers.alone else _watched(peers, started)
-                keeping_time = _beside(crons_kept.keep_time(), "crons")
-                async with _swept(app.state.threads), watching, keeping_time:
+                stores = _Stores(database, rows, events, peers)
+                async with _agent_server(app.state, settings, engine, stores, saver, web):
                     yield
-                await started.close()
-                await webhooks.close()
 
     app = FastAPI(
         title="Everturn",
@@ -235,6 +209,59 @@ def create_app(settings: Settings) -> FastAPI:
     document_errors(app)
     open_to_origins(app, settings.cors_origins)  # outermost: errors too can be read by web pages
     return app
+
+
+class _Stores(NamedTuple):
+    """Where runs are kept, and who else runs them."""
+
+    database: Database
+    rows: GroupCommit
+    events: EventLog
+    peers: Peers
+
+
+@asynccontextmanager
+async def _agent_server(
+    state: State,
+    settings: Settings,
+    engine: Engine,
+    stores: _Stores,
+    saver: AsyncRedisSaver,
+    web: Web,
+) -> AsyncIterator[None]:
+    """Open what serves LangGraph's clients: assistants, threads, runs and crons."""
+    database, rows, events, peers = stores
+    state.assistants = assistants = Assistants(AssistantTable(database), engine.graphs)
+    await assistants.begin()
+    table, watch = ThreadTable(database), Watch(peers)
+    standing = Standing(table, engine, jsonable)
+    webhooks = Webhooks(web.post, _secret(settings.webhook_secret))
+    state.runs = runs = Runs(
+        engine,
+        RunRows(database, rows, peers.name),
+        events,
+        assistants,
+        standing,
+        peers,
+        watch,
+        webhooks,
+        dumps,
+    )
+    state.crons = crons = Crons(CronTable(database), runs, assistants, standing, peers)
+    states = States(table, engine, saver, jsonable=jsonable, edited=watch.edited)
+    state.threads = threads = Threads(
+        table, states, engine, saver, state.sessions, cancel_runs=runs.cancel_thread
+    )
+    if peers.alone:  # whatever is unfinished was begun by a process before this one
+        await runs.adopt(await peers.beat())
+    async with (
+        _beside(sweep(threads), "threads that expire"),
+        _beside(crons.keep_time(), "crons"),
+        nullcontext() if peers.alone else _beside(watch_over(peers, runs), "peers' runs"),
+    ):
+        yield
+    await runs.close()
+    await webhooks.close()
 
 
 def _toolbox(
@@ -282,24 +309,16 @@ async def _kept_fresh(models: Models) -> AsyncIterator[None]:
 
     async def refresh() -> None:
         while True:
+            wait = _CATALOGUE_SECONDS
             try:
                 await models.refresh()
             except Exception as error:
                 log.warning("catalogue_not_refreshed", error=str(error))
-            await asyncio.sleep(_CATALOGUE_SECONDS)
+                wait = _CATALOGUE_RETRY_SECONDS
+            await asyncio.sleep(wait)
 
     async with _beside(refresh(), "catalogue"):
         yield
-
-
-def _swept(threads: Threads) -> AbstractAsyncContextManager[None]:
-    """End threads whose lifetime has ended, as long as the service lives."""
-    return _beside(sweep(threads), "threads that expire")
-
-
-def _watched(peers: Peers, started: Runs) -> AbstractAsyncContextManager[None]:
-    """Take over from processes that die, as long as the service lives."""
-    return _beside(watch_over(peers, started), "peers' runs")
 
 
 @asynccontextmanager

@@ -38,6 +38,8 @@ def load_settings(named: Mapping[str, str]) -> Settings:
         reasons = []
         for flaw in error.errors(include_url=False, include_input=False):
             reason = flaw["msg"].removeprefix("Value error, ")
+            if inside := ".".join(map(str, flaw["loc"][1:])):
+                reason = f"{inside}: {reason}"
             if flaw["loc"]:
                 reason = f"{origins[_field(str(flaw['loc'][0]))].name}: {reason}"
             reasons.append(reason)
@@ -106,7 +108,7 @@ def _shown(value: Any) -> str:
             return "********"
         case HttpUrl():
             return without_user(value)
-        case list():
-            return ",".join(value) or "-"
+        case list() | dict():  # of what has a name, such as an MCP server, only that
+            return ",".join(map(str, value)) or "-"
         case _:
             return str(value)

@@ -46,6 +46,15 @@ def configure_logs(level: str) -> None:
     logging.basicConfig(handlers=[handler], level=max(ours, logging.INFO), force=True)
     for room in ROOMS:
         logging.getLogger(room).setLevel(ours)
-    # One line a request is ours (`api_request`); theirs would say it twice.
-    for chatty in ("httpx", "httpx2", "uvicorn.access", "uvicorn.error", "alembic"):
+    # One line a request is ours (`api_request`); theirs would say it twice, or name what was
+    # searched for.
+    for chatty in (
+        "httpx",
+        "httpx2",
+        "ddgs",
+        "primp",
+        "uvicorn.access",
+        "uvicorn.error",
+        "alembic",
+    ):
         logging.getLogger(chatty).setLevel(max(ours, logging.WARNING))

@@ -26,7 +26,8 @@ class Metrics:
         )
         self.model_failures = Counter(
             "model_failures_total",
-            "Calls of a model that did not end in an answer, by model and class of failure.",
+            "Times a model did not answer, or was kept from being asked by what it or its key had "
+            "done before (circuit_open, invalid_api_key), by model and class of failure.",
             ["model", "failure"],
             registry=self._registry,
         )

@@ -147,14 +147,14 @@ class Breaker:
         if record.until is None:
             return Circuit(subject)
         left = record.until - now
+        if record.sure and left <= 0:
+            del self._records[subject]
+            return Circuit(subject)
+        # While somebody tries, it stands as before: in doubt, for whoever has nobody else to ask.
+        left = left if left > 0 else record.claimed - now
         if left > 0:
             state: State = "open" if record.sure or record.in_row >= GIVEN_UP else "doubtful"
             return Circuit(subject, state, left)
-        if record.sure:
-            del self._records[subject]
-            return Circuit(subject)
-        if record.claimed > now:
-            return Circuit(subject, "open", record.claimed - now)
         return Circuit(subject, "half_open")
 
     def _adopt(self, found: Mapping[str, tuple[float, bool]]) -> None:

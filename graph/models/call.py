@@ -25,7 +25,7 @@ class Call:
     answer: Answer = field(default_factory=Answer)
     """What was heard, whole or not."""
     first_token: float | None = None
-    """Seconds until it began."""
+    """Seconds until it began, since `model` was asked."""
     streamed: bool = False
     """Its pieces were shown to whoever watches."""
     lost: dict[str, Failure] = field(default_factory=dict)

@@ -18,7 +18,7 @@ Kind = Literal[
     "rate_limited",  # 429 for one model
     "account_limited",  # 429 for all free models of the account
     "not_found",  # 404, or a 400 that says so: no such model
-    "no_tool_support",  # 404: the model takes no tools
+    "no_tool_support",  # 404, or a 400 that says so: the model takes no tools
     "context_too_long",  # 413, or a 400 that says so
     "bad_request",  # 400, 422
     "moderated",  # 403: the provider refused the input
@@ -52,14 +52,36 @@ _BY_STATUS: dict[int, Kind] = {
     429: "rate_limited",
 }
 # Providers repeat the status as the code, so that only the text tells some refusals apart.
-# The texts: https://openrouter.ai/docs/api-reference/errors and …/limits, and OpenAI's own.
+# The texts: https://openrouter.ai/docs/api-reference/errors and …/limits, OpenAI's own, and those
+# of others that refuse with a plain 400 a key (Gemini), a length (Anthropic, Gemini, llama.cpp) or
+# tools (Ollama, vLLM). A page of HTML is a gateway's: it knows no keys.
 _BY_TEXT: tuple[tuple[Kind, Kind, re.Pattern[str]], ...] = (
-    ("bad_request", "context_too_long", re.compile(r"context.{0,20}length|too many tokens")),
+    (
+        "bad_request",
+        "context_too_long",
+        re.compile(
+            r"context.{0,20}(length|size|window)|too many tokens|prompt is too long"
+            r"|maximum number of tokens"
+        ),
+    ),
+    ("bad_request", "invalid_api_key", re.compile(r"api key not valid")),
+    ("bad_request", "no_tool_support", re.compile(r"not support tools|tool choice requires")),
     ("bad_request", "not_found", re.compile(r"not a valid model|model.{0,80}does not exist")),
     ("invalid_api_key", "moderated", re.compile(r"moderation|flagged")),
+    ("invalid_api_key", "not_found", re.compile(r"access to (this )?model")),
+    ("invalid_api_key", "unavailable", re.compile(r"^http 403\b.*<html", re.DOTALL)),
     ("not_found", "no_tool_support", re.compile(r"support.{0,10}tool|tool.{0,20}support")),
     ("rate_limited", "account_limited", re.compile(r"free-models-per-")),
+    ("rate_limited", "payment_required", re.compile(r"insufficient quota")),
 )
+_TOLD: dict[Kind, str] = {
+    # What a status alone does not tell the caller.
+    "invalid_api_key": "the provider refused the API key",
+    "payment_required": "the account has no credit left",
+    "context_too_long": "the conversation is too long for the model",
+    "moderated": "the provider's moderation refused",
+    "no_tool_support": "the model takes no tools",
+}
 _MIDWAY: dict[Kind, Kind] = {"timeout": "stalled", "unreachable": "cut"}
 _SECRET = re.compile(
     # A key by its prefix, or any long word with a digit in it, with what is hyphenated to it.
@@ -67,6 +89,7 @@ _SECRET = re.compile(
     re.IGNORECASE,
 )
 _LONGEST_DETAIL = 300
+_LONGEST_WAIT = 86_400.0  # s: daily limits are the longest there are
 _EPOCH_MILLISECONDS, _EPOCH_SECONDS = 1e11, 1e9  # a larger number is a moment, not a duration
 
 
@@ -110,7 +133,7 @@ def _failure_of(error: Exception) -> Failure:
     import openai
 
     if _body(error).get("code") == "context_length_exceeded":  # OpenAI's, with or without a status
-        return Failure("context_too_long", "the context is too long", _detail(error))
+        return Failure("context_too_long", _TOLD["context_too_long"], _detail(error))
     status = _status(error)
     if status is not None:
         return _failed_with(status, error)
@@ -149,10 +172,8 @@ def _failed_with(status: int, error: Exception) -> Failure:
 
 
 def _told(kind: Kind, status: int) -> str:
-    if kind == "invalid_api_key":
-        return f"the provider refused the API key (HTTP {status})"
-    if kind == "moderated":
-        return f"the provider's moderation refused (HTTP {status})"
+    if kind in _TOLD:
+        return f"{_TOLD[kind]} (HTTP {status})"
     known = status in HTTPStatus.__members__.values()
     return f"HTTP {status} {HTTPStatus(status).phrase}" if known else f"HTTP {status}"
 
@@ -161,7 +182,8 @@ def _retry_after(error: Exception) -> float | None:
     """Read Retry-After or X-RateLimit-Reset, of the response or repeated inside the body.
 
     Retry-After is seconds or a date (RFC 9110, 10.2.3); OpenRouter's X-RateLimit-Reset is
-    milliseconds since the epoch, others send seconds since the epoch or from now.
+    milliseconds since the epoch, others send seconds since the epoch or from now. Nobody is struck
+    off for ever: a day is the most that is believed.
     """
     metadata = _body(error).get("metadata")
     repeated = metadata.get("headers") if isinstance(metadata, dict) else None
@@ -169,7 +191,7 @@ def _retry_after(error: Exception) -> float | None:
         found = {str(k).lower(): str(v) for k, v in (headers or {}).items()}
         for name in ("retry-after", "x-ratelimit-reset"):
             if name in found and (seconds := _seconds(found[name])) is not None:
-                return max(0.0, seconds)
+                return min(max(0.0, seconds), _LONGEST_WAIT)
     return None
 
 

@@ -30,6 +30,7 @@ async def hedged(
             for task in racers:
                 task.cancel()
             await asyncio.gather(*racers, return_exceptions=True)
+        await (second, first)[winner].aclose()  # it may have spoken in the same moment
         for piece in opening:
             yield piece
         async for piece in (first, second)[winner]:

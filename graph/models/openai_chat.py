@@ -104,7 +104,8 @@ class OpenAIChat(ChatOpenAI):
         async with aclosing(stream):
             async for chunk in stream:
                 if call.first_token is None:
-                    call.first_token = now() - begun
+                    late = 0.0 if call.model == self.model_name else call.hedge_after
+                    call.first_token = now() - begun - late
                 call.answer.add(chunk)
                 yield chunk
         if flaw := call.answer.flaw():

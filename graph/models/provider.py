@@ -74,9 +74,8 @@ class Models:
         headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
         self._check(url)
         try:
-            response = await self._http.get(
-                f"{url.rstrip('/')}/models", headers=headers, timeout=_CATALOGUE_SECONDS
-            )
+            async with asyncio.timeout(_CATALOGUE_SECONDS):  # all of it, however it trickles in
+                response = await self._http.get(f"{url.rstrip('/')}/models", headers=headers)
             response.raise_for_status()
             listed = response.json()["data"]
             self.catalogue.update(listed)

@@ -14,6 +14,9 @@ DEFAULT_CHAIN = [
     "qwen/qwen3-235b-a22b-07-25:free",
 ]
 
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+"""A wait that has an end."""
+
 
 def without_user(url: HttpUrl) -> str:
     """The URL for people to read, without the user and the password that it may hold."""
@@ -56,24 +59,32 @@ class ModelSettings(BaseSettings):
         default_factory=list,
         description="Comma list of models, asked in this order; on OpenRouter a free chain.",
     )
-    first_token_timeout: float = Field(
-        default=20.0, gt=0, description="Seconds until a model must have begun its answer."
+    first_token_timeout: Seconds = Field(
+        default=20.0, description="Seconds until a model must have begun its answer."
     )
-    stall_timeout: float = Field(
-        default=30.0, gt=0, description="Seconds a model may be silent in the middle of an answer."
+    stall_timeout: Seconds = Field(
+        default=30.0, description="Seconds a model may be silent in the middle of an answer."
     )
-    turn_timeout: float = Field(
-        default=300.0, gt=0, description="Seconds one turn may take, from the first node on."
+    turn_timeout: Seconds = Field(
+        default=300.0, description="Seconds one turn may take, from the first node on."
     )
-    hedge_after: float | None = Field(
+    hedge_after: Seconds | None = Field(
         default=None,
-        gt=0,
         description="Seconds a paid model has to begin before the next one is asked too, and the "
         "first to speak answers; empty: never.",
     )
     offline_answer: bool = Field(
         default=True, description="When no model is left, the offline model answers."
     )
+
+    @field_validator("openai_api_key", "openrouter_api_key")
+    @classmethod
+    def _fits_a_header(cls, value: SecretStr | None) -> SecretStr | None:
+        """Refuse at the start what would make each call fail as if the provider were down."""
+        key = value.get_secret_value().strip() if value else ""
+        if not all("!" <= character <= "~" for character in key):
+            raise ValueError("holds a space, a line break or a letter that no key has")
+        return SecretStr(key) if key else None
 
     @field_validator("models", mode="before")
     @classmethod

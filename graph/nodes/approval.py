@@ -2,19 +2,20 @@
 
 Request and answer have the shape of LangChain's human-in-the-loop middleware, which Studio and
 other clients know: `{"action_requests": […], "review_configs": […]}`, answered by
-`{"decisions": […]}`, one a request and in their order.
+`{"decisions": […]}`, one a request and in their order. Or each names its call by its `id`: then it
+holds for that call, whatever tools have come or gone while it waited.
 """
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal
 
 from langchain_core.messages import AIMessage, ToolCall, ToolMessage
 from langgraph.types import interrupt
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
 
-from graph.nodes.tool_calls import fits
+from graph.nodes.tool_calls import flaws
 from tools.kit.results import failed
 from tools.kit.toolbox import Offer, Toolbox
 
@@ -29,20 +30,25 @@ class Action(BaseModel):
     args: dict[str, Any]
 
 
-class Approve(BaseModel):
+class _Decided(BaseModel):
+    id: str | None = None
+    """The call's."""
+
+
+class Approve(_Decided):
     """Let the call be made."""
 
     type: Literal["approve"]
 
 
-class Edit(BaseModel):
+class Edit(_Decided):
     """Let it be made with other arguments."""
 
     type: Literal["edit"]
     edited_action: Action
 
 
-class Reject(BaseModel):
+class Reject(_Decided):
     """Do not make it, and tell the model why."""
 
     model_config = ConfigDict(str_max_length=4000)
@@ -71,24 +77,30 @@ def approved(
 ) -> Approved:
     """Have those of the `waiting` calls approved that need it, all at once.
 
-    Calls that no tool would take need nobody: they fail by themselves.
+    Calls with wrong arguments ask nobody, and are answered here: only what a person has let
+    through reaches the tool, which may read its arguments less strictly than its schema says.
 
     Raises:
         GraphInterrupt: nobody has decided yet.
         ValidationError: what came is not a decision on each call; they still wait.
     """
-    calls = [
-        call
-        for call in asked.tool_calls
-        if (call["id"] or "") in waiting
-        and (tool := offer.by_name.get(call["name"])) is not None
-        and toolbox.needs_approval(tool)
-        and fits(call, tool)
-    ]
     seen = Approved(asked)
+    calls: list[ToolCall] = []
+    for call in asked.tool_calls:
+        tool = offer.by_name.get(call["name"])
+        if (call["id"] or "") not in waiting or tool is None or not toolbox.needs_approval(tool):
+            continue
+        if wrong := flaws(call, tool):
+            seen.refused[call["id"] or ""] = failed(call, "wrong_arguments", wrong)
+        else:
+            calls.append(call)
+    decided: dict[str, Decision] = {}
+    while undecided := [call for call in calls if (call["id"] or "") not in decided]:
+        decided |= _decisions(undecided, offer)
     edited: dict[str, ToolCall] = {}
-    for call, decision in zip(calls, _decisions(calls, offer), strict=True):
+    for call in asked.tool_calls:
         call_id = call["id"] or ""
+        decision = decided.get(call_id) if call_id in waiting else None
         match decision:
             case Reject(message=why):
                 reason = f" Reason: {why}" if why else ""
@@ -98,6 +110,8 @@ def approved(
             case Edit(edited_action=action):
                 name = action.name or call["name"]
                 edited[call_id] = {**call, "name": name, "args": action.args}
+            case None:
+                continue
         seen.ids.add(call_id)
     if edited:
         made = [edited.get(call["id"] or "", call) for call in asked.tool_calls]
@@ -105,11 +119,17 @@ def approved(
     return seen
 
 
-def _decisions(calls: Sequence[ToolCall], offer: Offer) -> list[Decision]:
-    """Pause until somebody has decided on each call."""
-    if not calls:
-        return []
-    one_each = Field(min_length=len(calls), max_length=len(calls))
+def _decisions(calls: Sequence[ToolCall], offer: Offer) -> dict[str, Decision]:
+    """Pause until somebody has decided on the calls; what was decided, by the call's id."""
+
+    def by_id(found: list[Decision]) -> list[Decision]:
+        if any(decision.id is None for decision in found):
+            if len(found) != len(calls):
+                raise ValueError(f"give {len(calls)}, one for each call, or name calls by id")
+            for call, decision in zip(calls, found, strict=True):
+                decision.id = decision.id or call["id"]
+        return found
+
     answer: Any = interrupt(
         {
             "action_requests": [
@@ -126,6 +146,9 @@ def _decisions(calls: Sequence[ToolCall], offer: Offer) -> list[Decision]:
                 for name in dict.fromkeys(call["name"] for call in calls)
             ],
         },
-        response_schema=create_model("Decisions", decisions=(list[Decision], one_each)),
+        response_schema=create_model(
+            "Decisions",
+            decisions=(Annotated[list[Decision], AfterValidator(by_id)], Field(min_length=1)),
+        ),
     )
-    return cast("list[Decision]", answer.decisions)
+    return {decision.id or "": decision for decision in answer.decisions}

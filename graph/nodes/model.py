@@ -19,7 +19,7 @@ from graph.models.provider import Models
 from graph.nodes.asking import Heard, Prompt, ask, prompt_of
 from graph.nodes.choice import choose, follow, new_route, offline_route, situation
 from graph.nodes.record import answered, failed, resumed, sign, taken_back
-from graph.nodes.tool_calls import misuses
+from graph.nodes.tool_calls import give_ids, misuses
 from graph.policy import Ask, rival_of
 from graph.services import current_models, offered_tools
 from graph.state import Route, State
@@ -140,24 +140,24 @@ async def _judged(
             failure = Failure("wrong_tool_call", "the model calls tools wrongly")
     if call is not None:
         for loser, loss in call.lost.items():
+            _log(loser, loss)
             route = failed(route, loss, model=loser)
             await breaker.failed(loser, loss)
         if call.model not in {"", route["model"]}:
             route = {**route, "model": call.model, "mode": "fallback"}
     if failure is not None:
-        log.warning(
-            "model_failed",
-            model=route["model"],
-            failure=failure.kind,
-            detail=failure.detail or failure.message,
-            seconds=round(heard.seconds, 3),
-        )
+        _log(route["model"], failure, seconds=round(heard.seconds, 3))
         await breaker.failed(route["model"], failure)
         spent = call.answer if call else None
         return failed(route, failure, seconds=heard.seconds, heard=spent), failure
     if call is not None:
         await breaker.succeeded(route["model"], call.first_token)
     return route, None
+
+
+def _log(model: str, failure: Failure, **more: float) -> None:
+    detail = failure.detail or failure.message
+    log.warning("model_failed", model=model, failure=failure.kind, detail=detail, **more)
 
 
 def _take_back(heard: Heard, call: Call | None, route: Route, runtime: Runtime[Context]) -> None:
@@ -182,5 +182,6 @@ def _remembered(answer: AIMessage, route: Route, prompt: Prompt) -> Update:
     """A complete answer joins the conversation; a thread that was mended is written anew."""
     route = answered(route, answer)
     sign(answer, route)
+    give_ids(answer)
     replaced = [RemoveMessage(id=REMOVE_ALL_MESSAGES), *prompt.mended] if prompt.mended else []
     return {"messages": [*replaced, answer], "route": route}

@@ -31,6 +31,8 @@ def _error_of(route: Route) -> AgentError:
     attempt, kind = route["tried"][-1], route.get("stopped")
     if attempt["failure"] == "invalid_api_key":
         return InvalidAPIKey(attempt["message"])
+    if kind == "invalid_api_key":
+        return InvalidAPIKey("the provider refused the API key of another turn")
     if kind in _REFUSALS:
         return RequestRefused(f"The models refuse this request: {attempt['message']}")
     if kind is not None:

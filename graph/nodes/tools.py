@@ -51,11 +51,12 @@ async def tools(state: State, *, runtime: Runtime[Context]) -> Step | list[Step]
     shown = {**state, "messages": [*messages[:at], seen.asked, *messages[at + 1 :]]}
     made = await offer.node.ainvoke(shown, config)
     steps = list(_answers(made, without={*current.skipped, *current.paused}))
-    steps += [
-        {"messages": [failed(call, "malformed_call", "The arguments are no JSON object.")]}
-        for call in asked.invalid_tool_calls
-        if (call["id"] or "") in waiting
-    ]
+    for call in asked.invalid_tool_calls:
+        if (call["id"] or "") in waiting:
+            answer = failed(call, "malformed_call", "The arguments are no JSON object.")
+            steps.append({"messages": [answer]})
+            tool = call["name"] if call["name"] in offer.by_name else None
+            toolbox.execution.counter.called(tool, "malformed_call")
     if pauses := [pause for pause in current.paused.values() if pause]:
         if not steps and (note is not None or len(waiting) == 1):
             raise pauses[0]

@@ -10,14 +10,16 @@ from contextlib import aclosing
 from starlette.responses import StreamingResponse
 
 from server.runs.feed import Event
+from server.runs.thread_stream import ThreadEvent
 
 _HEARTBEAT = b": heartbeat\r\n\r\n"
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
-def frame(event: Event, *, with_id: bool) -> bytes:
+def frame(event: Event | ThreadEvent, *, with_id: bool) -> bytes:
     """One event as bytes."""
-    place = b"id: %s\r\n" % str(event.cursor).encode() if with_id else b""
+    here = event.cursor if with_id else None
+    place = b"id: %s\r\n" % str(here).encode() if here is not None else b""
     return b"event: %s\r\ndata: %s\r\n%s\r\n" % (event.name.encode(), event.data, place)
 
 
@@ -33,7 +35,7 @@ class FrameStream(StreamingResponse):
 
     def __init__(
         self,
-        events: AsyncGenerator[list[Event]],
+        events: AsyncGenerator[list[Event]] | AsyncGenerator[list[ThreadEvent]],
         *,
         with_ids: bool,
         headers: Mapping[str, str],
@@ -47,7 +49,7 @@ class FrameStream(StreamingResponse):
 
 
 async def _frames(
-    events: AsyncGenerator[list[Event]],
+    events: AsyncGenerator[list[Event]] | AsyncGenerator[list[ThreadEvent]],
     with_ids: bool,
     on_leave: Callable[[], None] | None,
 ) -> AsyncIterator[bytes]:

@@ -20,13 +20,16 @@ from pydantic import (
 from starlette.responses import StreamingResponse
 
 from checkpoints.runs import MultitaskStrategy, RunRow, RunStatus
+from server.api.deps import ThreadsDep
 from server.api.errors import problems
 from server.api.frames import FrameStream
+from server.api.thread_state import state_as_json
 from server.api.wire import dumps
 from server.runs.errors import InvalidInput
 from server.runs.feed import GAP, SILENT_SECONDS, Cursor, Event
 from server.runs.run import RunRequest, StreamMode
 from server.runs.runs import CancelAction, Running, Runs
+from server.runs.thread_stream import Place, ThreadMode
 
 router = APIRouter(tags=["runs"])
 
@@ -360,6 +363,37 @@ async def join_stateless_stream(
     return await _join_stream(runs, *place, last_event_id, only, ends_it=cancel_on_disconnect)
 
 
+@router.get(
+    "/threads/{thread_id}/stream",
+    summary="Follow a thread",
+    description="What all its runs stream from now on, or after `Last-Event-ID`; `-` is all that "
+    "is kept. `lifecycle` is the beginning and end of each run, `state_update` each edit of the "
+    "state. It does not end.",
+    response_class=StreamingResponse,
+    responses={**_EVENTS, **problems(404, 422, 503)},
+)
+async def follow_thread(
+    thread_id: UUID,
+    runs: RunsDep,
+    threads: ThreadsDep,
+    stream_modes: Annotated[list[ThreadMode] | None, Query()] = None,
+    stream_mode: Annotated[list[ThreadMode] | None, Query()] = None,
+    last_event_id: AfterEvent = None,
+) -> FrameStream:
+    after = None
+    if last_event_id is not None and (after := Place.parse(last_event_id)) is None:
+        raise InvalidInput("Last-Event-ID: must be the id of an event of this thread, or -.")
+    thread = await threads.row(str(thread_id))
+
+    async def state() -> bytes:
+        found = await threads.states.read(await threads.row(thread.thread_id))
+        return dumps({"state": state_as_json(found)})
+
+    modes = stream_modes or stream_mode or ["run_modes"]
+    events = await runs.follow_thread(thread.thread_id, after, modes, state)
+    return FrameStream(events, with_ids=True, headers={})
+
+
 @router.post(
     "/threads/{thread_id}/runs/{run_id}/cancel",
     summary="Cancel a run",
@@ -474,7 +508,15 @@ async def _wait(
     if ends_it is None:
         ends_it = run.request.on_disconnect == "cancel"
     ended = asyncio.ensure_future(run.done.wait())
-    await asyncio.wait({ended}, timeout=SILENT_SECONDS)
+    awaited: set[asyncio.Future[Any]] = {ended}
+    if run.request.on_disconnect == "cancel":
+        awaited.add(asyncio.ensure_future(_left(request)))
+    await asyncio.wait(awaited, timeout=SILENT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+    for left in awaited - {ended}:
+        if left.done() and left.result():
+            runs.stop(run)
+            await run.done.wait()
+        left.cancel()
     if ended.done():
         return Response(dumps(final_state(run)), media_type="application/json", headers=headers)
 
@@ -492,6 +534,11 @@ async def _wait(
                 runs.stop(run)
 
     return StreamingResponse(body(), media_type="application/json", headers=headers)
+
+
+async def _left(request: Request) -> bool:
+    """Wait for the client to leave; its body has been read."""
+    return bool((await request.receive())["type"] == "http.disconnect")
 
 
 def final_state(run: Running) -> Any:

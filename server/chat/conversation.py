@@ -141,7 +141,10 @@ class Conversation:
         if not sys.stdin.isatty():
             for call in calls:
                 self._screen.note(call_line(call), "yellow")
-            raise ServiceError("A person must approve this, at a terminal: everturn chat --session")
+            raise ServiceError(
+                "A person must approve this, at a terminal: "
+                f"everturn chat --session {self._session_id}"
+            )
         try:
             decisions = decide(calls, self._screen)
         except (KeyboardInterrupt, EOFError):

@@ -75,14 +75,13 @@ def answer_with(asking: Interrupt, decisions: Sequence[Decision]) -> dict[str, A
 
 
 def _put(call: WaitingCall, decision: Decision) -> dict[str, Any]:
+    put: dict[str, Any] = {"id": call.id, "type": decision.type}
     match decision.type:
         case "edit":
-            edited = {"name": call.name, "args": dict(decision.args or {})}
-            return {"type": "edit", "edited_action": edited}
+            put["edited_action"] = {"name": call.name, "args": dict(decision.args or {})}
         case "reject":
-            return {"type": "reject", "message": decision.message}
-        case _:
-            return {"type": "approve"}
+            put["message"] = decision.message
+    return put
 
 
 def _requests(asking: Interrupt) -> list[Mapping[str, Any]]:

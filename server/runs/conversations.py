@@ -147,8 +147,10 @@ class Conversations:
         """
         async with self._engine.alone(session_id):
             known = await self._sessions.delete(session_id)
-            if not (await self._engine.forget(session_id) or known):
+            # An id of neither is perhaps a thread's of the other API: not ours to forget.
+            if not (known or await self._engine.has_history(session_id)):
                 raise _not_found(session_id)
+            await self._engine.forget(session_id)
 
     async def _session(self, session_id: str | None) -> Session:
         if session_id is None:

@@ -145,7 +145,7 @@ class Engine:
         self._checkpointer = checkpointer
         self._locks = locks
         self._history = history
-        self._services = services
+        self.services = services
         self._candidates = candidates
         self._turn_timeout = turn_timeout
         self._thread_wait = thread_wait
@@ -273,11 +273,14 @@ class Engine:
         state = await self.state(name, thread_id)
         return Waiting(name, metadata, state.interrupts) if state.interrupts else None
 
-    async def forget(self, thread_id: str) -> bool:
-        """Delete the memory and history of a thread that is held; say if there was any."""
-        known = await self._checkpointer.aget_tuple(_thread(thread_id)) is not None
+    async def has_history(self, thread_id: str) -> bool:
+        """Say whether a turn of a thread is in the chat history."""
+        return await self._history.exists(thread_id)
+
+    async def forget(self, thread_id: str) -> None:
+        """Delete the memory and history of a thread that is held."""
         await self._checkpointer.adelete_thread(thread_id)
-        return bool(await self._history.delete(thread_id)) or known
+        await self._history.delete(thread_id)
 
     async def begun(self, thread_id: str, run_id: str) -> bool:
         """Say whether the newest checkpoint of a thread is of this run."""
@@ -311,7 +314,7 @@ class Engine:
         return self._locks.hold(thread_id, wait=self._thread_wait if wait is None else wait)
 
     def _config(self, turn: Turn, fence: int | None) -> RunnableConfig:
-        configurable = {**turn.config.get("configurable", {}), "__everturn": self._services}
+        configurable = {**turn.config.get("configurable", {}), "__everturn": self.services}
         if turn.thread_id is not None:
             configurable["thread_id"] = turn.thread_id
         if turn.ttl is not None:

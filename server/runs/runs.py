@@ -22,7 +22,7 @@ from contextlib import aclosing, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, Protocol
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from langchain_core.utils.uuid import uuid7
 from langgraph.types import Command, Send
@@ -47,6 +47,7 @@ from server.runs.feed import Cursor, Event, Feed, Log, follow_log
 from server.runs.outcome import Outcome
 from server.runs.parts import Parts, graph_modes
 from server.runs.run import RunRequest
+from server.runs.thread_stream import Place, ThreadEvent, ThreadMode, Watch, follow_thread
 from server.runs.webhooks import Webhooks
 
 log = get_logger(__name__)
@@ -104,10 +105,12 @@ class Running:
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
     resumes: bool = False
     """It was under way when its process died: it goes on from its last checkpoint."""
-    written: Awaitable[None] | None = None
+    written: asyncio.Future[None] | None = None
     task: asyncio.Task[None] | None = None
     outcome: Outcome | None = None
     error: Exception | None = None
+    error_id: str = ""
+    """By which the log knows the error."""
     cancelled: CancelAction | None = None
     done: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -127,7 +130,7 @@ class Running:
         error = self.error
         if isinstance(error, InvalidInput) and error.__cause__ is not None:
             error = error.__cause__  # type: ignore[assignment]  # what we raise from is an Exception
-        return {"error": type(error).__name__, "message": str(error)}
+        return {"error": type(error).__name__, "message": str(error), "error_id": self.error_id}
 
 
 class Runs:
@@ -141,6 +144,7 @@ class Runs:
         assistants: Assistants,
         threads: Threads,
         peers: Peers,
+        watch: Watch,
         webhooks: Webhooks,
         dumps: Dumps,
     ) -> None:
@@ -151,6 +155,7 @@ class Runs:
         self._assistants = assistants
         self._threads = threads
         self._peers = peers
+        self._watch = watch
         self._webhooks = webhooks
         self._dumps = dumps
         self._running: dict[str, Running] = {}
@@ -195,6 +200,7 @@ class Runs:
         run = Running(row, request, assistant, Feed(row.run_id, self._events))
         if request.lasting:
             run.written = self._rows.insert(row)
+            self._watch.begun(thread_id, row.run_id, run.written)
         self._start(run)
         return run
 
@@ -288,6 +294,35 @@ class Runs:
         async with aclosing(following):
             async for _ in following:
                 yield
+
+    async def follow_thread(
+        self,
+        thread_id: str,
+        after: Place | None,
+        modes: Collection[ThreadMode],
+        state: Callable[[], Awaitable[bytes]],
+    ) -> AsyncGenerator[list[ThreadEvent]]:
+        """What happens on a thread after a place, or from now on; see `thread_stream`."""
+
+        async def runs_after(thread_id: str, run_id: str | None) -> list[str]:
+            here = [run.row.run_id for run in self._of_thread.get(thread_id, ())]
+            rows = await self._rows.ids_from(thread_id, run_id)
+            return sorted({*rows, *(each for each in here if run_id is None or each >= run_id)})
+
+        async def follow(run_id: str, place: Cursor | None) -> AsyncGenerator[list[Event]]:
+            if run := self._find(run_id, thread_id):
+                return run.feed.follow(run.feed.end if place is None else place)
+            return self._follow_elsewhere(run_id, thread_id, place)
+
+        return follow_thread(
+            self._watch,
+            thread_id,
+            after,
+            runs_after=runs_after,
+            follow=follow,
+            state=state,
+            modes=modes,
+        )
 
     async def get(self, run_id: str, thread_id: str | None = None) -> RunRow:
         """Return a run's row.
@@ -462,7 +497,7 @@ class Runs:
             if run.cancelled is None:
                 run.cancelled = "interrupt"  # the service ends
         except Exception as error:
-            run.error = error
+            run.error, run.error_id = error, uuid4().hex
             self._tell(run, error)
         # Cancelled once, the task still has to write down how the run ended.
         ending = asyncio.create_task(self._end(run))
@@ -542,6 +577,7 @@ class Runs:
             run_id=run.row.run_id,
             thread_id=run.thread_id,
             error=type(error).__name__,
+            error_id=run.error_id,
             exc_info=None if known else error,
         )
 

@@ -64,8 +64,8 @@ class States:
         engine: Engine,
         checkpointer: BaseCheckpointSaver[Any],
         *,
-        services: Mapping[str, object],
         jsonable: Callable[[Any], Any],
+        edited: Callable[[str], None],
     ) -> None:
         """Wire it up.
 
@@ -73,14 +73,14 @@ class States:
             table: the rows, which say what a thread waits for.
             engine: knows the graphs and keeps turns of one thread apart.
             checkpointer: the memory of threads.
-            services: what is lent to nodes, and so to routers that an update makes decide.
             jsonable: makes plain JSON of values.
+            edited: told of each thread whose state was changed by hand.
         """
         self._table = table
         self._engine = engine
         self._checkpointer = checkpointer
-        self._services = services
         self.jsonable = jsonable
+        self._edited = edited
 
     async def read(
         self, thread: Thread, place: Place = LATEST, *, subgraphs: bool = False
@@ -214,6 +214,7 @@ class States:
         await self._table.set_status(
             thread.thread_id, status, interrupts=self.jsonable(interrupts_of(snapshot))
         )
+        self._edited(thread.thread_id)
 
     def _config(
         self, thread: Thread, place: Place = LATEST, fence: int | None = None
@@ -221,7 +222,7 @@ class States:
         configurable: dict[str, Any] = {
             "thread_id": thread.thread_id,
             "checkpoint_ns": place.checkpoint_ns,
-            "__everturn": self._services,
+            "__everturn": self._engine.services,
         }
         if place.checkpoint_id:
             configurable["checkpoint_id"] = place.checkpoint_id

@@ -1,6 +1,7 @@
 """What happens when models fail, end to end: the route taken, what was shown, and what it cost."""
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -12,10 +13,12 @@ from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMes
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver
 from pydantic import HttpUrl, SecretStr
+from structlog.testing import capture_logs
 
 from graph import agent
 from graph.context import Context
 from graph.errors import InvalidAPIKey, NoModelLeft, ProviderFailed, RequestRefused
+from graph.models.failures import CallFailed, Failure
 from graph.models.provider import Models, open_models
 from graph.nodes import choice
 from graph.state import Input
@@ -121,6 +124,19 @@ async def test_the_second_turn_spends_nothing_on_a_dead_model(
     assert fake_provider.calls("model-a") == 1
 
 
+async def test_while_one_tries_whether_the_only_model_is_back_the_others_are_not_left_alone(
+    fake_provider: FakeProvider, lend: Lend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("graph.models.circuits._COOL", 0.05)
+    fake_provider.script("model-a", Reply("I am back.", first_token=0.3))
+    async with _models(fake_provider, "model-a") as models:
+        await models.breaker.failed("model-a", Failure("timeout", ""))
+        await asyncio.sleep(0.1)
+        assert (await models.breaker.view())["model-a"].state == "half_open"
+        answers = await asyncio.gather(*(_answer(models, lend) for _ in range(5)))
+    assert [answer.text for answer, _ in answers] == ["I am back."] * 5
+
+
 async def test_a_refused_key_is_not_tried_again_by_the_next_turn(
     fake_provider: FakeProvider, lend: Lend
 ) -> None:
@@ -166,6 +182,22 @@ async def test_two_models_that_refuse_the_request_are_believed(
         with pytest.raises(RequestRefused):
             await _answer(models, lend)
     assert fake_provider.calls() == 2
+
+
+async def test_what_the_only_model_moderates_does_not_spoil_the_thread(
+    fake_provider: FakeProvider, lend: Lend
+) -> None:
+    def moderate(request: Request) -> Fault | str:
+        return Fault("moderation") if "awful" in str(request.messages) else "Nice."
+
+    fake_provider.script("model-a", moderate)
+    graph = agent.graph.copy({"checkpointer": InMemorySaver()})
+    async with _models(fake_provider, "model-a") as models:
+        config = lend(models, thread_id="t")
+        with pytest.raises(RequestRefused, match="moderation"):
+            await graph.ainvoke(Input(messages=[HumanMessage("something awful")]), config)
+        done = await graph.ainvoke(Input(messages=[HumanMessage("something nice")]), config)
+    assert [message.text for message in done["messages"]] == ["something nice", "Nice."]
 
 
 async def test_a_thread_too_long_is_shown_its_last_turn_only(
@@ -220,6 +252,21 @@ async def test_tools_of_a_dead_stream_never_run(fake_provider: FakeProvider, len
 
 
 # Nobody left
+
+
+async def test_the_offline_model_named_by_the_caller_stands_in_for_nobody(
+    fake_provider: FakeProvider, lend: Lend
+) -> None:
+    fake_provider.script("model-a", Fault(500))
+    async with _models(fake_provider) as models:
+        done = await agent.graph.ainvoke(
+            Input(messages=[HumanMessage("Calculate 2 * 3")]),
+            lend(models),
+            context=Context(model=["model-a", "offline"]),
+        )
+    answer = done["messages"][-1]
+    assert answer.text == "2 * 3 = 6"
+    assert answer.response_metadata["route"]["degraded"] is False
 
 
 async def test_an_offline_answer_can_be_unwanted(fake_provider: FakeProvider, lend: Lend) -> None:
@@ -284,6 +331,17 @@ async def test_the_first_to_speak_answers_and_the_other_is_closed(
     assert fake_provider.requests[0].left.wait(5)
 
 
+async def test_a_rival_is_timed_from_when_it_was_asked(
+    fake_provider: FakeProvider, lend: Lend
+) -> None:
+    fake_provider.script("model-a", Fault("silent"))
+    async with _models(fake_provider, hedge_after=0.8, first_token_timeout=20.0) as models:
+        await _answer(models, lend)
+        latency = models.breaker.vitals["model-b"].latency
+    assert latency is not None
+    assert 0 < latency < 0.7
+
+
 async def test_a_quick_model_has_no_rival(fake_provider: FakeProvider, lend: Lend) -> None:
     async with _models(fake_provider, hedge_after=5.0) as models:
         await _answer(models, lend)
@@ -293,10 +351,13 @@ async def test_a_quick_model_has_no_rival(fake_provider: FakeProvider, lend: Len
 async def test_in_a_race_one_may_fail(fake_provider: FakeProvider, lend: Lend) -> None:
     fake_provider.script("model-a", Reply("Slow, but there.", first_token=0.5))
     fake_provider.script("model-b", Fault(500))
-    async with _models(fake_provider, hedge_after=0.1) as models:
-        answer, route = await _answer(models, lend)
+    with capture_logs() as logs:
+        async with _models(fake_provider, hedge_after=0.1) as models:
+            answer, route = await _answer(models, lend)
     assert answer.text == "Slow, but there."
     assert _failures(route) == ["model-b:unavailable"]
+    logged = [(log["event"], log["model"], log["failure"]) for log in logs]
+    assert logged == [("model_failed", "model-b", "unavailable")]
     assert route["model"] == "model-a"
 
 
@@ -408,6 +469,23 @@ async def test_a_catalogue_that_does_not_answer_leaves_what_is_known(
         assert models.candidates(Context(model="elsewhere"))[0] == "elsewhere"
 
 
+async def test_a_catalogue_that_trickles_in_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def trickle(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        with contextlib.closing(writer), contextlib.suppress(ConnectionError):
+            while True:
+                writer.write(b" ")
+                await writer.drain()
+                await asyncio.sleep(0.02)
+
+    monkeypatch.setattr("graph.models.provider._CATALOGUE_SECONDS", 0.3)
+    async with await asyncio.start_server(trickle, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+        async with open_models(BareModelSettings(base_url=HttpUrl(url), models=["m"])) as models:
+            with pytest.raises(CallFailed, match="silent"):
+                await asyncio.wait_for(models.refresh(), 5)
+
+
 # A run that is broken off
 
 
@@ -498,3 +576,24 @@ async def test_who_is_outrun_again_and_again_is_asked_last(
         routes = [(await _answer(models, lend))[1] for _ in range(5)]
     assert [_failures(route) for route in routes] == [["model-a:outrun"]] * 3 + [[]] * 2
     assert fake_provider.calls("model-a") == 3
+
+
+async def test_a_key_refused_meanwhile_in_another_turn_is_told_as_such(
+    fake_provider: FakeProvider, lend: Lend
+) -> None:
+    asked = threading.Event()
+
+    def silent(_: Request) -> Fault:
+        asked.set()
+        return Fault("silent")
+
+    fake_provider.script("model-a", silent)
+    fake_provider.script("model-b", Fault(401))
+    async with _models(fake_provider) as models:
+        first = asyncio.create_task(_answer(models, lend))
+        assert await asyncio.to_thread(asked.wait, 10)
+        with pytest.raises(InvalidAPIKey):
+            await _answer(models, lend, model="model-b")
+        with pytest.raises(InvalidAPIKey, match="another turn"):
+            await first
+    assert fake_provider.calls() == 2

@@ -15,15 +15,22 @@ from langchain_core.messages import (
     ToolMessage,
 )
 from langchain_core.runnables import RunnableConfig
-from langchain_core.tools import BaseTool, InjectedToolCallId, ToolException, tool
+from langchain_core.tools import (
+    BaseTool,
+    InjectedToolCallId,
+    StructuredTool,
+    ToolException,
+    tool,
+)
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.prebuilt import InjectedState, ToolRuntime
 from langgraph.types import Command, interrupt
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic_settings import SettingsConfigDict
 
 from graph.context import Context
+from graph.nodes.tool_calls import give_ids
 from graph.nodes.tools import tools as tools_node
 from graph.services import Services
 from graph.state import State
@@ -344,6 +351,18 @@ async def test_a_huge_result_is_cut_with_a_notice() -> None:
     str(found[3].content).encode()
 
 
+@pytest.mark.parametrize(("size", "kept"), [(1_000_000, True), (9_000_000, False)])
+async def test_a_huge_artifact_is_not_stored_with_the_thread(size: int, kept: bool) -> None:
+    @tool(response_format="content_and_artifact")
+    def both() -> tuple[str, dict[str, str]]:
+        """Say it to the model and to the program, as tools of MCP servers do."""
+        return "x" * size, {"result": "x" * size}
+
+    (found,) = await answers(toolbox(both, tool_result_limit=100), ("both", {}))
+    assert len(found.content) < 200
+    assert (found.artifact is not None) == kept
+
+
 async def test_stopping_a_run_stops_its_tools() -> None:
     begun, stopped = asyncio.Event(), asyncio.Event()
 
@@ -520,6 +539,133 @@ async def test_calls_are_counted_by_tool_and_how_they_ended() -> None:
     ]
     figures = {each["name"]: (each["calls"], each["errors"]) for each in box.overview()}
     assert figures == {"echo": (2, 1), "fail": (1, 1)}
+
+
+async def test_calls_that_are_not_made_are_counted_too_and_are_no_fault_of_the_tool() -> None:
+    told: list[tuple[str, str]] = []
+
+    class Meter:
+        def tool_called(self, tool: str, status: str, seconds: float) -> None:
+            told.append((tool, status))
+
+        def tool_cache_used(self, tool: str, use: str) -> None:
+            raise AssertionError
+
+    found = Discovery({"echo": echo})
+    box = Toolbox(found, settings=BareToolSettings(approve_tools=["echo"]), meter=Meter())
+    config, cut = lent(box, "counted"), '{"text": "cut'
+    invalid = [
+        InvalidToolCall(name=name, args=cut, id=name, error=None, type="invalid_tool_call")
+        for name in ("echo", "made_up")
+    ]
+    await graph.ainvoke(asking(("echo", {"text": "a"}), invalid=invalid), config)
+    assert told == []
+    await graph.ainvoke(Command(resume={"decisions": [{"type": "reject"}]}), config)
+    assert told == [("echo", "refused"), ("echo", "malformed_call"), ("unknown", "malformed_call")]
+    (figures,) = box.overview()
+    assert (figures["calls"], figures["errors"], figures["health"]) == (2, 2, "healthy")
+    assert list(box.execution.counter.counts) == ["echo"]
+
+
+async def test_no_call_reaches_its_tool_unapproved_by_arguments_that_do_not_fit() -> None:
+    made: list[Any] = []
+
+    class Mail(BaseModel):
+        model_config = ConfigDict(populate_by_name=True)
+
+        to: str = Field(alias="recipient")
+
+    @tool(args_schema=Mail)
+    def mail(to: str) -> None:
+        """Send a mail; it takes `recipient` too, of which its schema says nothing."""
+        made.append(to)
+
+    async def take(**args: Any) -> None:
+        made.append(args)
+
+    schema = {"type": "object", "properties": {"to": {"type": "string"}}, "required": ["to"]}
+    remote = StructuredTool(
+        name="remote", description="Send a mail.", args_schema=schema, coroutine=take
+    )
+    box = toolbox(mail, remote, approve_tools=["*"])
+    wrong: list[tuple[str, Args]] = [("mail", {"recipient": "eve"}), ("remote", {"whom": "eve"})]
+    found = await answers(box, *wrong)
+    assert failures(found) == ["wrong_arguments"] * 2
+    assert [message.content for message in found] == ["wrong_arguments: to: Field required"] * 2
+    assert made == []
+
+
+APPROVE_FIRST = {"id": "c0", "type": "approve"}
+REFUSE_SECOND = {"id": "c1", "type": "reject"}
+EDIT_FIRST = {"id": "c0", "type": "edit", "edited_action": {"args": {"text": "edited"}}}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "decisions", "again", "made"),
+    [
+        ("echo", "*", [EDIT_FIRST], ["c1"], {"c0": "edited", "c1": "shout B"}),
+        ("echo", "shout", [EDIT_FIRST], ["c1"], {"c0": "edited", "c1": "shout B"}),
+        ("*", "echo", [APPROVE_FIRST, REFUSE_SECOND], [], {"c0": "a", "c1": "refused:"}),
+        ("*", "*", [APPROVE_FIRST], ["c1"], {"c0": "a", "c1": "shout B"}),
+    ],
+    ids=["more", "others", "fewer", "some"],
+)
+async def test_a_decision_that_names_its_call_holds_for_no_other(
+    before: str, after: str, decisions: list[Args], again: list[str], made: dict[str, str]
+) -> None:
+    """What must be approved may change while a call waits: a restart with other settings."""
+
+    @tool
+    def shout(text: str) -> str:
+        """Say it loudly."""
+        return f"shout {text.upper()}"
+
+    def box(approve: str) -> RunnableConfig:
+        return lent(toolbox(echo, shout, approve_tools=[approve]), f"{before} {after} {again}")
+
+    await graph.ainvoke(asking(("echo", {"text": "a"}), ("shout", {"text": "b"})), box(before))
+    done = await graph.ainvoke(Command(resume={"decisions": decisions}), box(after))
+    for waits in done.get("__interrupt__") or ():
+        assert [each["id"] for each in waits.value["action_requests"]] == again
+        assert not any(isinstance(message, ToolMessage) for message in done["messages"])
+        second = {"decisions": [{"id": call_id, "type": "approve"} for call_id in again]}
+        done = await graph.ainvoke(Command(resume=second), box(after))
+    found = {m.tool_call_id: str(m.content) for m in done["messages"] if isinstance(m, ToolMessage)}
+    assert found.keys() == made.keys()
+    assert all(found[call_id].startswith(text) for call_id, text in made.items())
+
+
+async def test_a_tool_that_goes_while_its_call_waits_keeps_no_other_waiting() -> None:
+    config = lent(toolbox(echo, nap, approve_tools=["*"]), "goes")
+    await graph.ainvoke(asking(("echo", {"text": "a"}), ("nap", {"seconds": 0})), config)
+    left = lent(toolbox(nap, approve_tools=["*"]), "goes")
+    decisions = [{"id": call_id, "type": "approve"} for call_id in ("c0", "c1")]
+    done = await graph.ainvoke(Command(resume={"decisions": decisions}), left)
+    assert failures(done["messages"][2:]) == ["unknown_tool", None]
+
+
+def test_each_call_gets_an_id_of_its_own() -> None:
+    made: list[Args] = [
+        {"name": "echo", "args": {}, "id": call_id} for call_id in ("a", "a", "", "b")
+    ]
+    answer = AIMessage("", tool_calls=made)
+    give_ids(answer)
+    ids = [call["id"] for call in answer.tool_calls]
+    assert (ids[0], ids[3]) == ("a", "b")
+    assert len({*ids}) == 4
+    assert all(ids)
+
+
+async def test_an_error_that_a_tool_words_itself_has_a_class_too() -> None:
+    @tool
+    def worded() -> str:
+        """Handle its own errors."""
+        raise ToolException("the page is gone")
+
+    worded.handle_tool_error = True
+    (found,) = await answers(toolbox(worded), ("worded", {}))
+    assert found.content == "tool_error: the page is gone"
+    assert failures([found]) == ["tool_error"]
 
 
 async def test_a_tool_that_keeps_failing_is_degraded_wrong_calls_are_not_its_fault() -> None:

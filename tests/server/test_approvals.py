@@ -347,6 +347,31 @@ def test_langgraphs_own_clients_resume_over_invoke(
     assert len(journal()) == 1
 
 
+def test_what_must_be_approved_since_a_restart_is_asked_for_too(
+    serve: Serve, fake_provider: FakeProvider, journal: Journal
+) -> None:
+    fake_provider.script("model-a", Reply(tool_calls=[LOOK, MAIL]), say_results)
+    with serve() as client:
+        waits = client.ask("mail ada")
+        assert [call["name"] for call in waits["calls"]] == ["send_mail"]
+    with serve(approve_tools=["look_up"]) as client:
+        (mail,) = waits["calls"]
+        edit = {"id": mail["id"], "type": "edit", "args": {"to": "bob"}}
+        more = decide(client, waits, edit).json()
+        assert more["status"] == "approval_required"
+        (look,) = more["calls"]
+        assert look["name"] == "look_up"
+        assert journal() == []
+        again = decide(client, waits, {"id": mail["id"], "type": "approve"})
+        assert again.status_code == 422
+        events = resume_events(client, waits["session_id"], {"id": look["id"], "type": "approve"})
+        assert events[-1].data["status"] == "completed"
+    assert [line.partition(":")[0] for line in sorted(journal())] == [
+        "looked up bob",
+        "mail to bob",
+    ]
+
+
 def test_what_waits_outlives_a_kill(
     data_dir: Path, own_tools: Path, fake_provider: FakeProvider, journal: Journal
 ) -> None:

@@ -444,7 +444,7 @@ def test_nobody_at_a_pipe_can_approve(service: Service) -> None:
     )
     assert run.returncode == 1
     assert "send_mail(to='ada')" in run.stderr
-    assert "must approve" in run.stderr
+    assert re.search("must approve this, at a terminal: everturn chat --session .", run.stderr)
     assert run.stdout == "Fine.\n"
 
 

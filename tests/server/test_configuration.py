@@ -71,6 +71,7 @@ def test_secrets_are_masked(tmp_path: Path) -> None:
         REDIS_URL=f"redis://:{SECRET}@127.0.0.1/0",
         DATABASE_URL=f"postgresql://me:{SECRET}@127.0.0.1/db",
         OPENAI_BASE_URL=f"http://me:{SECRET}@127.0.0.1:1/v1",
+        EVERTURN_WEBHOOK_SECRET=SECRET,
         EVERTURN_MODELS="m",
     )
     rows = shown(ran)
@@ -95,9 +96,15 @@ def test_a_password_in_the_base_url_is_not_told(tmp_path: Path, user: str) -> No
     [
         ({"OPENAI_BASE_URL": "nowhere"}, "OPENAI_BASE_URL: Input should be a valid URL"),
         ({"EVERTURN_BASE_URL": "nowhere"}, "EVERTURN_BASE_URL: Input should be a valid URL"),
+        ({"EVERTURN_WEBHOOK_SECRET": "whsec_?"}, "EVERTURN_WEBHOOK_SECRET: must be Base64"),
         ({"LOG_LEVEL": "loud"}, "LOG_LEVEL: must be DEBUG"),
         ({"EVERTURN_LOG_LEVEL": "loud"}, "EVERTURN_LOG_LEVEL: must be DEBUG"),
         ({"EVERTURN_PORT": "many"}, "EVERTURN_PORT: Input should be a valid integer"),
+        ({"EVERTURN_TURN_TIMEOUT": "inf"}, "EVERTURN_TURN_TIMEOUT: Input should be a finite"),
+        ({"EVERTURN_STALL_TIMEOUT": "1e400"}, "EVERTURN_STALL_TIMEOUT: Input should be a finite"),
+        ({"EVERTURN_HEDGE_AFTER": "0"}, "EVERTURN_HEDGE_AFTER: Input should be greater than 0"),
+        ({"OPENROUTER_API_KEY": "sk-a b"}, "OPENROUTER_API_KEY: holds a space"),
+        ({"OPENAI_API_KEY": "sk-“a”"}, "OPENAI_API_KEY: holds a space"),
     ],
 )
 def test_a_wrong_setting_is_named_as_it_was_written(
@@ -107,6 +114,34 @@ def test_a_wrong_setting_is_named_as_it_was_written(
     assert ran.returncode == 1
     assert ran.stderr.startswith(f"everturn: {said}")
     assert len(ran.stderr.splitlines()) == 1
+
+
+def test_tools_and_their_servers_are_shown_by_name_without_keys(tmp_path: Path) -> None:
+    servers = (
+        '{"team": {"url": "http://me:hunter2@host/mcp?key=hunter2"}, "files": {"command": "x"}}'
+    )
+    ran = config(tmp_path, EVERTURN_TOOL_PATHS="/a,/b", EVERTURN_MCP_SERVERS=servers)
+    rows = shown(ran)
+    assert rows["EVERTURN_TOOL_PATHS"] == ["/a,/b", "environment"]
+    assert rows["EVERTURN_MCP_SERVERS"] == ["team,files", "environment"]
+    assert SECRET not in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("servers", "told"),
+    [
+        ('{"x": "hunter2"', "it is not JSON: Expecting ',' delimiter"),
+        ('{"x": {"url": "http://h", "headers": {"A": ["hunter2"]}}}', "x.headers.A: Input should"),
+        ('["hunter2"]', "Input should be a valid dictionary"),
+    ],
+)
+def test_what_is_wrong_with_an_mcp_server_is_told_without_its_keys(
+    tmp_path: Path, servers: str, told: str
+) -> None:
+    ran = config(tmp_path, EVERTURN_MCP_SERVERS=servers)
+    assert ran.returncode == 1
+    assert ran.stderr.startswith(f"everturn: EVERTURN_MCP_SERVERS: {told}")
+    assert SECRET not in ran.stderr
 
 
 def test_a_wrong_option_is_named_as_one(tmp_path: Path) -> None:
@@ -153,6 +188,38 @@ def test_what_people_say_is_in_no_log_at_any_level(
     assert "api_request" in log
     assert "wintermute" not in log
     assert "sk-confidential" not in log
+
+
+SEARCH = """
+import asyncio
+from ddgs.engines.mojeek import Mojeek
+from server.logs import configure_logs
+from tools.kit.search.ddgs import Ddgs
+from tools.kit.web import Web, WebError
+from tools.kit.web.settings import WebSettings
+
+Mojeek.search_url = "http://127.0.0.1:9/search"
+configure_logs("DEBUG")
+try:
+    asyncio.run(Ddgs(Web(WebSettings()), "mojeek").find("wintermute", 3))
+except WebError as error:
+    print(error)
+"""
+
+
+def test_what_is_searched_for_is_in_no_log_either(tmp_path: Path) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", SEARCH],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ran.stdout == "DDGS brought no results\n"
+    assert "request_failed" in ran.stderr
+    assert "wintermute" not in ran.stderr
 
 
 def test_every_rooms_lists_are_read_though_their_settings_are_joined(

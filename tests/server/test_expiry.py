@@ -37,7 +37,13 @@ async def threads(tmp_path: Path) -> AsyncIterator[Threads]:
             thread_wait=5,
         )
         table = ThreadTable(database)
-        states = States(table, engine, saver, services={}, jsonable=lambda value: value)
+        states = States(
+            table,
+            engine,
+            saver,
+            jsonable=lambda value: value,
+            edited=lambda thread_id: None,
+        )
         no_sessions = cast("Any", None)  # asked only about ids that a caller names
         yield Threads(table, states, engine, saver, no_sessions)
 

@@ -1,5 +1,6 @@
 """Models that fail, seen through the front door: answers, events, history, and the thread."""
 
+import contextlib
 import os
 import time
 from collections.abc import Iterator
@@ -513,3 +514,17 @@ def test_the_catalogue_tells_all_that_is_known(wishing: Client) -> None:
     assert by_name["plain"]["tools"] is False
     assert by_name["large"]["configured"] is False
     assert by_name["gift:free"]["free"] is True
+
+
+def test_a_provider_that_comes_later_is_listed_soon(
+    data_dir: Path, fake_provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.app._CATALOGUE_RETRY_SECONDS", 0.05)
+    fake_provider.offer(Offer("elsewhere"))
+    with contextlib.ExitStack() as stack:
+        with fake_provider.down():
+            service = serving(data_dir, base_url=fake_provider.url, models=CHAIN)
+            client = stack.enter_context(service)
+            names = {model["name"] for model in client.get("/api/chat/models").json()}
+            assert "elsewhere" not in names
+        _wait_for_catalogue(client, "elsewhere")

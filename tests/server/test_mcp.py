@@ -63,3 +63,36 @@ def test_a_server_that_is_killed_in_mid_conversation(
         after = client.ask("And again?", first["session_id"])
         assert after["response"] not in {"", first["response"]}
         assert after["tools_used"] == ["world_pid"]
+
+
+def test_a_server_that_goes_while_its_call_waits_to_be_approved(
+    data_dir: Path, fake_provider: FakeProvider, tmp_path: Path
+) -> None:
+    once = f"mkdir {tmp_path}/started && exec {sys.executable} {WORLD}"
+    asks_who = Reply(tool_calls=[ToolCall("world_pid", {})])
+    greet = ToolCall("world_greet", {"name": "Ada"})
+    calculate = ToolCall("calculator", {"expression": "6 * 7"})
+    with serving(
+        data_dir,
+        base_url=HttpUrl(fake_provider.url),
+        models=["model-a"],
+        mcp_servers={"world": McpServer(command="sh", args=["-c", once])},
+        approve_tools=["*_greet", "calculator"],
+    ) as client:
+        wait_until_healthy(client)
+        fake_provider.script("model-a", asks_who, say_results)
+        running = int(client.ask("Who are you?")["response"])
+        fake_provider.script("model-a", Reply(tool_calls=[greet, calculate]), say_results)
+        waits = client.ask("Greet Ada", tools=["world_greet", "calculator"])
+        assert [call["name"] for call in waits["calls"]] == ["world_greet", "calculator"]
+        os.kill(running, signal.SIGKILL)
+        fake_provider.script("model-a", asks_who, say_results)
+        assert "went away" in client.ask("Who are you now?")["response"]
+        while source(client)["health"] == "healthy":
+            time.sleep(0.02)
+        fake_provider.script("model-a", say_results)
+        approve = [{"id": call["id"], "type": "approve"} for call in waits["calls"]]
+        path = f"/api/chat/session/{waits['session_id']}/resume"
+        done = client.post(path, json={"decisions": approve})
+        assert done.status_code == 200, done.text
+        assert "42" in done.json()["response"]

@@ -84,7 +84,7 @@ async def test_a_run_elsewhere_is_joined_as_it_goes(two: list[LangGraphClient]) 
     here, there = two
     thread = str(uuid4())
     run_id = await start(
-        there, thread, {"wait": 0.6, "words": "a b c"}, stream_mode=["messages-tuple", "values"]
+        there, thread, {"wait": 1.5, "words": "a b c"}, stream_mode=["messages-tuple", "values"]
     )
 
     async def joined(client: LangGraphClient, **how: Any) -> tuple[list[Any], float]:
@@ -94,7 +94,6 @@ async def test_a_run_elsewhere_is_joined_as_it_goes(two: list[LangGraphClient]) 
             parts.append(part)
         return parts, first
 
-    began = time.monotonic()
     (whole, _), (seen, first), (later, _), final = await asyncio.gather(
         joined(there, last_event_id="-1"),
         joined(here, last_event_id="-1"),
@@ -102,12 +101,36 @@ async def test_a_run_elsewhere_is_joined_as_it_goes(two: list[LangGraphClient]) 
         here.runs.join(thread, run_id),
     )
     assert seen == whole
-    assert first - began < 0.5  # while it was still under way
+    assert time.monotonic() - first > 0.5  # it came while the run was still under way
     assert later == whole[-len(later) :]
     assert 0 < len(later) < len(whole)
     assert final["messages"][-1]["content"] == "a b c"
     again, _ = await joined(here, last_event_id="-1")
     assert again == whole
+
+
+async def test_a_thread_is_followed_wherever_its_runs_are(two: list[LangGraphClient]) -> None:
+    here, there = two
+    thread = (await here.threads.create(graph_id="toy"))["thread_id"]
+
+    async def follow() -> list[Any]:
+        parts: list[Any] = []
+        modes = {"stream_modes": ["lifecycle"]}
+        async with asyncio.timeout(10):
+            async for part in await here.threads.join_stream(thread, params=modes):
+                parts.append(part.data)
+                if len(parts) == 4:
+                    break
+        return parts
+
+    following = asyncio.create_task(follow())
+    await asyncio.sleep(0.2)
+    ids = [await start(there, thread, {"words": "there"})]
+    await there.runs.join(thread, ids[0])
+    ids.append(await start(here, thread, {"words": "here"}))
+    assert [part.get("status", part["run_id"]) for part in await following] == [
+        *(ids[0], "run_done", ids[1], "run_done")
+    ]
 
 
 async def test_a_run_elsewhere_is_cancelled(two: list[LangGraphClient]) -> None:

@@ -76,6 +76,15 @@ async def test_a_thread_remembers(sdk: LangGraphClient, thread: str) -> None:
     assert (runs[0]["metadata"] or {})["graph_id"] == "toy"
 
 
+async def test_a_thread_is_not_forgotten_as_a_chat_session(
+    sdk: LangGraphClient, thread: str, served: Client
+) -> None:
+    await sdk.runs.wait(thread, "toy", input={"words": "kept"}, if_not_exists="create")
+    assert served.delete(f"/api/chat/session/{thread}").status_code == 404
+    state: Any = await sdk.threads.get_state(thread)
+    assert state["values"]["words"] == "kept"
+
+
 async def test_every_stream_mode(sdk: LangGraphClient) -> None:
     modes: Any = [
         *("values", "updates", "messages", "messages-tuple", "events"),
@@ -231,6 +240,22 @@ async def test_leaving_a_stream_cancels_if_that_was_asked(
         await until(sdk, thread, run_id, status)
 
 
+async def test_leaving_a_wait_cancels_if_that_was_asked(
+    sdk: LangGraphClient, thread: str, served: Client
+) -> None:
+    body = {"assistant_id": "toy", "input": {"wait": 20}, "if_not_exists": "create"}
+    for leave, status in (("continue", "running"), ("cancel", "interrupted")):
+        async with httpx.AsyncClient(base_url=served.base_url) as client:
+            with pytest.raises(httpx.ReadTimeout):
+                await client.post(
+                    f"/threads/{thread}/runs/wait",
+                    json={**body, "on_disconnect": leave, "multitask_strategy": "rollback"},
+                    timeout=0.3,
+                )
+        (run,) = await sdk.runs.list(thread)
+        await until(sdk, thread, run["run_id"], status)
+
+
 async def test_a_stream_cut_anywhere_goes_on_where_it_was(
     sdk: LangGraphClient, thread: str, served: Client
 ) -> None:
@@ -255,6 +280,50 @@ async def test_a_stream_cut_anywhere_goes_on_where_it_was(
     await asyncio.sleep(0.2)  # the process has forgotten it: what follows is read from the log
     for n, event_id in enumerate(["-1", *ids]):
         assert await after(event_id) == whole[n:]
+
+
+async def test_a_thread_is_followed_over_its_runs(
+    sdk: LangGraphClient, thread: str, served: Client
+) -> None:
+    await sdk.threads.create(thread_id=thread, graph_id="toy")
+
+    async def follow(least: int, last_event_id: str | None = None, **how: Any) -> list[Any]:
+        parts: list[Any] = []
+        async with asyncio.timeout(10):
+            async for part in await sdk.threads.join_stream(
+                thread, last_event_id=last_event_id, params=how
+            ):
+                parts.append(part)
+                if len(parts) == least:
+                    break
+        return parts
+
+    everything = asyncio.create_task(follow(10))
+    lifecycle = asyncio.create_task(follow(4, stream_modes="lifecycle"))
+    edits = asyncio.create_task(follow(1, stream_modes="state_update"))
+    await asyncio.sleep(0.2)
+    ids = [await start(sdk, thread, {"words": "one", "wait": 0.1})]
+    ids.append(await start(sdk, thread, {"words": "two"}))
+    await sdk.runs.join(thread, ids[1])
+    await sdk.threads.update_state(thread, {"words": "edited"})
+    parts = await everything
+    assert [part.data for part in await lifecycle] == [
+        {"run_id": ids[0], "attempt": 1},
+        {"status": "run_done", "run_id": ids[0]},
+        {"run_id": ids[1], "attempt": 1},
+        {"status": "run_done", "run_id": ids[1]},
+    ]
+    (edit,) = await edits
+    assert edit.event == "state_update"
+    assert edit.data["state"]["values"]["words"] == "edited"
+    assert len({part.id for part in parts}) == len(parts)
+    assert await follow(10, "-") == parts
+    for cut in range(9):
+        assert await follow(9 - cut, parts[cut].id) == parts[cut + 1 :]
+    answer = served.get(f"/threads/{thread}/stream", headers={"Last-Event-ID": "1-2"})
+    assert answer.status_code == 422
+    assert served.get(f"/threads/{thread}/stream?stream_modes=bad").status_code == 422
+    assert served.get(f"/threads/{uuid4()}/stream").status_code == 404
 
 
 async def test_a_stateless_stream_is_rejoined(sdk: LangGraphClient, served: Client) -> None:
@@ -316,3 +385,6 @@ def test_a_run_goes_on_after_kill_9(config: Path, tmp_path: Path) -> None:
         assert [message["content"] for message in joined["messages"]] == ["still here"]
         assert joined["steps"] == ["prepare"]
         assert client.get(f"/threads/{thread}/runs/{run_id}").json()["status"] == "success"
+        failed = client.post("/runs/wait", json={"assistant_id": "toy", "input": {"fail": True}})
+        error_id = failed.json()["__error__"]["error_id"]
+        assert any("run_failed" in line and error_id in line for line in running.log)

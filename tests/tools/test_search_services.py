@@ -1,12 +1,14 @@
 """Searching with services that speak as the real ones do, and what happens when they do not."""
 
+import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from langchain_core.messages import ToolMessage
 from pydantic import ValidationError
 
-from tests.tools.wire import searxng, wikipedia
+from tests.tools.wire import mojeek_page, searxng, wikipedia
 from tests.tools.world import Reply, World, json_reply, lending, settings
 from tools.kit.languages import language_of
 from tools.kit.search import SearchReport
@@ -116,6 +118,65 @@ async def test_wikipedia_answers_when_searxng_fails(world: World, broken: Reply)
     world.at("/wiki/en/w/api.php", wikipedia("A"))
     assert (await ask(web, "x"))["source"] == "Wikipedia (en)"
     await web.aclose()
+
+
+@pytest.fixture
+async def mojeek(world: World, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Web]:
+    """DDGS with one of its engines, at an address on this machine."""
+    monkeypatch.setattr("ddgs.engines.mojeek.Mojeek.search_url", f"{world.url}/mojeek")
+    web = Web(settings(world, ddgs_engines="mojeek", web_timeout=2))
+    yield web
+    await web.aclose()
+
+
+async def test_ddgs_asks_more_engines(mojeek: Web, world: World) -> None:
+    world.at("/mojeek", mojeek_page(4))
+    report = await ask(mojeek, "Page about towers", max_results=3)
+    assert report["source"] == "DDGS"
+    assert report["sample"] is False
+    assert len(report["results"]) == 3
+    assert {
+        "title": "Page 2",
+        "url": "https://page2.example/",
+        "snippet": "Some text",
+    } in report["results"]
+    assert world.requests[0].query["q"] == "Page about towers"
+
+
+async def test_ddgs_that_finds_nothing_has_answered(mojeek: Web, world: World) -> None:
+    world.at("/mojeek", mojeek_page(0))
+    report = await ask(mojeek, "qwertzuiop")
+    assert (report["source"], report["results"]) == ("DDGS", [])
+
+
+async def test_wikipedia_answers_while_ddgs_hangs_and_ddgs_is_spared(
+    mojeek: Web, world: World
+) -> None:
+    world.at("/mojeek", world.silence)
+    world.at("/wiki/en/w/api.php", wikipedia("A"))
+    ticks, asking = 0, asyncio.create_task(ask(mojeek, "x"))
+    while not asking.done():
+        await asyncio.sleep(0.05)
+        ticks += 1
+    assert asking.result()["source"] == "Wikipedia (en)"
+    assert ticks > 10  # the loop went on
+    assert mojeek.breaker.seconds("DDGS") > 0
+    asked = len(world.requests)
+    assert (await ask(mojeek, "y"))["source"] == "Wikipedia (en)"
+    assert [request.path for request in world.requests[asked:]] == ["/wiki/en/w/api.php"]
+
+
+async def test_wikipedia_answers_when_ddgs_fails(mojeek: Web, world: World) -> None:
+    world.at("/mojeek", world.hang_up)
+    world.at("/wiki/en/w/api.php", wikipedia("A"))
+    assert (await ask(mojeek, "x"))["source"] == "Wikipedia (en)"
+
+
+def test_ddgs_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tools.kit.web.settings.find_spec", lambda name: None)
+    assert settings().ddgs_engines is None
+    with pytest.raises(ValidationError, match=r"pip install 'everturn\[ddgs\]'"):
+        settings(ddgs_engines="auto")
 
 
 @pytest.mark.parametrize(

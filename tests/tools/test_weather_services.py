@@ -157,7 +157,7 @@ async def test_wttr_answers_when_open_meteo_fails(
 ) -> None:
     world.at("/v1/search", broken)
     world.at("/wttr/Paris", wttr(wrapped=wrapped))
-    report = await ask(web, "Paris", hours=5, days=2)
+    report = await ask(web, "Paris", hours=3, days=2)
     assert report["source"] == "wttr.in"
     assert report["sample"] is False
     assert report["location"] == "Paris, Ile-de-France, France"
@@ -170,7 +170,8 @@ async def test_wttr_answers_when_open_meteo_fails(
         "wind_speed": 13,
         "wind_speed_unit": "km/h",
     }
-    assert [hour["time"] for hour in report["hours"]] == ["2026-11-05T00:00", "2026-11-05T03:00"]
+    assert report["time"] == "2026-11-05T14:11"
+    assert [hour["time"] for hour in report["hours"]] == ["2026-11-05T12:00", "2026-11-05T15:00"]
     assert report["days"][0] == {
         "date": "2026-11-05",
         "condition": "light rain",
@@ -179,6 +180,21 @@ async def test_wttr_answers_when_open_meteo_fails(
         "precipitation_percent": 70,
         "wind_speed": 14,
     }
+
+
+async def test_what_wttr_forecasts_reaches_as_far_as_it_was_asked_or_says_so(
+    web: Web, world: World
+) -> None:
+    world.at("/v1/search", Reply(status=503))
+    world.at("/wttr/Paris", wttr())
+    report = await ask(web, "Paris", hours=13, days=5)
+    times = [f"2026-11-0{day}:00" for day in ("5T12", "5T15", "5T18", "5T21", "6T00", "6T03")]
+    assert [hour["time"] for hour in report["hours"]] == times
+    assert len(report["days"]) == 3
+    assert report["note"] == "wttr.in forecasts 3 days, no more."
+    world.at("/wttr/Paris", Reply(wttr().body.replace(b"02:11 PM", b"?")))  # type: ignore[union-attr]
+    report = await ask(web, "Paris", hours=5)
+    assert [hour["time"] for hour in report["hours"]] == ["2026-11-05T00:00", "2026-11-05T03:00"]
 
 
 async def test_a_forecast_that_fails_after_the_place_was_found(web: Web, world: World) -> None:

@@ -235,6 +235,17 @@ def searxng(count: int) -> Reply:
     )
 
 
+def mojeek_page(count: int) -> Reply:
+    """https://www.mojeek.com/search?q=x, as far as DDGS reads it."""
+    items = "".join(
+        f'<li><h2><a href="https://page{rank}.example/">Page {rank}</a></h2>'
+        '<p class="s">Some\n text</p></li>'
+        for rank in range(1, count + 1)
+    )
+    html = f'<html><body><ul class="results-standard">{items}</ul></body></html>'
+    return Reply(html.encode(), headers={"Content-Type": "text/html"})
+
+
 def open_meteo_at(world: World) -> None:
     """Serve Open-Meteo's two hosts from one."""
     world.at("/v1/search", geocoding)

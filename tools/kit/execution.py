@@ -23,14 +23,14 @@ from langchain_core.tools import Tool as TextTool
 from langgraph.errors import GraphBubbleUp, is_invalid_resume
 from langgraph.prebuilt.tool_node import ToolCallRequest, ToolInvocationError
 from langgraph.types import Command
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from structlog import get_logger
 
 from tools.kit.cache import Made, ToolCache, key_of
 from tools.kit.current import CURRENT, CurrentCall
 from tools.kit.declare import declared
 from tools.kit.meter import Counter
-from tools.kit.results import bound, failed, failure_of
+from tools.kit.results import bound, classed, failed, failure_of, named
 from tools.kit.settings import ToolSettings
 from tools.kit.threads import in_thread
 
@@ -74,7 +74,7 @@ class Execution:
     def __init__(self, settings: ToolSettings, cache: ToolCache, counter: Counter) -> None:
         self._settings = settings
         self._cache = cache
-        self._counter = counter
+        self.counter = counter
         self._left: defaultdict[str, list[Callable[[], bool]]] = defaultdict(list)
 
     def begin(self, current: Round) -> None:
@@ -90,8 +90,9 @@ class Execution:
         its siblings go on, and what they have done is not lost.
         """
         current, call_id = ROUND.get(), request.tool_call["id"] or ""
-        if call_id in current.settled:
-            return current.settled[call_id]
+        if settled := current.settled.get(call_id):
+            self.counter.called(_name(request.tool), failure_of(settled))
+            return settled
         nothing = ToolMessage("", tool_call_id=call_id)
         if call_id in current.skipped:
             return nothing
@@ -127,7 +128,7 @@ class Execution:
             answer = await self._through_cache(request, execute, tool)
         first = next(_messages(answer), None)
         failure = failure_of(first) if first else None
-        self._counter.called(call["name"], failure, perf_counter() - begun)
+        self.counter.called(_name(tool), failure, perf_counter() - begun)
         return answer
 
     async def _through_cache(
@@ -147,7 +148,7 @@ class Execution:
             return Made(answer, keep=current is None or current.keep)
 
         answer, use = await self._cache.answer(key, ttl, seconds + 2 * _GRACE, make)
-        self._counter.cache_used(tool.name, use)
+        self.counter.cache_used(tool.name, use)
         if isinstance(answer, ToolMessage) and use in {"hit", "joined"}:
             return answer.model_copy(update={"tool_call_id": call["id"], "name": call["name"]})
         return answer
@@ -174,7 +175,7 @@ class Execution:
                 raise
             answer = _explained(error, tool, call)
         for message in _messages(answer):
-            bound(message, self._settings.tool_result_limit)
+            bound(classed(message), self._settings.tool_result_limit)
         return answer
 
     async def _in_time(
@@ -232,10 +233,7 @@ def _blocks(tool: BaseTool) -> bool:
 def _explained(error: Exception, tool: BaseTool, call: ToolCall) -> ToolMessage:
     """Say what the model may know: its own mistakes, a tool's own words, a bug by its class."""
     if isinstance(error, ToolInvocationError) and _is_of_arguments(error, tool):
-        flaws = "; ".join(
-            f"{'.'.join(map(str, flaw['loc']))}: {flaw['msg']}"
-            for flaw in error.filtered_errors or ()
-        )
+        flaws = named(error.filtered_errors)
         return failed(call, "wrong_arguments", flaws or "They are not what the tool takes.")
     if isinstance(error, ToolException) and not isinstance(error, ToolInvocationError):
         return failed(call, "tool_error", str(error) or "The tool does not say what is wrong.")
@@ -260,8 +258,12 @@ def _canonical(tool: BaseTool, call: ToolCall) -> Mapping[str, Any] | None:
         return None
     try:
         return schema.model_validate(call["args"]).model_dump(mode="json")
-    except (ValidationError, ValueError):
+    except ValueError:
         return None
+
+
+def _name(tool: BaseTool | None) -> str | None:
+    return tool.name if tool else None
 
 
 def _messages(answer: Answer) -> Iterator[ToolMessage]:

@@ -9,7 +9,7 @@ from tools.kit.health import Health
 from tools.kit.results import Failure
 
 _WEIGHT = 0.3  # of the newest call, in the moving average
-_CALLERS_FAULT: set[Failure] = {"unknown_tool", "wrong_arguments"}
+_CALLERS_FAULT: set[Failure] = {"malformed_call", "wrong_arguments", "refused"}
 
 
 class Meter(Protocol):
@@ -50,18 +50,17 @@ class Counter:
         self.counts: defaultdict[str, Counts] = defaultdict(Counts)
         self._meter = meter
 
-    def called(self, tool: str, failure: Failure | None, seconds: float) -> None:
-        """Count a call that took so many seconds."""
-        if failure == "unknown_tool":
-            tool = "unknown"  # the names that models make up are without end
-        else:
+    def called(self, tool: str | None, failure: Failure | None, seconds: float = 0.0) -> None:
+        """Count a call that took so many seconds; `None`: of a tool that there is not."""
+        if tool is not None:
             counts = self.counts[tool]
             counts.calls += 1
             counts.errors += failure is not None
             if failure not in _CALLERS_FAULT:
                 counts.failing += _WEIGHT * ((failure is not None) - counts.failing)
         if self._meter:
-            self._meter.tool_called(tool, failure or "success", seconds)
+            # The names that models make up are without end.
+            self._meter.tool_called(tool or "unknown", failure or "success", seconds)
 
     def cache_used(self, tool: str, use: Use) -> None:
         """Count a look into the cache."""

@@ -1,5 +1,6 @@
 """Answers to tool calls, as models read them: results within bounds, failures in safe words."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, cast, get_args
 
 from langchain_core.messages import InvalidToolCall, ToolCall, ToolMessage
@@ -31,6 +32,20 @@ def failed(call: ToolCall | InvalidToolCall, failure: Failure, text: str) -> Too
     )
 
 
+def named(errors: Iterable[Mapping[str, Any]] | None) -> str:
+    """Put what pydantic finds wrong with arguments in words, without the arguments."""
+    return "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in errors or ())
+
+
+def classed(message: ToolMessage) -> ToolMessage:
+    """Give an error that a tool has put in words by itself its class, as `failed` does."""
+    if message.status == "error" and "failure" not in message.additional_kwargs:
+        message.additional_kwargs["failure"] = "tool_error"
+        if isinstance(message.content, str):
+            message.content = f"tool_error: {message.content}"
+    return message
+
+
 def failure_of(message: ToolMessage) -> Failure | None:
     """Return the class of failure; `None` for a result."""
     if message.status != "error":
@@ -40,7 +55,13 @@ def failure_of(message: ToolMessage) -> Failure | None:
 
 
 def bound(message: ToolMessage, limit: int) -> ToolMessage:
-    """Cut the text of a result to `limit` characters, with a notice; it becomes valid Unicode."""
+    """Cut the text of a result to `limit` characters, with a notice; it becomes valid Unicode.
+
+    An artifact, which no model reads but which is stored with the thread, is left out if it is
+    larger than media may be.
+    """
+    if message.artifact is not None and len(str(message.artifact)) > _MOST_MEDIA:
+        message.artifact = None
     if isinstance(message.content, str):
         message.content = _cut(message.content, limit)
         return message

@@ -28,7 +28,7 @@ _OFFERS_KEPT = 64
 class ToolSource(Protocol):
     """Where tools come from that are not in a file, such as a server of tools.
 
-    Both methods answer at once, from what is known; the source keeps itself up to date.
+    All methods answer at once, from what is known; the source keeps itself up to date.
     """
 
     @property
@@ -42,6 +42,10 @@ class ToolSource(Protocol):
 
     def health(self) -> Health:
         """Say how the source is doing."""
+        ...
+
+    def misses(self, name: str) -> bool:
+        """Say whether a tool may be of this source, which is down and has none for now."""
         ...
 
 
@@ -92,8 +96,7 @@ class Toolbox:
         self._found = found
         self._sources = tuple(sources)
         self._approve = settings.approve_tools
-        self._counter = Counter(meter)
-        self.execution = Execution(settings, ToolCache(store), self._counter)
+        self.execution = Execution(settings, ToolCache(store), Counter(meter))
         self._snapshots: tuple[Sequence[BaseTool], ...] | None = None
         self._tools: dict[str, tuple[BaseTool, ToolSource | None]] = {}
         self._offers: dict[tuple[str, ...] | None, Offer] = {}
@@ -111,9 +114,9 @@ class Toolbox:
         return self._offers[wanted]
 
     def check(self, names: Sequence[str] | None) -> None:
-        """Raise UnknownTool where one of `names` is no tool there is now."""
+        """Raise UnknownTool where one of `names` is no tool there is now, or will be again."""
         for name in names or ():
-            if name not in self._now():
+            if name not in self._now() and not any(each.misses(name) for each in self._sources):
                 raise UnknownTool(name, self._now())
 
     def needs_approval(self, tool: BaseTool) -> bool:
@@ -122,7 +125,9 @@ class Toolbox:
         return named or declared(tool).get("approval", False)
 
     def unmatched_approvals(self) -> list[str]:
-        """Return what is to be approved by the settings and is no tool there is now."""
+        """Return what the settings want approved and is no tool; none while more may come."""
+        if any(source.health().status == "down" for source in self._sources):
+            return []
         names = list(self._now())
         return [p for p in self._approve if not any(fnmatchcase(name, p) for name in names)]
 
@@ -131,7 +136,7 @@ class Toolbox:
         for schema in self.offer().schemas:
             function = schema["function"]
             tool, source = self._now()[function["name"]]
-            counts, said = self._counter.counts[tool.name], declared(tool)
+            counts, said = self.execution.counter.counts[tool.name], declared(tool)
             health = self._health(tool, source)
             yield {
                 "name": tool.name,
@@ -163,7 +168,7 @@ class Toolbox:
             return Health("degraded", "calls of it do not end")
         if source and (of_source := source.health()).status != "healthy":
             return of_source
-        return self._counter.counts[tool.name].health
+        return self.execution.counter.counts[tool.name].health
 
     def _now(self) -> dict[str, tuple[BaseTool, ToolSource | None]]:
         """The tools by name, with where each came from; read anew where a source has changed."""

@@ -127,13 +127,22 @@ async def test_one_caller_tries_and_a_failure_doubles_the_wait(clock: Clock) -> 
     clock.now += first
     assert (await breaker.view())["m"].state == "half_open"
     assert [await breaker.claim("m") for _ in range(3)] == [True, False, False]
-    assert (await breaker.view())["m"].state == "open"
+    assert (await breaker.view())["m"].state == "doubtful"  # for the others
     await breaker.failed("m", _failure("timeout"))
     assert (await breaker.view())["m"].seconds == 2 * first
     clock.now += 2 * first
     assert await breaker.claim("m")
     await breaker.succeeded("m", 0.1)
     assert await breaker.view() == {}
+
+
+async def test_while_one_tries_a_model_that_was_given_up_nobody_else_does(clock: Clock) -> None:
+    breaker = Breaker(clock=clock)
+    for _ in range(GIVEN_UP):
+        await breaker.failed("m", _failure("timeout"))
+    clock.now += 100
+    assert await breaker.claim("m")
+    assert (await breaker.view())["m"].state == "open"
 
 
 async def test_whoever_claims_and_never_comes_back_does_not_block_for_ever(clock: Clock) -> None:

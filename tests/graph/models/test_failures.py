@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from email.utils import formatdate
 
+import httpx2
 import openai
 import pytest
 from langchain_core.messages import AIMessage
@@ -13,6 +14,7 @@ from pydantic import SecretStr
 from graph.models.call import Call
 from graph.models.failures import Failure, failure_in, failure_of
 from graph.models.openai_chat import OpenAIChat
+from graph.models.wire import Refused
 from tests.provider import EVERY_FAULT, FakeProvider, Fault, Reply
 
 WITH_TEXT = Reply("one two three four five six")
@@ -43,6 +45,7 @@ TABLE = [
     (Fault("reset"), "unreachable"),
     (Fault("html"), "malformed"),
     (Fault("html", code=502), "unavailable"),
+    (Fault("html", code=403), "unavailable"),
     (Fault("not_json"), "malformed"),
     (Fault("no_choices"), "malformed"),
     (Fault("no_finish", reply=WITH_TEXT), "cut"),
@@ -102,6 +105,32 @@ async def test_a_fault_is_classified(
     assert "sk-secret" not in outcome.message + outcome.detail
 
 
+@pytest.mark.parametrize(
+    ("status", "code", "says", "kind"),
+    [
+        (403, "model_not_found", "Project `p` does not have access to model `m`", "not_found"),
+        (403, None, "Access to model denied.", "not_found"),
+        (400, 400, "API key not valid. Please pass a valid API key.", "invalid_api_key"),
+        (400, None, "registry.ollama.ai/library/m does not support tools", "no_tool_support"),
+        (400, 400, '"auto" tool choice requires --enable-auto-tool-choice', "no_tool_support"),
+        (429, "insufficient_quota", "You exceeded your current quota.", "payment_required"),
+        (429, 429, "You exceeded your current quota.", "rate_limited"),  # Gemini, of one model
+        (400, None, "prompt is too long: 208310 tokens > 200000 maximum", "context_too_long"),
+        (400, 400, "the request exceeds the available context size", "context_too_long"),
+        (
+            *(400, 400, "The input token count exceeds the maximum number of tokens allowed (9)."),
+            "context_too_long",
+        ),
+    ],
+)
+def test_what_a_status_does_not_tell_the_text_does(
+    status: int, code: int | str | None, says: str, kind: str
+) -> None:
+    error = {"code": code, "message": says}
+    refused = Refused(httpx2.Response(status, json={"error": error}), error)
+    assert failure_of(refused).kind == kind
+
+
 @pytest.mark.parametrize("code", [400, 401, 402, 403, 404, 413, 422, 429, 500, 503, 529])
 @pytest.mark.parametrize("streamed", [False, True])
 async def test_langchains_own_client_fails_in_the_same_classes(
@@ -154,6 +183,15 @@ def test_when_to_come_back_is_told_in_many_ways(tell: Callable[[float], str]) ->
     headers = {"X-RateLimit-Reset": tell(time.time() + 30)}
     failure = failure_in({"code": 429, "message": "slow", "metadata": {"headers": headers}})
     assert failure.retry_after == pytest.approx(30, abs=5)
+
+
+@pytest.mark.parametrize(
+    "told", ["inf", "1e300", "1e30", "99999999", "Sun, 01 Jan 9999 00:00:00 GMT"]
+)
+def test_nobody_is_told_to_come_back_never(told: str) -> None:
+    headers = {"Retry-After": told}
+    failure = failure_in({"code": 429, "message": "slow", "metadata": {"headers": headers}})
+    assert failure.retry_after == 86_400
 
 
 @pytest.mark.parametrize("key", ["sk-or-v1-abcdef0123456789", "zz-live-0123456789abcdef"])

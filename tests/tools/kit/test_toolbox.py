@@ -46,6 +46,9 @@ class Source:
     def health(self) -> Health:
         return self.state
 
+    def misses(self, name: str) -> bool:
+        return self.state.status == "down" and name.startswith("one_")
+
 
 def box(*tools: BaseTool, sources: Sequence[Source] = (), **settings: Any) -> Toolbox:
     found = Discovery(
@@ -106,6 +109,19 @@ def test_a_run_gets_those_it_may_use_and_a_wrong_name_is_told() -> None:
         toolbox.check(["alpha", "gone"])
 
 
+def test_a_run_may_name_a_tool_of_a_source_that_is_down() -> None:
+    source = Source("mcp:one", made("one_beta"))
+    toolbox = box(made("alpha"), sources=[source])
+    source.now, source.state = (), Health("down", "it does not answer")
+    toolbox.check(["alpha", "one_beta"])
+    assert names(toolbox, "alpha", "one_beta") == ["alpha"]
+    with pytest.raises(UnknownTool, match="no tool 'two_beta'"):
+        toolbox.check(["two_beta"])
+    source.state = Health()
+    with pytest.raises(UnknownTool, match="no tool 'one_beta'"):
+        toolbox.check(["one_beta"])
+
+
 def test_the_overview_says_where_a_tool_is_from_and_how_it_is() -> None:
     source = Source("mcp:one", declare(cache=5, approval=True)(made("beta", "Second.")))
     toolbox = box(made("alpha", "First."), sources=[source, Source("mcp:empty")])
@@ -127,6 +143,11 @@ def test_what_is_approved_is_named_or_declared() -> None:
     assert [toolbox.needs_approval(each) for each in (alpha, beta, gamma)] == [False, True, True]
     assert toolbox.unmatched_approvals() == ["alhpa"]
     assert box(alpha, approve_tools=["*"]).needs_approval(alpha)
+    source = Source("mcp:one")
+    toolbox = box(alpha, sources=[source], approve_tools=["one_*"])
+    assert toolbox.unmatched_approvals() == ["one_*"]
+    source.state = Health("down", "not connected yet")
+    assert toolbox.unmatched_approvals() == []  # its tools may still come
 
 
 def test_declarations_add_up_and_a_wrong_one_is_refused() -> None:

@@ -1,5 +1,6 @@
 """Which MCP servers there are, in the shape that other clients call `mcpServers`."""
 
+import json
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -10,9 +11,10 @@ from pydantic import (
     HttpUrl,
     SecretStr,
     StringConstraints,
+    field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 # It begins the names of the server's tools, which OpenAI limits to these characters.
 ServerName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,24}$")]
@@ -54,7 +56,7 @@ class McpSettings(BaseSettings):
         populate_by_name=True,
     )
 
-    mcp_servers: dict[ServerName, McpServer] = Field(
+    mcp_servers: Annotated[dict[ServerName, McpServer], NoDecode] = Field(
         default_factory=dict,
         description='JSON: {"name": {"command": …, "args": […], "env": {…}}} or '
         '{"name": {"url": …, "headers": {…}}}.',
@@ -62,3 +64,13 @@ class McpSettings(BaseSettings):
     mcp_timeout: float = Field(
         default=10.0, gt=0, description="Seconds an MCP server has to begin and to list its tools."
     )
+
+    @field_validator("mcp_servers", mode="before")
+    @classmethod
+    def _read_json(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            return json.loads(value)
+        except ValueError as error:
+            raise ValueError(f"it is not JSON: {error}") from None

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TextIO
+from urllib.parse import urljoin
 
 from langchain_core.tools import BaseTool, StructuredTool, ToolException
 from structlog import get_logger
@@ -20,6 +21,7 @@ from tools.kit.health import Health
 from tools.kit.mcp.settings import McpServer, McpSettings
 
 if TYPE_CHECKING:  # a second that a service without servers need not wait
+    from httpx import AsyncClient
     from mcp import ClientSession
 
 log = get_logger(__name__)
@@ -27,10 +29,11 @@ log = get_logger(__name__)
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0
 """Seconds before a server is tried again, doubled each time, half of it by chance."""
 _PING_SECONDS = 15.0
-_WATCH_SECONDS = 2.0
-"""Between pings: while nobody calls, and while a call waits."""
+"""Between pings."""
 _PONG_SECONDS = 5.0
 """For the answer to a ping."""
+_WATCH_SECONDS = 2.0
+"""Between looks, while a call waits, at whether anybody still listens at a server's address."""
 _LONGEST_DESCRIPTION = 1024
 """Characters: what a server says of its tools goes into every prompt."""
 
@@ -84,8 +87,10 @@ class McpSource:
         self._health = Health("down", "not connected yet")
         self._news = asyncio.Event()
         self._lost = False
-        self._open: ClientSession | None = None
+        self._client: AsyncClient | None = None
         self._left = asyncio.Event()
+        self._left.set()
+        self._calls = 0
 
     @property
     def name(self) -> str:
@@ -99,6 +104,10 @@ class McpSource:
     def health(self) -> Health:
         """Say whether the server is there, and if not, why."""
         return self._health
+
+    def misses(self, name: str) -> bool:
+        """Say whether a tool may be of this server, which is down."""
+        return self._health.status == "down" and name.startswith(f"{self._server_name}_")
 
     async def keep(self) -> None:
         """Stay connected. Never ends; a server's failure is told by `health`."""
@@ -127,11 +136,10 @@ class McpSource:
                     ClientSession(reading, writing, message_handler=self._hear)
                 )
                 await session.initialize()
-            self._open, self._left = session, asyncio.Event()
+            self._left = asyncio.Event()
             try:
                 yield session
             finally:
-                self._open = None
                 self._left.set()
 
     async def _transport(self, stack: AsyncExitStack) -> tuple[Any, Any]:
@@ -143,7 +151,7 @@ class McpSource:
             # Of reading: a server may be silent for long; pings and calls have limits of their own.
             patience = Timeout(self._timeout, read=None)
             client = AsyncClient(headers=_revealed(server.headers), timeout=patience)
-            await stack.enter_async_context(client)
+            self._client = await stack.enter_async_context(client)
             reading, writing, _ = await stack.enter_async_context(
                 streamable_http_client(str(server.url), http_client=client)
             )
@@ -178,13 +186,19 @@ class McpSource:
         log.info("mcp_connected", server=self._server_name, tools=[tool.name for tool in tools])
 
     async def _stay(self, session: "ClientSession") -> None:
-        """Return when a call has found the server dead; raise when a ping does."""
+        """Return when a call has found the server dead; raise when a ping does.
+
+        While calls wait it may be too busy to answer a ping: most servers run a tool on their one
+        thread. Those calls watch it themselves.
+        """
         while not self._lost:
             self._news.clear()
             try:
                 async with asyncio.timeout(_PING_SECONDS):
                     await self._news.wait()
             except TimeoutError:
+                if self._calls:
+                    continue
                 async with asyncio.timeout(_PONG_SECONDS):
                     await session.send_ping()
             else:
@@ -206,6 +220,7 @@ class McpSource:
         from mcp import McpError
 
         calling = asyncio.ensure_future(handler(request))
+        self._calls += 1
         try:
             await self._watch(calling)
             return await calling
@@ -216,31 +231,41 @@ class McpSource:
             self._news.set()
             raise McpServerLost("The tool's server went away. Do without it.") from error
         finally:
+            self._calls -= 1
             calling.cancel()
 
     async def _watch(self, calling: asyncio.Future[Any]) -> None:
-        """Return when a call is done; raise when its session ends, or its server is silent.
-
-        Over HTTP a call to a server that is gone is never answered, not even with an error.
-        """
-        session = self._open
-        if session is None:
+        """Return when a call is done; raise when its session ends, or its server has gone."""
+        if self._left.is_set():
             raise ConnectionError("there is no session")
-        left = asyncio.ensure_future(self._left.wait())
+        ends = [asyncio.ensure_future(self._left.wait()), asyncio.ensure_future(self._deserted())]
         try:
-            while not calling.done():
-                await asyncio.wait(
-                    {calling, left},
-                    timeout=_WATCH_SECONDS,
-                    return_when=asyncio.FIRST_COMPLETED,
-                )
-                if left.done() and not calling.done():
-                    raise ConnectionError("the session has ended")
-                if not calling.done():
-                    async with asyncio.timeout(_PONG_SECONDS):
-                        await session.send_ping()
+            await asyncio.wait({calling, *ends}, return_when=asyncio.FIRST_COMPLETED)
+            if not calling.done():
+                raise ConnectionError("the session has ended, or nobody listens any more")
         finally:
-            left.cancel()
+            for end in ends:
+                end.cancel()
+
+    async def _deserted(self) -> None:
+        """Return when nobody listens at the server's address any more; a program ends its session.
+
+        Over HTTP a call to a server that is gone is never answered, not even with an error. What a
+        server that is there answers here, or whether it has the time to, says nothing.
+        """
+        from httpx import ConnectError, ConnectTimeout, TransportError
+
+        if self._client is None:
+            await self._left.wait()
+        while self._client is not None:
+            await asyncio.sleep(_WATCH_SECONDS)
+            try:
+                # Not the path of the protocol: servers begin a session for whoever asks there.
+                await self._client.head(urljoin(str(self._server.url), "/"), timeout=_PONG_SECONDS)
+            except (ConnectError, ConnectTimeout):
+                return
+            except TransportError:
+                continue
 
     def _gone(self, reason: str) -> None:
         if self._tools or self._health.reason != reason:

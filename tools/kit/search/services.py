@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from tools.kit.asking import NobodyAnswered, first_answer
 from tools.kit.sample import sample_note
 from tools.kit.search import SearchProvider, SearchReport
+from tools.kit.search.ddgs import Ddgs
 from tools.kit.search.offline import OfflineSearch
 from tools.kit.search.searxng import SearXNG
 from tools.kit.search.wikipedia import Wikipedia
@@ -12,7 +13,7 @@ from tools.kit.web import Web, current_web
 
 
 class SearchServices:
-    """A SearXNG where one is set, then Wikipedia, then what `EVERTURN_TOOLS_OFFLINE` says."""
+    """SearXNG and DDGS where set, then Wikipedia, then what `EVERTURN_TOOLS_OFFLINE` says."""
 
     name = "services"
 
@@ -36,4 +37,6 @@ class SearchServices:
 def _services(web: Web) -> Iterator[SearchProvider]:
     if web.settings.searxng_url is not None:
         yield SearXNG(web, str(web.settings.searxng_url))
+    if web.settings.ddgs_engines is not None:
+        yield Ddgs(web, web.settings.ddgs_engines)
     yield Wikipedia(web)

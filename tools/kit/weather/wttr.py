@@ -3,6 +3,10 @@
 https://github.com/chubin/wttr.in#json-output
 """
 
+import math
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import date, datetime, timedelta
 from urllib.parse import quote
 
 from pydantic import BaseModel, Field, ValidationError
@@ -12,6 +16,7 @@ from tools.kit.weather.places import full_name
 from tools.kit.web import BadAnswer, Web
 
 _NOT_FOUND = 404
+_STEP = 3  # hours
 
 
 class _Text(BaseModel):
@@ -41,7 +46,7 @@ class _Current(BaseModel):
 
 
 class _Hour(BaseModel):
-    time: int
+    time: int = Field(ge=0, le=2359)
     """Hours and minutes of the day: 0, 300 … 2100."""
     celsius: float = Field(alias="tempC")
     fahrenheit: float = Field(alias="tempF")
@@ -53,7 +58,7 @@ class _Hour(BaseModel):
 
 
 class _Day(BaseModel):
-    date: str
+    date: date
     high_celsius: float = Field(alias="maxtempC")
     high_fahrenheit: float = Field(alias="maxtempF")
     low_celsius: float = Field(alias="mintempC")
@@ -96,6 +101,7 @@ class Wttr:
         except (ValidationError, AttributeError):
             raise BadAnswer(f"{self.name} sent no weather") from None
         current, place = found.current_condition[0], _place(found.nearest_area[0])
+        now = _moment(current.observed)
         metric = units == "metric"
         report: WeatherReport = {
             "location": full_name(place),
@@ -109,7 +115,7 @@ class Wttr:
                 "wind_speed": current.kmh if metric else current.mph,
                 "wind_speed_unit": "km/h" if metric else "mph",
             },
-            "time": current.observed,
+            "time": f"{now:%Y-%m-%dT%H:%M}" if now else current.observed,
             "place": place,
             "source": self.name,
             "sample": False,
@@ -117,9 +123,11 @@ class Wttr:
         }
         if hours:
             steps = [_hour(day.date, hour, units) for day in found.weather for hour in day.hourly]
-            report["hours"] = steps[: -(-hours // 3)]
+            report["hours"] = _ahead(steps, now, hours)
         if days:
             report["days"] = [_day(day, units) for day in found.weather[:days]]
+            if len(found.weather) < days:
+                report["note"] = f"{self.name} forecasts {len(found.weather)} days, no more."
         return report
 
 
@@ -133,10 +141,25 @@ def _place(area: _Area) -> Place:
     }
 
 
-def _hour(date: str, hour: _Hour, units: Units) -> Hour:
+def _moment(observed: str) -> datetime | None:
+    """Read `2026-11-05 02:11 PM`, which is the place's own time."""
+    with suppress(ValueError):
+        return datetime.strptime(observed, "%Y-%m-%d %I:%M %p")  # noqa: DTZ007
+    return None
+
+
+def _ahead(steps: Sequence[Hour], now: datetime | None, hours: int) -> list[Hour]:
+    """Return the steps of the next `hours`, beginning with the one that is going on."""
+    if now is None:
+        return list(steps[: math.ceil(hours / _STEP)])
+    since, until = now - timedelta(hours=_STEP), now + timedelta(hours=hours)
+    return [step for step in steps if since < datetime.fromisoformat(step["time"]) < until]
+
+
+def _hour(day: date, hour: _Hour, units: Units) -> Hour:
     metric = units == "metric"
     return {
-        "time": f"{date}T{hour.time // 100:02}:{hour.time % 100:02}",
+        "time": f"{day}T{hour.time // 100:02}:{hour.time % 100:02}",
         "condition": _sky(hour.sky),
         "temperature": hour.celsius if metric else hour.fahrenheit,
         "precipitation_percent": max(hour.rain, hour.snow),
@@ -148,7 +171,7 @@ def _day(day: _Day, units: Units) -> Day:
     metric = units == "metric"
     noon = min(day.hourly, key=lambda hour: abs(hour.time - 1200))
     return {
-        "date": day.date,
+        "date": day.date.isoformat(),
         "condition": _sky(noon.sky),
         "high": day.high_celsius if metric else day.high_fahrenheit,
         "low": day.low_celsius if metric else day.low_fahrenheit,

@@ -1,5 +1,6 @@
 """What the tools need to know about the world, read from the environment and `.env`."""
 
+from importlib.util import find_spec
 from ipaddress import ip_network
 from typing import Annotated, Literal
 
@@ -61,6 +62,12 @@ class WebSettings(BaseSettings):
     searxng_url: HttpUrl | None = Field(
         default=None, description="A SearXNG with the JSON format on: searches ask it first."
     )
+    ddgs_engines: str | None = Field(
+        default=None,
+        pattern=r"^[a-z]+(, ?[a-z]+)*$",
+        description="auto, or a comma list of search engines such as duckduckgo,mojeek: searches "
+        "ask them through DDGS before Wikipedia (extra `ddgs`).",
+    )
     fetch_allow: CommaList = Field(
         default_factory=list,
         description="Comma list of hosts; where it is set, pages come from these alone. "
@@ -84,6 +91,16 @@ class WebSettings(BaseSettings):
     def _split_parts(cls, value: object) -> object:
         if isinstance(value, str):
             return [part for part in (part.strip().lower() for part in value.split(",")) if part]
+        return value
+
+    @field_validator("ddgs_engines")
+    @classmethod
+    def _is_installed(cls, value: str | None) -> str | None:
+        if value is not None and find_spec("ddgs") is None:
+            raise ValueError(
+                "it needs an extra: pip install 'everturn[ddgs]' "
+                "(in a clone: .venv/bin/pip install -e '.[ddgs]')"
+            )
         return value
 
     @field_validator("fetch_networks")

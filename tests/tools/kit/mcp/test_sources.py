@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsConfigDict
 
 from tests.checkpoints.redis.servers import free_ports
-from tools.kit.mcp import McpSettings, open_mcp
+from tools.kit.mcp import McpSettings, open_mcp, sources
 from tools.kit.mcp.sources import McpServerLost, McpSource
 
 WORLD = str(Path(__file__).with_name("world.py"))
@@ -100,6 +100,17 @@ async def test_a_call_can_be_given_up(source: McpSource) -> None:
         async with asyncio.timeout(0.2):
             await call(source, "world_sleep", seconds=30)
     assert await call(source, "world_greet", name="Ada") == "Hello, Ada!"
+
+
+async def test_a_server_that_is_busy_with_a_call_is_not_taken_for_dead(
+    source: McpSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, seconds in (("_WATCH_SECONDS", 0.2), ("_PING_SECONDS", 0.2), ("_PONG_SECONDS", 1)):
+        monkeypatch.setattr(sources, name, seconds)
+    running = await call(source, "world_pid")
+    assert await call(source, "world_block", seconds=2.5) == "done"
+    assert source.health().status == "healthy"
+    assert await call(source, "world_pid") == running
 
 
 async def test_a_server_that_dies_in_a_call_comes_back() -> None:

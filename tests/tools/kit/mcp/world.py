@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+import time
 from pathlib import Path
 
 from mcp.server.fastmcp import Context, FastMCP
@@ -39,6 +40,13 @@ def fail() -> str:
 async def sleep(seconds: float) -> str:
     """Take a while."""
     await asyncio.sleep(seconds)
+    return "done"
+
+
+@world.tool()
+def block(seconds: float) -> str:
+    """Take a while, and answer nothing else meanwhile."""
+    time.sleep(seconds)
     return "done"
 
 
