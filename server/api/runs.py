@@ -317,10 +317,16 @@ async def join_run(
         return await _wait(runs, run, request, ends_it=cancel_on_disconnect)
 
     async def body() -> AsyncIterator[bytes]:
-        async with aclosing(runs.ended(run)) as waiting:
-            async for _ in waiting:
-                yield b"\n"
-        yield dumps(await runs.final_state(run))
+        left = cancel_on_disconnect
+        try:
+            async with aclosing(runs.ended(run)) as waiting:
+                async for _ in waiting:
+                    yield b"\n"
+            left = False
+            yield dumps(await runs.final_state(run))
+        finally:
+            if left:
+                runs.leave(str(run_id), str(thread_id))
 
     return StreamingResponse(body(), media_type="application/json")
 

@@ -80,6 +80,21 @@ async def status(client: LangGraphClient, thread: str, run_id: str) -> str:
     return str((await client.runs.get(thread, run_id))["status"])
 
 
+async def test_who_joined_a_run_elsewhere_ends_it_by_leaving(two: list[LangGraphClient]) -> None:
+    here, there = two
+    thread = str(uuid4())
+    run_id = await start(there, thread, {"wait": 30})
+    place, ends = f"/threads/{thread}/runs/{run_id}", {"cancel_on_disconnect": 1}
+    headers = {"Last-Event-ID": "-1"}
+    async with here.http.client.stream("GET", f"{place}/stream", headers=headers) as joined:
+        await anext(joined.aiter_raw())
+    assert await status(there, thread, run_id) == "running"
+    async with here.http.client.stream("GET", f"{place}/join", params=ends) as joined:
+        await anext(joined.aiter_raw())
+    await asyncio.wait_for(there.runs.join(thread, run_id), 20)
+    assert await status(there, thread, run_id) == "interrupted"
+
+
 async def test_a_run_elsewhere_is_joined_as_it_goes(two: list[LangGraphClient]) -> None:
     here, there = two
     thread = str(uuid4())
