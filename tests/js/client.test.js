@@ -165,6 +165,14 @@ for (const [version, Client] of Object.entries(versions)) {
       await assert.rejects(runs.get(id, run.run_id), /404/);
     });
 
+    it("keeps its steps, or only its end", async () => {
+      for (const [checkpointDuring, steps] of [[true, 4], [false, 1]]) {
+        const id = await newThread();
+        await runs.wait(id, "toy", { input: { words: "x" }, checkpointDuring });
+        assert.equal((await threads.getHistory(id)).length, steps);
+      }
+    });
+
     it("of a batch, each with its input", async () => {
       const asked = [{ words: "0" }, { words: "1" }];
       const made = await runs.createBatch(asked.map((input) => ({ assistantId: "toy", input })));

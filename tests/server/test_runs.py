@@ -22,7 +22,7 @@ Json = dict[str, Any]
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("toy") / "langgraph.json"
-    file.write_text(json.dumps({"graphs": {"toy": f"{TOY}:graph"}}))
+    file.write_text(json.dumps({"graphs": {"toy": f"{TOY}:graph", "paused": f"{TOY}:paused"}}))
     return file
 
 
@@ -155,6 +155,17 @@ async def test_before_and_after_nodes(sdk: LangGraphClient, thread: str) -> None
     found = await sdk.runs.wait(thread, "toy", input=None)
     assert [message["content"] for message in found["messages"]] == ["x"]
     assert found["steps"] == ["prepare"]
+
+
+async def test_a_graph_with_a_breakpoint_of_its_own(sdk: LangGraphClient, thread: str) -> None:
+    for asked, status, next_nodes in (
+        ({"words": "x"}, "interrupted", ["inner"]),
+        (None, "idle", []),
+    ):
+        await sdk.runs.wait(thread, "paused", input=asked, if_not_exists="create")
+        found = await sdk.threads.get(thread)
+        assert (found["status"], found["interrupts"]) == (status, {})
+        assert (await sdk.threads.get_state(thread))["next"] == next_nodes
 
 
 async def test_a_background_run_is_joined(sdk: LangGraphClient, thread: str) -> None:
