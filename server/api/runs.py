@@ -1,13 +1,13 @@
 """The runs of LangGraph's Agent Server API: on threads, and on threads of their own."""
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Annotated, Any, Literal, cast
 from urllib.parse import urlsplit
 from uuid import UUID
 
+import orjson
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from pydantic import (
     BaseModel,
@@ -60,10 +60,8 @@ def _listed(names: list[str] | None) -> Any:
     """Take no names for none, and a list in JSON for the list: clients send both."""
     named = [name for name in names or () if name]
     if len(named) == 1 and named[0].startswith("["):
-        try:
-            return json.loads(named[0])
-        except ValueError:
-            pass  # refused as the name it is not
+        with suppress(ValueError):  # else it is refused as the name it is not
+            named = orjson.loads(named[0])
     return named or None
 
 

@@ -355,6 +355,16 @@ def test_a_place_that_is_none(served: Client, last: str) -> None:
     assert "Last-Event-ID" in answer.json()["detail"]
 
 
+@pytest.mark.parametrize("modes", ["loud", "[", '["loud"]', "[1]", "[[]]", "[" * 20_000])
+def test_modes_that_are_none(served: Client, modes: str) -> None:
+    for place, name in (("stream", "stream_mode"), ("", "select")):
+        path = f"/threads/{uuid4()}/runs" + (f"/{uuid4()}/{place}" if place else "")
+        answer = served.get(path, params={name: modes})
+        assert answer.status_code == 422
+        assert name in answer.json()["detail"]
+    assert served.get(f"/threads/{uuid4()}/runs", params={"select": "[]"}).json() == []
+
+
 async def test_bad_requests_say_what_is_wrong(sdk: LangGraphClient, served: Client) -> None:
     with pytest.raises(UnprocessableEntityError, match="nobody"):
         await sdk.runs.create(None, "nobody", input={})
