@@ -19,7 +19,7 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import aclosing, asynccontextmanager, nullcontext, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, Protocol
 from uuid import UUID, uuid4
@@ -593,7 +593,9 @@ class Runs:
                 lost_thread = isinstance(run.error, StaleWriter)
                 begins_anew = lost_thread and await self._rows.is_mine(run.row.run_id)
             elif run.request.lasting:
-                await self._rows.update(run.row, _status(run), await self._stands(run))
+                ended = replace(run.row)  # who asks is told of the end once it is committed
+                await self._rows.update(ended, _status(run), await self._stands(run))
+                run.row = ended
             else:
                 run.row.status = _status(run)
                 await self._engine.drop(run.thread_id)
