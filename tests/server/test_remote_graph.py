@@ -182,7 +182,7 @@ async def test_it_is_a_node_of_another_graph(
     ]
     last: Any = seen[-1]
     assert (last[0], last[1], last[2]["messages"]) == ([], "values", ["from afar"])
-    place = thread["configurable"]["thread_id"]
+    place = thread.get("configurable", {})["thread_id"]
     assert served.get(f"/threads/{place}").json()["metadata"]["graph_id"] == "toy"
 
 
