@@ -6,13 +6,15 @@
     redis+sentinel://[user:password@]host[:port][,host[:port]…]/service[/db]
         with ?sentinel_username=…&sentinel_password=… if the sentinels want a login
 
-`rediss+cluster://` and `rediss+sentinel://` use TLS. Options of redis-py's connections go into the
-query, as in redis-py's own URLs.
+`rediss+cluster://` and `rediss+sentinel://` use TLS, with the sentinels too. Options of redis-py's
+connections go into the query, as in redis-py's own URLs: ssl_ca_certs=/path/ca.pem for an authority
+that the system does not know, ssl_certfile=… and ssl_keyfile=… if the server wants a certificate.
 """
 
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -34,6 +36,7 @@ from checkpoints.redis.failures import CALL_FAILED, translate
 _OLDEST = (6, 2)
 _PORT, _SENTINEL_PORT = 6379, 26379
 _SENTINEL = "sentinel_"
+_FILES = ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile")
 
 # Every wait has an end (seconds). A server that refuses connections is asked again and reported
 # after some 0.5 s; one that takes a call and says nothing is not: it would say nothing again.
@@ -244,14 +247,25 @@ def _read(url: str) -> _Target:
     if kind == "cluster" and options.get("db"):
         raise ValueError("a cluster has no databases but 0.")
     del options["host"]
-    if options.pop("connection_class", None) is not None:
+    options.pop("connection_class", None)
+    if kind and scheme == "rediss":  # a pool of one server reads it in the URL
         options["ssl"] = True
     sentinel_options = {
         name.removeprefix(_SENTINEL): options.pop(name)
         for name in list(options)
         if name.startswith(_SENTINEL)
     }
-    return _Target(kind, addresses, service, options, _TIMEOUTS | sentinel_options)
+    _check_files(options)
+    # The sentinels have a login of their own, but speak TLS on the same terms.
+    tls = {name: value for name, value in options.items() if name.startswith("ssl")}
+    return _Target(kind, addresses, service, options, _TIMEOUTS | tls | sentinel_options)
+
+
+def _check_files(options: Mapping[str, Any]) -> None:
+    """Else they are missed with every connection, which looks as if the server were away."""
+    for name in _FILES:
+        if name in options and not Path(options[name]).exists():
+            raise ValueError(f"its {name} names no file: {options[name]}.")
 
 
 def _address(host: str, default_port: int) -> tuple[str, int]:

@@ -65,6 +65,8 @@ class Server:
             [self.binary, *where, *quiet, *self.options], stdout=subprocess.DEVNULL
         )
         for _ in range(500):
+            if self.process.poll() is not None:
+                raise ChildProcessError(f"{self.binary} does not start with {self.options}")
             try:
                 with self.admin() as client:
                     client.ping()
@@ -120,7 +122,7 @@ def serving_cluster(binary: str, nodes: int = 3) -> Iterator[str]:
                     client.execute_command("CLUSTER", "ADDSLOTSRANGE", first, last)
                     client.execute_command("CLUSTER", "MEET", "127.0.0.1", ports[0], ports[1])
             for server in servers:
-                _wait_for_cluster(server, nodes)
+                wait_for_cluster(server, nodes)
             seeds = ports[: 2 * nodes : 2][:2]
             yield "redis+cluster://" + ",".join(f"127.0.0.1:{port}" for port in seeds)
         finally:
@@ -128,7 +130,8 @@ def serving_cluster(binary: str, nodes: int = 3) -> Iterator[str]:
                 server.kill()
 
 
-def _wait_for_cluster(server: Server, nodes: int) -> None:
+def wait_for_cluster(server: Server, nodes: int) -> None:
+    """Waits until a node knows so many and all slots are served."""
     for _ in range(1000):
         with server.admin() as client:
             info = str(client.execute_command("CLUSTER", "INFO"))
