@@ -237,9 +237,9 @@ class _Pipelines:
 
     async def _send(self, calls: list[Call]) -> list[Any]:
         """The replies to calls, or their errors."""
+        if len(calls) == 1:
+            return [await self._try(*_evalsha(calls[0]))]
         try:
-            if len(calls) == 1:
-                return [await self.client.execute_command(*_evalsha(calls[0]))]
             # Not a transaction: each call is atomic and the calls have nothing to do with each
             # other. Not pipeline.evalsha(), which redis-py refuses on a cluster.
             async with self.client.pipeline(transaction=False) as pipeline:
@@ -268,18 +268,22 @@ class _Pipelines:
 
     async def _settle(self, call: Call, reply: Any) -> Any:
         """Tries once more, alone, what a fresh server or a changed cluster refused."""
+        if isinstance(reply, _AWAY) and not self._one_node:
+            reply = await self._try(*_evalsha(call))
+        if isinstance(reply, NoScriptError):  # a replica that was promoted has none either
+            _, _, *arguments = _evalsha(call)
+            reply = await self._try("EVAL", call.script.source, *arguments)
+        if isinstance(reply, ReadOnlyError) and isinstance(self.client, Redis):
+            # The next connection asks anew where the primary is.
+            await self.client.connection_pool.disconnect(inuse_connections=False)
+        return reply
+
+    async def _try(self, *command: Any) -> Any:
+        """The reply to a command, or its error."""
         try:
-            if isinstance(reply, NoScriptError):
-                _, _, *arguments = _evalsha(call)
-                return await self.client.execute_command("EVAL", call.script.source, *arguments)
-            if isinstance(reply, _AWAY) and not self._one_node:
-                return await self.client.execute_command(*_evalsha(call))
-            if isinstance(reply, ReadOnlyError) and isinstance(self.client, Redis):
-                # The next connection asks anew where the primary is.
-                await self.client.connection_pool.disconnect(inuse_connections=False)
+            return await self.client.execute_command(*command)
         except _CALL_FAILED as error:
             return _told(error)
-        return reply
 
     @property
     def _one_node(self) -> bool:
