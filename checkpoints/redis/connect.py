@@ -9,6 +9,9 @@
 `rediss+cluster://` and `rediss+sentinel://` use TLS, with the sentinels too. Options of redis-py's
 connections go into the query, as in redis-py's own URLs: ssl_ca_certs=/path/ca.pem for an authority
 that the system does not know, ssl_certfile=… and ssl_keyfile=… if the server wants a certificate.
+
+Redis answers before its replicas have what it stored: a primary that is lost can take with it what
+it acknowledged last. `min-replicas-to-write` in redis.conf bounds that, and fsync does for a restart.
 """
 
 from collections.abc import Mapping
