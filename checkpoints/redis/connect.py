@@ -11,7 +11,7 @@ connections go into the query, as in redis-py's own URLs: ssl_ca_certs=/path/ca.
 that the system does not know, ssl_certfile=… and ssl_keyfile=… if the server wants a certificate.
 
 Redis answers before its replicas have what it stored: a primary that is lost can take with it what
-it acknowledged last. `min-replicas-to-write` in redis.conf bounds that, and fsync does for a restart.
+it acknowledged last. `min-replicas-to-write` in redis.conf bounds that.
 """
 
 from collections.abc import Mapping
