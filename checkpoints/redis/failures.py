@@ -36,6 +36,13 @@ _PASSING = {"BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "NOREPLICAS", "TRYAG
 _WRAPPED_CODE = re.compile(r"(?:^| -)([A-Z]{3,})\b")
 
 
+def hangs(error: BaseException | None) -> bool:
+    """Whether the server was silent: asking again would take as long. So may a greeting end."""
+    return isinstance(error, redis.TimeoutError) or (
+        isinstance(error, redis.ConnectionError) and isinstance(error.__cause__, redis.TimeoutError)
+    )
+
+
 def translate(error: Exception, *, served: bool) -> CheckpointsError:
     """The error to raise for one of redis-py; `served` says whether the server has obeyed before.
 

@@ -201,7 +201,7 @@ async def _failures_while_a_node_rests() -> list[BaseException]:
             await asyncio.gather(*(put(saver, place(f"{n}")) for n in range(100)))
             os.kill(pid, signal.SIGSTOP)
             try:
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(5):
                     replies = await asyncio.gather(
                         *(put(saver, place(f"{n}")) for n in range(100)), return_exceptions=True
                     )
