@@ -61,7 +61,10 @@ def translate(error: Exception, *, served: bool) -> CheckpointsError:
         return StoreMisconfigured(f"Redis refused a command of the checkpointer: {error}")
     said = f"Redis does not answer: {error}"
     if not served and isinstance(_reason(error), ConnectionResetError):
-        said += " (If it expects TLS, the URL begins with rediss://.)"
+        said += (
+            " (If it expects TLS, the URL begins with rediss://; if it wants a certificate of its "
+        )
+        said += "clients too, name one: ?ssl_certfile=…&ssl_keyfile=….)"
     return StoreUnavailable(said)
 
 

@@ -136,7 +136,8 @@ async def test_a_server_that_wants_a_certificate(binary: str, certificates: Path
     found, cert = free_ports(1)[0], f"{certificates}/cert.pem"
     with serving(binary, *tls_options(certificates, found)):
         url = f"rediss://127.0.0.1:{found}?ssl_ca_certs={cert}"
-        for said in await refusals(url, StoreMisconfigured):
+        # Where its refusal is overtaken by the end of the connection, that alone is heard.
+        for said in await refusals(url, CheckpointsError):
             assert "ssl_certfile" in said
         await used(f"{url}&ssl_certfile={cert}&ssl_keyfile={certificates}/key.pem")
 
