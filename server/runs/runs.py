@@ -105,7 +105,7 @@ class Running:
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
     resumes: bool = False
     """It was under way when its process died: it goes on from its last checkpoint."""
-    written: asyncio.Future[None] | None = None
+    written: asyncio.Future[list[Any]] | None = None
     task: asyncio.Task[None] | None = None
     outcome: Outcome | None = None
     error: Exception | None = None
