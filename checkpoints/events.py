@@ -32,6 +32,8 @@ END = "__end__"
 _LONGEST_WAIT = 0.005
 """Seconds an event waits for company before its entry is written."""
 _ENTRY_BYTES = 262_144
+_RUNNING_TTL = 86_400
+"""Seconds a run may be silent, as one that waits for its turn or thinks; its process may die."""
 
 
 class Frame(NamedTuple):
@@ -47,7 +49,7 @@ class EventLog:
 
     Args of `open_event_log`:
         prefix: what all keys begin with.
-        ttl: seconds a log is kept after the last event.
+        ttl: seconds a log is kept after the run's end.
         most_bytes: of one run; the oldest events go first.
         announced: other processes hear of each entry; see `Peers.news`.
     """
@@ -70,6 +72,7 @@ class EventLog:
         self._waiting: dict[tuple[str, int], list[Frame]] = {}
         self._sizes: dict[str, deque[tuple[str, int]]] = {}
         self._something = asyncio.Event()
+        self._writing = asyncio.Lock()
 
     def append(self, run_id: str, attempt: int, frame: Frame) -> None:
         """Have an event written with the next entry of its run."""
@@ -110,8 +113,17 @@ class EventLog:
             await asyncio.sleep(_LONGEST_WAIT)
             await self.flush()
 
+    async def written(self) -> None:
+        """Wait until all that was appended so far can be read, or was given up."""
+        # In a task of its own: a reader who leaves must not cost all runs what was on its way.
+        await asyncio.shield(asyncio.create_task(self.flush()))
+
     async def flush(self) -> None:
-        """Write what waits now, of all runs in one trip."""
+        """Write what waits now, of all runs in one trip, after what is being written."""
+        async with self._writing:
+            await self._flush()
+
+    async def _flush(self) -> None:
         self._something.clear()
         waiting, self._waiting = self._waiting, {}
         if not waiting:
@@ -144,8 +156,9 @@ class EventLog:
             sizes = self._sizes.setdefault(run_id, deque())
             sizes.append((entry_id, len(packed)))
         self._trim(pipeline, key, run_id)
-        pipeline.expire(key, self._ttl)
-        if frames[-1].name == END:
+        ended = frames[-1].name == END
+        pipeline.expire(key, self._ttl if ended else max(self._ttl, _RUNNING_TTL))
+        if ended:
             self._sizes.pop(run_id, None)
 
     def _trim(self, pipeline: Any, key: str, run_id: str) -> None:

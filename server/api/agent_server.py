@@ -81,6 +81,39 @@ JsonObject = Annotated[dict[str, Any], AfterValidator(_storable)]
 """For members of bodies that go into the database."""
 
 
+def _of_the_graph(value: dict[str, Any]) -> dict[str, Any]:
+    if internal := [key for key in value if key.startswith("__")]:
+        raise ValueError(f"{internal[0]}: names with `__` are internal")
+    return value
+
+
+def _run_config(value: dict[str, Any]) -> dict[str, Any]:
+    value = {key: each for key, each in value.items() if each is not None}
+    tags, limit = value.get("tags", []), value.get("recursion_limit", 1)
+    at_once = value.get("max_concurrency", 1)
+    configurable = value.get("configurable", {})
+    checks = {
+        "configurable must be an object": isinstance(configurable, dict),
+        "metadata must be an object": isinstance(value.get("metadata", {}), dict),
+        "tags must be a list of texts": isinstance(tags, list)
+        and all(isinstance(tag, str) for tag in tags),
+        "recursion_limit must be a whole number from 1 on": type(limit) is int and limit >= 1,
+        "max_concurrency must be a whole number from 1 on": type(at_once) is int and at_once >= 1,
+    }
+    for claim, holds in checks.items():
+        if not holds:
+            raise ValueError(claim)
+    _of_the_graph(configurable)
+    return value
+
+
+Config = Annotated[JsonObject, AfterValidator(_run_config)]
+"""LangGraph's run config, as far as it is a client's; what is null was not said."""
+
+Context = Annotated[JsonObject, AfterValidator(_of_the_graph)]
+"""What a graph may choose from."""
+
+
 def json_response(value: Any, headers: dict[str, str] | None = None) -> Response:
     """Answer with LangGraph's values as JSON."""
     return Response(dumps(value), media_type="application/json", headers=headers)

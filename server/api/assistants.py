@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 from checkpoints.assistants import (
     Assistant,
@@ -18,7 +18,14 @@ from checkpoints.assistants import (
     SortOrder,
 )
 from checkpoints.threads import Filter as ThreadFilter
-from server.api.agent_server import AssistantId, JsonObject, json_response, page_headers
+from server.api.agent_server import (
+    AssistantId,
+    Config,
+    Context,
+    JsonObject,
+    json_response,
+    page_headers,
+)
 from server.api.deps import AssistantsDep, ThreadsDep
 from server.api.errors import problems
 from server.runs.assistants import Search
@@ -42,28 +49,6 @@ AssistantField = Literal[
 ]
 
 
-def _context(value: dict[str, Any]) -> dict[str, Any]:
-    if internal := [key for key in value if key.startswith("__")]:
-        raise ValueError(f"{internal[0]}: names with `__` are internal")
-    return value
-
-
-def _config(value: dict[str, Any]) -> dict[str, Any]:
-    tags, limit = value.get("tags", []), value.get("recursion_limit", 1)
-    configurable = value.get("configurable", {})
-    checks = {
-        "configurable must be an object": isinstance(configurable, dict),
-        "tags must be a list of texts": isinstance(tags, list)
-        and all(isinstance(tag, str) for tag in tags),
-        "recursion_limit must be a whole number from 1 on": type(limit) is int and limit >= 1,
-    }
-    for claim, holds in checks.items():
-        if not holds:
-            raise ValueError(claim)
-    _context(configurable)
-    return value
-
-
 def _xray(value: Any) -> Any:
     """Read what comes in a query: a depth, or whether there is none to it."""
     text = str(value).lower()
@@ -74,8 +59,6 @@ def _xray(value: Any) -> Any:
     raise ValueError("must be true, false, or a depth from 1 on")
 
 
-Config = Annotated[JsonObject, AfterValidator(_config)]
-Context = Annotated[JsonObject, AfterValidator(_context)]
 Offset = Annotated[int, Field(ge=0, le=_LARGEST - _MOST)]
 Limit = Annotated[int, Field(ge=1, le=_MOST)]
 Xray = Annotated[

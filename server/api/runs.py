@@ -20,10 +20,12 @@ from pydantic import (
 from starlette.responses import StreamingResponse
 
 from checkpoints.runs import MultitaskStrategy, RunRow, RunStatus
+from server.api.agent_server import Config, Context
 from server.api.deps import ThreadsDep
 from server.api.errors import problems
 from server.api.frames import FrameStream
 from server.api.thread_state import state_as_json
+from server.api.threads import CheckpointRef
 from server.api.wire import dumps
 from server.runs.errors import InvalidInput
 from server.runs.feed import GAP, SILENT_SECONDS, Cursor, Event
@@ -72,12 +74,19 @@ OnlyModes = Annotated[
 ]
 
 
+class SendBody(BaseModel):
+    """What LangGraph's `Send` takes."""
+
+    node: str
+    input: Any = None
+
+
 class CommandBody(BaseModel):
     """What LangGraph's `Command` takes."""
 
     resume: Any = None
     update: dict[str, Any] | list[Any] | None = None
-    goto: str | dict[str, Any] | list[str | dict[str, Any]] | None = None
+    goto: str | SendBody | list[str | SendBody] | None = None
 
 
 class RunBody(BaseModel):
@@ -92,9 +101,12 @@ class RunBody(BaseModel):
     stream_subgraphs: bool = False
     stream_resumable: bool = False
     metadata: dict[str, Any] = Field(default_factory=dict)
-    config: dict[str, Any] = Field(default_factory=dict)
-    context: dict[str, Any] = Field(default_factory=dict)
-    checkpoint: dict[str, Any] | None = None
+    config: Config = Field(default_factory=dict)
+    context: Context = Field(
+        default_factory=dict,
+        description="What the graph may choose from; the same as `config.configurable`.",
+    )
+    checkpoint: CheckpointRef | None = None
     checkpoint_id: str | None = None
     interrupt_before: Literal["*"] | list[str] | None = None
     interrupt_after: Literal["*"] | list[str] | None = None
@@ -128,19 +140,15 @@ class RunBody(BaseModel):
             raise ValueError("must be an address that begins with https:// or http://")
         return webhook
 
-    @field_validator("config")
-    @classmethod
-    def _only_the_graphs(cls, config: dict[str, Any]) -> dict[str, Any]:
-        configurable = config.get("configurable") or {}
-        if not isinstance(configurable, dict):
-            raise ValueError("configurable: must be an object")  # noqa: TRY004 - pydantic's way
-        if internal := [key for key in configurable if str(key).startswith("__")]:
-            raise ValueError(f"{internal[0]}: names with `__` are internal")
-        mine = {key: value for key, value in configurable.items() if key != "thread_id"}
-        return {**config, "configurable": mine}
-
     def request(self, thread_id: UUID | None) -> RunRequest:
-        """Put it in the engine's words."""
+        """Put it in the engine's words.
+
+        Raises:
+            InvalidInput: it resumes what is on no thread.
+        """
+        command = self.command.model_dump(exclude_unset=True) if self.command else {}
+        if thread_id is None and "resume" in command:
+            raise InvalidInput("command.resume: name the thread that waits, in the path.")
         asked = self.stream_mode
         modes: list[StreamMode] = asked if isinstance(asked, list) else [asked]
         chosen = {name: getattr(self, name) for name in _SAME}
@@ -148,11 +156,12 @@ class RunBody(BaseModel):
             **chosen,
             thread_id=str(thread_id) if thread_id else None,
             stream_mode=modes or ("values",),
-            command=self.command.model_dump(exclude_unset=True) if self.command else None,
+            checkpoint=self.checkpoint.model_dump(exclude_none=True) if self.checkpoint else None,
+            command=command or None,
         )
 
 
-_SAME = RunBody.model_fields.keys() - {"stream_mode", "command"}
+_SAME = RunBody.model_fields.keys() - {"stream_mode", "command", "checkpoint"}
 
 _Responses = dict[int | str, dict[str, Any]]
 _RUN: _Responses = {200: {"description": "The run", "content": {"application/json": {}}}}
@@ -255,11 +264,12 @@ async def start_batch(bodies: list[RunBody], runs: RunsDep) -> Response:
     summary="List the runs of a thread",
     description="Newest first.",
     response_class=Response,
-    responses={**_RUN, **problems(422, 503)},
+    responses={**_RUN, **problems(404, 422, 503)},
 )
 async def list_runs(
     thread_id: UUID,
     runs: RunsDep,
+    threads: ThreadsDep,
     limit: Annotated[int, Query(ge=1, le=1000)] = 10,
     offset: Annotated[int, Query(ge=0, le=2**31)] = 0,
     status: RunStatus | None = None,
@@ -268,6 +278,8 @@ async def list_runs(
     ] = None,
 ) -> Response:
     page = await runs.of_thread(str(thread_id), limit=limit, offset=offset, status=status)
+    if not page:
+        await threads.row(str(thread_id))  # raises where there is no thread
     if select is None:
         return _json(page)
     chosen = [{name: getattr(run, name) for name in select} for run in page]

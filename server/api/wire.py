@@ -1,6 +1,7 @@
-"""LangGraph's values as JSON."""
+"""LangGraph's values as JSON; bytes are Base64, as its own server writes them."""
 
 import json
+from base64 import b64encode
 from typing import Any
 
 import orjson
@@ -28,7 +29,7 @@ def _default(value: Any) -> Any:
     if isinstance(value, set | frozenset | tuple):
         return list(value)
     if isinstance(value, bytes | bytearray):
-        return value.decode(errors="replace")
+        return b64encode(value).decode()
     if isinstance(value, BaseException):
         return {"error": type(value).__name__, "message": str(value)}
     if hasattr(value, "_asdict"):

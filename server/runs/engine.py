@@ -42,6 +42,10 @@ _MAX_WAITING_PARTS = 256
 _COME_BACK = "The service is being stopped or restarted; try again in a moment."
 
 
+async def _nothing() -> None:
+    """Leave things as they are."""
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
     """What is asked of a graph: one input on one thread."""
@@ -68,6 +72,8 @@ class Turn:
     """Write the turn into the chat history."""
     answers: str | None = None
     """The id of the interrupt that the input answers, which must still wait."""
+    on_cancel: Callable[[], Awaitable[None]] = _nothing
+    """Called when the turn is ended from outside, before the thread is anybody else's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +196,11 @@ class Engine:
                     now = asyncio.get_running_loop().time()
                     deadline.reschedule(now + self._turn_timeout)
                 await self._check_waits(turn)
-                outcome = await self._follow(turn, checked, fence, emit)
+                try:
+                    outcome = await self._follow(turn, checked, fence, emit)
+                except asyncio.CancelledError:
+                    await turn.on_cancel()
+                    raise
                 await self._remember(turn, outcome)
                 return outcome
         except TimeoutError as error:

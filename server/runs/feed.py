@@ -61,6 +61,8 @@ class Log(Protocol):
 
     async def last_attempt(self, run_id: str) -> int: ...
 
+    async def written(self) -> None: ...
+
 
 class Feed:
     """The events of one run that runs in this process."""
@@ -111,10 +113,16 @@ class Feed:
         """
         while True:
             if self._events and self._misses(after):
+                await self._log.written()  # what memory has let go may wait there yet
                 events, _ = await _read(self._log, self.run_id, after)
-                if news := [event for event in events if event.cursor < self._events[0].cursor]:
+                first = self._events[0].cursor
+                news = [event for event in events if event.cursor < first]
+                if not news and after < _before(first):
+                    news = [_gap(after, first)]
+                if news:
+                    after = news[-1].cursor
                     yield news
-                after = max(after, news[-1].cursor if news else _before(self._events[0].cursor))
+                    continue
             news = self._after(after)
             if news:
                 after = news[-1].cursor
@@ -207,9 +215,14 @@ async def _read(log: Log, run_id: str, after: Cursor) -> tuple[list[Event], bool
     ]
     ended = bool(frames) and frames[-1][1].name == END
     if events and after < _before(first := events[0].cursor):
-        lost = b'{"after":"%s","before":"%s"}' % (str(after).encode(), str(first).encode())
-        events.insert(0, Event(_before(first), GAP, lost))
+        events.insert(0, _gap(after, first))
     return events, ended
+
+
+def _gap(after: Cursor, first: Cursor) -> Event:
+    """Say that nothing is kept of what lay between two events."""
+    lost = b'{"after":"%s","before":"%s"}' % (str(after).encode(), str(first).encode())
+    return Event(_before(first), GAP, lost)
 
 
 def _before(cursor: Cursor) -> Cursor:

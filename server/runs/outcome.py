@@ -49,7 +49,9 @@ class Outcome:
     def take(self, values: Any) -> None:
         """Take in one state of the `values` stream; the last one counts."""
         if isinstance(values, dict) and "__interrupt__" in values:
-            self.interrupts = values["__interrupt__"]
+            # Nodes side by side ask one after the other, each in a state of its own.
+            asked = {each.id: each for each in (*self.interrupts, *values["__interrupt__"])}
+            self.interrupts = tuple(asked.values())
             values = {k: v for k, v in values.items() if k != "__interrupt__"} or self.values
         self.values = values
         self._turn = []

@@ -77,8 +77,18 @@ class Assistants(Protocol):
 class Threads(Protocol):
     """Where threads are found, and told how they stand."""
 
-    async def open(self, thread_id: str, assistant: Assistant, *, create: bool) -> bool:
-        """See that a thread is there and known to be of this graph; False where it is not."""
+    async def open(
+        self,
+        thread_id: str,
+        assistant: Assistant,
+        *,
+        create: bool,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> bool:
+        """See that a thread is there; False where it is not and shall not be made.
+
+        One that is made is known to be of this graph, and by what else `metadata` says.
+        """
         ...
 
     def begun(self, thread_id: str, assistant: Assistant) -> Row:
@@ -91,6 +101,10 @@ class Threads(Protocol):
 
     async def ended(self, thread_id: str, assistant: Assistant, outcome: Outcome | None) -> Row:
         """The row that says how the thread stands after a run that did not fail."""
+        ...
+
+    async def error(self, thread_id: str) -> Mapping[str, Any]:
+        """What the newest run that failed on a thread failed with."""
         ...
 
 
@@ -108,7 +122,7 @@ class Running:
     written: asyncio.Future[list[Any]] | None = None
     task: asyncio.Task[None] | None = None
     outcome: Outcome | None = None
-    error: Exception | None = None
+    error: BaseException | None = None
     error_id: str = ""
     """By which the log knows the error."""
     cancelled: CancelAction | None = None
@@ -129,8 +143,8 @@ class Running:
         """How it failed, in LangGraph's words: the error's class and text."""
         error = self.error
         if isinstance(error, InvalidInput) and error.__cause__ is not None:
-            error = error.__cause__  # type: ignore[assignment]  # what we raise from is an Exception
-        return {"error": type(error).__name__, "message": str(error), "error_id": self.error_id}
+            error = error.__cause__
+        return {"error": type(error).__name__, "message": _words(error), "error_id": self.error_id}
 
 
 class Runs:
@@ -175,7 +189,8 @@ class Runs:
         thread_id = request.thread_id or str(uuid7())
         if request.lasting:
             create = request.if_not_exists == "create" or request.thread_id is None
-            if not await self._threads.open(thread_id, assistant, create=create):
+            about = {**request.config.get("metadata", {}), **request.metadata}
+            if not await self._threads.open(thread_id, assistant, create=create, metadata=about):
                 raise ThreadNotFound("Thread or assistant not found.")
         async with self._way_made(thread_id, request):
             run = self._begin(request, assistant, thread_id)
@@ -256,8 +271,13 @@ class Runs:
         return self._find(run_id, thread_id) or await self.get(run_id, thread_id)
 
     async def final_state(self, row: RunRow) -> Any:
-        """Return the state of a run's thread."""
-        return (await self._engine.state(str(row.metadata["graph_id"]), row.thread_id)).values
+        """Return the state of a run's thread, as whoever waited for the run was told it."""
+        if row.status in {"error", "timeout"}:
+            return {"__error__": await self._threads.error(row.thread_id)}
+        state = await self._engine.state(str(row.metadata["graph_id"]), row.thread_id)
+        if state.interrupts and isinstance(state.values, dict):
+            return {**state.values, "__interrupt__": list(state.interrupts)}
+        return state.values
 
     async def follow(
         self, run_id: str, thread_id: str | None, after: Cursor | None
@@ -412,14 +432,13 @@ class Runs:
             yield
             return
         async with nullcontext() if self._peers.alone else self._engine.alone(f"{thread_id}:next"):
-            here, elsewhere = await self._under_way(thread_id)
-            if strategy != "reject":
-                await self._end_all(here, elsewhere, strategy, wait=True)
-            elif here or elsewhere:
-                raise ThreadBusy(
-                    f"thread {thread_id!r} has a run under way: wait for its end, or choose another"
-                    " multitask_strategy"
-                )
+            while any(under_way := await self._under_way(thread_id)):
+                if strategy == "reject":
+                    raise ThreadBusy(
+                        f"thread {thread_id!r} has a run under way: wait for its end, or choose "
+                        "another multitask_strategy"
+                    )
+                await self._end_all(*under_way, strategy, wait=True)  # others may begin meanwhile
             yield
 
     async def _under_way(self, thread_id: str) -> tuple[list[Running], list[RunRow]]:
@@ -472,7 +491,10 @@ class Runs:
         """Tell a run to end."""
         if run.cancelled is None and run.task is not None:
             run.cancelled = action
-            run.task.cancel()
+            if (
+                run.feed.end.number
+            ):  # else its task has not begun, and a task cancelled then never does
+                run.task.cancel()
 
     def leave(self, run_id: str, thread_id: str | None) -> None:
         """Tell a run to end, wherever it is, whose listener left and wanted it so."""
@@ -489,6 +511,8 @@ class Runs:
         about = {"run_id": run.row.run_id, "attempt": run.feed.attempt}
         run.feed.publish("metadata", self._dumps(about))
         try:
+            if run.cancelled:
+                raise asyncio.CancelledError  # noqa: TRY301 - as if it had come a moment later
             due = run.row.created_at + timedelta(seconds=run.request.after_seconds)
             if (delay := (due - datetime.now(UTC)).total_seconds()) > 0:
                 await asyncio.sleep(delay)
@@ -496,7 +520,9 @@ class Runs:
         except asyncio.CancelledError:
             if run.cancelled is None:
                 run.cancelled = "interrupt"  # the service ends
-        except Exception as error:
+        except GeneratorExit:  # the loop is closed, and nobody waits any more
+            raise
+        except BaseException as error:  # nodes raise what they like, and the thread is not theirs
             run.error, run.error_id = error, uuid4().hex
             self._tell(run, error)
         # Cancelled once, the task still has to write down how the run ended.
@@ -520,11 +546,15 @@ class Runs:
                 spoken = True
                 await asyncio.sleep(0)  # the first token leaves before the model says the next
 
+        async def give_up() -> None:
+            if run.cancelled == "rollback":
+                await self._engine.undo(run.thread_id, run.row.run_id)
+
         turn = Turn(
             graph=run.assistant.graph_id,
             input=None if run.resumes else asked,
             thread_id=run.thread_id,
-            context={**run.assistant.context, **request.context},
+            context=self._context(run),
             config=self._config(run),
             stream_modes=graph_modes(request.stream_mode),
             events="events" in request.stream_mode,
@@ -534,6 +564,7 @@ class Runs:
             durability=request.durability or (None if request.lasting else "exit"),
             wait=_ENQUEUED_SECONDS,
             history=False,
+            on_cancel=give_up,
         )
         run.outcome = await self._engine.run(turn, emit)
 
@@ -541,6 +572,16 @@ class Runs:
         run.row.status = "running"
         if run.request.lasting:
             self._rows.update(run.row, "running", self._threads.begun(run.thread_id, run.assistant))
+
+    def _context(self, run: Running) -> dict[str, Any]:
+        """What the graph may choose from: clients from before LangGraph 0.6 say it in the config.
+
+        A graph that does not say what it takes is given everything.
+        """
+        takes = self._engine.graphs.context_fields(run.assistant.graph_id)
+        said = _without_place(run.request.config.get("configurable", {}))
+        chosen = {key: value for key, value in said.items() if not takes or key in takes}
+        return {**run.assistant.context, **chosen, **run.request.context}
 
     def _config(self, run: Running) -> dict[str, Any]:
         request, config = run.request, {**run.assistant.config, **run.request.config}
@@ -552,6 +593,7 @@ class Runs:
         place = {"checkpoint_id": request.checkpoint_id, **(request.checkpoint or {})}
         configurable = {
             **_without_place(run.assistant.config.get("configurable", {})),
+            **_without_place(request.context),  # graphs from before LangGraph 0.6 look here
             **request.config.get("configurable", {}),
             **about,
             **{key: value for key, value in place.items() if value and key != "thread_id"},
@@ -559,6 +601,7 @@ class Runs:
         metadata = {
             **run.row.metadata,
             **config.get("metadata", {}),
+            "run_id": run.row.run_id,  # by which what it did is found again, and undone
             "run_attempt": run.feed.attempt,
         }
         return {
@@ -569,7 +612,7 @@ class Runs:
             "run_name": config.get("run_name") or run.assistant.graph_id,
         }
 
-    def _tell(self, run: Running, error: Exception) -> None:
+    def _tell(self, run: Running, error: BaseException) -> None:
         run.feed.publish("error", self._dumps(run.told), logged=not run.goes_on_elsewhere)
         known = isinstance(error, RunError)
         log.warning(
@@ -622,6 +665,7 @@ class Runs:
         return await self._threads.ended(run.thread_id, run.assistant, run.outcome)
 
     async def _undo(self, run: Running) -> None:
+        # Done before its thread was let go, unless this attempt never held it, or that failed.
         await self._engine.undo(run.thread_id, run.row.run_id)
         if run.request.lasting:
             await self._rows.update(run.row, "interrupted", await self._stands(run))
@@ -631,6 +675,13 @@ class Runs:
     def _forget(self, run: Running) -> None:
         if self._running.get(run.row.run_id) is run:
             del self._running[run.row.run_id]
+
+
+def _words(error: BaseException | None) -> str:
+    try:
+        return str(error)
+    except Exception as nested:  # of its own `__str__`
+        return f"It cannot be told: {type(nested).__name__}"
 
 
 def _without_place(configurable: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from server.runs.engine import Engine
 from server.runs.outcome import Outcome
 from server.runs.states import interrupts_of
 
+_FORGOTTEN = {"error": "RunFailed", "message": "It failed; the thread has gone on since."}
+
 
 class Standing:
     """The rows of threads, for runs."""
@@ -20,12 +22,20 @@ class Standing:
         self._engine = engine
         self._jsonable = jsonable
 
-    async def open(self, thread_id: str, assistant: Assistant, *, create: bool) -> bool:
+    async def open(
+        self,
+        thread_id: str,
+        assistant: Assistant,
+        *,
+        create: bool,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> bool:
         """See that a thread is there; False where it is not and shall not be made."""
         if await self._table.get(thread_id) is not None:
             return True
         if create:
-            await self._table.create(new_thread(thread_id, metadata=_about(assistant)))
+            about = {**(metadata or {}), **_about(assistant)}
+            await self._table.create(new_thread(thread_id, metadata=about))
         return create
 
     def begun(self, thread_id: str, assistant: Assistant) -> Row:
@@ -45,6 +55,11 @@ class Standing:
             return status_changed(thread_id, "idle")
         waiting = self._jsonable(interrupts_of(state))
         return status_changed(thread_id, "interrupted", interrupts=waiting)
+
+    async def error(self, thread_id: str) -> Mapping[str, Any]:
+        """What the newest run that failed failed with, as far as the thread still knows."""
+        thread = await self._table.get(thread_id)
+        return (thread and thread.error) or _FORGOTTEN
 
 
 def _about(assistant: Assistant) -> dict[str, str]:

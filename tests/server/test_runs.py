@@ -16,13 +16,16 @@ from langgraph_sdk.errors import ConflictError, NotFoundError, UnprocessableEnti
 from tests.service import Client, process, serving
 
 TOY = Path(__file__).with_name("toy_graph.py")
+ODD = Path(__file__).with_name("odd_graph.py")
 Json = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("toy") / "langgraph.json"
-    file.write_text(json.dumps({"graphs": {"toy": f"{TOY}:graph", "paused": f"{TOY}:paused"}}))
+    graphs = {"toy": f"{TOY}:graph", "paused": f"{TOY}:paused", "chosen": f"{ODD}:chosen"}
+    graphs |= {"odd": f"{ODD}:graph", "both": f"{ODD}:both"}
+    file.write_text(json.dumps({"graphs": graphs}))
     return file
 
 
@@ -85,6 +88,25 @@ async def test_a_thread_is_not_forgotten_as_a_chat_session(
     assert state["values"]["words"] == "kept"
 
 
+async def test_context_and_configurable_are_the_same(sdk: LangGraphClient) -> None:
+    made = await sdk.assistants.create("chosen", context={"tone": "dry"})
+    own = made["assistant_id"]
+
+    async def told(assistant: str, **how: Any) -> list[Any]:
+        found: Any = await sdk.runs.wait(None, assistant, input={"how": "x"}, **how)
+        assert found["answers"].pop() == "/wA="  # bytes are Base64
+        return list(found["answers"])
+
+    calm, both = {"tone": "calm"}, {"tone": "calm", "flavour": None}
+    assert await told("chosen", context=calm) == [calm, both]
+    assert await told("chosen", config={"configurable": calm}) == [calm, both]
+    assert await told(own, config={"configurable": calm, "metadata": None}) == [calm, both]
+    assert await told(own, context=calm) == [calm, both]
+    flavour = {"configurable": {"flavour": "lime", "thread_id": "x"}}
+    dry = {"tone": "dry"}
+    assert await told(own, config=flavour) == [dry, {"tone": "dry", "flavour": "lime"}]
+
+
 async def test_every_stream_mode(sdk: LangGraphClient) -> None:
     modes: Any = [
         *("values", "updates", "messages", "messages-tuple", "events"),
@@ -140,11 +162,56 @@ async def test_a_node_that_raises(sdk: LangGraphClient, thread: str, served: Cli
     assert found["messages"][-1]["content"] == "on we go"
 
 
+@pytest.mark.parametrize("how", ["unprintable", "beyond", "surrogate"])
+async def test_whatever_a_node_raises_the_run_ends(
+    sdk: LangGraphClient, thread: str, served: Client, how: str
+) -> None:
+    body = {"assistant_id": "odd", "input": {"how": how}, "if_not_exists": "create"}
+    told = served.post(f"/threads/{thread}/runs/wait", json=body, timeout=5).json()["__error__"]
+    error = {"unprintable": "Unprintable", "beyond": "Beyond"}
+    assert told["error"] == error.get(how, "RuntimeError")
+    assert told["message"]
+    assert [run["status"] for run in await sdk.runs.list(thread)] == ["error"]
+    found: Any = await sdk.runs.wait(
+        thread, "odd", input={"how": "well"}, multitask_strategy="reject"
+    )
+    assert found["how"] == "well"
+
+
+async def test_what_a_run_is_known_by(sdk: LangGraphClient, thread: str) -> None:
+    claimed: Any = {"metadata": {"run_id": "mine", "told": 1}}
+    await sdk.runs.wait(
+        thread,
+        "toy",
+        input={"words": "x"},
+        config=claimed,
+        metadata={"user": "ada"},
+        if_not_exists="create",
+    )
+    made = (await sdk.threads.get(thread))["metadata"] or {}
+    assert made.items() >= {"user": "ada", "told": 1, "graph_id": "toy"}.items()
+    run_id = await start(sdk, thread, {"wait": 30}, config=claimed)
+    await until(sdk, thread, run_id, "running")
+    await sdk.runs.cancel(thread, run_id, action="rollback", wait=True)
+    state: Any = await sdk.threads.get_state(thread)
+    assert state["values"]["steps"] == ["prepare"]
+    assert state["metadata"]["run_id"] not in {run_id, "mine"}
+
+
 async def test_an_interrupt_is_resumed(sdk: LangGraphClient, thread: str) -> None:
     asked: Any = await sdk.runs.wait(thread, "toy", input={"ask": True}, if_not_exists="create")
     assert asked["__interrupt__"][0]["value"] == {"question": "sure?"}
     found: Any = await sdk.runs.wait(thread, "toy", command={"resume": "very sure"})
     assert found["messages"][-1]["content"] == "very sure"
+
+
+async def test_nodes_side_by_side_ask_together(sdk: LangGraphClient, thread: str) -> None:
+    asked: Any = await sdk.runs.wait(thread, "both", input={"how": ""}, if_not_exists="create")
+    ids = {each["value"]: each["id"] for each in asked["__interrupt__"]}
+    assert ids.keys() == {"left?", "right?"}
+    answers = {ids["left?"]: "L", ids["right?"]: "R"}
+    found: Any = await sdk.runs.wait(thread, "both", command={"resume": answers})
+    assert sorted(found["answers"]) == ["L", "R"]
 
 
 async def test_before_and_after_nodes(sdk: LangGraphClient, thread: str) -> None:
@@ -176,6 +243,22 @@ async def test_a_background_run_is_joined(sdk: LangGraphClient, thread: str) -> 
     assert (await sdk.runs.get(thread, run_id))["status"] == "success"
     again: Any = await sdk.runs.join(thread, run_id)
     assert again["messages"][-1]["content"] == "late"
+
+
+async def test_a_run_is_joined_after_its_end(sdk: LangGraphClient, thread: str) -> None:
+    asked = await start(sdk, thread, {"ask": True})
+    at_once: Any = await sdk.runs.join(thread, asked)
+    await asyncio.sleep(0.2)  # the process has forgotten it
+    assert await sdk.runs.join(thread, asked) == at_once
+    assert at_once["__interrupt__"][0]["value"] == {"question": "sure?"}
+    failed = await start(sdk, thread, {"ask": False, "fail": True})
+    for _ in range(2):
+        told: Any = await sdk.runs.join(thread, failed)
+        assert told["__error__"]["message"] == "toy boom"
+        await asyncio.sleep(0.2)
+    await sdk.runs.wait(thread, "toy", input={"fail": False})
+    told = await sdk.runs.join(thread, failed)
+    assert "gone on since" in told["__error__"]["message"]
 
 
 async def test_a_batch_comes_back_in_its_order(sdk: LangGraphClient) -> None:
@@ -218,6 +301,33 @@ async def test_a_run_is_rolled_back_by_the_next(sdk: LangGraphClient, thread: st
     assert found["steps"] == ["prepare"] * 2
     with pytest.raises(NotFoundError):
         await sdk.runs.get(thread, run_id)
+
+
+async def test_several_that_roll_back_leave_the_last(sdk: LangGraphClient, thread: str) -> None:
+    run_id = await start(sdk, thread, {"wait": 30, "words": "first"})
+    await until(sdk, thread, run_id, "running")
+
+    async def next_one(words: str) -> None:
+        await start(sdk, thread, {"wait": 0.5, "words": words}, multitask_strategy="rollback")
+
+    await asyncio.gather(*map(next_one, "abc"))
+    (run,) = await sdk.runs.list(thread)
+    found: Any = await sdk.runs.join(thread, run["run_id"])
+    assert len(found["messages"]) == len(found["steps"]) == 1
+
+
+async def test_what_is_rolled_back_is_gone_for_the_next_in_the_queue(
+    sdk: LangGraphClient, thread: str
+) -> None:
+    undone = await start(sdk, thread, {"wait": 30})
+    for _ in range(500):
+        if (await sdk.threads.get_state(thread))["next"] == ["inner"]:
+            break
+        await asyncio.sleep(0.01)
+    queued = await start(sdk, thread, {"wait": 0})
+    await sdk.runs.cancel(thread, undone, action="rollback")
+    found: Any = await sdk.runs.join(thread, queued)
+    assert found["steps"] == ["prepare"]
 
 
 async def test_a_run_is_cancelled(sdk: LangGraphClient, thread: str) -> None:
@@ -337,6 +447,18 @@ async def test_a_thread_is_followed_over_its_runs(
     assert served.get(f"/threads/{uuid4()}/stream").status_code == 404
 
 
+async def test_nothing_is_lost_to_a_listener_who_is_slower_than_a_loud_run(
+    sdk: LangGraphClient, thread: str
+) -> None:
+    run = await sdk.runs.create(
+        thread, "odd", input={"how": "loud"}, if_not_exists="create", stream_mode="custom"
+    )
+    joined = sdk.runs.join_stream(thread, run["run_id"], last_event_id="-1")
+    parts = [part async for part in joined]
+    assert [part.event for part in parts] == ["metadata", *["custom"] * 10]
+    assert [part.data["number"] for part in parts[1:]] == list(range(10))
+
+
 async def test_a_stateless_stream_is_rejoined(sdk: LangGraphClient, served: Client) -> None:
     body = {"assistant_id": "toy", "input": {"words": "a b c"}, "stream_resumable": True}
     with served.stream("POST", "/runs/stream", json=body) as answer:
@@ -362,7 +484,7 @@ def test_modes_that_are_none(served: Client, modes: str) -> None:
         answer = served.get(path, params={name: modes})
         assert answer.status_code == 422
         assert name in answer.json()["detail"]
-    assert served.get(f"/threads/{uuid4()}/runs", params={"select": "[]"}).json() == []
+    assert served.get(f"/threads/{uuid4()}/runs", params={"select": "[]"}).status_code == 404
 
 
 async def test_bad_requests_say_what_is_wrong(sdk: LangGraphClient, served: Client) -> None:
@@ -370,12 +492,21 @@ async def test_bad_requests_say_what_is_wrong(sdk: LangGraphClient, served: Clie
         await sdk.runs.create(None, "nobody", input={})
     with pytest.raises(NotFoundError):
         await sdk.runs.create(str(uuid4()), "toy", input={})
+    with pytest.raises(NotFoundError):
+        await sdk.runs.list(str(uuid4()))
     wrong: list[Any] = [
         {},
         {"assistant_id": "toy", "stream_mode": "loud"},
         {"assistant_id": "toy", "multitask_strategy": "hope"},
         {"assistant_id": "toy", "config": {"configurable": {"__fence": 1}}},
         {"assistant_id": "toy", "after_seconds": -1},
+        {"assistant_id": "toy", "config": {"recursion_limit": "many"}},
+        {"assistant_id": "toy", "config": {"tags": 5}},
+        {"assistant_id": "toy", "config": {"metadata": "x"}},
+        {"assistant_id": "toy", "context": {"__fence": 1}},
+        {"assistant_id": "toy", "checkpoint": {"checkpoint_id": 5}},
+        {"assistant_id": "toy", "command": {"goto": {"input": 1}}},
+        {"assistant_id": "toy", "command": {"resume": "nobody asked"}},
         [],
     ]
     for body in wrong:
