@@ -11,6 +11,10 @@ import { until, url } from "./service.js";
 
 globalThis.IS_REACT_ACT_ENVIRONMENT = false;
 
+// What renders without a browser says with each page that it is deprecated.
+const { error } = console;
+console.error = (said, ...more) => /deprecated/.test(said) || error(said, ...more);
+
 /** A page that shows nothing and keeps its thread in the address; `stream` is what it last got. */
 class Page {
   created = [];
