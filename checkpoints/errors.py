@@ -27,7 +27,10 @@ class DataDirError(CheckpointsError):
 
 
 class StaleWriter(CheckpointsError):
-    """The writer's fencing token is older than the thread's: its turn was taken over."""
+    """The writer's fencing token is older than the thread's: its turn was taken over.
+
+    Or the thread was deleted under it, and what it would add could not be read without the rest.
+    """
 
 
 class InvalidItem(CheckpointsError, ValueError):

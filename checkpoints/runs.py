@@ -59,14 +59,14 @@ class RunRows:
         self._rows = rows
         self._owner = owner
 
-    def insert(self, run: RunRow) -> asyncio.Future[None]:
+    def insert(self, run: RunRow) -> asyncio.Future[list[Any]]:
         """Have a new run written; see `GroupCommit.post`."""
         values = {name: getattr(run, name) for name in COLUMNS}
         for name in ("metadata", "kwargs"):
             values[name] = storable(values[name])
         return self._rows.post(Row(_INSERT, {**values, "owner": self._owner}))
 
-    def update(self, run: RunRow, status: RunStatus, *more: Row) -> asyncio.Future[None]:
+    def update(self, run: RunRow, status: RunStatus, *more: Row) -> asyncio.Future[list[Any]]:
         """Have a run's new status written, with rows that must not be without it."""
         run.status, run.updated_at = status, _now()
         values = {"this": run.run_id, "status": status, "updated_at": run.updated_at}

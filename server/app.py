@@ -26,7 +26,7 @@ from checkpoints.data_dir import hold_data_dir
 from checkpoints.database import Database, open_database
 from checkpoints.events import EventLog, open_event_log
 from checkpoints.group_commit import GroupCommit, open_group_commit
-from checkpoints.history import open_history
+from checkpoints.history import History
 from checkpoints.locks import LocalThreadLocks, RedisThreadLocks
 from checkpoints.memory import open_memory
 from checkpoints.peers import Alone, Peers, open_peers
@@ -119,7 +119,6 @@ def create_app(settings: Settings) -> FastAPI:
             async with (
                 open_memory(redis_url, data_dir, appendfsync=settings.appendfsync) as redis,
                 open_database(database_url, data_dir) as database,
-                open_history(database) as history,
                 open_group_commit(database) as rows,
                 # Who shares both stores shares runs.
                 open_peers(redis, prefix=settings.redis_prefix)
@@ -142,6 +141,7 @@ def create_app(settings: Settings) -> FastAPI:
                 _users_app(project, app),
                 watch_for_blocking(settings.blocking_warning),
             ):
+                history = History(database, rows)
                 saver = AsyncRedisSaver(redis, prefix=settings.redis_prefix)
                 served = loaded.with_memory(saver, long_term)
                 metrics = Metrics()

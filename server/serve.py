@@ -22,7 +22,7 @@ from tools.kit.mcp import McpNotInstalled
 log = get_logger(__name__)
 
 _CLOSING_SECONDS = 5
-_INSIST_SECONDS = 2
+_INSIST_SECONDS = 0.5
 
 
 class CannotListen(Exception):

@@ -1,5 +1,6 @@
 """Every setting of the service in one place: each room declares its own, this joins them."""
 
+import base64
 from pathlib import Path
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator
@@ -63,6 +64,17 @@ class Settings(ModelSettings, StoreSettings, ToolSettings, WebSettings, McpSetti
         validation_alias=AliasChoices("LOG_LEVEL", "EVERTURN_LOG_LEVEL"),
         description="DEBUG, INFO, WARNING or ERROR.",
     )
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _a_key(cls, value: SecretStr | None) -> SecretStr | None:
+        text = value.get_secret_value() if value else ""
+        if text.startswith("whsec_"):
+            try:
+                base64.b64decode(text.removeprefix("whsec_"), validate=True)
+            except ValueError:
+                raise ValueError("must be Base64 after whsec_") from None
+        return value if text else None
 
     @field_validator("log_level")
     @classmethod

@@ -15,7 +15,7 @@ from redis.exceptions import TimeoutError as NotAnswered
 
 from checkpoints.redis.calls import Call, Operation, Scan, T
 from checkpoints.redis.connect import check_server, create_async_client
-from checkpoints.redis.failures import CALL_FAILED, translate
+from checkpoints.redis.failures import CALL_FAILED, hangs, translate
 from checkpoints.redis.listing import Steps
 from checkpoints.redis.saver import ThreadSaver
 
@@ -141,6 +141,7 @@ class _Pipelines:
         self.client = client
         self.loop = _running_loop()
         self._served = False
+        self._heard = 0.0  # when, by the loop's clock, the server last answered
         self._turns_left = 0
         self._waiting: deque[tuple[Call, asyncio.Future[Any]]] = deque()
         self._flights: dict[asyncio.Task[None], set[str]] = {}
@@ -169,6 +170,7 @@ class _Pipelines:
                 "This AsyncRedisSaver is at work in another event loop: open one in each loop."
             )
         self.loop = loop
+        self._heard = 0.0
         self._turns_left = 0
         self._waiting.clear()
         self._flights.clear()
@@ -218,8 +220,14 @@ class _Pipelines:
         return batch
 
     async def _fly(self, batch: list[tuple[Call, asyncio.Future[Any]]]) -> None:
+        loop = asyncio.get_running_loop()
+        departure = loop.time()
         try:
             replies = await self._send([call for call, _ in batch])
+            if any(not isinstance(reply, Exception) for reply in replies):
+                self._heard = loop.time()
+            elif self._heard < departure and self._one_node and hangs(replies[0]):
+                self._give_up(replies[0])
             refused: dict[str, list[_Refusal]] = {}
             for (call, future), reply in zip(batch, replies, strict=True):
                 if isinstance(reply, Exception):
@@ -235,19 +243,30 @@ class _Pipelines:
             for _, future in batch:  # the loop is closing: nobody may wait for ever
                 future.cancel()
 
+    def _give_up(self, error: Exception) -> None:
+        """Nothing was heard of the server for as long as it may take: whoever waits is told so."""
+        while self._waiting:
+            _, future = self._waiting.popleft()
+            self._answer(future, error)
+
     async def _send(self, calls: list[Call]) -> list[Any]:
         """The replies to calls, or their errors."""
+        if len(calls) == 1:
+            return [await self._try(*_evalsha(calls[0]))]
         try:
-            if len(calls) == 1:
-                return [await self.client.execute_command(*_evalsha(calls[0]))]
             # Not a transaction: each call is atomic and the calls have nothing to do with each
             # other. Not pipeline.evalsha(), which redis-py refuses on a cluster.
             async with self.client.pipeline(transaction=False) as pipeline:
                 for call in calls:
                     pipeline.execute_command(*_evalsha(call))
-                return await pipeline.execute(raise_on_error=False)
+                replies = await pipeline.execute(raise_on_error=False)
         except _CALL_FAILED as error:
-            return [_told(error)] * len(calls)
+            # A node of a cluster that does not even greet fails the calls to all nodes.
+            said = NotConnected(*error.args) if hangs(error) and not self._one_node else error
+            return [_told(said)] * len(calls)
+        # After a silence redis-py closes the connection, and says that of the calls that follow.
+        silence = next(filter(hangs, replies), None)
+        return [silence if silence and isinstance(each, _AWAY) else each for each in replies]
 
     def _answer(self, future: asyncio.Future[Any], reply: Any) -> None:
         if future.done():
@@ -268,18 +287,22 @@ class _Pipelines:
 
     async def _settle(self, call: Call, reply: Any) -> Any:
         """Tries once more, alone, what a fresh server or a changed cluster refused."""
+        if isinstance(reply, NotConnected) and not hangs(reply) and not self._one_node:
+            reply = await self._try(*_evalsha(call))
+        if isinstance(reply, NoScriptError):  # a replica that was promoted has none either
+            _, _, *arguments = _evalsha(call)
+            reply = await self._try("EVAL", call.script.source, *arguments)
+        if isinstance(reply, ReadOnlyError) and isinstance(self.client, Redis):
+            # The next connection asks anew where the primary is.
+            await self.client.connection_pool.disconnect(inuse_connections=False)
+        return reply
+
+    async def _try(self, *command: Any) -> Any:
+        """The reply to a command, or its error."""
         try:
-            if isinstance(reply, NoScriptError):
-                _, _, *arguments = _evalsha(call)
-                return await self.client.execute_command("EVAL", call.script.source, *arguments)
-            if isinstance(reply, _AWAY) and not self._one_node:
-                return await self.client.execute_command(*_evalsha(call))
-            if isinstance(reply, ReadOnlyError) and isinstance(self.client, Redis):
-                # The next connection asks anew where the primary is.
-                await self.client.connection_pool.disconnect(inuse_connections=False)
+            return await self.client.execute_command(*command)
         except _CALL_FAILED as error:
             return _told(error)
-        return reply
 
     @property
     def _one_node(self) -> bool:

@@ -6,13 +6,18 @@
     redis+sentinel://[user:password@]host[:port][,host[:port]…]/service[/db]
         with ?sentinel_username=…&sentinel_password=… if the sentinels want a login
 
-`rediss+cluster://` and `rediss+sentinel://` use TLS. Options of redis-py's connections go into the
-query, as in redis-py's own URLs.
+`rediss+cluster://` and `rediss+sentinel://` use TLS, with the sentinels too. Options of redis-py's
+connections go into the query, as in redis-py's own URLs: ssl_ca_certs=/path/ca.pem for an authority
+that the system does not know, ssl_certfile=… and ssl_keyfile=… if the server wants a certificate.
+
+Redis answers before its replicas have what it stored: a primary that is lost can take with it what
+it acknowledged last. `min-replicas-to-write` in redis.conf bounds that.
 """
 
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -21,6 +26,7 @@ import redis
 import redis.asyncio as aio
 from redis import cluster, sentinel
 from redis import connection as connections
+from redis import exceptions as redis_errors
 from redis.asyncio import cluster as aio_cluster
 from redis.asyncio import connection as aio_connection
 from redis.asyncio import sentinel as aio_sentinel
@@ -29,21 +35,91 @@ from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 
 from checkpoints.errors import StoreMisconfigured
-from checkpoints.redis.failures import CALL_FAILED, translate
+from checkpoints.redis.failures import CALL_FAILED, hangs, translate
 
 _OLDEST = (6, 2)
 _PORT, _SENTINEL_PORT = 6379, 26379
 _SENTINEL = "sentinel_"
+_FILES = ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile")
 
-# Every wait has an end (seconds). A server that refuses connections is asked again and reported
-# after some 0.5 s; one that takes a call and says nothing is not: it would say nothing again.
-_TIMEOUTS: dict[str, Any] = {"socket_timeout": 5, "socket_connect_timeout": 5}
+# Every wait for an answer has an end (seconds), so that a caller is told within 2 s that the server
+# hangs: 4 MB, a page of a listing, arrive in that time at 25 Mbit/s, and the longest script took
+# 0.4 s, to copy a thread of 470 MB. `?socket_timeout=` in the URL is for what is slower and well. A
+# server that refuses connections is asked again and reported after some 0.5 s; one that takes a
+# call and says nothing is not: it would say nothing again.
+_TIMEOUTS: dict[str, Any] = {"socket_timeout": 1.5, "socket_connect_timeout": 1.5}
 _RETRIES = 3
 _ASKED_AGAIN = (redis.ConnectionError,)
+_CLUSTER_CHANGED = (
+    redis.ConnectionError,
+    redis_errors.ClusterDownError,
+    redis_errors.SlotNotCoveredError,
+)
 _BACKOFF = ExponentialWithJitterBackoff(base=0.05, cap=0.5)
 # redis-py's usual pool raises at once when all connections are taken. Our callers queue, but not
 # for ever (seconds).
 _POOL: dict[str, Any] = {"max_connections": 32, "timeout": 20}
+
+
+def _may_help(error: Exception) -> bool:
+    return not hangs(error)
+
+
+class _Retry(Retry):
+    """Asks nobody again who hangs."""
+
+    def call_with_retry(
+        self, do: Any, fail: Any, is_retryable: Any = None, with_failure_count: bool = False
+    ) -> Any:
+        return super().call_with_retry(do, fail, is_retryable or _may_help, with_failure_count)
+
+
+class _AsyncRetry(AsyncRetry):
+    """As `_Retry`, but asynchronous."""
+
+    async def call_with_retry(
+        self, do: Any, fail: Any, is_retryable: Any = None, with_failure_count: bool = False
+    ) -> Any:
+        return await super().call_with_retry(
+            do, fail, is_retryable or _may_help, with_failure_count
+        )
+
+
+class _Cluster(redis.RedisCluster):
+    """Asks once more, after a look at who serves what: redis-py asks thrice, also whoever hangs."""
+
+    def execute_command(self, *args: Any, **how: Any) -> Any:
+        execute: Any = super().execute_command  # redis-py leaves it untyped
+        try:
+            return execute(*args, **how)
+        except _CLUSTER_CHANGED as error:
+            if hangs(error):
+                raise
+            return execute(*args, **how)
+
+
+class _AsyncCluster(aio.RedisCluster):
+    """As `_Cluster`, but asynchronous; and asks a node that failed last for the state of things.
+
+    redis-py does so only while it asks again, and else waits for the silent one anew.
+    """
+
+    _failed: str | None = None
+
+    async def initialize(self, *args: Any, **how: Any) -> Any:
+        if self._initialize and self._failed:
+            self.nodes_manager.move_node_to_end_of_cached_nodes(self._failed)
+            how["last_failed_node_name"] = how.get("last_failed_node_name") or self._failed
+        return await super().initialize(*args, **how)
+
+    async def execute_command(self, *args: Any, **how: Any) -> Any:
+        try:
+            return await super().execute_command(*args, **how)
+        except (*_CLUSTER_CHANGED, redis.TimeoutError) as error:
+            self._failed = getattr(error, "last_failed_node_name", self._failed)
+            if hangs(error):
+                raise
+            return await super().execute_command(*args, **how)
 
 
 class _BlockingSentinelPool(sentinel.SentinelConnectionPool, redis.BlockingConnectionPool):
@@ -114,20 +190,20 @@ class _Classes:
 _SYNC = _Classes(
     client=redis.Redis,
     pool=redis.BlockingConnectionPool,
-    cluster=redis.RedisCluster,
+    cluster=_Cluster,
     cluster_node=cluster.ClusterNode,
     sentinel=sentinel.Sentinel,
     sentinel_pool=_BlockingSentinelPool,
-    retry=Retry,
+    retry=_Retry,
 )
 _ASYNC = _Classes(
     client=aio.Redis,
     pool=aio.BlockingConnectionPool,
-    cluster=aio.RedisCluster,
+    cluster=_AsyncCluster,
     cluster_node=aio_cluster.ClusterNode,
     sentinel=aio_sentinel.Sentinel,
     sentinel_pool=_AsyncBlockingSentinelPool,
-    retry=AsyncRetry,
+    retry=_AsyncRetry,
 )
 
 
@@ -184,6 +260,7 @@ def _create(classes: _Classes, url: str) -> Any:
         options = {**_TIMEOUTS, "retry": _retry(classes, _RETRIES), **target.options}
         if target.kind == "cluster":
             nodes = [classes.cluster_node(*host) for host in target.hosts]
+            options["retry"] = _retry(classes, 0)
             return classes.cluster(startup_nodes=nodes, **options)
         if target.kind == "sentinel":
             one_try = {"retry": _retry(classes, 0), **target.sentinel_options}
@@ -244,14 +321,25 @@ def _read(url: str) -> _Target:
     if kind == "cluster" and options.get("db"):
         raise ValueError("a cluster has no databases but 0.")
     del options["host"]
-    if options.pop("connection_class", None) is not None:
+    options.pop("connection_class", None)
+    if kind and scheme == "rediss":  # a pool of one server reads it in the URL
         options["ssl"] = True
     sentinel_options = {
         name.removeprefix(_SENTINEL): options.pop(name)
         for name in list(options)
         if name.startswith(_SENTINEL)
     }
-    return _Target(kind, addresses, service, options, _TIMEOUTS | sentinel_options)
+    _check_files(options)
+    # The sentinels have a login of their own, but speak TLS on the same terms.
+    tls = {name: value for name, value in options.items() if name.startswith("ssl")}
+    return _Target(kind, addresses, service, options, _TIMEOUTS | tls | sentinel_options)
+
+
+def _check_files(options: Mapping[str, Any]) -> None:
+    """Else they are missed with every connection, which looks as if the server were away."""
+    for name in _FILES:
+        if name in options and not Path(options[name]).exists():
+            raise ValueError(f"its {name} names no file: {options[name]}.")
 
 
 def _address(host: str, default_port: int) -> tuple[str, int]:

@@ -1,6 +1,7 @@
 """Errors of redis-py, told as what the caller should do next."""
 
 import re
+import ssl
 
 from redis import exceptions as redis
 
@@ -25,10 +26,21 @@ _ADVICE = {
     "no cluster": "This Redis is no node of a cluster: use redis://host:port.",
     "no Redis": "The server does not speak the Redis protocol: check host, port and scheme "
     "(rediss:// if it expects TLS).",
+    "not trusted": "The TLS certificate of Redis is not trusted: name the authority that signed it "
+    "in the URL (?ssl_ca_certs=/path/ca.pem) and use a host that the certificate names.",
+    "no TLS": "TLS with Redis failed: check that the port is its TLS port and, if it wants a "
+    "certificate of its clients, name one in the URL (?ssl_certfile=…&ssl_keyfile=…).",
 }
 _PASSING = {"BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "NOREPLICAS", "TRYAGAIN"}
 # Redis 6.2 wraps the error of a command in a script: "Error running script (…): -OOM …".
 _WRAPPED_CODE = re.compile(r"(?:^| -)([A-Z]{3,})\b")
+
+
+def hangs(error: BaseException | None) -> bool:
+    """Whether the server was silent: asking again would take as long. So may a greeting end."""
+    return isinstance(error, redis.TimeoutError) or (
+        isinstance(error, redis.ConnectionError) and isinstance(error.__cause__, redis.TimeoutError)
+    )
 
 
 def translate(error: Exception, *, served: bool) -> CheckpointsError:
@@ -40,14 +52,33 @@ def translate(error: Exception, *, served: bool) -> CheckpointsError:
     # redis-py wraps what a server says to a new connection: once, or twice for a cluster.
     while isinstance(error.__cause__, redis.RedisError | redis.RedisClusterException):
         error = error.__cause__
-    code = _code(error)
+    code = _tls_code(error, served=served) or _code(error)
     if code == "READONLY" and served:
         return StoreUnavailable("Redis is read-only since a moment ago: it is failing over.")
     if advice := _ADVICE.get(code):
         return StoreMisconfigured(f"{advice} (It said: {error})")
     if isinstance(error, redis.ResponseError) and code not in _PASSING:
         return StoreMisconfigured(f"Redis refused a command of the checkpointer: {error}")
-    return StoreUnavailable(f"Redis does not answer: {error}")
+    said = f"Redis does not answer: {error}"
+    if not served and isinstance(_reason(error), ConnectionResetError):
+        said += (
+            " (If it expects TLS, the URL begins with rediss://; if it wants a certificate of its "
+        )
+        said += "clients too, name one: ?ssl_certfile=…&ssl_keyfile=….)"
+    return StoreUnavailable(said)
+
+
+def _tls_code(error: Exception, *, served: bool) -> str | None:
+    """What is wrong with TLS. Where it has worked before, a broken connection is just that."""
+    reason = _reason(error)
+    if isinstance(reason, ssl.SSLCertVerificationError):
+        return "not trusted"
+    return "no TLS" if isinstance(reason, ssl.SSLError) and not served else None
+
+
+def _reason(error: Exception) -> BaseException | None:
+    """What redis-py caught before it raised this."""
+    return error.__cause__ or error.__context__
 
 
 def _code(error: Exception) -> str:

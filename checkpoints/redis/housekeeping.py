@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from checkpoints.redis.address import Address
 from checkpoints.redis.calls import Operation, Scan, Threads
+from checkpoints.redis.keyspace import text
 from checkpoints.redis.reading import checkpoint_names
 from checkpoints.redis.record import unpack_checkpoint
 
@@ -82,19 +83,22 @@ def _check_listed(name: str, ids: Sequence[str]) -> None:
 def copy_thread(threads: Threads, source: str, target: str, *, one_slot: bool) -> Operation[None]:
     """Copies a whole thread: one script, or DUMP and RESTORE where nodes differ (a cluster).
 
-    Raises ValueError if the target exists: copying must not overwrite a conversation.
+    Raises ValueError if the target exists: copying must not overwrite a conversation. A target that
+    is the copy already is none (the reply may have been lost). Of no source there is no copy.
     """
     if source == target:
         return
     address = Address(str(target))
     if one_slot:
-        call = threads.call("copy", address)
+        call = threads.call("copy", address, text(str(source)))
         source_keys = threads.keyspace.thread(str(source))
         copied = yield call._replace(keys=(*call.keys, *source_keys))
     else:
         index, data, milliseconds = yield threads.call("dump", Address(str(source)))
         if data is None:
             return
-        copied = yield threads.call("restore", address, index, data, milliseconds)
+        copied = yield threads.call(
+            "restore", address, text(str(source)), index, data, milliseconds
+        )
     if not copied:
         raise ValueError(f"Thread {target!r} has checkpoints already: delete it first.")

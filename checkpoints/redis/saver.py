@@ -49,13 +49,15 @@ class ThreadSaver(BaseCheckpointSaver[str]):
             imports no type on a blob's word but LangChain's, LangGraph's and plain ones; others
             are named with `with_allowlist`. An EncryptedSerializer hides values and metadata; ids
             of threads, checkpoints and tasks, namespaces, and names of channels stay readable.
-        keep: how many of the newest checkpoints of a namespace stay; None for all.
+        keep: how many of the newest checkpoints of a namespace stay; None for all. Each run of a
+            subgraph has a namespace of its own, so those stay until their runs or their thread are
+            deleted.
 
     Every method raises StoreUnavailable while the server does not answer, StoreMisconfigured if it
     cannot serve, CheckpointsError for a thread that is damaged or was written with another key,
     and ValueError for a config that names no thread. What writes also raises StaleWriter if
-    `config["configurable"]["__fence"]` is older than the thread's token, and Unserializable; then
-    nothing of the call was stored.
+    `config["configurable"]["__fence"]` is older than the thread's token or the thread was deleted
+    under a run with delta channels, and Unserializable; then nothing of the call was stored.
     """
 
     def __init__(
@@ -221,7 +223,11 @@ class ThreadSaver(BaseCheckpointSaver[str]):
         await self._arun(housekeeping.delete_for_runs(self._threads, run_ids, thread_id))
 
     def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
-        """Copies all of a thread; raises ValueError if the target has checkpoints."""
+        """Copies all of a thread, or nothing if it has no checkpoints.
+
+        Raises ValueError if the target has checkpoints, unless they are those of this very copy: it
+        may be repeated.
+        """
         self._run(
             housekeeping.copy_thread(
                 self._threads, source_thread_id, target_thread_id, one_slot=self._one_slot
@@ -229,7 +235,11 @@ class ThreadSaver(BaseCheckpointSaver[str]):
         )
 
     async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
-        """Copies all of a thread; raises ValueError if the target has checkpoints."""
+        """Copies all of a thread, or nothing if it has no checkpoints.
+
+        Raises ValueError if the target has checkpoints, unless they are those of this very copy: it
+        may be repeated.
+        """
         await self._arun(
             housekeeping.copy_thread(
                 self._threads, source_thread_id, target_thread_id, one_slot=self._one_slot

@@ -19,9 +19,9 @@ _PREAMBLE: dict[Name, tuple[str, ...]] = {
     "names": ("thread",),
     "delete": ("thread",),
     "prune": ("thread", "chunks", "sweep"),
-    "copy": ("thread",),
+    "copy": ("thread", "copied"),
     "dump": ("thread",),
-    "restore": ("thread",),
+    "restore": ("thread", "copied"),
 }
 
 

@@ -19,7 +19,7 @@ from checkpoints.redis.keyspace import blob_name, checkpoint_name, write_name
 from checkpoints.redis.record import pack_checkpoint, pack_write
 from checkpoints.redis.scripts import Name
 
-_STORED = 1
+_STORED, _LOST = 1, -1
 
 
 def put(
@@ -33,7 +33,8 @@ def put(
 
     A channel that did not change must be there already. Should the thread have been lost since
     (deleted, evicted, expired), all its channels are stored again: what a run that is under way
-    holds in memory is not lost with it.
+    holds in memory is not lost with it. A delta channel is not in memory, but in the writes of the
+    checkpoints before; with those lost, nothing is stored and the run has to end.
     """
     address = Address.of(config)
     ns, values = address.ns or "", checkpoint["channel_values"]
@@ -111,6 +112,11 @@ def _store(
             raise StaleWriter(
                 f"Thread {address.thread_id!r} was taken over: fencing token {address.fence} is "
                 f"older than {int(reply)}."
+            )
+        if reply == _LOST:
+            raise StaleWriter(
+                f"Thread {address.thread_id!r} was deleted, evicted or has expired under this run, "
+                "and with it the history of its delta channels: start a new run."
             )
         if reply == _STORED:
             threads.known.learn(packer.learned)

@@ -13,7 +13,8 @@ from server.api.errors import problems, told
 from server.api.observe import observed
 from server.api.sse import EventStream, event
 from server.api.wire import dumps
-from server.runs.engine import Turn
+from server.runs.engine import Engine, Turn
+from server.runs.errors import InvalidInput
 from server.runs.outcome import Outcome
 from server.runs.parts import public
 
@@ -121,7 +122,7 @@ class StreamRequest(InvokeRequest):
 async def invoke(body: InvokeRequest, engine: EngineDep, metrics: MetricsDep) -> Response:
     with observed(metrics, "/invoke") as seen:
         seen.session_id = body.thread_id
-        seen.outcome = outcome = await engine.run(body.turn())
+        seen.outcome = outcome = await engine.run(_turn(engine, body))
     return Response(dumps(_final_state(outcome)), media_type="application/json")
 
 
@@ -142,7 +143,7 @@ async def stream(
     metrics: MetricsDep,
     settings: SettingsDep,
 ) -> EventStream:
-    turn = body.turn(body.modes())
+    turn = _turn(engine, body, body.modes())
     engine.check(turn)
 
     async def events() -> AsyncGenerator[ServerSentEvent]:
@@ -161,6 +162,13 @@ async def stream(
                 yield event("error", told(request, error))
 
     return EventStream(events(), grace=settings.shutdown_grace)
+
+
+def _turn(engine: Engine, body: InvokeRequest, stream_modes: Sequence[StreamMode] = ()) -> Turn:
+    engine.graphs.fixed(body.graph)  # raises where there is none
+    if body.input == {}:
+        raise InvalidInput(f"The input for the graph {body.graph!r} is empty.")
+    return body.turn(stream_modes)
 
 
 def _final_state(outcome: Outcome) -> Any:

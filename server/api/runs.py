@@ -1,14 +1,22 @@
 """The runs of LangGraph's Agent Server API: on threads, and on threads of their own."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
+from contextlib import aclosing, suppress
 from typing import Annotated, Any, Literal, cast
 from urllib.parse import urlsplit
 from uuid import UUID
 
+import orjson
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 from starlette.responses import StreamingResponse
 
 from checkpoints.runs import MultitaskStrategy, RunRow, RunStatus
@@ -20,7 +28,7 @@ from server.api.thread_state import state_as_json
 from server.api.threads import CheckpointRef
 from server.api.wire import dumps
 from server.runs.errors import InvalidInput
-from server.runs.feed import SILENT_SECONDS, Cursor
+from server.runs.feed import GAP, SILENT_SECONDS, Cursor, Event
 from server.runs.run import RunRequest, StreamMode
 from server.runs.runs import CancelAction, Running, Runs
 from server.runs.thread_stream import Place, ThreadMode
@@ -35,6 +43,34 @@ async def _runs(request: Request) -> Runs:
 RunsDep = Annotated[Runs, Depends(_runs)]
 AfterEvent = Annotated[
     str | None, Header(alias="Last-Event-ID", description="The last event that was got; -1: none.")
+]
+Leaving = Annotated[bool, Query(description="Cancel the run if this client leaves before its end.")]
+RunField = Literal[
+    "run_id",
+    "thread_id",
+    "assistant_id",
+    "status",
+    "metadata",
+    "kwargs",
+    "multitask_strategy",
+    "created_at",
+    "updated_at",
+]
+
+
+def _listed(names: list[str] | None) -> Any:
+    """Take no names for none, and a list in JSON for the list: clients send both."""
+    named = [name for name in names or () if name]
+    if len(named) == 1 and named[0].startswith("["):
+        with suppress(ValueError):  # else it is refused as the name it is not
+            named = orjson.loads(named[0])
+    return named or None
+
+
+OnlyModes = Annotated[
+    list[StreamMode] | None,
+    BeforeValidator(_listed),
+    Query(alias="stream_mode", description="Of the modes of the run only these, and no metadata."),
 ]
 
 
@@ -89,7 +125,10 @@ class RunBody(BaseModel):
     def _without_nulls(cls, body: Any) -> Any:
         """A field that is null was not chosen."""
         if isinstance(body, dict):
-            return {key: value for key, value in body.items() if value is not None}
+            chosen = {key: value for key, value in body.items() if value is not None}
+            if isinstance(during := chosen.pop("checkpoint_during", None), bool):  # its old name
+                chosen.setdefault("durability", "async" if during else "exit")
+            return chosen
         return body
 
     @field_validator("webhook")
@@ -234,11 +273,17 @@ async def list_runs(
     limit: Annotated[int, Query(ge=1, le=1000)] = 10,
     offset: Annotated[int, Query(ge=0, le=2**31)] = 0,
     status: RunStatus | None = None,
+    select: Annotated[
+        list[RunField] | None, BeforeValidator(_listed), Query(description="Only these fields.")
+    ] = None,
 ) -> Response:
-    found = await runs.of_thread(str(thread_id), limit=limit, offset=offset, status=status)
-    if not found:
+    page = await runs.of_thread(str(thread_id), limit=limit, offset=offset, status=status)
+    if not page:
         await threads.row(str(thread_id))  # raises where there is no thread
-    return _json(found)
+    if select is None:
+        return _json(page)
+    chosen = [{name: getattr(run, name) for name in select} for run in page]
+    return Response(dumps(chosen), media_type="application/json")
 
 
 @router.get(
@@ -270,16 +315,28 @@ async def delete_run(thread_id: UUID, run_id: UUID, runs: RunsDep) -> None:
     response_class=Response,
     responses={**_FINAL, **problems(404, 422, 503)},
 )
-async def join_run(thread_id: UUID, run_id: UUID, request: Request, runs: RunsDep) -> Response:
+async def join_run(
+    thread_id: UUID,
+    run_id: UUID,
+    request: Request,
+    runs: RunsDep,
+    cancel_on_disconnect: Leaving = False,
+) -> Response:
     run = await runs.find(str(run_id), str(thread_id))
     if isinstance(run, Running):
-        return await _wait(runs, run, request)
+        return await _wait(runs, run, request, ends_it=cancel_on_disconnect)
 
     async def body() -> AsyncIterator[bytes]:
-        async with aclosing(runs.ended(run)) as waiting:
-            async for _ in waiting:
-                yield b"\n"
-        yield dumps(await runs.final_state(run))
+        left = cancel_on_disconnect
+        try:
+            async with aclosing(runs.ended(run)) as waiting:
+                async for _ in waiting:
+                    yield b"\n"
+            left = False
+            yield dumps(await runs.final_state(run))
+        finally:
+            if left:
+                runs.leave(str(run_id), str(thread_id))
 
     return StreamingResponse(body(), media_type="application/json")
 
@@ -293,9 +350,15 @@ async def join_run(thread_id: UUID, run_id: UUID, request: Request, runs: RunsDe
     responses={**_EVENTS, **problems(404, 422, 503)},
 )
 async def join_stream(
-    thread_id: UUID, run_id: UUID, runs: RunsDep, last_event_id: AfterEvent = None
+    thread_id: UUID,
+    run_id: UUID,
+    runs: RunsDep,
+    last_event_id: AfterEvent = None,
+    only: OnlyModes = None,
+    cancel_on_disconnect: Leaving = False,
 ) -> FrameStream:
-    return await _join_stream(runs, str(run_id), str(thread_id), last_event_id)
+    place = str(run_id), str(thread_id)
+    return await _join_stream(runs, *place, last_event_id, only, ends_it=cancel_on_disconnect)
 
 
 @router.get(
@@ -306,9 +369,14 @@ async def join_stream(
     responses={**_EVENTS, **problems(404, 422, 503)},
 )
 async def join_stateless_stream(
-    run_id: UUID, runs: RunsDep, last_event_id: AfterEvent = None
+    run_id: UUID,
+    runs: RunsDep,
+    last_event_id: AfterEvent = None,
+    only: OnlyModes = None,
+    cancel_on_disconnect: Leaving = False,
 ) -> FrameStream:
-    return await _join_stream(runs, str(run_id), None, last_event_id)
+    place = str(run_id), None
+    return await _join_stream(runs, *place, last_event_id, only, ends_it=cancel_on_disconnect)
 
 
 @router.get(
@@ -357,7 +425,9 @@ async def cancel_run(
     action: CancelAction = "interrupt",
 ) -> Response:
     await runs.cancel([str(run_id)], str(thread_id), action, wait=wait)
-    return Response(status_code=200 if wait else 202, media_type="application/json")
+    if wait:  # clients read JSON wherever the status is 200
+        return Response(b"{}", media_type="application/json")
+    return Response(status_code=202)
 
 
 class CancelBody(BaseModel):
@@ -409,22 +479,50 @@ def _stream(runs: Runs, run: Running) -> FrameStream:
 
 
 async def _join_stream(
-    runs: Runs, run_id: str, thread_id: str | None, last_event_id: str | None
+    runs: Runs,
+    run_id: str,
+    thread_id: str | None,
+    last_event_id: str | None,
+    modes: Collection[StreamMode] | None,
+    *,
+    ends_it: bool,
 ) -> FrameStream:
     after = None
     if last_event_id is not None and (after := Cursor.parse(last_event_id)) is None:
         raise InvalidInput("Last-Event-ID: must be the id of an event of this run, or -1.")
     place = f"/threads/{thread_id}/runs/{run_id}" if thread_id else f"/runs/{run_id}"
+    events = await runs.follow(run_id, thread_id, after)
     return FrameStream(
-        await runs.follow(run_id, thread_id, after),
+        events if modes is None else _only(events, modes),
         with_ids=True,
         headers={"Content-Location": place, "Location": f"{place}/stream"},
+        on_leave=(lambda: runs.leave(run_id, thread_id)) if ends_it else None,
     )
 
 
-async def _wait(runs: Runs, run: Running, request: Request) -> Response:
+async def _only(
+    events: AsyncGenerator[list[Event]], modes: Collection[StreamMode]
+) -> AsyncGenerator[list[Event]]:
+    """Keep the events of some modes, of subgraphs too, and what nobody may miss."""
+    names = {mode.partition("-")[0] for mode in modes} | {"error", GAP}
+    async with aclosing(events):
+        async for news in events:
+            kept = [each for each in news if _mode(each.name) in names]
+            if kept or not news:  # nothing is a heartbeat
+                yield kept
+
+
+def _mode(event: str) -> str:
+    return event.partition("|")[0].partition("/")[0]
+
+
+async def _wait(
+    runs: Runs, run: Running, request: Request, *, ends_it: bool | None = None
+) -> Response:
     """Answer at the end; while it takes long, line breaks keep the connection."""
     headers = _where(run, "/join")
+    if ends_it is None:
+        ends_it = run.request.on_disconnect == "cancel"
     ended = asyncio.ensure_future(run.done.wait())
     awaited: set[asyncio.Future[Any]] = {ended}
     if run.request.on_disconnect == "cancel":
@@ -448,7 +546,7 @@ async def _wait(runs: Runs, run: Running, request: Request) -> Response:
             yield dumps(final_state(run))
         finally:
             ended.cancel()
-            if left and run.request.on_disconnect == "cancel":
+            if left and ends_it:
                 runs.stop(run)
 
     return StreamingResponse(body(), media_type="application/json", headers=headers)

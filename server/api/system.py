@@ -1,15 +1,20 @@
 """What operators and their machines ask: are you there, are you ready, what are you."""
 
+import asyncio
 from typing import cast
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
+from checkpoints.errors import StoreUnavailable
 from server.api.agent_server import API_VERSION
 from server.api.deps import HistoryDep, MetricsDep, SessionsDep
 from server.api.errors import problems
 
 router = APIRouter(tags=["system"])
+
+_PROMPT_SECONDS = 1.8
+"""What asks whether a service is ready is impatient, however many wait for a connection."""
 
 
 class Info(BaseModel):
@@ -48,8 +53,13 @@ async def ok() -> dict[str, bool]:
     responses=problems(503),
 )
 async def ready(sessions: SessionsDep, history: HistoryDep) -> dict[str, bool]:
-    await sessions.list(1, 0)
-    await history.exists("")
+    try:
+        async with asyncio.timeout(_PROMPT_SECONDS):
+            await asyncio.gather(sessions.list(1, 0), history.exists(""))
+    except TimeoutError:
+        raise StoreUnavailable(
+            f"Memory or history gave no answer within {_PROMPT_SECONDS:g} s: see their servers."
+        ) from None
     return {"ready": True}
 
 

@@ -7,7 +7,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.types import PregelTask, StateSnapshot
 
 from server.runs.parts import public
-from server.runs.states import interrupt_as_json
+from server.runs.states import interrupt_as_json, place_as_json
 
 FIELDS = (
     "values",
@@ -21,8 +21,6 @@ FIELDS = (
     "checkpoint_id",
     "parent_checkpoint_id",
 )
-# What is a client's business of a configurable: the rest is the service's.
-_PLACE = ("thread_id", "checkpoint_ns", "checkpoint_id", "checkpoint_map")
 
 
 def state_as_json(
@@ -56,11 +54,6 @@ def state_as_json(
         "parent_checkpoint_id": parent and parent["checkpoint_id"],
     }
     return state if select is None else _selected(state, select)
-
-
-def place_as_json(configurable: Mapping[str, Any]) -> dict[str, Any]:
-    """Keep of a configurable what says which state of which thread is meant."""
-    return {name: configurable[name] for name in _PLACE if configurable.get(name) is not None}
 
 
 def _checkpoint(config: RunnableConfig | None) -> dict[str, Any] | None:

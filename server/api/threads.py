@@ -19,10 +19,10 @@ from server.api.agent_server import (
 )
 from server.api.deps import ThreadsDep
 from server.api.errors import problems
-from server.api.thread_state import FIELDS, place_as_json, state_as_json
+from server.api.thread_state import FIELDS, state_as_json
 from server.api.wire import jsonable
 from server.runs.extract import follow, parse_path
-from server.runs.states import LATEST, Place, Step
+from server.runs.states import LATEST, Place, Step, place_as_json
 from server.runs.threads import Found, Search
 
 router = APIRouter(prefix="/threads", tags=["threads"])

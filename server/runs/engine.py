@@ -27,6 +27,7 @@ from typing import Any, Literal, NamedTuple, Protocol, cast
 from langchain_core.messages import AnyMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.constants import END
 from langgraph.errors import EmptyInputError, InvalidUpdateError, is_invalid_resume
 from langgraph.types import Command, Interrupt, StateSnapshot, StreamMode
 from pydantic import ValidationError
@@ -170,8 +171,6 @@ class Engine:
             GraphNotFound, InvalidInput, and what the choice of models raises.
         """
         graph = self.graphs.fixed(turn.graph)
-        if turn.input == {}:
-            raise InvalidInput(f"The input for the graph {turn.graph!r} is empty.")
         if graph is not None and isinstance(turn.input, Command):
             _check_goto(graph, turn.input)
         context = self.graphs.context(turn.graph, turn.context)
@@ -241,6 +240,9 @@ class Engine:
             self.graphs.open(turn.graph, config, context=checked.context) as graph,
             aclosing(_stream(turn, graph, checked.context, config)) as parts,
         ):
+            before = turn.interrupt_before or graph.interrupt_before_nodes
+            after = turn.interrupt_after or graph.interrupt_after_nodes
+            outcome.breakpoints = bool(before or after)
             async for part in parts:
                 if part.mode == "values" and not part.namespace:
                     outcome.take(_output(graph, part.data))
@@ -415,14 +417,15 @@ async def _parts(
 async def _events(
     graph: Graph, asked: Any, config: RunnableConfig, options: Mapping[str, Any]
 ) -> AsyncGenerator[Part]:
-    """LangChain's events; those of the graph itself carry its parts."""
+    """LangChain's events, without those of the graph itself that carry its parts."""
     root: str | None = None
     event: Any
     async for event in graph.astream_events(asked, config, version="v2", **options):
         root = root or event["run_id"]
         if event["event"] == "on_chain_stream" and event["run_id"] == root:
             yield _part(cast("Any", event["data"])["chunk"])
-        yield Part("events", event)
+        else:
+            yield Part("events", event)
 
 
 def _part(chunk: Any) -> Part:
@@ -441,7 +444,7 @@ def _flaws(error: Exception) -> str:
 def _check_goto(graph: Graph, command: Command[Any]) -> None:
     goto = command.goto if isinstance(command.goto, list | tuple) else [command.goto]
     for node in goto:
-        if isinstance(node, str) and node not in graph.nodes:
+        if isinstance(node, str) and node != END and node not in graph.nodes:
             there_are = ", ".join(name for name in graph.nodes if not name.startswith("__"))
             raise InvalidInput(f"command.goto: there is no node {node!r}; there are: {there_are}.")
 

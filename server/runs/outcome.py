@@ -39,6 +39,8 @@ class Outcome:
     """The graph's output, of the shape of its output schema."""
     interrupts: Sequence[Interrupt] = ()
     """What the turn waits for; empty when it is finished."""
+    breakpoints: bool = False
+    """It may have stopped before or after a node, and wait for nothing but to go on."""
     _turn: list[AnyMessage] = field(default_factory=list)
     _last_before: str | None = None
     """The id of the last message before anything was run."""

@@ -2,7 +2,8 @@
 
 `messages` is the one mode with a memory: its `messages/partial` hold all of a message so far, so
 chunks are added up; `messages-tuple` passes them on, which costs a client less. The other modes go
-through as they are. What a subgraph sends has its namespace behind the name: `updates|research:…`.
+through as they are. What a subgraph sends has its namespace behind the name: `updates|research:…`;
+not so the whole messages.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ from langgraph.types import StreamMode as GraphMode
 
 from server.runs.engine import Part
 from server.runs.run import StreamMode
+from server.runs.states import place_as_json
 
 Named = tuple[str, Any]
 
@@ -44,26 +46,41 @@ class Parts:
             if "messages-tuple" in self._modes:
                 yield _name("messages", part.namespace), [message, _public(metadata)]
             if "messages" in self._modes:
-                yield from self._whole(message, metadata, part.namespace)
+                yield from self._whole(message, metadata)
         elif part.mode in self._modes:
             data = public(part.data) if part.mode in _WITH_CONFIG else part.data
+            if part.mode == "debug" and data["type"] == "checkpoint":
+                data = {**data, "payload": _with_places(data["payload"])}
             yield _name(part.mode, part.namespace), data
 
-    def _whole(
-        self, message: BaseMessage, metadata: dict[str, Any], namespace: Sequence[str]
-    ) -> Iterator[Named]:
+    def _whole(self, message: BaseMessage, metadata: dict[str, Any]) -> Iterator[Named]:
+        """Tell a message under names without a namespace, whichever graph it is of."""
         known = self._messages.get(message.id or "")
         if known is None:
-            about = {message.id: {"metadata": _public(metadata)}}
-            yield _name("messages/metadata", namespace), about
+            yield "messages/metadata", {message.id: {"metadata": _public(metadata)}}
         if not isinstance(message, BaseMessageChunk):
             self._messages[message.id or ""] = message
-            yield _name("messages/complete", namespace), [message]
+            yield "messages/complete", [message]
             return
         whole = known + message if isinstance(known, BaseMessageChunk) else message
         self._messages[message.id or ""] = whole
-        shown = message_chunk_to_message(whole)
-        yield _name("messages/partial", namespace), [shown]
+        yield "messages/partial", [message_chunk_to_message(whole)]
+
+
+def _with_places(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Say of a checkpoint where it lies, and where its subgraphs' do, as a thread's state does."""
+    tasks = [
+        {**{key: task[key] for key in task if key != "state"}, "checkpoint": _place(inner)}
+        if isinstance(inner := task.get("state"), Mapping)
+        else task
+        for task in payload["tasks"]
+    ]
+    place, parent = _place(payload["config"]), _place(payload["parent_config"])
+    return {**payload, "tasks": tasks, "checkpoint": place, "parent_checkpoint": parent}
+
+
+def _place(config: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    return place_as_json(config["configurable"]) if config else None
 
 
 def public(value: Any) -> Any:

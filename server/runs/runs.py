@@ -19,7 +19,7 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import aclosing, asynccontextmanager, nullcontext, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, Protocol
 from uuid import UUID, uuid4
@@ -119,7 +119,7 @@ class Running:
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
     resumes: bool = False
     """It may have begun before: it goes on from its last checkpoint, if nothing came between."""
-    written: asyncio.Future[None] | None = None
+    written: asyncio.Future[list[Any]] | None = None
     task: asyncio.Task[None] | None = None
     outcome: Outcome | None = None
     error: BaseException | None = None
@@ -174,7 +174,7 @@ class Runs:
         self._dumps = dumps
         self._running: dict[str, Running] = {}
         self._of_thread: dict[str, list[Running]] = {}
-        self._endings: set[asyncio.Task[None]] = set()
+        self._telling: set[asyncio.Task[None]] = set()
         peers.hear(self._heard)
 
     async def create(self, request: RunRequest) -> Running:
@@ -412,7 +412,7 @@ class Runs:
 
     async def close(self) -> None:
         """Wait for the tasks of runs that were told to end; those elsewhere go on by themselves."""
-        for ending in self._endings:
+        for ending in self._telling:
             ending.cancel()
         tasks = {run.task for run in self._running.values() if run.task and not run.task.done()}
         if tasks:
@@ -471,7 +471,7 @@ class Runs:
             self.stop(run, action)
         ending = asyncio.create_task(self._end_elsewhere(elsewhere, action)) if elsewhere else None
         if ending:
-            self._endings.add(ending)
+            self._telling.add(ending)
             ending.add_done_callback(self._ended_elsewhere)
         if not wait:
             return
@@ -494,7 +494,7 @@ class Runs:
                 await self._peers.tell(told)
 
     def _ended_elsewhere(self, ending: asyncio.Task[None]) -> None:
-        self._endings.discard(ending)
+        self._telling.discard(ending)
         if not ending.cancelled() and (error := ending.exception()):
             log.warning("runs_not_ended", error=str(error))
 
@@ -514,6 +514,16 @@ class Runs:
                 run.feed.end.number
             ):  # else its task has not begun, and a task cancelled then never does
                 run.task.cancel()
+
+    def leave(self, run_id: str, thread_id: str | None) -> None:
+        """Tell a run to end, wherever it is, whose listener left and wanted it so."""
+        if run := self._find(run_id, thread_id):
+            self.stop(run)
+        elif not self._peers.alone:
+            told = {"cancel": [run_id], "action": "interrupt"}
+            telling = asyncio.create_task(self._peers.tell(told))
+            self._telling.add(telling)
+            telling.add_done_callback(self._telling.discard)
 
     async def _execute(self, run: Running) -> None:
         """Run to the end, whatever it is; nothing is raised."""
@@ -619,6 +629,7 @@ class Runs:
             "configurable": configurable,
             "metadata": metadata,
             "run_id": UUID(run.row.run_id),
+            "run_name": config.get("run_name") or run.assistant.graph_id,
         }
 
     def _tell(self, run: Running, error: BaseException) -> None:
@@ -645,7 +656,9 @@ class Runs:
                 lost_thread = isinstance(run.error, StaleWriter)
                 begins_anew = lost_thread and await self._rows.is_mine(run.row.run_id)
             elif run.request.lasting:
-                await self._rows.update(run.row, _status(run), await self._stands(run))
+                ended = replace(run.row)  # who asks is told of the end once it is committed
+                await self._rows.update(ended, _status(run), await self._stands(run))
+                run.row = ended
             else:
                 run.row.status = _status(run)
                 await self._engine.drop(run.thread_id)

@@ -48,10 +48,13 @@ class Standing:
 
     async def ended(self, thread_id: str, assistant: Assistant, outcome: Outcome | None) -> Row:
         """The row that says how the thread stands after a run that did not fail."""
-        if outcome is None or not outcome.interrupts:
+        if outcome is not None and not outcome.interrupts and not outcome.breakpoints:
             return status_changed(thread_id, "idle")
-        waiting = interrupts_of(await self._engine.state(assistant.graph_id, thread_id))
-        return status_changed(thread_id, "interrupted", interrupts=self._jsonable(waiting))
+        state = await self._engine.state(assistant.graph_id, thread_id)
+        if not state.next:
+            return status_changed(thread_id, "idle")
+        waiting = self._jsonable(interrupts_of(state))
+        return status_changed(thread_id, "interrupted", interrupts=waiting)
 
     async def error(self, thread_id: str) -> Mapping[str, Any]:
         """What the newest run that failed failed with, as far as the thread still knows."""

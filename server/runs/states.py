@@ -43,6 +43,9 @@ class Place:
 
 LATEST = Place()
 
+# What is a client's business of a configurable: the rest is the service's.
+_PLACE = ("thread_id", "checkpoint_ns", "checkpoint_id", "checkpoint_map")
+
 
 class Step(NamedTuple):
     """One update of a super-step, as if a node had returned it."""
@@ -242,6 +245,11 @@ def interrupts_of(snapshot: StateSnapshot) -> dict[str, list[dict[str, Any]]]:
 def interrupt_as_json(interrupt: Interrupt) -> dict[str, Any]:
     """Return an interrupt as clients know it; its value as it is."""
     return {"id": interrupt.id, "value": interrupt.value}
+
+
+def place_as_json(configurable: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep of a configurable what says which state of which thread is meant."""
+    return {name: configurable[name] for name in _PLACE if configurable.get(name) is not None}
 
 
 def _graph_of(thread: Thread) -> str | None:

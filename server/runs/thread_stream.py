@@ -8,7 +8,7 @@ edits have none: they are heard by those who listen.
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterator
 from contextlib import aclosing, contextmanager
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from checkpoints.peers import Peers, Told
 from server.runs.feed import SILENT_SECONDS, Cursor, Event
@@ -55,7 +55,7 @@ class Watch:
         self._telling: set[asyncio.Task[None]] = set()
         peers.hear(self._heard)
 
-    def begun(self, thread_id: str, run_id: str, written: asyncio.Future[None]) -> None:
+    def begun(self, thread_id: str, run_id: str, written: asyncio.Future[Any]) -> None:
         """A run has begun, or waits for those before it; others look for it once it is written."""
         self._pass_on(thread_id, run_id)
         self._tell(thread_id, run_id, written)
@@ -79,7 +79,7 @@ class Watch:
                 del self._following[thread_id]
 
     def _tell(
-        self, thread_id: str, run_id: str | None, written: asyncio.Future[None] | None
+        self, thread_id: str, run_id: str | None, written: asyncio.Future[Any] | None
     ) -> None:
         async def tell() -> None:
             if written is not None:

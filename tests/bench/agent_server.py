@@ -243,9 +243,15 @@ def _await_port(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
     raise RuntimeError(log.read_text()[-2000:])
 
 
-def memory(process: psutil.Process) -> float:
-    """MB of the process and all it started."""
-    return sum(p.memory_info().rss for p in [process, *process.children(recursive=True)]) / 1e6
+def memory(process: psutil.Process) -> dict[str, float]:
+    """MB of the server, and of the stores that it started."""
+    children = process.children(recursive=True)
+    stores = [each for each in children if "valkey" in each.name()]
+    servers = [process, *(each for each in children if each not in stores)]
+    return {
+        "MB after": sum(each.memory_info().rss for each in servers) / 1e6,
+        "MB of its Valkey": sum(each.memory_info().rss for each in stores) / 1e6,
+    }
 
 
 async def measure(port: int, seconds: float) -> dict[str, float]:
@@ -292,7 +298,7 @@ def main() -> None:
         for name, (command, at) in servers.items():
             with served(command, folder, at, folder / f"{at}.log") as process:
                 results[name] = run(measure(at, options.seconds))
-                results[name]["MB after"] = memory(process)
+                results[name] |= memory(process)
         bare = run(in_process(folder, options.seconds))
     print(f"bare graph in process: {bare:.0f} streams/s")
     print("| | " + " | ".join(results) + " |\n|---|" + "---|" * len(results))

@@ -18,7 +18,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 import checkpoints.database
 from checkpoints.database import Database, open_database
 from checkpoints.errors import StoreUnavailable
-from checkpoints.history import FinishedTurn, History, open_history
+from checkpoints.group_commit import open_group_commit
+from checkpoints.history import FinishedTurn, History
 from tests.checkpoints.stores import ROOT, in_postgres, postgres_database, until
 
 
@@ -35,6 +36,12 @@ async def url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[s
 async def database(url: str, tmp_path: Path) -> AsyncIterator[Database]:
     async with open_database(url, tmp_path) as opened:
         yield opened
+
+
+@asynccontextmanager
+async def open_history(database: Database) -> AsyncIterator[History]:
+    async with open_group_commit(database) as rows:
+        yield History(database, rows)
 
 
 @pytest.fixture
@@ -109,7 +116,7 @@ async def test_an_id_that_no_database_stores_belongs_to_no_session(
     assert await history.page(session_id, limit=1) == ([], False)
     assert not await history.exists(session_id)
     assert await history.delete(session_id) == 0
-    with pytest.raises(StoreUnavailable, match="refuses this turn"):
+    with pytest.raises(StoreUnavailable, match="refuses this row"):
         await history.add(turn(session_id=session_id))
 
 
@@ -189,7 +196,7 @@ async def test_a_bad_turn_takes_no_sibling_along(history: History, flaw: dict[st
     turns[7] = replace(turns[7], **flaw)
     results = await asyncio.gather(*map(history.add, turns), return_exceptions=True)
     assert [type(each) for each in results] == [int] * 7 + [StoreUnavailable] + [int] * 12
-    assert "refuses this turn" in str(results[7])
+    assert "refuses this row" in str(results[7])
     read, _ = await history.page("s", limit=100)
     assert [each.id for each in read] == results[:7] + results[8:]
 
@@ -250,10 +257,12 @@ import asyncio, sys
 from pathlib import Path
 import checkpoints.database
 from checkpoints.database import Database, open_database
-from checkpoints.history import FinishedTurn, open_history
+from checkpoints.group_commit import open_group_commit
+from checkpoints.history import FinishedTurn, History
 
 async def main(url):
-    async with open_database(url, Path()) as database, open_history(database) as history:
+    async with open_database(url, Path()) as database, open_group_commit(database) as rows:
+        history = History(database, rows)
         for number in range(10_000):
             said = FinishedTurn(
                 session_id="s", user_message=str(number), assistant_message="", model_used="m"

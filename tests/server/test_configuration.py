@@ -71,6 +71,7 @@ def test_secrets_are_masked(tmp_path: Path) -> None:
         REDIS_URL=f"redis://:{SECRET}@127.0.0.1/0",
         DATABASE_URL=f"postgresql://me:{SECRET}@127.0.0.1/db",
         OPENAI_BASE_URL=f"http://me:{SECRET}@127.0.0.1:1/v1",
+        EVERTURN_WEBHOOK_SECRET=SECRET,
         EVERTURN_MODELS="m",
     )
     rows = shown(ran)
@@ -95,6 +96,7 @@ def test_a_password_in_the_base_url_is_not_told(tmp_path: Path, user: str) -> No
     [
         ({"OPENAI_BASE_URL": "nowhere"}, "OPENAI_BASE_URL: Input should be a valid URL"),
         ({"EVERTURN_BASE_URL": "nowhere"}, "EVERTURN_BASE_URL: Input should be a valid URL"),
+        ({"EVERTURN_WEBHOOK_SECRET": "whsec_?"}, "EVERTURN_WEBHOOK_SECRET: must be Base64"),
         ({"LOG_LEVEL": "loud"}, "LOG_LEVEL: must be DEBUG"),
         ({"EVERTURN_LOG_LEVEL": "loud"}, "EVERTURN_LOG_LEVEL: must be DEBUG"),
         ({"EVERTURN_PORT": "many"}, "EVERTURN_PORT: Input should be a valid integer"),

@@ -10,7 +10,8 @@ import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 
 from checkpoints.database import open_database
-from checkpoints.history import open_history
+from checkpoints.group_commit import open_group_commit
+from checkpoints.history import History
 from checkpoints.locks import LocalThreadLocks
 from checkpoints.threads import Thread, ThreadTable, new_thread
 from server.runs.engine import Engine
@@ -25,12 +26,12 @@ LONG_AGO = datetime.now(UTC) - timedelta(days=1)
 @pytest.fixture
 async def threads(tmp_path: Path) -> AsyncIterator[Threads]:
     saver = InMemorySaver()
-    async with open_database(None, tmp_path) as database, open_history(database) as history:
+    async with open_database(None, tmp_path) as database, open_group_commit(database) as rows:
         engine = Engine(
             Graphs({}),
             saver,
             LocalThreadLocks(),
-            history,
+            History(database, rows),
             {},
             lambda context: (),
             turn_timeout=5,

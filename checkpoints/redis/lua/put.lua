@@ -4,7 +4,7 @@
 --      8 n, then n fields that must exist: values of channels that did not change
 --      then n, then n fields that must not: channels that became empty
 --      then (field, value)*: values of channels that changed, and chunks
--- Reply as in store.lua
+-- Reply as in store.lua, or -1: the parent is gone, and with it what delta channels consist of
 
 local at = 8
 local function list()
@@ -18,6 +18,26 @@ end
 
 local unchanged, emptied = list(), list()
 local name, record = ARGV[6], ARGV[7]
+
+-- Whether a delta channel, which is not stored whole here, has lost what it is rebuilt from.
+local function stands_on_nothing()
+  local parent = part(record, 1)
+  local ns = part(name, 2)
+  if parent == '' or redis.call('HEXISTS', data, 'c' .. ns .. '\0' .. parent) == 1 then
+    return false
+  end
+  local whole = {}
+  for i = at, #ARGV, 2 do
+    whole[ARGV[i]] = true
+  end
+  for _, channel in ipairs(parse(name, record).channels) do
+    local stored = whole[channel.blob] or redis.call('HEXISTS', data, channel.blob) == 1
+    if channel.delta and not stored then
+      return true
+    end
+  end
+  return false
+end
 
 local held = newer_fence()
 if held then
@@ -33,6 +53,9 @@ for _, field in ipairs(unchanged) do
 end
 if not complete then
   return 0
+end
+if stands_on_nothing() then
+  return -1
 end
 
 redis.call('HSET', data, name, record)

@@ -8,10 +8,14 @@ from typing import Any
 
 
 class Relay:
-    """Counts trips: one begins when a client speaks after the server's last word to it."""
+    """Counts trips: one begins when a client speaks after the server's last word to it.
+
+    With `loses` set, the connection breaks instead of the next answer, once.
+    """
 
     def __init__(self, socket: str) -> None:
         self.trips = 0
+        self.loses = False
         self.url = ""
         self._socket = socket
         self._relayed: set[asyncio.Task[Any] | None] = set()
@@ -35,6 +39,10 @@ class Relay:
             nonlocal server_spoke
             while data := await server.read(1 << 16):
                 server_spoke = True
+                if self.loses:
+                    self.loses = False
+                    forth.close()
+                    break
                 back.write(data)
                 await back.drain()
             back.close()

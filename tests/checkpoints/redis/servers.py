@@ -1,12 +1,12 @@
-"""Redis servers that tests and benchmarks start and end themselves: one, or a cluster of three."""
+"""Redis servers that tests and benchmarks start and end themselves: one, or a cluster."""
 
 import shutil
 import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -61,10 +61,13 @@ class Server:
         """Starts it and waits until it answers."""
         where = ["--port", str(self.port), "--unixsocket", f"{self.folder}/socket"]
         quiet = ["--save", "", "--loglevel", "warning", "--dir", str(self.folder)]
+        quick = ["--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1"]
         self.process = subprocess.Popen(
-            [self.binary, *where, *quiet, *self.options], stdout=subprocess.DEVNULL
+            [self.binary, *where, *quiet, *quick, *self.options], stdout=subprocess.DEVNULL
         )
         for _ in range(500):
+            if self.process.poll() is not None:
+                raise ChildProcessError(f"{self.binary} does not start with {self.options}")
             try:
                 with self.admin() as client:
                     client.ping()
@@ -101,34 +104,64 @@ def serving(binary: str, *options: str, port: int = 0) -> Iterator[Server]:
 
 
 @contextmanager
-def serving_cluster(binary: str, nodes: int = 3) -> Iterator[str]:
-    """The URL of a cluster whose nodes share the slots evenly."""
-    ports = free_ports(2 * nodes)
-    with tempfile.TemporaryDirectory(prefix="ev-") as folder:
-        servers = []
-        try:
-            for number in range(nodes):
-                port, bus = ports[2 * number : 2 * number + 2]
-                place = Path(folder) / str(number)
-                place.mkdir()
-                options: tuple[str, ...] = ("--cluster-enabled", "yes", "--cluster-port", str(bus))
-                options += ("--cluster-node-timeout", "2000")
-                servers.append(server := Server(binary, place, options, port))
-                server.start()
-                first, last = number * _SLOTS // nodes, (number + 1) * _SLOTS // nodes - 1
-                with server.admin() as client:
-                    client.execute_command("CLUSTER", "ADDSLOTSRANGE", first, last)
-                    client.execute_command("CLUSTER", "MEET", "127.0.0.1", ports[0], ports[1])
-            for server in servers:
-                _wait_for_cluster(server, nodes)
-            seeds = ports[: 2 * nodes : 2][:2]
-            yield "redis+cluster://" + ",".join(f"127.0.0.1:{port}" for port in seeds)
-        finally:
-            for server in servers:
-                server.kill()
+def serving_cluster(binary: str, nodes: int = 3, *, replicas: bool = False) -> Iterator[str]:
+    """The URL of a cluster whose primaries share the slots evenly, with or without a replica each.
+
+    It names two of the primaries.
+    """
+    with ExitStack() as stack:
+        primaries = [stack.enter_context(_serving_node(binary)) for _ in range(nodes)]
+        for number, (primary, _) in enumerate(primaries):
+            first, last = number * _SLOTS // nodes, (number + 1) * _SLOTS // nodes - 1
+            with primary.admin() as client:
+                client.execute_command("CLUSTER", "ADDSLOTSRANGE", first, last)
+        _join(primaries)
+        if replicas:
+            others = [stack.enter_context(_serving_node(binary)) for _ in range(nodes)]
+            _join([*primaries, *others])
+            for (primary, _), (other, _) in zip(primaries, others, strict=True):
+                _replicate(primary, other)
+            for primary, _ in primaries:
+                wait_for_replica(primary)
+        yield "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node, _ in primaries[:2])
 
 
-def _wait_for_cluster(server: Server, nodes: int) -> None:
+@contextmanager
+def _serving_node(binary: str) -> Iterator[tuple[Server, int]]:
+    """A node of a cluster, and the port of its bus."""
+    port, bus = free_ports(2)
+    options = ("--cluster-enabled", "yes", "--cluster-port", str(bus))
+    with serving(binary, *options, "--cluster-node-timeout", "2000", port=port) as server:
+        yield server, bus
+
+
+def _join(nodes: Sequence[tuple[Server, int]]) -> None:
+    first, bus = nodes[0]
+    for server, _ in nodes:
+        with server.admin() as client:
+            client.execute_command("CLUSTER", "MEET", "127.0.0.1", first.port, bus)
+    for server, _ in nodes:
+        wait_for_cluster(server, len(nodes))
+
+
+def _replicate(primary: Server, replica: Server) -> None:
+    with primary.admin() as client, replica.admin() as other:
+        name = client.execute_command("CLUSTER", "MYID")
+        other.execute_command("CLUSTER", "REPLICATE", name)
+
+
+def wait_for_replica(primary: Server) -> None:
+    """Waits until a replica has said how far it is: before that it is sent nothing new."""
+    with primary.admin() as client:
+        for _ in range(1000):
+            if client.info("replication").get("slave0", {}).get("offset"):
+                return
+            time.sleep(0.02)
+    raise TimeoutError("no replica came")
+
+
+def wait_for_cluster(server: Server, nodes: int) -> None:
+    """Waits until a node knows so many and all slots are served."""
     for _ in range(1000):
         with server.admin() as client:
             info = str(client.execute_command("CLUSTER", "INFO"))

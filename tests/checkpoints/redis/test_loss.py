@@ -3,12 +3,15 @@
 import asyncio
 import signal
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from langgraph.checkpoint.base import ChannelVersions
+from redis.exceptions import ConnectionError as NotConnected
 
 from checkpoints.errors import CheckpointsError, StoreUnavailable
 from checkpoints.redis import AsyncRedisSaver, RedisSaver
+from checkpoints.redis.connect import create_async_client
 from checkpoints.redis.keyspace import Keyspace
 from tests.checkpoints.redis.samples import checkpoint, listed, looking_into, named, place, put
 from tests.checkpoints.redis.servers import Server, redis_binary, serving
@@ -76,6 +79,29 @@ async def test_scripts_are_loaded_again(server: Server) -> None:
                 admin.script_flush()
                 sync_saver.put_writes(place("0", checkpoint_id="1"), [("c", number)], "task")
             assert len(await listed(saver, None)) == 60
+
+
+async def test_a_replica_that_was_promoted_is_given_the_scripts(
+    cluster_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It never ran one, and the call that meets it has just been refused by the dead primary."""
+    async with create_async_client(cluster_url) as client:
+        saver = AsyncRedisSaver(client, prefix="promoted")
+        await put(saver, place())
+        with looking_into(cluster_url) as admin:
+            admin.execute_command("SCRIPT FLUSH", target_nodes=admin.ALL_NODES)
+        asked, execute = [], client.execute_command
+
+        async def execute_but_once(*command: Any) -> Any:
+            asked.append(command[0])
+            if len(asked) == 1:
+                raise NotConnected("the primary is dead")
+            return await execute(*command)
+
+        monkeypatch.setattr(client, "execute_command", execute_but_once)
+        await put(saver, place())
+        assert asked == ["EVALSHA", "EVALSHA", "EVAL"]
+        await saver.adelete_thread("thread")
 
 
 async def test_an_unreachable_server_is_an_error_and_never_no_answer(server: Server) -> None:

