@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
 from contextlib import aclosing, suppress
+from dataclasses import replace
 from typing import Annotated, Any, Literal, cast
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -30,7 +31,8 @@ from server.api.wire import dumps
 from server.runs.errors import InvalidInput
 from server.runs.feed import GAP, SILENT_SECONDS, Cursor, Event
 from server.runs.run import RunRequest, StreamMode
-from server.runs.runs import CancelAction, Running, Runs
+from server.runs.running import CancelAction, Running
+from server.runs.runs import Runs
 from server.runs.thread_stream import Place, ThreadMode
 
 router = APIRouter(tags=["runs"])
@@ -255,7 +257,8 @@ async def start_stateless(body: RunBody, runs: RunsDep) -> Response:
     responses={**_RUN, **problems(422, 503)},
 )
 async def start_batch(bodies: list[RunBody], runs: RunsDep) -> Response:
-    started = [await runs.create(body.request(None)) for body in bodies]
+    asked = [replace(body.request(None), background=True) for body in bodies]
+    started = [await runs.create(each) for each in asked]
     return _json([await runs.acknowledge(run) for run in started])
 
 
@@ -460,7 +463,7 @@ async def cancel_runs(body: CancelBody, runs: RunsDep, action: CancelAction = "i
 
 
 async def _start(runs: Runs, asked: RunRequest) -> Response:
-    run = await runs.create(asked)
+    run = await runs.create(replace(asked, background=True))
     row = await runs.acknowledge(run)
     return _json(row, _where(run, ""))
 

@@ -21,8 +21,9 @@ from structlog import get_logger
 from checkpoints.crons import Cron, CronTable, Filter, SortBy, SortOrder
 from checkpoints.peers import Peers, Told
 from server.runs.errors import CronNotFound, InvalidInput, ThreadNotFound
+from server.runs.execution import Threads
 from server.runs.run import RunRequest
-from server.runs.runs import Assistants, Runs, Threads
+from server.runs.runs import Assistants, Runs
 
 log = get_logger(__name__)
 

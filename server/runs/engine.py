@@ -42,7 +42,7 @@ _MAX_WAITING_PARTS = 256
 _COME_BACK = "The service is being stopped or restarted; try again in a moment."
 
 
-async def _nothing() -> None:
+async def _nothing(_outcome: Outcome | None) -> None:
     """Leave things as they are."""
 
 
@@ -75,8 +75,9 @@ class Turn:
     resumes: str | None = None
     """The id of a run that may have begun before; if the thread stands where it left it, it goes on
     from there, and its input is in the thread."""
-    on_cancel: Callable[[], Awaitable[None]] = _nothing
-    """Called when the turn is ended from outside, before the thread is anybody else's."""
+    on_end: Callable[[Outcome | None], Awaitable[None]] = _nothing
+    """Called with what came of it, before the thread is anybody else's; None if it was ended from
+    outside. Not called where a node raised."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,8 +209,9 @@ class Engine:
                 try:
                     outcome = await self._follow(turn, checked, fence, emit)
                 except asyncio.CancelledError:
-                    await turn.on_cancel()
+                    await turn.on_end(None)
                     raise
+                await turn.on_end(outcome)
                 await self._remember(turn, outcome)
                 return outcome
         except TimeoutError as error:

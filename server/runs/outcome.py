@@ -61,6 +61,11 @@ class Outcome:
             self._last_before = last.id if last else None
 
     @property
+    def may_wait(self) -> bool:
+        """Whether it may not be finished: only the thread's state says."""
+        return bool(self.interrupts) or self.breakpoints
+
+    @property
     def question(self) -> HumanMessage | None:
         """The message of the user that began this turn."""
         first = next(iter(self._messages()), None)

@@ -50,6 +50,14 @@ class RunRequest:
     durability: Literal["sync", "async", "exit"] | None = None
     """None: `async`; on a thread that goes with the run `exit`."""
 
+    background: bool = False
+    """Nobody waits for it: it is acknowledged when it is written down."""
+
+    @property
+    def recorded(self) -> bool:
+        """Whether it has a row: others may ask for it, or go on with it."""
+        return self.lasting or self.background
+
     @property
     def lasting(self) -> bool:
         """Whether the run's thread is there after it."""
@@ -72,6 +80,7 @@ class RunRequest:
             "checkpoint_id": self.checkpoint_id,
             "after_seconds": self.after_seconds,
             "webhook": self.webhook,
+            **({} if self.lasting else {"temporary": True}),
         }
 
     @classmethod
@@ -83,4 +92,6 @@ class RunRequest:
             "stream_resumable": kwargs.get("resumable", False),
         }
         chosen = {name: kwargs[name] for name in names}
-        return cls(thread_id=thread_id, assistant_id=assistant_id, **chosen, **renamed)
+        # A temporary thread is the run's own, and goes with it.
+        where = None if kwargs.get("temporary") else thread_id
+        return cls(thread_id=where, assistant_id=assistant_id, background=True, **chosen, **renamed)

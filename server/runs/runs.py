@@ -1,7 +1,7 @@
 """Runs: started where they arrive, in tasks of their own, so that a client may leave.
 
-    create -> thread there? strategy? -> row posted -> task: engine.run -> events to the feed
-           -> rows of run and thread committed -> feed closed -> whoever waits is woken
+    create -> thread there? strategy? -> row posted -> task: carried out, its end committed
+           -> feed closed -> whoever waits is woken
 
 A run's row is written while it runs, and its end is acknowledged after the commit. Runs of other
 processes are seen through their rows, read through the event log, and ended by telling their
@@ -19,51 +19,36 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import aclosing, asynccontextmanager, nullcontext, suppress
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, Protocol
-from uuid import UUID, uuid4
 
 from langchain_core.utils.uuid import uuid7
-from langgraph.types import Command, Send
 from structlog import get_logger
 
 from checkpoints.assistants import Assistant
-from checkpoints.errors import StaleWriter, ThreadBusy
-from checkpoints.group_commit import Row
+from checkpoints.errors import ThreadBusy
 from checkpoints.peers import Peers
-from checkpoints.runs import COLUMNS, UNFINISHED, RunRow, RunRows, RunStatus
-from server.runs.engine import Engine, Part, Turn
+from checkpoints.runs import UNFINISHED, RunRow, RunRows, RunStatus
+from server.runs.engine import Engine
 from server.runs.errors import (
-    InvalidInput,
     NothingToCancel,
     RunError,
     RunNotFound,
-    ShuttingDown,
     ThreadNotFound,
-    TurnTimeout,
 )
+from server.runs.execution import Dumps, Execution, Threads
 from server.runs.feed import Cursor, Event, Feed, Log, follow_log
-from server.runs.outcome import Outcome
-from server.runs.parts import Parts, graph_modes
 from server.runs.run import RunRequest
+from server.runs.running import CancelAction, Running
 from server.runs.thread_stream import Place, ThreadEvent, ThreadMode, Watch, follow_thread
 from server.runs.webhooks import Webhooks
 
 log = get_logger(__name__)
-
-CancelAction = Literal["interrupt", "rollback"]
-
-_ENQUEUED_SECONDS = 86_400.0
-"""How long a run waits for those before it on its thread."""
 
 _MOST_ATTEMPTS = 5
 """A run that has so often not outlived its process may be what ends it."""
 
 _REMEMBERED_SECONDS = 0.05
 """How long a run is served from memory after its end; then from its row and the event log."""
-
-Dumps = Callable[[Any], bytes]
 
 
 class Assistants(Protocol):
@@ -72,79 +57,6 @@ class Assistants(Protocol):
     async def resolve(self, name_or_id: str) -> Assistant:
         """Return an assistant by its id, or by its graph's name."""
         ...
-
-
-class Threads(Protocol):
-    """Where threads are found, and told how they stand."""
-
-    async def open(
-        self,
-        thread_id: str,
-        assistant: Assistant,
-        *,
-        create: bool,
-        metadata: Mapping[str, Any] | None = None,
-    ) -> bool:
-        """See that a thread is there; False where it is not and shall not be made.
-
-        One that is made is known to be of this graph, and by what else `metadata` says.
-        """
-        ...
-
-    def begun(self, thread_id: str, assistant: Assistant) -> Row:
-        """The row that says that a run is under way."""
-        ...
-
-    def failed(self, thread_id: str, error: Mapping[str, Any]) -> Row:
-        """The row that says what a run failed with."""
-        ...
-
-    async def ended(self, thread_id: str, assistant: Assistant, outcome: Outcome | None) -> Row:
-        """The row that says how the thread stands after a run that did not fail."""
-        ...
-
-    async def error(self, thread_id: str) -> Mapping[str, Any]:
-        """What the newest run that failed on a thread failed with."""
-        ...
-
-
-@dataclass(eq=False, slots=True)
-class Running:
-    """A run of this process, until shortly after its end."""
-
-    row: RunRow
-    request: RunRequest
-    assistant: Assistant
-    feed: Feed
-    began: datetime = field(default_factory=lambda: datetime.now(UTC))
-    resumes: bool = False
-    """It may have begun before: it goes on from its last checkpoint, if nothing came between."""
-    written: asyncio.Future[list[Any]] | None = None
-    task: asyncio.Task[None] | None = None
-    outcome: Outcome | None = None
-    error: BaseException | None = None
-    error_id: str = ""
-    """By which the log knows the error."""
-    cancelled: CancelAction | None = None
-    done: asyncio.Event = field(default_factory=asyncio.Event)
-
-    @property
-    def thread_id(self) -> str:
-        """The thread it runs on."""
-        return self.row.thread_id
-
-    @property
-    def goes_on_elsewhere(self) -> bool:
-        """Another process takes it over, or the next one here; or one has done so already."""
-        return self.request.lasting and isinstance(self.error, ShuttingDown | StaleWriter)
-
-    @property
-    def told(self) -> dict[str, str]:
-        """How it failed, in LangGraph's words: the error's class and text."""
-        error = self.error
-        if isinstance(error, InvalidInput) and error.__cause__ is not None:
-            error = error.__cause__
-        return {"error": type(error).__name__, "message": _words(error), "error_id": self.error_id}
 
 
 class Runs:
@@ -171,6 +83,7 @@ class Runs:
         self._peers = peers
         self._watch = watch
         self._webhooks = webhooks
+        self._execution = Execution(engine, rows, threads, dumps)
         self._dumps = dumps
         self._running: dict[str, Running] = {}
         self._of_thread: dict[str, list[Running]] = {}
@@ -213,8 +126,9 @@ class Runs:
             multitask_strategy=request.multitask_strategy,
         )
         run = Running(row, request, assistant, Feed(row.run_id, self._events))
-        if request.lasting:
+        if request.recorded:
             run.written = self._rows.insert(row)
+        if request.lasting and run.written:
             self._watch.begun(thread_id, row.run_id, run.written)
         self._start(run)
         return run
@@ -526,142 +440,18 @@ class Runs:
             telling.add_done_callback(self._telling.discard)
 
     async def _execute(self, run: Running) -> None:
-        """Run to the end, whatever it is; nothing is raised."""
-        about = {"run_id": run.row.run_id, "attempt": run.feed.attempt}
-        run.feed.publish("metadata", self._dumps(about))
-        try:
-            if run.cancelled:
-                raise asyncio.CancelledError  # noqa: TRY301 - as if it had come a moment later
-            due = run.row.created_at + timedelta(seconds=run.request.after_seconds)
-            if (delay := (due - datetime.now(UTC)).total_seconds()) > 0:
-                await asyncio.sleep(delay)
-            await self._run(run)
-        except asyncio.CancelledError:
-            if run.cancelled is None:
-                run.cancelled = "interrupt"  # the service ends
-        except GeneratorExit:  # the loop is closed, and nobody waits any more
-            raise
-        except BaseException as error:  # nodes raise what they like, and the thread is not theirs
-            run.error, run.error_id = error, uuid4().hex
-            self._tell(run, error)
+        await self._execution.carry_out(run)
         # Cancelled once, the task still has to write down how the run ended.
         ending = asyncio.create_task(self._end(run))
         while not ending.done():
             with suppress(asyncio.CancelledError):
                 await asyncio.shield(ending)
 
-    async def _run(self, run: Running) -> None:
-        request, parts = run.request, Parts(run.request.stream_mode)
-        asked = _command(request.command) if request.command else request.input
-        spoken = False
-
-        async def emit(part: Part) -> None:
-            nonlocal spoken
-            if run.row.status == "pending":
-                self._begun(run)
-            for name, data in parts.named(part):
-                run.feed.publish(name, self._dumps(data))
-            if part.mode == "messages" and not spoken:
-                spoken = True
-                await asyncio.sleep(0)  # the first token leaves before the model says the next
-
-        async def give_up() -> None:
-            if run.cancelled == "rollback":
-                await self._engine.undo(run.thread_id, run.row.run_id)
-
-        turn = Turn(
-            graph=run.assistant.graph_id,
-            input=asked,
-            resumes=run.row.run_id if run.resumes else None,
-            thread_id=run.thread_id,
-            context=self._context(run),
-            config=self._config(run),
-            stream_modes=graph_modes(request.stream_mode),
-            events="events" in request.stream_mode,
-            subgraphs=request.stream_subgraphs,
-            interrupt_before=request.interrupt_before,
-            interrupt_after=request.interrupt_after,
-            durability=request.durability or (None if request.lasting else "exit"),
-            wait=_ENQUEUED_SECONDS,
-            history=False,
-            on_cancel=give_up,
-        )
-        run.outcome = await self._engine.run(turn, emit)
-
-    def _begun(self, run: Running) -> None:
-        run.row.status = "running"
-        if run.request.lasting:
-            self._rows.update(run.row, "running", self._threads.begun(run.thread_id, run.assistant))
-
-    def _context(self, run: Running) -> dict[str, Any]:
-        """What the graph may choose from: clients from before LangGraph 0.6 say it in the config.
-
-        A graph that does not say what it takes is given everything.
-        """
-        takes = self._engine.graphs.context_fields(run.assistant.graph_id)
-        said = _without_place(run.request.config.get("configurable", {}))
-        chosen = {key: value for key, value in said.items() if not takes or key in takes}
-        return {**run.assistant.context, **chosen, **run.request.context}
-
-    def _config(self, run: Running) -> dict[str, Any]:
-        request, config = run.request, {**run.assistant.config, **run.request.config}
-        about = {
-            "run_id": run.row.run_id,
-            "graph_id": run.assistant.graph_id,
-            "assistant_id": run.assistant.assistant_id,
-        }
-        place = {"checkpoint_id": request.checkpoint_id, **(request.checkpoint or {})}
-        configurable = {
-            **_without_place(run.assistant.config.get("configurable", {})),
-            **_without_place(request.context),  # graphs from before LangGraph 0.6 look here
-            **request.config.get("configurable", {}),
-            **about,
-            **{key: value for key, value in place.items() if value and key != "thread_id"},
-        }
-        metadata = {
-            **run.row.metadata,
-            **config.get("metadata", {}),
-            "run_id": run.row.run_id,  # by which what it did is found again, and undone
-            "run_attempt": run.feed.attempt,
-        }
-        return {
-            **config,
-            "configurable": configurable,
-            "metadata": metadata,
-            "run_id": UUID(run.row.run_id),
-            "run_name": config.get("run_name") or run.assistant.graph_id,
-        }
-
-    def _tell(self, run: Running, error: BaseException) -> None:
-        run.feed.publish("error", self._dumps(run.told), logged=not run.goes_on_elsewhere)
-        known = isinstance(error, RunError)
-        log.warning(
-            "run_failed",
-            run_id=run.row.run_id,
-            thread_id=run.thread_id,
-            error=type(error).__name__,
-            error_id=run.error_id,
-            exc_info=None if known else error,
-        )
-
     async def _end(self, run: Running) -> None:
-        """Commit how it ended, then let those go who wait."""
+        """Have the end committed, then let those go who wait."""
         begins_anew = False
         try:
-            if run.cancelled == "rollback":
-                await self._undo(run)
-            elif run.goes_on_elsewhere:
-                # Its row still says that it is under way. Who has lost the thread to another run,
-                # and not the run to another process, begins anew.
-                lost_thread = isinstance(run.error, StaleWriter)
-                begins_anew = lost_thread and await self._rows.is_mine(run.row.run_id)
-            elif run.request.lasting:
-                ended = replace(run.row)  # who asks is told of the end once it is committed
-                await self._rows.update(ended, _status(run), await self._stands(run))
-                run.row = ended
-            else:
-                run.row.status = _status(run)
-                await self._engine.drop(run.thread_id)
+            begins_anew = await self._execution.settle(run)
         except Exception as error:
             log.exception("run_end_not_stored", run_id=run.row.run_id)
             run.error = run.error or error
@@ -672,71 +462,14 @@ class Runs:
             others.remove(run)
             if not others:
                 self._of_thread.pop(run.thread_id, None)
-            asyncio.get_running_loop().call_later(_REMEMBERED_SECONDS, self._forget, run)
+            kept = 0 if run.cancelled == "rollback" else _REMEMBERED_SECONDS
+            asyncio.get_running_loop().call_later(kept, self._forget, run)
         if begins_anew:
             await self._go_on(run.row)
         elif run.request.webhook and not run.goes_on_elsewhere:
-            body = self._dumps(_ended(run))
+            body = self._dumps(run.last_words())
             self._webhooks.send(run.request.webhook, run.row.run_id, body)
-
-    async def _stands(self, run: Running) -> Row:
-        if run.error:
-            return self._threads.failed(run.thread_id, run.told)
-        return await self._threads.ended(run.thread_id, run.assistant, run.outcome)
-
-    async def _undo(self, run: Running) -> None:
-        # Done before its thread was let go, unless this attempt never held it, or that failed.
-        await self._engine.undo(run.thread_id, run.row.run_id)
-        if run.request.lasting:
-            await self._rows.update(run.row, "interrupted", await self._stands(run))
-            await self._rows.delete(run.row.run_id)
-        self._forget(run)
 
     def _forget(self, run: Running) -> None:
         if self._running.get(run.row.run_id) is run:
             del self._running[run.row.run_id]
-
-
-def _words(error: BaseException | None) -> str:
-    try:
-        return str(error)
-    except Exception as nested:  # of its own `__str__`
-        return f"It cannot be told: {type(nested).__name__}"
-
-
-def _without_place(configurable: Mapping[str, Any]) -> dict[str, Any]:
-    """An assistant is of no thread: only a request says where to run."""
-    place = {"thread_id", "checkpoint_id", "checkpoint_ns", "checkpoint_map"}
-    return {key: value for key, value in configurable.items() if key not in place}
-
-
-def _ended(run: Running) -> dict[str, Any]:
-    """What a webhook tells, in LangGraph's words."""
-    now = datetime.now(UTC)
-    return {
-        **{name: getattr(run.row, name) for name in COLUMNS},
-        "run_started_at": run.began,
-        "run_ended_at": run.row.updated_at,
-        "webhook_sent_at": now,
-        "values": run.outcome.values if run.outcome else None,
-        "error": run.told if run.error else None,
-    }
-
-
-def _status(run: Running) -> RunStatus:
-    if run.cancelled is not None:
-        return "interrupted"
-    if isinstance(run.error, TurnTimeout):
-        return "timeout"
-    return "error" if run.error else "success"
-
-
-def _command(asked: Mapping[str, Any]) -> Command[Any]:
-    goto = asked.get("goto") or ()
-    several = goto if isinstance(goto, list) else [goto] if goto else []
-    targets = [Send(to["node"], to.get("input")) if isinstance(to, dict) else to for to in several]
-    update = asked.get("update")
-    if isinstance(update, list) and all(isinstance(pair, list) for pair in update):
-        update = [tuple(pair) for pair in update]
-    chosen = {key: asked[key] for key in ("resume",) if key in asked}
-    return Command(goto=targets, update=update, **chosen)

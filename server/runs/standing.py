@@ -3,11 +3,12 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from langgraph.types import StateSnapshot
+
 from checkpoints.assistants import Assistant
 from checkpoints.group_commit import Row
 from checkpoints.threads import ThreadTable, new_thread, status_changed
 from server.runs.engine import Engine
-from server.runs.outcome import Outcome
 from server.runs.states import interrupts_of
 
 _FORGOTTEN = {"error": "RunFailed", "message": "It failed; the thread has gone on since."}
@@ -46,12 +47,12 @@ class Standing:
         """The row that says what a run failed with; it is not written yet."""
         return status_changed(thread_id, "error", error=error)
 
-    async def ended(self, thread_id: str, assistant: Assistant, outcome: Outcome | None) -> Row:
-        """The row that says how the thread stands after a run that did not fail."""
-        if outcome is not None and not outcome.interrupts and not outcome.breakpoints:
-            return status_changed(thread_id, "idle")
-        state = await self._engine.state(assistant.graph_id, thread_id)
-        if not state.next:
+    def ended(self, thread_id: str, state: StateSnapshot | None) -> Row:
+        """The row that says how the thread stands after a run that did not fail.
+
+        `state` is needed where it may wait for something.
+        """
+        if state is None or not state.next:
             return status_changed(thread_id, "idle")
         waiting = self._jsonable(interrupts_of(state))
         return status_changed(thread_id, "interrupted", interrupts=waiting)

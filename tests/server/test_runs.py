@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -342,6 +343,24 @@ async def test_a_run_is_cancelled(sdk: LangGraphClient, thread: str) -> None:
         await sdk.runs.get(thread, run_id)
 
 
+async def test_who_waits_for_a_cancelled_run_is_told_how_far_it_came(
+    sdk: LangGraphClient, thread: str
+) -> None:
+    run_id = await start(sdk, thread, {"wait": 20, "words": "x"})
+    await until(sdk, thread, run_id, "running")
+    queued = await start(sdk, thread, {"wait": 0.5, "words": "next"})
+    waiting = asyncio.create_task(sdk.runs.join(thread, run_id))
+    await asyncio.sleep(0.2)
+    await sdk.runs.cancel(thread, run_id)
+    assert (await waiting)["steps"] == ["prepare"]
+    await until(sdk, thread, queued, "running")
+    unheld = await start(sdk, thread, {"words": "never"})
+    await sdk.runs.cancel(thread, unheld, wait=True)
+    assert (await sdk.threads.get(thread))["status"] == "busy"  # with the one that holds it
+    await sdk.runs.join(thread, queued)
+    assert (await sdk.threads.get(thread))["status"] == "idle"
+
+
 async def test_leaving_a_stream_cancels_if_that_was_asked(
     sdk: LangGraphClient, thread: str, served: Client
 ) -> None:
@@ -516,6 +535,29 @@ async def test_bad_requests_say_what_is_wrong(sdk: LangGraphClient, served: Clie
     assert served.post("/threads/x/runs/wait", json={"assistant_id": "toy"}).status_code == 422
     answer = served.post("/runs/wait", json={"assistant_id": "toy"})
     assert answer.json()["__error__"]["error"] == "EmptyInputError"
+
+
+def test_a_run_on_a_thread_of_its_own_goes_on_after_kill_9(config: Path, tmp_path: Path) -> None:
+    settings = {"EVERTURN_CONFIG": str(config)}
+    body: Json = {"assistant_id": "toy", "input": {"wait": 1.5, "words": "still here"}}
+    with process(tmp_path / "data", **settings) as running:
+        with httpx.Client(base_url=running.url(), timeout=30) as client:
+            runs = [client.post("/runs", json=body).json()]
+            runs += client.post("/runs/batch", json=[body]).json()
+        running.kill()
+    with (
+        process(tmp_path / "data", **settings) as running,
+        httpx.Client(base_url=running.url(), timeout=30) as client,
+    ):
+        for run in runs:
+            path = f"/runs/{run['run_id']}/stream"
+            streamed = client.get(path, headers={"Last-Event-ID": "-1"}).text
+            assert "still here" in streamed
+            assert '"attempt":2' in streamed
+            assert client.get(f"/threads/{run['thread_id']}").status_code == 404
+            time.sleep(0.1)  # until then the process remembers it
+            state = client.get(f"/threads/{run['thread_id']}/runs/{run['run_id']}")
+            assert state.status_code == 404  # gone with its thread
 
 
 def test_a_run_goes_on_after_kill_9(config: Path, tmp_path: Path) -> None:
