@@ -235,7 +235,7 @@ async def _agent_server(
     await assistants.begin()
     table, watch = ThreadTable(database), Watch(peers)
     standing = Standing(table, engine, jsonable)
-    webhooks = Webhooks(web.post, _secret(settings.webhook_secret))
+    webhooks = Webhooks(web.post, web.check, _secret(settings.webhook_secret))
     state.runs = runs = Runs(
         engine,
         RunRows(database, rows, peers.name),

@@ -5,7 +5,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from typing import Annotated, Any, Literal, cast
-from urllib.parse import urlsplit
 from uuid import UUID
 
 import orjson
@@ -15,7 +14,6 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    field_validator,
     model_validator,
 )
 from starlette.responses import StreamingResponse
@@ -132,15 +130,6 @@ class RunBody(BaseModel):
                 chosen.setdefault("durability", "async" if during else "exit")
             return chosen
         return body
-
-    @field_validator("webhook")
-    @classmethod
-    def _an_address(cls, webhook: str | None) -> str | None:
-        """Refuse what is no address; whether it may be called is seen when it is."""
-        parts = urlsplit(webhook or "")
-        if webhook is not None and not (parts.scheme in {"http", "https"} and parts.hostname):
-            raise ValueError("must be an address that begins with https:// or http://")
-        return webhook
 
     def request(self, thread_id: UUID | None) -> RunRequest:
         """Put it in the engine's words.

@@ -63,8 +63,9 @@ class Crons:
 
         Raises:
             AssistantNotFound, ThreadNotFound: whom it should run, or on which thread.
-            InvalidInput: the schedule or its time zone.
+            InvalidInput: the schedule, its time zone, or the webhook.
         """
+        await self._runs.check_webhook(asked.run.webhook)
         assistant = await self._assistants.resolve(asked.run.assistant_id)
         thread_id, now = asked.run.thread_id, datetime.now(UTC)
         following = _following(asked.schedule, asked.timezone, asked.end_time)
@@ -103,7 +104,7 @@ class Crons:
 
         Raises:
             CronNotFound: there is none.
-            InvalidInput: the schedule or its time zone.
+            InvalidInput: the schedule, its time zone, or the webhook.
         """
         cron = await self.get(cron_id)
         values = {**columns, "payload": {**cron.payload, **run}}
@@ -111,6 +112,7 @@ class Crons:
             values.get(name, getattr(cron, name)) for name in ("schedule", "timezone", "end_time")
         )
         values["next_run_date"] = _following(*terms)
+        await self._runs.check_webhook(run.get("webhook"))
         changed = _found(await self._table.change(cron_id, values), cron_id)
         await self._tell()
         return changed

@@ -98,6 +98,7 @@ class Runs:
             ThreadNotFound: and it shall not be made.
             ThreadBusy: a run is under way, and the strategy is `reject`.
         """
+        await self.check_webhook(request.webhook)
         assistant = await self._assistants.resolve(request.assistant_id)
         thread_id = request.thread_id or str(uuid7())
         if request.lasting:
@@ -110,6 +111,11 @@ class Runs:
             if not self._peers.alone and request.multitask_strategy != "enqueue":
                 await self.acknowledge(run)  # so that whoever comes next to the thread sees it
         return run
+
+    async def check_webhook(self, url: str | None) -> None:
+        """Refuse one that may not be called; raises InvalidInput."""
+        if url:
+            await self._webhooks.check(url)
 
     def _begin(self, request: RunRequest, assistant: Assistant, thread_id: str) -> Running:
         row = RunRow(

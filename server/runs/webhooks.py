@@ -13,10 +13,15 @@ from urllib.parse import urlsplit
 
 from structlog import get_logger
 
+from server.runs.errors import InvalidInput
+
 log = get_logger(__name__)
 
 Post = Callable[[str, bytes, Mapping[str, str]], Awaitable[None]]
 """Send a body to an address, which anybody may have chosen; raises where it did not arrive."""
+
+Check = Callable[[str], Awaitable[None]]
+"""Raise where an address may not be called, as far as its text tells."""
 
 _PAUSES = (0.0, 1.0, 10.0)  # seconds before each try
 
@@ -24,11 +29,22 @@ _PAUSES = (0.0, 1.0, 10.0)  # seconds before each try
 class Webhooks:
     """Sends them, in tasks of its own."""
 
-    def __init__(self, post: Post, secret: str | None = None) -> None:
+    def __init__(self, post: Post, check: Check, secret: str | None = None) -> None:
         """Sign with `secret`, where there is one: `whsec_` and Base64, or any text."""
-        self._post = post
+        self._post, self._check = post, check
         self._key = _key(secret) if secret else None
         self._sending: set[asyncio.Task[None]] = set()
+
+    async def check(self, url: str) -> None:
+        """Refuse an address that may not be called; where its name leads is seen when it is.
+
+        Raises:
+            InvalidInput: saying why.
+        """
+        try:
+            await self._check(url)
+        except Exception as error:
+            raise InvalidInput(f"webhook: {error}") from error
 
     def send(self, url: str, about: str, body: bytes) -> None:
         """Have a body sent; `about` identifies the message, for who gets it twice."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from email.message import Message
 from email.utils import parsedate_to_datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import orjson
@@ -98,6 +99,16 @@ class Web:
         return await _within(
             self.settings.fetch_timeout, "The page", lambda: self._page(client, url)
         )
+
+    async def check(self, url: str) -> None:
+        """Raise Refused for an address that may not be asked, as far as its text tells."""
+        checked = await asyncio.to_thread(self._checked, url)  # the first time, it loads the client
+        try:
+            address = ip_address(checked.host)
+        except ValueError:
+            return  # where a name leads is seen when it is asked
+        port = checked.port or {"http": 80, "https": 443}[checked.scheme]
+        self._rules.check_addresses(checked.host, [address], port)
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> None:
         """Send a body to an address that anybody may have chosen; it leads nowhere else.
