@@ -42,7 +42,7 @@ _MAX_WAITING_PARTS = 256
 _COME_BACK = "The service is being stopped or restarted; try again in a moment."
 
 
-async def _nothing(_outcome: Outcome | None) -> None:
+async def _nothing(*_: object) -> None:
     """Leave things as they are."""
 
 
@@ -75,6 +75,8 @@ class Turn:
     resumes: str | None = None
     """The id of a run that may have begun before; if the thread stands where it left it, it goes on
     from there, and its input is in the thread."""
+    on_begin: Callable[[], Awaitable[None]] = _nothing
+    """Called when the thread is held, before anything is run; what it raises lets go of it."""
     on_end: Callable[[Outcome | None], Awaitable[None]] = _nothing
     """Called with what came of it, before the thread is anybody else's; None if it was ended from
     outside. Not called where a node raised."""
@@ -199,6 +201,7 @@ class Engine:
                 if not self._closing:
                     now = asyncio.get_running_loop().time()
                     deadline.reschedule(now + self._turn_timeout)
+                await turn.on_begin()
                 await self._check_waits(turn)
                 if (
                     turn.resumes

@@ -4,9 +4,10 @@ delay -> engine.run, each part to the feed -> rows of run and thread committed
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Protocol
 from uuid import UUID, uuid4
 
@@ -16,9 +17,9 @@ from structlog import get_logger
 from checkpoints.assistants import Assistant
 from checkpoints.errors import StaleWriter
 from checkpoints.group_commit import Row
-from checkpoints.runs import RunRows
+from checkpoints.runs import RunRow, RunRows
 from server.runs.engine import Engine, Part, Turn
-from server.runs.errors import RunError
+from server.runs.errors import RunError, ShuttingDown
 from server.runs.outcome import Outcome
 from server.runs.parts import Parts, graph_modes
 from server.runs.running import Running
@@ -27,6 +28,9 @@ log = get_logger(__name__)
 
 _ENQUEUED_SECONDS = 86_400.0
 """How long a run waits for those before it on its thread."""
+
+_LONG_WAIT = 0.5
+"""Seconds: whoever has waited so long for a thread may have it because its holder died."""
 
 Dumps = Callable[[Any], bytes]
 
@@ -65,14 +69,38 @@ class Threads(Protocol):
         ...
 
 
+class _OthersFirst(Exception):
+    """The thread was had out of turn: runs that came before wait to go on, or to be taken over."""
+
+    def __init__(self, others: Sequence[RunRow]) -> None:
+        super().__init__()
+        self.others = others
+
+
 class Execution:
     """Carries out runs."""
 
-    def __init__(self, engine: Engine, rows: RunRows, threads: Threads, dumps: Dumps) -> None:
-        """Wire it up; `dumps` turns an event's data into JSON."""
+    def __init__(
+        self,
+        engine: Engine,
+        rows: RunRows,
+        threads: Threads,
+        until_ended: Callable[[RunRow], Awaitable[None]],
+        dumps: Dumps,
+    ) -> None:
+        """Wire it up.
+
+        Args:
+            engine: runs turns.
+            rows: of runs.
+            threads: their rows.
+            until_ended: waits for the end of a run, wherever it is.
+            dumps: turns an event's data into JSON.
+        """
         self._engine = engine
         self._rows = rows
         self._threads = threads
+        self._until_ended = until_ended
         self._dumps = dumps
 
     async def carry_out(self, run: Running) -> None:
@@ -82,17 +110,15 @@ class Execution:
         try:
             if run.cancelled:
                 raise asyncio.CancelledError  # noqa: TRY301 - as if it had come a moment later
-            due = run.row.created_at + timedelta(seconds=run.request.after_seconds)
-            if (delay := (due - datetime.now(UTC)).total_seconds()) > 0:
+            if (delay := (due_at(run.row) - datetime.now(UTC)).total_seconds()) > 0:
                 await asyncio.sleep(delay)
             await self._run(run)
         except asyncio.CancelledError:
             if run.cancelled is None:
-                run.cancelled = "interrupt"  # the service ends
+                self._tell(run, ShuttingDown("The service is being stopped."))
         except GeneratorExit:  # the loop is closed, and nobody waits any more
             raise
         except BaseException as error:  # nodes raise what they like, and the thread is not theirs
-            run.error, run.error_id = error, uuid4().hex
             self._tell(run, error)
 
     async def settle(self, run: Running) -> bool:
@@ -141,13 +167,6 @@ class Execution:
                 spoken = True
                 await asyncio.sleep(0)  # the first token leaves before the model says the next
 
-        async def let_go(outcome: Outcome | None) -> None:
-            if run.cancelled == "rollback":
-                await self._engine.undo(run.thread_id, run.row.run_id)
-            if request.lasting and (outcome is None or outcome.may_wait):
-                state = await self._engine.state(run.assistant.graph_id, run.thread_id)
-                run.stands, run.outcome = state, Outcome(state.values)
-
         turn = Turn(
             graph=run.assistant.graph_id,
             input=asked,
@@ -163,9 +182,33 @@ class Execution:
             durability=request.durability or (None if request.lasting else "exit"),
             wait=_ENQUEUED_SECONDS,
             history=False,
-            on_end=let_go,
+            on_begin=partial(self._wait_turn, run, asyncio.get_running_loop().time()),
+            on_end=partial(self._let_go, run),
         )
-        run.outcome = await self._engine.run(turn, emit)
+        while run.outcome is None:
+            try:
+                run.outcome = await self._engine.run(turn, emit)
+            except _OthersFirst as first:
+                for row in first.others:
+                    await self._until_ended(row)
+
+    async def _let_go(self, run: Running, outcome: Outcome | None) -> None:
+        """Leave the thread as the next one may find it, and look how it stands."""
+        if run.cancelled == "rollback":
+            await self._engine.undo(run.thread_id, run.row.run_id)
+        if run.request.lasting and (outcome is None or outcome.may_wait):
+            state = await self._engine.state(run.assistant.graph_id, run.thread_id)
+            run.stands, run.outcome = state, Outcome(state.values)
+
+    async def _wait_turn(self, run: Running, asked_at: float) -> None:
+        """Let go of a thread that was had because a process died: its run comes first."""
+        if asyncio.get_running_loop().time() - asked_at < _LONG_WAIT or not run.request.lasting:
+            return
+        others = await self._rows.unfinished(thread_id=run.thread_id)
+        now = datetime.now(UTC)
+        before = [row for row in others if row.run_id < run.row.run_id and due_at(row) <= now]
+        if before:
+            raise _OthersFirst(before)
 
     def _begun(self, run: Running) -> None:
         run.row.status = "running"
@@ -212,6 +255,7 @@ class Execution:
         }
 
     def _tell(self, run: Running, error: BaseException) -> None:
+        run.error, run.error_id = error, uuid4().hex
         run.feed.publish("error", self._dumps(run.told), logged=not run.goes_on_elsewhere)
         known = isinstance(error, RunError)
         log.warning(
@@ -222,6 +266,11 @@ class Execution:
             error_id=run.error_id,
             exc_info=None if known else error,
         )
+
+
+def due_at(row: RunRow) -> datetime:
+    """When a run may begin."""
+    return row.created_at + timedelta(seconds=row.kwargs.get("after_seconds") or 0)
 
 
 def _without_place(configurable: Mapping[str, Any]) -> dict[str, Any]:

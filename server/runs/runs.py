@@ -83,7 +83,7 @@ class Runs:
         self._peers = peers
         self._watch = watch
         self._webhooks = webhooks
-        self._execution = Execution(engine, rows, threads, dumps)
+        self._execution = Execution(engine, rows, threads, self._until_ended, dumps)
         self._dumps = dumps
         self._running: dict[str, Running] = {}
         self._of_thread: dict[str, list[Running]] = {}
@@ -234,6 +234,13 @@ class Runs:
             async for _ in following:
                 yield
 
+    async def _until_ended(self, row: RunRow) -> None:
+        if run := self._find(row.run_id, row.thread_id):
+            await run.done.wait()
+            return
+        async for _ in self.ended(row):
+            pass
+
     async def follow_thread(
         self,
         thread_id: str,
@@ -331,10 +338,13 @@ class Runs:
         self._running.pop(run_id, None)
 
     async def close(self) -> None:
-        """Wait for the tasks of runs that were told to end; those elsewhere go on by themselves."""
-        for ending in self._telling:
-            ending.cancel()
+        """Hand over the runs that have not begun, and wait until all have written how they stand.
+
+        Those elsewhere go on by themselves.
+        """
         tasks = {run.task for run in self._running.values() if run.task and not run.task.done()}
+        for task in (*tasks, *self._telling):
+            task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=5)
 

@@ -132,7 +132,9 @@ async def test_a_thread_is_followed_wherever_its_runs_are(two: list[LangGraphCli
         parts: list[Any] = []
         modes = {"stream_modes": ["lifecycle"]}
         async with asyncio.timeout(10):
-            async for part in await here.threads.join_stream(thread, params=modes):
+            async for part in await here.threads.join_stream(
+                thread, last_event_id="-", params=modes
+            ):
                 parts.append(part.data)
                 if len(parts) == 4:
                     break
@@ -274,6 +276,29 @@ async def test_who_has_died_ends_what_it_was_told_to_end(
         await other.runs.join(told, run_ids[1])
         assert await status(other, waited, run_ids[0]) == "interrupted"
         assert await status(other, told, run_ids[1]) == "interrupted"
+        await first.aclose()
+        await other.aclose()
+
+
+async def test_whose_process_died_comes_before_those_who_wait(
+    stores: dict[str, str], tmp_path: Path
+) -> None:
+    thread = str(uuid4())
+    with (
+        process(tmp_path / "a", **stores) as dies,
+        process(tmp_path / "b", **stores) as lives,
+    ):
+        dies.url()
+        lives.url()
+        first, other = client_of(dies), client_of(lives)
+        ids = [await start(first, thread, {"wait": 2, "words": "first"})]
+        await asyncio.sleep(0.3)
+        ids += [await start(other, thread, {"words": words}) for words in ("second", "third")]
+        dies.kill()
+        finals: list[Any] = [await other.runs.join(thread, run_id) for run_id in ids]
+        said = [message["content"] for message in finals[-1]["messages"]]
+        assert said == ["first", "second", "third"]
+        assert finals[-1]["steps"] == ["prepare"] * 3
         await first.aclose()
         await other.aclose()
 

@@ -537,6 +537,26 @@ async def test_bad_requests_say_what_is_wrong(sdk: LangGraphClient, served: Clie
     assert answer.json()["__error__"]["error"] == "EmptyInputError"
 
 
+def test_a_delayed_run_outlives_a_stop(config: Path, tmp_path: Path) -> None:
+    thread = str(uuid4())
+    settings = {"EVERTURN_CONFIG": str(config)}
+    body: Json = {"assistant_id": "toy", "if_not_exists": "create", "after_seconds": 3}
+    with process(tmp_path / "data", **settings) as running:
+        with httpx.Client(base_url=running.url(), timeout=30) as client:
+            asked = {**body, "input": {"words": "later"}}
+            run_id = client.post(f"/threads/{thread}/runs", json=asked).json()["run_id"]
+        stopped = time.monotonic()
+        assert running.stop() == 0
+        assert time.monotonic() - stopped < 4
+    with (
+        process(tmp_path / "data", **settings) as running,
+        httpx.Client(base_url=running.url(), timeout=30) as client,
+    ):
+        assert client.get(f"/threads/{thread}/runs/{run_id}").json()["status"] == "pending"
+        joined = client.get(f"/threads/{thread}/runs/{run_id}/join").json()
+        assert [message["content"] for message in joined["messages"]] == ["later"]
+
+
 def test_a_run_on_a_thread_of_its_own_goes_on_after_kill_9(config: Path, tmp_path: Path) -> None:
     settings = {"EVERTURN_CONFIG": str(config)}
     body: Json = {"assistant_id": "toy", "input": {"wait": 1.5, "words": "still here"}}
@@ -544,6 +564,7 @@ def test_a_run_on_a_thread_of_its_own_goes_on_after_kill_9(config: Path, tmp_pat
         with httpx.Client(base_url=running.url(), timeout=30) as client:
             runs = [client.post("/runs", json=body).json()]
             runs += client.post("/runs/batch", json=[body]).json()
+        time.sleep(0.2)  # what they have streamed is in the log
         running.kill()
     with (
         process(tmp_path / "data", **settings) as running,
@@ -581,4 +602,9 @@ def test_a_run_goes_on_after_kill_9(config: Path, tmp_path: Path) -> None:
         assert client.get(f"/threads/{thread}/runs/{run_id}").json()["status"] == "success"
         failed = client.post("/runs/wait", json={"assistant_id": "toy", "input": {"fail": True}})
         error_id = failed.json()["__error__"]["error_id"]
-        assert any("run_failed" in line and error_id in line for line in running.log)
+        for _ in range(100):  # what is logged is read by a thread of its own
+            if any("run_failed" in line and error_id in line for line in running.log):
+                break
+            time.sleep(0.05)
+        else:
+            raise AssertionError(running.log)
