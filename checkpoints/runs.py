@@ -111,8 +111,10 @@ class RunRows:
         query = query.order_by(runs.c.run_id)  # of version 7: they sort by their creation
         return await self._database.read(lambda c: list(c.scalars(query)))
 
-    async def adopt(self, alive: Collection[str]) -> list[RunRow]:
+    async def adopt(self, alive: Collection[str]) -> list[tuple[RunRow, int]]:
         """Take over the unfinished runs of processes that are not alive; return them in order.
+
+        With each, how often it has been begun, this time included.
 
         Of several that try at once, each run goes to one.
         """
@@ -120,18 +122,21 @@ class RunRows:
         taken = (
             update(runs)
             .where(runs.c.status.in_(UNFINISHED), orphaned)
-            .values(owner=self._owner)
-            .returning(*_COLUMNS)
+            .values(owner=self._owner, attempts=runs.c.attempts + 1)
+            .returning(*_COLUMNS, runs.c.attempts)
         )
-        found = await self._database.write(
-            lambda c: [RunRow(**row) for row in c.execute(taken).mappings()]
-        )
-        return sorted(found, key=lambda row: (row.created_at, row.run_id))
+        rows = await self._database.write(lambda c: c.execute(taken).mappings().all())
+        found = [
+            (RunRow(**{name: row[name] for name in COLUMNS}), int(row["attempts"])) for row in rows
+        ]
+        return sorted(found, key=lambda each: each[0].run_id)
 
-    async def is_mine(self, run_id: str) -> bool:
-        """Say whether no other process has taken a run over."""
-        mine = select(runs.c.run_id).where(runs.c.run_id == run_id, runs.c.owner == self._owner)
-        return await self._database.read(lambda c: c.scalar(mine) is not None)
+    async def begin_anew(self, run_id: str) -> int | None:
+        """Count one more attempt of a run; None where another process has taken it over."""
+        mine = (runs.c.run_id == run_id) & (runs.c.owner == self._owner)
+        counted = update(runs).where(mine).values(attempts=runs.c.attempts + 1)
+        again = counted.returning(runs.c.attempts)
+        return await self._database.write(lambda c: c.scalar(again))
 
     async def delete(self, run_id: str) -> None:
         """Delete a run's row."""

@@ -2,10 +2,12 @@
 
 import asyncio
 import gc
+import os
 import signal
 import socket
 import sys
 from collections.abc import Callable, Mapping
+from typing import NoReturn
 
 import uvicorn
 from fastapi import FastAPI
@@ -39,13 +41,26 @@ def serve(named: Mapping[str, str]) -> int:
         settings = load_settings(named)
         configure_logs(settings.log_level)
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_serve(settings))
+            try:
+                runner.run(_serve(settings))
+            except SystemExit as error:
+                _give_up(error)
     except asyncio.CancelledError:  # told to stop before it had started
         return 0
     except _TOLD as error:
         print(f"everturn: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _give_up(error: SystemExit) -> NoReturn:
+    """End at once, as if killed: a graph's node has asked for it, past every task and handler.
+
+    The loop is in pieces, and an orderly end would wait for them. What was acknowledged is stored.
+    """
+    log.critical("ended_from_within", code=error.code, advice="a node must not call sys.exit()")
+    sys.stderr.flush()
+    os._exit(1)
 
 
 async def _serve(settings: Settings) -> None:

@@ -121,15 +121,16 @@ class Execution:
         except BaseException as error:  # nodes raise what they like, and the thread is not theirs
             self._tell(run, error)
 
-    async def settle(self, run: Running) -> bool:
-        """Commit how a run ended; True for one that has to begin anew.
+    async def settle(self, run: Running) -> int | None:
+        """Commit how a run ended; a number for one that has to begin anew: which attempt it is.
 
         Its row goes on saying that it is under way, where another process goes on with it. Who has
         lost the thread to another run, and not the run to another process, begins anew.
         """
         if run.goes_on_elsewhere:
-            lost_thread = isinstance(run.error, StaleWriter)
-            return lost_thread and await self._rows.is_mine(run.row.run_id)
+            if isinstance(run.error, StaleWriter):
+                return await self._rows.begin_anew(run.row.run_id)
+            return None
         if run.cancelled == "rollback":
             # Done before its thread was let go, unless this attempt never held it, or that failed.
             await self._engine.undo(run.thread_id, run.row.run_id)
@@ -142,7 +143,7 @@ class Execution:
         if run.request.recorded and (run.cancelled == "rollback" or not run.request.lasting):
             await self._rows.delete(run.row.run_id)
         run.row = ended
-        return False
+        return None
 
     def _stands(self, run: Running) -> list[Row]:
         """How the thread stands; one that the run never held is for others to say."""

@@ -147,11 +147,10 @@ class Runs:
 
     async def adopt(self, alive: Collection[str]) -> None:
         """Go on with the runs of processes that are not alive any more."""
-        for row in await self._rows.adopt(alive):
-            await self._go_on(row)
+        for row, attempt in await self._rows.adopt(alive):
+            await self._go_on(row, attempt)
 
-    async def _go_on(self, row: RunRow) -> None:
-        attempt = await self._events.last_attempt(row.run_id) + 1
+    async def _go_on(self, row: RunRow, attempt: int) -> None:
         feed = Feed(row.run_id, self._events, attempt)
         if attempt > _MOST_ATTEMPTS:
             await self._give_up(row, feed, "Its process has died each time it was begun.")
@@ -465,9 +464,9 @@ class Runs:
 
     async def _end(self, run: Running) -> None:
         """Have the end committed, then let those go who wait."""
-        begins_anew = False
+        attempt = None
         try:
-            begins_anew = await self._execution.settle(run)
+            attempt = await self._execution.settle(run)
         except Exception as error:
             log.exception("run_end_not_stored", run_id=run.row.run_id)
             run.error = run.error or error
@@ -480,8 +479,8 @@ class Runs:
                 self._of_thread.pop(run.thread_id, None)
             kept = 0 if run.cancelled == "rollback" else _REMEMBERED_SECONDS
             asyncio.get_running_loop().call_later(kept, self._forget, run)
-        if begins_anew:
-            await self._go_on(run.row)
+        if attempt is not None:
+            await self._go_on(run.row, attempt)
         elif run.request.webhook and not run.goes_on_elsewhere:
             body = self._dumps(run.last_words())
             self._webhooks.send(run.request.webhook, run.row.run_id, body)

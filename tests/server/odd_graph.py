@@ -27,6 +27,8 @@ async def misbehave(state: Odd) -> dict[str, Any]:
     if state.get("how") == "loud":
         for number in range(10):
             get_stream_writer()({"number": number, "text": "x" * 1_000_000})
+    if state.get("how") == "exit":
+        raise SystemExit(3)
     errors = {"unprintable": Unprintable, "beyond": Beyond, "surrogate": RuntimeError}
     if error := errors.get(state.get("how", "")):
         raise error("half of a pair: \ud800, and \0")

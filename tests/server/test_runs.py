@@ -537,6 +537,31 @@ async def test_bad_requests_say_what_is_wrong(sdk: LangGraphClient, served: Clie
     assert answer.json()["__error__"]["error"] == "EmptyInputError"
 
 
+def test_a_node_that_ends_the_process_is_named_and_given_up(config: Path, tmp_path: Path) -> None:
+    settings = {"EVERTURN_CONFIG": str(config)}
+    body: Json = {"assistant_id": "odd", "input": {"how": "exit"}, "if_not_exists": "create"}
+    body["after_seconds"] = 0.5
+    thread = str(uuid4())
+    for attempt in range(1, 6):
+        with process(tmp_path / "data", **settings) as running:
+            if attempt == 1:
+                httpx.post(f"{running.url()}/threads/{thread}/runs", json=body)
+            assert running.popen.wait(20) == 1
+            for _ in range(100):
+                if any("ended_from_within" in line for line in running.log):
+                    break
+                time.sleep(0.05)
+            else:
+                raise AssertionError(running.log)
+    with (
+        process(tmp_path / "data", **settings) as running,
+        httpx.Client(base_url=running.url(), timeout=30) as client,
+    ):
+        (run,) = client.get(f"/threads/{thread}/runs").json()
+        assert run["status"] == "error"
+        assert client.get(f"/threads/{thread}").json()["error"]["error"] == "RunLost"
+
+
 def test_a_delayed_run_outlives_a_stop(config: Path, tmp_path: Path) -> None:
     thread = str(uuid4())
     settings = {"EVERTURN_CONFIG": str(config)}
