@@ -12,7 +12,7 @@ from checkpoints.crons import COLUMNS, Cron, Filter, SortBy, SortOrder
 from server.api.agent_server import AssistantId, JsonObject, json_response, page_headers
 from server.api.deps import AssistantsDep
 from server.api.errors import problems
-from server.api.runs import RunBody
+from server.api.run_body import RunBody
 from server.runs.crons import CronRequest, Crons
 
 router = APIRouter(tags=["crons"])

@@ -176,10 +176,6 @@ class Runs:
         self._of_thread.setdefault(run.thread_id, []).append(run)
         run.task = asyncio.create_task(self._execute(run), name=f"run {run.row.run_id}")
 
-    async def wait(self, run: Running) -> None:
-        """Wait for a run's end, and for its rows to be committed."""
-        await run.done.wait()
-
     async def find(self, run_id: str, thread_id: str | None) -> Running | RunRow:
         """Return a run, as it runs here, or else as its row says.
 

@@ -111,7 +111,7 @@ async def test_a_fault_is_classified(
         (403, "model_not_found", "Project `p` does not have access to model `m`", "not_found"),
         (403, None, "Access to model denied.", "not_found"),
         (400, 400, "API key not valid. Please pass a valid API key.", "invalid_api_key"),
-        (400, None, "registry.ollama.ai/library/m does not support tools", "no_tool_support"),
+        (400, None, "library/m does not support tools", "no_tool_support"),
         (400, 400, '"auto" tool choice requires --enable-auto-tool-choice', "no_tool_support"),
         (429, "insufficient_quota", "You exceeded your current quota.", "payment_required"),
         (429, 429, "You exceeded your current quota.", "rate_limited"),  # Gemini, of one model
