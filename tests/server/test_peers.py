@@ -5,7 +5,7 @@ import json
 import signal
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -194,19 +194,24 @@ async def test_strategies_see_the_runs_of_both(two: list[LangGraphClient]) -> No
     await here.threads.delete(thread)
 
 
-def client_of(running: Process) -> LangGraphClient:
-    return get_client(url=running.url_found)
+@asynccontextmanager
+async def two_processes(
+    stores: dict[str, str], folder: Path, **of_the_first: str
+) -> AsyncIterator[tuple[Process, Process, LangGraphClient, LangGraphClient]]:
+    """Two services as processes of their own, and a client of each."""
+    with (
+        process(folder / "a", **of_the_first, **stores) as one,
+        process(folder / "b", **stores) as other,
+    ):
+        clients = [get_client(url=each.url()) for each in (one, other)]
+        yield one, other, clients[0], clients[1]
+        for client in clients:
+            await client.aclose()
 
 
 async def test_who_dies_is_taken_over_from(stores: dict[str, str], tmp_path: Path) -> None:
     thread, waiting, stateless = str(uuid4()), str(uuid4()), str(uuid4())
-    with (
-        process(tmp_path / "a", **stores) as dies,
-        process(tmp_path / "b", **stores) as lives,
-    ):
-        dies.url()
-        lives.url()
-        first, other = client_of(dies), client_of(lives)
+    async with two_processes(stores, tmp_path) as (dies, lives, first, other):
         run_id = await start(first, thread, {"wait": 2, "words": "still here"})
         delayed = await start(first, waiting, {"words": "later"}, after_seconds=4)
         untouched = await start(other, stateless, {"wait": 6, "words": "mine"})
@@ -229,21 +234,13 @@ async def test_who_dies_is_taken_over_from(stores: dict[str, str], tmp_path: Pat
         for where, which in ((thread, run_id), (waiting, delayed), (stateless, untouched)):
             assert await status(other, where, which) == "success"
         assert not any("run_recovered" in line and untouched in line for line in lives.log)
-        await first.aclose()
-        await other.aclose()
 
 
 async def test_what_waited_elsewhere_behind_a_run_costs_it_nothing(
     stores: dict[str, str], tmp_path: Path
 ) -> None:
     thread = str(uuid4())
-    with (
-        process(tmp_path / "a", **stores) as dies,
-        process(tmp_path / "b", **stores) as lives,
-    ):
-        dies.url()
-        lives.url()
-        first, other = client_of(dies), client_of(lives)
+    async with two_processes(stores, tmp_path) as (dies, _lives, first, other):
         run_ids = [await start(first, thread, {"wait": 2, "words": "first"})]
         while not (await other.threads.get_state(thread))["next"]:  # noqa: ASYNC110 - it is polled
             await asyncio.sleep(0.02)
@@ -254,21 +251,13 @@ async def test_what_waited_elsewhere_behind_a_run_costs_it_nothing(
         state: Any = await other.threads.get_state(thread)
         said = [message["content"] for message in state["values"]["messages"]]
         assert sorted(said) == ["a", "b", "first"]
-        await first.aclose()
-        await other.aclose()
 
 
 async def test_who_has_died_ends_what_it_was_told_to_end(
     stores: dict[str, str], tmp_path: Path
 ) -> None:
     waited, told = str(uuid4()), str(uuid4())
-    with (
-        process(tmp_path / "a", **stores) as dies,
-        process(tmp_path / "b", **stores) as lives,
-    ):
-        dies.url()
-        lives.url()
-        first, other = client_of(dies), client_of(lives)
+    async with two_processes(stores, tmp_path) as (dies, _lives, first, other):
         run_ids = [await start(first, thread, {"wait": 60}) for thread in (waited, told)]
         dies.kill()
         await other.runs.cancel(told, run_ids[1])
@@ -276,21 +265,13 @@ async def test_who_has_died_ends_what_it_was_told_to_end(
         await other.runs.join(told, run_ids[1])
         assert await status(other, waited, run_ids[0]) == "interrupted"
         assert await status(other, told, run_ids[1]) == "interrupted"
-        await first.aclose()
-        await other.aclose()
 
 
 async def test_whose_process_died_comes_before_those_who_wait(
     stores: dict[str, str], tmp_path: Path
 ) -> None:
     thread = str(uuid4())
-    with (
-        process(tmp_path / "a", **stores) as dies,
-        process(tmp_path / "b", **stores) as lives,
-    ):
-        dies.url()
-        lives.url()
-        first, other = client_of(dies), client_of(lives)
+    async with two_processes(stores, tmp_path) as (dies, _lives, first, other):
         ids = [await start(first, thread, {"wait": 2, "words": "first"})]
         await asyncio.sleep(0.3)
         ids += [await start(other, thread, {"words": words}) for words in ("second", "third")]
@@ -299,40 +280,29 @@ async def test_whose_process_died_comes_before_those_who_wait(
         said = [message["content"] for message in finals[-1]["messages"]]
         assert said == ["first", "second", "third"]
         assert finals[-1]["steps"] == ["prepare"] * 3
-        await first.aclose()
-        await other.aclose()
 
 
 async def test_who_is_stopped_hands_over(stores: dict[str, str], tmp_path: Path) -> None:
     thread = str(uuid4())
-    with (
-        process(tmp_path / "a", EVERTURN_SHUTDOWN_GRACE="0.2", **stores) as stops,
-        process(tmp_path / "b", **stores) as lives,
+    async with two_processes(stores, tmp_path, EVERTURN_SHUTDOWN_GRACE="0.2") as (
+        stops,
+        _lives,
+        first,
+        other,
     ):
-        stops.url()
-        lives.url()
-        first, other = client_of(stops), client_of(lives)
         run_id = await start(first, thread, {"wait": 2.5, "words": "handed over"})
         await asyncio.sleep(0.3)
         assert await asyncio.to_thread(stops.stop) == 0
         final: Any = await other.runs.join(thread, run_id)
         assert [m["content"] for m in final["messages"]] == ["handed over"]
         assert await status(other, thread, run_id) == "success"
-        await first.aclose()
-        await other.aclose()
 
 
 async def test_who_is_paused_for_long_does_not_write_over_its_successor(
     stores: dict[str, str], tmp_path: Path
 ) -> None:
     thread = str(uuid4())
-    with (
-        process(tmp_path / "a", **stores) as paused,
-        process(tmp_path / "b", **stores) as lives,
-    ):
-        paused.url()
-        lives.url()
-        first, other = client_of(paused), client_of(lives)
+    async with two_processes(stores, tmp_path) as (paused, _lives, first, other):
         run_id = await start(first, thread, {"wait": 1, "words": "once"})
         await asyncio.sleep(0.3)
         paused.popen.send_signal(signal.SIGSTOP)
@@ -346,5 +316,3 @@ async def test_who_is_paused_for_long_does_not_write_over_its_successor(
         assert state["values"] == final
         assert await status(other, thread, run_id) == "success"
         assert (await other.threads.get(thread))["status"] == "idle"
-        await first.aclose()
-        await other.aclose()
