@@ -131,6 +131,11 @@ class RunRows:
         ]
         return sorted(found, key=lambda each: each[0].run_id)
 
+    def release(self, run_id: str) -> asyncio.Future[list[Any]]:
+        """Have it written that a run is nobody's, so that it is adopted again."""
+        nobodys = update(runs).where(runs.c.run_id == run_id).values(owner=None)
+        return self._rows.post(Row(nobodys))
+
     async def begin_anew(self, run_id: str) -> int | None:
         """Count one more attempt of a run; None where another process has taken it over."""
         mine = (runs.c.run_id == run_id) & (runs.c.owner == self._owner)

@@ -151,7 +151,11 @@ class Crons:
 
     async def _begin_due(self) -> None:
         for cron in await self._table.due(datetime.now(UTC), _AT_ONCE):
-            following = _following(cron.schedule, cron.timezone, cron.end_time)
+            try:
+                following = _following(cron.schedule, cron.timezone, cron.end_time)
+            except InvalidInput as error:  # its time zone is gone: it must not hold up the others
+                log.warning("cron_ended", cron_id=cron.cron_id, error=str(error))
+                following = None
             if await self._table.claim(cron, following):
                 await self._begin(cron)
 

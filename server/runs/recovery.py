@@ -35,8 +35,10 @@ async def watch_over(peers: Peers, runs: Runs) -> None:
                 looks_at = min(looks_at, now())
             beaten, alive = now(), living
             if now() >= looks_at:
-                looks_at = now() + _LOOK_SECONDS
                 await runs.adopt(alive)
+                looks_at = now() + _LOOK_SECONDS
         except CheckpointsError as error:
             log.warning("peers_not_known", error=str(error))
+        except Exception:  # who ceases to beat is taken for dead
+            log.exception("peers_not_watched")
         await asyncio.sleep(BEAT_SECONDS)

@@ -148,7 +148,11 @@ class Runs:
     async def adopt(self, alive: Collection[str]) -> None:
         """Go on with the runs of processes that are not alive any more."""
         for row, attempt in await self._rows.adopt(alive):
-            await self._go_on(row, attempt)
+            try:
+                await self._go_on(row, attempt)
+            except Exception:  # one that cannot go on now must not keep the others from it
+                log.exception("run_not_recovered", run_id=row.run_id)
+                self._rows.release(row.run_id)
 
     async def _go_on(self, row: RunRow, attempt: int) -> None:
         feed = Feed(row.run_id, self._events, attempt)
@@ -435,9 +439,8 @@ class Runs:
         """Tell a run to end."""
         if run.cancelled is None and run.task is not None:
             run.cancelled = action
-            if (
-                run.feed.end.number
-            ):  # else its task has not begun, and a task cancelled then never does
+            # A task that is cancelled before it has begun never does: it looks at `cancelled`.
+            if run.feed.end.number:
                 run.task.cancel()
 
     def leave(self, run_id: str, thread_id: str | None) -> None:

@@ -181,11 +181,17 @@ async def test_what_was_due_meanwhile_begins_at_the_start(config: Path, tmp_path
     with process(tmp_path / "data", **settings) as running:
         client = get_client(url=running.url())
         thread = (await client.threads.create())["thread_id"]
+        broken: Any = await client.crons.create("toy", schedule="0 0 1 1 *")
         await client.crons.create_for_thread(thread, "toy", schedule="0 0 1 1 *")
         await client.aclose()
         running.kill()
     with sqlite3.connect(tmp_path / "data" / "everturn.db") as database:
-        database.execute("UPDATE crons SET next_run_date = '2020-01-01 00:00:00.000000'")
+        database.execute("UPDATE crons SET next_run_date = '2020-01-02 00:00:00.000000'")
+        database.execute(
+            "UPDATE crons SET timezone = 'Gone/Away', next_run_date = '2020-01-01 00:00:00.000000'"
+            " WHERE cron_id = ?",
+            (broken["cron_id"],),
+        )
     database.close()
     with process(tmp_path / "data", **settings) as running:
         client = get_client(url=running.url())
@@ -195,6 +201,9 @@ async def test_what_was_due_meanwhile_begins_at_the_start(config: Path, tmp_path
             await asyncio.sleep(0.05)
         await asyncio.sleep(0.3)
         assert len(await client.runs.list(thread)) == 1
+        found: Any = await client.crons.search()
+        (ended,) = [each for each in found if each["cron_id"] == broken["cron_id"]]
+        assert ended["next_run_date"] is None
         await client.aclose()
 
 
