@@ -119,6 +119,7 @@ class OpenAIChat(ChatOpenAI):
             # through every message to look for what has another name on the wire: nothing has.
             # That, and reading the headers anew for each call, costs more than the call does.
             url, headers = self._endpoint
+            headers = {**headers, **self.root_async_client.auth_headers}  # the key, never kept
             http: httpx2.AsyncClient = self.http_async_client  # type: ignore[assignment]  # it always has one here
             request = http.build_request("POST", url, json=payload, headers=headers)
             response = await http.send(request, stream=True)

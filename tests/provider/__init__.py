@@ -2,7 +2,7 @@
 
     with FakeProvider() as provider:
         provider.script("model-a", "Hello", Fault(429, retry_after=2))
-        ChatOpenAI(base_url=provider.url, api_key="any", model="model-a")
+        ChatOpenAI(base_url=provider.url, api_key=KEY, model="model-a")
         assert provider.calls("model-a") == 1
 
 A script is a row of steps, one a call; the last one stays. A step is a text, a `Reply`, a `Fault`
@@ -11,11 +11,12 @@ or a function of the `Request`. A model without a script echoes and uses a calcu
 
 from tests.provider.echo import chaos, echo
 from tests.provider.script import EVERY_FAULT, Fault, Reply, Request, ToolCall
-from tests.provider.server import FakeProvider
+from tests.provider.server import KEY, FakeProvider
 from tests.provider.wire import Offer
 
 __all__ = [
     "EVERY_FAULT",
+    "KEY",
     "FakeProvider",
     "Fault",
     "Offer",

@@ -9,14 +9,14 @@ from __future__ import annotations
 import argparse
 import signal
 
-from tests.provider import EVERY_FAULT, FakeProvider, Fault, chaos, echo
+from tests.provider import EVERY_FAULT, KEY, FakeProvider, Fault, chaos, echo
 from tests.provider.script import Step
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.provider", description=__doc__)
     parser.add_argument("--port", type=int, default=9000, help="0 chooses one")
-    parser.add_argument("--key", help="the only key that is accepted")
+    parser.add_argument("--key", default=KEY, help="the only key that is accepted")
     parser.add_argument(
         "--script",
         action="append",

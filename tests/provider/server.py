@@ -25,16 +25,17 @@ from tests.provider.transmission import transmit
 from tests.provider.wire import Offer
 
 ANY_MODEL = "*"
+KEY = "sk-test"
 
 
 class FakeProvider:
     """Serves `url` (which ends in /v1) from `start` to `stop`, or inside a `with` block.
 
     Stopped and started again it keeps its port, so that a client meets refused connections in
-    between. With a `key`, calls that bring another one get a 401.
+    between. Every request must bring the `key`, or it gets a 401.
     """
 
-    def __init__(self, port: int = 0, *, key: str | None = None) -> None:
+    def __init__(self, port: int = 0, *, key: str = KEY) -> None:
         self.requests: list[Request] = []
         self.key = key
         self._port = port
@@ -126,7 +127,7 @@ class FakeProvider:
         request = Request(model, body, dict(http.headers), self._numbers[model])
         self._numbers[model] += 1
         self.requests.append(request)
-        if self.key and request.headers.get("authorization") != f"Bearer {self.key}":
+        if request.headers.get("authorization") != f"Bearer {self.key}":
             request.served = Fault(401)
         else:
             steps = self._scripts.get(model) or self._scripts[ANY_MODEL]
