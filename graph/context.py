@@ -49,8 +49,18 @@ class Context(BaseModel):
         description="When no model is left: the offline model answers, or an error says so; none: "
         "as the service is set up.",
     )
-    temperature: float = Field(default=0.7, ge=0, le=2)
-    max_tokens: int = Field(default=1000, ge=1, le=4000, description="Length of one answer.")
+    temperature: float | None = Field(
+        default=None, ge=0, le=2, description="None: the model's own."
+    )
+    max_tokens: int | None = Field(
+        default=None,
+        ge=1,
+        le=4000,
+        description="Tokens of one answer; none: the model's own limit.",
+    )
+    stream_usage: bool = Field(
+        default=False, description="Ask for a count of the tokens also where none was sent before."
+    )
     window: int = Field(default=20, ge=1, description="Newest messages that the model sees.")
     max_tool_rounds: int = Field(
         default=8, ge=1, le=20, description="Tool rounds of one turn before an answer is due."

@@ -111,16 +111,39 @@ def _end(now: Situation) -> Stop | GiveUp | None:
     return None if now.fallback else _give_up(now)
 
 
-def rival_of(model: Model, now: Situation) -> Model | None:
-    """Choose who may be asked beside a model that is slow to begin: nobody who is free."""
+def rivals_of(model: Model, now: Situation) -> list[Model]:
+    """List who may be asked beside a model that is slow to begin: no one where it is free."""
     if model.free:
-        return None
-    tried = {attempt["model"] for attempt in now.tried}
-    for other in now.candidates:
-        fresh = other.name not in tried and other.name != model.name
-        if fresh and not other.free and _standing(now, other).state == "closed":
-            return other
-    return None
+        return []
+    return [
+        other
+        for other in _untried_beside(model, now)
+        if not other.free and _standing(now, other).state == "closed"
+    ]
+
+
+def has_successor(model: Model, now: Situation) -> bool:
+    """Say whether anyone else could answer if this model does not begin in time.
+
+    A single model has no successor: one that needs a minute to load is better waited for than asked
+    again. Those that were silent or out of reach a moment ago are not expected back sooner.
+    """
+    if not now.fallback:
+        return False
+    passes = _passes(now)
+    silent = {a["model"] for a in now.tried if a["failure"] in {"timeout", "unreachable"}}
+    others = [other for other in now.candidates if other.name != model.name]
+    return any(
+        other.name not in silent
+        and passes[other.name] < _MOST_PASSES
+        and _standing(now, other).state in {"closed", "half_open"}
+        for other in others
+    )
+
+
+def _untried_beside(model: Model, now: Situation) -> list[Model]:
+    tried = {model.name, *(attempt["model"] for attempt in now.tried)}
+    return [other for other in now.candidates if other.name not in tried]
 
 
 def _more_room(now: Situation) -> Ask | None:

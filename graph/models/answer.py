@@ -1,11 +1,10 @@
-"""A streamed answer put together from its chunks, unrepaired, and what is wrong with it."""
+"""An answer put together from its chunks, unrepaired, and what is wrong with it."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 from graph.models.failures import Failure, Kind
-from graph.models.wire import Chunk
+from graph.models.reader import Chunk
 
 
 class Answer:
@@ -17,16 +16,19 @@ class Answer:
 
     def __init__(self) -> None:
         self.text = ""
+        self.reasoning = ""
         self.usage: dict[str, Any] | None = None
-        self._more: Chunk = {}
+        self.returned: dict[str, Any] = {}
+        """What the provider wants back with this message."""
+        self._envelope: Chunk = {}
         self._finish: str | None = None
         self._choices = False
         self._calls: dict[int, dict[str, Any]] = {}
 
     @property
     def begun(self) -> bool:
-        """Whether anything was said or called."""
-        return bool(self.text or self._calls)
+        """Whether anything was said, thought or called."""
+        return bool(self.text or self.reasoning or self._calls)
 
     @property
     def cost(self) -> float | None:
@@ -36,22 +38,23 @@ class Answer:
 
     def add(self, chunk: Chunk) -> None:
         """Take in the next chunk."""
-        self.usage = chunk.get("usage") or self.usage
-        for choice in chunk.get("choices") or ():
-            self._choices = True
-            self._more = chunk
-            self._finish = choice.get("finish_reason") or self._finish
-            delta = choice.get("delta") or {}
+        self.usage = chunk.get("usage") or chunk.get("usage_so_far") or self.usage
+        self.returned = chunk.get("returned", self.returned)
+        for choice in chunk["choices"]:
+            self._choices, self._envelope = True, chunk
+            self._finish = choice["finish_reason"] or self._finish
+            delta = choice["delta"]
             self.text += delta.get("content") or ""
+            self.reasoning += delta.get("reasoning") or ""
             for piece in delta.get("tool_calls") or ():
                 self._add_call(piece)
 
     def flaw(self) -> Failure | None:
         """Say what keeps the answer from being complete; `None` for a good one.
 
-        A stream that ends cleanly without a finish reason was cut, whatever its text looks like.
+        A stream that ends with neither a finish reason nor `[DONE]` was cut, whatever it says.
         """
-        whole_calls = all(map(_is_json_object, self._arguments()))
+        whole_calls = all(_is_json_object(each["function"]) for each in self._calls.values())
         flaws: tuple[tuple[bool, Kind, str], ...] = (
             (not self._choices, "malformed", "the provider's answer has no choices"),
             (
@@ -66,7 +69,7 @@ class Answer:
             ),
             (not self._finish, "cut", "the answer broke off before its end"),
             (not whole_calls, "broken_tool_call", "the model's tool call is not valid JSON"),
-            (not (self._calls or self.text.strip()), "empty", "the model said nothing"),
+            (not (self._calls or self.text.strip()), "empty", self._nothing_said()),
         )
         return next((Failure(kind, message) for wrong, kind, message in flaws if wrong), None)
 
@@ -76,24 +79,38 @@ class Answer:
         if self._calls:
             message["tool_calls"] = [self._calls[index] for index in sorted(self._calls)]
         choice = {"index": 0, "message": message, "finish_reason": self._finish}
-        return {**self._more, "choices": [choice], "usage": self.usage}
+        return {**self._envelope, "choices": [choice], "usage": self.usage}
+
+    def kwargs(self) -> dict[str, Any]:
+        """Return what the message remembers beside its content, as `additional_kwargs`."""
+        kwargs: dict[str, Any] = {}
+        if self.reasoning:
+            kwargs["reasoning_content"] = self.reasoning
+        if self.returned:
+            kwargs[PROVIDER_FIELDS] = self.returned
+        return kwargs
+
+    def _nothing_said(self) -> str:
+        if not self.reasoning:
+            return "the model said nothing"
+        return "the model used up its tokens with thinking (max_tokens) and said nothing"
 
     def _add_call(self, piece: dict[str, Any]) -> None:
         call = self._calls.setdefault(
-            piece.get("index") or 0,
+            piece["index"],
             {"id": None, "type": "function", "function": {"name": "", "arguments": ""}},
         )
-        function = piece.get("function") or {}
-        call["id"] = piece.get("id") or call["id"]
-        call["function"]["name"] += function.get("name") or ""
-        call["function"]["arguments"] += function.get("arguments") or ""
-
-    def _arguments(self) -> Iterator[str]:
-        return (call["function"]["arguments"] for call in self._calls.values())
+        call["id"] = piece["id"] or call["id"]
+        call["function"]["name"] += piece["function"]["name"] or ""
+        call["function"]["arguments"] += piece["function"]["arguments"]
 
 
-def _is_json_object(text: str) -> bool:
+PROVIDER_FIELDS = "provider_specific_fields"
+"""The name in a message's `additional_kwargs` of what its provider wants back."""
+
+
+def _is_json_object(function: dict[str, Any]) -> bool:
     try:
-        return isinstance(json.loads(text or "{}"), dict)
-    except ValueError:
+        return isinstance(json.loads(function["arguments"] or "{}"), dict)
+    except (ValueError, RecursionError):
         return False

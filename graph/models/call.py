@@ -1,10 +1,11 @@
 """One call of a model: what limits it, and what became of it, whether it failed or not."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from graph.models.answer import Answer
-from graph.models.failures import Failure
+from graph.models.failures import Failure, failure_of
 
 if TYPE_CHECKING:
     from graph.models.openai_chat import OpenAIChat
@@ -16,17 +17,38 @@ class Call:
 
     end: float = float("inf")
     """The moment, in the event loop's seconds, at which it must have ended."""
-    rival: "OpenAIChat | None" = None
-    """Asked too when the model is slow to begin."""
+    first_token_timeout: float | None = None
+    """Seconds until its answer must have begun; none: as the model is set up."""
+    rivals: Sequence["OpenAIChat"] = ()
+    """Asked too, one after the other, when the model is slow to begin."""
     hedge_after: float = 0.0
-    """Seconds the model has before its rival is asked."""
+    """Seconds the model has before its first rival is asked."""
     model: str = ""
-    """Who answered, or failed last: the model or its rival."""
+    """Who answered, or failed last: the model or a rival."""
     answer: Answer = field(default_factory=Answer)
     """What was heard, whole or not."""
     first_token: float | None = None
     """Seconds until it began, since `model` was asked."""
     streamed: bool = False
     """Its pieces were shown to whoever watches."""
-    lost: dict[str, Failure] = field(default_factory=dict)
+    asked_at: dict[str, float] = field(default_factory=dict)
+    """By model: the moment at which it was asked."""
+    failures: dict[str, Failure] = field(default_factory=dict)
     """Who else was asked, in a race, and did not answer."""
+    _names: Sequence[str] = ()
+
+    def begin(self, names: Sequence[str]) -> None:
+        """Take the names of the model and its rivals."""
+        self._names, self.model = names, names[0]
+
+    def lost(self, number: int, error: BaseException | None) -> None:
+        """Note that a racer is out: it failed, or was only slower."""
+        self.failures[self._names[number]] = (
+            failure_of(error)
+            if isinstance(error, Exception)
+            else Failure("outrun", "another model spoke first")
+        )
+
+    def decided(self, number: int) -> None:
+        """Note whose answer or failure is the call's."""
+        self.model = self._names[number]

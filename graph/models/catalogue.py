@@ -24,6 +24,8 @@ class Model:
     """Tokens it reads, at most."""
     price: float | None = None
     """US dollars a million tokens, of those read or those written, whichever cost more."""
+    parameters: frozenset[str] | None = None
+    """The names of the parameters it takes, where the provider lists them."""
 
     @property
     def free(self) -> bool:
@@ -70,6 +72,10 @@ class Catalogue:
         if name in self._chain or name == OFFLINE:
             return Model(name)
         raise UnknownModel(f"There is no model {name!r}; there are: {', '.join(self.names)}.")
+
+    def parameters(self, name: str) -> frozenset[str] | None:
+        """Return the parameters that the provider lists for a model; `None`: it lists none."""
+        return self._listed[name].parameters if name in self._listed else None
 
     def update(self, listed: Iterable[Mapping[str, Any]]) -> None:
         """Take over what the provider's `GET /models` lists, in place of what was known.
@@ -159,6 +165,7 @@ def _model(entry: Mapping[str, Any]) -> Model:
         tools="tools" in parameters if isinstance(parameters, list) else True,
         context=context if isinstance(context, int) else None,
         price=_price(entry.get("pricing")),
+        parameters=frozenset(map(str, parameters)) if isinstance(parameters, list) else None,
     )
 
 

@@ -5,12 +5,12 @@ The classes follow what can be done about them, not which exception the client r
 
 import asyncio
 import re
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, Literal
+
+from graph.models.limits import retry_after
 
 Kind = Literal[
     "invalid_api_key",  # 401, 403 for the key: no other model of this provider would answer
@@ -40,6 +40,9 @@ Kind = Literal[
     "out_of_time",  # the turn has no time left to ask anybody
     "internal",  # a bug of ours
 ]
+
+_ACCOUNT = r"^(?!.*(?:/[\w.-]+:free|for model)).*free-models-per-"
+"""A limit of the account. One that names a model is that model's alone."""
 
 _BY_STATUS: dict[int, Kind] = {
     400: "bad_request",
@@ -71,8 +74,45 @@ _BY_TEXT: tuple[tuple[Kind, Kind, re.Pattern[str]], ...] = (
     ("invalid_api_key", "not_found", re.compile(r"access to (this )?model")),
     ("invalid_api_key", "unavailable", re.compile(r"^http 403\b.*<html", re.DOTALL)),
     ("not_found", "no_tool_support", re.compile(r"support.{0,10}tool|tool.{0,20}support")),
-    ("rate_limited", "account_limited", re.compile(r"free-models-per-")),
+    ("rate_limited", "account_limited", re.compile(_ACCOUNT, re.DOTALL)),
     ("rate_limited", "payment_required", re.compile(r"insufficient quota")),
+)
+_BY_NAME: dict[str, int] = {
+    # What stands for a status where there is none: the code, type or status of an error object.
+    # OpenAI's: https://platform.openai.com/docs/guides/error-codes, Anthropic's:
+    # https://docs.anthropic.com/en/api/errors, Google's: https://cloud.google.com/apis/design/errors.
+    "invalid_api_key": 401,
+    "authentication_error": 401,
+    "unauthenticated": 401,
+    "permission_error": 403,
+    "permission_denied": 403,
+    "insufficient_quota": 402,
+    "billing_error": 402,
+    "model_not_found": 404,
+    "not_found_error": 404,
+    "not_found": 404,
+    "request_too_large": 413,
+    "rate_limit_exceeded": 429,
+    "rate_limit_error": 429,
+    "too_many_requests": 429,
+    "resource_exhausted": 429,
+    "server_error": 500,
+    "api_error": 500,
+    "internal_server_error": 500,
+    "internal": 500,
+    "overloaded_error": 529,
+    "unavailable": 503,
+    "service_unavailable": 503,
+    "deadline_exceeded": 504,
+    "invalid_request_error": 400,
+    "badrequesterror": 400,
+    "invalid_argument": 400,
+}
+_BY_WORDS: tuple[tuple[int, re.Pattern[str]], ...] = (
+    # For an error that has neither status nor code.
+    (429, re.compile(r"rate.?limit|too many requests")),
+    (401, re.compile(r"(invalid|incorrect|missing).{0,20}api key|unauthorized")),
+    (503, re.compile(r"overloaded|unavailable|internal server error|timed out")),
 )
 _TOLD: dict[Kind, str] = {
     # What a status alone does not tell the caller.
@@ -88,9 +128,7 @@ _SECRET = re.compile(
     r"\b(?:(?:sk|pk|key)-[\w*.-]{4,}|(?:\w+[-.])*(?=[a-z_]*\d)\w{12,})",
     re.IGNORECASE,
 )
-_LONGEST_DETAIL = 300
-_LONGEST_WAIT = 86_400.0  # s: daily limits are the longest there are
-_EPOCH_MILLISECONDS, _EPOCH_SECONDS = 1e11, 1e9  # a larger number is a moment, not a duration
+_MAX_DETAIL = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +161,45 @@ def failure_of(error: Exception, *, midway: bool = False) -> Failure:
     return failure
 
 
-def failure_in(body: Mapping[str, Any]) -> Failure:
-    """Classify the error object of a 200 or of a stream: `{"code", "message", …}`."""
-    return failure_of(ValueError(body))
+def failure_in(error: Any) -> Failure:
+    """Classify an error that came in a 200 or in a stream: `{"code", "message", …}`, or a text."""
+    return failure_of(ValueError(error if isinstance(error, dict) else {"message": str(error)}))
+
+
+def error_in(body: object) -> Any:
+    """Return the error that a body holds, an object or a text; `None` where it holds none.
+
+    It stands under `error` (OpenAI), in a list (Gemini), in a choice (OpenRouter), or is the body
+    itself, with a `message` (vLLM, Mistral) or a `detail` (FastAPI).
+    """
+    if isinstance(body, list):
+        return next((error for each in body if (error := error_in(each))), None)
+    if not isinstance(body, dict):
+        return None
+    if error := body.get("error"):
+        return error_in(error) or error
+    choices = body.get("choices")
+    if isinstance(choices, list):
+        return next((error for each in choices if (error := _error_of(each))), None)
+    message = body.get("message") or body.get("detail")
+    if message and (body.get("object") == "error" or "usage" not in body):
+        return {**body, "message": _sentence(message), "details": message}
+    return None
+
+
+def _sentence(message: Any) -> str:
+    """Write what is wrong with a request, which FastAPI lists place by place, as one sentence."""
+    if isinstance(message, dict) and "detail" in message:
+        return _sentence(message["detail"])
+    if isinstance(message, list):
+        return "; ".join(map(_sentence, message))
+    if isinstance(message, dict) and isinstance(message.get("loc"), list):
+        return f"{'.'.join(map(str, message['loc']))}: {message.get('msg')}"
+    return str(message)
+
+
+def _error_of(choice: object) -> Any:
+    return choice.get("error") if isinstance(choice, dict) else None
 
 
 def _failure_of(error: Exception) -> Failure:
@@ -137,11 +211,14 @@ def _failure_of(error: Exception) -> Failure:
     status = _status(error)
     if status is not None:
         return _failed_with(status, error)
-    if isinstance(error, openai.APITimeoutError | asyncio.TimeoutError | TimeoutError):
+    if isinstance(error, openai.APITimeoutError | asyncio.TimeoutError):
         return Failure("timeout", "the provider was silent for too long")
     of_transport = type(error).__module__.partition(".")[0] in {"httpx", "httpx2", "httpcore2"}
     if of_transport or isinstance(error, openai.APIConnectionError | OSError):
-        return Failure("unreachable", "the connection to the provider failed", _detail(error))
+        refused = "CERTIFICATE_VERIFY_FAILED" in str(error)
+        what = "the certificate of" if refused else "the connection to"
+        said = f"{what} the provider {'cannot be trusted' if refused else 'failed'}"
+        return Failure("unreachable", said, _detail(error))
     if isinstance(
         error, openai.OpenAIError | ValueError | TypeError | LookupError | AttributeError
     ):
@@ -151,14 +228,17 @@ def _failure_of(error: Exception) -> Failure:
 
 def _status(error: Exception) -> int | None:
     """Find an HTTP status: of the response, or in the error object of a 200 or a stream."""
-    for value in (
-        getattr(error, "status_code", None),
-        getattr(error, "code", None),
-        _body(error).get("code"),
-    ):
+    body = _body(error)
+    values = [getattr(error, "status_code", None), getattr(error, "code", None)]
+    values += [body.get(name) for name in ("code", "status", "status_code", "type")]
+    for value in values:
         if isinstance(value, int) or (isinstance(value, str) and value.isdecimal()):
-            return int(value)
-    return None
+            if 400 <= int(value) <= 599:  # noqa: PLR2004 - HTTP's errors
+                return int(value)
+        elif isinstance(value, str) and value.lower() in _BY_NAME:
+            return _BY_NAME[value.lower()]
+    said = str(body.get("message") or "").lower()
+    return next((status for status, words in _BY_WORDS if words.search(said)), None)
 
 
 def _failed_with(status: int, error: Exception) -> Failure:
@@ -179,38 +259,18 @@ def _told(kind: Kind, status: int) -> str:
 
 
 def _retry_after(error: Exception) -> float | None:
-    """Read Retry-After or X-RateLimit-Reset, of the response or repeated inside the body.
-
-    Retry-After is seconds or a date (RFC 9110, 10.2.3); OpenRouter's X-RateLimit-Reset is
-    milliseconds since the epoch, others send seconds since the epoch or from now. Nobody is struck
-    off for ever: a day is the most that is believed.
-    """
-    metadata = _body(error).get("metadata")
-    repeated = metadata.get("headers") if isinstance(metadata, dict) else None
-    for headers in (getattr(getattr(error, "response", None), "headers", None), repeated):
-        found = {str(k).lower(): str(v) for k, v in (headers or {}).items()}
-        for name in ("retry-after", "x-ratelimit-reset"):
-            if name in found and (seconds := _seconds(found[name])) is not None:
-                return min(max(0.0, seconds), _LONGEST_WAIT)
-    return None
-
-
-def _seconds(value: str) -> float | None:
-    try:
-        number = float(value)
-    except ValueError:
-        try:
-            return parsedate_to_datetime(value).timestamp() - time.time()
-        except ValueError:
-            return None
-    if number > _EPOCH_MILLISECONDS:
-        return number / 1000 - time.time()
-    return number - time.time() if number > _EPOCH_SECONDS else number
+    headers = getattr(getattr(error, "response", None), "headers", None) or {}
+    return retry_after(headers, _body(error), str(error))
 
 
 def _detail(error: Exception) -> str:
     text = _body(error).get("message") or getattr(error, "message", None) or error
-    return _SECRET.sub("…", str(text))[:_LONGEST_DETAIL]
+    return detail_of(str(text))
+
+
+def detail_of(text: str) -> str:
+    """Return what a provider wrote, fit for the operator's log: short, and without keys."""
+    return _SECRET.sub("…", text)[:_MAX_DETAIL]
 
 
 def _body(error: Exception) -> Mapping[str, Any]:

@@ -7,15 +7,22 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
+from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_openai import ChatOpenAI
+from langchain_openai.chat_models.base import BaseChatOpenAI
+from pydantic import Field
 from typing_extensions import override
 
 from graph.models.call import Call
-from graph.models.failures import CallFailed, Failure, failure_of
-from graph.models.hedge import hedged
-from graph.models.wire import Chunk, Clock, chunks_of, refusal_of
+from graph.models.connection import send
+from graph.models.failures import CallFailed
+from graph.models.hedge import Race
+from graph.models.reader import Chunk
+from graph.models.request import request_body
+from graph.models.traits import Body, Traits
+from graph.models.wire import Clock, chunks_of, refusal_of
 
 if TYPE_CHECKING:
     import httpx2
@@ -29,12 +36,19 @@ class OpenAIChat(ChatOpenAI):
     has an end, and only a whole answer is one. Reading it raw is cheaper, too: LangChain's and
     the client's own chunks are made only where somebody watches.
 
-    It is made with an `http_async_client`. Its asynchronous methods raise CallFailed, Refused,
-    TimeoutError and what that client raises; `failure_of` tells them apart. They take a `call=`
-    that limits and records them. OpenRouter's price of a call is kept as
-    `response_metadata["cost"]`, in US dollars.
+    It is made with an `http_async_client`. Its asynchronous methods raise CallFailed, Refused and
+    what that client raises; `failure_of` tells them apart. They take a `call=` that limits and
+    records them, and `stream_usage=True` to ask for a count of the tokens. OpenRouter's price of a
+    call is kept as `response_metadata["cost"]`, in US dollars; reasoning as
+    `additional_kwargs["reasoning_content"]`, beside the answer.
     """
 
+    traits: Traits = Field(default_factory=Traits, exclude=True)
+    """What this model takes; see there."""
+    authenticated: bool = True
+    """Whether there is a key to send. Local servers want none, but LangChain insists on one."""
+    use_responses_api: bool | None = False
+    """Whatever a model's name looks like: other providers have no such API."""
     first_token_timeout: float = 20.0
     """Seconds until an answer must have begun."""
     stall_timeout: float = 30.0
@@ -57,13 +71,15 @@ class OpenAIChat(ChatOpenAI):
                 generation = self._convert_chunk_to_generation_chunk(chunk, AIMessageChunk, None)
                 if generation is None:
                     continue
+                _add_reasoning(generation, chunk)
                 if run_manager:
                     await run_manager.on_llm_new_token(generation.text, chunk=generation)
                 yield generation
-        if call.answer.cost is not None:
-            metadata = {"cost": call.answer.cost}
+        kwargs = {name: v for name, v in call.answer.kwargs().items() if name != _REASONING}
+        cost = {} if call.answer.cost is None else {"cost": call.answer.cost}
+        if kwargs or cost:
             yield ChatGenerationChunk(
-                message=AIMessageChunk(content="", response_metadata=metadata)
+                message=AIMessageChunk(content="", additional_kwargs=kwargs, response_metadata=cost)
             )
 
     @override
@@ -81,53 +97,82 @@ class OpenAIChat(ChatOpenAI):
             async for _ in chunks:
                 pass
         result = self._create_chat_result(call.answer.completion())
+        message = result.generations[0].message
+        message.additional_kwargs |= call.answer.kwargs()
         if call.answer.cost is not None:
-            result.generations[0].message.response_metadata["cost"] = call.answer.cost
+            message.response_metadata["cost"] = call.answer.cost
         return result
+
+    @override
+    def _get_request_payload(
+        self, input_: LanguageModelInput, *, stop: list[str] | None = None, **kwargs: Any
+    ) -> dict[str, Any]:
+        """Return the request as it is sent, but for what this model is known to refuse."""
+        messages = self._convert_input(input_).to_messages()
+        if kwargs.pop("stream_usage", False):
+            kwargs["stream_options"] = {"include_usage": True}
+        # Not ChatOpenAI's own: that one renames the token limit and a role by the model's name.
+        payload = BaseChatOpenAI._get_request_payload(self, messages, stop=stop, **kwargs)  # noqa: SLF001 - its base class
+        return request_body(payload, messages, self.model_name)
 
     async def _chunks(
         self, messages: list[BaseMessage], stop: list[str] | None, call: Call, kwargs: Any
     ) -> AsyncGenerator[Chunk]:
         """Yield a whole answer; raise at its end what was wrong with it."""
-        asked = {**kwargs, "stream": True, "stream_options": {"include_usage": True}}
-        payload = self._get_request_payload(messages, stop=stop, **asked)
         now = asyncio.get_running_loop().time
-        call.model, begun = self.model_name, now()
-        stream = self._open(payload, call.end)
-        if rival := call.rival:
-            stream = hedged(
-                stream,
-                rival._open({**payload, "model": rival.model_name}, call.end),  # noqa: SLF001 - its own class
-                call.hedge_after,
-                lambda racer, error: self._lost(call, racer, error),
-            )
-        async with aclosing(stream):
+        racers = [self, *call.rivals]
+        call.begin([racer.model_name for racer in racers])
+        streams = [
+            racer._open(racer._get_request_payload(messages, stop=stop, **kwargs), call)  # noqa: SLF001 - its own class
+            for racer in racers
+        ]
+        race = Race(streams, call.hedge_after, call)
+        async with aclosing(race.run() if call.rivals else streams[0]) as stream:
             async for chunk in stream:
                 if call.first_token is None:
-                    late = 0.0 if call.model == self.model_name else call.hedge_after
-                    call.first_token = now() - begun - late
+                    call.first_token = now() - call.asked_at[call.model]
                 call.answer.add(chunk)
                 yield chunk
         if flaw := call.answer.flaw():
             raise CallFailed(flaw)
 
-    async def _open(self, payload: dict[str, Any], end: float) -> AsyncGenerator[Chunk]:
-        now = asyncio.get_running_loop().time()
-        clock = Clock(self.stall_timeout, end, due=now + self.first_token_timeout)
-        async with clock.running():
-            # What `chat.completions.create` does, but without its retries, and without walking
-            # through every message to look for what has another name on the wire: nothing has.
-            # That, and reading the headers anew for each call, costs more than the call does.
-            url, headers = self._endpoint
-            headers = {**headers, **self.root_async_client.auth_headers}  # the key, never kept
-            http: httpx2.AsyncClient = self.http_async_client  # type: ignore[assignment]  # it always has one here
-            request = http.build_request("POST", url, json=payload, headers=headers)
-            response = await http.send(request, stream=True)
-            if response.is_error:
-                raise await refusal_of(response)
-        async with aclosing(chunks_of(response, clock)) as chunks:
-            async for chunk in chunks:
-                yield chunk
+    async def _open(self, payload: Body, call: Call) -> AsyncGenerator[Chunk]:
+        """Ask this model; what it refuses to be told is left out, and it is asked again at once."""
+        call.asked_at[self.model_name] = asyncio.get_running_loop().time()
+        patience = call.first_token_timeout or self.first_token_timeout
+        clock = Clock(self.stall_timeout, call.end, patience)
+        try:
+            async with clock.running():
+                body, response = await self._response(payload)
+            used = False
+            async with aclosing(chunks_of(response, clock)) as chunks:
+                async for chunk in chunks:
+                    used = used or bool(chunk.get("usage"))
+                    yield chunk
+        except TimeoutError:
+            raise CallFailed(clock.overrun()) from None
+        self.traits.answered(with_usage=used, body=body)
+
+    async def _response(self, payload: Body) -> tuple[Body, "httpx2.Response"]:
+        """Return the head of a response that is no error, and the body that it answers."""
+        while True:
+            body = self.traits.fit(payload)
+            response = await self._send(body)
+            if not response.is_error:
+                return body, response
+            refused = await refusal_of(response)
+            if not self.traits.learn(refused, body):
+                raise refused
+
+    async def _send(self, body: Body) -> "httpx2.Response":
+        # What `chat.completions.create` does, but without its retries, and without walking
+        # through every message to look for what has another name on the wire: nothing has.
+        # That, and reading the headers anew for each call, costs more than the call does.
+        url, headers = self._endpoint
+        if self.authenticated:
+            headers = {**headers, **self.root_async_client.auth_headers}
+        http: httpx2.AsyncClient = self.http_async_client  # type: ignore[assignment]  # it always has one here
+        return await send(http, http.build_request("POST", url, json=body, headers=headers))
 
     @cached_property
     def _endpoint(self) -> tuple[str, dict[str, str]]:
@@ -135,19 +180,18 @@ class OpenAIChat(ChatOpenAI):
         headers = {k: v for k, v in client.default_headers.items() if isinstance(v, str)}
         return f"{client.base_url}chat/completions", headers
 
-    def _lost(self, call: Call, racer: int, error: BaseException | None) -> None:
-        rival = call.rival.model_name if call.rival else ""
-        loser, winner = (rival, self.model_name) if racer else (self.model_name, rival)
-        call.model = winner
-        call.lost[loser] = (
-            failure_of(error)
-            if isinstance(error, Exception)
-            else Failure("outrun", f"{winner} spoke first")
-        )
-
     @override
     def _get_invocation_params(
         self, stop: list[str] | None = None, *, call: Call | None = None, **kwargs: Any
     ) -> dict[str, Any]:
         """Leave the call's own record out of what tracers are shown."""
         return super()._get_invocation_params(stop, **kwargs)
+
+
+def _add_reasoning(generation: ChatGenerationChunk, chunk: Chunk) -> None:
+    for choice in chunk["choices"]:
+        if reasoning := choice["delta"].get("reasoning"):
+            generation.message.additional_kwargs[_REASONING] = reasoning
+
+
+_REASONING = "reasoning_content"

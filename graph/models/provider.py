@@ -18,6 +18,7 @@ from graph.models.circuits import View, tools_of, worst
 from graph.models.failures import CallFailed, failure_of
 from graph.models.offline import OfflineModel
 from graph.models.settings import ModelSettings
+from graph.models.traits import Traits
 
 if TYPE_CHECKING:
     import openai
@@ -97,8 +98,11 @@ class Models:
         """Return the provider's model of this name; there must be a provider."""
         self._check(str(self.settings.provider_url))
         if name not in self._clients:
-            self._clients[name] = self._any_model.model_copy(update={"model_name": name})
-        return self._clients[name]
+            own = {"model_name": name, "traits": Traits()}
+            self._clients[name] = self._any_model.model_copy(update=own)
+        client = self._clients[name]
+        client.traits.listed = self.catalogue.parameters(name)
+        return client
 
     async def aclose(self) -> None:
         """Close the pooled connections, if there ever were any."""
@@ -127,6 +131,7 @@ class Models:
             base_url=str(self.settings.provider_url),
             # Local servers ask for no key, but the client insists on one.
             api_key=key or SecretStr("none"),
+            authenticated=key is not None,
             http_async_client=self._http,
             timeout=self._http.timeout,
             first_token_timeout=self.settings.first_token_timeout,

@@ -1,22 +1,21 @@
-"""Reading a provider's stream: server-sent events as data, each awaited under a clock of ours."""
+"""Reading a provider's response: JSON objects out of bytes, each awaited under a clock of ours."""
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from graph.models.failures import CallFailed, Failure, failure_in
+from graph.models.failures import CallFailed, Failure, Kind, detail_of, error_in, failure_in
+from graph.models.reader import Chunk, Reader
+from graph.models.sse import BOM, Decoder, Event
 
 if TYPE_CHECKING:
     import httpx2
 
-Chunk = dict[str, Any]
-"""One `chat.completion.chunk` as it came."""
-
-_DONE = b"[DONE]"
 _LAST_BYTES = 0.1  # s; what is worth waiting for to save a new connection
+_LAST_CHUNKS = 2.0  # s; after an answer's end: its usage may still come
 
 
 @dataclass(slots=True)
@@ -31,12 +30,31 @@ class Clock:
     """Seconds of silence after which an answer that has begun has failed."""
     end: float
     """The moment at which the call must have ended, whatever it says."""
-    due: float
+    patience: float
+    """Seconds, from now, until something must have been said."""
+    due: float = field(init=False)
     """The moment at which something must have been said."""
+    begun: bool = False
+    """Something was said."""
 
-    def heard(self) -> None:
-        """Wait anew for the next piece."""
-        self.due = asyncio.get_running_loop().time() + self.stall
+    def __post_init__(self) -> None:
+        self.due = asyncio.get_running_loop().time() + self.patience
+
+    def push(self, seconds: float | None = None) -> None:
+        """Wait anew for the next piece, `seconds` or as long as an answer may be silent."""
+        self.begun = True
+        self.due = asyncio.get_running_loop().time() + (seconds or self.stall)
+
+    def overrun(self) -> Failure:
+        """Say which limit has ended the call, and how to change it."""
+        kind: Kind = "stalled" if self.begun else "timeout"
+        if self.end < self.due:
+            return Failure(kind, "the turn's time was up (EVERTURN_TURN_TIMEOUT)")
+        if self.begun:
+            said = f"nothing more came for {self.stall:g} s (EVERTURN_STALL_TIMEOUT)"
+            return Failure(kind, said)
+        said = f"no first token within {self.patience:g} s (EVERTURN_FIRST_TOKEN_TIMEOUT)"
+        return Failure(kind, said)
 
     def running(self) -> asyncio.Timeout:
         """Bound one wait; raises TimeoutError."""
@@ -56,85 +74,117 @@ async def refusal_of(response: "httpx2.Response") -> Refused:
     """Read what is wrong, `{"error": {"code", "message", …}}`, and close the response."""
     try:
         body = json.loads(await response.aread())
-    except ValueError:
+    except (ValueError, RecursionError):
         body = None
     finally:
         await response.aclose()
-    return Refused(response, body.get("error", body) if isinstance(body, dict) else body)
+    return Refused(response, error_in(body) or body)
 
 
 async def chunks_of(response: "httpx2.Response", clock: Clock) -> AsyncGenerator[Chunk]:
-    """Yield the chunks that say something; close the response at the end.
+    """Yield an answer in OpenAI's form, whatever its dialect; close the response at the end.
 
     Raises:
         TimeoutError: silence, or out of time.
-        CallFailed: what came is no stream, or the provider says in it that it has failed.
+        CallFailed: what came is no answer, or the provider says in it that it has failed.
     """
+    reader = Reader()
     try:
-        if "text/event-stream" not in response.headers.get("content-type", ""):
-            async with clock.running():
-                yield _whole(await response.aread())
-            return
         # Closed here and now: a generator left to the collector may outlive its loop.
-        async with aclosing(response.aiter_bytes()) as pieces:
-            rest = b""
-            while True:
-                async with clock.running():
-                    piece = await anext(pieces, None)
-                *lines, rest = (rest + (b"\n" if piece is None else piece)).split(b"\n")
-                for line in lines:
-                    if not line.startswith(b"data:"):
-                        continue
-                    data = line[5:].strip()
-                    if data == _DONE:
-                        await _read_out(pieces)
-                        return
-                    chunk = _parsed(data)
-                    if _says_something(chunk):
-                        yield chunk
-                        clock.heard()
-                if piece is None:
-                    return
+        async with (
+            aclosing(_pieces(response, clock)) as pieces,
+            aclosing(_objects(pieces, clock, reader)) as objects,
+        ):
+            async for each in objects:
+                if chunk := reader.read(each):
+                    clock.push()
+                    yield chunk
+                elif reader.finish_reason:
+                    clock.push(_LAST_CHUNKS)
+    except Exception:
+        if not (reader.finish_reason or reader.ended):  # else everything was said before
+            raise
     finally:
         await response.aclose()
+    for chunk in reader.close():
+        yield chunk
 
 
-async def _read_out(pieces: AsyncIterator[bytes]) -> None:
-    """Read to the end of the body: only then the connection can be used again."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(_LAST_BYTES):
-            async for _ in pieces:
-                pass
+async def _pieces(response: "httpx2.Response", clock: Clock) -> AsyncGenerator[bytes]:
+    """Yield the bytes of a body as they come, each awaited under the clock."""
+    async with aclosing(response.aiter_bytes()) as pieces:
+        while True:
+            async with clock.running():
+                piece = await anext(pieces, None)
+            if piece is None:
+                return
+            yield piece
 
 
-def _parsed(data: bytes) -> Chunk:
+async def _objects(
+    pieces: AsyncGenerator[bytes], clock: Clock, reader: Reader
+) -> AsyncGenerator[dict[str, Any]]:
+    """Yield the JSON objects of a body, which is a stream of events or one JSON document.
+
+    Its first character tells which: gateways send either under any content type.
+    """
+    start = await _start(pieces)
+    if start[:1] in {b"{", b"["}:
+        body = start + b"".join([piece async for piece in pieces])
+        for each in _parsed(body.decode("utf-8", "replace")):
+            yield each
+        reader.ended = True
+        return
+    empty = True
+    async with aclosing(_events(start, pieces)) as events:
+        async for event in events:
+            empty = False
+            if event.data.strip() == "[DONE]":
+                reader.ended = True
+                clock.push(_LAST_BYTES)  # only a body read to its end frees its connection
+                continue
+            for each in _parsed(event.data, error=event.name == "error"):
+                yield each
+    if empty:
+        raise _unreadable(start.decode("utf-8", "replace"))
+
+
+async def _events(start: bytes, pieces: AsyncGenerator[bytes]) -> AsyncGenerator[Event]:
+    decoder = Decoder()
+    for event in decoder.feed(start):
+        yield event
+    async for piece in pieces:
+        for event in decoder.feed(piece):
+            yield event
+    for event in decoder.close():
+        yield event
+
+
+async def _start(pieces: AsyncGenerator[bytes]) -> bytes:
+    """Return a body's first bytes, from the first one on that is no white space."""
+    start = b""
+    async for piece in pieces:
+        start = (start + piece).removeprefix(BOM).lstrip()
+        if start and not BOM.startswith(start):
+            break
+    return start
+
+
+def _parsed(text: str, *, error: bool = False) -> Iterator[dict[str, Any]]:
+    """Yield the objects of a JSON text, which may be a list of them; raise what says an error."""
     try:
-        chunk = json.loads(data)
-    except ValueError:
-        chunk = None
-    if not isinstance(chunk, dict):
-        raise CallFailed(Failure("malformed", "the provider's answer is not JSON"))
-    if error := chunk.get("error"):
-        raise CallFailed(failure_in(error if isinstance(error, dict) else {"message": str(error)}))
-    return chunk
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        if not error:
+            raise _unreadable(text) from None
+        found = text
+    for each in found if isinstance(found, list) else [found]:
+        said = error_in(each) or (each if error else None)
+        if said:
+            raise CallFailed(failure_in(said))
+        if isinstance(each, dict):
+            yield each
 
 
-def _whole(body: bytes) -> Chunk:
-    """Read an answer that was not streamed, though it was asked for, as one chunk."""
-    completion = _parsed(body)
-    for choice in completion.get("choices") or ():
-        choice["delta"] = choice.pop("message", None)
-        for index, call in enumerate((choice["delta"] or {}).get("tool_calls") or ()):
-            call["index"] = index
-    return completion
-
-
-def _says_something(chunk: Chunk) -> bool:
-    if chunk.get("usage"):
-        return True
-    choices = chunk.get("choices") or ()
-    return any(
-        choice.get("finish_reason")
-        or any(value for name, value in (choice.get("delta") or {}).items() if name != "role")
-        for choice in choices
-    )
+def _unreadable(text: str) -> CallFailed:
+    return CallFailed(Failure("malformed", "the provider's answer cannot be read", detail_of(text)))

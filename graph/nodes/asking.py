@@ -95,7 +95,10 @@ def _choices(schemas: ToolSchemas, context: Context, *, may_call: bool) -> dict[
     Out of rounds, the tools are shown but may not be called: the history that calls them would
     make no sense without.
     """
-    choices: dict[str, Any] = {"temperature": context.temperature, "max_tokens": context.max_tokens}
+    chosen = {"temperature": context.temperature, "max_tokens": context.max_tokens}
+    choices: dict[str, Any] = {name: value for name, value in chosen.items() if value is not None}
+    if context.stream_usage:
+        choices["stream_usage"] = True
     if schemas and context.use_tools:
         choices["tools"] = schemas
         if not may_call:

@@ -20,7 +20,7 @@ from graph.nodes.asking import Heard, Prompt, ask, prompt_of
 from graph.nodes.choice import choose, follow, new_route, offline_route, situation
 from graph.nodes.record import answered, failed, resumed, sign, taken_back
 from graph.nodes.tool_calls import give_ids, misuses
-from graph.policy import Ask, rival_of
+from graph.policy import Ask, has_successor, rivals_of
 from graph.services import current_models, offered_tools
 from graph.state import Route, State
 
@@ -117,15 +117,16 @@ def _unanswered(route: Route, state: State, *, last: bool) -> Update:
 
 
 async def _call(route: Route, context: Context, models: Models) -> Call | None:
-    """Limit the call; where hedging is on, find the model that may be asked beside."""
+    """Limit the call; where hedging is on, find the models that may be asked beside."""
     if route["model"] == OFFLINE:
         return None
     call, after = Call(end=route["deadline"]), models.settings.hedge_after
+    now, model = await situation(route, context, models), models.catalogue[route["model"]]
+    if not has_successor(model, now):
+        call.first_token_timeout = models.settings.turn_timeout
     if after is not None:
-        now = await situation(route, context, models)
-        rival = rival_of(models.catalogue[route["model"]], now)
-        if rival is not None:
-            call.rival, call.hedge_after = models.network_model(rival.name), after
+        call.rivals = [models.network_model(rival.name) for rival in rivals_of(model, now)]
+        call.hedge_after = after
     return call
 
 
@@ -139,7 +140,7 @@ async def _judged(
         if route["told"] > _TOLD_AT_MOST:
             failure = Failure("wrong_tool_call", "the model calls tools wrongly")
     if call is not None:
-        for loser, loss in call.lost.items():
+        for loser, loss in call.failures.items():
             _log(loser, loss)
             route = failed(route, loss, model=loser)
             await breaker.failed(loser, loss)

@@ -64,11 +64,18 @@ class MessageRequest(BaseModel):
 
     def question(self, stream_modes: Sequence[StreamMode] = ()) -> Question:
         """Put it in the engine's words."""
-        # What the caller did not choose is the graph's to choose.
+        # What the caller did not choose is the graph's to choose, but for this route's defaults.
         chosen = self.model_dump(
             exclude={"message", "session_id", "agent"}, exclude_unset=True, exclude_none=True
         )
-        return Question(self.message, self.session_id, self.agent, chosen, stream_modes)
+        defaults = {
+            "temperature": self.temperature,
+            "max_tokens": self.max_tokens,
+            "stream_usage": True,  # an answer says how many tokens it took
+        }
+        return Question(
+            self.message, self.session_id, self.agent, {**defaults, **chosen}, stream_modes
+        )
 
 
 class MessageResponse(BaseModel):

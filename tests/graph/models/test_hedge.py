@@ -1,26 +1,93 @@
-"""A race of two streams: who is heard, and when the other is closed."""
+"""A race of streams: who is heard, who takes the place of one that fails, who is closed when."""
 
 import asyncio
 from collections.abc import AsyncGenerator
 
-from graph.models.hedge import hedged
+import pytest
+
+from graph.models.hedge import Race
 
 
-async def test_who_speaks_in_the_same_moment_but_second_is_closed_unheard() -> None:
-    speak, closed = asyncio.Event(), set[str]()
+class Streams:
+    """Streams that speak or fail when they are told to."""
 
-    async def racer(name: str) -> AsyncGenerator[str]:
+    def __init__(self) -> None:
+        self.may_speak: dict[str, asyncio.Event] = {}
+        self.started: list[str] = []
+        self.closed: set[str] = set()
+        self.out: list[tuple[int, str]] = []
+        self.winner: int | None = None
+
+    def lost(self, number: int, error: BaseException | None) -> None:
+        self.out.append((number, str(error)))
+
+    def decided(self, number: int) -> None:
+        self.winner = number
+
+    async def speaking(self, name: str) -> AsyncGenerator[str]:
+        self.started.append(name)
         try:
-            await speak.wait()
+            await self.may_speak.setdefault(name, asyncio.Event()).wait()
             yield f"{name} 1"
             yield f"{name} 2"
         finally:
-            closed.add(name)
+            self.closed.add(name)
 
-    lost: list[int] = []
-    race = hedged(racer("a"), racer("b"), 0.01, lambda number, _: lost.append(number))
-    asyncio.get_running_loop().call_later(0.05, speak.set)
-    heard = [await anext(race)]
-    assert closed == {"b"}
+    async def failing(self, name: str) -> AsyncGenerator[str]:
+        self.started.append(name)
+        await asyncio.sleep(0)
+        raise ValueError(name)
+        yield ""
+
+    async def until_started(self, name: str) -> None:
+        while name not in self.started:
+            await asyncio.sleep(0.001)
+
+
+async def test_who_speaks_in_the_same_moment_but_second_is_closed_unheard() -> None:
+    streams = Streams()
+    race = Race([streams.speaking("a"), streams.speaking("b")], 0.01, streams).run()
+    first = asyncio.ensure_future(anext(race))
+    await streams.until_started("b")
+    for event in streams.may_speak.values():
+        event.set()
+    heard = [await first]
+    assert streams.closed == {"b"}
     heard += [piece async for piece in race]
-    assert (heard, lost) == (["a 1", "a 2"], [1])
+    assert (heard, streams.out, streams.winner) == (["a 1", "a 2"], [(1, "None")], 0)
+
+
+async def test_the_next_takes_the_place_of_a_rival_that_fails() -> None:
+    streams = Streams()
+    racers = [streams.speaking("a"), streams.failing("b"), streams.failing("c")]
+    race = Race([*racers, streams.speaking("d"), streams.speaking("e")], 0.01, streams).run()
+    first = asyncio.ensure_future(anext(race))
+    await streams.until_started("d")
+    streams.may_speak["d"].set()
+    assert await first == "d 1"
+    assert streams.winner == 3
+    assert streams.out == [(1, "b"), (2, "c"), (0, "None")]
+    assert streams.started == ["a", "b", "c", "d"]  # two at a time: no one asked the fifth
+    await race.aclose()
+
+
+async def test_a_failure_before_the_race_is_the_callers_to_deal_with() -> None:
+    streams = Streams()
+    race = Race([streams.failing("a"), streams.speaking("b")], 60.0, streams).run()
+    with pytest.raises(ValueError, match="a"):
+        await anext(race)
+    assert (streams.started, streams.out, streams.winner) == (["a"], [], 0)
+
+
+async def test_when_all_fail_the_last_failure_is_raised() -> None:
+    streams = Streams()
+
+    async def late(name: str) -> AsyncGenerator[str]:
+        await streams.until_started("c")
+        raise ValueError(name)
+        yield ""
+
+    race = Race([late("a"), streams.failing("b"), streams.failing("c")], 0.01, streams).run()
+    with pytest.raises(ValueError):
+        await anext(race)
+    assert {number for number, _ in streams.out} | {streams.winner} == {0, 1, 2}

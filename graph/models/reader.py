@@ -1,0 +1,127 @@
+"""One answer, in any dialect of the chat completions API, read into OpenAI's own form.
+
+What is read: the shapes in which providers, gateways and local servers are known to answer,
+streamed or not. What comes out: chunks as https://platform.openai.com/docs/api-reference/chat-streaming
+describes them, with the model's reasoning beside its answer and the usage once, at the end.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from graph.models.calls import ToolCalls
+from graph.models.reasoning import Returned, reasoning_in
+from graph.models.text import Joiner, whole
+from graph.models.usage import Usages
+
+Chunk = dict[str, Any]
+"""One `chat.completion.chunk`, and beside what OpenAI's has: `delta["reasoning"]`, a text;
+`usage_so_far`; and in the last one `returned`, what the provider wants back with the message."""
+
+_ENVELOPE = ("id", "created", "model", "system_fingerprint", "service_tier")
+
+
+class Reader:
+    """Reads the chunks of one answer, or the one chunk of an answer that was not streamed."""
+
+    def __init__(self) -> None:
+        self.calls = ToolCalls()
+        self.returned = Returned()
+        self.finish_reason = ""
+        self.has_choices = False
+        self.ended = False
+        """The provider said that this is the end: `[DONE]`, or a body that is whole."""
+        self._usages = Usages()
+        self._text, self._reasoning = Joiner(), Joiner()
+        self._envelope: Chunk = {}
+
+    def read(self, raw: Mapping[str, Any]) -> Chunk | None:
+        """Return what a chunk says; `None` where it says nothing."""
+        self._usages.add(raw.get("usage"))
+        choice = _first(raw.get("choices"))
+        if choice is None:
+            return None
+        self.has_choices = True
+        self._envelope = {key: raw[key] for key in _ENVELOPE if raw.get(key) is not None}
+        self._usages.add(choice.get("usage"))  # Moonshot's place for it
+        self.finish_reason = str(choice.get("finish_reason") or self.finish_reason)
+        delta = choice.get("delta") or choice.get("message")
+        delta = delta if isinstance(delta, dict) else {}
+        text, thoughts, blocks = _parts(delta.get("content"))
+        self.returned.add(delta, blocks)
+        return self._chunk(
+            self._text.feed(text),
+            self._reasoning.feed(reasoning_in(delta) or thoughts),
+            self.calls.add(_calls_in(delta)),
+        )
+
+    def close(self) -> Iterator[Chunk]:
+        """Yield what the end of the answer completes: what was held back, its end, its usage."""
+        rest = self._chunk(self._text.close(), self._reasoning.close(), self.calls.close())
+        if rest:
+            yield rest
+        if self.ended and not self.finish_reason and self.has_choices:
+            self.finish_reason = "tool_calls" if self.calls else "stop"
+        if self.has_choices:
+            yield self._with_choice({}, self.finish_reason or None)
+        yield {
+            **self._envelope,
+            "choices": [],
+            "usage": self._usages.total(),
+            "returned": self._returned(),
+        }
+
+    def _returned(self) -> Chunk:
+        """What the message, and by their ids its calls, must have when they go back."""
+        message = self.returned.to_json()
+        calls = {call.id: whole(call.extra) for call in self.calls if call.extra}
+        found = {"message": message, "tool_calls": calls}
+        return {name: value for name, value in found.items() if value}
+
+    def _chunk(self, text: str, reasoning: str, calls: list[Chunk]) -> Chunk | None:
+        if not (text or reasoning or calls):
+            return None
+        delta: Chunk = {"role": "assistant", "content": text}
+        if reasoning:
+            delta["reasoning"] = reasoning
+        if calls:
+            delta["tool_calls"] = calls
+        chunk = self._with_choice(delta, None)
+        if usage := self._usages.latest():
+            chunk["usage_so_far"] = usage
+        return chunk
+
+    def _with_choice(self, delta: Chunk, finish_reason: str | None) -> Chunk:
+        choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
+        return {**self._envelope, "choices": [choice]}
+
+
+def _first(choices: object) -> dict[str, Any] | None:
+    """Return the one choice that was asked for."""
+    if isinstance(choices, list):
+        return next((choice for choice in choices if isinstance(choice, dict)), None)
+    return None
+
+
+def _calls_in(delta: Mapping[str, Any]) -> list[Any]:
+    """Return the entries of the calls, or the one call in the form that came before them."""
+    calls, call = delta.get("tool_calls"), delta.get("function_call")
+    if isinstance(calls, list):
+        return calls
+    return [{"index": 0, "function": call}] if isinstance(call, dict) else []
+
+
+def _parts(content: object) -> tuple[str, str, list[Any]]:
+    """Split content, a text or a list of blocks, into the answer, reasoning, and the blocks."""
+    if isinstance(content, str):
+        return content, "", []
+    blocks = content if isinstance(content, list) else [content] if content else []
+    answer = reasoning = ""
+    for block in blocks:
+        if isinstance(block, str):
+            answer += block
+        elif isinstance(block, dict):
+            if isinstance(block.get("text"), str) and block.get("type") in {None, "text"}:
+                answer += block["text"]
+            else:
+                reasoning += reasoning_in(block)
+    return answer, reasoning, blocks

@@ -1,0 +1,133 @@
+"""What one model takes: which parameters, under which names; from its catalogue and its refusals.
+
+Providers that call themselves OpenAI-compatible differ in the parameters they take, and refuse the
+whole request for one they do not know. What a refusal names is left out from then on.
+"""
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from graph.models.failures import failure_of
+from graph.models.reasoning import RETURNED_FIELDS
+
+if TYPE_CHECKING:
+    from graph.models.wire import Refused
+
+Body = dict[str, Any]
+"""The JSON body of a request."""
+
+_LIMITS = ("max_tokens", "max_completion_tokens")
+"""Two names of one thing: a provider takes one of them, and some take both."""
+_NEEDED = {"model", "messages", "tools", "response_format"}
+"""Left out, the answer would be to another question."""
+_LISTED = {
+    # The names that `supported_parameters` of a catalogue speaks of, whether it has them or not:
+    # https://openrouter.ai/docs/api-reference/list-available-models
+    "temperature",
+    "top_p",
+    "tool_choice",
+    "stop",
+    "seed",
+    "frequency_penalty",
+    "presence_penalty",
+    "logit_bias",
+    "logprobs",
+    "top_logprobs",
+    *_LIMITS,
+}
+_OF_VALUE = re.compile(
+    r"less than|greater than|at most|at least|too (?:large|high|big|low)|between|exceed|range"
+    r"|maximum|minimum"
+)
+_ALL = "every value"
+
+
+class Traits:
+    """What is known of one model; it grows with every refusal, for as long as the process lives."""
+
+    def __init__(self) -> None:
+        self.listed: Collection[str] | None = None
+        """The parameters that the provider's catalogue lists for it; `None`: it lists none."""
+        self._left_out: dict[str, Any] = {}
+        """By name: the value that was refused, or all of them."""
+        self._asks_usage = False
+        self._suspected: set[str] = set()
+        """Left out after a refusal that names nothing, until an answer says that it was right."""
+
+    def fit(self, body: Body) -> Body:
+        """Return a request as this model takes it."""
+        fitting = {key: value for key, value in body.items() if self._takes(key, value)}
+        for name, other in (_LIMITS, _LIMITS[::-1]):
+            if name in body and not self._takes(name) and self._takes(other, body[name]):
+                fitting.setdefault(other, body[name])
+        if self._asks_usage and self._takes("stream_options"):
+            fitting.setdefault("stream_options", {"include_usage": True})
+        if not all(map(self._takes, RETURNED_FIELDS)):
+            fitting["messages"] = [self._without(message) for message in body["messages"]]
+        return fitting
+
+    def learn(self, refused: "Refused", body: Body) -> bool:
+        """Take note of what a refusal names; say whether the request would differ without it."""
+        if failure_of(refused).kind == "bad_request":
+            if name := _named(refused, body):
+                of_value = name in body and _OF_VALUE.search(str(refused).lower())
+                self._left_out[name] = body[name] if of_value else _ALL
+                return True
+            if "stream_options" in body:  # what the caller of a model misses least
+                self._suspected.add("stream_options")
+                return True
+        self._suspected.clear()
+        return False
+
+    def answered(self, *, with_usage: bool, body: Body) -> None:
+        """Take note that the model answered, with the usage of its answer or without.
+
+        Some count tokens only where they are asked to, and some refuse to be asked. So one that
+        does not count by itself is asked to from then on.
+        """
+        self._left_out |= dict.fromkeys(self._suspected, _ALL)
+        self._asks_usage = self._asks_usage or (not with_usage and "stream_options" not in body)
+
+    def _takes(self, name: str, value: object = None) -> bool:
+        if name in self._suspected or self._left_out.get(name) == _ALL:
+            return False
+        if value is not None and self._left_out.get(name) == value:
+            return False
+        return self.listed is None or name not in _LISTED or name in self.listed
+
+    def _without(self, message: Body) -> Body:
+        return {key: value for key, value in message.items() if self._takes(key)}
+
+
+def _named(refused: "Refused", body: Body) -> str | None:
+    """Find the parameter that a refusal names, among those that were sent and may be left out."""
+    sent = [name for name in body if name not in _NEEDED]
+    sent += [name for name in RETURNED_FIELDS if any(name in each for each in body["messages"])]
+    for path in _paths(refused.body):
+        if found := next((name for name in sent if name in path), None):
+            return found
+    text = str(refused)
+    # The longest first: `max_tokens` stands in no other name, but `stream` does.
+    for name in sorted(sent, key=len, reverse=True):
+        if name != "stream" and re.search(rf"\b{name}\b", text):
+            return name
+    return None
+
+
+def _paths(error: object) -> Iterator[list[str]]:
+    """Yield the places that an error names.
+
+    `param` is OpenAI's, as `messages[2].reasoning_content`; `loc` is FastAPI's and Mistral's, as
+    `["body", "stream_options"]`.
+    """
+    if isinstance(error, Mapping):
+        if isinstance(error.get("param"), str):
+            yield re.findall(r"\w+", error["param"])
+        if isinstance(error.get("loc"), list):
+            yield [str(each) for each in error["loc"]]
+        for value in error.values():
+            yield from _paths(value)
+    elif isinstance(error, list):
+        for each in error:
+            yield from _paths(each)
