@@ -77,6 +77,8 @@ class Answer:
         """Return the answer in the shape of a `chat.completion`."""
         message: dict[str, Any] = {"role": "assistant", "content": self.text}
         if self._calls:
+            for call in self._calls.values():
+                call["function"]["arguments"] = call["function"]["arguments"] or "{}"
             message["tool_calls"] = [self._calls[index] for index in sorted(self._calls)]
         choice = {"index": 0, "message": message, "finish_reason": self._finish}
         return {**self._envelope, "choices": [choice], "usage": self.usage}

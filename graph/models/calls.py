@@ -49,11 +49,6 @@ class ToolCall:
             return False
         return True
 
-    def to_json(self) -> Piece:
-        """Return the call as a whole answer holds it."""
-        function = {"name": self.name, "arguments": self.arguments}
-        return {"id": self.id, "type": "function", "function": function}
-
     def piece(self, *, name: str = "", call_id: str = "") -> Piece | None:
         """Return what is new of it: its name, its id and the arguments not handed on yet."""
         arguments = ""
@@ -75,7 +70,7 @@ class ToolCalls:
 
     def __init__(self) -> None:
         self._calls: list[ToolCall] = []
-        self._by_number: dict[object, ToolCall] = {}
+        self._by_number: dict[int | str | None, ToolCall] = {}
         """The newest call of each index; `None` is the index of those that have none."""
 
     def __bool__(self) -> bool:
@@ -91,15 +86,13 @@ class ToolCalls:
         return [piece for entry in each if (piece := self._add(entry, touched))]
 
     def close(self) -> list[Piece]:
-        """Return what the end adds: ids where none came, and what was held back."""
+        """Return what the end adds: ids where none came, and halves of characters."""
         pieces = []
         for call in self._calls:
             call.arguments += call.joiner.close()
             call_id = "" if call.id else new_call_id()
             call.id = call.id or call_id
             pieces.append(call.piece(call_id=call_id))
-            if call.arguments.strip() in {"", "null"}:
-                call.arguments = "{}"
         return [piece for piece in pieces if piece]
 
     def _add(self, entry: Piece, touched: set[ToolCall]) -> Piece | None:
@@ -107,17 +100,19 @@ class ToolCalls:
         function = function if isinstance(function, dict) else {}
         name, call_id = str(function.get("name") or ""), str(entry.get("id") or "")
         arguments = _as_text(function.get("arguments"))
-        call = self._continued(entry.get("index"), call_id, name)
+        number = entry.get("index")
+        number = number if isinstance(number, int | str) else None
+        call = self._continued(number, call_id, name)
         if call is None or _begins_another(call, call_id, name, arguments, call in touched):
             call = ToolCall(len(self._calls))
             self._calls.append(call)
-        self._by_number[entry.get("index")] = call
+        self._by_number[number] = call
         touched.add(call)
         call.extra |= {k: v for k, v in entry.items() if k not in _STANDARD and v is not None}
         call.arguments += call.joiner.feed(arguments)
         return call.piece(name=_added(call, name), call_id=self._new_id(call, call_id))
 
-    def _continued(self, number: object, call_id: str, name: str) -> ToolCall | None:
+    def _continued(self, number: int | str | None, call_id: str, name: str) -> ToolCall | None:
         """Find the call that an entry seems to continue."""
         known = self._by_number.get(number)
         same_id = next((call for call in self._calls if call_id and call.id == call_id), None)

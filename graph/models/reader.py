@@ -36,7 +36,7 @@ class Reader:
 
     def read(self, raw: Mapping[str, Any]) -> Chunk | None:
         """Return what a chunk says; `None` where it says nothing."""
-        self._usages.add(raw.get("usage"))
+        self._usages.add(raw.get("usage") or (raw.get("x_groq") or {}).get("usage"))
         choice = _first(raw.get("choices"))
         if choice is None:
             return None

@@ -56,7 +56,11 @@ def summary(outcome: Outcome) -> dict[str, Any]:
 
 
 def _words(message: BaseMessage) -> Iterator[ChatEvent]:
-    if isinstance(message, AIMessage) and message.text:
+    if not isinstance(message, AIMessage):
+        return
+    if reasoning := message.additional_kwargs.get("reasoning_content"):
+        yield "reasoning", {"content": reasoning, "message_id": message.id}
+    if message.text:
         yield "message", {"content": message.text, "message_id": message.id}
 
 

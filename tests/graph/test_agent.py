@@ -100,9 +100,17 @@ async def test_the_request_carries_the_callers_choices(
     (request,) = fake_provider.requests
     assert request.model == "model-b"
     assert request.body["temperature"] == 0.1
-    assert request.body["max_completion_tokens"] == 7
+    assert request.body["max_tokens"] == 7
     assert request.tools == {}
     assert [m["role"] for m in request.messages] == ["system", "user"]
+
+
+async def test_what_no_one_chose_is_not_sent(
+    fake_provider: FakeProvider, models: Models, lend: Lend
+) -> None:
+    await agent.graph.ainvoke(_ask("hello"), lend(models), context=Context(use_tools=False))
+    (request,) = fake_provider.requests
+    assert set(request.body) == {"model", "messages", "stream"}
 
 
 @pytest.mark.parametrize("streamed", [False, True])
@@ -263,7 +271,8 @@ async def test_a_thread_left_with_open_calls_is_mended(
     fake_provider.script("model-a", "All right.")
     done = await agent.graph.ainvoke(Input(messages=broken), lend(models))
     roles = [m["role"] for m in fake_provider.requests[0].messages]
-    assert roles == ["system", "user", "assistant", "tool", "user"]
+    # Between a tool's result and the user Mistral wants the model to have spoken.
+    assert roles == ["system", "user", "assistant", "tool", "assistant", "user"]
     assert [m.type for m in done["messages"]] == ["human", "ai", "tool", "human", "ai"]
     assert done["messages"][2].tool_call_id == "open"
 

@@ -351,13 +351,40 @@ async def test_a_quick_model_has_no_rival(fake_provider: FakeProvider, lend: Len
 async def test_in_a_race_one_may_fail(fake_provider: FakeProvider, lend: Lend) -> None:
     fake_provider.script("model-a", Reply("Slow, but there.", first_token=0.5))
     fake_provider.script("model-b", Fault(500))
+    fake_provider.script("model-c", Fault(429))
     with capture_logs() as logs:
         async with _models(fake_provider, hedge_after=0.1) as models:
             answer, route = await _answer(models, lend)
     assert answer.text == "Slow, but there."
-    assert _failures(route) == ["model-b:unavailable"]
+    assert _failures(route) == ["model-b:unavailable", "model-c:rate_limited"]
     logged = [(log["event"], log["model"], log["failure"]) for log in logs]
-    assert logged == [("model_failed", "model-b", "unavailable")]
+    assert logged == [
+        ("model_failed", "model-b", "unavailable"),
+        ("model_failed", "model-c", "rate_limited"),
+    ]
+
+
+async def test_a_race_goes_on_after_a_rival_that_fails(
+    fake_provider: FakeProvider, lend: Lend
+) -> None:
+    fake_provider.script("model-a", Fault("silent"))
+    fake_provider.script("model-b", Fault(500))
+    fake_provider.script("model-c", "The third one answers.")
+    async with _models(fake_provider, hedge_after=0.1, first_token_timeout=60.0) as models:
+        answer, route = await _answer(models, lend)
+    assert answer.text == "The third one answers."
+    assert _failures(route) == ["model-b:unavailable", "model-a:outrun"]
+
+
+async def test_a_single_model_that_loads_is_waited_for(
+    fake_provider: FakeProvider, lend: Lend
+) -> None:
+    fake_provider.script("model-a", Reply("Loaded at last.", first_token=1.0))
+    limits = {"first_token_timeout": 0.2, "turn_timeout": 60.0}
+    async with _models(fake_provider, "model-a", **limits) as models:
+        answer, route = await _answer(models, lend)
+    assert answer.text == "Loaded at last."
+    assert _failures(route) == []
     assert route["model"] == "model-a"
 
 

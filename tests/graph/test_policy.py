@@ -7,7 +7,7 @@ import pytest
 
 from graph.models.catalogue import Model
 from graph.models.circuits import FREE, KEY, PAID, Circuit, State, tools_of
-from graph.policy import Ask, GiveUp, Situation, Step, Stop, next_step, rival_of
+from graph.policy import Ask, GiveUp, Situation, Step, Stop, has_successor, next_step, rivals_of
 from graph.state import Attempt
 
 A, B, C = Model("a", context=8_000), Model("b", context=4_000), Model("c", context=128_000)
@@ -162,9 +162,22 @@ def test_wishes_that_fit_nobody() -> None:
     assert _next(models=[]) == GiveUp("no_candidate")
 
 
-def test_a_rival_is_paid_untried_and_well() -> None:
+def test_rivals_are_paid_untried_and_well() -> None:
     now = Situation(candidates=[A, GIFT, B, C], tried=_tried("b:timeout"))
-    assert rival_of(A, now) == C
-    assert rival_of(GIFT, now) is None
-    assert rival_of(A, Situation(candidates=[A, GIFT])) is None
-    assert rival_of(A, Situation(candidates=[A, B], circuits=_open("b", state="doubtful"))) is None
+    assert rivals_of(A, now) == [C]
+    assert rivals_of(A, Situation(candidates=[A, GIFT, B, C])) == [B, C]
+    assert rivals_of(GIFT, now) == []
+    assert rivals_of(A, Situation(candidates=[A, GIFT])) == []
+    assert rivals_of(A, Situation(candidates=[A, B], circuits=_open("b", state="doubtful"))) == []
+
+
+def test_the_last_who_could_answer_has_no_successor() -> None:
+    assert not has_successor(A, Situation(candidates=[A]))
+    assert not has_successor(A, Situation(candidates=[A, B], fallback=False))
+    assert not has_successor(A, Situation(candidates=[A, B], circuits=_open("b")))
+    assert has_successor(A, Situation(candidates=[A, B]))
+    # B has failed, but may be well again at once; one that was silent will not be.
+    assert has_successor(A, Situation(candidates=[A, B], tried=_tried("b:unavailable")))
+    assert not has_successor(A, Situation(candidates=[A, B], tried=_tried("b:timeout")))
+    assert not has_successor(A, Situation(candidates=[A, B], tried=_tried("b:unreachable")))
+    assert not has_successor(A, Situation(candidates=[A, B], tried=_tried("b:empty")))

@@ -14,6 +14,7 @@ class Streams:
     def __init__(self) -> None:
         self.may_speak: dict[str, asyncio.Event] = {}
         self.started: list[str] = []
+        self.next_start = asyncio.Event()
         self.closed: set[str] = set()
         self.out: list[tuple[int, str]] = []
         self.winner: int | None = None
@@ -25,7 +26,7 @@ class Streams:
         self.winner = number
 
     async def speaking(self, name: str) -> AsyncGenerator[str]:
-        self.started.append(name)
+        self._note_start(name)
         try:
             await self.may_speak.setdefault(name, asyncio.Event()).wait()
             yield f"{name} 1"
@@ -34,14 +35,19 @@ class Streams:
             self.closed.add(name)
 
     async def failing(self, name: str) -> AsyncGenerator[str]:
-        self.started.append(name)
+        self._note_start(name)
         await asyncio.sleep(0)
         raise ValueError(name)
         yield ""
 
+    def _note_start(self, name: str) -> None:
+        self.started.append(name)
+        self.next_start.set()
+
     async def until_started(self, name: str) -> None:
         while name not in self.started:
-            await asyncio.sleep(0.001)
+            await self.next_start.wait()
+            self.next_start.clear()
 
 
 async def test_who_speaks_in_the_same_moment_but_second_is_closed_unheard() -> None:
@@ -88,6 +94,6 @@ async def test_when_all_fail_the_last_failure_is_raised() -> None:
         yield ""
 
     race = Race([late("a"), streams.failing("b"), streams.failing("c")], 0.01, streams).run()
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match=r"[abc]"):
         await anext(race)
     assert {number for number, _ in streams.out} | {streams.winner} == {0, 1, 2}

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graph.models.answer import Answer
-from graph.models.failures import CallFailed
-from graph.models.wire import Chunk, Clock, chunks_of
+from graph.models.failures import CallFailed, Failure
+from graph.models.reader import Chunk, Reader
+from graph.models.wire import Clock, chunks_of
 
 
 class Body(httpx2.AsyncByteStream):
@@ -40,7 +41,12 @@ def _response(body: Body, kind: str = "text/event-stream") -> httpx2.Response:
 
 async def _read(response: httpx2.Response, seconds: float = 5.0) -> list[Chunk]:
     end = asyncio.get_running_loop().time() + seconds
-    return [chunk async for chunk in chunks_of(response, Clock(seconds, end, due=end))]
+    return [chunk async for chunk in chunks_of(response, Clock(seconds, end, seconds))]
+
+
+async def _text(response: httpx2.Response, seconds: float = 5.0) -> tuple[str, Failure | None]:
+    answer = _folded(await _read(response, seconds))
+    return answer.text, answer.flaw()
 
 
 def _said(text: str, finish_reason: str | None = None) -> Chunk:
@@ -48,28 +54,59 @@ def _said(text: str, finish_reason: str | None = None) -> Chunk:
 
 
 WORDS = [_said("één "), _said("둘 "), _said("three", "stop")]
+WHOLE = ("één 둘 three", None)
 STREAM = b": comment\n\n" + b"".join(
     b"data: " + json.dumps(chunk, ensure_ascii=False).encode() + b"\n\n" for chunk in WORDS
 )
 
 
-@given(cuts=st.lists(st.integers(0, len(STREAM)), max_size=8), crlf=st.booleans())
-def test_the_pieces_of_a_stream_do_not_matter(cuts: list[int], crlf: bool) -> None:
-    edges = [0, *sorted(cuts), len(STREAM)]
-    pieces = [STREAM[a:b] for a, b in pairwise(edges)]
-    if crlf:
-        pieces = [piece.replace(b"\n", b"\r\n") for piece in pieces]
-    assert asyncio.run(_read(_response(Body(*pieces)))) == WORDS
+@given(
+    cuts=st.lists(st.integers(0, len(STREAM)), max_size=8),
+    line_end=st.sampled_from([b"\n", b"\r\n", b"\r"]),
+    start=st.sampled_from([b"", b"\xef\xbb\xbf"]),
+)
+def test_the_pieces_of_a_stream_do_not_matter(
+    cuts: list[int], line_end: bytes, start: bytes
+) -> None:
+    stream = start + STREAM.replace(b"\n", line_end)
+    edges = [0, *sorted(cuts), len(stream)]
+    pieces = [stream[a:b] for a, b in pairwise(edges)]
+    assert asyncio.run(_text(_response(Body(*pieces)))) == WHOLE
 
 
 async def test_the_last_line_needs_no_end() -> None:
-    assert await _read(_response(Body(STREAM.rstrip()))) == WORDS
+    assert await _text(_response(Body(STREAM.rstrip()))) == WHOLE
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/json", "application/octet-stream"])
+async def test_a_stream_may_have_any_content_type(kind: str) -> None:
+    assert await _text(_response(Body(STREAM), kind)) == WHOLE
+
+
+async def test_one_event_may_have_several_lines_of_data() -> None:
+    event = b'data: {"choices": [{"delta":\ndata: {"content": "a"}, "finish_reason": "stop"}]}\n\n'
+    assert await _text(_response(Body(event))) == ("a", None)
 
 
 async def test_after_done_nobody_waits_for_the_connection_to_close() -> None:
     body = Body(STREAM + b"data: [DONE]\n\n", stays_open=True)
-    assert await _read(_response(body), seconds=30) == WORDS
+    assert await _text(_response(body), seconds=30) == WHOLE
     assert body.closed
+
+
+async def test_the_usage_may_come_after_done() -> None:
+    usage = b'data: {"choices": [], "usage": {"prompt_tokens": 2, "completion_tokens": 3}}\n\n'
+    answer = _folded(await _read(_response(Body(STREAM + b"data: [DONE]\n\n" + usage))))
+    assert answer.usage == {"prompt_tokens": 2, "completion_tokens": 3, "total_tokens": 5}
+
+
+async def test_done_without_a_finish_reason_is_an_end_and_no_end_at_all_is_a_cut() -> None:
+    words = b"data: " + json.dumps(_said("all")).encode() + b"\n\n"
+    assert await _text(_response(Body(words + b"data: [DONE]\n\n"))) == ("all", None)
+    text, flaw = await _text(_response(Body(words)))
+    assert text == "all"
+    assert flaw is not None
+    assert flaw.kind == "cut"
 
 
 @pytest.mark.parametrize(
@@ -91,25 +128,34 @@ def _folded(chunks: list[Chunk]) -> Answer:
 
 
 async def test_an_answer_that_was_not_streamed_is_one_too() -> None:
-    call = {"id": "1", "type": "function", "function": {"name": "add", "arguments": "{}"}}
-    message: dict[str, Any] = {"role": "assistant", "content": "Hm.", "tool_calls": [call, call]}
+    function = {"name": "add", "arguments": "{}"}
+    calls = [{"id": name, "type": "function", "function": function} for name in ("1", "2")]
+    message: dict[str, Any] = {"role": "assistant", "content": "Hm.", "tool_calls": calls}
     completion = {"choices": [{"message": message, "finish_reason": "tool_calls"}]}
-    body = Body(json.dumps(completion).encode())
+    body = Body(b" \n", json.dumps(completion).encode())
     answer = _folded(await _read(_response(body, "application/json")))
     assert answer.flaw() is None
-    assert answer.completion()["choices"][0]["message"] == {
-        "role": "assistant",
-        "content": "Hm.",
-        "tool_calls": [call, call],
-    }
+    assert answer.completion()["choices"][0]["message"] == message
 
 
 @pytest.mark.parametrize(
     ("body", "kind"),
     [
         (b'{"error": {"code": 429, "message": "slow"}}', "rate_limited"),
-        (b'{"error": "overloaded"}', "malformed"),
-        (b"[]", "malformed"),
+        (b'[{"error": {"code": 429, "status": "RESOURCE_EXHAUSTED"}}]', "rate_limited"),
+        (b'{"object": "error", "message": "no", "type": "BadRequestError"}', "bad_request"),
+        (b'{"detail": "Too Many Requests"}', "rate_limited"),
+        (b'{"error": "overloaded"}', "unavailable"),
+        (b'{"error": "what?"}', "malformed"),
+        (b'{"choices": [{"error": {"code": 502, "message": "x"}}]}', "unavailable"),
+        (b'event: error\ndata: {"message": "rate limit"}\n\n', "rate_limited"),
+        (b"event: error\ndata: Service overloaded\n\n", "unavailable"),
+        (
+            b'data: {"error": {"type": "overloaded_error", "message": "Overloaded"}}\n\n',
+            "unavailable",
+        ),
+        (b"data: not JSON\n\n", "malformed"),
+        (b"Internal Server Error", "malformed"),
         (b"<html>", "malformed"),
     ],
 )
@@ -119,11 +165,27 @@ async def test_what_is_no_answer_is_classified(body: bytes, kind: str) -> None:
     assert raised.value.failure.kind == kind
 
 
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b": comment\n\n"])
+async def test_an_answer_without_choices_is_none(body: bytes) -> None:
+    try:
+        flaw = _folded(await _read(_response(Body(body)))).flaw()
+    except CallFailed as failed:
+        flaw = failed.failure
+    assert flaw is not None
+    assert flaw.kind == "malformed"
+
+
 @pytest.mark.parametrize("arguments", ['{"a": 1', "[1]", '"text"', '{"a": 1}}', "{'a': 1}"])
 def test_a_tool_call_is_strictly_json(arguments: str) -> None:
-    bits = re.findall("..?", arguments)
-    pieces = [{"index": 0, "function": {"arguments": bit}} for bit in bits]
-    chunks: list[Chunk] = [{"choices": [{"delta": {"tool_calls": [piece]}}]} for piece in pieces]
-    flaw = _folded([*chunks, _said("", "tool_calls")]).flaw()
+    reader, answer = Reader(), Answer()
+    name = {"index": 0, "function": {"name": "add"}}
+    bits = [{"index": 0, "function": {"arguments": bit}} for bit in re.findall("..?", arguments)]
+    for piece in (name, *bits):
+        if chunk := reader.read({"choices": [{"delta": {"tool_calls": [piece]}}]}):
+            answer.add(chunk)
+    reader.ended = True
+    for chunk in reader.close():
+        answer.add(chunk)
+    flaw = answer.flaw()
     assert flaw is not None
     assert flaw.kind == "broken_tool_call"
