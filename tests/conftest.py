@@ -62,6 +62,7 @@ def fake_provider() -> Iterator[FakeProvider]:
     """A model provider on loopback that does what a test tells it to."""
     with FakeProvider() as running:
         yield running
+        assert running.keyless == []
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 MODELS = ["model-a", "model-b", "model-c"]
+KEY = "sk-test"  # tests.provider.KEY, which peers cannot import in environments of their own
 FIRST_TOKEN, STALL, HEDGE = 1.0, 0.5, 0.4  # s, for those that can be told
 DEADLINE = 10.0  # s a request has
 SIDE_BY_SIDE = 30
@@ -73,7 +74,7 @@ async def everturn(url: str, hedge_after: float | None = None) -> AsyncIterator[
         {
             "base_url": url,
             "models": MODELS,
-            "openai_api_key": "k",
+            "openai_api_key": KEY,
             "first_token_timeout": FIRST_TOKEN,
             "stall_timeout": STALL,
             "turn_timeout": DEADLINE,
@@ -167,7 +168,7 @@ async def pydantic_ai(url: str) -> AsyncIterator[Contestant]:
     from pydantic_ai.models.openai import OpenAIChatModel  # type: ignore[import-not-found]
     from pydantic_ai.providers.openai import OpenAIProvider  # type: ignore[import-not-found]
 
-    provider = OpenAIProvider(base_url=url, api_key="k")
+    provider = OpenAIProvider(base_url=url, api_key=KEY)
     models = [OpenAIChatModel(name, provider=provider) for name in MODELS]
     yield PydanticAI(Their(FallbackModel(*models)))
 
@@ -179,7 +180,7 @@ def _chats(url: str, *, tuned: bool = False) -> list[Any]:
     deadlines: dict[str, Any] = (
         {"max_retries": 0, "timeout": FIRST_TOKEN, "stream_chunk_timeout": STALL} if tuned else {}
     )
-    key = SecretStr("k")
+    key = SecretStr(KEY)
     return [ChatOpenAI(model=name, base_url=url, api_key=key, **deadlines) for name in MODELS]
 
 

@@ -10,7 +10,7 @@ from pydantic_settings import SettingsConfigDict
 from graph.models.provider import Models, open_models
 from graph.models.settings import ModelSettings
 from graph.services import Services
-from tests.provider import FakeProvider
+from tests.provider import KEY, FakeProvider
 
 CHAIN = ("model-a", "model-b", "model-c")
 
@@ -26,7 +26,7 @@ async def models(fake_provider: FakeProvider) -> AsyncIterator[Models]:
     """Three models of the fake provider, in order."""
     settings = BareModelSettings(
         base_url=HttpUrl(fake_provider.url),
-        openai_api_key=SecretStr("sk-test"),
+        openai_api_key=SecretStr(KEY),
         models=list(CHAIN),
         first_token_timeout=1.0,
         stall_timeout=1.0,

@@ -11,7 +11,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.pregel import Pregel
 from langgraph.types import StreamMode
-from pydantic import HttpUrl
+from pydantic import HttpUrl, SecretStr
 
 from graph import agent, chat, simple
 from graph.context import Context
@@ -19,7 +19,7 @@ from graph.errors import InvalidAPIKey, NoModelFits, ProviderFailed, UnknownMode
 from graph.models.provider import Models, open_models
 from graph.state import Input
 from tests.graph.conftest import BareModelSettings
-from tests.provider import FakeProvider, Fault, Reply, ToolCall
+from tests.provider import KEY, FakeProvider, Fault, Reply, ToolCall
 
 Lend = Callable[..., RunnableConfig]
 
@@ -210,7 +210,11 @@ async def test_without_fallback_one_model_is_asked(
 
 
 async def test_free_only_never_asks_a_paid_model(lend: Lend, fake_provider: FakeProvider) -> None:
-    settings = BareModelSettings(base_url=HttpUrl(fake_provider.url), models=["paid", "gift:free"])
+    settings = BareModelSettings(
+        base_url=HttpUrl(fake_provider.url),
+        openai_api_key=SecretStr(KEY),
+        models=["paid", "gift:free"],
+    )
     async with open_models(settings) as models:
         done = await agent.graph.ainvoke(_ask("hi"), lend(models), context=Context(free_only=True))
         assert _route(done["messages"][-1])["model"] == "gift:free"
@@ -221,7 +225,9 @@ async def test_free_only_never_asks_a_paid_model(lend: Lend, fake_provider: Fake
 
 
 async def test_wishes_that_fit_no_model_are_told(lend: Lend, fake_provider: FakeProvider) -> None:
-    settings = BareModelSettings(base_url=HttpUrl(fake_provider.url), models=["paid"])
+    settings = BareModelSettings(
+        base_url=HttpUrl(fake_provider.url), openai_api_key=SecretStr(KEY), models=["paid"]
+    )
     async with open_models(settings) as models:
         with pytest.raises(NoModelFits, match=r"paid is not free \(free_only\)"):
             await agent.graph.ainvoke(_ask("hi"), lend(models), context=Context(free_only=True))

@@ -23,7 +23,7 @@ from graph.models.provider import Models, open_models
 from graph.nodes import choice
 from graph.state import Input
 from tests.graph.conftest import CHAIN, BareModelSettings
-from tests.provider import FakeProvider, Fault, Offer, Reply, Request, ToolCall
+from tests.provider import KEY, FakeProvider, Fault, Offer, Reply, Request, ToolCall
 
 Lend = Callable[..., RunnableConfig]
 
@@ -32,7 +32,7 @@ Lend = Callable[..., RunnableConfig]
 async def _models(provider: FakeProvider, *chain: str, **settings: Any) -> AsyncIterator[Models]:
     made = BareModelSettings(
         base_url=HttpUrl(provider.url),
-        openai_api_key=SecretStr("sk-test"),
+        openai_api_key=SecretStr(KEY),
         models=list(chain or CHAIN),
         **{"first_token_timeout": 1.0, "stall_timeout": 1.0, **settings},
     )

@@ -20,14 +20,14 @@ from graph.models.provider import open_models
 from graph.services import Services
 from graph.state import Input
 from tests.graph.conftest import CHAIN, BareModelSettings
-from tests.provider import FakeProvider, Fault
+from tests.provider import KEY, FakeProvider, Fault
 from tests.service import ROOT
 
 
 async def turn(provider_url: str, redis_url: str, prefix: str) -> dict[str, Any]:
     """Run one turn in a process of its own, as it were: nothing is known but what Redis holds."""
     settings = BareModelSettings(
-        base_url=HttpUrl(provider_url), openai_api_key=SecretStr("sk-test"), models=list(CHAIN)
+        base_url=HttpUrl(provider_url), openai_api_key=SecretStr(KEY), models=list(CHAIN)
     )
     async with Redis.from_url(redis_url) as redis:
         circuits = RedisCircuits(redis, settings.account, prefix)

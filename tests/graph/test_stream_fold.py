@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, AIMessageChunk, AnyMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
-from pydantic import HttpUrl
+from pydantic import HttpUrl, SecretStr
 
 from graph import agent
 from graph.context import Context
@@ -18,7 +18,7 @@ from graph.models.provider import open_models
 from graph.services import Services
 from graph.state import Input
 from tests.graph.conftest import CHAIN, BareModelSettings
-from tests.provider import FakeProvider, Fault, Reply, ToolCall
+from tests.provider import KEY, FakeProvider, Fault, Reply, ToolCall
 from tests.provider.script import FaultName
 
 _STATUSES = (404, 408, 429, 500, 529)
@@ -75,6 +75,7 @@ class Fold:
 async def _run(provider: FakeProvider, policy: Any) -> tuple[Fold, list[AnyMessage]]:
     made = BareModelSettings(
         base_url=HttpUrl(provider.url),
+        openai_api_key=SecretStr(KEY),
         models=list(CHAIN),
         first_token_timeout=0.05,
         stall_timeout=0.05,

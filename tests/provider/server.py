@@ -19,6 +19,7 @@ from starlette.routing import Route
 from uvicorn.server import ServerState
 
 from tests.provider.echo import echo
+from tests.provider.errors import MESSAGES
 from tests.provider.exchange import Connection, Exchange
 from tests.provider.script import Fault, Request, Step, resolve
 from tests.provider.transmission import transmit
@@ -37,6 +38,7 @@ class FakeProvider:
 
     def __init__(self, port: int = 0, *, key: str = KEY) -> None:
         self.requests: list[Request] = []
+        self.keyless: list[str] = []  # paths of requests that brought no key at all
         self.key = key
         self._port = port
         self._offers: dict[str, Offer] = {}
@@ -127,7 +129,7 @@ class FakeProvider:
         request = Request(model, body, dict(http.headers), self._numbers[model])
         self._numbers[model] += 1
         self.requests.append(request)
-        if request.headers.get("authorization") != f"Bearer {self.key}":
+        if not self._admits(http):
             request.served = Fault(401)
         else:
             steps = self._scripts.get(model) or self._scripts[ANY_MODEL]
@@ -136,4 +138,12 @@ class FakeProvider:
         return Exchange(request, transmit(request, request.served, offer))
 
     async def _list(self, http: HTTPRequest) -> JSONResponse:
+        if not self._admits(http):
+            return JSONResponse({"error": {"message": MESSAGES[401], "code": 401}}, 401)
         return JSONResponse({"data": [offer.listed() for offer in self._offers.values()]})
+
+    def _admits(self, http: HTTPRequest) -> bool:
+        given = http.headers.get("authorization")
+        if given is None:
+            self.keyless.append(http.url.path)
+        return given == f"Bearer {self.key}"

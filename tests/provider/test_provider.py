@@ -22,6 +22,7 @@ from pydantic import SecretStr
 
 from tests.provider import (
     EVERY_FAULT,
+    KEY,
     FakeProvider,
     Fault,
     Offer,
@@ -33,6 +34,7 @@ from tests.provider import (
 )
 from tests.provider.script import FaultName
 
+HEADERS = {"Authorization": f"Bearer {KEY}"}
 PATIENT = httpx2.Timeout(10)
 IMPATIENT = httpx2.Timeout(10, read=0.4)  # where silence is what is expected
 ENDING_FAULTS = [kind for kind in EVERY_FAULT if kind != "keepalive"]
@@ -56,7 +58,13 @@ def ask(
     messages = [{"role": "user", "content": text}]
     body = {"model": model, "messages": messages, "stream": stream}
     url = f"{provider.url}/chat/completions"
-    return httpx2.post(url, json=body, timeout=timeout, verify=False)  # no TLS: skips reading CAs
+    return httpx2.post(
+        url,
+        json=body,
+        headers=HEADERS,
+        timeout=timeout,
+        verify=False,  # no TLS: skips reading CAs
+    )
 
 
 def events(response: httpx2.Response) -> list[dict[str, Any]]:
@@ -65,7 +73,7 @@ def events(response: httpx2.Response) -> list[dict[str, Any]]:
 
 
 def chat(provider: FakeProvider, timeout: httpx2.Timeout = PATIENT) -> ChatOpenAI:
-    key = SecretStr("any")
+    key = SecretStr(KEY)
     return ChatOpenAI(
         base_url=provider.url, api_key=key, model="model-a", max_retries=0, timeout=timeout
     )
@@ -174,7 +182,7 @@ def test_a_request_is_recorded(provider: FakeProvider) -> None:
     assert request.streamed
     assert request.messages == [{"role": "user", "content": "Hello"}]
     assert request.body["temperature"] == 0.1
-    assert request.headers["authorization"] == "Bearer any"
+    assert request.headers["authorization"] == f"Bearer {KEY}"
     assert request.ended.wait(5)
     assert not request.left.is_set()
 
@@ -270,7 +278,7 @@ def test_a_keepalive_outlives_every_read_timeout(
     provider.script("model-a", Fault("keepalive", after=0))
     body = {"model": "model-a", "stream": stream, "messages": []}
     with httpx2.stream(
-        "POST", f"{provider.url}/chat/completions", json=body, timeout=IMPATIENT
+        "POST", f"{provider.url}/chat/completions", json=body, headers=HEADERS, timeout=IMPATIENT
     ) as response:
         chunks = response.iter_text()
         pieces = [next(chunks) for _ in range(10)]
@@ -374,7 +382,7 @@ async def test_a_client_that_leaves_is_noticed(
 ) -> None:
     provider.script("model-a", step)
     body = {"model": "model-a", "messages": [], "stream": stream}
-    async with httpx2.AsyncClient(timeout=None) as client:
+    async with httpx2.AsyncClient(timeout=None, headers=HEADERS) as client:
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(client.post(f"{provider.url}/chat/completions", json=body), 0.3)
     assert await asyncio.to_thread(provider.requests[0].left.wait, 10)
@@ -394,7 +402,7 @@ def test_chaos_strikes_the_same_calls_again_and_others_with_another_seed() -> No
 def test_the_catalogue_has_openrouters_fields(provider: FakeProvider) -> None:
     provider.offer(Offer("small:free", context_length=8192, supported_parameters=("max_tokens",)))
     provider.script("scripted", echo)
-    small, scripted = httpx2.get(f"{provider.url}/models").json()["data"]
+    small, scripted = httpx2.get(f"{provider.url}/models", headers=HEADERS).json()["data"]
     assert (small["id"], scripted["id"]) == ("small:free", "scripted")
     assert small["context_length"] == 8192
     assert small["pricing"]["prompt"] == "0"
@@ -402,13 +410,15 @@ def test_the_catalogue_has_openrouters_fields(provider: FakeProvider) -> None:
     assert "tools" in scripted["supported_parameters"]
 
 
-def test_a_wrong_key_is_refused() -> None:
+def test_a_wrong_key_and_none_are_refused() -> None:
     with FakeProvider(key="right") as provider:
-        assert ask(provider).status_code == 401
-        headers = {"Authorization": "Bearer right"}
-        body = {"model": "model-a", "messages": []}
-        url = f"{provider.url}/chat/completions"
-        assert httpx2.post(url, json=body, headers=headers).status_code == 200
+        url = f"{provider.url}/models"
+        assert ask(provider).status_code == httpx2.get(url, headers=HEADERS).status_code == 401
+        assert provider.keyless == []
+        assert httpx2.get(url).status_code == 401
+        assert provider.keyless == ["/v1/models"]
+        provider.key = KEY
+        assert ask(provider).status_code == httpx2.get(url, headers=HEADERS).status_code == 200
 
 
 def test_it_runs_as_a_process() -> None:
@@ -419,7 +429,8 @@ def test_it_runs_as_a_process() -> None:
             url = process.stdout.readline().strip()
             body = {"model": "a:free", "messages": []}
             statuses = [
-                httpx2.post(f"{url}/chat/completions", json=body).status_code for _ in range(3)
+                httpx2.post(f"{url}/chat/completions", json=body, headers=HEADERS).status_code
+                for _ in range(3)
             ]
         finally:
             process.send_signal(signal.SIGTERM)

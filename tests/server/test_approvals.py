@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import HttpUrl
 
-from tests.provider import FakeProvider, Reply, Request, ToolCall
+from tests.provider import KEY, FakeProvider, Reply, Request, ToolCall
 from tests.service import Client, Event, process, read_events, serving
 
 TOOLS = '''
@@ -57,6 +57,7 @@ def serve(data_dir: Path, own_tools: Path, fake_provider: FakeProvider) -> Serve
         return serving(
             data_dir,
             base_url=HttpUrl(fake_provider.url),
+            openai_api_key=KEY,
             models=["model-a"],
             tool_paths=[own_tools],
             **settings,
@@ -378,6 +379,7 @@ def test_what_waits_outlives_a_kill(
     fake_provider.script("model-a", Reply(tool_calls=[LOOK, MAIL]), say_results)
     environment = {
         "EVERTURN_BASE_URL": fake_provider.url,
+        "OPENAI_API_KEY": KEY,
         "EVERTURN_MODELS": "model-a",
         "EVERTURN_TOOL_PATHS": str(own_tools),
     }

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.provider import FakeProvider, Fault, Offer, Reply, ToolCall
+from tests.provider import KEY, FakeProvider, Fault, Offer, Reply, ToolCall
 from tests.service import Client, serving
 
 
@@ -107,7 +107,12 @@ def test_a_session_with_a_turn_under_way_is_not_half_deleted(
     data_dir: Path, fake_provider: FakeProvider
 ) -> None:
     fake_provider.script("m", "Hello.", Reply("word " * 100, between=0.02))
-    settings = {"base_url": fake_provider.url, "models": "m", "thread_wait": 0.2}
+    settings = {
+        "base_url": fake_provider.url,
+        "openai_api_key": KEY,
+        "models": "m",
+        "thread_wait": 0.2,
+    }
     with serving(data_dir, **settings) as client, ThreadPoolExecutor(1) as pool:
         session = client.ask("hi")["session_id"]
         running = pool.submit(client.ask, "go on", session)
@@ -150,7 +155,7 @@ def test_a_provider_brings_usage_and_cost_into_answer_and_history(
     fake_provider.offer(Offer("m", prompt_price="0.001", completion_price="0.002"))
     call = Reply(tool_calls=[ToolCall("calculator", {"expression": "10*20"})], cost=0.25)
     fake_provider.script("m", call, Reply("It is 200.", cost=0.5), call, Reply("200.", cost=0.5))
-    with serving(data_dir, base_url=fake_provider.url, models="m", openai_api_key="k") as client:
+    with serving(data_dir, base_url=fake_provider.url, models="m", openai_api_key=KEY) as client:
         answer = client.ask("10 times 20?")
         events = client.events("/api/chat/message/stream", {"message": "10 times 20?"})
         rows = client.get(f"/api/chat/history/{answer['session_id']}").json()
@@ -168,7 +173,7 @@ def test_a_provider_brings_usage_and_cost_into_answer_and_history(
 def test_a_fallback_is_seen_in_the_stream(data_dir: Path, fake_provider: FakeProvider) -> None:
     fake_provider.script("a", Fault("cut", reply=Reply("one two three four"), after=3))
     fake_provider.script("b", "All of it.")
-    with serving(data_dir, base_url=fake_provider.url, models="a,b") as client:
+    with serving(data_dir, base_url=fake_provider.url, openai_api_key=KEY, models="a,b") as client:
         events = client.events("/api/chat/message/stream", {"message": "hello"})
     names = [event.name for event in events]
     assert names.index("reset") < names.index("fallback") < names.index("done")
@@ -200,7 +205,7 @@ def test_a_refused_key_is_an_error_of_the_service(
 def test_the_models_and_how_they_stand(data_dir: Path, fake_provider: FakeProvider) -> None:
     fake_provider.script("a", Fault(429, retry_after=60))
     fake_provider.script("b", "Hello.")
-    with serving(data_dir, base_url=fake_provider.url, models="a,b") as client:
+    with serving(data_dir, base_url=fake_provider.url, openai_api_key=KEY, models="a,b") as client:
         assert client.ask("hi")["model"] == "b"
         calls = fake_provider.calls("a")
         assert client.ask("hi")["model"] == "b"
@@ -218,7 +223,7 @@ def test_nobody_left_and_no_offline_answer_is_a_503(
     data_dir: Path, fake_provider: FakeProvider
 ) -> None:
     fake_provider.script("*", Fault(429, retry_after=60))
-    with serving(data_dir, base_url=fake_provider.url, models="a,b") as client:
+    with serving(data_dir, base_url=fake_provider.url, openai_api_key=KEY, models="a,b") as client:
         body = {"message": "hi", "offline_answer": False}
         refused = client.post("/api/chat/message", json=body)
         offline = client.ask("hi")
@@ -230,7 +235,7 @@ def test_nobody_left_and_no_offline_answer_is_a_503(
 
 def test_a_client_that_leaves_stops_the_model(data_dir: Path, fake_provider: FakeProvider) -> None:
     fake_provider.script("m", Reply("word " * 500, between=0.05))
-    with serving(data_dir, base_url=fake_provider.url, models="m") as client:
+    with serving(data_dir, base_url=fake_provider.url, openai_api_key=KEY, models="m") as client:
         with client.stream("POST", "/api/chat/message/stream", json={"message": "go"}) as response:
             for line in response.iter_lines():
                 if line == "event: message":
@@ -242,7 +247,7 @@ def test_turns_of_one_session_run_one_after_the_other(
     data_dir: Path, fake_provider: FakeProvider
 ) -> None:
     fake_provider.script("m", Reply("done", first_token=0.05))
-    with serving(data_dir, base_url=fake_provider.url, models="m") as client:
+    with serving(data_dir, base_url=fake_provider.url, openai_api_key=KEY, models="m") as client:
         session = client.post("/api/chat/session").json()["session_id"]
         with ThreadPoolExecutor(5) as pool:
             list(pool.map(lambda n: client.ask(f"number {n}", session), range(5)))

@@ -13,7 +13,7 @@ import redis
 
 from graph.models.breaker import Breaker
 from graph.nodes import choice, fallback_router, model
-from tests.provider import EVERY_FAULT, FakeProvider, Fault, Offer, Reply
+from tests.provider import EVERY_FAULT, KEY, FakeProvider, Fault, Offer, Reply
 from tests.provider.script import FaultName
 from tests.service import Client, Event, process, serving
 
@@ -86,7 +86,7 @@ def provider() -> Iterator[FakeProvider]:
 @pytest.fixture(scope="module")
 def failing(provider: FakeProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """A client of a service whose chain is well; whoever wants a failure names its model."""
-    settings = {"base_url": provider.url, "models": "well", "openai_api_key": "k"}
+    settings = {"base_url": provider.url, "models": "well", "openai_api_key": KEY}
     deadlines = {"first_token_timeout": 1.0, "stall_timeout": 0.3}
     data_dir = tmp_path_factory.mktemp("failing") / "data"
     with serving(data_dir, **settings, **deadlines) as client:
@@ -192,6 +192,7 @@ def test_a_refused_key_is_one_call_and_leaves_nothing(
     fault: int, data_dir: Path, fake_provider: FakeProvider
 ) -> None:
     settings = {"base_url": fake_provider.url, "models": CHAIN}
+    fake_provider.key = "sk-wrong-1"  # what refuses it is the script
     fake_provider.script("*", Fault(fault))
     with serving(data_dir, **settings, openai_api_key="sk-wrong-1") as client:
         sessions = [client.post("/api/chat/session").json()["session_id"] for _ in range(3)]
@@ -219,6 +220,7 @@ def test_a_refused_key_is_one_call_and_leaves_nothing(
     assert streamed[-1].data["type"] == events[-1].data["type"] == "invalid-api-key"
     assert 'model_failures_total{failure="invalid_api_key",model="model-a"}' in metrics
 
+    fake_provider.key = "sk-right-1"
     fake_provider.script("*", "Here.")
     with serving(data_dir, **settings, openai_api_key="sk-right-1") as client:
         for session in sessions:
@@ -232,7 +234,7 @@ def test_a_refused_key_is_one_call_and_leaves_nothing(
 def test_without_credits_free_models_answer(data_dir: Path, fake_provider: FakeProvider) -> None:
     fake_provider.script("paid", Fault(402))
     models = "paid,dear,gift:free"
-    with serving(data_dir, base_url=fake_provider.url, models=models) as client:
+    with serving(data_dir, base_url=fake_provider.url, openai_api_key=KEY, models=models) as client:
         route = client.ask("hello")["route"]
     assert _steps(route) == [("paid", "payment_required")]
     assert (route["model"], fake_provider.calls("dear")) == ("gift:free", 0)
@@ -241,7 +243,7 @@ def test_without_credits_free_models_answer(data_dir: Path, fake_provider: FakeP
 def test_a_request_that_models_refuse_leaves_nothing(
     data_dir: Path, fake_provider: FakeProvider
 ) -> None:
-    with serving(data_dir, base_url=fake_provider.url, models=CHAIN) as client:
+    with serving(data_dir, base_url=fake_provider.url, openai_api_key=KEY, models=CHAIN) as client:
         session = client.ask("hello")["session_id"]
         fake_provider.script("*", Fault("moderation"))
         body = {"message": "something awful", "session_id": session}
@@ -261,7 +263,7 @@ def test_without_fallback_one_model_is_asked(
     fault: Any, data_dir: Path, fake_provider: FakeProvider
 ) -> None:
     fake_provider.script("*", Fault(fault))
-    with serving(data_dir, base_url=fake_provider.url, models=CHAIN) as client:
+    with serving(data_dir, base_url=fake_provider.url, openai_api_key=KEY, models=CHAIN) as client:
         answer = client.ask("hello", use_fallback=False)
     assert fake_provider.calls() == 1
     assert _steps(answer["route"]) == [("model-a", FAILURES[fault])]
@@ -272,7 +274,7 @@ def test_the_offline_answer_says_so_and_when_to_come_back(
     data_dir: Path, fake_provider: FakeProvider
 ) -> None:
     fake_provider.script("*", Fault(429, retry_after=60))
-    with serving(data_dir, base_url=fake_provider.url, models=CHAIN) as client:
+    with serving(data_dir, base_url=fake_provider.url, openai_api_key=KEY, models=CHAIN) as client:
         answer = client.ask("Calculate 10 * 20")
         events = client.events("/api/chat/message/stream", {"message": "Calculate 10 * 20"})
         rows = client.get(f"/api/chat/history/{answer['session_id']}").json()
@@ -291,7 +293,12 @@ def test_where_the_offline_answer_is_turned_off_the_caller_is_told_when_to_retur
     data_dir: Path, fake_provider: FakeProvider
 ) -> None:
     fake_provider.script("*", Fault(429, retry_after=60))
-    settings = {"base_url": fake_provider.url, "models": CHAIN, "offline_answer": False}
+    settings = {
+        "base_url": fake_provider.url,
+        "openai_api_key": KEY,
+        "models": CHAIN,
+        "offline_answer": False,
+    }
     with serving(data_dir, **settings) as client:
         refused = client.post("/api/chat/message", json={"message": "hello"})
         again = client.post("/invoke", json={"input": {"messages": "hello"}})
@@ -309,7 +316,7 @@ def test_failed_attempts_are_paid_for_as_well(data_dir: Path, fake_provider: Fak
     fake_provider.script("model-a", Fault("empty"))
     fake_provider.offer(Offer("model-a", prompt_price="0.001", completion_price="0.001"))
     fake_provider.script("model-b", Reply("Here.", cost=0.5))
-    with serving(data_dir, base_url=fake_provider.url, models=CHAIN) as client:
+    with serving(data_dir, base_url=fake_provider.url, openai_api_key=KEY, models=CHAIN) as client:
         answer = client.ask("hello")
         client.post("/invoke", json={"input": {"messages": "hello"}})
         metrics = client.get("/metrics").text
@@ -337,7 +344,7 @@ def test_a_client_that_leaves_closes_the_call_upstream(
     fake_provider.script("*", Reply("word " * 500, between=0.05))
     asked = {"input": {"messages": "go"}, "stream_mode": "messages"}
     body = {"message": "go"} if "chat" in path else asked
-    with serving(data_dir, base_url=fake_provider.url, models=CHAIN) as client:
+    with serving(data_dir, base_url=fake_provider.url, openai_api_key=KEY, models=CHAIN) as client:
         with client.stream("POST", path, json=body) as response:
             for line in response.iter_lines():
                 if line in {"event: message", "event: messages"}:
@@ -355,6 +362,7 @@ def test_two_services_at_one_redis_know_the_same_dead_model(
         "REDIS_URL": url,
         "EVERTURN_REDIS_PREFIX": prefix,
         "EVERTURN_BASE_URL": fake_provider.url,
+        "OPENAI_API_KEY": KEY,
         "EVERTURN_MODELS": CHAIN,
     }
     try:
@@ -411,7 +419,7 @@ def test_a_bug_in_the_router_costs_no_answer(
 
     monkeypatch.setattr(where, what, broken)
     fake_provider.script("model-a", Fault("cut", reply=Reply("one two three four"), after=3))
-    with serving(data_dir, base_url=fake_provider.url, models=CHAIN) as client:
+    with serving(data_dir, base_url=fake_provider.url, openai_api_key=KEY, models=CHAIN) as client:
         events = client.events("/api/chat/message/stream", {"message": "hello"})
         session = events[0].data["session_id"]
         said = [m["content"] for m in _messages(client, session) if m["role"] == "assistant"]
@@ -488,7 +496,9 @@ def wishing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
             Offer("gift:free"),
         )
         data_dir = tmp_path_factory.mktemp("wishing") / "data"
-        with serving(data_dir, base_url=provider.url, models="model-a,model-b") as client:
+        with serving(
+            data_dir, base_url=provider.url, openai_api_key=KEY, models="model-a,model-b"
+        ) as client:
             _wait_for_catalogue(client, "large")
             yield client
 
@@ -523,7 +533,9 @@ def test_a_provider_that_comes_later_is_listed_soon(
     fake_provider.offer(Offer("elsewhere"))
     with contextlib.ExitStack() as stack:
         with fake_provider.down():
-            service = serving(data_dir, base_url=fake_provider.url, models=CHAIN)
+            service = serving(
+                data_dir, base_url=fake_provider.url, openai_api_key=KEY, models=CHAIN
+            )
             client = stack.enter_context(service)
             names = {model["name"] for model in client.get("/api/chat/models").json()}
             assert "elsewhere" not in names

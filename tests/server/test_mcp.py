@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import HttpUrl
 
-from tests.provider import FakeProvider, Reply, Request, ToolCall
+from tests.provider import KEY, FakeProvider, Reply, Request, ToolCall
 from tests.service import Client, serving
 from tools.kit.mcp.settings import McpServer
 
@@ -42,8 +42,8 @@ def test_a_server_that_is_killed_in_mid_conversation(
     with serving(
         data_dir,
         base_url=HttpUrl(fake_provider.url),
+        openai_api_key=KEY,
         models=["model-a"],
-        openai_api_key="sk-test",
         mcp_servers=servers,
     ) as client:
         wait_until_healthy(client)
@@ -75,6 +75,7 @@ def test_a_server_that_goes_while_its_call_waits_to_be_approved(
     with serving(
         data_dir,
         base_url=HttpUrl(fake_provider.url),
+        openai_api_key=KEY,
         models=["model-a"],
         mcp_servers={"world": McpServer(command="sh", args=["-c", once])},
         approve_tools=["*_greet", "calculator"],

@@ -6,7 +6,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.provider import FakeProvider, Reply
+from tests.provider import KEY, FakeProvider, Reply
 from tests.service import Client, Event, process, read_events
 
 SLOW = Reply("word " * 400, between=0.05)
@@ -28,7 +28,11 @@ def test_turns_that_take_too_long_are_ended_with_a_word(
     data_dir: Path, fake_provider: FakeProvider
 ) -> None:
     fake_provider.script("m", SLOW)
-    environment = {"EVERTURN_BASE_URL": fake_provider.url, "EVERTURN_MODELS": "m"}
+    environment = {
+        "EVERTURN_BASE_URL": fake_provider.url,
+        "OPENAI_API_KEY": KEY,
+        "EVERTURN_MODELS": "m",
+    }
     begun = threading.Event()
     with (
         ThreadPoolExecutor(2) as pool,
@@ -54,7 +58,11 @@ def test_turns_within_the_grace_end_as_they_would(
     data_dir: Path, fake_provider: FakeProvider
 ) -> None:
     fake_provider.script("m", Reply("word " * 20, between=0.05))
-    environment = {"EVERTURN_BASE_URL": fake_provider.url, "EVERTURN_MODELS": "m"}
+    environment = {
+        "EVERTURN_BASE_URL": fake_provider.url,
+        "OPENAI_API_KEY": KEY,
+        "EVERTURN_MODELS": "m",
+    }
     begun = threading.Event()
     with ThreadPoolExecutor(1) as pool, process(data_dir, **environment) as running:
         streaming = pool.submit(_stream, running.url(), begun)

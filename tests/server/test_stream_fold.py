@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.provider import FakeProvider, Fault, Offer, Reply, ToolCall
+from tests.provider import KEY, FakeProvider, Fault, Offer, Reply, ToolCall
 from tests.provider.script import FaultName
 from tests.service import Client, Event, serving
 
@@ -59,7 +59,9 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         provider.offer(*(Offer(f"m{number}") for number in range(_NAMES)))
         data_dir = tmp_path_factory.mktemp("fold") / "data"
         deadlines = {"first_token_timeout": 0.05, "stall_timeout": 0.05}
-        with serving(data_dir, base_url=provider.url, models="m0", **deadlines) as client:
+        with serving(
+            data_dir, base_url=provider.url, openai_api_key=KEY, models="m0", **deadlines
+        ) as client:
             while len(client.get("/api/chat/models").json()) < _NAMES:
                 pass
             yield Service(client, provider)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.provider import FakeProvider, Reply, ToolCall
+from tests.provider import KEY, FakeProvider, Reply, ToolCall
 from tests.service import Client, process, serving
 
 SHOUT = '''
@@ -40,7 +40,9 @@ def test_one_more_file_is_one_more_tool_and_its_results_are_kept(
     (folder / "shout.py").write_text(SHOUT)
     call = Reply(tool_calls=[ToolCall("shout", {"text": "hi"})])
     fake_provider.script("m", call, "done", call, "done")
-    with serving(data_dir, base_url=fake_provider.url, models="m", tool_paths=[folder]) as client:
+    with serving(
+        data_dir, base_url=fake_provider.url, openai_api_key=KEY, models="m", tool_paths=[folder]
+    ) as client:
         for _ in range(2):
             assert client.ask("shout hi")["tools_used"] == ["shout"]
         (shout,) = (t for t in client.get("/api/tools").json()["tools"] if t["name"] == "shout")

@@ -15,7 +15,7 @@ from graph.models.call import Call
 from graph.models.failures import Failure, failure_in, failure_of
 from graph.models.openai_chat import OpenAIChat
 from graph.models.wire import Refused
-from tests.provider import EVERY_FAULT, FakeProvider, Fault, Reply
+from tests.provider import EVERY_FAULT, KEY, FakeProvider, Fault, Reply
 
 WITH_TEXT = Reply("one two three four five six")
 
@@ -70,7 +70,7 @@ def _model(provider: FakeProvider, http: openai.DefaultAsyncHttpxClient) -> Open
     return OpenAIChat(
         model="m",
         base_url=provider.url,
-        api_key=SecretStr("sk-secret"),
+        api_key=SecretStr(KEY),
         http_async_client=http,
         max_retries=0,
         first_token_timeout=1.0,
@@ -102,7 +102,7 @@ async def test_a_fault_is_classified(
     outcome = await _outcome(fake_provider, streamed=streamed)
     assert isinstance(outcome, Failure)
     assert outcome.kind == kind
-    assert "sk-secret" not in outcome.message + outcome.detail
+    assert KEY not in outcome.message + outcome.detail
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ async def test_langchains_own_client_fails_in_the_same_classes(
     model = ChatOpenAI(
         model="m",
         base_url=fake_provider.url,
-        api_key=SecretStr("k"),
+        api_key=SecretStr(KEY),
         max_retries=0,
         streaming=streamed,
     )
