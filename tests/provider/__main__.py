@@ -2,6 +2,7 @@
 
 python -m tests.provider --port 9000 --script deepseek/deepseek-chat-v3-0324:free=429,cut,ok
 python -m tests.provider --port 9000 --chaos 0.3
+python -m tests.provider --port 9000 --profile mistral
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ import argparse
 import signal
 
 from tests.provider import EVERY_FAULT, KEY, FakeProvider, Fault, chaos, echo
+from tests.provider.profiles import NAMES
 from tests.provider.script import Step
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.provider", description=__doc__)
     parser.add_argument("--port", type=int, default=9000, help="0 chooses one")
+    parser.add_argument("--profile", default="openrouter", choices=NAMES, help="which provider")
     parser.add_argument("--key", default=KEY, help="the only key that is accepted")
     parser.add_argument(
         "--script",
@@ -29,7 +32,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
 
-    provider = FakeProvider(options.port, key=options.key)
+    provider = FakeProvider(options.port, key=options.key, profile=options.profile)
     if options.chaos:
         provider.script("*", chaos(options.chaos, 429, 500, "stall", "cut", seed=options.seed))
     for line in options.script:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -53,6 +54,7 @@ class ToolCall:
 class Reply:
     """A whole answer, with the pace it is streamed at (seconds).
 
+    `reasoning` is what the model thought before it; how that is written is the profile's matter.
     `finish_reason` "auto" is `tool_calls` or `stop`; `cost` None follows from the model's prices.
     """
 
@@ -62,6 +64,7 @@ class Reply:
     first_token: float = 0.0
     between: float = 0.0
     cost: float | None = None
+    reasoning: str = ""
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,8 @@ class Request:
     number: int  # this model's first call is 0
     at: float = field(default_factory=time.monotonic)
     served: Reply | Fault | None = None
+    refused: str = ""  # why, where the profile takes no such request
+    earlier: Sequence[Request] = field(default=(), repr=False)  # what the provider was asked
     left: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
 
@@ -111,6 +116,41 @@ class Request:
     def tools(self) -> dict[str, dict[str, Any]]:
         """The function schemas on offer, by name."""
         return {tool["function"]["name"]: tool["function"] for tool in self.body.get("tools") or []}
+
+    @property
+    def pictures(self) -> list[str]:
+        """The URLs of the pictures in the conversation, in order."""
+        contents = [message.get("content") for message in self.messages]
+        blocks = [block for content in contents if isinstance(content, list) for block in content]
+        return [block["image_url"]["url"] for block in blocks if block["type"] == "image_url"]
+
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether the usage was asked for."""
+        return bool((self.body.get("stream_options") or {}).get("include_usage"))
+
+    def reply_that_called(self, message: Mapping[str, Any]) -> Reply | None:
+        """The earlier reply that an assistant's message repeats, known by what it calls."""
+        called = [
+            _call_of(c["function"]["name"], c["function"]["arguments"])
+            for c in message["tool_calls"]
+        ]
+        for request in reversed(self.earlier):
+            reply = request.served
+            if not isinstance(reply, Reply) or request.model != self.model:
+                continue
+            if called == [_call_of(c.name, c.args) for c in reply.tool_calls]:
+                return reply
+        return None
+
+
+def _call_of(name: str, arguments: Mapping[str, Any] | str) -> tuple[str, Any]:
+    if not isinstance(arguments, str):
+        return name, dict(arguments)
+    try:
+        return name, json.loads(arguments or "{}")
+    except ValueError:
+        return name, arguments
 
 
 Answer = Reply | Fault

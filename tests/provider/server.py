@@ -21,9 +21,11 @@ from uvicorn.server import ServerState
 from tests.provider.echo import echo
 from tests.provider.errors import MESSAGES
 from tests.provider.exchange import Connection, Exchange
-from tests.provider.script import Fault, Request, Step, resolve
+from tests.provider.offer import Offer
+from tests.provider.profiles import load
+from tests.provider.rules import Refusal
+from tests.provider.script import Answer, Fault, Request, Step, resolve
 from tests.provider.transmission import transmit
-from tests.provider.wire import Offer
 
 ANY_MODEL = "*"
 KEY = "sk-test"
@@ -33,13 +35,15 @@ class FakeProvider:
     """Serves `url` (which ends in /v1) from `start` to `stop`, or inside a `with` block.
 
     Stopped and started again it keeps its port, so that a client meets refused connections in
-    between. Every request must bring the `key`, or it gets a 401.
+    between. Every request must bring the `key`, or it gets a 401. The `profile` is the name of one
+    in `tests/provider/profiles`: it refuses what that provider refuses, and speaks as it does.
     """
 
-    def __init__(self, port: int = 0, *, key: str = KEY) -> None:
+    def __init__(self, port: int = 0, *, key: str = KEY, profile: str = "openrouter") -> None:
         self.requests: list[Request] = []
         self.keyless: list[str] = []  # paths of requests that brought no key at all
         self.key = key
+        self.profile = load(profile)
         self._port = port
         self._offers: dict[str, Offer] = {}
         self._scripts: dict[str, tuple[Step, ...]] = {ANY_MODEL: (echo,)}
@@ -126,16 +130,25 @@ class FakeProvider:
     async def _complete(self, http: HTTPRequest) -> Exchange:
         body = await http.json()
         model = body["model"]
-        request = Request(model, body, dict(http.headers), self._numbers[model])
-        self._numbers[model] += 1
+        request = Request(
+            model, body, dict(http.headers), self._numbers[model], earlier=self.requests
+        )
         self.requests.append(request)
-        if not self._admits(http):
-            request.served = Fault(401)
+        answer = self._answer(request) if self._admits(http) else Fault(401)
+        if isinstance(answer, Refusal):
+            request.refused = answer.message
         else:
-            steps = self._scripts.get(model) or self._scripts[ANY_MODEL]
-            request.served = resolve(steps[min(request.number, len(steps) - 1)], request)
+            request.served = answer
+            self._numbers[model] += 1
         offer = self._offers.get(model) or Offer(model)
-        return Exchange(request, transmit(request, request.served, offer))
+        return Exchange(request, transmit(request, answer, offer, self.profile))
+
+    def _answer(self, request: Request) -> Answer | Refusal:
+        """A refused request is no step of the script."""
+        if refusal := self.profile.refusal(request):
+            return refusal
+        steps = self._scripts.get(request.model) or self._scripts[ANY_MODEL]
+        return resolve(steps[min(request.number, len(steps) - 1)], request)
 
     async def _list(self, http: HTTPRequest) -> JSONResponse:
         if not self._admits(http):
