@@ -22,6 +22,8 @@ from tests.provider.script import Fault, Reply, Request, ToolCall
 Body = dict[str, Any]
 """A chunk of a stream, a whole answer, or an error, before it is JSON."""
 
+CODES = {401: "invalid_api_key", 404: "model_not_found", 429: "rate_limit_exceeded"}
+
 
 class Profile:
     """One provider: its rules, and the shapes of its answers and errors."""
@@ -39,6 +41,8 @@ class Profile:
     """Whether it shows what the model thought."""
     always_counts: ClassVar[bool] = False
     """Whether the usage comes without being asked for."""
+    names_errors: ClassVar[bool] = True
+    """Whether an error inside a 200 says of what kind it is."""
 
     # What it refuses
 
@@ -48,7 +52,9 @@ class Profile:
 
     def error(self, refusal: Refusal) -> Any:
         """The body of an error."""
-        kind = "invalid_request_error" if refusal.status < 500 else "server_error"
+        # https://platform.openai.com/docs/guides/error-codes/api-errors
+        kinds = {429: "requests"} | dict.fromkeys(range(500, 600), "server_error")
+        kind = kinds.get(refusal.status, "invalid_request_error")
         return _error(refusal.message, kind, refusal.param, refusal.code)
 
     def failure(self, fault: Fault, code: int | str, request: Request) -> Any:
@@ -57,19 +63,13 @@ class Profile:
         status = code if isinstance(code, int) else 400
         if fault.retry_after is not None and (words := self.limit_in_words(fault.retry_after)):
             message = f"{message} {words}"
-        known = fault.kind == "context_length_exceeded"
-        said = fault.kind if known else code
-        param = "messages" if known else None
-        return self.error(Refusal(message, param, str(said), status))
+        if fault.kind == "context_length_exceeded":
+            return self.error(Refusal(message, "messages", fault.kind, status))
+        return self.error(Refusal(message, None, CODES.get(status, str(status)), status))
 
     def limits(self, fault: Fault) -> dict[str, str]:
         """The headers of a refusal that say when to come back."""
-        headers = {}
-        if fault.retry_after is not None:
-            headers["Retry-After"] = f"{fault.retry_after:g}"
-        if fault.reset_after is not None:
-            headers["x-ratelimit-reset-requests"] = f"{fault.reset_after:g}s"
-        return headers
+        return {} if fault.retry_after is None else {"Retry-After": f"{fault.retry_after:g}"}
 
     def limit_in_words(self, seconds: float) -> str:
         """The same inside the message of the error."""

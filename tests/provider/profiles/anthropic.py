@@ -20,6 +20,17 @@ from tests.provider.rules import (
 )
 from tests.provider.script import Fault, Request
 
+# https://platform.claude.com/docs/en/api/errors
+KINDS = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    529: "overloaded_error",
+}
+
 
 class Anthropic(Profile):
     """Strict with the conversation, easy with the parameters."""
@@ -51,7 +62,7 @@ class Anthropic(Profile):
     )
 
     def error(self, refusal: Refusal) -> Body:
-        kind = "invalid_request_error" if refusal.status < 500 else "api_error"
+        kind = KINDS.get(refusal.status, "api_error")
         return {"error": {"code": kind, "message": refusal.message, "type": kind, "param": None}}
 
     def limits(self, fault: Fault) -> dict[str, str]:

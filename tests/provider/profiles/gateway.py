@@ -35,7 +35,7 @@ class Gateway(Profile):
         return "".join(f"data:{part}\r\n" for part in parts).encode() + b"id: 1\r\nretry: 3\r\n\r\n"
 
     def opening(self, request: Request) -> list[Body]:
-        return []
+        return [self.chunk(request, choice({"role": "assistant"}))]
 
     def thought(self, word: str) -> Body:
         return {"thinking": word}

@@ -54,7 +54,10 @@ class Groq(Profile):
     )
 
     def error(self, refusal: Refusal) -> Body:
-        return {"error": {"message": refusal.message, "type": "invalid_request_error"}}
+        # https://console.groq.com/docs/errors
+        kind = "invalid_request_error" if refusal.status < 500 else "internal_server_error"
+        error = {"message": refusal.message, "type": kind}
+        return {"error": error | ({"code": refusal.code} if refusal.code else {})}
 
     def limits(self, fault: Fault) -> dict[str, str]:
         # https://console.groq.com/docs/rate-limits#rate-limit-headers: "2m59.56s", "7.66s"

@@ -35,7 +35,9 @@ class LlamaCpp(Profile):
         return {"error": {"code": refusal.status, "message": refusal.message, "type": kind}}
 
     def error_frame(self, request: Request, error: Any) -> bytes:
-        return b"error: " + encode(error["error"]) + b"\n\n"
+        # Until https://github.com/ggml-org/llama.cpp/pull/16109, as in
+        # https://github.com/coddy-project/coddy-agent/pull/106
+        return b"error: " + encode(error["error"]) + b"\n\ndata: [DONE]\n\n"
 
     def message(self, request: Request, reply: Reply) -> Body:
         message = super().message(request, reply)

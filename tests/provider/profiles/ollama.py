@@ -13,10 +13,13 @@ class Ollama(Profile):
     """Ignores what it does not know; a call has no index, and its answer ends in `stop`."""
 
     name = "ollama"
+    names_errors = False
     rules = (schemas_are_objects("invalid tool {name}: parameters must be an object", "type"),)
 
     def error(self, refusal: Refusal) -> Body:
-        kind = "invalid_request_error" if refusal.status < 500 else "api_error"
+        # https://github.com/ollama/ollama/blob/main/openai/openai.go, NewError
+        kinds = {400: "invalid_request_error", 404: "not_found_error"}
+        kind = kinds.get(refusal.status, "api_error")
         error = {"message": refusal.message, "type": kind, "param": None, "code": None}
         return {"error": error}
 

@@ -103,6 +103,9 @@ class OpenAI(Profile):
         headers = super().limits(fault)
         if fault.retry_after is not None:
             headers["retry-after-ms"] = f"{fault.retry_after * 1000:.0f}"
+        if fault.reset_after is not None:
+            headers["x-ratelimit-remaining-requests"] = "0"
+            headers["x-ratelimit-reset-requests"] = f"{fault.reset_after:g}s"
         return headers
 
     def limit_in_words(self, seconds: float) -> str:
