@@ -52,6 +52,8 @@ class Traits:
         self._left_out: dict[str, Any] = {}
         """By name: the value that was refused, or all of them."""
         self._asks_usage = False
+        self._counted = False
+        """It has answered a request with `stream_options`."""
         self._suspected: set[str] = set()
         """Left out after a refusal that names nothing, until an answer says that it was right."""
 
@@ -74,7 +76,7 @@ class Traits:
                 of_value = name in body and _OF_VALUE.search(str(refused).lower())
                 self._left_out[name] = body[name] if of_value else _ALL
                 return True
-            if "stream_options" in body:  # what the caller of a model misses least
+            if "stream_options" in body and not self._counted:  # the least that can be missed
                 self._suspected.add("stream_options")
                 return True
         self._suspected.clear()
@@ -87,6 +89,7 @@ class Traits:
         does not count by itself is asked to from then on.
         """
         self._left_out |= dict.fromkeys(self._suspected, _ALL)
+        self._counted = self._counted or "stream_options" in body
         self._asks_usage = self._asks_usage or (not with_usage and "stream_options" not in body)
 
     def _takes(self, name: str, value: object = None) -> bool:

@@ -230,7 +230,7 @@ def test_a_new_message_gives_the_calls_up(
         done = client.ask("forget it", waits["session_id"])
         assert (done["status"], done["response"]) == ("completed", "never mind, then")
         roles = [m["role"] for m in fake_provider.requests[-1].messages[1:]]
-        assert roles == ["user", "assistant", "tool", "tool", "user"]
+        assert roles == ["user", "assistant", "tool", "tool", "assistant", "user"]
         assert "ancelled" in fake_provider.requests[-1].messages[3]["content"]
         late = decide(client, waits, {"id": waits["calls"][0]["id"], "type": "approve"})
         assert (late.status_code, late.json()["type"]) == (409, "nothing-waits")
@@ -326,7 +326,7 @@ def test_the_turn_goes_on_with_the_choices_it_began_with(
         decide(client, waits, {"id": waits["calls"][0]["id"], "type": "approve"})
     before, after = fake_provider.requests
     for request in (before, after):
-        assert request.body["max_completion_tokens"] == 77
+        assert request.body["max_tokens"] == 77
         assert list(request.tools) == ["send_mail"]
 
 
@@ -400,4 +400,4 @@ def test_what_waits_outlives_a_kill(
         rows = client.get(f"/api/chat/history/{waits['session_id']}").json()
         assert [row["assistant_message"] for row in rows] == [done["response"]]
     assert len(journal()) == 2
-    assert fake_provider.requests[-1].body["max_completion_tokens"] == 77
+    assert fake_provider.requests[-1].body["max_tokens"] == 77

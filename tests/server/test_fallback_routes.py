@@ -128,6 +128,15 @@ def _messages(client: Client, session: str) -> list[dict[str, Any]]:
     return messages
 
 
+CALLS: dict[int | str, int] = {
+    # A refusal that names nothing may mean what is sent by default: once more without it.
+    400: 2,
+    422: 2,
+    # The connection was used before, and may have been stale: once more on a new one.
+    "reset": 2,
+}
+
+
 def test_the_table_is_whole() -> None:
     assert set(FAILURES) | KEY_FAULTS == set(EVERY_FAULT)
 
@@ -147,7 +156,7 @@ def test_a_message_is_answered_whatever_fails(
     (row,) = failing.get(f"/api/chat/history/{answer['session_id']}").json()
     assert row["metadata"]["route"] == route
     assert row["model_used"] == "well"
-    assert provider.calls(bad) == (3 if fault in TOLD else 1)
+    assert provider.calls(bad) == CALLS.get(fault, 3 if fault in TOLD else 1)
 
 
 @pytest.mark.parametrize("fault", TABLE)
@@ -356,7 +365,7 @@ def test_a_client_that_leaves_closes_the_call_upstream(
 def test_two_services_at_one_redis_know_the_same_dead_model(
     tmp_path: Path, fake_provider: FakeProvider
 ) -> None:
-    fake_provider.script("model-a", Fault("reset"))
+    fake_provider.script("model-a", Fault("silent"))
     url, prefix = os.environ["TEST_REDIS_URL"], f"test-{uuid4().hex}"
     environment = {
         "REDIS_URL": url,
@@ -364,6 +373,7 @@ def test_two_services_at_one_redis_know_the_same_dead_model(
         "EVERTURN_BASE_URL": fake_provider.url,
         "OPENAI_API_KEY": KEY,
         "EVERTURN_MODELS": CHAIN,
+        "EVERTURN_FIRST_TOKEN_TIMEOUT": "1",
     }
     try:
         with (
@@ -372,7 +382,7 @@ def test_two_services_at_one_redis_know_the_same_dead_model(
             Client(base_url=one.url(), timeout=30) as first,
             Client(base_url=two.url(), timeout=30) as second,
         ):
-            assert _steps(first.ask("hello")["route"]) == [("model-a", "unreachable")]
+            assert _steps(first.ask("hello")["route"]) == [("model-a", "timeout")]
             route = second.ask("hello")["route"]
             circuits = {m["name"]: m["circuit"] for m in second.get("/api/chat/models").json()}
         assert (route["model"], route["tried"]) == ("model-b", [])

@@ -1,5 +1,6 @@
 """What a model refuses is left out, at once and from then on; the refusal is no failure."""
 
+import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -27,7 +28,6 @@ class Provider:
         self.judge: Callable[[Json], tuple[int, Json]] = lambda _: (200, COUNTED)
 
     async def __call__(self, request: httpx2.Request) -> httpx2.Response:
-        import json
 
         body = json.loads(request.content)
         assert request.headers["authorization"] == "Bearer sk-test"
