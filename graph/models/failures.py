@@ -80,7 +80,8 @@ _BY_TEXT: tuple[tuple[Kind, Kind, re.Pattern[str]], ...] = (
 _BY_NAME: dict[str, int] = {
     # What stands for a status where there is none: the code, type or status of an error object.
     # OpenAI's: https://platform.openai.com/docs/guides/error-codes, Anthropic's:
-    # https://docs.anthropic.com/en/api/errors, Google's: https://cloud.google.com/apis/design/errors.
+    # https://docs.anthropic.com/en/api/errors, Google's: https://cloud.google.com/apis/design/errors,
+    # Databricks': https://docs.databricks.com/api/workspace/introduction.
     "invalid_api_key": 401,
     "authentication_error": 401,
     "unauthenticated": 401,
@@ -107,6 +108,10 @@ _BY_NAME: dict[str, int] = {
     "invalid_request_error": 400,
     "badrequesterror": 400,
     "invalid_argument": 400,
+    "bad_request": 400,
+    "request_limit_exceeded": 429,
+    "internal_error": 500,
+    "temporarily_unavailable": 503,
 }
 _BY_WORDS: tuple[tuple[int, re.Pattern[str]], ...] = (
     # For an error that has neither status nor code.
@@ -183,7 +188,7 @@ def error_in(body: object) -> Any:
         return next((error for each in choices if (error := _error_of(each))), None)
     message = body.get("message") or body.get("detail")
     if message and (body.get("object") == "error" or "usage" not in body):
-        return {**body, "message": _sentence(message), "details": message}
+        return {"details": message, **body, "message": _sentence(message)}
     return None
 
 
@@ -230,7 +235,7 @@ def _status(error: Exception) -> int | None:
     """Find an HTTP status: of the response, or in the error object of a 200 or a stream."""
     body = _body(error)
     values = [getattr(error, "status_code", None), getattr(error, "code", None)]
-    values += [body.get(name) for name in ("code", "status", "status_code", "type")]
+    values += [body.get(name) for name in ("code", "status", "status_code", "error_code", "type")]
     for value in values:
         if isinstance(value, int) or (isinstance(value, str) and value.isdecimal()):
             if 400 <= int(value) <= 599:  # noqa: PLR2004 - HTTP's errors

@@ -66,3 +66,8 @@ class Decoder:
             self._data.append(text)
         elif field == b"event":
             self._name = text
+        elif (
+            field == b"error"
+        ):  # llama.cpp's, until https://github.com/ggml-org/llama.cpp/pull/16109
+            self._data.append(text)
+            self._name = "error"
