@@ -41,8 +41,6 @@ class Profile:
     """Whether it shows what the model thought."""
     always_counts: ClassVar[bool] = False
     """Whether the usage comes without being asked for."""
-    names_errors: ClassVar[bool] = True
-    """Whether an error inside a 200 says of what kind it is."""
 
     # What it refuses
 

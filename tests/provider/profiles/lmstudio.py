@@ -14,7 +14,6 @@ class LMStudio(Profile):
     """Errors are plain texts; an error in a stream is an event of that name; ids are numbers."""
 
     name = "lmstudio"
-    names_errors = False
     rules = (
         # https://github.com/can1357/oh-my-pi/issues/6925
         choice_is_a_word(

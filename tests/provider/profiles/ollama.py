@@ -13,7 +13,6 @@ class Ollama(Profile):
     """Ignores what it does not know; a call has no index, and its answer ends in `stop`."""
 
     name = "ollama"
-    names_errors = False
     rules = (schemas_are_objects("invalid tool {name}: parameters must be an object", "type"),)
 
     def error(self, refusal: Refusal) -> Body:
