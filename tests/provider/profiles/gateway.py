@@ -55,7 +55,7 @@ class Gateway(Profile):
                 yield self.said(part.decode("utf-16-be", "surrogatepass"))
 
     def call(self, request: Request, call: ToolCall, number: int) -> Iterator[Body]:
-        yield {"tool_calls": [{"function": {"name": call.name, "arguments": call.args or None}}]}
+        yield {"tool_calls": [{"function": {"name": call.name, "arguments": call.args}}]}
 
     def closing(self, request: Request, reply: Reply, offer: Offer) -> list[Body]:
         ends = [] if reply.finish_reason == "auto" else [choice({}, reply.finish_reason)]
