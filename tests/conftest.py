@@ -59,8 +59,11 @@ def pytest_unconfigure() -> None:
 
 @pytest.fixture
 def fake_provider() -> Iterator[FakeProvider]:
-    """A model provider on loopback that does what a test tells it to."""
-    with FakeProvider() as running:
+    """A model provider on loopback that does what a test tells it to.
+
+    TEST_PROFILE=mistral makes it as strict as Mistral: `tests/graph/test_fallback.py` runs on all.
+    """
+    with FakeProvider(profile=os.environ.get("TEST_PROFILE", "openrouter")) as running:
         yield running
         assert running.keyless == []
 
