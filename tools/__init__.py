@@ -60,9 +60,9 @@ def get_tool(name: str) -> BaseTool:
 
 def tool_schemas() -> list[dict[str, Any]]:
     """Return what a model is told of each tool: OpenAI's `{"type": "function", "function": …}`."""
-    from langchain_core.utils.function_calling import convert_to_openai_tool
+    from tools.kit.offered import offered_schema
 
-    return [convert_to_openai_tool(tool) for tool in load_tools()]
+    return [offered_schema(tool) for tool in load_tools()]
 
 
 @cache

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from graph.models.arguments import read
 from graph.models.failures import Failure, Kind
 from graph.models.reader import Chunk
 
@@ -36,6 +37,11 @@ class Answer:
         cost = (self.usage or {}).get("cost")
         return float(cost) if isinstance(cost, int | float) else None
 
+    @property
+    def calls(self) -> list[dict[str, Any]]:
+        """The tool calls in their order, as the model wrote them."""
+        return [self._calls[index] for index in sorted(self._calls)]
+
     def add(self, chunk: Chunk) -> None:
         """Take in the next chunk."""
         self.usage = chunk.get("usage") or chunk.get("usage_so_far") or self.usage
@@ -54,7 +60,7 @@ class Answer:
 
         A stream that ends with neither a finish reason nor `[DONE]` was cut, whatever it says.
         """
-        whole_calls = all(_is_json_object(each["function"]) for each in self._calls.values())
+        whole_calls = all(_is_json(each["function"]) for each in self._calls.values())
         flaws: tuple[tuple[bool, Kind, str], ...] = (
             (not self._choices, "malformed", "the provider's answer has no choices"),
             (
@@ -77,9 +83,7 @@ class Answer:
         """Return the answer in the shape of a `chat.completion`."""
         message: dict[str, Any] = {"role": "assistant", "content": self.text}
         if self._calls:
-            for call in self._calls.values():
-                call["function"]["arguments"] = call["function"]["arguments"] or "{}"
-            message["tool_calls"] = [self._calls[index] for index in sorted(self._calls)]
+            message["tool_calls"] = [_readable(call) for call in self.calls]
         choice = {"index": 0, "message": message, "finish_reason": self._finish}
         return {**self._envelope, "choices": [choice], "usage": self.usage}
 
@@ -111,8 +115,15 @@ PROVIDER_FIELDS = "provider_specific_fields"
 """The name in a message's `additional_kwargs` of what its provider wants back."""
 
 
-def _is_json_object(function: dict[str, Any]) -> bool:
+def _is_json(function: dict[str, Any]) -> bool:
     try:
-        return isinstance(json.loads(function["arguments"] or "{}"), dict)
-    except (ValueError, RecursionError):
+        read(function["arguments"])
+    except ValueError:
         return False
+    return True
+
+
+def _readable(call: dict[str, Any]) -> dict[str, Any]:
+    """Return a call in a form that LangChain can read; its nodes read `calls` themselves."""
+    args, _ = read(call["function"]["arguments"])
+    return {**call, "function": {**call["function"], "arguments": json.dumps(args)}}

@@ -46,7 +46,7 @@ class Call:
         self.failures[self._names[number]] = (
             failure_of(error)
             if isinstance(error, Exception)
-            else Failure("outrun", "another model spoke first")
+            else Failure("outrun", f"{self.model} spoke first")
         )
 
     def decided(self, number: int) -> None:

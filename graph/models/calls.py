@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
+from graph.models.arguments import Bound
 from graph.models.text import Joiner
 
 Piece = dict[str, Any]
@@ -39,6 +40,7 @@ class ToolCall:
     sent: int = 0
     """Characters of the arguments that were handed on."""
     joiner: Joiner = field(default_factory=Joiner)
+    bound: Bound = field(default_factory=Bound)
 
     @property
     def complete(self) -> bool:
@@ -52,7 +54,9 @@ class ToolCall:
     def piece(self, *, name: str = "", call_id: str = "") -> Piece | None:
         """Return what is new of it: its name, its id and the arguments not handed on yet."""
         arguments = ""
-        if not "null".startswith(self.arguments.strip()):  # `null` stands for no arguments
+        if self.sent or not "null".startswith(
+            self.arguments.strip()
+        ):  # `null` stands for no arguments
             arguments, self.sent = self.arguments[self.sent :], len(self.arguments)
         if not (name or call_id or arguments):
             return None
@@ -109,7 +113,7 @@ class ToolCalls:
         self._by_number[number] = call
         touched.add(call)
         call.extra |= {k: v for k, v in entry.items() if k not in _STANDARD and v is not None}
-        call.arguments += call.joiner.feed(arguments)
+        call.arguments += call.bound.feed(call.joiner.feed(arguments))
         return call.piece(name=_added(call, name), call_id=self._new_id(call, call_id))
 
     def _continued(self, number: int | str | None, call_id: str, name: str) -> ToolCall | None:

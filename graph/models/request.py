@@ -12,6 +12,7 @@ from typing import Any
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
 from graph.models.answer import PROVIDER_FIELDS
+from tools.kit.offered import offered_name
 
 Message = dict[str, Any]
 """One message as the wire has it."""
@@ -57,7 +58,7 @@ def _written(
     if wire["role"] == "tool":
         call_id = wire["tool_call_id"]
         return {
-            **wire,
+            **_named(wire),
             "content": wire["content"] or _EMPTY_RESULT,
             "tool_call_id": ids.get(call_id, call_id),
         }
@@ -70,12 +71,22 @@ def _written(
             ids |= {call["id"]: _neutral(call["id"]) for call in calls}
         more = extras.get("tool_calls", {})
         calls = [
-            {**call, "id": ids.get(call["id"], call["id"]), **more.get(call["id"], {})}
+            {
+                **call,
+                "function": _named(call["function"]),
+                "id": ids.get(call["id"], call["id"]),
+                **more.get(call["id"], {}),
+            }
             for call in calls
         ]
         wire = {**wire, "tool_calls": calls}
     # Only within a turn: DeepSeek refuses or ignores the reasoning of turns that are over.
     return {**wire, **extras.get("message", {})} if in_turn else wire
+
+
+def _named(what: Message) -> Message:
+    """Return a tool call's function, or its result, under the name that the tool is offered by."""
+    return {**what, "name": offered_name(what["name"])} if what.get("name") else what
 
 
 def model_of(message: AIMessage) -> str | None:

@@ -3,8 +3,7 @@
 from collections.abc import Awaitable, Sequence
 from typing import Any, Protocol
 
-from langchain_core.messages import AIMessage, RemoveMessage
-from langchain_core.tools import BaseTool
+from langchain_core.messages import AIMessage, AnyMessage, RemoveMessage
 from langgraph.errors import GraphBubbleUp
 from langgraph.graph.message import REMOVE_ALL_MESSAGES
 from langgraph.runtime import Runtime
@@ -19,10 +18,11 @@ from graph.models.provider import Models
 from graph.nodes.asking import Heard, Prompt, ask, prompt_of
 from graph.nodes.choice import choose, follow, new_route, offline_route, situation
 from graph.nodes.record import answered, failed, resumed, sign, taken_back
-from graph.nodes.tool_calls import give_ids, misuses
+from graph.nodes.tool_calls import give_ids, misuses, take_in
 from graph.policy import Ask, has_successor, rivals_of
 from graph.services import current_models, offered_tools
 from graph.state import Route, State
+from tools.kit.toolbox import Offer
 
 log = get_logger(__name__)
 
@@ -63,9 +63,9 @@ def model_node(*, tools: bool = False, last: bool = False) -> Node:
             call = await _call(route, context, models)
             chat = models.chat_model(route["model"])
             heard = await ask(chat, prompt, offer.schemas, context, call)
-            route, failure = await _judged(route, call, heard, models, offer.tools)
+            route, failure = await _judged(route, call, heard, models, offer)
             if heard.answer is not None and failure is None:
-                return _remembered(heard.answer, route, prompt)
+                return _remembered(heard.answer, route, prompt, state["messages"])
         except (AgentError, GraphBubbleUp):
             raise
         except Exception:
@@ -91,7 +91,8 @@ def offline_node(*, tools: bool = False) -> Node:
         heard = await ask(chat, prompt, offer.schemas, context)
         if heard.answer is None or heard.failure is not None:
             raise ProviderFailed(f"Nobody could answer: {route.get('reason')}")
-        return _remembered(heard.answer, route, prompt)
+        take_in(heard.answer, None, offer)
+        return _remembered(heard.answer, route, prompt, state["messages"])
 
     return offline
 
@@ -131,14 +132,16 @@ async def _call(route: Route, context: Context, models: Models) -> Call | None:
 
 
 async def _judged(
-    route: Route, call: Call | None, heard: Heard, models: Models, tools: Sequence[BaseTool]
+    route: Route, call: Call | None, heard: Heard, models: Models, offer: Offer
 ) -> tuple[Route, Failure | None]:
     """Enter the attempt into the record and into the breaker's; say what is wrong with it."""
     breaker, failure, answer = models.breaker, heard.failure, heard.answer
-    if answer is not None and failure is None and misuses(answer, tools):
-        route = {**route, "told": route["told"] + 1}
-        if route["told"] > _TOLD_AT_MOST:
-            failure = Failure("wrong_tool_call", "the model calls tools wrongly")
+    if answer is not None and failure is None:
+        take_in(answer, call.answer.calls if call else None, offer)
+        if misuses(answer, offer.tools):
+            route = {**route, "told": route["told"] + 1}
+            if route["told"] > _TOLD_AT_MOST:
+                failure = Failure("wrong_tool_call", "the model calls tools wrongly")
     if call is not None:
         for loser, loss in call.failures.items():
             _log(loser, loss)
@@ -179,10 +182,12 @@ def _take_back(heard: Heard, call: Call | None, route: Route, runtime: Runtime[C
     )
 
 
-def _remembered(answer: AIMessage, route: Route, prompt: Prompt) -> Update:
+def _remembered(
+    answer: AIMessage, route: Route, prompt: Prompt, before: Sequence[AnyMessage]
+) -> Update:
     """A complete answer joins the conversation; a thread that was mended is written anew."""
     route = answered(route, answer)
     sign(answer, route)
-    give_ids(answer)
+    give_ids(answer, before)
     replaced = [RemoveMessage(id=REMOVE_ALL_MESSAGES), *prompt.mended] if prompt.mended else []
     return {"messages": [*replaced, answer], "route": route}

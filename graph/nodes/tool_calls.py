@@ -1,14 +1,58 @@
-"""Whether a model calls tools as they are."""
+"""The tool calls of an answer: read strictly, and whether they can be made."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 from uuid import uuid4
 
-from langchain_core.messages import AIMessage
-from langchain_core.messages.tool import ToolCall
+from langchain_core.messages import AIMessage, AnyMessage, InvalidToolCall
+from langchain_core.messages.tool import ToolCall, invalid_tool_call, tool_call
 from langchain_core.tools import BaseTool
 from pydantic import BaseModel, ValidationError
 
+from graph.models.answer import PROVIDER_FIELDS
+from graph.models.arguments import read
 from tools.kit.results import named
+from tools.kit.toolbox import Offer
+from tools.kit.values import flaw_in, plain
+
+_MAX_NAME = 200
+_MAX_ID = 65_536
+"""Characters. LiteLLM writes a model's signature, kilobytes of it, into the id of a call."""
+
+
+Written = Mapping[str, Any]
+"""A tool call as OpenAI writes it: an id, and a function's name and arguments, which are text."""
+
+
+def take_in(answer: AIMessage, written: Sequence[Written] | None, offer: Offer) -> None:
+    """Give an answer its tool calls as its model has `written` them, under the tools' real names.
+
+    What LangChain made of the text is not used: it completes what was cut, and keeps what no
+    store can. A call that nobody could make becomes one of the `invalid_tool_calls`, which says
+    in `error` what is wrong; its arguments are then only to be shown. `written` is `None` for a
+    model of our own, which writes no text.
+
+    The thread holds real names. Requests hold the offered ones, which follow from these.
+    """
+    written = list(map(_written, answer.tool_calls)) if written is None else written
+    answer.tool_calls, answer.invalid_tool_calls = [], []
+    for call in written:
+        name, call_id = call["function"]["name"], call["id"]
+        name = offer.real_names.get(name, plain(name)[:_MAX_NAME])
+        args, flaw = read(call["function"]["arguments"])
+        if flaw is None:
+            answer.tool_calls.append(tool_call(name=name, args=args, id=call_id))
+        else:
+            shown = json.dumps(plain(args))
+            answer.invalid_tool_calls.append(
+                invalid_tool_call(name=name, args=shown, id=call_id, error=flaw)
+            )
+
+
+def _written(call: ToolCall) -> Written:
+    function = {"name": call["name"], "arguments": json.dumps(call["args"])}
+    return {"id": call["id"], "function": function}
 
 
 def misuses(answer: AIMessage, tools: Sequence[BaseTool]) -> bool:
@@ -22,7 +66,7 @@ def flaws(call: ToolCall, tool: BaseTool) -> str | None:
     """Say what is wrong with the arguments of a call, by what the model was told of the tool."""
     schema = tool.tool_call_schema  # without what LangGraph injects
     if isinstance(schema, dict):  # of a remote tool: JSON Schema
-        missing = [name for name in schema.get("required", ()) if name not in call["args"]]
+        missing = [name for name in _required(schema) if name not in call["args"]]
         return "; ".join(f"{name}: Field required" for name in missing) or None
     if not issubclass(schema, BaseModel):
         return None  # pydantic 1: the tool itself will say
@@ -30,17 +74,58 @@ def flaws(call: ToolCall, tool: BaseTool) -> str | None:
         schema.model_validate(call["args"])
     except ValidationError as error:
         return named(error.errors(include_url=False, include_input=False, include_context=False))
-    return None
+    return _strangers(call["args"], schema)
 
 
-def give_ids(answer: AIMessage) -> None:
-    """Give each call an id of its own: some providers send none, or the same one for all."""
-    known: set[str] = set()
-    for call in (*answer.tool_calls, *answer.invalid_tool_calls):
+def _strangers(args: Mapping[str, Any], schema: type[BaseModel]) -> str | None:
+    """Name the arguments that a tool does not have; pydantic passes over them in silence."""
+    if schema.model_config.get("extra") == "allow":
+        return None
+    known: set[object] = set(schema.model_fields)
+    for field in schema.model_fields.values():
+        if field.validation_alias is not None and not isinstance(field.validation_alias, str):
+            return None  # a path or a choice: pydantic alone knows
+        known |= {field.alias, field.validation_alias}
+    there_are = ", ".join(schema.model_fields) or "none"
+    return (
+        "; ".join(
+            f"{name}: There is no such argument; there are: {there_are}"
+            for name in args
+            if name not in known
+        )
+        or None
+    )
+
+
+def give_ids(answer: AIMessage, before: Iterable[AnyMessage] = ()) -> None:
+    """Give each call an id that no other call of the thread has.
+
+    Some providers send none, the same one for all, or begin to count anew with each answer; some
+    refuse a history in which two calls share one.
+    """
+    known = {call["id"] for each in before if isinstance(each, AIMessage) for call in _calls(each)}
+    for call in _calls(answer):
         call_id = call["id"]
-        if not call_id or call_id in known:
-            call["id"] = call_id = f"call_{uuid4().hex[:24]}"
-        known.add(call_id)
+        if not call_id or call_id in known or len(call_id) > _MAX_ID or flaw_in(call_id):
+            call["id"] = new = f"call_{uuid4().hex[:24]}"
+            _move(answer, call_id, new)
+        known.add(call["id"])
+
+
+def _calls(message: AIMessage) -> list[ToolCall | InvalidToolCall]:
+    return [*message.tool_calls, *message.invalid_tool_calls]
+
+
+def _move(answer: AIMessage, call_id: str | None, new: str) -> None:
+    """Keep what the provider wants back with a call under the call's new id."""
+    extras = answer.additional_kwargs.get(PROVIDER_FIELDS, {}).get("tool_calls", {})
+    if call_id in extras:
+        extras[new] = extras.pop(call_id)
+
+
+def _required(schema: Mapping[str, Any]) -> list[Any]:
+    found = schema.get("required")
+    return found if isinstance(found, list) else []
 
 
 def _misfits(call: ToolCall, tool: BaseTool | None) -> bool:

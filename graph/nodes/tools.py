@@ -21,6 +21,9 @@ from tools.kit.results import failed
 PAUSED = "paused_calls"
 """A note on a message: some of its calls paused; its value are the ids of those approved before."""
 
+_MAX_FLAW = 500
+"""Characters: a client may have stored the call, with any text for what is wrong with it."""
+
 Step = dict[str, Any] | Command[Any]
 
 
@@ -53,7 +56,8 @@ async def tools(state: State, *, runtime: Runtime[Context]) -> Step | list[Step]
     steps = list(_answers(made, without={*current.skipped, *current.paused}))
     for call in asked.invalid_tool_calls:
         if (call["id"] or "") in waiting:
-            answer = failed(call, "malformed_call", "The arguments are no JSON object.")
+            flaw = call.get("error") or "the arguments cannot be read"
+            answer = failed(call, "malformed_call", flaw[:_MAX_FLAW])
             steps.append({"messages": [answer]})
             tool = call["name"] if call["name"] in offer.by_name else None
             toolbox.execution.counter.called(tool, "malformed_call")

@@ -3,7 +3,6 @@
 One bad file costs its own tools and nothing else: it is named in `problems`, the rest is served.
 """
 
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,10 +14,9 @@ from pathlib import Path
 from types import ModuleType
 
 from langchain_core.tools import BaseTool
-from langchain_core.utils.function_calling import convert_to_openai_tool
 
-# What OpenAI allows as a function's name; one other name and it refuses the whole request.
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+from tools.kit.offered import offered_name, offered_schema
+from tools.kit.values import flaw_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +64,10 @@ def discover(*packages: str, folders: Sequence[Path] = ()) -> Discovery:
 
 def objection(tool: BaseTool) -> str | None:
     """Say why no model could be offered a tool; `None` where one can."""
-    if not _NAME.fullmatch(tool.name):
-        return f"the name {tool.name!r} is not 1 to 64 letters, digits, '_' and '-'"
+    if not tool.name or flaw_in(tool.name):
+        return f"the name {tool.name!r} is empty or cannot be written"
     try:
-        convert_to_openai_tool(tool)
+        offered_schema(tool)
     except Exception as error:
         return f"the tool {tool.name!r} has no schema: {type(error).__name__}: {error}"
     return None
@@ -114,13 +112,17 @@ def _add(module: str, file: Path, found: Discovery) -> None:
     for tool in tools:
         if found.tools.get(tool.name) is tool:
             continue  # imported by this module from the one that defines it
-        if other := found.origins.get(tool.name):
+        if other := _file_of(offered_name(tool.name), found):
             found.problems.append(Problem(file, f"the name {tool.name!r} is taken by {other}"))
         elif reason := objection(tool):
             found.problems.append(Problem(file, reason))
         else:
             found.tools[tool.name] = tool
             found.origins[tool.name] = file
+
+
+def _file_of(name: str, found: Discovery) -> Path | None:
+    return next((file for each, file in found.origins.items() if offered_name(each) == name), None)
 
 
 def _tools_in(module: ModuleType) -> Iterator[BaseTool]:

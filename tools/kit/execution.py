@@ -30,6 +30,7 @@ from tools.kit.cache import Made, ToolCache, key_of
 from tools.kit.current import CURRENT, CurrentCall
 from tools.kit.declare import declared
 from tools.kit.meter import Counter
+from tools.kit.offered import offered_name
 from tools.kit.results import bound, classed, failed, failure_of, named
 from tools.kit.settings import ToolSettings
 from tools.kit.threads import in_thread
@@ -120,7 +121,8 @@ class Execution:
     async def _counted(self, request: ToolCallRequest, execute: Execute) -> Answer:
         begun, tool, call = perf_counter(), request.tool, request.tool_call
         if tool is None:
-            there_are = ", ".join(tool.name for tool in request.runtime.tools) or "none"
+            names = [offered_name(tool.name) for tool in request.runtime.tools]
+            there_are = ", ".join(names) or "none"
             answer = failed(call, "unknown_tool", f"There is no such tool; there are: {there_are}.")
         elif self.stuck(tool.name) >= _MOST_STUCK:
             answer = failed(call, "stuck", "Earlier calls of this tool do not end. Do without it.")

@@ -4,10 +4,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal, cast, get_args
 
 from langchain_core.messages import InvalidToolCall, ToolCall, ToolMessage
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+
+from tools.kit.values import plain
 
 Failure = Literal[
     "unknown_tool",  # there is no tool of this name, or it was not offered
-    "malformed_call",  # the arguments are no JSON object
+    "malformed_call",  # the arguments are none that any tool could be called with
     "wrong_arguments",  # they are not what the tool takes
     "refused",  # a person did not approve
     "timeout",  # it took longer than it may
@@ -19,6 +22,8 @@ FAILURES: tuple[Failure, ...] = get_args(Failure)
 
 _MOST_MEDIA = 8_000_000
 """Characters of what is no text, such as an image."""
+_SERIALIZER = JsonPlusSerializer()
+"""LangGraph's own, by which values are stored unless a graph brings another."""
 
 
 def failed(call: ToolCall | InvalidToolCall, failure: Failure, text: str) -> ToolMessage:
@@ -34,7 +39,9 @@ def failed(call: ToolCall | InvalidToolCall, failure: Failure, text: str) -> Too
 
 def named(errors: Iterable[Mapping[str, Any]] | None) -> str:
     """Put what pydantic finds wrong with arguments in words, without the arguments."""
-    return "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in errors or ())
+    return "; ".join(
+        f"{'.'.join(map(str, each['loc'])) or 'arguments'}: {each['msg']}" for each in errors or ()
+    )
 
 
 def classed(message: ToolMessage) -> ToolMessage:
@@ -55,26 +62,28 @@ def failure_of(message: ToolMessage) -> Failure | None:
 
 
 def bound(message: ToolMessage, limit: int) -> ToolMessage:
-    """Cut the text of a result to `limit` characters, with a notice; it becomes valid Unicode.
+    """Cut the text of a result to `limit` characters, with a notice; every place takes the rest.
 
     An artifact, which no model reads but which is stored with the thread, is left out if it is
-    larger than media may be.
+    larger than media may be, or cannot be stored.
     """
-    if message.artifact is not None and len(str(message.artifact)) > _MOST_MEDIA:
+    message.additional_kwargs = plain(message.additional_kwargs)
+    message.artifact = plain(message.artifact)
+    if message.artifact is not None and not _is_storable(message.artifact):
         message.artifact = None
     if isinstance(message.content, str):
         message.content = _cut(message.content, limit)
         return message
     blocks: list[str | dict[Any, Any]] = []
     texts = media = 0
-    for block in message.content:
+    for block in plain(message.content):
         text = block if isinstance(block, str) else block.get("text")
         if isinstance(text, str):
             if texts < limit:
                 cut = _cut(text, limit - texts)
                 blocks.append(cut if isinstance(block, str) else {**block, "text": cut})
             texts += len(text)
-        elif (media := media + len(str(block))) <= _MOST_MEDIA:
+        elif (media := media + len(str(block))) <= _MOST_MEDIA and _is_storable(block):
             blocks.append(block)
     if texts > limit or media > _MOST_MEDIA:
         blocks.append({"type": "text", "text": "[Cut: the result is larger than is shown.]"})
@@ -82,10 +91,17 @@ def bound(message: ToolMessage, limit: int) -> ToolMessage:
     return message
 
 
+def _is_storable(value: Any) -> bool:
+    """Say whether checkpoints can hold a value, and are not made huge by it."""
+    try:
+        _, body = _SERIALIZER.dumps_typed(value)
+    except Exception:  # whatever the value's own code raises
+        return False
+    return len(body) <= _MOST_MEDIA
+
+
 def _cut(text: str, limit: int) -> str:
-    cut = text[:limit]
-    if not cut.isascii():  # half a surrogate pair, which no JSON and no store takes
-        cut = cut.encode("utf-8", "replace").decode()
+    cut: str = plain(text[:limit])
     if len(text) <= limit:
         return cut
     return f"{cut}\n[Cut: {limit} of {len(text)} characters are shown.]"

@@ -7,7 +7,6 @@ from functools import cached_property
 from typing import Any, Protocol
 
 from langchain_core.tools import BaseTool
-from langchain_core.utils.function_calling import convert_to_openai_tool
 from langgraph.prebuilt import ToolNode
 from structlog import get_logger
 
@@ -18,6 +17,7 @@ from tools.kit.discovery import Discovery, objection
 from tools.kit.execution import Execution
 from tools.kit.health import Health
 from tools.kit.meter import Counter, Meter
+from tools.kit.offered import offered_name, offered_schema
 from tools.kit.settings import ToolSettings
 
 log = get_logger(__name__)
@@ -58,13 +58,18 @@ class Offer:
 
     @cached_property
     def schemas(self) -> list[dict[str, Any]]:
-        """What a model is told: OpenAI's function schemas."""
-        return [convert_to_openai_tool(tool) for tool in self.tools]
+        """What a model is shown: OpenAI's function schemas, which every provider takes."""
+        return [offered_schema(tool) for tool in self.tools]
 
     @cached_property
     def by_name(self) -> Mapping[str, BaseTool]:
         """The tools by their names."""
         return {tool.name: tool for tool in self.tools}
+
+    @cached_property
+    def real_names(self) -> Mapping[str, str]:
+        """The tools' own names by those under which they are offered."""
+        return {offered_name(tool.name): tool.name for tool in self.tools}
 
     @cached_property
     def node(self) -> ToolNode:
@@ -133,15 +138,16 @@ class Toolbox:
 
     def overview(self) -> Iterator[dict[str, Any]]:
         """Describe every tool there is now; fit for JSON."""
-        for schema in self.offer().schemas:
+        offer = self.offer()
+        for tool, schema in zip(offer.tools, offer.schemas, strict=True):
             function = schema["function"]
-            tool, source = self._now()[function["name"]]
+            _, source = self._now()[tool.name]
             counts, said = self.execution.counter.counts[tool.name], declared(tool)
             health = self._health(tool, source)
             yield {
                 "name": tool.name,
-                "description": function.get("description", ""),
-                "parameters": function.get("parameters", {}),
+                "description": function["description"],
+                "parameters": function["parameters"],
                 "origin": source.name if source else self._origin(tool.name),
                 "health": health.status,
                 "reason": health.reason,
@@ -177,13 +183,16 @@ class Toolbox:
         if known is None or any(a is not b for a, b in zip(known, snapshots, strict=True)):
             tools: dict[str, tuple[BaseTool, ToolSource | None]]
             tools = {name: (tool, None) for name, tool in self._found.tools.items()}
+            names = set(map(offered_name, tools))
             for source, snapshot in zip(self._sources, snapshots, strict=True):
                 for tool in snapshot:
-                    taken = f"the name {tool.name!r} is taken" if tool.name in tools else None
+                    name = offered_name(tool.name)
+                    taken = f"the name {tool.name!r} is taken" if name in names else None
                     if reason := taken or objection(tool):
                         self._warn(source.name, reason)
                     else:
                         tools[tool.name] = tool, source
+                        names.add(name)
             self._tools = dict(sorted(tools.items()))
             self._snapshots = snapshots
             self._offers.clear()
