@@ -11,6 +11,7 @@ from http import HTTPStatus
 from typing import Any, Literal
 
 from graph.models.limits import retry_after
+from graph.models.media_refusals import refusal_of_media
 
 Kind = Literal[
     "invalid_api_key",  # 401, 403 for the key: no other model of this provider would answer
@@ -19,6 +20,11 @@ Kind = Literal[
     "account_limited",  # 429 for all free models of the account
     "not_found",  # 404, or a 400 that says so: no such model
     "no_tool_support",  # 404, or a 400 that says so: the model takes no tools
+    "no_image_support",  # the same of pictures
+    "no_audio_support",  # of sound
+    "no_video_support",  # of videos
+    "no_file_support",  # of files
+    "unreadable_media",  # a 400 that says so: a picture or a file that the provider cannot read
     "context_too_long",  # 413, or a 400 that says so
     "bad_request",  # 400, 422
     "moderated",  # 403: the provider refused the input
@@ -126,6 +132,11 @@ _TOLD: dict[Kind, str] = {
     "context_too_long": "the conversation is too long for the model",
     "moderated": "the provider's moderation refused",
     "no_tool_support": "the model takes no tools",
+    "no_image_support": "the model takes no pictures",
+    "no_audio_support": "the model takes no sound",
+    "no_video_support": "the model takes no videos",
+    "no_file_support": "the model takes no files",
+    "unreadable_media": "the provider cannot read a picture or a file",
 }
 _MIDWAY: dict[Kind, Kind] = {"timeout": "stalled", "unreachable": "cut"}
 _SECRET = re.compile(
@@ -253,6 +264,8 @@ def _failed_with(status: int, error: Exception) -> Failure:
         if kind == general and pattern.search(text):
             kind = special
             break
+    else:
+        kind = refusal_of_media(status, text) or kind
     return Failure(kind, _told(kind, status), _detail(error), _retry_after(error))
 
 

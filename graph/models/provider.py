@@ -1,7 +1,7 @@
 """Chat models by name: one pooled HTTP client to the provider, and the offline model."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from functools import cached_property
 from ipaddress import ip_address
@@ -12,9 +12,10 @@ from langchain_core.language_models import BaseChatModel
 from pydantic import SecretStr
 
 from graph.context import Context
+from graph.models.blocks import Medium
 from graph.models.breaker import Breaker, SharedCircuits, Vitals
 from graph.models.catalogue import OFFLINE, Catalogue, Model
-from graph.models.circuits import View, tools_of, worst
+from graph.models.circuits import View, media_of, tools_of, worst
 from graph.models.failures import CallFailed, failure_of
 from graph.models.offline import OfflineModel
 from graph.models.settings import ModelSettings
@@ -42,15 +43,20 @@ class Models:
         self._offline = OfflineModel()
         self._clients: dict[str, OpenAIChat] = {}
 
-    def select(self, context: Context, *, require_tools: bool = False) -> list[Model]:
+    def select(
+        self, context: Context, *, require_tools: bool = False, media: Collection[Medium] = ()
+    ) -> list[Model]:
         """List the models to ask in a run; see `Catalogue.candidates`."""
         return self.catalogue.candidates(
-            context, require_tools=require_tools, vitals=self.breaker.vitals
+            context, require_tools=require_tools, media=media, vitals=self.breaker.vitals
         )
 
-    def candidates(self, context: Context, *, require_tools: bool = False) -> list[str]:
-        """Name the models to ask in a run, the first choice first; raises UnknownModel."""
-        return [model.name for model in self.select(context, require_tools=require_tools)]
+    def candidates(
+        self, context: Context, *, require_tools: bool = False, media: Collection[Medium] = ()
+    ) -> list[str]:
+        """Name the models to ask in a run, the first choice first; raises as `select` does."""
+        found = self.select(context, require_tools=require_tools, media=media)
+        return [model.name for model in found]
 
     def first_wish(self, context: Context) -> str | None:
         """Name the model that the caller wants to be asked first, if any is named."""
@@ -155,6 +161,7 @@ class Models:
             "name": model.name,
             "configured": model.name in self.catalogue.names,
             "tools": model.tools and tools_of(model.name) not in view,
+            "pictures": model.takes("image") and media_of(model.name, "image") not in view,
             "free": model.free,
             "context": model.context,
             "price": model.price,
