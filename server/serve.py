@@ -15,7 +15,8 @@ from structlog import get_logger
 
 from checkpoints.errors import CheckpointsError
 from server.app import create_app
-from server.configuration import WrongSetting, load_settings
+from server.configuration import load_settings
+from server.environment import WrongSetting
 from server.logs import configure_logs
 from server.runs.errors import ConfigError
 from server.settings import Settings
