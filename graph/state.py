@@ -74,6 +74,8 @@ class Route(Answered):
     """The model is shown the current turn only."""
     told: int
     """How often the model was told that its tool calls are wrong."""
+    explained: NotRequired[str]
+    """The newest failure in full: the provider's own words, and the setting that would help."""
     stopped: NotRequired[str]
     """With mode `stopped`: the class of failure that ends the run."""
 

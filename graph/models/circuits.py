@@ -64,6 +64,8 @@ UNSUPPORTED: dict[str, Medium] = {f"no_{medium}_support": medium for medium in M
 _IN_ROW: dict[Kind, int] = {
     # How many of them in a row open the circuit; what is not here says nothing of a model's health.
     "unreachable": 1,
+    "tls_failed": 1,
+    "proxy_failed": 1,
     "timeout": 1,
     "rate_limited": 1,  # without a word on when to come back
     "unavailable": 3,

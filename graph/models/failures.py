@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from graph.models.limits import retry_after
 from graph.models.media_refusals import refusal_of_media
+from graph.models.obstacles import obstacle_in
 
 Kind = Literal[
     "invalid_api_key",  # 401, 403 for the key: no other model of this provider would answer
@@ -30,6 +31,8 @@ Kind = Literal[
     "moderated",  # 403: the provider refused the input
     "unavailable",  # 408, 409, 5xx, and everything else that may pass
     "unreachable",  # refused, DNS, reset before the first token
+    "tls_failed",  # its certificate is not accepted, or it speaks no TLS
+    "proxy_failed",  # 407, or a proxy that opens no way to the provider
     "timeout",  # no first token in time
     "stalled",  # silent in the middle of an answer
     "cut",  # broke off in the middle, or ended without saying that it was finished
@@ -56,6 +59,7 @@ _BY_STATUS: dict[int, Kind] = {
     402: "payment_required",
     403: "invalid_api_key",
     404: "not_found",
+    407: "proxy_failed",
     413: "context_too_long",
     422: "bad_request",
     429: "rate_limited",
@@ -231,10 +235,8 @@ def _failure_of(error: Exception) -> Failure:
         return Failure("timeout", "the provider was silent for too long")
     of_transport = type(error).__module__.partition(".")[0] in {"httpx", "httpx2", "httpcore2"}
     if of_transport or isinstance(error, openai.APIConnectionError | OSError):
-        refused = "CERTIFICATE_VERIFY_FAILED" in str(error)
-        what = "the certificate of" if refused else "the connection to"
-        said = f"{what} the provider {'cannot be trusted' if refused else 'failed'}"
-        return Failure("unreachable", said, _detail(error))
+        kind, said = obstacle_in(error) or ("unreachable", "the connection to the provider failed")
+        return Failure(kind, said, _detail(error))
     if isinstance(
         error, openai.OpenAIError | ValueError | TypeError | LookupError | AttributeError
     ):
@@ -245,7 +247,9 @@ def _failure_of(error: Exception) -> Failure:
 def _status(error: Exception) -> int | None:
     """Find an HTTP status: of the response, or in the error object of a 200 or a stream."""
     body = _body(error)
-    values = [getattr(error, "status_code", None), getattr(error, "code", None)]
+    response = getattr(error, "response", None)
+    values = [getattr(each, "status_code", None) for each in (error, response)]
+    values.append(getattr(error, "code", None))
     values += [body.get(name) for name in ("code", "status", "status_code", "error_code", "type")]
     for value in values:
         if isinstance(value, int) or (isinstance(value, str) and value.isdecimal()):

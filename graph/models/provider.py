@@ -16,13 +16,14 @@ from graph.models.blocks import Medium
 from graph.models.breaker import Breaker, SharedCircuits, Vitals
 from graph.models.catalogue import OFFLINE, Catalogue, Model
 from graph.models.circuits import View, media_of, tools_of, worst
-from graph.models.failures import CallFailed, failure_of
+from graph.models.failures import CallFailed, Failure, failure_of
 from graph.models.offline import OfflineModel
 from graph.models.settings import ModelSettings
 from graph.models.traits import Traits
+from graph.models.transport import open_client, trusted_certificates
 
 if TYPE_CHECKING:
-    import openai
+    import httpx2
 
     from graph.models.openai_chat import OpenAIChat
 
@@ -41,6 +42,10 @@ class Models:
         self.catalogue = Catalogue(settings.chain)
         self.breaker = Breaker(shared)
         self._offline = OfflineModel()
+        if settings.unfinished:
+            self._offline = self.offline(settings.unfinished)
+        self.newest_failure: Failure | None = None
+        """What a model failed with last; the reason while the circuits are open."""
         self._clients: dict[str, OpenAIChat] = {}
 
     def select(
@@ -90,7 +95,7 @@ class Models:
             raise CallFailed(failure_of(error)) from error
         return len(listed)
 
-    def offline(self, because: str) -> BaseChatModel:
+    def offline(self, because: str) -> OfflineModel:
         """Return the offline model that stands in for one that failed, and says why."""
         return OfflineModel(notice=f"No model can answer now ({because}). ")
 
@@ -117,7 +122,12 @@ class Models:
         self._clients.clear()
 
     def connect(self) -> None:
-        """Make ready to ask the provider: half a second that no turn should wait for."""
+        """Make ready to ask the provider: half a second that no turn should wait for.
+
+        Raises:
+            WrongTransport: a file of certificates or the proxy cannot be used.
+        """
+        trusted_certificates()  # tools stand on them too
         if self.settings.provider_url is not None:
             self._any_model  # noqa: B018 - made at its first use
 
@@ -147,12 +157,13 @@ class Models:
         )
 
     @cached_property
-    def _http(self) -> "openai.DefaultAsyncHttpxClient":
+    def _http(self) -> "httpx2.AsyncClient":
         """The connection pool that all models of the provider share; it waits under our clocks."""
-        import openai
+        import httpx2
 
         connect = min(self.settings.first_token_timeout, _CONNECT_SECONDS)
-        return openai.DefaultAsyncHttpxClient(timeout=openai.Timeout(None, connect=connect))
+        timeout = httpx2.Timeout(None, connect=connect)
+        return open_client(str(self.settings.provider_url), timeout)
 
     def _described(self, model: Model, view: View) -> dict[str, Any]:
         circuit = worst(view, model.circuits(tools=False))
@@ -184,6 +195,9 @@ async def open_models(
 
     `shared` is where several processes see each other's open circuits; they must be those of the
     same `settings.account`.
+
+    Raises:
+        WrongTransport: a file of certificates or the proxy cannot be used; says what to do.
     """
     models = Models(settings, shared)
     await asyncio.to_thread(models.connect)

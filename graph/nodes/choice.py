@@ -9,10 +9,12 @@ from datetime import UTC, datetime, timedelta
 from langchain_core.messages import AnyMessage
 
 from graph.context import Context
+from graph.models.advice import explained
 from graph.models.blocks import MEDIA, Medium
 from graph.models.catalogue import OFFLINE, Model
 from graph.models.circuits import media_of
 from graph.models.content import media_in, shows, start_of_turn
+from graph.models.failures import Failure, Kind
 from graph.models.provider import Models
 from graph.policy import Ask, GiveUp, Situation, Step, Stop, next_step
 from graph.state import Route
@@ -99,7 +101,7 @@ def follow(route: Route, step: Step, *, first: str, offline_answer: bool) -> Rou
         case Stop(kind=kind):
             after["mode"], after["stopped"] = "stopped", kind
         case GiveUp(kind=kind, expected_back=seconds):
-            after["reason"] = tried[-1]["message"] if tried else kind
+            after["reason"] = _why(route, kind)
             if seconds is not None:
                 back = datetime.now(UTC) + timedelta(seconds=seconds)
                 after["expected_back"] = back.isoformat(timespec="seconds")
@@ -107,6 +109,15 @@ def follow(route: Route, step: Step, *, first: str, offline_answer: bool) -> Rou
                 return offline_route(after, after["reason"])
             after["mode"], after["stopped"] = "stopped", kind
     return after
+
+
+def _why(route: Route, kind: Kind) -> str:
+    """Explain why nobody is asked any more: by the newest failure, or where it is the time's."""
+    newest = route.get("explained", "")
+    if newest and kind != "out_of_time":
+        return newest
+    words = "the turn has no time left" if kind == "out_of_time" else kind.replace("_", " ")
+    return explained(Failure(kind, words, newest))
 
 
 def offline_route(route: Route, reason: str) -> Route:

@@ -11,6 +11,7 @@ from structlog import get_logger
 
 from graph.context import Context, context_of
 from graph.errors import AgentError, ProviderFailed
+from graph.models.advice import explained
 from graph.models.blocks import PLURALS
 from graph.models.call import Call
 from graph.models.catalogue import OFFLINE
@@ -91,6 +92,7 @@ def offline_node(*, tools: bool = False) -> Node:
             unasked = new_route(models, state["messages"], tools=False)
             route = offline_route(unasked, "the run was broken off")
         chat = models.offline(because=route.get("reason", "unknown"))
+        log.warning("offline_answer", reason=route.get("reason"))
         prompt = prompt_of(state, context)
         heard = await ask(chat, prompt, offer.schemas, context)
         if heard.answer is None or heard.failure is not None:
@@ -112,7 +114,9 @@ async def _first_choice(route: Route, state: State, context: Context, models: Mo
     if isinstance(step, Ask):
         return follow(route, step, first=first, offline_answer=True)
     reason = _UNASKED.get(step.kind, "an error inside the service")
-    return failed(route, Failure(step.kind, reason), model=first)
+    last = models.newest_failure if step.kind in {"circuit_open", "invalid_api_key"} else None
+    detail = explained(last) if last else ""
+    return failed(route, Failure(step.kind, reason, detail), model=first)
 
 
 def _unanswered(route: Route, state: State, *, last: bool) -> Update:
@@ -152,12 +156,15 @@ async def _judged(
     if call is not None:
         for loser, loss in call.failures.items():
             _log(loser, loss)
+            if loss.kind != "outrun":
+                models.newest_failure = loss
             route = failed(route, loss, model=loser)
             await breaker.failed(loser, loss)
         if call.model not in {"", route["model"]}:
             route = {**route, "model": call.model, "mode": "fallback"}
     if failure is not None:
         _log(route["model"], failure, seconds=round(heard.seconds, 3))
+        models.newest_failure = failure
         await breaker.failed(route["model"], failure)
         spent = call.answer if call else None
         return failed(route, failure, seconds=heard.seconds, heard=spent), failure

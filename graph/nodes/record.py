@@ -7,6 +7,7 @@ from typing import cast
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, RemoveMessage
 
+from graph.models.advice import explained
 from graph.models.answer import Answer
 from graph.models.failures import Failure
 from graph.state import Answered, Attempt, Route, Usage
@@ -33,7 +34,8 @@ def failed(
     if cost is not None:
         attempt["cost"] = cost
     tried = [*route["tried"], attempt]
-    return _spent({**route, "tried": tried, "failed": True}, usage, cost)
+    route = {**route, "tried": tried, "failed": True, "explained": explained(failure)}
+    return _spent(route, usage, cost)
 
 
 def answered(route: Route, answer: AIMessage) -> Route:
