@@ -180,7 +180,7 @@ def test_what_people_say_is_in_no_log_at_any_level(
             EVERTURN_MODELS="m",
             OPENAI_API_KEY="sk-confidential",
         ) as running,
-        Client(base_url=running.url(), timeout=30) as client,
+        Client(running.url()) as client,
     ):
         client.post("/api/chat/session", json={"context": {"user": "wintermute"}})
         session = client.ask("My name is wintermute.")["session_id"]
