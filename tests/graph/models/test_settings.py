@@ -33,7 +33,7 @@ def test_a_provider_needs_a_key_or_a_url_and_models_where_it_has_no_chain() -> N
 
 def test_what_is_missing_is_named() -> None:
     alone = BareModelSettings(openai_api_key=SecretStr("sk-a"))
-    assert alone.provider_url is alone.api_key is None
+    assert (alone.provider_url, alone.api_key) == (None, None)
     assert alone.chain == []
     assert "name the models to ask in EVERTURN_MODELS" in alone.unfinished
     assert "set OPENAI_API_KEY" in BareModelSettings(models=["m"]).unfinished
@@ -45,7 +45,7 @@ def test_one_request_carries_one_authorization(user: str, name: str) -> None:
     url = HttpUrl(f"http://{user}@127.0.0.1:1/v1")
     assert BareModelSettings(base_url=url, models=["m"]).provider_url == str(url)
     with pytest.raises(ValidationError, match="only one of the two") as refused:
-        BareModelSettings(base_url=url, models=["m"], **{name: SecretStr("sk-a")})  # type: ignore[arg-type]
+        BareModelSettings(base_url=url, models=["m"], **{name: SecretStr("sk-a")})
     assert "hunter2" not in str(refused.value.errors(include_input=False)[0]["msg"])
 
 

@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 
 import pytest
 from pydantic import HttpUrl, SecretStr
-from tests.provider.wire import Offer
 
 from graph.models.advice import explained
 from graph.models.failures import CallFailed, Failure
@@ -20,6 +19,7 @@ from tests.certificates import Authority
 from tests.graph.conftest import BareModelSettings
 from tests.provider import FakeProvider
 from tests.provider.between import ForwardProxy, TlsFront, running
+from tests.provider.offer import Offer
 
 
 @pytest.fixture
