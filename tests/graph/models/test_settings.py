@@ -45,7 +45,7 @@ def test_one_request_carries_one_authorization(user: str, name: str) -> None:
     url = HttpUrl(f"http://{user}@127.0.0.1:1/v1")
     assert BareModelSettings(base_url=url, models=["m"]).provider_url == str(url)
     with pytest.raises(ValidationError, match="only one of the two") as refused:
-        BareModelSettings(base_url=url, models=["m"], **{name: SecretStr("sk-a")})
+        BareModelSettings(base_url=url, models=["m"], **{name: SecretStr("sk-a")})  # type: ignore[arg-type]
     assert "hunter2" not in str(refused.value.errors(include_input=False)[0]["msg"])
 
 

@@ -175,7 +175,7 @@ async def test_an_answer_without_choices_is_none(body: bytes) -> None:
     assert flaw.kind == "malformed"
 
 
-@pytest.mark.parametrize("arguments", ['{"a": 1', "[1]", '"text"', '{"a": 1}}', "{'a': 1}"])
+@pytest.mark.parametrize("arguments", ['{"a": 1', '{"a": 1}}', "{'a': 1}"])
 def test_a_tool_call_is_strictly_json(arguments: str) -> None:
     reader, answer = Reader(), Answer()
     name = {"index": 0, "function": {"name": "add"}}
