@@ -1,19 +1,14 @@
 """`everturn config`: every setting, its value, and where the value came from."""
 
-import os
 import sys
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from dotenv import dotenv_values
 from pydantic import AliasChoices, HttpUrl, SecretStr, ValidationError
 
 from graph.models.settings import without_user
+from server.environment import WrongSetting, join_env_file
 from server.settings import Settings
-
-
-class WrongSetting(Exception):
-    """A setting has a value it cannot have; the text names it as the user wrote it."""
 
 
 class _Origin(NamedTuple):
@@ -31,10 +26,16 @@ def load_settings(named: Mapping[str, str]) -> Settings:
     Raises:
         WrongSetting: naming every wrong setting and its reason, without its value.
     """
+    return _load(named)[0]
+
+
+def _load(named: Mapping[str, str]) -> tuple[Settings, dict[str, _Origin]]:
+    """Read the settings, and where each comes from."""
+    origins = _origins(named, join_env_file(map(_names, Settings.model_fields)))
     try:
-        return Settings(**named)  # type: ignore[arg-type]  # strings, validated like the environment's
+        # Strings, validated like the environment's, which `.env` has joined.
+        return Settings(_env_file=None, **named), origins  # type: ignore[arg-type]
     except ValidationError as error:
-        origins = _origins(named)
         reasons = []
         for flaw in error.errors(include_url=False, include_input=False):
             reason = flaw["msg"].removeprefix("Value error, ")
@@ -49,12 +50,12 @@ def load_settings(named: Mapping[str, str]) -> Settings:
 def show(named: Mapping[str, str]) -> int:
     """Print the settings, one a line; secrets are masked."""
     try:
-        settings = load_settings(named)
+        settings, origins = _load(named)
     except WrongSetting as error:
         print(f"everturn: {error}", file=sys.stderr)
         return 1
     rows = []
-    for field, origin in _origins(named).items():
+    for field, origin in origins.items():
         description = Settings.model_fields[field].description or ""
         rows.append((origin.name, _shown(getattr(settings, field)), origin.source, description))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
@@ -64,25 +65,17 @@ def show(named: Mapping[str, str]) -> int:
     return 0
 
 
-def _origins(named: Mapping[str, str]) -> dict[str, _Origin]:
-    """Where each field's value comes from; the rules are those of pydantic-settings."""
-    sources = [("environment", _set_in(os.environ)), (".env", _set_in(dotenv_values(".env")))]
+def _origins(named: Mapping[str, str], sources: Mapping[str, str]) -> dict[str, _Origin]:
+    """Where each field's value comes from, given where each variable does."""
     origins = {}
     for field in Settings.model_fields:
         names = _names(field)
-        found = (
-            _Origin(each, source) for source, held in sources for each in names if each in held
-        )
-        origins[field] = next(found, _Origin(names[0], "default"))
+        name = next((each for each in names if each in sources), names[0])
+        origins[field] = _Origin(name, sources.get(name, "default"))
         if field in named:
             option = f"--{field.replace('_', '-')}"
             origins[field] = _Origin(f"{option} ({names[0]})", "command line")
     return origins
-
-
-def _set_in(variables: Mapping[str, str | None]) -> set[str]:
-    """The names that are set, in capitals: case does not matter, and empty is unset."""
-    return {name.upper() for name, value in variables.items() if value}
 
 
 def _names(field: str) -> list[str]:

@@ -14,8 +14,10 @@ from fastapi import FastAPI
 from structlog import get_logger
 
 from checkpoints.errors import CheckpointsError
+from graph.models.transport import WrongTransport
 from server.app import create_app
-from server.configuration import WrongSetting, load_settings
+from server.configuration import load_settings
+from server.environment import WrongSetting
 from server.logs import configure_logs
 from server.runs.errors import ConfigError
 from server.settings import Settings
@@ -32,7 +34,7 @@ class CannotListen(Exception):
 
 
 # What keeps the service from starting and says what to do.
-_TOLD = (WrongSetting, CannotListen, CheckpointsError, ConfigError, McpNotInstalled)
+_TOLD = (WrongSetting, CannotListen, CheckpointsError, ConfigError, McpNotInstalled, WrongTransport)
 
 
 def serve(named: Mapping[str, str]) -> int:

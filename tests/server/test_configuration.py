@@ -70,14 +70,19 @@ def test_secrets_are_masked(tmp_path: Path) -> None:
         OPENROUTER_API_KEY=SECRET,
         REDIS_URL=f"redis://:{SECRET}@127.0.0.1/0",
         DATABASE_URL=f"postgresql://me:{SECRET}@127.0.0.1/db",
-        OPENAI_BASE_URL=f"http://me:{SECRET}@127.0.0.1:1/v1",
         EVERTURN_WEBHOOK_SECRET=SECRET,
-        EVERTURN_MODELS="m",
     )
     rows = shown(ran)
-    assert rows["OPENAI_BASE_URL"] == ["http://********@127.0.0.1:1/v1", "environment"]
     for name in ("OPENAI_API_KEY", "OPENROUTER_API_KEY", "REDIS_URL", "DATABASE_URL"):
         assert rows[name] == ["********", "environment"]
+    assert SECRET not in ran.stdout + ran.stderr
+
+
+def test_a_password_in_the_base_url_is_masked(tmp_path: Path) -> None:
+    url = f"http://me:{SECRET}@127.0.0.1:1/v1"
+    ran = config(tmp_path, OPENAI_BASE_URL=url, EVERTURN_MODELS="m")
+    rows = shown(ran)
+    assert rows["OPENAI_BASE_URL"] == ["http://********@127.0.0.1:1/v1", "environment"]
     assert SECRET not in ran.stdout + ran.stderr
 
 
@@ -175,7 +180,7 @@ def test_what_people_say_is_in_no_log_at_any_level(
             EVERTURN_MODELS="m",
             OPENAI_API_KEY="sk-confidential",
         ) as running,
-        Client(base_url=running.url(), timeout=30) as client,
+        Client(running.url()) as client,
     ):
         client.post("/api/chat/session", json={"context": {"user": "wintermute"}})
         session = client.ask("My name is wintermute.")["session_id"]

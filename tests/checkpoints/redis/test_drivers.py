@@ -140,7 +140,7 @@ from tests.checkpoints.redis.samples import place
 saver = AsyncRedisSaver(create_async_client(sys.argv[1]), prefix="loops")
 
 async def ask():
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         return await saver.aget_tuple(place())
 
 async def ask_and_leave():
@@ -201,7 +201,7 @@ async def _failures_while_a_node_rests() -> list[BaseException]:
             await asyncio.gather(*(put(saver, place(f"{n}")) for n in range(100)))
             os.kill(pid, signal.SIGSTOP)
             try:
-                async with asyncio.timeout(15):
+                async with asyncio.timeout(30):  # one after another they would take longer
                     replies = await asyncio.gather(
                         *(put(saver, place(f"{n}")) for n in range(100)), return_exceptions=True
                     )
