@@ -1,11 +1,11 @@
 """The command `everturn`: serve, chat, config. Each is imported only when it is called."""
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
+from server.environment import WrongSetting
 from server.rooms import ForeignRoom, check_rooms
 
 
@@ -24,15 +24,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
                 return show(_settings_from(options))
             case _:
+                from server.address import running_url
                 from server.chat import chat
 
                 return chat(
-                    options.url or _default_url(),
+                    options.url or running_url(options.data_dir),
                     session_id=options.session,
                     agent=options.agent,
                     plain=options.plain,
                 )
-    except ForeignRoom as error:
+    except (ForeignRoom, WrongSetting) as error:
         print(f"everturn: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -55,7 +56,8 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("config", parents=[settings], help="show every setting and its source")
 
     chat = commands.add_parser("chat", help="talk to the running service")
-    chat.add_argument("--url", help="where the service is (this machine, EVERTURN_PORT)")
+    chat.add_argument("--url", help="where the service is (found by its data folder)")
+    chat.add_argument("--data-dir", help="the service's data folder (EVERTURN_DATA_DIR)")
     chat.add_argument("--session", help="go on with this session")
     chat.add_argument("--agent", default="agent", help="the graph that answers (%(default)s)")
     chat.add_argument("--plain", action="store_true", help="no colours, no Markdown")
@@ -66,17 +68,6 @@ def _settings_from(options: argparse.Namespace) -> dict[str, str]:
     """The settings named on the command line, as they would stand in the environment."""
     named = ("host", "port", "config", "data_dir")
     return {name: value for name in named if (value := getattr(options, name)) is not None}
-
-
-def _default_url() -> str:
-    """The service on this machine; found as settings are, without the time to import them."""
-    from dotenv import dotenv_values
-
-    for variables in (os.environ, dotenv_values(".env")):
-        for name, port in variables.items():
-            if name.upper() == "EVERTURN_PORT" and port:
-                return f"http://127.0.0.1:{port}"
-    return "http://127.0.0.1:2024"
 
 
 if __name__ == "__main__":

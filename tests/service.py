@@ -101,9 +101,11 @@ def _url_of(server: uvicorn.Server, thread: threading.Thread) -> str:
 class Process:
     """`everturn serve` as a process of its own, to be killed for real."""
 
+    command: tuple[str, ...] = (sys.executable, "-m", "server", "serve", "--port", "0")
+
     def __init__(self, data_dir: Path, *arguments: str, **environment: str) -> None:
         """Start it; settings go in as the environment variables they are."""
-        command = [sys.executable, "-m", "server", "serve", "--port", "0", *arguments]
+        command = [*self.command, *arguments]
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("EVERTURN_", "COV_"))}
         self.popen = subprocess.Popen(
             command,
@@ -166,9 +168,11 @@ class Process:
 
 
 @contextmanager
-def process(data_dir: Path, *arguments: str, **environment: str) -> Iterator[Process]:
+def process(
+    data_dir: Path, *arguments: str, kind: type[Process] = Process, **environment: str
+) -> Iterator[Process]:
     """Run the service as a process; what is left of it at the end is killed."""
-    running = Process(data_dir, *arguments, **environment)
+    running = kind(data_dir, *arguments, **environment)
     try:
         yield running
     finally:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from server.__main__ import _default_url
+from server.address import running_url
 from tests.provider import FakeProvider
 from tests.service import ROOT, BareSettings, Client, process
 
@@ -160,13 +160,13 @@ def test_the_terminal_client_finds_the_port_as_the_service_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert _default_url() == "http://127.0.0.1:2024"
+    assert running_url() == "http://127.0.0.1:2024"
     (tmp_path / ".env").write_text("EVERTURN_PORT=3000\n")
-    assert _default_url() == "http://127.0.0.1:3000"
+    assert running_url() == "http://127.0.0.1:3000"
     monkeypatch.setenv("EVERTURN_PORT", "")
-    assert _default_url() == "http://127.0.0.1:3000"
+    assert running_url() == "http://127.0.0.1:3000"
     monkeypatch.setenv("EVERTURN_PORT", "4000")
-    assert _default_url() == "http://127.0.0.1:4000"
+    assert running_url() == "http://127.0.0.1:4000"
 
 
 def test_what_people_say_is_in_no_log_at_any_level(
