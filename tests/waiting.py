@@ -7,7 +7,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from inspect import isawaitable
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
 
@@ -17,7 +17,11 @@ PATIENCE = 120.0
 _PAUSE = 0.01
 
 
-async def eventually(look: Callable[[], T | Awaitable[T]]) -> T:
+@overload
+async def eventually(look: Callable[[], Awaitable[T]]) -> T: ...
+@overload
+async def eventually(look: Callable[[], T]) -> T: ...
+async def eventually(look: Callable[[], Any]) -> Any:
     """Look again and again until there is something true to see, and return it.
 
     Args:
@@ -42,5 +46,5 @@ def eventually_sync(look: Callable[[], T]) -> T:
     return seen
 
 
-async def _value(seen: T | Awaitable[T]) -> T:
+async def _value(seen: Any) -> Any:
     return await seen if isawaitable(seen) else seen

@@ -20,6 +20,8 @@ from checkpoints.locks import LocalThreadLocks, RedisThreadLocks, ThreadLocks
 from tests.checkpoints.stores import REDIS_URL, ROOT, Store, one_node_cluster, redis_store
 from tests.waiting import PATIENCE, eventually
 
+pytestmark = pytest.mark.clock
+
 LONG = PATIENCE  # seconds that no test waits for
 
 

@@ -26,6 +26,8 @@ from tests.graph.conftest import CHAIN, BareModelSettings
 from tests.provider import KEY, FakeProvider, Fault, Offer, Reply, Request, ToolCall
 from tests.waiting import PATIENCE
 
+pytestmark = pytest.mark.clock
+
 Lend = Callable[..., RunnableConfig]
 
 

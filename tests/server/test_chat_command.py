@@ -440,7 +440,7 @@ def test_nobody_at_a_pipe_can_approve(service: Service) -> None:
         input="Mail ada\nForget it\n",
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     assert run.returncode == 1

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from server.address import running_url
-from tests.provider import FakeProvider
+from tests.provider import KEY, FakeProvider
 from tests.service import ROOT, BareSettings, Client, process
+from tests.waiting import PATIENCE
 
 SECRET = "hunter2"
 
@@ -21,7 +22,7 @@ def config(folder: Path, *arguments: str, **environment: str) -> subprocess.Comp
         env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
 
@@ -178,7 +179,7 @@ def test_what_people_say_is_in_no_log_at_any_level(
             LOG_LEVEL="DEBUG",
             EVERTURN_BASE_URL=fake_provider.url,
             EVERTURN_MODELS="m",
-            OPENAI_API_KEY="sk-confidential",
+            OPENAI_API_KEY=KEY,
         ) as running,
         Client(running.url()) as client,
     ):
@@ -192,7 +193,7 @@ def test_what_people_say_is_in_no_log_at_any_level(
     log = "".join(running.log)
     assert "api_request" in log
     assert "wintermute" not in log
-    assert "sk-confidential" not in log
+    assert KEY not in log
 
 
 SEARCH = """
@@ -219,7 +220,7 @@ def test_what_is_searched_for_is_in_no_log_either(tmp_path: Path) -> None:
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     assert ran.stdout == "DDGS brought no results\n"

@@ -24,6 +24,8 @@ from tests.checkpoints.stores import REDIS_URL, postgres_database, redis_store
 from tests.service import Client, process, serving
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.clock
+
 TOY = Path(__file__).with_name("toy_graph.py")
 EVERY_SECOND = "* * * * * *"
 
@@ -73,6 +75,7 @@ async def test_a_cron_begins_runs_until_it_is_deleted(sdk: LangGraphClient) -> N
     )
     assert cron["next_run_date"] is not None
     runs = await runs_of(sdk, cron["cron_id"], 2)
+    await sdk.runs.join(runs[0]["thread_id"], runs[0]["run_id"])
     state: Any = await sdk.threads.get_state(runs[0]["thread_id"])
     assert state["values"]["messages"][0]["content"] == "tick"
     assert len({run["thread_id"] for run in runs}) == len(runs)

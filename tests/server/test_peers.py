@@ -19,6 +19,8 @@ from tests.server.following import announce_silence, following
 from tests.service import Process, process, serving
 from tests.waiting import PATIENCE, eventually
 
+pytestmark = pytest.mark.clock
+
 TOY = Path(__file__).with_name("toy_graph.py")
 Json = dict[str, Any]
 
@@ -90,7 +92,10 @@ async def until_it_waits(client: LangGraphClient, thread: str) -> None:
     await eventually(waits)
 
 
-async def test_who_joined_a_run_elsewhere_ends_it_by_leaving(two: list[LangGraphClient]) -> None:
+async def test_who_joined_a_run_elsewhere_ends_it_by_leaving(
+    two: list[LangGraphClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    announce_silence(monkeypatch)
     here, there = two
     thread = str(uuid4())
     run_id = await start(there, thread, {"wait": 3600})

@@ -19,6 +19,8 @@ from tests.server.following import announce_silence, following
 from tests.service import Client, process, serving
 from tests.waiting import PATIENCE, eventually, eventually_sync
 
+pytestmark = pytest.mark.clock
+
 TOY = Path(__file__).with_name("toy_graph.py")
 ODD = Path(__file__).with_name("odd_graph.py")
 Json = dict[str, Any]

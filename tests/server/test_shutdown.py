@@ -6,9 +6,13 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from tests.provider import KEY, FakeProvider, Reply
 from tests.service import Client, Event, process, read_events
 from tests.waiting import PATIENCE, eventually_sync
+
+pytestmark = pytest.mark.clock
 
 SLOW = Reply("word " * 400, between=0.05)
 

@@ -19,6 +19,8 @@ from tests.checkpoints.redis.servers import serving as serving_redis
 from tests.checkpoints.stores import REDIS_URL, in_postgres, postgres_database
 from tests.service import Client, serving
 
+pytestmark = pytest.mark.clock
+
 AT_ONCE = 20  # seconds: ten times the two that a caller is promised, for a slow machine
 
 

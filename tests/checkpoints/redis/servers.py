@@ -133,7 +133,7 @@ def _serving_node(binary: str) -> Iterator[tuple[Server, int]]:
     """A node of a cluster, and the port of its bus."""
     port, bus = free_ports(2)
     options = ("--cluster-enabled", "yes", "--cluster-port", str(bus))
-    with serving(binary, *options, "--cluster-node-timeout", "5000", port=port) as server:
+    with serving(binary, *options, "--cluster-node-timeout", "3000", port=port) as server:
         yield server, bus
 
 

@@ -24,6 +24,8 @@ from tests.checkpoints.redis.servers import (
 )
 from tests.waiting import PATIENCE
 
+pytestmark = pytest.mark.clock
+
 THREADS = [f"thread-{number}" for number in range(12)]
 
 

@@ -17,6 +17,8 @@ from checkpoints.sessions import Sessions
 from tests.checkpoints.redis.samples import listed, place, put
 from tests.checkpoints.redis.servers import Server, redis_binary, serving
 
+pytestmark = pytest.mark.clock
+
 AT_ONCE = 20  # seconds: ten times the two that a caller is promised, for a slow machine
 
 

@@ -18,6 +18,8 @@ from graph.models.wire import Refused
 from tests.provider import EVERY_FAULT, KEY, FakeProvider, Fault, Reply
 from tests.waiting import PATIENCE
 
+pytestmark = pytest.mark.clock
+
 WITH_TEXT = Reply("one two three four five six")
 
 TABLE = [
@@ -78,7 +80,8 @@ def _model(
         api_key=SecretStr(KEY),
         http_async_client=http,
         max_retries=0,
-        **{"first_token_timeout": PATIENCE, "stall_timeout": PATIENCE, **deadlines},
+        first_token_timeout=deadlines.get("first_token_timeout", PATIENCE),
+        stall_timeout=deadlines.get("stall_timeout", PATIENCE),
     )
 
 

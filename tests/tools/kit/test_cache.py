@@ -19,6 +19,8 @@ from checkpoints.tool_cache import RedisResultStore
 from tests.waiting import PATIENCE
 from tools.kit.cache import Made, MemoryStore, ResultStore, ToolCache, key_of
 
+pytestmark = pytest.mark.clock
+
 ROOT = Path(__file__).parents[3]
 
 

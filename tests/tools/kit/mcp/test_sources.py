@@ -20,6 +20,8 @@ from tests.waiting import PATIENCE, eventually
 from tools.kit.mcp import McpSettings, open_mcp, sources
 from tools.kit.mcp.sources import McpServerLost, McpSource
 
+pytestmark = pytest.mark.clock
+
 WORLD = str(Path(__file__).with_name("world.py"))
 
 

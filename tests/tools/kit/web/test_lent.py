@@ -48,7 +48,7 @@ def test_importing_the_tools_loads_no_client() -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert ran.stdout.strip() == "[]"
 
