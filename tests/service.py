@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -167,12 +167,14 @@ class Process:
         self._lines.put(None)
 
 
-@contextmanager
-def process(
-    data_dir: Path, *arguments: str, kind: type[Process] = Process, **environment: str
-) -> Iterator[Process]:
+def process(data_dir: Path, *arguments: str, **environment: str) -> AbstractContextManager[Process]:
     """Run the service as a process; what is left of it at the end is killed."""
-    running = kind(data_dir, *arguments, **environment)
+    return ending(Process(data_dir, *arguments, **environment))
+
+
+@contextmanager
+def ending(running: Process) -> Iterator[Process]:
+    """Kill at the end what is left of a process."""
     try:
         yield running
     finally:

@@ -90,7 +90,7 @@ def test_a_log_that_cannot_be_written(stderr: Made, data_dir: Path) -> None:
     with (
         stderr() as (descriptor, spoil),
         serving_to(descriptor, data_dir) as (running, url),
-        Client(base_url=url, timeout=60) as client,
+        Client(base_url=url) as client,
     ):
         if descriptor >= 0:
             os.close(descriptor)
