@@ -10,6 +10,22 @@ from langgraph.types import Interrupt
 _TOKENS = ("input_tokens", "output_tokens", "total_tokens")
 
 
+def readable(message: AnyMessage) -> str:
+    """Return a message as text; of a user's, pictures and the like are named: `[image]`."""
+    if isinstance(message.content, str) or not isinstance(message, HumanMessage):
+        return message.text
+    return "\n".join(map(_readable, message.content))
+
+
+def _readable(block: Any) -> str:
+    if isinstance(block, str):
+        return block
+    if isinstance(block.get("text"), str):
+        return str(block["text"])
+    kind = str(block.get("type", "unknown"))
+    return f"[{kind.removeprefix('input_').removesuffix('_url')}]"
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """One call of a model."""
