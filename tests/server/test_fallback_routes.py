@@ -522,6 +522,7 @@ def test_the_catalogue_tells_all_that_is_known(wishing: Client) -> None:
         "name": "model-b",
         "configured": True,
         "tools": True,
+        "pictures": False,
         "free": False,
         "context": 8000,
         "price": 1.5,
