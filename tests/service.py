@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -167,14 +167,16 @@ class Process:
         self._lines.put(None)
 
 
-def process(data_dir: Path, *arguments: str, **environment: str) -> AbstractContextManager[Process]:
+@contextmanager
+def process(data_dir: Path, *arguments: str, **environment: str) -> Iterator[Process]:
     """Run the service as a process; what is left of it at the end is killed."""
-    return ending(Process(data_dir, *arguments, **environment))
+    with killed(Process(data_dir, *arguments, **environment)) as running:
+        yield running
 
 
 @contextmanager
-def ending(running: Process) -> Iterator[Process]:
-    """Kill at the end what is left of a process."""
+def killed(running: Process) -> Iterator[Process]:
+    """Kill what is left of a process at the end of the block."""
     try:
         yield running
     finally:

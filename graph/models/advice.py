@@ -30,4 +30,5 @@ def explained(failure: Failure) -> str:
         parts.append(detail)
     text = ": ".join(parts)
     advice = _ADVICE.get(failure.kind)
-    return f"{text}; {advice}" if advice and advice not in text else text
+    named = "EVERTURN_" in failure.message  # who wrote the message knew better
+    return text if named or not advice or advice in text else f"{text}; {advice}"

@@ -215,6 +215,8 @@ class Engine:
                 except asyncio.CancelledError:
                     await turn.on_end(None)
                     raise
+                if not (self._closing or deadline.expired()):
+                    deadline.reschedule(None)  # it has its answer, which is only to be stored
                 await turn.on_end(outcome)
                 await self._remember(turn, outcome)
                 return outcome
