@@ -14,6 +14,7 @@ import pytest
 from checkpoints.data_dir import published_address
 from server.address import DEFAULT_PORT, CannotListen, listen, local_url_of, running_url
 from tests.service import ROOT, Process, killed, process
+from tests.waiting import PATIENCE
 
 HOST = "127.0.0.9"
 """Where nothing else listens, so that tests side by side take no port from each other."""
@@ -72,7 +73,7 @@ def chat(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         input="Calculate 10 * 20\n",
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
 
@@ -125,5 +126,5 @@ def test_a_taken_port_that_the_environment_chose(taken: ExitStack, data_dir: Pat
     with pytest.raises(RuntimeError) as ended:
         refused.url()
     assert f"everturn: cannot listen on {HOST}:{port}" in str(ended.value)
-    assert refused.popen.wait(30) == 1
+    assert refused.ended() == 1
     assert not data_dir.exists()

@@ -371,7 +371,7 @@ def test_two_services_at_one_redis_know_the_same_dead_model(
         "EVERTURN_BASE_URL": fake_provider.url,
         "OPENAI_API_KEY": KEY,
         "EVERTURN_MODELS": CHAIN,
-        "EVERTURN_FIRST_TOKEN_TIMEOUT": "1",
+        "EVERTURN_FIRST_TOKEN_TIMEOUT": "3",
     }
     try:
         with (
