@@ -56,7 +56,7 @@ def test_a_trusted_authority_in_the_env_file(
     env = f"OPENAI_BASE_URL='{front.url}'\nOPENAI_API_KEY=\"sk-test\"\nEVERTURN_MODELS=m\n"
     with running(front), running(proxy):
         (data_dir.parent / ".env").write_text(env)
-        with process(data_dir) as service, Client(base_url=service.url(), timeout=30) as client:
+        with process(data_dir) as service, Client(base_url=service.url()) as client:
             route = client.ask("hello")["route"]
             service.stop()
         assert "is signed by an authority that is not trusted here" in route["reason"]
@@ -65,7 +65,7 @@ def test_a_trusted_authority_in_the_env_file(
 
         trusted = f"SSL_CERT_FILE='{authority.file}'\r\nhttps_proxy={proxy.url}\r\n"
         (data_dir.parent / ".env").write_text(env + trusted, encoding="utf-16")
-        with process(data_dir) as service, Client(base_url=service.url(), timeout=30) as client:
+        with process(data_dir) as service, Client(base_url=service.url()) as client:
             assert client.ask("hello")["response"] == "You said: hello"
         assert f"CONNECT 127.0.0.1:{front.server_address[1]}" in proxy.asked
 
@@ -114,7 +114,7 @@ def test_a_setting_that_wants_a_provider_is_not_silently_ignored(
 ) -> None:
     with (
         process(data_dir, **environment) as service,
-        Client(base_url=service.url(), timeout=30) as client,
+        Client(base_url=service.url()) as client,
     ):
         answer = client.ask("Calculate 10 * 20")
         service.stop()
