@@ -109,8 +109,7 @@ def create_app(settings: Settings) -> FastAPI:
     """Build the service. Nothing is opened before its lifespan begins.
 
     The lifespan raises `CheckpointsError` where a store or the data folder cannot be used, and
-    `ConfigError` where `langgraph.json` cannot be served; both say what to do. So does
-    `WrongTransport`, where the way to the provider is set wrongly.
+    `ConfigError` where `langgraph.json` cannot be served; both say what to do.
     """
 
     @asynccontextmanager

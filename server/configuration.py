@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from pydantic import AliasChoices, HttpUrl, SecretStr, ValidationError
 
 from graph.models.settings import without_user
+from graph.models.transport import WrongTransport, check_transport
 from server.environment import WrongSetting, join_env_file
 from server.settings import Settings
 
@@ -34,7 +35,10 @@ def load_with_origins(named: Mapping[str, str]) -> tuple[Settings, dict[str, Ori
     origins = _origins(named, join_env_file(map(_names, Settings.model_fields)))
     try:
         # Strings, validated like the environment's, which `.env` has joined.
-        return Settings(_env_file=None, **named), origins  # type: ignore[arg-type]
+        settings = Settings(_env_file=None, **named)  # type: ignore[arg-type]
+        check_transport(settings.provider_url)
+    except WrongTransport as error:
+        raise WrongSetting(str(error)) from None
     except ValidationError as error:
         reasons = []
         for flaw in error.errors(include_url=False, include_input=False):
@@ -45,6 +49,7 @@ def load_with_origins(named: Mapping[str, str]) -> tuple[Settings, dict[str, Ori
                 reason = f"{origins[_field(str(flaw['loc'][0]))].name}: {reason}"
             reasons.append(reason)
         raise WrongSetting("; ".join(reasons)) from None
+    return settings, origins
 
 
 def show(named: Mapping[str, str]) -> int:

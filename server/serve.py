@@ -14,7 +14,6 @@ from structlog import get_logger
 
 from checkpoints.data_dir import publish_address
 from checkpoints.errors import CheckpointsError
-from graph.models.transport import WrongTransport
 from server.address import DEFAULT_PORT, CannotListen, listen, local_url_of, url_of
 from server.app import create_app
 from server.configuration import load_settings
@@ -31,7 +30,7 @@ _CLOSING_SECONDS = 5
 _INSIST_SECONDS = 0.5
 
 # What keeps the service from starting and says what to do.
-_TOLD = (WrongSetting, CannotListen, CheckpointsError, ConfigError, McpNotInstalled, WrongTransport)
+_TOLD = (WrongSetting, CannotListen, CheckpointsError, ConfigError, McpNotInstalled)
 
 
 def serve(named: Mapping[str, str]) -> int:

@@ -9,6 +9,7 @@ import hypothesis
 import pytest
 
 from graph.models import provider
+from server.environment import TRANSPORT
 from server.logs import configure_logs
 from tests.checkpoints.redis.servers import answers, free_ports, redis_binary
 from tests.checkpoints.redis.servers import serving as serving_redis
@@ -31,8 +32,9 @@ _OURS = (
     "LANGCHAIN_",
     "REDIS_URL",
     "DATABASE_URL",
+    *TRANSPORT,
 )
-for _name in [name for name in os.environ if name.startswith((*_OURS, "LOG_LEVEL"))]:
+for _name in [name for name in os.environ if name.upper().startswith((*_OURS, "LOG_LEVEL"))]:
     del os.environ[_name]
 # Who wants to see a service asked lends a `Web` of its own.
 os.environ["EVERTURN_TOOLS_OFFLINE"] = "always"

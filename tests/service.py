@@ -168,11 +168,15 @@ class Process:
 
 
 @contextmanager
-def process(
-    data_dir: Path, *arguments: str, kind: type[Process] = Process, **environment: str
-) -> Iterator[Process]:
+def process(data_dir: Path, *arguments: str, **environment: str) -> Iterator[Process]:
     """Run the service as a process; what is left of it at the end is killed."""
-    running = kind(data_dir, *arguments, **environment)
+    with killed(Process(data_dir, *arguments, **environment)) as running:
+        yield running
+
+
+@contextmanager
+def killed(running: Process) -> Iterator[Process]:
+    """Kill what is left of a process at the end of the block."""
     try:
         yield running
     finally:

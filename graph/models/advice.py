@@ -31,7 +31,8 @@ def explained(failure: Failure) -> str:
     """Say what happened, in the provider's own words too, and which setting would change it."""
     text = words_of(failure)
     advice = _ADVICE.get(failure.kind)
-    return f"{text}; {advice}" if advice and advice not in text else text
+    named = "EVERTURN_" in failure.message  # who wrote the message knew better
+    return text if named or not advice or advice in text else f"{text}; {advice}"
 
 
 def words_of(failure: Failure) -> str:
@@ -39,8 +40,5 @@ def words_of(failure: Failure) -> str:
     detail = _STATUS.sub("", " ".join(failure.detail.split()))
     if _PAGE.search(detail):
         detail = "a page of HTML"
-    return (
-        f"{failure.message}: {detail}"
-        if detail and detail not in failure.message
-        else failure.message
-    )
+    said = failure.message
+    return f"{said}: {detail}" if detail and detail not in said else said

@@ -269,7 +269,9 @@ def _failed_with(status: int, error: Exception) -> Failure:
             kind = special
             break
     else:
-        kind = refusal_of_media(status, text) or kind
+        # OpenRouter repeats there what the provider behind it has said.
+        raw = str(_body(error).get("metadata")).lower().replace("_", " ")
+        kind = refusal_of_media(status, f"{text} {raw}") or kind
     return Failure(kind, _told(kind, status), _detail(error), _retry_after(error))
 
 

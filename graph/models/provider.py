@@ -20,7 +20,7 @@ from graph.models.failures import CallFailed, Failure, failure_of
 from graph.models.offline import OfflineModel
 from graph.models.settings import ModelSettings
 from graph.models.traits import Traits
-from graph.models.transport import open_client, trusted_certificates
+from graph.models.transport import open_client
 from graph.models.wire import refusal_of
 
 if TYPE_CHECKING:
@@ -133,7 +133,6 @@ class Models:
         Raises:
             WrongTransport: a file of certificates or the proxy cannot be used.
         """
-        trusted_certificates()  # tools stand on them too
         if self.settings.provider_url is not None:
             self._any_model  # noqa: B018 - made at its first use
 

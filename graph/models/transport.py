@@ -7,6 +7,7 @@ another one that is wrong keeps nobody from a model on this machine.
 
 import os
 import ssl
+from functools import cache
 from importlib.util import find_spec
 from ipaddress import ip_address, ip_network
 from pathlib import Path
@@ -45,6 +46,17 @@ def open_client(url: str, timeout: "httpx2.Timeout") -> "httpx2.AsyncClient":
     )
 
 
+def check_transport(url: str | None) -> None:
+    """Check all that leads to a provider at this URL, where there is one, without making it.
+
+    Raises:
+        WrongTransport: it cannot be used; says what to do.
+    """
+    trusted_certificates()
+    if url is not None:
+        proxy_for(url)
+
+
 def trusted_certificates() -> ssl.SSLContext | None:
     """Trust what SSL_CERT_FILE and SSL_CERT_DIR hold; `None` where neither is set.
 
@@ -52,15 +64,18 @@ def trusted_certificates() -> ssl.SSLContext | None:
         WrongTransport: one of them holds no certificates.
     """
     file, folder = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
-    if not file and not folder:
-        return None
+    return _trusting(file or None, folder or None) if file or folder else None
+
+
+@cache  # the system's file takes 30 ms to read
+def _trusting(file: str | None, folder: str | None) -> ssl.SSLContext:
     if folder and not any(_has_certificates(Path(each)) for each in folder.split(os.pathsep)):
         raise WrongTransport(
             f"SSL_CERT_DIR: {folder!r} holds no certificate that OpenSSL finds: name a folder of "
             "PEM files and run `openssl rehash` on it, or unset the variable"
         )
     try:
-        return ssl.create_default_context(cafile=file or None, capath=folder or None)
+        return ssl.create_default_context(cafile=file, capath=folder)
     except OSError as error:  # ssl.SSLError is one: no certificate in it
         reason = "no certificate in it" if isinstance(error, ssl.SSLError) else error.strerror
         raise WrongTransport(

@@ -36,7 +36,7 @@ from checkpoints.history import FinishedTurn, History
 from checkpoints.locks import ThreadLocks
 from server.runs.errors import InvalidInput, NothingWaits, ShuttingDown, TurnTimeout
 from server.runs.graphs import Graph, Graphs
-from server.runs.outcome import Outcome
+from server.runs.outcome import Outcome, readable
 
 _MAX_WAITING_PARTS = 256
 _COME_BACK = "The service is being stopped or restarted; try again in a moment."
@@ -215,6 +215,8 @@ class Engine:
                 except asyncio.CancelledError:
                     await turn.on_end(None)
                     raise
+                if not (self._closing or deadline.expired()):
+                    deadline.reschedule(None)  # it has its answer, which is only to be stored
                 await turn.on_end(outcome)
                 await self._remember(turn, outcome)
                 return outcome
@@ -368,7 +370,7 @@ class Engine:
         await self._history.add(
             FinishedTurn(
                 session_id=turn.thread_id,
-                user_message=question.text,
+                user_message=readable(question),
                 assistant_message=answer.text,
                 tools_used=outcome.tools_used,
                 model_used=outcome.route["model"] or "",

@@ -13,7 +13,8 @@ import pytest
 
 from checkpoints.data_dir import published_address
 from server.address import DEFAULT_PORT, CannotListen, listen, local_url_of, running_url
-from tests.service import ROOT, Process, process
+from tests.service import ROOT, Process, killed, process
+from tests.waiting import PATIENCE
 
 HOST = "127.0.0.9"
 """Where nothing else listens, so that tests side by side take no port from each other."""
@@ -72,7 +73,7 @@ def chat(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         input="Calculate 10 * 20\n",
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
 
@@ -88,7 +89,7 @@ def test_the_default_port_is_taken(taken: ExitStack, tmp_path: Path) -> None:
     with suppress(OSError):  # then something else has it already
         taken.enter_context(socket.create_server((HOST, DEFAULT_PORT)))
     data_dir = tmp_path / ".everturn"
-    running = taken.enter_context(process(data_dir, kind=FirstStart, EVERTURN_HOST=HOST))
+    running = taken.enter_context(killed(FirstStart(data_dir, EVERTURN_HOST=HOST)))
     url = running.url()
     (ready,) = [json.loads(line) for line in running.log if '"everturn_ready"' in line]
     assert url in {f"http://{HOST}:{port}" for port in range(2025, 2044)}
@@ -121,9 +122,9 @@ def test_a_taken_port_that_the_environment_chose(taken: ExitStack, data_dir: Pat
     listener = taken.enter_context(socket.create_server((HOST, 0)))
     port = str(listener.getsockname()[1])
     environment = {"EVERTURN_HOST": HOST, "EVERTURN_PORT": port}
-    refused = taken.enter_context(process(data_dir, kind=FirstStart, **environment))
+    refused = taken.enter_context(killed(FirstStart(data_dir, **environment)))
     with pytest.raises(RuntimeError) as ended:
         refused.url()
     assert f"everturn: cannot listen on {HOST}:{port}" in str(ended.value)
-    assert refused.popen.wait(30) == 1
+    assert refused.ended() == 1
     assert not data_dir.exists()

@@ -73,7 +73,7 @@ def test_a_folder_in_its_place_is_told_in_one_line_by_every_command(data_dir: Pa
     assert (ran.returncode, len(ran.stderr.splitlines())) == (1, 1)
     assert ran.stderr.startswith("everturn: .env: is a folder")
     with process(data_dir) as refused:
-        assert refused.popen.wait(30) == 1
+        assert refused.ended() == 1
     assert "".join(refused.log) == ran.stderr
 
 

@@ -5,7 +5,6 @@ import os
 import pty
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
@@ -19,6 +18,8 @@ if sys.platform != "linux":
     pytest.skip("full disks and pipes of a known size are Linux's", allow_module_level=True)
 
 import fcntl
+
+from tests.waiting import PATIENCE, eventually_sync
 
 Made = Callable[[], AbstractContextManager[tuple[int, Callable[[], None]]]]
 """A standard error, and what spoils it."""
@@ -76,9 +77,8 @@ def serving_to(stderr: int, data_dir: Path) -> Iterator[tuple[subprocess.Popen[b
         stderr=None if stderr < 0 else stderr,
     )
     try:
-        while (url := published_address(data_dir)) is None:
-            assert running.poll() is None, "the service ended"
-            time.sleep(0.02)
+        url = eventually_sync(lambda: published_address(data_dir) or running.poll() is not None)
+        assert isinstance(url, str), "the service ended"
         yield running, url
     finally:
         running.kill()
@@ -90,7 +90,7 @@ def test_a_log_that_cannot_be_written(stderr: Made, data_dir: Path) -> None:
     with (
         stderr() as (descriptor, spoil),
         serving_to(descriptor, data_dir) as (running, url),
-        Client(base_url=url, timeout=60) as client,
+        Client(url) as client,
     ):
         if descriptor >= 0:
             os.close(descriptor)
@@ -100,7 +100,7 @@ def test_a_log_that_cannot_be_written(stderr: Made, data_dir: Path) -> None:
             client.ask("Calculate 3 * 4", session)
         assert len(client.get(f"/api/chat/history/{session}").json()) == 21
         running.terminate()
-        assert running.wait(60) == 0
+        assert running.wait(PATIENCE) == 0
 
 
 MAKING = """

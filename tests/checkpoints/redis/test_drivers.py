@@ -29,6 +29,7 @@ from tests.checkpoints.redis.servers import (
     serving,
     serving_cluster,
 )
+from tests.waiting import PATIENCE
 
 ROOT = Path(__file__).parents[3]
 
@@ -175,7 +176,7 @@ def test_a_saver_outlives_a_loop_and_is_not_shared_by_two(valkey: Server) -> Non
     """In a process of its own: what the closed loops leave open would disturb other tests."""
     command = [sys.executable, "-W", "ignore", "-c", LOOPS, valkey.url]
     done = subprocess.run(
-        command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=60
+        command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE
     )
     assert done.returncode == 0, done.stderr
 
