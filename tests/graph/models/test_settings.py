@@ -33,7 +33,7 @@ def test_a_provider_needs_a_key_or_a_url_and_models_where_it_has_no_chain() -> N
 
 def test_what_is_missing_is_named() -> None:
     alone = BareModelSettings(openai_api_key=SecretStr("sk-a"))
-    assert alone.provider_url is alone.api_key is None
+    assert (alone.provider_url, alone.api_key) == (None, None)
     assert alone.chain == []
     assert "name the models to ask in EVERTURN_MODELS" in alone.unfinished
     assert "set OPENAI_API_KEY" in BareModelSettings(models=["m"]).unfinished
@@ -51,4 +51,4 @@ def test_one_request_carries_one_authorization(user: str, name: str) -> None:
 
 @pytest.mark.parametrize("text", ["a, b,,a", '["a", " b "]', "a,b,"])
 def test_models_are_a_comma_list_or_a_json_list(text: str) -> None:
-    assert BareModelSettings(models=text).models == ["a", "b"]  # type: ignore[arg-type]
+    assert BareModelSettings.model_validate({"models": text}).models == ["a", "b"]
