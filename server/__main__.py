@@ -1,4 +1,4 @@
-"""The command `everturn`: serve, chat, config. Each is imported only when it is called."""
+"""The command `everturn`, whose commands are imported only when they are called."""
 
 import argparse
 import sys
@@ -23,6 +23,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 from server.configuration import show
 
                 return show(_settings_from(options))
+            case "check-model":
+                from server.check_model import check_model
+
+                return check_model(options.names, as_json=options.json)
             case _:
                 from server.address import running_url
                 from server.chat import chat
@@ -54,6 +58,10 @@ def _parser() -> argparse.ArgumentParser:
     settings.add_argument("--data-dir", help="folder of memory and history (EVERTURN_DATA_DIR)")
     commands.add_parser("serve", parents=[settings], help="start the service")
     commands.add_parser("config", parents=[settings], help="show every setting and its source")
+
+    check = commands.add_parser("check-model", help="try the provider's key, address and models")
+    check.add_argument("names", nargs="*", metavar="NAME", help="a model (all of EVERTURN_MODELS)")
+    check.add_argument("--json", action="store_true", help="print the result as JSON")
 
     chat = commands.add_parser("chat", help="talk to the running service")
     chat.add_argument("--url", help="where the service is (found by its data folder)")

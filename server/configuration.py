@@ -12,7 +12,7 @@ from server.environment import WrongSetting, join_env_file
 from server.settings import Settings
 
 
-class _Origin(NamedTuple):
+class Origin(NamedTuple):
     """Where a setting comes from."""
 
     name: str
@@ -27,10 +27,10 @@ def load_settings(named: Mapping[str, str]) -> Settings:
     Raises:
         WrongSetting: naming every wrong setting and its reason, without its value.
     """
-    return _load(named)[0]
+    return load_with_origins(named)[0]
 
 
-def _load(named: Mapping[str, str]) -> tuple[Settings, dict[str, _Origin]]:
+def load_with_origins(named: Mapping[str, str]) -> tuple[Settings, dict[str, Origin]]:
     """Read the settings, and where each comes from."""
     origins = _origins(named, join_env_file(map(_names, Settings.model_fields)))
     try:
@@ -55,7 +55,7 @@ def _load(named: Mapping[str, str]) -> tuple[Settings, dict[str, _Origin]]:
 def show(named: Mapping[str, str]) -> int:
     """Print the settings, one a line; secrets are masked."""
     try:
-        settings, origins = _load(named)
+        settings, origins = load_with_origins(named)
     except WrongSetting as error:
         print(f"everturn: {error}", file=sys.stderr)
         return 1
@@ -70,16 +70,16 @@ def show(named: Mapping[str, str]) -> int:
     return 0
 
 
-def _origins(named: Mapping[str, str], sources: Mapping[str, str]) -> dict[str, _Origin]:
+def _origins(named: Mapping[str, str], sources: Mapping[str, str]) -> dict[str, Origin]:
     """Where each field's value comes from, given where each variable does."""
     origins = {}
     for field in Settings.model_fields:
         names = _names(field)
         name = next((each for each in names if each in sources), names[0])
-        origins[field] = _Origin(name, sources.get(name, "default"))
+        origins[field] = Origin(name, sources.get(name, "default"))
         if field in named:
             option = f"--{field.replace('_', '-')}"
-            origins[field] = _Origin(f"{option} ({names[0]})", "command line")
+            origins[field] = Origin(f"{option} ({names[0]})", "command line")
     return origins
 
 

@@ -1,5 +1,7 @@
 """What an operator can change about a failure: one row a class, with the setting's name."""
 
+import re
+
 from graph.models.failures import Failure, Kind
 
 _ADVICE: dict[Kind, str] = {
@@ -21,14 +23,22 @@ _ADVICE: dict[Kind, str] = {
     "no_candidate": "name a model that fits in EVERTURN_MODELS",
 }
 
+_STATUS = re.compile(r"^HTTP \d+: ")
+_PAGE = re.compile(r"<(html|!doctype)", re.IGNORECASE)
+
 
 def explained(failure: Failure) -> str:
     """Say what happened, in the provider's own words too, and which setting would change it."""
-    parts = [failure.message]
-    detail = " ".join(failure.detail.split())
-    if detail and detail not in failure.message:
-        parts.append(detail)
-    text = ": ".join(parts)
+    text = words_of(failure)
     advice = _ADVICE.get(failure.kind)
     named = "EVERTURN_" in failure.message  # who wrote the message knew better
     return text if named or not advice or advice in text else f"{text}; {advice}"
+
+
+def words_of(failure: Failure) -> str:
+    """Say what happened, and what the provider wrote, in one line."""
+    detail = _STATUS.sub("", " ".join(failure.detail.split()))
+    if _PAGE.search(detail):
+        detail = "a page of HTML"
+    said = failure.message
+    return f"{said}: {detail}" if detail and detail not in said else said

@@ -74,6 +74,11 @@ class Catalogue:
         """Every model a caller may name: the configured ones first, then what is listed."""
         return [self[name] for name in dict.fromkeys([*self.names, *self._listed])]
 
+    @property
+    def listed(self) -> list[str]:
+        """The names that the provider lists, once it was asked."""
+        return list(self._listed)
+
     def __getitem__(self, name: str) -> Model:
         """Return what is known of a model; raises UnknownModel."""
         if name in self._listed:

@@ -1,5 +1,6 @@
-"""What kept a request from reaching the provider at all: its certificate, or a proxy."""
+"""What kept a request from reaching the provider at all: its address, certificate, or a proxy."""
 
+import socket
 import ssl
 from collections.abc import Iterator
 from typing import Literal
@@ -16,7 +17,10 @@ _NO_TLS = {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"}
 """OpenSSL's reasons, by version, for an answer that is no TLS."""
 
 
-def obstacle_in(error: Exception) -> tuple[Literal["tls_failed", "proxy_failed"], str] | None:
+Obstacle = Literal["unreachable", "tls_failed", "proxy_failed"]
+
+
+def obstacle_in(error: Exception) -> tuple[Obstacle, str] | None:
     """Name the obstacle that an error of the client speaks of; `None` where there is none."""
     if type(error).__name__ == "ProxyError":  # httpx2's
         return "proxy_failed", "the proxy on the way to the provider refused"
@@ -26,10 +30,16 @@ def obstacle_in(error: Exception) -> tuple[Literal["tls_failed", "proxy_failed"]
             return "tls_failed", f"the provider's certificate {flaw}"
         if isinstance(cause, ssl.SSLError) and cause.reason in _NO_TLS:
             return "tls_failed", "the provider does not speak TLS, as https:// asks it to"
+        if isinstance(cause, socket.gaierror):
+            return "unreachable", "there is no host of the provider's name"
+        if isinstance(cause, ConnectionRefusedError):
+            return "unreachable", "nothing listens at the provider's address"
     return None
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
+        if isinstance(error, BaseExceptionGroup):  # one for each address of the host
+            yield from error.exceptions
         error = error.__cause__ or error.__context__

@@ -21,6 +21,7 @@ from graph.models.offline import OfflineModel
 from graph.models.settings import ModelSettings
 from graph.models.traits import Traits
 from graph.models.transport import open_client
+from graph.models.wire import refusal_of
 
 if TYPE_CHECKING:
     import httpx2
@@ -82,18 +83,23 @@ class Models:
         url = self.settings.provider_url
         if url is None:
             return 0
-        key = self.settings.api_key
-        headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
         self._check(url)
         try:
             async with asyncio.timeout(_CATALOGUE_SECONDS):  # all of it, however it trickles in
-                response = await self._http.get(f"{url.rstrip('/')}/models", headers=headers)
-            response.raise_for_status()
-            listed = response.json()["data"]
+                listed = await self._listed(url)
             self.catalogue.update(listed)
         except Exception as error:
             raise CallFailed(failure_of(error)) from error
         return len(listed)
+
+    async def _listed(self, url: str) -> list[Any]:
+        key = self.settings.api_key
+        headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
+        response = await self._http.get(f"{url.rstrip('/')}/models", headers=headers)
+        if response.is_error:
+            raise await refusal_of(response)
+        listed: list[Any] = response.json()["data"]
+        return listed
 
     def offline(self, because: str) -> OfflineModel:
         """Return the offline model that stands in for one that failed, and says why."""

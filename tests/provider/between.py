@@ -8,7 +8,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from socketserver import StreamRequestHandler, ThreadingTCPServer
+from socketserver import BaseServer, StreamRequestHandler, ThreadingTCPServer
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -102,8 +102,8 @@ def _join(one: socket.socket, other: socket.socket) -> None:
 
 
 @contextlib.contextmanager
-def running(server: ThreadingTCPServer) -> Iterator[None]:
-    """Let a server of this module answer while the block runs."""
+def running(server: BaseServer) -> Iterator[None]:
+    """Let a server answer while the block runs."""
     thread = threading.Thread(target=server.serve_forever, args=[0.01], daemon=True)
     thread.start()
     try:
