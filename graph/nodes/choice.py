@@ -77,7 +77,9 @@ def left_out(model: Model, route: Route, now: Situation) -> frozenset[Medium]:
     """Return what a model is not shown of earlier turns: what it does not take, or all."""
     if route["without_older_media"]:
         return frozenset(MEDIA)
-    learned = {medium for medium in MEDIA if media_of(model.name, medium) in now.circuits}
+    learned: set[Medium] = {
+        medium for medium in MEDIA if media_of(model.name, medium) in now.circuits
+    }
     return model.lacks | learned
 
 
