@@ -14,7 +14,7 @@ help: ## show this list
 
 setup: .venv/ready ## make .venv with the locked packages; does nothing when it is up to date
 
-run: .venv/ready ## start the service on http://127.0.0.1:2024
+run: .venv/ready ## start the service on http://127.0.0.1:2024, or the next free port
 	@$(BIN)/everturn serve $(ARGS)
 
 chat: .venv/ready ## talk to the running service

@@ -8,7 +8,7 @@ from under a process that has just opened it.
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -34,6 +34,7 @@ def hold_data_dir(path: Path) -> Iterator[Path]:
     try:
         yield folder
     finally:
+        os.ftruncate(lock, 0)  # it listens no more
         os.close(lock)
 
 
@@ -88,10 +89,49 @@ def try_lock(path: Path) -> int | None:
 
 def holder_of(path: Path) -> str:
     """Name the process that locked a file, for people."""
-    try:
-        return f"process {int(path.read_text())}"
-    except (OSError, ValueError):  # it has not yet written its number, or Windows hides it
+    process, address = _written_in(path)
+    if process is None:  # it has not yet written its number, or Windows hides it
         return "another process"
+    return f"process {process} at {address}" if address else f"process {process}"
+
+
+def publish_address(folder: Path, url: str) -> None:
+    """Write where the `serve` that holds a data folder listens, for clients on this machine.
+
+    It is a convenience: where it cannot be written, or nobody holds the folder, nothing happens.
+    """
+    with suppress(OSError), (folder / "serve.lock").open("r+") as lock:
+        lock.write(f"{os.getpid()}\n{url}\n")
+
+
+def published_address(folder: Path) -> str | None:
+    """Return where the `serve` of a data folder listens; `None` where none is running.
+
+    What a process left that was killed does not count.
+    """
+    process, address = _written_in(folder / "serve.lock")
+    return address if process is not None and _lives(process) else None
+
+
+def _written_in(lock: Path) -> tuple[int | None, str | None]:
+    """Read a lock's process and, where that has published it, its address."""
+    try:
+        number, *address = lock.read_text().splitlines()
+        return int(number), address[0] if address else None
+    except (OSError, ValueError):
+        return None, None
+
+
+def _lives(process: int) -> bool:
+    if sys.platform == "win32":  # where signal 0 is Ctrl-C
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's
+        return True
+    return True
 
 
 def _lock(descriptor: int) -> None:

@@ -7,6 +7,7 @@ AgentError
   x RequestRefused   the caller: models agree that the request cannot be answered
   x UnknownModel     the caller: there is no model of this name
   x NoModelFits      the caller: the choices leave no model; says what is wrong with each
+  x InvalidContent   the caller: a picture or a file cannot be sent; says which one and why
 """
 
 from graph.state import Answered
@@ -46,3 +47,7 @@ class UnknownModel(AgentError):
 
 class NoModelFits(AgentError):
     """No model is as the caller wants it; the message says what keeps each of them out."""
+
+
+class InvalidContent(AgentError):
+    """A block of a message cannot be sent to any model; the message says which one and why."""

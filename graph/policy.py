@@ -4,12 +4,13 @@ The rows are those of a table of failures; what a failure says about the model's
 `graph.models.circuits`. Here it only matters how the models stand now.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import cast
 
-from graph.models.catalogue import Model
-from graph.models.circuits import KEY, Circuit, View, worst
+from graph.models.blocks import Medium
+from graph.models.catalogue import OFFLINE, Model
+from graph.models.circuits import KEY, UNSUPPORTED, Circuit, View, media_of, worst
 from graph.models.failures import Kind
 from graph.state import Attempt
 
@@ -17,6 +18,7 @@ _AGREED: dict[str, bool] = {
     # When two models fail so, a third would too. True: it is the request that is wrong.
     "bad_request": True,
     "moderated": True,
+    "unreadable_media": True,
     "empty": False,
     "filtered": False,
     "broken_tool_call": False,
@@ -25,6 +27,10 @@ _PASSES: frozenset[str] = frozenset(
     # May be gone at the next call. Not `broken_tool_call` or `empty`: the model would repeat it.
     {"unavailable", "unreachable", "timeout", "stalled", "cut", "malformed", "rate_limited"}
 )
+_OF_CONTENT: frozenset[str] = frozenset({"bad_request", "unreadable_media", *UNSUPPORTED})
+"""May be gone when a model is shown less. Not every provider says that it was a picture."""
+_FINAL: frozenset[str] = frozenset({"moderated", "unreadable_media"})
+"""The request is wrong, where no one is left who could say otherwise."""
 _MOST_PASSES = 4
 """Calls of one model for one answer, at most."""
 _JITTER = 0.2
@@ -44,6 +50,10 @@ class Situation:
     """Who failed since the last answer, the newest last."""
     tools: bool = False
     """Tools are bound."""
+    media: Collection[Medium] = ()
+    """What the user shows in this turn."""
+    older_media: bool = False
+    """Earlier turns show something."""
     time_left: float = float("inf")
     """Seconds."""
     trimmed: bool = False
@@ -62,6 +72,8 @@ class Ask:
     wait: float = 0.0
     trim: bool = False
     """Show it the current turn only."""
+    without_older_media: bool = False
+    """Show it nothing of earlier turns but text."""
     probe: str = ""
     """The circuit to claim first, where one caller only may try; taken, it counts as open."""
 
@@ -92,8 +104,8 @@ def next_step(now: Situation) -> Step:
         return GiveUp("no_candidate")
     if KEY in now.circuits and all(KEY in m.circuits(tools=now.tools) for m in now.candidates):
         return Stop("invalid_api_key")
-    if (end := _end(now)) is not None:
-        return end
+    if (decided := _unsupported(now) or _lighter(now) or _end(now)) is not None:
+        return decided
     if now.time_left <= 0:
         return GiveUp("out_of_time")
     return _more_room(now) or _untried(now) or _again(now) or _wait(now) or _give_up(now)
@@ -109,6 +121,35 @@ def _end(now: Situation) -> Stop | GiveUp | None:
     if last in _AGREED and len({a["model"] for a in now.tried if a["failure"] == last}) > 1:
         return Stop(cast("Kind", last)) if _AGREED[last] else _give_up(now)
     return None if now.fallback else _give_up(now)
+
+
+def _unsupported(now: Situation) -> Stop | None:
+    """Stop where no model takes what the user shows."""
+    refused = [
+        [kind for kind, medium in UNSUPPORTED.items() if _refuses(now, model, medium)]
+        for model in now.candidates
+    ]
+    return Stop(cast("Kind", refused[0][0])) if all(refused) else None
+
+
+def _refuses(now: Situation, model: Model, medium: Medium) -> bool:
+    if medium not in now.media or model.name == OFFLINE:
+        return False
+    return medium in model.lacks or media_of(model.name, medium) in now.circuits
+
+
+def _lighter(now: Situation) -> Ask | None:
+    """Where a request is refused, the same model once more, without what earlier turns show."""
+    if not (now.tried and now.older_media) or now.time_left <= 0:
+        return None
+    last = now.tried[-1]
+    refusals = [a for a in now.tried if a["model"] == last["model"] and a["failure"] in _OF_CONTENT]
+    if last["failure"] not in _OF_CONTENT or len(refusals) > 1:
+        return None
+    if UNSUPPORTED.get(last["failure"]) in now.media:
+        return None
+    same = (model for model in now.candidates if model.name == last["model"])
+    return next((Ask(model, without_older_media=True) for model in same), None)
 
 
 def rivals_of(model: Model, now: Situation) -> list[Model]:
@@ -197,8 +238,8 @@ def _wait(now: Situation) -> Ask | None:
 
 
 def _give_up(now: Situation) -> GiveUp | Stop:
-    if now.tried and now.tried[-1]["failure"] == "moderated":
-        return Stop("moderated")  # nobody is left who could say otherwise
+    if now.tried and (last := now.tried[-1]["failure"]) in _FINAL:
+        return Stop(cast("Kind", last))
     waits = [_standing(now, model).seconds for model in now.candidates]
     return GiveUp(expected_back=min((wait for wait in waits if wait > 0), default=None))
 
@@ -215,7 +256,7 @@ def _passes(now: Situation) -> dict[str, int]:
 
 
 def _standing(now: Situation, model: Model) -> Circuit:
-    return worst(now.circuits, model.circuits(tools=now.tools))
+    return worst(now.circuits, model.circuits(tools=now.tools, media=now.media))
 
 
 def _probe(circuit: Circuit) -> str:

@@ -9,6 +9,8 @@ from langgraph.graph import add_messages
 # pydantic, which draws Studio's forms from these, cannot read `typing.TypedDict` before 3.12.
 from typing_extensions import TypedDict
 
+from graph.models.blocks import Medium
+
 
 class Usage(TypedDict):
     """Tokens."""
@@ -60,12 +62,20 @@ class Route(Answered):
     """How many of `tried` failed before the newest answer: they no longer matter."""
     tools: bool
     """The run's models must take tools."""
+    media: list[Medium]
+    """What the user shows in this turn: the run's models must take it."""
+    older_media: bool
+    """Earlier turns show something, which a model can do without."""
+    without_older_media: bool
+    """The model is not shown it: a provider may have refused the request for it."""
     deadline: float
     """The moment at which the last model call must have ended, in the event loop's seconds."""
     trimmed: bool
     """The model is shown the current turn only."""
     told: int
     """How often the model was told that its tool calls are wrong."""
+    explained: NotRequired[str]
+    """The newest failure in full: the provider's own words, and the setting that would help."""
     stopped: NotRequired[str]
     """With mode `stopped`: the class of failure that ends the run."""
 

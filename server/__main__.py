@@ -1,11 +1,11 @@
-"""The command `everturn`: serve, chat, config. Each is imported only when it is called."""
+"""The command `everturn`, whose commands are imported only when they are called."""
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
+from server.environment import WrongSetting
 from server.rooms import ForeignRoom, check_rooms
 
 
@@ -23,16 +23,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 from server.configuration import show
 
                 return show(_settings_from(options))
+            case "check-model":
+                from server.check_model import check_model
+
+                return check_model(options.names, as_json=options.json)
             case _:
+                from server.address import running_url
                 from server.chat import chat
 
                 return chat(
-                    options.url or _default_url(),
+                    options.url or running_url(options.data_dir),
                     session_id=options.session,
                     agent=options.agent,
                     plain=options.plain,
                 )
-    except ForeignRoom as error:
+    except (ForeignRoom, WrongSetting) as error:
         print(f"everturn: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -54,8 +59,13 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("serve", parents=[settings], help="start the service")
     commands.add_parser("config", parents=[settings], help="show every setting and its source")
 
+    check = commands.add_parser("check-model", help="try the provider's key, address and models")
+    check.add_argument("names", nargs="*", metavar="NAME", help="a model (all of EVERTURN_MODELS)")
+    check.add_argument("--json", action="store_true", help="print the result as JSON")
+
     chat = commands.add_parser("chat", help="talk to the running service")
-    chat.add_argument("--url", help="where the service is (this machine, EVERTURN_PORT)")
+    chat.add_argument("--url", help="where the service is (found by its data folder)")
+    chat.add_argument("--data-dir", help="the service's data folder (EVERTURN_DATA_DIR)")
     chat.add_argument("--session", help="go on with this session")
     chat.add_argument("--agent", default="agent", help="the graph that answers (%(default)s)")
     chat.add_argument("--plain", action="store_true", help="no colours, no Markdown")
@@ -66,17 +76,6 @@ def _settings_from(options: argparse.Namespace) -> dict[str, str]:
     """The settings named on the command line, as they would stand in the environment."""
     named = ("host", "port", "config", "data_dir")
     return {name: value for name in named if (value := getattr(options, name)) is not None}
-
-
-def _default_url() -> str:
-    """The service on this machine; found as settings are, without the time to import them."""
-    from dotenv import dotenv_values
-
-    for variables in (os.environ, dotenv_values(".env")):
-        for name, port in variables.items():
-            if name.upper() == "EVERTURN_PORT" and port:
-                return f"http://127.0.0.1:{port}"
-    return "http://127.0.0.1:2024"
 
 
 if __name__ == "__main__":

@@ -38,12 +38,14 @@ from checkpoints.tool_cache import RedisResultStore
 from graph.context import Context
 from graph.errors import (
     InvalidAPIKey,
+    InvalidContent,
     NoModelFits,
     NoModelLeft,
     ProviderFailed,
     RequestRefused,
     UnknownModel,
 )
+from graph.incoming import media_of_input
 from graph.models.provider import Models, open_models
 from graph.services import Services
 from server.api import (
@@ -98,6 +100,7 @@ AGENT_ERRORS: dict[type[Exception], Kind] = {
     RequestRefused: Kind(422, "request-refused"),
     UnknownModel: Kind(422, "unknown-model"),
     NoModelFits: Kind(422, "no-model-fits"),
+    InvalidContent: Kind(422, "invalid-content"),
     UnknownTool: Kind(422, "unknown-tool"),
 }
 
@@ -275,12 +278,12 @@ def _toolbox(
     return toolbox
 
 
-def _candidates(models: Models, toolbox: Toolbox, context: object) -> Sequence[str]:
-    """Check what a context names; return the models that it would ask."""
+def _candidates(models: Models, toolbox: Toolbox, context: object, given: object) -> Sequence[str]:
+    """Check what a context names and an input shows; return the models that would be asked."""
     if not isinstance(context, Context):
         return ()
     toolbox.check(context.tools)
-    return models.candidates(context)
+    return models.candidates(context, media=media_of_input(given))
 
 
 def _data_dir(settings: Settings) -> AbstractContextManager[Path]:

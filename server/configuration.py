@@ -1,22 +1,18 @@
 """`everturn config`: every setting, its value, and where the value came from."""
 
-import os
 import sys
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from dotenv import dotenv_values
 from pydantic import AliasChoices, HttpUrl, SecretStr, ValidationError
 
 from graph.models.settings import without_user
+from graph.models.transport import WrongTransport, check_transport
+from server.environment import WrongSetting, join_env_file
 from server.settings import Settings
 
 
-class WrongSetting(Exception):
-    """A setting has a value it cannot have; the text names it as the user wrote it."""
-
-
-class _Origin(NamedTuple):
+class Origin(NamedTuple):
     """Where a setting comes from."""
 
     name: str
@@ -31,10 +27,19 @@ def load_settings(named: Mapping[str, str]) -> Settings:
     Raises:
         WrongSetting: naming every wrong setting and its reason, without its value.
     """
+    return load_with_origins(named)[0]
+
+
+def load_with_origins(named: Mapping[str, str]) -> tuple[Settings, dict[str, Origin]]:
+    """Read the settings, and where each comes from."""
+    origins = _origins(named, join_env_file(map(_names, Settings.model_fields)))
     try:
-        return Settings(**named)  # type: ignore[arg-type]  # strings, validated like the environment's
+        # Strings, validated like the environment's, which `.env` has joined.
+        settings = Settings(_env_file=None, **named)  # type: ignore[arg-type]
+        check_transport(settings.provider_url)
+    except WrongTransport as error:
+        raise WrongSetting(str(error)) from None
     except ValidationError as error:
-        origins = _origins(named)
         reasons = []
         for flaw in error.errors(include_url=False, include_input=False):
             reason = flaw["msg"].removeprefix("Value error, ")
@@ -44,17 +49,18 @@ def load_settings(named: Mapping[str, str]) -> Settings:
                 reason = f"{origins[_field(str(flaw['loc'][0]))].name}: {reason}"
             reasons.append(reason)
         raise WrongSetting("; ".join(reasons)) from None
+    return settings, origins
 
 
 def show(named: Mapping[str, str]) -> int:
     """Print the settings, one a line; secrets are masked."""
     try:
-        settings = load_settings(named)
+        settings, origins = load_with_origins(named)
     except WrongSetting as error:
         print(f"everturn: {error}", file=sys.stderr)
         return 1
     rows = []
-    for field, origin in _origins(named).items():
+    for field, origin in origins.items():
         description = Settings.model_fields[field].description or ""
         rows.append((origin.name, _shown(getattr(settings, field)), origin.source, description))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
@@ -64,25 +70,17 @@ def show(named: Mapping[str, str]) -> int:
     return 0
 
 
-def _origins(named: Mapping[str, str]) -> dict[str, _Origin]:
-    """Where each field's value comes from; the rules are those of pydantic-settings."""
-    sources = [("environment", _set_in(os.environ)), (".env", _set_in(dotenv_values(".env")))]
+def _origins(named: Mapping[str, str], sources: Mapping[str, str]) -> dict[str, Origin]:
+    """Where each field's value comes from, given where each variable does."""
     origins = {}
     for field in Settings.model_fields:
         names = _names(field)
-        found = (
-            _Origin(each, source) for source, held in sources for each in names if each in held
-        )
-        origins[field] = next(found, _Origin(names[0], "default"))
+        name = next((each for each in names if each in sources), names[0])
+        origins[field] = Origin(name, sources.get(name, "default"))
         if field in named:
             option = f"--{field.replace('_', '-')}"
-            origins[field] = _Origin(f"{option} ({names[0]})", "command line")
+            origins[field] = Origin(f"{option} ({names[0]})", "command line")
     return origins
-
-
-def _set_in(variables: Mapping[str, str | None]) -> set[str]:
-    """The names that are set, in capitals: case does not matter, and empty is unset."""
-    return {name.upper() for name, value in variables.items() if value}
 
 
 def _names(field: str) -> list[str]:

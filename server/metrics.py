@@ -1,9 +1,24 @@
 """The service's metrics, in a registry of their own so that two apps can live in one process."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from structlog import get_logger
+
+log = get_logger(__name__)
 
 # From the offline model's milliseconds to the longest turn (EVERTURN_TURN_TIMEOUT's default).
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 180, 300)
+
+
+@contextmanager
+def beside_the_answer(what: str) -> Iterator[None]:
+    """Count or log something about a turn; what that raises is logged and costs no answer."""
+    try:
+        yield
+    except Exception:
+        log.exception("not_counted", what=what)
 
 
 class Metrics:
@@ -67,12 +82,14 @@ class Metrics:
 
     def tool_called(self, tool: str, status: str, seconds: float) -> None:
         """Count a call of a tool."""
-        self.tool_calls.labels(tool, status).inc()
-        self.tool_duration.labels(tool).observe(seconds)
+        with beside_the_answer("tool call"):
+            self.tool_calls.labels(tool, status).inc()
+            self.tool_duration.labels(tool).observe(seconds)
 
     def tool_cache_used(self, tool: str, use: str) -> None:
         """Count a look into the cache of tool results."""
-        self.tool_cache.labels(tool, use).inc()
+        with beside_the_answer("tool cache"):
+            self.tool_cache.labels(tool, use).inc()
 
     def exposition(self) -> bytes:
         """All figures in the Prometheus text format."""

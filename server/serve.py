@@ -5,7 +5,6 @@ import gc
 import os
 import signal
 import socket
-import sys
 from collections.abc import Callable, Mapping
 from typing import NoReturn
 
@@ -13,10 +12,14 @@ import uvicorn
 from fastapi import FastAPI
 from structlog import get_logger
 
+from checkpoints.data_dir import publish_address
 from checkpoints.errors import CheckpointsError
+from server.address import DEFAULT_PORT, CannotListen, listen, local_url_of, url_of
 from server.app import create_app
-from server.configuration import WrongSetting, load_settings
+from server.configuration import load_settings
+from server.environment import WrongSetting
 from server.logs import configure_logs
+from server.output import keep_standard_files, standard_error
 from server.runs.errors import ConfigError
 from server.settings import Settings
 from tools.kit.mcp import McpNotInstalled
@@ -26,17 +29,13 @@ log = get_logger(__name__)
 _CLOSING_SECONDS = 5
 _INSIST_SECONDS = 0.5
 
-
-class CannotListen(Exception):
-    """Another process listens where the service should, or there is no such place."""
-
-
 # What keeps the service from starting and says what to do.
 _TOLD = (WrongSetting, CannotListen, CheckpointsError, ConfigError, McpNotInstalled)
 
 
 def serve(named: Mapping[str, str]) -> int:
     """Serve until SIGINT or SIGTERM. What keeps the service from starting is said in one line."""
+    keep_standard_files()
     try:
         settings = load_settings(named)
         configure_logs(settings.log_level)
@@ -48,7 +47,7 @@ def serve(named: Mapping[str, str]) -> int:
     except asyncio.CancelledError:  # told to stop before it had started
         return 0
     except _TOLD as error:
-        print(f"everturn: {error}", file=sys.stderr)
+        standard_error().write(f"everturn: {error}\n")
         return 1
     return 0
 
@@ -59,7 +58,7 @@ def _give_up(error: SystemExit) -> NoReturn:
     The loop is in pieces, and an orderly end would wait for them. What was acknowledged is stored.
     """
     log.critical("ended_from_within", code=error.code, advice="a node must not call sys.exit()")
-    sys.stderr.flush()
+    standard_error().drain()
     os._exit(1)
 
 
@@ -80,26 +79,26 @@ async def _serve(settings: Settings) -> None:
         signal.signal(sign, stop)
     app = create_app(settings)
     # The port first: who cannot listen should not open, lock or migrate anything.
-    with _listen(settings.host, settings.port) as listener:
+    with listen(settings.host, settings.port, chosen=_port_chosen(settings)) as listener:
         async with app.router.lifespan_context(app):
             starting = None
-            await _Server(app, settings.shutdown_grace).serve(sockets=[listener])
+            await _Server(app, settings).serve(sockets=[listener])
 
 
 class _Server(uvicorn.Server):
     """uvicorn, which says in one line where it listens, and lets turns end before it does."""
 
-    def __init__(self, app: FastAPI, grace: float) -> None:
+    def __init__(self, app: FastAPI, settings: Settings) -> None:
         config = uvicorn.Config(
             app,
             lifespan="off",  # entered by us, so that its errors reach the caller as they are
             log_config=None,
             access_log=False,
-            timeout_graceful_shutdown=int(grace) + _CLOSING_SECONDS,
+            timeout_graceful_shutdown=int(settings.shutdown_grace) + _CLOSING_SECONDS,
         )
         super().__init__(config)
         self._app = app
-        self._grace = grace
+        self._settings = settings
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -107,29 +106,26 @@ class _Server(uvicorn.Server):
         gc.collect()
         gc.freeze()
         for listener in sockets or ():
-            host, port = listener.getsockname()[:2]
-            url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-            log.info("everturn_ready", url=url, docs=f"{url}/docs")
+            publish_address(self._settings.data_dir, local_url_of(listener))
+            url = url_of(listener)
+            log.info("everturn_ready", url=url, docs=f"{url}/docs", **self._note(listener))
+        if reason := self._settings.unfinished:
+            log.warning("no_model_is_asked", reason=reason)
+
+    def _note(self, listener: socket.socket) -> dict[str, str]:
+        if _port_chosen(self._settings) or listener.getsockname()[1] == DEFAULT_PORT:
+            return {}
+        return {"note": f"port {DEFAULT_PORT} is taken; choose one with --port or EVERTURN_PORT"}
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        draining = asyncio.create_task(self._app.state.engine.drain(self._grace))
+        draining = asyncio.create_task(self._app.state.engine.drain(self._settings.shutdown_grace))
         await super().shutdown(sockets)
         await draining
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.create_server(address[:2], family=family, backlog=2048)
-    except socket.gaierror:
-        raise CannotListen(f"{host!r} is no address of this machine; see EVERTURN_HOST.") from None
-    except OSError as error:
-        raise CannotListen(
-            f"cannot listen on {host}:{port}: {error.strerror}. "
-            "Stop what listens there, or choose another with --port or EVERTURN_PORT."
-        ) from None
-    listener.setblocking(False)
-    return listener
+def _port_chosen(settings: Settings) -> bool:
+    """Whether the command line, the environment or `.env` names a port."""
+    return "port" in settings.model_fields_set
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:

@@ -8,6 +8,7 @@ from pydantic_settings import SettingsConfigDict
 
 from checkpoints.settings import StoreSettings
 from graph.models.settings import ModelSettings
+from server.address import DEFAULT_PORT
 from tools.kit.mcp.settings import McpSettings
 from tools.kit.settings import ToolSettings
 from tools.kit.web.settings import WebSettings
@@ -25,7 +26,12 @@ class Settings(ModelSettings, StoreSettings, ToolSettings, WebSettings, McpSetti
     )
 
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
-    port: int = Field(default=2024, ge=0, le=65535, description="Port to listen on; 0 picks one.")
+    port: int = Field(
+        default=DEFAULT_PORT,
+        ge=0,
+        le=65535,
+        description="Port to listen on; 0 picks one; unset, the first free one from 2024 to 2043.",
+    )
     config: Path = Field(
         default=Path("langgraph.json"), description="The file that names the graphs to serve."
     )

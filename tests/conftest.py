@@ -9,6 +9,7 @@ import hypothesis
 import pytest
 
 from graph.models import provider
+from server.environment import TRANSPORT
 from server.logs import configure_logs
 from tests.checkpoints.redis.servers import answers, free_ports, redis_binary
 from tests.checkpoints.redis.servers import serving as serving_redis
@@ -20,7 +21,9 @@ provider.ALLOW_NETWORK_MODELS = False
 connections.ALLOW_NETWORK = False
 configure_logs("WARNING")
 
-hypothesis.settings.register_profile("everturn", deadline=None)  # no test fails on a time
+hypothesis.settings.register_profile(  # no test fails because the machine is slow
+    "everturn", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("everturn")
 
 _OURS = (
@@ -31,8 +34,9 @@ _OURS = (
     "LANGCHAIN_",
     "REDIS_URL",
     "DATABASE_URL",
+    *TRANSPORT,
 )
-for _name in [name for name in os.environ if name.startswith((*_OURS, "LOG_LEVEL"))]:
+for _name in [name for name in os.environ if name.upper().startswith((*_OURS, "LOG_LEVEL"))]:
     del os.environ[_name]
 # Who wants to see a service asked lends a `Web` of its own.
 os.environ["EVERTURN_TOOLS_OFFLINE"] = "always"
@@ -59,8 +63,11 @@ def pytest_unconfigure() -> None:
 
 @pytest.fixture
 def fake_provider() -> Iterator[FakeProvider]:
-    """A model provider on loopback that does what a test tells it to."""
-    with FakeProvider() as running:
+    """A model provider on loopback that does what a test tells it to.
+
+    TEST_PROFILE=mistral makes it as strict as Mistral: `tests/graph/test_fallback.py` runs on all.
+    """
+    with FakeProvider(profile=os.environ.get("TEST_PROFILE", "openrouter")) as running:
         yield running
         assert running.keyless == []
 

@@ -19,9 +19,9 @@ from pydantic_settings import SettingsConfigDict
 
 from server.app import create_app
 from server.settings import Settings
+from tests.waiting import PATIENCE, eventually_sync
 
 ROOT = Path(__file__).resolve().parent.parent
-_START_SECONDS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,10 @@ class BareSettings(Settings):
 
 
 class Client(httpx.Client):
-    """An HTTP client of the service that also reads its streams."""
+    """An HTTP client of the service that also reads its streams, and waits for a slow machine."""
+
+    def __init__(self, base_url: str) -> None:
+        super().__init__(base_url=base_url, timeout=PATIENCE)
 
     def events(self, path: str, body: Mapping[str, Any]) -> list[Event]:
         """Read a stream to its end."""
@@ -80,31 +83,29 @@ def serving(data_dir: Path, **settings: Any) -> Iterator[Client]:
     thread.start()
     try:
         url = _url_of(server, thread)
-        with Client(base_url=url, timeout=30) as client:
+        with Client(url) as client:
             yield client
     finally:
         server.should_exit = True
-        thread.join(_START_SECONDS)
+        thread.join(PATIENCE)
 
 
 def _url_of(server: uvicorn.Server, thread: threading.Thread) -> str:
-    pause = threading.Event()
-    for _ in range(_START_SECONDS * 100):
-        if server.started:
-            host, port = server.servers[0].sockets[0].getsockname()[:2]
-            return f"http://{host}:{port}"
-        if not thread.is_alive():
-            break
-        pause.wait(0.01)
-    raise RuntimeError("the service did not start")
+    eventually_sync(lambda: server.started or not thread.is_alive())
+    if not server.started:
+        raise RuntimeError("the service did not start")
+    host, port = server.servers[0].sockets[0].getsockname()[:2]
+    return f"http://{host}:{port}"
 
 
 class Process:
     """`everturn serve` as a process of its own, to be killed for real."""
 
+    command: tuple[str, ...] = (sys.executable, "-m", "server", "serve", "--port", "0")
+
     def __init__(self, data_dir: Path, *arguments: str, **environment: str) -> None:
         """Start it; settings go in as the environment variables they are."""
-        command = [sys.executable, "-m", "server", "serve", "--port", "0", *arguments]
+        command = [*self.command, *arguments]
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("EVERTURN_", "COV_"))}
         self.popen = subprocess.Popen(
             command,
@@ -122,15 +123,28 @@ class Process:
         )
         self.log: list[str] = []
         self._lines: queue.Queue[str | None] = queue.Queue()
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reading = threading.Thread(target=self._read, daemon=True)
+        self._reading.start()
 
     def url(self) -> str:
         """Wait until it serves and return its address."""
-        while (line := self._lines.get(timeout=_START_SECONDS)) is not None:
+        while (line := self._lines.get(timeout=PATIENCE)) is not None:
             if '"everturn_ready"' in line:
                 self.url_found = str(json.loads(line)["url"])
                 return self.url_found
         raise RuntimeError("the service ended: " + "".join(self.log))
+
+    def ended(self) -> int:
+        """Wait until it has ended by itself, and all it said was read; return its exit code."""
+        code = self.popen.wait(PATIENCE)
+        self._reading.join(PATIENCE)
+        return code
+
+    def says(self, *words: str) -> str:
+        """Wait for a line of its log that has all the words in it, and return it."""
+        return eventually_sync(
+            lambda: next((line for line in self.log if all(word in line for word in words)), "")
+        )
 
     def kill(self) -> None:
         """Take it away without a word, as the kernel would."""
@@ -143,7 +157,7 @@ class Process:
     def _end(self, sign: int) -> int:
         if self.popen.poll() is None:
             self.popen.send_signal(sign)
-        return self.popen.wait(_START_SECONDS)
+        return self.ended()
 
     def _read(self) -> None:
         assert self.popen.stderr is not None
@@ -156,7 +170,13 @@ class Process:
 @contextmanager
 def process(data_dir: Path, *arguments: str, **environment: str) -> Iterator[Process]:
     """Run the service as a process; what is left of it at the end is killed."""
-    running = Process(data_dir, *arguments, **environment)
+    with killed(Process(data_dir, *arguments, **environment)) as running:
+        yield running
+
+
+@contextmanager
+def killed(running: Process) -> Iterator[Process]:
+    """Kill what is left of a process at the end of the block."""
     try:
         yield running
     finally:

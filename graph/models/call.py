@@ -1,10 +1,11 @@
 """One call of a model: what limits it, and what became of it, whether it failed or not."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from graph.models.answer import Answer
+from graph.models.blocks import Medium
 from graph.models.failures import Failure, failure_of
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ class Call:
     """Asked too, one after the other, when the model is slow to begin."""
     hedge_after: float = 0.0
     """Seconds the model has before its first rival is asked."""
+    left_out: Mapping[str, Collection[Medium]] = field(default_factory=dict)
+    """By model: what it is not shown of earlier turns."""
     model: str = ""
     """Who answered, or failed last: the model or a rival."""
     answer: Answer = field(default_factory=Answer)
@@ -46,7 +49,7 @@ class Call:
         self.failures[self._names[number]] = (
             failure_of(error)
             if isinstance(error, Exception)
-            else Failure("outrun", "another model spoke first")
+            else Failure("outrun", f"{self.model} spoke first")
         )
 
     def decided(self, number: int) -> None:

@@ -1,13 +1,14 @@
 """The models a caller can choose from, what is known of them, and which of them fit a run."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from graph.context import Context
 from graph.errors import NoModelFits, UnknownModel
+from graph.models.blocks import MEDIA, PLURALS, Medium
 from graph.models.breaker import Vitals
-from graph.models.circuits import FREE, KEY, PAID, tools_of
+from graph.models.circuits import FREE, KEY, PAID, media_of, tools_of
 
 OFFLINE = "offline"
 _MOST_MISFITS = 5
@@ -26,18 +27,26 @@ class Model:
     """US dollars a million tokens, of those read or those written, whichever cost more."""
     parameters: frozenset[str] | None = None
     """The names of the parameters it takes, where the provider lists them."""
+    lacks: frozenset[Medium] = frozenset()
+    """What it takes none of, pictures say. What nothing is known of is assumed to be taken."""
 
     @property
     def free(self) -> bool:
         """Costs nothing: the offline model, and what OpenRouter's suffix marks."""
         return self.name == OFFLINE or self.name.endswith(":free")
 
-    def circuits(self, *, tools: bool) -> list[str]:
-        """Name the circuits that must be closed for it to be asked, with `tools` or without."""
+    def takes(self, medium: Medium) -> bool:
+        """Say whether it takes pictures, say, as far as is known; the offline model takes none."""
+        return self.name != OFFLINE and medium not in self.lacks
+
+    def circuits(self, *, tools: bool, media: Collection[Medium] = ()) -> list[str]:
+        """Name the circuits that must be closed for it to be asked with `tools` and `media`."""
         if self.name == OFFLINE:
             return []
         account = [KEY, FREE if self.free else PAID]
-        return [*account, self.name, *([tools_of(self.name)] if tools else [])]
+        abilities = [tools_of(self.name)] if tools else []
+        abilities += [media_of(self.name, medium) for medium in media]
+        return [*account, self.name, *abilities]
 
 
 SNAPSHOT = (
@@ -65,6 +74,11 @@ class Catalogue:
         """Every model a caller may name: the configured ones first, then what is listed."""
         return [self[name] for name in dict.fromkeys([*self.names, *self._listed])]
 
+    @property
+    def listed(self) -> list[str]:
+        """The names that the provider lists, once it was asked."""
+        return list(self._listed)
+
     def __getitem__(self, name: str) -> Model:
         """Return what is known of a model; raises UnknownModel."""
         if name in self._listed:
@@ -86,9 +100,14 @@ class Catalogue:
         self._listed = {model.name: model for model in models}
 
     def candidates(
-        self, context: Context, *, require_tools: bool, vitals: Mapping[str, Vitals]
+        self,
+        context: Context,
+        *,
+        require_tools: bool,
+        vitals: Mapping[str, Vitals],
+        media: Collection[Medium] = (),
     ) -> list[Model]:
-        """List the models to ask in this run, the first choice first.
+        """List the models to ask, the first choice first, in a run that shows them `media`.
 
         Named models come first whatever is preferred, and must fit like the others. Without
         fallback there is one: of those that are named, or else of the chain. The list is empty
@@ -96,7 +115,7 @@ class Catalogue:
 
         Raises:
             UnknownModel: the context names a model that is not here.
-            NoModelFits: the context's own wishes leave no model.
+            NoModelFits: the context's own wishes, or the `media`, leave no model.
         """
         wanted = [context.model] if isinstance(context.model, str) else context.model or []
         named = [self[name] for name in dict.fromkeys(wanted)]
@@ -104,7 +123,7 @@ class Catalogue:
         rest = [model for model in chain if model not in named]
         rest = sorted(rest, key=_preference(context, vitals))
         models = [*named, *rest] if context.use_fallback or not named else named
-        misfits = {model.name: _misfit(model, context) for model in models}
+        misfits = {model.name: _misfit(model, context, media) for model in models}
         wanted_ones = [model for model in models if not misfits[model.name]]
         if not wanted_ones:
             raise NoModelFits(_told(misfits))
@@ -112,7 +131,7 @@ class Catalogue:
         return fitting if context.use_fallback else fitting[:1]
 
 
-def _misfit(model: Model, context: Context) -> str:
+def _misfit(model: Model, context: Context, media: Collection[Medium]) -> str:
     """Say which wish a model does not fit; what is unknown of it does not fit."""
     if model.name == OFFLINE:
         return ""
@@ -131,6 +150,7 @@ def _misfit(model: Model, context: Context) -> str:
             least is not None and (model.context or 0) < least,
             f"reads {model.context} tokens (min_context)",
         ),
+        *((medium in model.lacks, f"takes no {PLURALS[medium]}") for medium in sorted(media)),
     )
     return next((said for wrong, said in misfits if wrong), "")
 
@@ -166,7 +186,20 @@ def _model(entry: Mapping[str, Any]) -> Model:
         context=context if isinstance(context, int) else None,
         price=_price(entry.get("pricing")),
         parameters=frozenset(map(str, parameters)) if isinstance(parameters, list) else None,
+        lacks=_lacks(entry.get("architecture")),
     )
+
+
+def _lacks(architecture: object) -> frozenset[Medium]:
+    """Read what a model takes none of.
+
+    Files are taken by all: OpenRouter reads a PDF for a model that cannot, see
+    https://openrouter.ai/docs/features/multimodal/pdfs.
+    """
+    listed = architecture.get("input_modalities") if isinstance(architecture, dict) else None
+    if not isinstance(listed, list):
+        return frozenset()
+    return frozenset(medium for medium in MEDIA if medium not in {*listed, "file"})
 
 
 def _price(pricing: object) -> float | None:

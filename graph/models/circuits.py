@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from graph.models.blocks import MEDIA, PLURALS, Medium
 from graph.models.failures import Failure, Kind
 
 KEY, FREE, PAID = "key", "free models", "paid models"
@@ -53,10 +54,18 @@ _SURE: dict[Kind, float] = {
     "account_limited": 60.0,
     "not_found": 300.0,
     "no_tool_support": 3600.0,
+    "no_image_support": 3600.0,
+    "no_audio_support": 3600.0,
+    "no_video_support": 3600.0,
+    "no_file_support": 3600.0,
 }
+UNSUPPORTED: dict[str, Medium] = {f"no_{medium}_support": medium for medium in MEDIA}
+"""By the class of a failure: what the model takes none of."""
 _IN_ROW: dict[Kind, int] = {
     # How many of them in a row open the circuit; what is not here says nothing of a model's health.
     "unreachable": 1,
+    "tls_failed": 1,
+    "proxy_failed": 1,
     "timeout": 1,
     "rate_limited": 1,  # without a word on when to come back
     "unavailable": 3,
@@ -75,6 +84,11 @@ def tools_of(model: str) -> str:
     return f"{model} with tools"
 
 
+def media_of(model: str, medium: Medium) -> str:
+    """Name the circuit of what a model is shown beside text."""
+    return f"{model} with {PLURALS[medium]}"
+
+
 def counts(failure: Failure) -> bool:
     """Say whether a failure is one more in a row."""
     return failure.kind in _IN_ROW
@@ -84,14 +98,24 @@ def opening(model: str, failure: Failure, *, in_row: int, openings: int) -> Open
     """Say what a failure of a model opens; it is the `in_row`-th, after so many `openings`."""
     kind, told = failure.kind, failure.retry_after
     if kind in _SURE:
-        account = {"invalid_api_key": KEY, "payment_required": PAID, "account_limited": FREE}
-        subject = tools_of(model) if kind == "no_tool_support" else account.get(kind, model)
-        return Opening(subject, _SURE[kind] if told is None else told, sure=True)
+        return Opening(_subject(model, kind), _SURE[kind] if told is None else told, sure=True)
     if kind in _IN_ROW and told is not None:
         return Opening(model, told, sure=True)
     if kind in _IN_ROW and in_row >= _IN_ROW[kind]:
         return Opening(model, min(_COOL * 2**openings, _COOL_MOST), sure=False)
     return None
+
+
+def _subject(model: str, kind: Kind) -> str:
+    if kind in UNSUPPORTED:
+        return media_of(model, UNSUPPORTED[kind])
+    others = {
+        "invalid_api_key": KEY,
+        "payment_required": PAID,
+        "account_limited": FREE,
+        "no_tool_support": tools_of(model),
+    }
+    return others.get(kind, model)
 
 
 def worst(view: View, subjects: Iterable[str]) -> Circuit:

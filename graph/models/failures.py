@@ -11,6 +11,8 @@ from http import HTTPStatus
 from typing import Any, Literal
 
 from graph.models.limits import retry_after
+from graph.models.media_refusals import refusal_of_media
+from graph.models.obstacles import obstacle_in
 
 Kind = Literal[
     "invalid_api_key",  # 401, 403 for the key: no other model of this provider would answer
@@ -19,11 +21,18 @@ Kind = Literal[
     "account_limited",  # 429 for all free models of the account
     "not_found",  # 404, or a 400 that says so: no such model
     "no_tool_support",  # 404, or a 400 that says so: the model takes no tools
+    "no_image_support",  # the same of pictures
+    "no_audio_support",  # of sound
+    "no_video_support",  # of videos
+    "no_file_support",  # of files
+    "unreadable_media",  # a 400 that says so: a picture or a file that the provider cannot read
     "context_too_long",  # 413, or a 400 that says so
     "bad_request",  # 400, 422
     "moderated",  # 403: the provider refused the input
     "unavailable",  # 408, 409, 5xx, and everything else that may pass
     "unreachable",  # refused, DNS, reset before the first token
+    "tls_failed",  # its certificate is not accepted, or it speaks no TLS
+    "proxy_failed",  # 407, or a proxy that opens no way to the provider
     "timeout",  # no first token in time
     "stalled",  # silent in the middle of an answer
     "cut",  # broke off in the middle, or ended without saying that it was finished
@@ -50,6 +59,7 @@ _BY_STATUS: dict[int, Kind] = {
     402: "payment_required",
     403: "invalid_api_key",
     404: "not_found",
+    407: "proxy_failed",
     413: "context_too_long",
     422: "bad_request",
     429: "rate_limited",
@@ -126,6 +136,11 @@ _TOLD: dict[Kind, str] = {
     "context_too_long": "the conversation is too long for the model",
     "moderated": "the provider's moderation refused",
     "no_tool_support": "the model takes no tools",
+    "no_image_support": "the model takes no pictures",
+    "no_audio_support": "the model takes no sound",
+    "no_video_support": "the model takes no videos",
+    "no_file_support": "the model takes no files",
+    "unreadable_media": "the provider cannot read a picture or a file",
 }
 _MIDWAY: dict[Kind, Kind] = {"timeout": "stalled", "unreachable": "cut"}
 _SECRET = re.compile(
@@ -220,10 +235,8 @@ def _failure_of(error: Exception) -> Failure:
         return Failure("timeout", "the provider was silent for too long")
     of_transport = type(error).__module__.partition(".")[0] in {"httpx", "httpx2", "httpcore2"}
     if of_transport or isinstance(error, openai.APIConnectionError | OSError):
-        refused = "CERTIFICATE_VERIFY_FAILED" in str(error)
-        what = "the certificate of" if refused else "the connection to"
-        said = f"{what} the provider {'cannot be trusted' if refused else 'failed'}"
-        return Failure("unreachable", said, _detail(error))
+        kind, said = obstacle_in(error) or ("unreachable", "the connection to the provider failed")
+        return Failure(kind, said, _detail(error))
     if isinstance(
         error, openai.OpenAIError | ValueError | TypeError | LookupError | AttributeError
     ):
@@ -234,7 +247,9 @@ def _failure_of(error: Exception) -> Failure:
 def _status(error: Exception) -> int | None:
     """Find an HTTP status: of the response, or in the error object of a 200 or a stream."""
     body = _body(error)
-    values = [getattr(error, "status_code", None), getattr(error, "code", None)]
+    response = getattr(error, "response", None)
+    values = [getattr(each, "status_code", None) for each in (error, response)]
+    values.append(getattr(error, "code", None))
     values += [body.get(name) for name in ("code", "status", "status_code", "error_code", "type")]
     for value in values:
         if isinstance(value, int) or (isinstance(value, str) and value.isdecimal()):
@@ -253,6 +268,10 @@ def _failed_with(status: int, error: Exception) -> Failure:
         if kind == general and pattern.search(text):
             kind = special
             break
+    else:
+        # OpenRouter repeats there what the provider behind it has said.
+        raw = str(_body(error).get("metadata")).lower().replace("_", " ")
+        kind = refusal_of_media(status, f"{text} {raw}") or kind
     return Failure(kind, _told(kind, status), _detail(error), _retry_after(error))
 
 

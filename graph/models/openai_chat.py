@@ -17,6 +17,7 @@ from typing_extensions import override
 
 from graph.models.call import Call
 from graph.models.connection import send
+from graph.models.content import wire_messages
 from graph.models.failures import CallFailed
 from graph.models.hedge import Race
 from graph.models.reader import Chunk
@@ -108,7 +109,8 @@ class OpenAIChat(ChatOpenAI):
         self, input_: LanguageModelInput, *, stop: list[str] | None = None, **kwargs: Any
     ) -> dict[str, Any]:
         """Return the request as it is sent, but for what this model is known to refuse."""
-        messages = self._convert_input(input_).to_messages()
+        left_out = kwargs.pop("left_out", ())
+        messages = wire_messages(self._convert_input(input_).to_messages(), left_out)
         if kwargs.pop("stream_usage", False):
             kwargs["stream_options"] = {"include_usage": True}
         # Not ChatOpenAI's own: that one renames the token limit and a role by the model's name.
@@ -123,7 +125,7 @@ class OpenAIChat(ChatOpenAI):
         racers = [self, *call.rivals]
         call.begin([racer.model_name for racer in racers])
         streams = [
-            racer._open(racer._get_request_payload(messages, stop=stop, **kwargs), call)  # noqa: SLF001 - its own class
+            racer._open(racer._payload(messages, stop, call, kwargs), call)  # noqa: SLF001 - its own class
             for racer in racers
         ]
         race = Race(streams, call.hedge_after, call)
@@ -135,6 +137,12 @@ class OpenAIChat(ChatOpenAI):
                 yield chunk
         if flaw := call.answer.flaw():
             raise CallFailed(flaw)
+
+    def _payload(
+        self, messages: list[BaseMessage], stop: list[str] | None, call: Call, kwargs: Any
+    ) -> Body:
+        left_out = call.left_out.get(self.model_name, ())
+        return self._get_request_payload(messages, stop=stop, left_out=left_out, **kwargs)
 
     async def _open(self, payload: Body, call: Call) -> AsyncGenerator[Chunk]:
         """Ask this model; what it refuses to be told is left out, and it is asked again at once."""

@@ -1,7 +1,7 @@
 """Chat models by name: one pooled HTTP client to the provider, and the offline model."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from functools import cached_property
 from ipaddress import ip_address
@@ -12,16 +12,19 @@ from langchain_core.language_models import BaseChatModel
 from pydantic import SecretStr
 
 from graph.context import Context
+from graph.models.blocks import Medium
 from graph.models.breaker import Breaker, SharedCircuits, Vitals
 from graph.models.catalogue import OFFLINE, Catalogue, Model
-from graph.models.circuits import View, tools_of, worst
-from graph.models.failures import CallFailed, failure_of
+from graph.models.circuits import View, media_of, tools_of, worst
+from graph.models.failures import CallFailed, Failure, failure_of
 from graph.models.offline import OfflineModel
 from graph.models.settings import ModelSettings
 from graph.models.traits import Traits
+from graph.models.transport import open_client
+from graph.models.wire import refusal_of
 
 if TYPE_CHECKING:
-    import openai
+    import httpx2
 
     from graph.models.openai_chat import OpenAIChat
 
@@ -40,17 +43,26 @@ class Models:
         self.catalogue = Catalogue(settings.chain)
         self.breaker = Breaker(shared)
         self._offline = OfflineModel()
+        if settings.unfinished:
+            self._offline = self.offline(settings.unfinished)
+        self.newest_failure: Failure | None = None
+        """What a model failed with last; the reason while the circuits are open."""
         self._clients: dict[str, OpenAIChat] = {}
 
-    def select(self, context: Context, *, require_tools: bool = False) -> list[Model]:
+    def select(
+        self, context: Context, *, require_tools: bool = False, media: Collection[Medium] = ()
+    ) -> list[Model]:
         """List the models to ask in a run; see `Catalogue.candidates`."""
         return self.catalogue.candidates(
-            context, require_tools=require_tools, vitals=self.breaker.vitals
+            context, require_tools=require_tools, media=media, vitals=self.breaker.vitals
         )
 
-    def candidates(self, context: Context, *, require_tools: bool = False) -> list[str]:
-        """Name the models to ask in a run, the first choice first; raises UnknownModel."""
-        return [model.name for model in self.select(context, require_tools=require_tools)]
+    def candidates(
+        self, context: Context, *, require_tools: bool = False, media: Collection[Medium] = ()
+    ) -> list[str]:
+        """Name the models to ask in a run, the first choice first; raises as `select` does."""
+        found = self.select(context, require_tools=require_tools, media=media)
+        return [model.name for model in found]
 
     def first_wish(self, context: Context) -> str | None:
         """Name the model that the caller wants to be asked first, if any is named."""
@@ -71,20 +83,25 @@ class Models:
         url = self.settings.provider_url
         if url is None:
             return 0
-        key = self.settings.api_key
-        headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
         self._check(url)
         try:
             async with asyncio.timeout(_CATALOGUE_SECONDS):  # all of it, however it trickles in
-                response = await self._http.get(f"{url.rstrip('/')}/models", headers=headers)
-            response.raise_for_status()
-            listed = response.json()["data"]
+                listed = await self._listed(url)
             self.catalogue.update(listed)
         except Exception as error:
             raise CallFailed(failure_of(error)) from error
         return len(listed)
 
-    def offline(self, because: str) -> BaseChatModel:
+    async def _listed(self, url: str) -> list[Any]:
+        key = self.settings.api_key
+        headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
+        response = await self._http.get(f"{url.rstrip('/')}/models", headers=headers)
+        if response.is_error:
+            raise await refusal_of(response)
+        listed: list[Any] = response.json()["data"]
+        return listed
+
+    def offline(self, because: str) -> OfflineModel:
         """Return the offline model that stands in for one that failed, and says why."""
         return OfflineModel(notice=f"No model can answer now ({because}). ")
 
@@ -111,7 +128,11 @@ class Models:
         self._clients.clear()
 
     def connect(self) -> None:
-        """Make ready to ask the provider: half a second that no turn should wait for."""
+        """Make ready to ask the provider: half a second that no turn should wait for.
+
+        Raises:
+            WrongTransport: a file of certificates or the proxy cannot be used.
+        """
         if self.settings.provider_url is not None:
             self._any_model  # noqa: B018 - made at its first use
 
@@ -141,12 +162,13 @@ class Models:
         )
 
     @cached_property
-    def _http(self) -> "openai.DefaultAsyncHttpxClient":
+    def _http(self) -> "httpx2.AsyncClient":
         """The connection pool that all models of the provider share; it waits under our clocks."""
-        import openai
+        import httpx2
 
         connect = min(self.settings.first_token_timeout, _CONNECT_SECONDS)
-        return openai.DefaultAsyncHttpxClient(timeout=openai.Timeout(None, connect=connect))
+        timeout = httpx2.Timeout(None, connect=connect)
+        return open_client(str(self.settings.provider_url), timeout)
 
     def _described(self, model: Model, view: View) -> dict[str, Any]:
         circuit = worst(view, model.circuits(tools=False))
@@ -155,6 +177,7 @@ class Models:
             "name": model.name,
             "configured": model.name in self.catalogue.names,
             "tools": model.tools and tools_of(model.name) not in view,
+            "pictures": model.takes("image") and media_of(model.name, "image") not in view,
             "free": model.free,
             "context": model.context,
             "price": model.price,
@@ -177,6 +200,9 @@ async def open_models(
 
     `shared` is where several processes see each other's open circuits; they must be those of the
     same `settings.account`.
+
+    Raises:
+        WrongTransport: a file of certificates or the proxy cannot be used; says what to do.
     """
     models = Models(settings, shared)
     await asyncio.to_thread(models.connect)

@@ -6,7 +6,10 @@ from typing import Annotated, Self
 from pydantic import AliasChoices, Field, HttpUrl, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from tools.kit.lists import listed
+
 OPENROUTER = HttpUrl("https://openrouter.ai/api/v1")
+OPENAI = HttpUrl("https://api.openai.com/v1")
 
 DEFAULT_CHAIN = [
     "deepseek/deepseek-chat-v3-0324:free",
@@ -29,7 +32,8 @@ def without_user(url: HttpUrl) -> str:
 class ModelSettings(BaseSettings):
     """Which provider speaks, with which key and which models, in order.
 
-    A base URL wins; else an OpenRouter key; else the offline model answers.
+    A base URL wins; else an OpenRouter key; else an OpenAI key, where models are named; else the
+    offline model answers.
     """
 
     model_config = SettingsConfigDict(
@@ -48,7 +52,7 @@ class ModelSettings(BaseSettings):
     openai_api_key: SecretStr | None = Field(
         default=None,
         validation_alias=AliasChoices("OPENAI_API_KEY"),
-        description="The key sent to the base URL.",
+        description="The key sent to the base URL; without one, to OpenAI.",
     )
     openrouter_api_key: SecretStr | None = Field(
         default=None,
@@ -84,15 +88,15 @@ class ModelSettings(BaseSettings):
         key = value.get_secret_value().strip() if value else ""
         if not all("!" <= character <= "~" for character in key):
             raise ValueError("holds a space, a line break or a letter that no key has")
+        if "'" in key or '"' in key:
+            raise ValueError("holds a quotation mark, which no key has")
         return SecretStr(key) if key else None
 
     @field_validator("models", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        if isinstance(value, str):
-            names = (name.strip() for name in value.split(","))
-            return list(dict.fromkeys(name for name in names if name))
-        return value
+        names = listed(value)
+        return list(dict.fromkeys(names)) if isinstance(names, list) else names
 
     @model_validator(mode="after")
     def _base_url_needs_models(self) -> Self:
@@ -103,18 +107,53 @@ class ModelSettings(BaseSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _one_authorization(self) -> Self:
+        """A request has one `Authorization` header (RFC 9110, 11.6.2)."""
+        if self.base_url and self.api_key and without_user(self.base_url) != str(self.base_url):
+            raise ValueError(
+                f"the provider {without_user(self.base_url)} has a user and password in its URL, "
+                "and there is a key (OPENAI_API_KEY or OPENROUTER_API_KEY): a request can carry "
+                "only one of the two, so remove the other"
+            )
+        return self
+
     @property
     def provider_url(self) -> str | None:
         """The provider's base URL; `None` when only the offline model can answer."""
-        url = self.base_url or (OPENROUTER if self.openrouter_api_key else None)
-        return str(url) if url else None
+        return str(self._provider[0]) if self._provider else None
 
     @property
     def api_key(self) -> SecretStr | None:
         """The key that belongs to `provider_url`."""
+        return self._provider[1] if self._provider else None
+
+    @property
+    def unfinished(self) -> str:
+        """What is missing where settings show that a provider is wanted; else an empty text."""
+        if self._provider:
+            return ""
+        if self.openai_api_key:
+            return (
+                "OPENAI_API_KEY is set, but no model: name the models to ask in EVERTURN_MODELS, "
+                "and in EVERTURN_BASE_URL a provider other than OpenAI"
+            )
+        if self.models:
+            return (
+                "EVERTURN_MODELS is set, but no provider: set OPENAI_API_KEY, OPENROUTER_API_KEY "
+                "or EVERTURN_BASE_URL"
+            )
+        return ""
+
+    @property
+    def _provider(self) -> tuple[HttpUrl, SecretStr | None] | None:
         if self.base_url:
-            return self.openai_api_key or self.openrouter_api_key
-        return self.openrouter_api_key
+            return self.base_url, self.openai_api_key or self.openrouter_api_key
+        if self.openrouter_api_key:
+            return OPENROUTER, self.openrouter_api_key
+        if self.openai_api_key and self.models:
+            return OPENAI, self.openai_api_key
+        return None
 
     @property
     def account(self) -> str:
@@ -125,4 +164,4 @@ class ModelSettings(BaseSettings):
     @property
     def chain(self) -> list[str]:
         """The configured models in order; empty when only the offline model can answer."""
-        return (self.models or DEFAULT_CHAIN) if self.provider_url else []
+        return (self.models or DEFAULT_CHAIN) if self._provider else []

@@ -57,6 +57,11 @@ class Traits:
         self._suspected: set[str] = set()
         """Left out after a refusal that names nothing, until an answer says that it was right."""
 
+    @property
+    def refused(self) -> list[str]:
+        """The names of the parameters that it refused."""
+        return sorted(self._left_out)
+
     def fit(self, body: Body) -> Body:
         """Return a request as this model takes it."""
         fitting = {key: value for key, value in body.items() if self._takes(key, value)}

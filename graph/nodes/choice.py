@@ -2,11 +2,20 @@
 
 import asyncio
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from langchain_core.messages import AnyMessage
+
 from graph.context import Context
-from graph.models.catalogue import OFFLINE
+from graph.errors import NoModelFits
+from graph.models.advice import explained
+from graph.models.blocks import MEDIA, Medium
+from graph.models.catalogue import OFFLINE, Model
+from graph.models.circuits import media_of
+from graph.models.content import media_in, shows, start_of_turn
+from graph.models.failures import Failure, Kind
 from graph.models.provider import Models
 from graph.policy import Ask, GiveUp, Situation, Step, Stop, next_step
 from graph.state import Route
@@ -15,8 +24,9 @@ _RESERVE, _RESERVE_SHARE = 1.0, 0.1
 """Of a turn's time, seconds at most and a share, are kept for the offline model's answer."""
 
 
-def new_route(models: Models, *, tools: bool) -> Route:
+def new_route(models: Models, messages: Sequence[AnyMessage], *, tools: bool) -> Route:
     """Begin a run: nobody was asked yet."""
+    turn_start = start_of_turn(messages)
     turn = models.settings.turn_timeout
     now = asyncio.get_running_loop().time()
     return Route(
@@ -26,24 +36,49 @@ def new_route(models: Models, *, tools: bool) -> Route:
         degraded=False,
         since=0,
         tools=tools,
+        media=sorted(media_in(messages[turn_start:])),
+        older_media=any(map(shows, messages[:turn_start])),
+        without_older_media=False,
         deadline=now + turn - min(_RESERVE, turn * _RESERVE_SHARE),
         trimmed=False,
         told=0,
     )
 
 
+def candidates(route: Route, context: Context, models: Models) -> list[Model]:
+    """List the models to ask; where none takes what the user shows, all: the policy stops then.
+
+    Raises:
+        UnknownModel, NoModelFits: the caller's choice leaves none.
+    """
+    try:
+        return models.select(context, require_tools=route["tools"], media=route["media"])
+    except NoModelFits:
+        return models.select(context, require_tools=route["tools"])
+
+
 async def situation(route: Route, context: Context, models: Models) -> Situation:
     """Gather all that the next step depends on."""
     return Situation(
-        candidates=models.select(context, require_tools=route["tools"]),
+        candidates=candidates(route, context, models),
         circuits=await models.breaker.view(),
         tried=route["tried"][route["since"] :],
         tools=route["tools"],
+        media=route["media"],
+        older_media=route["older_media"],
         time_left=route["deadline"] - asyncio.get_running_loop().time(),
         trimmed=route["trimmed"],
         fallback=context.use_fallback,
         chance=random.random(),
     )
+
+
+def left_out(model: Model, route: Route, now: Situation) -> frozenset[Medium]:
+    """Return what a model is not shown of earlier turns: what it does not take, or all."""
+    if route["without_older_media"]:
+        return frozenset(MEDIA)
+    learned = {medium for medium in MEDIA if media_of(model.name, medium) in now.circuits}
+    return model.lacks | learned
 
 
 async def choose(route: Route, context: Context, models: Models) -> Step:
@@ -72,13 +107,14 @@ def follow(route: Route, step: Step, *, first: str, offline_answer: bool) -> Rou
             primary = not tried and model.name == first
             after["model"], after["told"] = model.name, 0
             after["trimmed"] = after["trimmed"] or step.trim
+            after["without_older_media"] = step.without_older_media
             after["mode"] = "primary" if primary else "fallback"
             if model.name == OFFLINE:
                 after["mode"] = "offline"
         case Stop(kind=kind):
             after["mode"], after["stopped"] = "stopped", kind
         case GiveUp(kind=kind, expected_back=seconds):
-            after["reason"] = tried[-1]["message"] if tried else kind
+            after["reason"] = _why(route, kind)
             if seconds is not None:
                 back = datetime.now(UTC) + timedelta(seconds=seconds)
                 after["expected_back"] = back.isoformat(timespec="seconds")
@@ -86,6 +122,15 @@ def follow(route: Route, step: Step, *, first: str, offline_answer: bool) -> Rou
                 return offline_route(after, after["reason"])
             after["mode"], after["stopped"] = "stopped", kind
     return after
+
+
+def _why(route: Route, kind: Kind) -> str:
+    """Explain why nobody is asked any more: by the newest failure, or where it is the time's."""
+    newest = route.get("explained", "")
+    if newest and kind != "out_of_time":
+        return newest
+    words = "the turn has no time left" if kind == "out_of_time" else kind.replace("_", " ")
+    return explained(Failure(kind, words, newest))
 
 
 def offline_route(route: Route, reason: str) -> Route:

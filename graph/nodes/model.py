@@ -11,12 +11,23 @@ from structlog import get_logger
 
 from graph.context import Context, context_of
 from graph.errors import AgentError, ProviderFailed
+from graph.models.advice import explained
+from graph.models.blocks import PLURALS
 from graph.models.call import Call
 from graph.models.catalogue import OFFLINE
+from graph.models.circuits import UNSUPPORTED
 from graph.models.failures import Failure
 from graph.models.provider import Models
 from graph.nodes.asking import Heard, Prompt, ask, prompt_of
-from graph.nodes.choice import choose, follow, new_route, offline_route, situation
+from graph.nodes.choice import (
+    candidates,
+    choose,
+    follow,
+    left_out,
+    new_route,
+    offline_route,
+    situation,
+)
 from graph.nodes.record import answered, failed, resumed, sign, taken_back
 from graph.nodes.tool_calls import give_ids, misuses, take_in
 from graph.policy import Ask, has_successor, rivals_of
@@ -33,6 +44,7 @@ _UNASKED = {
     "no_candidate": "no configured model fits",
     "circuit_open": "all models have failed a moment ago",
     "invalid_api_key": "the provider refused the API key a moment ago",
+    **{kind: f"the model takes no {PLURALS[medium]}" for kind, medium in UNSUPPORTED.items()},
 }
 
 
@@ -52,11 +64,11 @@ def model_node(*, tools: bool = False, last: bool = False) -> Node:
     async def model(state: State, *, runtime: Runtime[Context]) -> Update:
         context, models = context_of(runtime), current_models()
         offer = offered_tools(context, tools=tools)
-        unasked = new_route(models, tools=bool(offer.tools))
-        route, call, heard = state.get("route", unasked), None, None
+        known, call, heard = state.get("route"), None, None
+        route = known or new_route(models, state["messages"], tools=bool(offer.tools))
         try:
-            if route is unasked:
-                route = await _first_choice(unasked, state, context, models)
+            if known is None:
+                route = await _first_choice(route, state, context, models)
             if route.get("failed"):
                 return _unanswered(route, state, last=last)
             prompt = prompt_of(state, context, trimmed=route["trimmed"])
@@ -85,8 +97,10 @@ def offline_node(*, tools: bool = False) -> Node:
         context, models = context_of(runtime), current_models()
         offer, route = offered_tools(context, tools=tools), state.get("route")
         if route is None:  # resumed here: nobody knows any more why
-            route = offline_route(new_route(models, tools=False), "the run was broken off")
+            unasked = new_route(models, state["messages"], tools=False)
+            route = offline_route(unasked, "the run was broken off")
         chat = models.offline(because=route.get("reason", "unknown"))
+        log.warning("offline_answer", reason=route.get("reason"))
         prompt = prompt_of(state, context)
         heard = await ask(chat, prompt, offer.schemas, context)
         if heard.answer is None or heard.failure is not None:
@@ -100,15 +114,17 @@ def offline_node(*, tools: bool = False) -> Node:
 async def _first_choice(route: Route, state: State, context: Context, models: Models) -> Route:
     """Begin a run; where nobody can be asked it begins with that failure."""
     earlier = resumed(route, state["messages"])
-    candidates = models.candidates(context, require_tools=route["tools"])
-    if earlier and earlier["model"] in {*candidates, OFFLINE}:
+    names = [model.name for model in candidates(route, context, models)]
+    if earlier and earlier["model"] in {*names, OFFLINE}:
         return earlier
-    first = models.first_wish(context) or next(iter(candidates), "none")
+    first = models.first_wish(context) or next(iter(names), "none")
     step = await choose(route, context, models)
     if isinstance(step, Ask):
         return follow(route, step, first=first, offline_answer=True)
     reason = _UNASKED.get(step.kind, "an error inside the service")
-    return failed(route, Failure(step.kind, reason), model=first)
+    last = models.newest_failure if step.kind in {"circuit_open", "invalid_api_key"} else None
+    detail = explained(last) if last else ""
+    return failed(route, Failure(step.kind, reason, detail), model=first)
 
 
 def _unanswered(route: Route, state: State, *, last: bool) -> Update:
@@ -128,6 +144,9 @@ async def _call(route: Route, context: Context, models: Models) -> Call | None:
     if after is not None:
         call.rivals = [models.network_model(rival.name) for rival in rivals_of(model, now)]
         call.hedge_after = after
+    if route["older_media"]:
+        names = {model.name, *(rival.model_name for rival in call.rivals)}
+        call.left_out = {name: left_out(models.catalogue[name], route, now) for name in names}
     return call
 
 
@@ -145,12 +164,15 @@ async def _judged(
     if call is not None:
         for loser, loss in call.failures.items():
             _log(loser, loss)
+            if loss.kind != "outrun":
+                models.newest_failure = loss
             route = failed(route, loss, model=loser)
             await breaker.failed(loser, loss)
         if call.model not in {"", route["model"]}:
             route = {**route, "model": call.model, "mode": "fallback"}
     if failure is not None:
         _log(route["model"], failure, seconds=round(heard.seconds, 3))
+        models.newest_failure = failure
         await breaker.failed(route["model"], failure)
         spent = call.answer if call else None
         return failed(route, failure, seconds=heard.seconds, heard=spent), failure

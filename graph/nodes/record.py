@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import takewhile
 from typing import cast
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, RemoveMessage
 
+from graph.models.advice import explained
 from graph.models.answer import Answer
 from graph.models.failures import Failure
 from graph.state import Answered, Attempt, Route, Usage
@@ -32,7 +34,8 @@ def failed(
     if cost is not None:
         attempt["cost"] = cost
     tried = [*route["tried"], attempt]
-    return _spent({**route, "tried": tried, "failed": True}, usage, cost)
+    route = {**route, "tried": tried, "failed": True, "explained": explained(failure)}
+    return _spent(route, usage, cost)
 
 
 def answered(route: Route, answer: AIMessage) -> Route:
@@ -75,12 +78,11 @@ def taken_back(messages: Sequence[AnyMessage]) -> list[RemoveMessage]:
     """Take a question that gets no answer out of the thread again.
 
     Whoever is told of the error asks again, and would have asked twice; a question that no model
-    takes would spoil every later turn. Once tools have done something for it, it stays with them.
+    takes would spoil every later turn. It may be several messages, a picture before the words say.
+    Once tools have done something for it, it stays with them.
     """
-    last = messages[-1] if messages else None
-    if isinstance(last, HumanMessage) and last.id:
-        return [RemoveMessage(id=last.id)]
-    return []
+    asked = takewhile(lambda message: isinstance(message, HumanMessage), reversed(messages))
+    return [RemoveMessage(id=message.id) for message in asked if message.id]
 
 
 def _spent(route: Route, usage: Usage | None, cost: float | None) -> Route:

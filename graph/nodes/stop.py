@@ -3,11 +3,20 @@
 from datetime import UTC, datetime
 from typing import Never
 
-from graph.errors import AgentError, InvalidAPIKey, NoModelLeft, ProviderFailed, RequestRefused
+from graph.errors import (
+    AgentError,
+    InvalidAPIKey,
+    NoModelFits,
+    NoModelLeft,
+    ProviderFailed,
+    RequestRefused,
+)
+from graph.models.blocks import PLURALS
+from graph.models.circuits import UNSUPPORTED
 from graph.nodes.record import public
 from graph.state import Route, State
 
-_REFUSALS = {"bad_request", "moderated", "context_too_long"}
+_REFUSALS = {"bad_request", "moderated", "context_too_long", "unreadable_media"}
 
 
 async def stop(state: State) -> Never:
@@ -16,6 +25,7 @@ async def stop(state: State) -> Never:
     Raises:
         InvalidAPIKey: the provider refused the key.
         RequestRefused: models agree that the request is wrong, not allowed or too long.
+        NoModelFits: no model takes what the user shows.
         NoModelLeft: nobody answers, and the caller wants no offline answer.
         ProviderFailed: the only model that could be asked did not answer.
     """
@@ -33,6 +43,12 @@ def _error_of(route: Route) -> AgentError:
         return InvalidAPIKey(attempt["message"])
     if kind == "invalid_api_key":
         return InvalidAPIKey("the provider refused the API key of another turn")
+    if (unsupported := kind or attempt["failure"]) in UNSUPPORTED:
+        what = PLURALS[UNSUPPORTED[unsupported]]
+        return NoModelFits(
+            f"No model that may be asked takes {what}. Send the message without them, name a model "
+            "that takes them, or add one to EVERTURN_MODELS."
+        )
     if kind in _REFUSALS:
         return RequestRefused(f"The models refuse this request: {attempt['message']}")
     if kind is not None:

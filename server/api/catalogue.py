@@ -17,6 +17,7 @@ class ModelStatus(BaseModel):
     name: str
     configured: bool = Field(description="In the chain that is asked when a caller names none.")
     tools: bool = Field(description="Can call tools, as far as is known.")
+    pictures: bool = Field(description="Can be shown pictures, as far as is known.")
     free: bool = Field(description="Costs nothing: the offline model, and names in `:free`.")
     context: int | None = Field(description="Tokens it reads at most; null where nobody says.")
     price: float | None = Field(

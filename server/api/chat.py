@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Literal
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 from langgraph.types import StreamMode
 from pydantic import BaseModel, ConfigDict, Field
 from sse_starlette import EventSourceResponse, ServerSentEvent
@@ -15,6 +15,7 @@ from server.api.deps import ConversationsDep, EngineDep, MetricsDep, SettingsDep
 from server.api.errors import problems, told
 from server.api.observe import Observation, observed
 from server.api.sse import EventStream, event
+from server.api.wire import dumps
 from server.runs.approvals import calls_in
 from server.runs.conversations import Question, Resumption
 from server.runs.engine import Engine, Turn
@@ -108,11 +109,12 @@ class MessageResponse(BaseModel):
     "session is made. The turn is in memory and in the history when the answer arrives. With "
     "`status: approval_required` nothing was called yet: decide on the `calls` with "
     "POST /api/chat/session/{session_id}/resume. Another message in place of that gives them up.",
+    response_model=MessageResponse,
     responses=problems(404, 409, 413, 422, 500, 503, 504),
 )
 async def send_message(
     body: MessageRequest, conversations: ConversationsDep, engine: EngineDep, metrics: MetricsDep
-) -> MessageResponse:
+) -> Response:
     with observed(metrics, "/api/chat/message") as seen:
         turn, _ = await conversations.begin(body.question())
         seen.session_id = turn.thread_id
@@ -124,7 +126,8 @@ async def send_message(
     "/message/stream",
     summary="Send a message and stream the answer",
     description="Server-sent events: `metadata` {session_id, agent, model}, then `message` "
-    "{content, message_id}, `tool`, `fallback` and `reset` as they happen, and always one `done` "
+    "{content, message_id}, `reasoning` (the same shape: what the model thinks before it answers), "
+    "`tool`, `fallback` and `reset` as they happen, and always one `done` "
     "{status, model, usage, cost, route} or `error` (a problem) last. `reset` takes back what was "
     "streamed under its `message_id`. An `approval` {calls} before a `done` {status: interrupted} "
     "says that tools wait to be approved: see /resume/stream. Leaving the stream stops the turn.",
@@ -151,6 +154,7 @@ async def stream_message(
     "returns its answer as POST /api/chat/message does. Each tool call that waits is approved, "
     "called with other `args` (`edit`), or not called (`reject`). It may have waited through a "
     "restart of the service.",
+    response_model=MessageResponse,
     responses=problems(404, 409, 413, 422, 500, 503, 504),
 )
 async def resume_session(
@@ -159,7 +163,7 @@ async def resume_session(
     conversations: ConversationsDep,
     engine: EngineDep,
     metrics: MetricsDep,
-) -> MessageResponse:
+) -> Response:
     with observed(metrics, "/api/chat/session/resume") as seen:
         seen.session_id = session_id
         resumption = Resumption(session_id, body.decided(), body.answer)
@@ -217,10 +221,11 @@ async def _events(
             yield event("error", told(request, error))
 
 
-def _response(turn: Turn, outcome: Outcome) -> MessageResponse:
+def _response(turn: Turn, outcome: Outcome) -> Response:
+    """Write the answer of a turn that is stored: by `dumps`, which takes what a graph may hold."""
     answer, calls = outcome.answer, calls_in(outcome.interrupts)
     state = state_of(outcome)
-    return MessageResponse(
+    body = MessageResponse(
         session_id=str(turn.thread_id),
         status="approval_required" if calls else state["status"],
         response=answer.text if answer else "",
@@ -233,3 +238,4 @@ def _response(turn: Turn, outcome: Outcome) -> MessageResponse:
         },
         **summary(outcome),
     )
+    return Response(dumps(body), media_type="application/json")

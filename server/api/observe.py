@@ -7,7 +7,7 @@ from time import perf_counter
 
 from structlog import get_logger
 
-from server.metrics import Metrics
+from server.metrics import Metrics, beside_the_answer
 from server.runs.outcome import Call, Outcome, failed_calls
 
 log = get_logger(__name__)
@@ -34,25 +34,29 @@ def observed(metrics: Metrics, endpoint: str) -> Iterator[Observation]:
         seen.error = error
         raise
     finally:
-        outcome = seen.outcome
-        model = (outcome and outcome.route["model"]) or "none"
-        status = "success" if outcome else "error" if seen.error else seen.status
-        seconds = perf_counter() - begun
-        metrics.requests.labels(endpoint, model, status).inc()
-        metrics.duration.labels(endpoint, model).observe(seconds)
-        # An error that the graph ends with says who was asked before.
-        calls = outcome.new_calls if outcome else failed_calls(getattr(seen.error, "route", None))
-        for call in calls:
-            _count(metrics, call)
-        log.info(
-            "api_request",
-            endpoint=endpoint,
-            session_id=seen.session_id,
-            model_used=model,
-            tokens_used=outcome.usage["total_tokens"] if outcome else 0,
-            response_time=round(seconds, 4),
-            status=status,
-        )
+        with beside_the_answer("turn"):
+            _report(metrics, endpoint, seen, perf_counter() - begun)
+
+
+def _report(metrics: Metrics, endpoint: str, seen: Observation, seconds: float) -> None:
+    outcome = seen.outcome
+    model = (outcome and outcome.route["model"]) or "none"
+    status = "success" if outcome else "error" if seen.error else seen.status
+    log.info(
+        "api_request",
+        endpoint=endpoint,
+        session_id=seen.session_id,
+        model_used=model,
+        tokens_used=outcome.usage["total_tokens"] if outcome else 0,
+        response_time=round(seconds, 4),
+        status=status,
+    )
+    metrics.requests.labels(endpoint, model, status).inc()
+    metrics.duration.labels(endpoint, model).observe(seconds)
+    # An error that the graph ends with says who was asked before.
+    calls = outcome.new_calls if outcome else failed_calls(getattr(seen.error, "route", None))
+    for call in calls:
+        _count(metrics, call)
 
 
 def _count(metrics: Metrics, call: Call) -> None:

@@ -13,6 +13,7 @@ from server.api.approvals import WaitingCall
 from server.api.deps import ConversationsDep, HistoryDep, SessionsDep
 from server.api.errors import problems
 from server.runs.errors import SessionNotFound
+from server.runs.outcome import readable
 
 router = APIRouter(prefix="/api/chat", tags=["sessions"])
 
@@ -209,7 +210,7 @@ async def read_history(
 def _shown(message: AnyMessage) -> Message:
     shown = Message(
         role=_role(message),
-        content=message.text,
+        content=readable(message),
         timestamp=message.additional_kwargs.get("timestamp"),
         name=message.name,
     )

@@ -14,13 +14,24 @@ def dumps(value: Any) -> bytes:
     """Serialise messages, state, interrupts, dates, sets … as clients of LangGraph read them."""
     try:
         return orjson.dumps(value, default=_default, option=_OPTIONS)
-    except orjson.JSONEncodeError:  # integers beyond 64 bits, which JSON itself allows
+    except orjson.JSONEncodeError:  # integers beyond 64 bits, which JSON itself allows; odd keys
+        value = _with_plain_keys(value)
         return json.dumps(value, default=_default, separators=(",", ":")).encode()
 
 
 def jsonable(value: Any) -> Any:
     """Return what a client would read: plain objects, lists, texts and numbers."""
     return json.loads(dumps(value))
+
+
+def _with_plain_keys(value: Any) -> Any:
+    """Write as text what JSON takes for no key, such as a tuple."""
+    if isinstance(value, dict):
+        return {
+            key if isinstance(key, str | int | float | None) else str(key): _with_plain_keys(each)
+            for key, each in value.items()
+        }
+    return [_with_plain_keys(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def _default(value: Any) -> Any:
@@ -31,7 +42,15 @@ def _default(value: Any) -> Any:
     if isinstance(value, bytes | bytearray):
         return b64encode(value).decode()
     if isinstance(value, BaseException):
-        return {"error": type(value).__name__, "message": str(value)}
+        return {"error": type(value).__name__, "message": _text(value)}
     if hasattr(value, "_asdict"):
         return value._asdict()
-    return str(value)
+    return _text(value)
+
+
+def _text(value: object) -> str:
+    """Write a value as text; an answer must not be lost for one that cannot say what it is."""
+    try:
+        return str(value)
+    except Exception:
+        return f"<{type(value).__name__}>"

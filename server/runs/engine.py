@@ -36,7 +36,7 @@ from checkpoints.history import FinishedTurn, History
 from checkpoints.locks import ThreadLocks
 from server.runs.errors import InvalidInput, NothingWaits, ShuttingDown, TurnTimeout
 from server.runs.graphs import Graph, Graphs
-from server.runs.outcome import Outcome
+from server.runs.outcome import Outcome, readable
 
 _MAX_WAITING_PARTS = 256
 _COME_BACK = "The service is being stopped or restarted; try again in a moment."
@@ -116,8 +116,9 @@ class Checked(NamedTuple):
     """The models that would be asked, the first choice first; empty where nobody can say."""
 
 
-Candidates = Callable[[Any], Sequence[str]]
-"""From a graph's context to the models that would be asked; raises where it names none there is."""
+Candidates = Callable[[Any, Any], Sequence[str]]
+"""From a graph's context and input to the models that would be asked; raises where either is wrong,
+or where there are none."""
 
 Emit = Callable[[Part], Awaitable[None]]
 
@@ -149,7 +150,7 @@ class Engine:
             locks: one turn a thread at a time.
             history: where finished turns are written.
             services: what is lent to nodes and tools, as `configurable["__everturn"]`.
-            candidates: which models a context would ask.
+            candidates: which models a context and an input would ask.
             turn_timeout: seconds a turn may take once it has begun.
             thread_wait: seconds a turn waits for its thread.
         """
@@ -177,7 +178,7 @@ class Engine:
         if graph is not None and isinstance(turn.input, Command):
             _check_goto(graph, turn.input)
         context = self.graphs.context(turn.graph, turn.context)
-        return Checked(context, self._candidates(context))
+        return Checked(context, self._candidates(context, turn.input))
 
     async def run(self, turn: Turn, emit: Emit = _nobody) -> Outcome:
         """Run a turn to its end and return what it came to, stored.
@@ -214,6 +215,8 @@ class Engine:
                 except asyncio.CancelledError:
                     await turn.on_end(None)
                     raise
+                if not (self._closing or deadline.expired()):
+                    deadline.reschedule(None)  # it has its answer, which is only to be stored
                 await turn.on_end(outcome)
                 await self._remember(turn, outcome)
                 return outcome
@@ -367,7 +370,7 @@ class Engine:
         await self._history.add(
             FinishedTurn(
                 session_id=turn.thread_id,
-                user_message=question.text,
+                user_message=readable(question),
                 assistant_message=answer.text,
                 tools_used=outcome.tools_used,
                 model_used=outcome.route["model"] or "",

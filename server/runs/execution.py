@@ -22,6 +22,7 @@ from server.runs.engine import Engine, Part, Turn
 from server.runs.errors import RunError, ShuttingDown
 from server.runs.outcome import Outcome
 from server.runs.parts import Parts, graph_modes
+from server.runs.run import RunRequest
 from server.runs.running import Running
 
 log = get_logger(__name__)
@@ -103,6 +104,15 @@ class Execution:
         self._until_ended = until_ended
         self._dumps = dumps
 
+    def check(self, request: RunRequest, assistant: Assistant) -> None:
+        """Refuse at once what holds pictures or files that cannot be sent: they are large to keep.
+
+        Everything else is checked when it runs, as LangGraph's own server does.
+        """
+        if _has_blocks(request.input):
+            context = self._context(request, assistant)
+            self._engine.check(Turn(assistant.graph_id, request.input, context=context))
+
     async def carry_out(self, run: Running) -> None:
         """Run to the end, whatever it is; nothing is raised."""
         about = {"run_id": run.row.run_id, "attempt": run.feed.attempt}
@@ -173,7 +183,7 @@ class Execution:
             input=asked,
             resumes=run.row.run_id if run.resumes else None,
             thread_id=run.thread_id,
-            context=self._context(run),
+            context=self._context(run.request, run.assistant),
             config=self._config(run),
             stream_modes=graph_modes(request.stream_mode),
             events="events" in request.stream_mode,
@@ -216,15 +226,15 @@ class Execution:
         if run.request.recorded:
             self._rows.update(run.row, "running", self._threads.begun(run.thread_id, run.assistant))
 
-    def _context(self, run: Running) -> dict[str, Any]:
+    def _context(self, request: RunRequest, assistant: Assistant) -> dict[str, Any]:
         """What the graph may choose from: clients from before LangGraph 0.6 say it in the config.
 
         A graph that does not say what it takes is given everything.
         """
-        takes = self._engine.graphs.context_fields(run.assistant.graph_id)
-        said = _without_place(run.request.config.get("configurable", {}))
+        takes = self._engine.graphs.context_fields(assistant.graph_id)
+        said = _without_place(request.config.get("configurable", {}))
         chosen = {key: value for key, value in said.items() if not takes or key in takes}
-        return {**run.assistant.context, **chosen, **run.request.context}
+        return {**assistant.context, **chosen, **request.context}
 
     def _config(self, run: Running) -> dict[str, Any]:
         request, config = run.request, {**run.assistant.config, **run.request.config}
@@ -267,6 +277,12 @@ class Execution:
             error_id=run.error_id,
             exc_info=None if known else error,
         )
+
+
+def _has_blocks(given: Any) -> bool:
+    messages = given.get("messages") if isinstance(given, dict) else None
+    several = messages if isinstance(messages, list) else [messages]
+    return any(isinstance(m, dict) and isinstance(m.get("content"), list) for m in several)
 
 
 def due_at(row: RunRow) -> datetime:

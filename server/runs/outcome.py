@@ -10,6 +10,22 @@ from langgraph.types import Interrupt
 _TOKENS = ("input_tokens", "output_tokens", "total_tokens")
 
 
+def readable(message: AnyMessage) -> str:
+    """Return a message as text; of a user's, pictures and the like are named: `[image]`."""
+    if isinstance(message.content, str) or not isinstance(message, HumanMessage):
+        return message.text
+    return "\n".join(map(_readable, message.content))
+
+
+def _readable(block: Any) -> str:
+    if isinstance(block, str):
+        return block
+    if isinstance(block.get("text"), str):
+        return str(block["text"])
+    kind = str(block.get("type", "unknown"))
+    return f"[{kind.removeprefix('input_').removesuffix('_url')}]"
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """One call of a model."""
@@ -131,17 +147,31 @@ class Outcome:
 
 
 def _call_of(answer: AIMessage) -> Call:
-    usage = answer.usage_metadata
+    """Read what an answer says of its call; a user's graph may have written anything there."""
+    usage, cost = answer.usage_metadata, answer.response_metadata.get("cost")
+    counts = {kind: usage.get(kind) for kind in _TOKENS} if usage else {}
     return Call(
         _route_of(answer)["model"] or "none",
-        usage={kind: usage[kind] for kind in _TOKENS} if usage else {},  # type: ignore[literal-required]  # its own keys
-        cost=answer.response_metadata.get("cost"),
+        usage={kind: n if isinstance(n, int) else 0 for kind, n in counts.items()},
+        cost=float(cost) if isinstance(cost, int | float) else None,
     )
 
 
 def _route_of(answer: AIMessage | None) -> dict[str, Any]:
     metadata = answer.response_metadata if answer else {}
     route = metadata.get("route")
-    if isinstance(route, dict) and {"mode", "model", "tried"} <= route.keys():
+    if isinstance(route, dict) and _is_route(route):
         return route
-    return {"mode": "primary", "model": metadata.get("model_name"), "tried": []}
+    model = metadata.get("model_name")
+    return {"mode": "primary", "model": model if isinstance(model, str) else None, "tried": []}
+
+
+def _is_route(found: Mapping[str, Any]) -> bool:
+    """Tell the router's record from what a user's graph keeps under the same name."""
+    tried = found.get("tried")
+    return (
+        isinstance(found.get("mode"), str)
+        and isinstance(found.get("model"), str)
+        and isinstance(tried, list)
+        and all(isinstance(each, dict) and {"model", "failure"} <= each.keys() for each in tried)
+    )

@@ -13,8 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from dotenv import dotenv_values
-
+from server.environment import WrongSetting, read_env_file
 from server.runs.errors import ConfigError
 
 _ROOMS = ("graph", "server", "tools", "checkpoints")
@@ -112,7 +111,10 @@ def _read(path: Path) -> dict[str, Any]:
 def _load_env(env: object, project: Project) -> None:
     """Set the environment that the graphs expect; what is set already stays."""
     if isinstance(env, str):
-        values: Mapping[str, Any] = dotenv_values(project.folder / env)
+        try:
+            values: Mapping[str, Any] = read_env_file(project.folder / env)
+        except WrongSetting as error:
+            raise ConfigError(f"{project.path}: env: {error}") from error
     elif isinstance(env, dict):
         values = env
     elif env is None:

@@ -100,6 +100,7 @@ class Runs:
         """
         await self.check_webhook(request.webhook)
         assistant = await self._assistants.resolve(request.assistant_id)
+        self._execution.check(request, assistant)
         thread_id = request.thread_id or str(uuid7())
         if request.lasting:
             create = request.if_not_exists == "create" or request.thread_id is None

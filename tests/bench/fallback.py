@@ -1,6 +1,6 @@
 """Falling back, beside others that one can install: chaos, recovery and the price of no fault.
 
-    python tests/bench/fallback.py [--peers /path/to/python] [--seeds 3] [--quick]
+    python tests/bench/fallback.py [--peers /path/to/python] [--seeds 3] [--quick] [--profile NAME]
 
 Three models of a fake provider, over real HTTP. In the chaos each fails 30 % of its calls (429,
 500, stall, cut) and 300 requests come, 30 side by side, with 10 s each; right is the whole text of
@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.bench.fallback_contestants import CONTESTANTS, FIRST_TOKEN, HEDGE, STALL
 from tests.provider import FakeProvider, Fault, chaos
+from tests.provider.profiles import NAMES
 from tests.provider.script import Step
 
 HERE = Path(__file__).parent
@@ -43,6 +44,10 @@ class Bench:
     """Runs a contestant against a provider that turns bad once it is ready."""
 
     peers: str
+    profile: str = "openrouter"
+
+    def provider(self) -> FakeProvider:
+        return FakeProvider(profile=self.profile)
 
     def run(
         self, name: str, task: str, requests: int, provider: FakeProvider, script: dict[str, Step]
@@ -77,7 +82,7 @@ def measure_chaos(bench: Bench, names: Sequence[str], seeds: int, requests: int)
         for way in WAYS:
             results = []
             for seed in range(seeds):
-                with FakeProvider() as provider:
+                with bench.provider() as provider:
                     script: dict[str, Step] = {"*": chaos(0.3, 429, 500, "stall", "cut", seed=seed)}
                     results.append(bench.run(name, f"chaos:{way}", requests, provider, script))
             found = [result for result in results if result]
@@ -93,7 +98,7 @@ def measure_recovery(bench: Bench, names: Sequence[str]) -> None:
     for name in names:
         cells = []
         for fault in DOWN.values():
-            with FakeProvider() as provider:
+            with bench.provider() as provider:
                 result = bench.run(name, "recovery:stream", 2, provider, {"model-a": fault})
                 calls = provider.calls("model-a"), provider.calls()
             cells.append(_recovered(result, *calls) if result else "left out")
@@ -112,7 +117,7 @@ def measure_cpu(bench: Bench, names: Sequence[str], requests: int) -> None:
     for name in names:
         cells = []
         for way in WAYS:
-            with FakeProvider() as provider:
+            with bench.provider() as provider:
                 result = bench.run(name, f"cpu:{way}", requests, provider, {})
             cells.append(f"{result['ms']:.2f}" if result else "left out")
         print(f"| {name} | {' | '.join(cells)} |", flush=True)
@@ -126,8 +131,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="one seed, a third of the requests")
     parser.add_argument("--only", nargs="*", choices=CONTESTANTS, default=list(CONTESTANTS))
+    parser.add_argument("--profile", choices=NAMES, default="openrouter", help="which provider")
     options = parser.parse_args()
-    bench, requests = Bench(options.peers), 100 if options.quick else 300
+    bench, requests = Bench(options.peers, options.profile), 100 if options.quick else 300
     print(f"first token {FIRST_TOKEN} s, stall {STALL} s, hedged after {HEDGE} s")
     measure_cpu(bench, options.only, requests)
     measure_recovery(bench, options.only)

@@ -30,7 +30,7 @@ def main() -> None:
     print(f"{'milliseconds a turn':32}{'p50':>8}{'p95':>8}")
     with tempfile.TemporaryDirectory() as folder, process(Path(folder) / "data") as running:
         url = running.url()
-        with Client(base_url=url, timeout=30) as client:
+        with Client(url) as client:
             for name, question in QUESTIONS.items():
                 _print(f"{name}, graph in process", _in_process(question, turns))
                 for path, turn in _ways(client, question).items():

@@ -1,8 +1,7 @@
 """Real stores for the tests beside this file: databases of one's own, Redis, a cluster."""
 
-import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -91,12 +90,3 @@ def one_node_cluster() -> Iterator[int]:
         port = urlsplit(url.partition(",")[0]).port
         assert port is not None
         yield port
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    """Wait for something that nobody announces."""
-    for _ in range(600):
-        if await condition():
-            return
-        await asyncio.sleep(0.05)
-    raise TimeoutError("it did not happen within half a minute")

@@ -22,8 +22,9 @@ from checkpoints.embedded import open_embedded
 from checkpoints.errors import DataDirError, StoreMisconfigured, StoreUnavailable
 from checkpoints.valkey.address import address_of
 from checkpoints.valkey.process import find_binary
-from tests.checkpoints.stores import ROOT, until
+from tests.checkpoints.stores import ROOT
 from tests.checkpoints.test_data_dir import unprivileged
+from tests.waiting import PATIENCE, eventually
 
 __all__ = ["unprivileged"]
 
@@ -84,7 +85,10 @@ def opener(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 @asynccontextmanager
 async def opened(folder: Path, **options: Any) -> AsyncIterator[Redis]:
-    async with open_embedded(folder, **options) as url, Redis.from_url(url) as client:
+    async with (
+        open_embedded(folder, **options) as url,
+        Redis.from_url(url, socket_timeout=PATIENCE) as client,
+    ):
         yield client
 
 
@@ -100,7 +104,7 @@ async def another_than(pid: int, client: Redis) -> int:
             return await pid_of(client) != pid
         return False
 
-    await until(is_another)
+    await eventually(is_another)
     return await pid_of(client)
 
 
@@ -113,10 +117,7 @@ def is_free(folder: Path) -> bool:
 
 
 async def free(folder: Path) -> None:
-    async def look() -> bool:
-        return is_free(folder)
-
-    await until(look)
+    await eventually(lambda: is_free(folder))
 
 
 def names_in(folder: Path) -> set[str]:
@@ -134,10 +135,7 @@ def logs(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 
 async def logged(event: str, logs: list[Any]) -> None:
-    async def look() -> bool:
-        return any(each["event"] == event for each in logs)
-
-    await until(look)
+    await eventually(lambda: any(each["event"] == event for each in logs))
 
 
 AT_REST = {"appendonlydir", "valkey.lock", "valkey.log", "valkey.owner.lock"}
@@ -342,8 +340,11 @@ async def test_a_lost_link_is_no_lost_server(tmp_path: Path) -> None:
         for _ in range(2):
             (link,) = await links(client)
             assert await client.client_kill_filter(_id=link) == 1
-            while await links(client) in ([], [link]):  # noqa: ASYNC110 - nobody announces it
-                await asyncio.sleep(0.01)
+
+            async def has_another() -> bool:
+                return await links(client) not in ([], [link])  # noqa: B023
+
+            await eventually(has_another)
         assert await pid_of(client) == pid
         os.kill(pid, signal.SIGKILL)
         await another_than(pid, client)
@@ -549,7 +550,7 @@ async def test_a_server_that_does_not_stop_is_killed(
         pid = await pid_of(client)
         await client.config_set("busy-reply-threshold", 10)
         busy = asyncio.ensure_future(client.eval("while true do end", 0))
-        await until(lambda: _is_busy(client))
+        await eventually(lambda: _is_busy(client))
     assert not psutil.pid_exists(pid)
     assert names_in(tmp_path) == AT_REST
     with pytest.raises(RedisError):

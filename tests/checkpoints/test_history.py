@@ -20,7 +20,8 @@ from checkpoints.database import Database, open_database
 from checkpoints.errors import StoreUnavailable
 from checkpoints.group_commit import open_group_commit
 from checkpoints.history import FinishedTurn, History
-from tests.checkpoints.stores import ROOT, in_postgres, postgres_database, until
+from tests.checkpoints.stores import ROOT, in_postgres, postgres_database
+from tests.waiting import eventually
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -163,10 +164,11 @@ async def test_turns_that_come_together_are_one_commit(
 async def test_what_arrives_during_a_commit_is_the_next_group(
     history: History, database: Database
 ) -> None:
-    commits = commits_of(database)
+    commits, begun = commits_of(database), list[object]()
+    event.listen(database.sync_engine, "begin", begun.append)
     async with writes_blocked(database):
         first = asyncio.create_task(history.add(turn()))
-        await asyncio.sleep(0.05)
+        await eventually(lambda: begun)
         rest = [asyncio.create_task(history.add(turn(number))) for number in range(20)]
         await asyncio.sleep(0.05)
         assert not first.done()
@@ -331,7 +333,7 @@ async def test_a_connection_that_breaks_during_a_commit(tmp_path: Path) -> None:
                 waits = text(f"SELECT count(*) {blocked}")
                 return await database.read(lambda c: bool(c.scalar(waits)))
 
-            await until(writer_waits)
+            await eventually(writer_waits)
             await in_postgres(f"SELECT pg_terminate_backend(pid) {blocked}")
             results = await asyncio.gather(*waiting, return_exceptions=True)
         assert [type(each) for each in results] == [StoreUnavailable] * 3

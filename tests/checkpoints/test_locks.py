@@ -17,9 +17,12 @@ from redis.backoff import NoBackoff
 import checkpoints.locks
 from checkpoints.errors import StaleWriter, StoreUnavailable, ThreadBusy
 from checkpoints.locks import LocalThreadLocks, RedisThreadLocks, ThreadLocks
-from tests.checkpoints.stores import REDIS_URL, ROOT, Store, one_node_cluster, redis_store, until
+from tests.checkpoints.stores import REDIS_URL, ROOT, Store, one_node_cluster, redis_store
+from tests.waiting import PATIENCE, eventually
 
-LONG = 30.0  # seconds that no test waits for
+pytestmark = pytest.mark.clock
+
+LONG = PATIENCE  # seconds that no test waits for
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +80,7 @@ async def wait_until_blocked(store: Store, count: int) -> None:
     async def all_blocked() -> bool:
         return await blocked_clients(store) == count
 
-    await until(all_blocked)
+    await eventually(all_blocked)
 
 
 async def blocked_clients(store: Store) -> int:
@@ -234,17 +237,26 @@ async def test_a_waiter_asks_once_and_is_woken(
     async with held(holder):
         monkeypatch.setattr(store.client, "execute_command", counting)
         waiting = [take_turns(waiter, str(number), order) for number in range(5)]
-        await asyncio.sleep(0.5)
+        await eventually(lambda: "BLPOP" in commands)
+        await asyncio.sleep(0.2)
         assert commands == ["EVALSHA", "BLPOP"]
         monkeypatch.undo()
     await asyncio.gather(*waiting)
 
 
 async def test_a_holder_keeps_its_thread_beyond_the_lease(store: Store) -> None:
-    holder, other = process(store, lease=0.3), process(store, lease=0.3)
+    holder, other = process(store, lease=3), process(store, lease=3)
+    key = holder._keys("t").held
+
+    async def is_renewed() -> bool:
+        return await store.client.pttl(key) > 2000
+
     async with held(holder):
+        for _ in range(2):
+            assert await store.client.pexpire(key, 2000)
+            await eventually(is_renewed)
         with pytest.raises(ThreadBusy):
-            async with other.hold("t", wait=1.2):
+            async with other.hold("t", wait=0):
                 pass
 
 
@@ -272,8 +284,11 @@ async def test_a_lease_that_ended_unseen_is_no_loss(store: Store) -> None:
     holder = process(store, lease=0.3)
     async with held(holder) as token:
         await store.client.delete(holder._keys("t").held)
-        await asyncio.sleep(0.3)
-        assert await store.client.get(holder._keys("t").held) == str(token).encode()
+
+        async def is_held() -> bool:
+            return await store.client.get(holder._keys("t").held) == str(token).encode()
+
+        await eventually(is_held)
 
 
 async def test_a_waiter_that_leaves_holds_nobody_up(store: Store) -> None:
@@ -309,12 +324,14 @@ async def test_a_release_outlives_the_second_cancellation() -> None:
         task = asyncio.create_task(turn())
         await working.wait()
         # While the only connection is busy the release cannot even be sent.
-        busy = asyncio.ensure_future(client.blpop([f"{store.prefix}:nothing"], timeout=0.3))
+        nothing = f"{store.prefix}:nothing"
+        busy = asyncio.ensure_future(client.blpop([nothing], timeout=4))
         for _ in range(2):
             await asyncio.sleep(0.05)
             task.cancel()
         await asyncio.wait([task])
         assert not busy.done()
+        await store.client.rpush(nothing, "no longer")
         async with held(other):
             pass
         await busy
@@ -408,7 +425,7 @@ async def says(process: asyncio.subprocess.Process) -> tuple[str, int]:
 
 
 async def test_processes_take_turns(counter: Counter, tmp_path: Path) -> None:
-    pair = [await counter.start(turns=40, lease=5, pause=0.001) for _ in range(2)]
+    pair = [await counter.start(turns=40, lease=60, pause=0.001) for _ in range(2)]
     outputs = await asyncio.gather(*(each.communicate() for each in pair))
     assert [each.returncode for each in pair] == [0, 0]
     assert (tmp_path / "count").read_text() == "80"
@@ -435,10 +452,10 @@ async def test_the_thread_of_a_killed_process_is_free_after_its_lease(
 async def test_a_stalled_process_learns_that_it_was_replaced(
     counter: Counter, tmp_path: Path
 ) -> None:
-    stalled = await counter.start(turns=1, lease=0.5, pause=600)
+    stalled = await counter.start(turns=1, lease=2, pause=600)
     _, old = await says(stalled)
     stalled.send_signal(signal.SIGSTOP)
-    heir = await counter.start(turns=1, lease=0.5, pause=600)
+    heir = await counter.start(turns=1, lease=2, pause=600)
     _, new = await says(heir)
     stalled.send_signal(signal.SIGCONT)
     assert await says(stalled) == ("lost", old)

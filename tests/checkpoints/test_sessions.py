@@ -12,7 +12,8 @@ from redis.backoff import NoBackoff
 
 from checkpoints.errors import StoreUnavailable
 from checkpoints.sessions import Sessions
-from tests.checkpoints.stores import Store, one_node_cluster, redis_store, until
+from tests.checkpoints.stores import Store, one_node_cluster, redis_store
+from tests.waiting import eventually
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +79,7 @@ async def test_what_expired_is_nowhere(store: Store, sessions: Sessions) -> None
     async def expired() -> bool:
         return await brief.get(gone.id) is None
 
-    await until(expired)
+    await eventually(expired)
     assert await brief.touch(gone.id) is None
     assert await brief.delete(gone.id) is False
     assert await sessions.list(10) == ([stays, left_until], 2)
@@ -91,7 +92,7 @@ async def test_the_lists_stay_short_if_nobody_lists(store: Store, sessions: Sess
     async def expired() -> bool:
         return not any([await brief.get(each.id) for each in gone])
 
-    await until(expired)
+    await eventually(expired)
     await sessions.create({})
     for name in ("created", "expires"):
         assert await store.client.zcard(f"{{{store.prefix}:sessions}}:{name}") == 1

@@ -28,8 +28,6 @@ async def models(fake_provider: FakeProvider) -> AsyncIterator[Models]:
         base_url=HttpUrl(fake_provider.url),
         openai_api_key=SecretStr(KEY),
         models=list(CHAIN),
-        first_token_timeout=1.0,
-        stall_timeout=1.0,
     )
     async with open_models(settings) as opened:
         yield opened

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from graph.models.catalogue import Model
-from graph.models.circuits import FREE, KEY, PAID, Circuit, State, tools_of
+from graph.models.circuits import FREE, KEY, PAID, Circuit, State, media_of, tools_of
 from graph.policy import Ask, GiveUp, Situation, Step, Stop, has_successor, next_step, rivals_of
 from graph.state import Attempt
 
@@ -181,3 +181,57 @@ def test_the_last_who_could_answer_has_no_successor() -> None:
     assert not has_successor(A, Situation(candidates=[A, B], tried=_tried("b:timeout")))
     assert not has_successor(A, Situation(candidates=[A, B], tried=_tried("b:unreachable")))
     assert not has_successor(A, Situation(candidates=[A, B], tried=_tried("b:empty")))
+
+
+# Pictures
+
+PICTURES: dict[str, Any] = {"media": {"image"}}
+
+
+def test_a_model_that_takes_no_pictures_is_followed_by_the_next() -> None:
+    blind = _open(media_of("a", "image"))
+    assert _next("a:no_image_support", circuits=blind, **PICTURES) == Ask(B)
+    assert _next(circuits=blind, **PICTURES) == Ask(B)
+    assert _next(circuits=blind) == Ask(A)  # the turn shows none
+    assert _next(circuits=_open(media_of("a", "audio")), **PICTURES) == Ask(A)
+
+
+def test_where_no_model_takes_pictures_the_run_stops() -> None:
+    blind = _open(*(media_of(name, "image") for name in "abc"))
+    assert _next("c:no_image_support", circuits=blind, **PICTURES) == Stop("no_image_support")
+    assert _next(circuits=blind, **PICTURES) == Stop("no_image_support")
+    assert _next(circuits=blind, fallback=False, models=[A], **PICTURES) == Stop("no_image_support")
+    # Who is only out of reach may take them another time.
+    assert isinstance(_next("a:unavailable", models=[A], **PICTURES), Ask)
+    assert _next(circuits=blind, models=[A, Model("offline")], **PICTURES) == Ask(Model("offline"))
+
+
+@pytest.mark.parametrize("failure", ["bad_request", "unreadable_media", "no_image_support"])
+def test_a_refused_request_is_made_once_more_without_older_pictures(failure: str) -> None:
+    lighter = Ask(A, without_older_media=True)
+    assert _next(f"a:{failure}", older_media=True) == lighter
+    assert _next(f"a:{failure}", older_media=True, fallback=False) == lighter
+    assert _next(f"a:{failure}", f"a:{failure}", older_media=True) == Ask(B)
+    assert _next(f"a:{failure}") == Ask(B)  # there are none
+    assert _next(f"a:{failure}", older_media=True, time_left=0) == GiveUp("out_of_time")
+    second = _next(f"a:{failure}", f"a:{failure}", f"b:{failure}", older_media=True)
+    assert second == Ask(B, without_older_media=True)
+
+
+def test_older_pictures_are_no_reason_where_the_turn_itself_shows_some() -> None:
+    blind = _open(media_of("a", "image"))
+    step = _next("a:no_image_support", older_media=True, circuits=blind, **PICTURES)
+    assert step == Ask(B)
+
+
+def test_a_picture_that_two_providers_cannot_read_is_refused() -> None:
+    assert _next("a:unreadable_media", **PICTURES) == Ask(B)
+    tried = ("a:unreadable_media", "b:unreadable_media")
+    assert _next(*tried, **PICTURES) == Stop("unreadable_media")
+    assert _next("a:unreadable_media", models=[A], **PICTURES) == Stop("unreadable_media")
+
+
+def test_what_the_catalogue_says_meanwhile_counts_too() -> None:
+    blind = Model("a", lacks=frozenset({"image"}))
+    assert _next(models=[blind], **PICTURES) == Stop("no_image_support")
+    assert _next(models=[blind]) == Ask(blind)

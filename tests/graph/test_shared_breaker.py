@@ -16,12 +16,14 @@ from redis.asyncio import Redis
 
 from checkpoints.breaker import RedisCircuits
 from graph import agent
+from graph.models import circuits
 from graph.models.provider import open_models
 from graph.services import Services
 from graph.state import Input
 from tests.graph.conftest import CHAIN, BareModelSettings
 from tests.provider import KEY, FakeProvider, Fault
 from tests.service import ROOT
+from tests.waiting import PATIENCE
 
 
 async def turn(provider_url: str, redis_url: str, prefix: str) -> dict[str, Any]:
@@ -30,8 +32,8 @@ async def turn(provider_url: str, redis_url: str, prefix: str) -> dict[str, Any]
         base_url=HttpUrl(provider_url), openai_api_key=SecretStr(KEY), models=list(CHAIN)
     )
     async with Redis.from_url(redis_url) as redis:
-        circuits = RedisCircuits(redis, settings.account, prefix)
-        async with open_models(settings, circuits) as models:
+        shared = RedisCircuits(redis, settings.account, prefix)
+        async with open_models(settings, shared) as models:
             done = await agent.graph.ainvoke(
                 Input(messages=[HumanMessage("hello")]),
                 {"configurable": {"__everturn": Services(models=models)}},
@@ -46,7 +48,7 @@ def _elsewhere(*arguments: str) -> dict[str, Any]:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=True,
     )
     route: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
@@ -70,7 +72,11 @@ async def prefix() -> AsyncIterator[str]:
             await redis.delete(key)
 
 
-async def test_a_dead_model_is_dead_for_both(fake_provider: FakeProvider, prefix: str) -> None:
+async def test_a_dead_model_is_dead_for_both(
+    fake_provider: FakeProvider, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("_COOL", "_COOL_MOST"):  # longer than the start of the other process may take
+        monkeypatch.setattr(circuits, name, 600.0)
     fake_provider.script("model-a", Fault("reset"))
     where = fake_provider.url, os.environ["TEST_REDIS_URL"], prefix
     first = await turn(*where)

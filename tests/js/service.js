@@ -18,13 +18,16 @@ export async function collect(stream) {
   return parts;
 }
 
+// In ms; as in tests/waiting.py: it only ends a test that waits in vain.
+const PATIENCE = 120_000;
+
 export async function until(what, found) {
-  const end = Date.now() + 10_000;
+  const end = Date.now() + PATIENCE;
   while (Date.now() < end) {
     if (await found()) return;
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
-  assert.fail(`not within 10 s: ${what}`);
+  assert.fail(`not within ${PATIENCE / 1000} s: ${what}`);
 }
 
 export const said = (values) => values.messages.map((message) => message.content);

@@ -14,6 +14,8 @@ class Offer:
     context_length: int = 131_072
     prompt_price: str = "0"
     completion_price: str = "0"
+    input_modalities: tuple[str, ...] | None = ("text",)
+    """None: the catalogue does not say."""
     supported_parameters: tuple[str, ...] = ("max_tokens", "temperature", "tools", "tool_choice")
 
     def listed(self) -> dict[str, Any]:
@@ -26,7 +28,7 @@ class Offer:
             "context_length": self.context_length,
             "architecture": {
                 "modality": "text->text",
-                "input_modalities": ["text"],
+                "input_modalities": self.input_modalities and list(self.input_modalities),
                 "output_modalities": ["text"],
                 "tokenizer": "Other",
                 "instruct_type": None,

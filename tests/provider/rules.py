@@ -227,7 +227,8 @@ def calls_are_answered(say: str, *, stray: str) -> Rule:
 
     def rule(request: Request) -> Refusal | None:
         due: list[str] = []
-        for number, message in enumerate([*request.messages, {"role": "end"}]):
+        end: dict[str, Any] = {"role": "end"}
+        for number, message in enumerate([*request.messages, end]):
             if message["role"] == "tool":
                 if message.get("tool_call_id") not in due:
                     return Refusal(stray, f"messages.[{number}].role")

@@ -1,6 +1,8 @@
 """Graphs whose nodes do what no node should, ask side by side, and tell what was chosen."""
 
+import asyncio
 from operator import add
+from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
 from langgraph.config import get_config, get_stream_writer
@@ -11,6 +13,7 @@ from langgraph.types import interrupt
 
 class Odd(TypedDict, total=False):
     how: str
+    until: str
     answers: Annotated[list[Any], add]
 
 
@@ -24,6 +27,8 @@ class Beyond(BaseException):
 
 
 async def misbehave(state: Odd) -> dict[str, Any]:
+    while not Path(state.get("until", "/")).exists():  # noqa: ASYNC110 - a file of another process
+        await asyncio.sleep(0.01)
     if state.get("how") == "loud":
         for number in range(10):
             get_stream_writer()({"number": number, "text": "x" * 1_000_000})

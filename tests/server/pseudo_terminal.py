@@ -15,6 +15,8 @@ import termios
 import time
 from typing import Self
 
+from tests.waiting import PATIENCE
+
 # So that ^C is a signal to the program: the terminal becomes the one that controls it.
 TAKE_CONTROL = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
 
@@ -46,9 +48,9 @@ class Terminal:
         self.process.wait()
         os.close(self._master)
 
-    def until(self, text: str, timeout: float = 20) -> None:
+    def until(self, text: str) -> None:
         """Wait for the text, behind what was waited for before."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + PATIENCE
         while (found := self.output.find(text, self._read_up_to)) < 0:
             if not self._read(deadline):
                 raise AssertionError(f"{text!r} not in {self.output[self._read_up_to :]!r}")
@@ -57,11 +59,11 @@ class Terminal:
     def send(self, keys: str) -> None:
         os.write(self._master, keys.encode())
 
-    def end(self, timeout: float = 20) -> int:
+    def end(self) -> int:
         """Read to the end; returns the exit status."""
-        while self._read(time.monotonic() + timeout):
+        while self._read(time.monotonic() + PATIENCE):
             pass
-        return self.process.wait(timeout)
+        return self.process.wait(PATIENCE)
 
     def shown(self) -> str:
         """The lines as they stand, after all that was erased and overwritten."""

@@ -384,12 +384,12 @@ def test_what_waits_outlives_a_kill(
         "EVERTURN_TOOL_PATHS": str(own_tools),
     }
     with process(data_dir, **environment) as first:
-        with Client(base_url=first.url(), timeout=30) as client:
+        with Client(first.url()) as client:
             waits = client.ask("mail ada", max_tokens=77)
         first.kill()
     with (
         process(data_dir, **environment) as second,
-        Client(base_url=second.url(), timeout=30) as client,
+        Client(second.url()) as client,
     ):
         shown = client.get(f"/api/chat/session/{waits['session_id']}").json()
         assert shown["calls"] == waits["calls"]

@@ -20,6 +20,7 @@ from server.chat import chat
 from server.chat.lines import receipt, tool_line
 from server.chat.screen import split_blocks
 from tests.server.pseudo_terminal import Terminal
+from tests.waiting import PATIENCE
 
 # Steps of a turn that are no events:
 HANG = "hang"  # comments only, until the client leaves
@@ -112,7 +113,7 @@ class Handler(BaseHTTPRequestHandler):
                 case "hang":
                     self.hang()
                 case "hold":
-                    self.service.go.wait(20)
+                    self.service.go.wait(PATIENCE)
         self.close_connection = True
 
     def event(self, name: str, data: dict[str, Any]) -> None:
@@ -352,7 +353,7 @@ def test_a_conversation_on_a_terminal(service: Service) -> None:
         terminal.until("Endless")
         terminal.send("\x03")
         terminal.until("stopped")
-        assert service.left.wait(20)
+        assert service.left.wait(PATIENCE)
         terminal.send("And?\r")
         terminal.until("42 tokens")
         terminal.until("› ")
@@ -439,7 +440,7 @@ def test_nobody_at_a_pipe_can_approve(service: Service) -> None:
         input="Mail ada\nForget it\n",
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     assert run.returncode == 1

@@ -9,6 +9,7 @@ import pytest
 
 from tests.provider import KEY, FakeProvider, Fault, Offer, Reply, ToolCall
 from tests.service import Client, serving
+from tests.waiting import PATIENCE, eventually_sync
 
 
 def test_a_session_then_a_calculation(client: Client) -> None:
@@ -106,18 +107,18 @@ def test_a_deleted_session_is_gone(client: Client) -> None:
 def test_a_session_with_a_turn_under_way_is_not_half_deleted(
     data_dir: Path, fake_provider: FakeProvider
 ) -> None:
-    fake_provider.script("m", "Hello.", Reply("word " * 100, between=0.02))
+    fake_provider.script("m", "Hello.", Fault("silent"))
     settings = {
         "base_url": fake_provider.url,
         "openai_api_key": KEY,
         "models": "m",
         "thread_wait": 0.2,
+        "turn_timeout": 5.0,  # so long the second turn is under way
     }
     with serving(data_dir, **settings) as client, ThreadPoolExecutor(1) as pool:
         session = client.ask("hi")["session_id"]
         running = pool.submit(client.ask, "go on", session)
-        while fake_provider.calls() < 2:
-            time.sleep(0.01)
+        eventually_sync(lambda: fake_provider.calls() == 2)
         assert client.delete(f"/api/chat/session/{session}").status_code == 409
         assert client.get(f"/api/chat/session/{session}").status_code == 200
         assert running.result()["response"]
@@ -125,7 +126,7 @@ def test_a_session_with_a_turn_under_way_is_not_half_deleted(
 
 
 def test_a_session_lives_as_long_as_it_is_used(data_dir: Path) -> None:
-    with serving(data_dir, session_ttl=1) as client:
+    with serving(data_dir, session_ttl=3) as client:
         session = client.ask("Calculate 1 + 1")["session_id"]
         assert client.get(f"/api/chat/session/{session}").status_code == 200
         expires = datetime.fromisoformat(
@@ -240,7 +241,7 @@ def test_a_client_that_leaves_stops_the_model(data_dir: Path, fake_provider: Fak
             for line in response.iter_lines():
                 if line == "event: message":
                     break
-        assert fake_provider.requests[0].left.wait(5)
+        assert fake_provider.requests[0].left.wait(PATIENCE)
 
 
 def test_turns_of_one_session_run_one_after_the_other(

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from server.__main__ import _default_url
-from tests.provider import FakeProvider
+from server.address import running_url
+from tests.provider import KEY, FakeProvider
 from tests.service import ROOT, BareSettings, Client, process
+from tests.waiting import PATIENCE
 
 SECRET = "hunter2"
 
@@ -21,7 +22,7 @@ def config(folder: Path, *arguments: str, **environment: str) -> subprocess.Comp
         env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
 
@@ -70,14 +71,19 @@ def test_secrets_are_masked(tmp_path: Path) -> None:
         OPENROUTER_API_KEY=SECRET,
         REDIS_URL=f"redis://:{SECRET}@127.0.0.1/0",
         DATABASE_URL=f"postgresql://me:{SECRET}@127.0.0.1/db",
-        OPENAI_BASE_URL=f"http://me:{SECRET}@127.0.0.1:1/v1",
         EVERTURN_WEBHOOK_SECRET=SECRET,
-        EVERTURN_MODELS="m",
     )
     rows = shown(ran)
-    assert rows["OPENAI_BASE_URL"] == ["http://********@127.0.0.1:1/v1", "environment"]
     for name in ("OPENAI_API_KEY", "OPENROUTER_API_KEY", "REDIS_URL", "DATABASE_URL"):
         assert rows[name] == ["********", "environment"]
+    assert SECRET not in ran.stdout + ran.stderr
+
+
+def test_a_password_in_the_base_url_is_masked(tmp_path: Path) -> None:
+    url = f"http://me:{SECRET}@127.0.0.1:1/v1"
+    ran = config(tmp_path, OPENAI_BASE_URL=url, EVERTURN_MODELS="m")
+    rows = shown(ran)
+    assert rows["OPENAI_BASE_URL"] == ["http://********@127.0.0.1:1/v1", "environment"]
     assert SECRET not in ran.stdout + ran.stderr
 
 
@@ -155,13 +161,13 @@ def test_the_terminal_client_finds_the_port_as_the_service_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert _default_url() == "http://127.0.0.1:2024"
+    assert running_url() == "http://127.0.0.1:2024"
     (tmp_path / ".env").write_text("EVERTURN_PORT=3000\n")
-    assert _default_url() == "http://127.0.0.1:3000"
+    assert running_url() == "http://127.0.0.1:3000"
     monkeypatch.setenv("EVERTURN_PORT", "")
-    assert _default_url() == "http://127.0.0.1:3000"
+    assert running_url() == "http://127.0.0.1:3000"
     monkeypatch.setenv("EVERTURN_PORT", "4000")
-    assert _default_url() == "http://127.0.0.1:4000"
+    assert running_url() == "http://127.0.0.1:4000"
 
 
 def test_what_people_say_is_in_no_log_at_any_level(
@@ -173,9 +179,9 @@ def test_what_people_say_is_in_no_log_at_any_level(
             LOG_LEVEL="DEBUG",
             EVERTURN_BASE_URL=fake_provider.url,
             EVERTURN_MODELS="m",
-            OPENAI_API_KEY="sk-confidential",
+            OPENAI_API_KEY=KEY,
         ) as running,
-        Client(base_url=running.url(), timeout=30) as client,
+        Client(running.url()) as client,
     ):
         client.post("/api/chat/session", json={"context": {"user": "wintermute"}})
         session = client.ask("My name is wintermute.")["session_id"]
@@ -187,7 +193,7 @@ def test_what_people_say_is_in_no_log_at_any_level(
     log = "".join(running.log)
     assert "api_request" in log
     assert "wintermute" not in log
-    assert "sk-confidential" not in log
+    assert KEY not in log
 
 
 SEARCH = """
@@ -214,7 +220,7 @@ def test_what_is_searched_for_is_in_no_log_either(tmp_path: Path) -> None:
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     assert ran.stdout == "DDGS brought no results\n"

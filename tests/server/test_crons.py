@@ -22,6 +22,9 @@ from langgraph_sdk.errors import NotFoundError, UnprocessableEntityError
 
 from tests.checkpoints.stores import REDIS_URL, postgres_database, redis_store
 from tests.service import Client, process, serving
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.clock
 
 TOY = Path(__file__).with_name("toy_graph.py")
 EVERY_SECOND = "* * * * * *"
@@ -52,14 +55,14 @@ async def sdk(served: Client) -> AsyncIterator[LangGraphClient]:
 
 async def runs_of(sdk: LangGraphClient, cron_id: str, least: int) -> list[Any]:
     """The threads of a cron's runs, as soon as there are so many."""
-    for _ in range(200):
+
+    async def enough() -> list[Any]:
         found = await sdk.threads.search(metadata={"graph_id": "toy"}, limit=100)
         runs = [run for thread in found for run in await sdk.runs.list(thread["thread_id"])]
         ours = [run for run in runs if (run["metadata"] or {}).get("cron_id") == cron_id]
-        if len(ours) >= least:
-            return ours
-        await asyncio.sleep(0.05)
-    raise AssertionError("the cron did not run")
+        return ours if len(ours) >= least else []
+
+    return await eventually(enough)
 
 
 async def test_a_cron_begins_runs_until_it_is_deleted(sdk: LangGraphClient) -> None:
@@ -72,6 +75,7 @@ async def test_a_cron_begins_runs_until_it_is_deleted(sdk: LangGraphClient) -> N
     )
     assert cron["next_run_date"] is not None
     runs = await runs_of(sdk, cron["cron_id"], 2)
+    await sdk.runs.join(runs[0]["thread_id"], runs[0]["run_id"])
     state: Any = await sdk.threads.get_state(runs[0]["thread_id"])
     assert state["values"]["messages"][0]["content"] == "tick"
     assert len({run["thread_id"] for run in runs}) == len(runs)
@@ -167,11 +171,16 @@ async def test_of_two_services_one_begins_each_run(config: Path, tmp_path: Path)
             cron: Any = await one.crons.create_for_thread(
                 thread, "toy", schedule=EVERY_SECOND, input={"words": "tick"}
             )
-            await asyncio.sleep(3.5)
+            begun = datetime.now(UTC)
+
+            async def enough() -> bool:
+                return len(await other.runs.list(thread, limit=100)) >= 3
+
+            await eventually(enough)
             await other.crons.delete(cron["cron_id"])
             runs = await other.runs.list(thread, limit=100)
-            seconds = [str(run["created_at"])[:19] for run in runs]
-            assert len(set(seconds)) == len(seconds) >= 3
+            # Of each second that began meanwhile there is one run, and not one of each service.
+            assert len(runs) <= int(datetime.now(UTC).timestamp()) - int(begun.timestamp()) + 1
             await one.aclose()
             await other.aclose()
 
@@ -231,11 +240,7 @@ class Listener(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Hook)
 
     async def told(self, count: int) -> list[tuple[int, dict[str, str], bytes]]:
-        for _ in range(200):
-            if len(self.heard) >= count:
-                return self.heard
-            await asyncio.sleep(0.05)
-        raise AssertionError("no webhook came")
+        return await eventually(lambda: self.heard if len(self.heard) >= count else [])
 
 
 @contextmanager

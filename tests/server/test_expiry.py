@@ -33,7 +33,7 @@ async def threads(tmp_path: Path) -> AsyncIterator[Threads]:
             LocalThreadLocks(),
             History(database, rows),
             {},
-            lambda context: (),
+            lambda *_: (),
             turn_timeout=5,
             thread_wait=5,
         )

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from graph.nodes import choice, fallback_router, model
 from tests.provider import EVERY_FAULT, KEY, FakeProvider, Fault, Offer, Reply
 from tests.provider.script import FaultName
 from tests.service import Client, Event, process, serving
+from tests.waiting import PATIENCE, eventually_sync
 
 CHAIN = "model-a,model-b,model-c"
 KEY_FAULTS: set[int | str] = {
@@ -87,7 +87,7 @@ def provider() -> Iterator[FakeProvider]:
 def failing(provider: FakeProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """A client of a service whose chain is well; whoever wants a failure names its model."""
     settings = {"base_url": provider.url, "models": "well", "openai_api_key": KEY}
-    deadlines = {"first_token_timeout": 1.0, "stall_timeout": 0.3}
+    deadlines = {"first_token_timeout": 1.0, "stall_timeout": 1.0}
     data_dir = tmp_path_factory.mktemp("failing") / "data"
     with serving(data_dir, **settings, **deadlines) as client:
         _wait_for_catalogue(client, _failing(400, "stream"))
@@ -95,11 +95,9 @@ def failing(provider: FakeProvider, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 def _wait_for_catalogue(client: Client, name: str) -> None:
-    for _ in range(500):
-        if name in {model["name"] for model in client.get("/api/chat/models").json()}:
-            return
-        time.sleep(0.01)
-    raise AssertionError("the catalogue was not read")
+    eventually_sync(
+        lambda: name in {model["name"] for model in client.get("/api/chat/models").json()}
+    )
 
 
 def _steps(route: dict[str, Any]) -> list[tuple[str, str]]:
@@ -289,7 +287,7 @@ def test_the_offline_answer_says_so_and_when_to_come_back(
         rows = client.get(f"/api/chat/history/{answer['session_id']}").json()
     route = answer["route"]
     assert (route["mode"], route["degraded"], route["model"]) == ("offline", True, "offline")
-    assert route["reason"] == "HTTP 429 Too Many Requests"
+    assert route["reason"].startswith("HTTP 429 Too Many Requests: ")
     assert "T" in route["expected_back"]
     assert "No model can answer now" in answer["response"]
     assert "200" in answer["response"]
@@ -358,7 +356,7 @@ def test_a_client_that_leaves_closes_the_call_upstream(
             for line in response.iter_lines():
                 if line in {"event: message", "event: messages"}:
                     break
-        assert fake_provider.requests[0].left.wait(1)
+        assert fake_provider.requests[0].left.wait(PATIENCE)
     assert fake_provider.calls() == 1
 
 
@@ -373,14 +371,14 @@ def test_two_services_at_one_redis_know_the_same_dead_model(
         "EVERTURN_BASE_URL": fake_provider.url,
         "OPENAI_API_KEY": KEY,
         "EVERTURN_MODELS": CHAIN,
-        "EVERTURN_FIRST_TOKEN_TIMEOUT": "1",
+        "EVERTURN_FIRST_TOKEN_TIMEOUT": "3",
     }
     try:
         with (
             process(tmp_path / "one", **environment) as one,
             process(tmp_path / "two", **environment) as two,
-            Client(base_url=one.url(), timeout=30) as first,
-            Client(base_url=two.url(), timeout=30) as second,
+            Client(one.url()) as first,
+            Client(two.url()) as second,
         ):
             assert _steps(first.ask("hello")["route"]) == [("model-a", "timeout")]
             route = second.ask("hello")["route"]
@@ -519,11 +517,12 @@ def test_the_catalogue_tells_all_that_is_known(wishing: Client) -> None:
     assert [each["name"] for each in listed][:3] == ["model-a", "model-b", "offline"]
     by_name = {each["name"]: each for each in listed}
     measured = by_name["model-b"]
-    assert 0 < measured.pop("latency") < 30
+    assert 0 < measured.pop("latency") < PATIENCE
     assert measured == {
         "name": "model-b",
         "configured": True,
         "tools": True,
+        "pictures": False,
         "free": False,
         "context": 8000,
         "price": 1.5,

@@ -4,7 +4,6 @@ import os
 import re
 import signal
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from pydantic import HttpUrl
 
 from tests.provider import KEY, FakeProvider, Reply, Request, ToolCall
 from tests.service import Client, serving
+from tests.waiting import eventually_sync
 from tools.kit.mcp.settings import McpServer
 
 WORLD = str(Path(__file__).parents[1] / "tools" / "kit" / "mcp" / "world.py")
@@ -28,11 +28,7 @@ def source(client: Client) -> dict[str, Any]:
 
 
 def wait_until_healthy(client: Client) -> None:
-    for _ in range(400):
-        if source(client)["health"] == "healthy":
-            return
-        time.sleep(0.05)
-    raise AssertionError(source(client))
+    eventually_sync(lambda: source(client)["health"] == "healthy")
 
 
 def test_a_server_that_is_killed_in_mid_conversation(
@@ -90,8 +86,7 @@ def test_a_server_that_goes_while_its_call_waits_to_be_approved(
         os.kill(running, signal.SIGKILL)
         fake_provider.script("model-a", asks_who, say_results)
         assert "went away" in client.ask("Who are you now?")["response"]
-        while source(client)["health"] == "healthy":
-            time.sleep(0.02)
+        eventually_sync(lambda: source(client)["health"] != "healthy")
         fake_provider.script("model-a", say_results)
         approve = [{"id": call["id"], "type": "approve"} for call in waits["calls"]]
         path = f"/api/chat/session/{waits['session_id']}/resume"

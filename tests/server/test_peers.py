@@ -3,7 +3,6 @@
 import asyncio
 import json
 import signal
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
@@ -16,7 +15,11 @@ from langgraph_sdk.client import LangGraphClient
 from langgraph_sdk.errors import ConflictError
 
 from tests.checkpoints.stores import REDIS_URL, one_node_cluster, postgres_database, redis_store
+from tests.server.following import announce_silence, following
 from tests.service import Process, process, serving
+from tests.waiting import PATIENCE, eventually
+
+pytestmark = pytest.mark.clock
 
 TOY = Path(__file__).with_name("toy_graph.py")
 Json = dict[str, Any]
@@ -80,10 +83,22 @@ async def status(client: LangGraphClient, thread: str, run_id: str) -> str:
     return str((await client.runs.get(thread, run_id))["status"])
 
 
-async def test_who_joined_a_run_elsewhere_ends_it_by_leaving(two: list[LangGraphClient]) -> None:
+async def until_it_waits(client: LangGraphClient, thread: str) -> None:
+    """Until the run of a toy is in the node in which it waits."""
+
+    async def waits() -> bool:
+        return (await client.threads.get_state(thread))["next"] == ["inner"]
+
+    await eventually(waits)
+
+
+async def test_who_joined_a_run_elsewhere_ends_it_by_leaving(
+    two: list[LangGraphClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    announce_silence(monkeypatch)
     here, there = two
     thread = str(uuid4())
-    run_id = await start(there, thread, {"wait": 30})
+    run_id = await start(there, thread, {"wait": 3600})
     place, ends = f"/threads/{thread}/runs/{run_id}", {"cancel_on_disconnect": 1}
     headers = {"Last-Event-ID": "-1"}
     async with here.http.client.stream("GET", f"{place}/stream", headers=headers) as joined:
@@ -91,78 +106,73 @@ async def test_who_joined_a_run_elsewhere_ends_it_by_leaving(two: list[LangGraph
     assert await status(there, thread, run_id) == "running"
     async with here.http.client.stream("GET", f"{place}/join", params=ends) as joined:
         await anext(joined.aiter_raw())
-    await asyncio.wait_for(there.runs.join(thread, run_id), 20)
+    await asyncio.wait_for(there.runs.join(thread, run_id), PATIENCE)
     assert await status(there, thread, run_id) == "interrupted"
 
 
-async def test_a_run_elsewhere_is_joined_as_it_goes(two: list[LangGraphClient]) -> None:
+async def test_a_run_elsewhere_is_joined_as_it_goes(
+    two: list[LangGraphClient], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    announce_silence(monkeypatch)
     here, there = two
-    thread = str(uuid4())
-    run_id = await start(
-        there, thread, {"wait": 1.5, "words": "a b c"}, stream_mode=["messages-tuple", "values"]
-    )
+    thread, go = str(uuid4()), tmp_path / "go"
+    toy = {"until": str(go), "words": "a b c"}
+    run_id = await start(there, thread, toy, stream_mode=["messages-tuple", "values"])
+    came = asyncio.Event()
 
-    async def joined(client: LangGraphClient, **how: Any) -> tuple[list[Any], float]:
-        first, parts = 0.0, []
-        async for part in client.runs.join_stream(thread, run_id, **how):
-            first = first or time.monotonic()
+    async def joined(client: LangGraphClient) -> list[Any]:
+        parts = []
+        async for part in client.runs.join_stream(thread, run_id, last_event_id="-1"):
+            came.set()
             parts.append(part)
-        return parts, first
-
-    (whole, _), (seen, first), (later, _), final = await asyncio.gather(
-        joined(there, last_event_id="-1"),
-        joined(here, last_event_id="-1"),
-        joined(here),
-        here.runs.join(thread, run_id),
-    )
-    assert seen == whole
-    assert time.monotonic() - first > 0.5  # it came while the run was still under way
-    assert later == whole[-len(later) :]
-    assert 0 < len(later) < len(whole)
-    assert final["messages"][-1]["content"] == "a b c"
-    again, _ = await joined(here, last_event_id="-1")
-    assert again == whole
-
-
-async def test_a_thread_is_followed_wherever_its_runs_are(two: list[LangGraphClient]) -> None:
-    here, there = two
-    thread = (await here.threads.create(graph_id="toy"))["thread_id"]
-
-    async def follow() -> list[Any]:
-        parts: list[Any] = []
-        modes = {"stream_modes": ["lifecycle"]}
-        async with asyncio.timeout(10):
-            async for part in await here.threads.join_stream(
-                thread, last_event_id="-", params=modes
-            ):
-                parts.append(part.data)
-                if len(parts) == 4:
-                    break
         return parts
 
-    following = asyncio.create_task(follow())
-    await asyncio.sleep(0.2)
-    ids = [await start(there, thread, {"words": "there"})]
-    await there.runs.join(thread, ids[0])
-    ids.append(await start(here, thread, {"words": "here"}))
-    assert [part.get("status", part["run_id"]) for part in await following] == [
+    seeing = asyncio.create_task(joined(here))
+    await came.wait()  # while the run was still under way: it waits for us
+    await until_it_waits(there, thread)
+    async with following(here.http.client, f"/threads/{thread}/runs/{run_id}/stream") as later:
+        go.touch()
+        whole, final = await asyncio.gather(joined(there), here.runs.join(thread, run_id))
+        seen, rest = await asyncio.gather(seeing, later)
+    assert seen == whole
+    assert 0 < len(rest) < len(whole)
+    assert rest == [(part.id, part.event, part.data) for part in whole[-len(rest) :]]
+    assert final["messages"][-1]["content"] == "a b c"
+    assert await joined(here) == whole
+
+
+async def test_a_thread_is_followed_wherever_its_runs_are(
+    two: list[LangGraphClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    announce_silence(monkeypatch)
+    here, there = two
+    thread = (await here.threads.create(graph_id="toy"))["thread_id"]
+    place, only = f"/threads/{thread}/stream", {"stream_modes": "lifecycle"}
+    async with following(here.http.client, place, most=4, **only) as reading:
+        ids = [await start(there, thread, {"words": "there"})]
+        await there.runs.join(thread, ids[0])
+        ids.append(await start(here, thread, {"words": "here"}))
+        parts = [part.data for part in await reading]
+    assert [part.get("status", part["run_id"]) for part in parts] == [
         *(ids[0], "run_done", ids[1], "run_done")
     ]
 
 
-async def test_a_run_elsewhere_is_cancelled(two: list[LangGraphClient]) -> None:
+async def test_a_run_elsewhere_is_cancelled(
+    two: list[LangGraphClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Nobody looks again after a silence: what ends the runs is the message, at once.
+    announce_silence(monkeypatch, 3600)
     here, there = two
     thread = str(uuid4())
-    run_id = await start(there, thread, {"wait": 30, "words": "x"})
-    began = time.monotonic()
+    run_id = await start(there, thread, {"wait": 3600, "words": "x"})
     await here.runs.cancel(thread, run_id, wait=True)
-    assert time.monotonic() - began < 2
     assert await status(here, thread, run_id) == "interrupted"
-    undone = await start(there, thread, {"wait": 30, "words": "x"})
+    undone = await start(there, thread, {"wait": 3600, "words": "x"})
     await here.runs.cancel(thread, undone, wait=True, action="rollback")
     assert [run["run_id"] for run in await here.runs.list(thread)] == [run_id]
     other = str(uuid4())
-    run_id = await start(there, other, {"wait": 30, "words": "x"})
+    run_id = await start(there, other, {"wait": 3600, "words": "x"})
     await here.runs.cancel_many(status="all")
     await there.runs.join(other, run_id)
     assert await status(there, other, run_id) == "interrupted"
@@ -171,7 +181,7 @@ async def test_a_run_elsewhere_is_cancelled(two: list[LangGraphClient]) -> None:
 async def test_strategies_see_the_runs_of_both(two: list[LangGraphClient]) -> None:
     here, there = two
     thread = str(uuid4())
-    first = await start(there, thread, {"wait": 30, "words": "first"})
+    first = await start(there, thread, {"wait": 3600, "words": "first"})
     with pytest.raises(ConflictError):
         await start(here, thread, {"words": "second"}, multitask_strategy="reject")
     second = await start(
@@ -185,7 +195,7 @@ async def test_strategies_see_the_runs_of_both(two: list[LangGraphClient]) -> No
     assert await status(there, thread, second) == "success"
     many = await asyncio.gather(
         *(
-            start(client, str(thread), {"wait": 5}, multitask_strategy="reject")
+            start(client, str(thread), {"wait": 3600}, multitask_strategy="reject")
             for client in (here, there) * 4
         ),
         return_exceptions=True,
@@ -211,25 +221,25 @@ async def two_processes(
 
 async def test_who_dies_is_taken_over_from(stores: dict[str, str], tmp_path: Path) -> None:
     thread, waiting, stateless = str(uuid4()), str(uuid4()), str(uuid4())
+    died, taken_over = tmp_path / "died", tmp_path / "taken over"
     async with two_processes(stores, tmp_path) as (dies, lives, first, other):
-        run_id = await start(first, thread, {"wait": 2, "words": "still here"})
+        run_id = await start(first, thread, {"until": str(died), "words": "still here"})
         delayed = await start(first, waiting, {"words": "later"}, after_seconds=4)
-        untouched = await start(other, stateless, {"wait": 6, "words": "mine"})
-        await asyncio.sleep(0.3)
+        untouched = await start(other, stateless, {"until": str(taken_over), "words": "mine"})
+        await until_it_waits(other, thread)
         joined = asyncio.create_task(other.runs.join(thread, run_id))
         await asyncio.sleep(0.2)
         dies.kill()
-        died = time.monotonic()
+        died.touch()
         final: Any = await joined
-        took = time.monotonic() - died
         assert [m["content"] for m in final["messages"]] == ["still here"]
         assert final["steps"] == ["prepare"]
-        assert took < 2 + 6, took
         stream = [part async for part in other.runs.join_stream(thread, run_id, last_event_id="-1")]
         assert [part.data["attempt"] for part in stream if part.event == "metadata"] == [1, 2]
         assert len({part.id for part in stream}) == len(stream)
         final = await other.runs.join(waiting, delayed)
         assert [m["content"] for m in final["messages"]] == ["later"]
+        taken_over.touch()
         await other.runs.join(stateless, untouched)
         for where, which in ((thread, run_id), (waiting, delayed), (stateless, untouched)):
             assert await status(other, where, which) == "success"
@@ -239,13 +249,13 @@ async def test_who_dies_is_taken_over_from(stores: dict[str, str], tmp_path: Pat
 async def test_what_waited_elsewhere_behind_a_run_costs_it_nothing(
     stores: dict[str, str], tmp_path: Path
 ) -> None:
-    thread = str(uuid4())
+    thread, died = str(uuid4()), tmp_path / "died"
     async with two_processes(stores, tmp_path) as (dies, _lives, first, other):
-        run_ids = [await start(first, thread, {"wait": 2, "words": "first"})]
-        while not (await other.threads.get_state(thread))["next"]:  # noqa: ASYNC110 - it is polled
-            await asyncio.sleep(0.02)
-        run_ids += [await start(other, thread, {"wait": 0, "words": each}) for each in "ab"]
+        run_ids = [await start(first, thread, {"until": str(died), "words": "first"})]
+        await until_it_waits(other, thread)
+        run_ids += [await start(other, thread, {"words": each}) for each in "ab"]
         dies.kill()
+        died.touch()
         for run_id in run_ids:
             await other.runs.join(thread, run_id)
         state: Any = await other.threads.get_state(thread)
@@ -258,7 +268,7 @@ async def test_who_has_died_ends_what_it_was_told_to_end(
 ) -> None:
     waited, told = str(uuid4()), str(uuid4())
     async with two_processes(stores, tmp_path) as (dies, _lives, first, other):
-        run_ids = [await start(first, thread, {"wait": 60}) for thread in (waited, told)]
+        run_ids = [await start(first, thread, {"wait": 3600}) for thread in (waited, told)]
         dies.kill()
         await other.runs.cancel(told, run_ids[1])
         await other.runs.cancel(waited, run_ids[0], wait=True)
@@ -270,12 +280,13 @@ async def test_who_has_died_ends_what_it_was_told_to_end(
 async def test_whose_process_died_comes_before_those_who_wait(
     stores: dict[str, str], tmp_path: Path
 ) -> None:
-    thread = str(uuid4())
+    thread, died = str(uuid4()), tmp_path / "died"
     async with two_processes(stores, tmp_path) as (dies, _lives, first, other):
-        ids = [await start(first, thread, {"wait": 2, "words": "first"})]
-        await asyncio.sleep(0.3)
+        ids = [await start(first, thread, {"until": str(died), "words": "first"})]
+        await until_it_waits(other, thread)
         ids += [await start(other, thread, {"words": words}) for words in ("second", "third")]
         dies.kill()
+        died.touch()
         finals: list[Any] = [await other.runs.join(thread, run_id) for run_id in ids]
         said = [message["content"] for message in finals[-1]["messages"]]
         assert said == ["first", "second", "third"]
@@ -283,16 +294,17 @@ async def test_whose_process_died_comes_before_those_who_wait(
 
 
 async def test_who_is_stopped_hands_over(stores: dict[str, str], tmp_path: Path) -> None:
-    thread = str(uuid4())
+    thread, stopped = str(uuid4()), tmp_path / "stopped"
     async with two_processes(stores, tmp_path, EVERTURN_SHUTDOWN_GRACE="0.2") as (
         stops,
         _lives,
         first,
         other,
     ):
-        run_id = await start(first, thread, {"wait": 2.5, "words": "handed over"})
-        await asyncio.sleep(0.3)
+        run_id = await start(first, thread, {"until": str(stopped), "words": "handed over"})
+        await until_it_waits(other, thread)
         assert await asyncio.to_thread(stops.stop) == 0
+        stopped.touch()
         final: Any = await other.runs.join(thread, run_id)
         assert [m["content"] for m in final["messages"]] == ["handed over"]
         assert await status(other, thread, run_id) == "success"
@@ -301,17 +313,18 @@ async def test_who_is_stopped_hands_over(stores: dict[str, str], tmp_path: Path)
 async def test_who_is_paused_for_long_does_not_write_over_its_successor(
     stores: dict[str, str], tmp_path: Path
 ) -> None:
-    thread = str(uuid4())
+    thread, is_paused = str(uuid4()), tmp_path / "paused"
     async with two_processes(stores, tmp_path) as (paused, _lives, first, other):
-        run_id = await start(first, thread, {"wait": 1, "words": "once"})
-        await asyncio.sleep(0.3)
+        run_id = await start(first, thread, {"until": str(is_paused), "words": "once"})
+        await until_it_waits(other, thread)
         paused.popen.send_signal(signal.SIGSTOP)
+        is_paused.touch()
         try:
             final: Any = await other.runs.join(thread, run_id)
         finally:
             paused.popen.send_signal(signal.SIGCONT)
         assert [m["content"] for m in final["messages"]] == ["once"]
-        await asyncio.sleep(1.5)
+        await asyncio.to_thread(paused.says, "run_failed", "StaleWriter", run_id)
         state: Any = await other.threads.get_state(thread)
         assert state["values"] == final
         assert await status(other, thread, run_id) == "success"

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.service import ROOT
+from tests.waiting import PATIENCE
 
 
 @pytest.mark.parametrize("command", ["serve", "config"])
@@ -21,7 +22,7 @@ def test_a_foreign_room_is_named_in_one_line(tmp_path: Path, room: str, command:
         env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     assert ran.returncode == 1

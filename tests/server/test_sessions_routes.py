@@ -8,6 +8,7 @@ import pytest
 
 from server.api.sessions import MAX_CONTEXT_BYTES, MAX_CONTEXT_DEPTH
 from tests.service import Client, serving
+from tests.waiting import eventually_sync
 
 JSON = {"content-type": "application/json"}
 
@@ -84,8 +85,7 @@ def test_the_largest_id_asks_for_the_newest_turns(client: Client) -> None:
 def test_a_session_that_expired_is_not_called_unknown(data_dir: Path) -> None:
     with serving(data_dir, session_ttl=1) as client:
         session = client.post("/api/chat/session").json()["session_id"]
-        while client.get(f"/api/chat/session/{session}").status_code == 200:
-            pass
+        eventually_sync(lambda: client.get(f"/api/chat/session/{session}").status_code != 200)
         gone = client.get(f"/api/chat/history/{session}")
     assert gone.status_code == 404
     assert "it never was, or it expired without a finished turn" in gone.json()["detail"]

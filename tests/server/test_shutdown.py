@@ -6,8 +6,13 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from tests.provider import KEY, FakeProvider, Reply
 from tests.service import Client, Event, process, read_events
+from tests.waiting import PATIENCE, eventually_sync
+
+pytestmark = pytest.mark.clock
 
 SLOW = Reply("word " * 400, between=0.05)
 
@@ -15,7 +20,7 @@ SLOW = Reply("word " * 400, between=0.05)
 def _stream(url: str, begun: threading.Event) -> list[Event]:
     events = []
     with (
-        Client(base_url=url, timeout=60) as client,
+        Client(url) as client,
         client.stream("POST", "/api/chat/message/stream", json={"message": "go"}) as response,
     ):
         for event in read_events(response):
@@ -37,13 +42,12 @@ def test_turns_that_take_too_long_are_ended_with_a_word(
     with (
         ThreadPoolExecutor(2) as pool,
         process(data_dir, EVERTURN_SHUTDOWN_GRACE="0.5", **environment) as running,
-        Client(base_url=running.url(), timeout=60) as client,
+        Client(running.url()) as client,
     ):
         waiting = pool.submit(client.post, "/api/chat/message", json={"message": "go"})
         streaming = pool.submit(_stream, running.url_found, begun)
-        assert begun.wait(30)
-        while fake_provider.calls() < 2:
-            begun.wait(0.01)
+        assert begun.wait(PATIENCE)
+        eventually_sync(lambda: fake_provider.calls() == 2)
         assert running.stop() == 0
         events, refused = streaming.result(), waiting.result()
     assert events[-1].name == "error"
@@ -66,7 +70,7 @@ def test_turns_within_the_grace_end_as_they_would(
     begun = threading.Event()
     with ThreadPoolExecutor(1) as pool, process(data_dir, **environment) as running:
         streaming = pool.submit(_stream, running.url(), begun)
-        assert begun.wait(30)
+        assert begun.wait(PATIENCE)
         assert running.stop() == 0
         assert streaming.result()[-1].name == "done"
 

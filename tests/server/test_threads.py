@@ -1,7 +1,6 @@
 """Threads through LangGraph's own clients."""
 
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from langgraph_sdk._sync.client import SyncLangGraphClient
 from langgraph_sdk.errors import ConflictError, NotFoundError, UnprocessableEntityError
 
 from tests.service import Client, serving
+from tests.waiting import eventually_sync
 
 GRAPH = """
 from operator import add
@@ -267,15 +267,9 @@ def test_a_thread_ends_with_its_ttl(data_dir: Path) -> None:
         client.post("/invoke", json={"thread_id": short, "input": {"messages": "hello"}})
         states = len(client.get(f"/threads/{kept}/history").json())
     with serving(data_dir) as client:  # looks after them as it starts, and every minute
-        deadline = time.monotonic() + 30
-        while client.get(f"/threads/{short}").status_code != 404 and time.monotonic() < deadline:
-            time.sleep(0.02)
-        while True:
-            left = client.get(f"/threads/{kept}/history").json()
-            if len(left) < states or time.monotonic() > deadline:
-                break
-            time.sleep(0.02)
-        (state,) = left
+        eventually_sync(lambda: client.get(f"/threads/{short}").status_code == 404)
+        eventually_sync(lambda: len(client.get(f"/threads/{kept}/history").json()) < states)
+        (state,) = client.get(f"/threads/{kept}/history").json()
         assert [message["content"] for message in state["values"]["messages"]] == ["one", "two"]
         assert client.get(f"/threads/{stays}").status_code == 200
         assert client.get(f"/threads/{short}").status_code == 404

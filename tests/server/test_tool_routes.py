@@ -83,7 +83,7 @@ def test_what_cannot_be_served_is_named_at_the_start_and_the_rest_is_served(
         "EVERTURN_APPROVE_TOOLS": "shuot",
     }
     with process(data_dir, **environment) as running:
-        with Client(base_url=running.url(), timeout=30) as client:
+        with Client(running.url()) as client:
             names = [tool["name"] for tool in client.get("/api/tools").json()["tools"]]
         log = "".join(running.log)
     assert {"calculator", "shout"} <= set(names)

@@ -1,6 +1,5 @@
 """Whole turns whose tools ask the world: over the service's own connections, and without any."""
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,10 +52,8 @@ def test_live_answers_say_where_they_are_from(online: Client, world: World) -> N
     assert world.connections == 1  # the service keeps it
 
 
-def test_without_a_network_the_answer_is_a_marked_sample_at_once(cut_off: Client) -> None:
-    began = time.monotonic()
+def test_without_a_network_the_answer_is_a_marked_sample(cut_off: Client) -> None:
     answer = cut_off.ask("weather in Paris and search for LangGraph")
-    assert time.monotonic() - began < 3
     assert sorted(answer["tools_used"]) == ["search", "weather"]
     assert answer["response"].count("Sample data, made up") == 1
 

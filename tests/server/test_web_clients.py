@@ -8,13 +8,13 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from time import sleep
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
 from tests.service import Client, Event, read_events, serving
+from tests.waiting import eventually_sync
 
 TOY = Path(__file__).with_name("toy_graph.py")
 CHAT = "http://localhost:3000"
@@ -168,8 +168,7 @@ def test_a_chat_rejoined_and_stopped(chat: Page) -> None:
     assert again.events == streamed.events
     run = chat.post(f"/threads/{thread}/runs", asked_by_chat("never", wait=30))
     place = f"/threads/{thread}/runs/{run['run_id']}"
-    while chat.get(f"/threads/{thread}/state")["next"] != ["inner"]:
-        sleep(0.01)
+    eventually_sync(lambda: chat.get(f"/threads/{thread}/state")["next"] == ["inner"])
     stopped = chat.ask("POST", f"{place}/cancel?wait=1&action=interrupt")
     assert (stopped.status, stopped.body) == (200, {})
     assert chat.get(place)["status"] == "interrupted"

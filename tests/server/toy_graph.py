@@ -2,6 +2,7 @@
 
 import asyncio
 from operator import add
+from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
@@ -14,6 +15,7 @@ from langgraph.types import interrupt
 class Thinking(TypedDict, total=False):
     messages: Annotated[list[AnyMessage], add_messages]
     wait: float
+    until: str
     fail: bool
     ask: bool
     words: str
@@ -30,6 +32,8 @@ async def prepare(state: Toy) -> dict[str, Any]:
 
 async def think(state: Thinking) -> dict[str, Any]:
     await asyncio.sleep(state.get("wait", 0))
+    while not Path(state.get("until", "/")).exists():  # noqa: ASYNC110 - a file of another process
+        await asyncio.sleep(0.01)
     if state.get("fail"):
         raise RuntimeError("toy boom")
     said = interrupt({"question": "sure?"}) if state.get("ask") else state.get("words", "hello you")

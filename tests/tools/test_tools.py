@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from langchain_core.tools import BaseTool
 
+from tests.waiting import PATIENCE
 from tools import UnknownTool, get_tool, load_tools, tool_schemas
 
 ROOT = Path(__file__).parents[2]
@@ -22,7 +23,7 @@ def run(code: str, cwd: Path) -> str:
         check=False,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

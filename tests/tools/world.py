@@ -16,6 +16,7 @@ import httpcore2
 from langchain_core.runnables import RunnableConfig
 from pydantic_settings import SettingsConfigDict
 
+from tests.waiting import PATIENCE
 from tools.kit.web import Web
 from tools.kit.web.addresses import Address
 from tools.kit.web.connections import Internet
@@ -118,7 +119,7 @@ class World:
 
     def silence(self, request: Request) -> Reply:
         """Say nothing until the test is over."""
-        self.over.wait(30)
+        self.over.wait(PATIENCE)
         raise ConnectionError
 
     def hang_up(self, request: Request) -> Reply:
@@ -172,8 +173,8 @@ def settings(world: World | None = None, **values: Any) -> BareSettings:
         "wttr_url": f"{url}/wttr",
         "wikipedia_url": f"{url}/wiki/{{language}}",
         "tools_offline": "auto",
-        "web_timeout": 5.0,
-        "fetch_timeout": 5.0,
+        "web_timeout": PATIENCE,
+        "fetch_timeout": PATIENCE,
     }
     return BareSettings(**{**services, **values})
 

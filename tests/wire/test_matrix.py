@@ -21,7 +21,7 @@ TEXT = "Grüße 😀 an alle, 둘 셋.\n\n  - Ende "
 THOUGHTS = "Erst denke ich. 🤔 Dann rede ich."
 PRODUCT = ToolCall("calculator", {"expression": "6 * 7"})
 SUM = ToolCall("calculator", {"expression": "2 + 3"})
-TIME = ToolCall("current_time", {"timezone": "UTC"})
+TIME = ToolCall("current_time", {"zone": "UTC"})
 MODEL = "acme/model-1:free"
 
 

@@ -6,6 +6,8 @@ from typing import Annotated
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from tools.kit.lists import listed
+
 
 class ToolSettings(BaseSettings):
     """Where tools come from, and what a call of one may cost."""
@@ -41,6 +43,4 @@ class ToolSettings(BaseSettings):
     @field_validator("tool_paths", "approve_tools", mode="before")
     @classmethod
     def _split_list(cls, value: object) -> object:
-        if isinstance(value, str):
-            return [part.strip() for part in value.split(",") if part.strip()]
-        return value
+        return listed(value)

@@ -6,6 +6,7 @@ from itertools import chain
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
+from graph.models.content import media_in, start_of_turn, text_of
 from graph.models.offline.calls import Call, Tool, forced, plan
 from graph.models.offline.facts import told
 from graph.models.offline.intents import sentences
@@ -32,7 +33,7 @@ def take_turn(
     """
     last = max((i for i, m in enumerate(messages) if isinstance(m, HumanMessage)), default=-1)
     before, since = messages[: max(last, 0)], messages[last + 1 :]
-    text = messages[last].text if last >= 0 else ""
+    text = text_of(messages[last].content) if last >= 0 else ""
     if must and (calls := forced(text, allowed)):
         return Answer(calls=calls)
 
@@ -50,11 +51,14 @@ def take_turn(
     said += [words.noted.format(what, value) for what, value in told(text)]
     said += of_results(results, words)
     said += of_unserved(made, tools, words)
-    return Answer("\n".join(said) or introduction(allowed, words))
+    answer = "\n".join(said) or introduction(allowed, words)
+    blind = media_in(messages[start_of_turn(messages) :])
+    return Answer(f"{words.sees_nothing}\n{answer}" if blind else answer)
 
 
 def _texts(messages: Sequence[BaseMessage], speaker: type[BaseMessage]) -> list[str]:
-    texts = (message.text.strip() for message in messages if isinstance(message, speaker))
+    spoken = (message for message in messages if isinstance(message, speaker))
+    texts = (text_of(message.content).strip() for message in spoken)
     return [text for text in texts if text]
 
 
@@ -70,7 +74,7 @@ def _results(messages: Sequence[BaseMessage]) -> list[Result]:
                 Result(
                     tool=message.name or (call["name"] if call else "tool"),
                     arguments=call["args"] if call else {},
-                    content=message.text,
+                    content=text_of(message.content),
                     failed=message.status == "error",
                 )
             )

@@ -32,6 +32,7 @@ class Wording:
     labels: dict[str, str]
     """Names of a result's fields, where they are not said as they are."""
 
+    sees_nothing: str
     nothing_before: str
     only_so_many: str
     first: str
@@ -79,6 +80,7 @@ ENGLISH = Wording(
     more="… and {} more",
     sample="(Sample data, made up: it comes from no service.)",
     labels={},
+    sees_nothing="I see no pictures, files or sounds: I read only the text of a message.",
     nothing_before="I can see no earlier message of yours in this conversation.",
     only_so_many="I can see only {} earlier messages of yours.",
     first="Your first message that I can see was: “{}”",
@@ -132,6 +134,7 @@ KOREAN = Wording(
         "humidity": "습도",
         "wind_speed": "풍속",
     },
+    sees_nothing="저는 그림, 파일, 소리를 볼 수 없고 메시지의 글만 읽습니다.",
     nothing_before="이 대화에서 이전에 하신 말씀이 보이지 않습니다.",
     only_so_many="이전에 하신 말씀은 {}개만 보입니다.",
     first="제가 볼 수 있는 첫 번째 말씀은 다음과 같습니다: “{}”",

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from tests.waiting import PATIENCE
+
 
 class Relay:
     """Counts trips: one begins when a client speaks after the server's last word to it.
@@ -52,7 +54,7 @@ class Relay:
     async def ended(self) -> None:
         """Waits until all clients have gone."""
         if self._relayed:
-            await asyncio.wait({task for task in self._relayed if task}, timeout=5)
+            await asyncio.wait({task for task in self._relayed if task}, timeout=PATIENCE)
 
 
 @asynccontextmanager

@@ -2,10 +2,11 @@
 
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from tests.waiting import eventually_sync
 
 
 @contextmanager
@@ -25,10 +26,7 @@ def watching(binary: str, primary: int, *lines: str) -> Iterator[Path]:
         config.write_text("\n".join((*begin, watch, *lines, "")))
         process = subprocess.Popen([binary, str(config), "--sentinel"], stdout=subprocess.DEVNULL)
         try:
-            for _ in range(500):
-                if socket.exists():  # it is the last that is opened
-                    break
-                time.sleep(0.01)
+            eventually_sync(socket.exists)  # it is the last that is opened
             yield socket
         finally:
             process.kill()

@@ -4,7 +4,6 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +15,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError
 from redis.exceptions import ConnectionError as NotConnected
 from redis.retry import Retry
+
+from tests.waiting import PATIENCE, eventually_sync
 
 _SLOTS = 16384
 
@@ -36,7 +37,9 @@ def redis_binary() -> str | None:
 
 def answers(url: str) -> bool:
     """Whether a Redis is there."""
-    with Redis.from_url(url, retry=Retry(NoBackoff(), 0), socket_connect_timeout=1) as client:
+    with Redis.from_url(
+        url, retry=Retry(NoBackoff(), 0), socket_connect_timeout=PATIENCE
+    ) as client:
         try:
             return bool(client.ping())
         except NotConnected:
@@ -65,19 +68,18 @@ class Server:
         self.process = subprocess.Popen(
             [self.binary, *where, *quiet, *quick, *self.options], stdout=subprocess.DEVNULL
         )
-        for _ in range(500):
-            if self.process.poll() is not None:
-                raise ChildProcessError(f"{self.binary} does not start with {self.options}")
-            try:
-                with self.admin() as client:
-                    client.ping()
-            except AuthenticationError:
-                return
-            except NotConnected:
-                time.sleep(0.01)
-            else:
-                return
-        raise TimeoutError(f"{self.binary} did not start")
+        eventually_sync(self._answers)
+
+    def _answers(self) -> bool:
+        if self.process is None or self.process.poll() is not None:
+            raise ChildProcessError(f"{self.binary} does not start with {self.options}")
+        try:
+            with self.admin() as client:
+                return bool(client.ping())
+        except AuthenticationError:
+            return True
+        except NotConnected:
+            return False
 
     def admin(self) -> Redis:
         """A client that tries once."""
@@ -131,7 +133,7 @@ def _serving_node(binary: str) -> Iterator[tuple[Server, int]]:
     """A node of a cluster, and the port of its bus."""
     port, bus = free_ports(2)
     options = ("--cluster-enabled", "yes", "--cluster-port", str(bus))
-    with serving(binary, *options, "--cluster-node-timeout", "2000", port=port) as server:
+    with serving(binary, *options, "--cluster-node-timeout", "3000", port=port) as server:
         yield server, bus
 
 
@@ -153,22 +155,18 @@ def _replicate(primary: Server, replica: Server) -> None:
 def wait_for_replica(primary: Server) -> None:
     """Waits until a replica has said how far it is: before that it is sent nothing new."""
     with primary.admin() as client:
-        for _ in range(1000):
-            if client.info("replication").get("slave0", {}).get("offset"):
-                return
-            time.sleep(0.02)
-    raise TimeoutError("no replica came")
+        eventually_sync(lambda: client.info("replication").get("slave0", {}).get("offset"))
 
 
 def wait_for_cluster(server: Server, nodes: int) -> None:
     """Waits until a node knows so many and all slots are served."""
-    for _ in range(1000):
+
+    def is_whole() -> bool:
         with server.admin() as client:
             info = str(client.execute_command("CLUSTER", "INFO"))
-        if "cluster_state:ok" in info and f"cluster_known_nodes:{nodes}" in info:
-            return
-        time.sleep(0.02)
-    raise TimeoutError("the cluster did not form")
+        return "cluster_state:ok" in info and f"cluster_known_nodes:{nodes}" in info
+
+    eventually_sync(is_whole)
 
 
 def free_ports(count: int) -> list[int]:

@@ -29,6 +29,7 @@ from tests.checkpoints.redis.servers import (
     serving,
     serving_cluster,
 )
+from tests.waiting import PATIENCE
 
 ROOT = Path(__file__).parents[3]
 
@@ -140,7 +141,7 @@ from tests.checkpoints.redis.samples import place
 saver = AsyncRedisSaver(create_async_client(sys.argv[1]), prefix="loops")
 
 async def ask():
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         return await saver.aget_tuple(place())
 
 async def ask_and_leave():
@@ -175,7 +176,7 @@ def test_a_saver_outlives_a_loop_and_is_not_shared_by_two(valkey: Server) -> Non
     """In a process of its own: what the closed loops leave open would disturb other tests."""
     command = [sys.executable, "-W", "ignore", "-c", LOOPS, valkey.url]
     done = subprocess.run(
-        command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=60
+        command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE
     )
     assert done.returncode == 0, done.stderr
 
@@ -201,7 +202,7 @@ async def _failures_while_a_node_rests() -> list[BaseException]:
             await asyncio.gather(*(put(saver, place(f"{n}")) for n in range(100)))
             os.kill(pid, signal.SIGSTOP)
             try:
-                async with asyncio.timeout(15):
+                async with asyncio.timeout(30):  # one after another they would take longer
                     replies = await asyncio.gather(
                         *(put(saver, place(f"{n}")) for n in range(100)), return_exceptions=True
                     )

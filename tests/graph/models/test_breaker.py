@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from graph.models.breaker import Breaker
-from graph.models.circuits import FREE, GIVEN_UP, KEY, PAID, Circuit, tools_of, worst
+from graph.models.circuits import FREE, GIVEN_UP, KEY, PAID, Circuit, media_of, tools_of, worst
 from graph.models.failures import Failure, Kind
 
 
@@ -94,6 +94,8 @@ async def test_an_answer_between_failures_begins_the_count_anew(clock: Clock) ->
         (_failure("account_limited", 7), FREE, 7),
         (_failure("not_found"), "m", 300),
         (_failure("no_tool_support"), tools_of("m"), 3600),
+        (_failure("no_image_support"), media_of("m", "image"), 3600),
+        (_failure("no_audio_support"), media_of("m", "audio"), 3600),
         (_failure("rate_limited", 5), "m", 5),
         (_failure("unavailable", 5), "m", 5),
     ],

@@ -6,6 +6,7 @@ import pytest
 
 from graph.context import Context
 from graph.errors import NoModelFits, UnknownModel
+from graph.models.blocks import Medium
 from graph.models.breaker import Vitals
 from graph.models.catalogue import Catalogue, Model
 from graph.models.settings import DEFAULT_CHAIN
@@ -117,3 +118,41 @@ def test_preferences_keep_the_order_of_equals() -> None:
     assert order("fastest") == ["c", "b", "a"]  # c was never measured
     assert order("health") == ["b", "c", "a"]
     assert order("cheapest") == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("architecture", "lacks"),
+    [
+        ({"input_modalities": ["text"]}, {"image", "audio", "video"}),
+        ({"input_modalities": ["text", "image", "file"]}, {"audio", "video"}),
+        ({"input_modalities": None}, set()),
+        ({}, set()),
+        (None, set()),
+        ("text->text", set()),
+    ],
+)
+def test_what_a_model_takes_beside_text_is_read(architecture: object, lacks: set[str]) -> None:
+    catalogue = Catalogue([])
+    catalogue.update([{"id": "m", "architecture": architecture}])
+    assert catalogue["m"].lacks == lacks
+
+
+def test_a_model_that_takes_no_pictures_does_not_fit_a_turn_that_shows_some() -> None:
+    catalogue = Catalogue(["blind", "seeing", "unknown"])
+    modalities = {"blind": ["text"], "seeing": ["text", "image"]}
+    catalogue.update(
+        {"id": name, "architecture": {"input_modalities": found}}
+        for name, found in modalities.items()
+    )
+
+    def fitting(*media: Medium, **choices: Any) -> list[str]:
+        context = Context.model_validate(choices)
+        found = catalogue.candidates(context, require_tools=False, vitals={}, media=media)
+        return [model.name for model in found]
+
+    assert fitting() == ["blind", "seeing", "unknown"]
+    assert fitting("image") == fitting("image", model="blind") == ["seeing", "unknown"]
+    assert fitting("file") == ["blind", "seeing", "unknown"]  # OpenRouter reads them to any model
+    with pytest.raises(NoModelFits, match="blind takes no pictures"):
+        fitting("image", model="blind", use_fallback=False)
+    assert fitting("image", model="offline", use_fallback=False) == ["offline"]

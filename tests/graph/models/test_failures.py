@@ -16,6 +16,9 @@ from graph.models.failures import Failure, failure_in, failure_of
 from graph.models.openai_chat import OpenAIChat
 from graph.models.wire import Refused
 from tests.provider import EVERY_FAULT, KEY, FakeProvider, Fault, Reply
+from tests.waiting import PATIENCE
+
+pytestmark = pytest.mark.clock
 
 WITH_TEXT = Reply("one two three four five six")
 
@@ -63,26 +66,33 @@ TABLE = [
     (Fault("error_in_200", code=401), "invalid_api_key"),
     (Fault("error_in_stream", code=502, reply=WITH_TEXT), "unavailable"),
 ]
+# Short where silence is what is tried: a slow machine is not taken for it.
+DEADLINES = {"timeout": {"first_token_timeout": 0.5}, "stalled": {"stall_timeout": 0.3}}
 FINE_ON_THE_WIRE = {"unknown_tool", "wrong_arguments"}  # what is wrong there the tools say
 
 
-def _model(provider: FakeProvider, http: openai.DefaultAsyncHttpxClient) -> OpenAIChat:
+def _model(
+    provider: FakeProvider, http: openai.DefaultAsyncHttpxClient, deadlines: dict[str, float]
+) -> OpenAIChat:
     return OpenAIChat(
         model="m",
         base_url=provider.url,
         api_key=SecretStr(KEY),
         http_async_client=http,
         max_retries=0,
-        first_token_timeout=1.0,
-        stall_timeout=0.3,
+        first_token_timeout=deadlines.get("first_token_timeout", PATIENCE),
+        stall_timeout=deadlines.get("stall_timeout", PATIENCE),
     )
 
 
-async def _outcome(provider: FakeProvider, *, streamed: bool) -> AIMessage | Failure:
+async def _outcome(
+    provider: FakeProvider, *, streamed: bool, **deadlines: float
+) -> AIMessage | Failure:
     call = Call()
     async with openai.DefaultAsyncHttpxClient() as http:
         try:
-            return await _model(provider, http).ainvoke("hello", stream=streamed, call=call)
+            model = _model(provider, http, deadlines)
+            return await model.ainvoke("hello", stream=streamed, call=call)
         except Exception as error:
             return failure_of(error, midway=call.answer.begun)
 
@@ -99,7 +109,8 @@ async def test_a_fault_is_classified(
     fault: Fault, kind: str, streamed: bool, fake_provider: FakeProvider
 ) -> None:
     fake_provider.script("m", fault)
-    outcome = await _outcome(fake_provider, streamed=streamed)
+    deadlines = DEADLINES.get(kind, {})
+    outcome = await _outcome(fake_provider, streamed=streamed, **deadlines)
     assert isinstance(outcome, Failure)
     assert outcome.kind == kind
     assert KEY not in outcome.message + outcome.detail
@@ -207,7 +218,7 @@ async def test_a_whole_answer_is_none(streamed: bool, fake_provider: FakeProvide
     fake_provider.script("m", Reply("Hello there.", cost=0.5))
     call = Call()
     async with openai.DefaultAsyncHttpxClient() as http:
-        answer = await _model(fake_provider, http).ainvoke("hello", stream=streamed, call=call)
+        answer = await _model(fake_provider, http, {}).ainvoke("hello", stream=streamed, call=call)
     assert isinstance(answer, AIMessage)
     assert answer.text == call.answer.text == "Hello there."
     assert answer.response_metadata["finish_reason"] == "stop"

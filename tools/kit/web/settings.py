@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field, HttpUrl, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from tools.kit.lists import listed
+
 CommaList = Annotated[list[str], NoDecode]
 
 
@@ -89,9 +91,7 @@ class WebSettings(BaseSettings):
     @field_validator("fetch_allow", "fetch_deny", "fetch_networks", mode="before")
     @classmethod
     def _split_parts(cls, value: object) -> object:
-        if isinstance(value, str):
-            return [part for part in (part.strip().lower() for part in value.split(",")) if part]
-        return value
+        return listed(value.lower() if isinstance(value, str) else value)
 
     @field_validator("ddgs_engines")
     @classmethod

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,11 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsConfigDict
 
 from tests.checkpoints.redis.servers import free_ports
+from tests.waiting import PATIENCE, eventually
 from tools.kit.mcp import McpSettings, open_mcp, sources
 from tools.kit.mcp.sources import McpServerLost, McpSource
+
+pytestmark = pytest.mark.clock
 
 WORLD = str(Path(__file__).with_name("world.py"))
 
@@ -32,19 +35,11 @@ def stdio(**more: Any) -> dict[str, Any]:
 
 @asynccontextmanager
 async def connected(
-    servers: dict[str, Any], patience: float = 20
+    servers: dict[str, Any], patience: float = PATIENCE
 ) -> AsyncIterator[list[McpSource]]:
     settings = BareMcpSettings(mcp_servers=servers, mcp_timeout=patience)
     async with open_mcp(settings) as sources:
         yield list(sources)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    for _ in range(1000):
-        if condition():
-            return
-        await asyncio.sleep(0.02)
-    raise AssertionError("it did not happen within 20 s")
 
 
 async def call(source: McpSource, name: str, /, **args: Any) -> str:
@@ -57,14 +52,14 @@ async def call(source: McpSource, name: str, /, **args: Any) -> str:
 async def source(request: pytest.FixtureRequest) -> AsyncIterator[McpSource]:
     if request.param == "stdio":
         async with connected({"world": stdio()}) as (opened,):
-            await until(lambda: bool(opened.tools()))
+            await eventually(lambda: bool(opened.tools()))
             yield opened
         return
     port = free_ports(1)[0]
     started = subprocess.Popen([sys.executable, WORLD, str(port)])
     try:
         async with connected({"world": {"url": f"http://127.0.0.1:{port}/mcp"}}) as (opened,):
-            await until(lambda: bool(opened.tools()))
+            await eventually(lambda: bool(opened.tools()))
             yield opened
     finally:
         started.kill()
@@ -91,38 +86,38 @@ async def test_a_tool_that_fails_is_told(source: McpSource) -> None:
 async def test_new_tools_are_found(source: McpSource) -> None:
     before = source.tools()
     await call(source, "world_learn")
-    await until(lambda: source.tools() is not before)
+    await eventually(lambda: source.tools() is not before)
     assert await call(source, "world_learned") == "new"
 
 
 async def test_a_call_can_be_given_up(source: McpSource) -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.2):
-            await call(source, "world_sleep", seconds=30)
+            await call(source, "world_sleep", seconds=3600)
     assert await call(source, "world_greet", name="Ada") == "Hello, Ada!"
 
 
 async def test_a_server_that_is_busy_with_a_call_is_not_taken_for_dead(
     source: McpSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, seconds in (("_WATCH_SECONDS", 0.2), ("_PING_SECONDS", 0.2), ("_PONG_SECONDS", 1)):
+    for name, seconds in (("_WATCH_SECONDS", 0.2), ("_PING_SECONDS", 0.2), ("_PONG_SECONDS", 2)):
         monkeypatch.setattr(sources, name, seconds)
     running = await call(source, "world_pid")
-    assert await call(source, "world_block", seconds=2.5) == "done"
+    assert await call(source, "world_block", seconds=4.5) == "done"
     assert source.health().status == "healthy"
     assert await call(source, "world_pid") == running
 
 
 async def test_a_server_that_dies_in_a_call_comes_back() -> None:
     async with connected({"world": stdio()}) as (source,):
-        await until(lambda: bool(source.tools()))
+        await eventually(lambda: bool(source.tools()))
         running = int(await call(source, "world_pid"))
-        waiting = asyncio.create_task(call(source, "world_sleep", seconds=30))
+        waiting = asyncio.create_task(call(source, "world_sleep", seconds=3600))
         await asyncio.sleep(0.2)
         os.kill(running, signal.SIGKILL)
         with pytest.raises(McpServerLost):
-            await asyncio.wait_for(waiting, 10)
-        await until(lambda: bool(source.tools()) and source.health().status == "healthy")
+            await asyncio.wait_for(waiting, PATIENCE)
+        await eventually(lambda: bool(source.tools()) and source.health().status == "healthy")
         assert int(await call(source, "world_pid")) != running
 
 
@@ -132,15 +127,15 @@ async def test_a_listening_server_that_goes_and_returns() -> None:
     started = subprocess.Popen(command)
     try:
         async with connected({"world": {"url": f"http://127.0.0.1:{port}/mcp"}}) as (source,):
-            await until(lambda: bool(source.tools()))
+            await eventually(lambda: bool(source.tools()))
             started.kill()
             started.wait()
             with pytest.raises(ToolException):
-                await asyncio.wait_for(call(source, "world_greet", name="Ada"), 15)
-            await until(lambda: source.health().status == "down")
+                await asyncio.wait_for(call(source, "world_greet", name="Ada"), PATIENCE)
+            await eventually(lambda: source.health().status == "down")
             assert source.tools() == ()
             started = subprocess.Popen(command)
-            await until(lambda: bool(source.tools()))
+            await eventually(lambda: bool(source.tools()))
             assert await call(source, "world_greet", name="Ada") == "Hello, Ada!"
     finally:
         started.kill()
@@ -155,21 +150,27 @@ async def test_servers_do_not_stand_in_each_other_s_way(tmp_path: Path) -> None:
         "deaf": {"url": f"http://127.0.0.1:{free_ports(1)[0]}/mcp"},
         "silent": stdio(env={"WORLD_SILENT": str(tmp_path / "asked")}),
     }
-    async with connected(servers, patience=3) as sources:
+    async with connected(servers) as sources:
         one, two, missing, deaf, silent = sources
-        await until(lambda: bool(one.tools() and two.tools()))
+        await eventually(lambda: bool(one.tools() and two.tools()))
         assert await call(one, "one_greet", name="x") == await call(two, "two_greet", name="x")
-        await until(lambda: missing.health().reason == "its program is not there")
-        await until((tmp_path / "asked").exists)
-        await until(lambda: silent.health().reason == "it does not answer")
-        await until(lambda: deaf.health().reason not in {"", "not connected yet"})
+        await eventually(lambda: missing.health().reason == "its program is not there")
+        await eventually((tmp_path / "asked").exists)
+        await eventually(lambda: deaf.health().reason not in {"", "not connected yet"})
         assert deaf.tools() == missing.tools() == silent.tools() == ()
+
+
+async def test_a_server_that_is_silent_is_told(tmp_path: Path) -> None:
+    silent = stdio(env={"WORLD_SILENT": str(tmp_path / "asked")})
+    async with connected({"silent": silent}, patience=1) as (source,):
+        await eventually(lambda: source.health().reason == "it does not answer")
+        assert source.tools() == ()
 
 
 async def test_a_program_gets_no_more_than_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "s3cret")
     async with connected({"world": stdio(env={"NAMED": "1"})}) as (source,):
-        await until(lambda: bool(source.tools()))
+        await eventually(lambda: bool(source.tools()))
         names = (await call(source, "world_environment")).split()
     assert "NAMED" in names
     assert "OPENAI_API_KEY" not in names

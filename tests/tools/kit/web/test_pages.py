@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.tools.world import PUBLIC, Names, Reply, World, settings
+from tests.waiting import PATIENCE
 from tools.kit.web import BadAnswer, Refused, Unreachable, Web
 from tools.kit.web.addresses import Address
 
@@ -285,7 +286,7 @@ def make_certificate(folder: Path, name: str) -> tuple[Path, Path]:
         command.split(),
         check=True,
         capture_output=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
     return certificate, key
 

@@ -3,7 +3,6 @@
 import asyncio
 import gzip
 import threading
-import time
 import tracemalloc
 import zlib
 from collections.abc import Iterator
@@ -126,10 +125,8 @@ async def test_a_slow_answer_has_an_end(world: World, where: str) -> None:
     if where == "headers":
         world.at("/", Reply(b"", headers={"X": "y" * 60_000, "Content-Length": "10"}))
     async with open_web(settings(world, web_timeout=0.4)) as web:
-        began = time.monotonic()
         with pytest.raises(Unreachable, match=r"within 0\.4 s"):
             await ask(web)
-        assert time.monotonic() - began < 3
 
 
 async def test_a_connection_that_breaks_is_tried_once_more(web: Web, world: World) -> None:
@@ -176,10 +173,8 @@ async def test_a_name_that_is_not_found_in_time() -> None:
     web = Web(
         settings(wttr_url="http://weather.test/wttr", web_connect_timeout=0.3), network=network
     )
-    began = time.monotonic()
     with pytest.raises(Unreachable, match="could not be reached"):
         await ask(web)
-    assert time.monotonic() - began < 2
     assert network.looked_up == ["weather.test"]
     with pytest.raises(Unreachable, match="asked again"):
         await ask(web)

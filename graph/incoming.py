@@ -1,0 +1,48 @@
+"""What a caller sends: checked before anything is run or written."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from langchain_core.messages import BaseMessage, HumanMessage, convert_to_messages
+
+from graph.errors import InvalidContent
+from graph.models.blocks import Medium, Unreadable, read_block
+from graph.models.content import media_in, start_of_turn
+
+
+def media_of_input(given: object) -> set[Medium]:
+    """Return what the newest turn of an input shows, beside text.
+
+    Raises:
+        InvalidContent: a block of a user's message cannot be sent to any model.
+    """
+    messages = _messages_of(given)
+    for number, message in enumerate(messages):
+        if isinstance(message, HumanMessage) and isinstance(message.content, list):
+            _check(message.content, f"input.messages.{number}.content")
+    return media_in(messages[start_of_turn(messages) :])
+
+
+def _check(content: list[Any], where: str) -> None:
+    for number, block in enumerate(content):
+        try:
+            read_block(block)
+        except Unreadable as flaw:
+            raise InvalidContent(f"{where}.{number}: {flaw}.") from None
+
+
+def _messages_of(given: object) -> list[BaseMessage]:
+    """Return the messages of an input; none where it has no blocks, or LangChain refuses them."""
+    found = given.get("messages") if isinstance(given, Mapping) else None
+    messages: list[Any] = found if isinstance(found, list) else [found]
+    if not any(map(_has_blocks, messages)):
+        return []
+    try:
+        return convert_to_messages(messages)
+    except (ValueError, TypeError, NotImplementedError, KeyError):
+        return []
+
+
+def _has_blocks(message: object) -> bool:
+    content = message.get("content") if isinstance(message, Mapping) else message
+    return isinstance(getattr(content, "content", content), list)

@@ -1,0 +1,87 @@
+"""Where the service listens, and how clients on this machine find it again."""
+
+import errno
+import os
+import socket
+from ipaddress import ip_address
+from pathlib import Path
+
+from checkpoints.data_dir import published_address
+from server.environment import read_env_file
+
+DEFAULT_PORT = 2024
+"""Of LangGraph's development server, where its clients look first."""
+_PORTS = 20
+"""Of these, from the default one on, the first free one is taken where nobody has chosen."""
+
+
+class CannotListen(Exception):
+    """Another process listens where the service should, or there is no such place."""
+
+
+def listen(host: str, port: int, *, chosen: bool) -> socket.socket:
+    """Listen at a port; where nobody has chosen it, at the next free one.
+
+    Raises:
+        CannotListen: saying what to do.
+    """
+    last = port if chosen else port + _PORTS - 1
+    for candidate in range(port, last + 1):
+        try:
+            return _bind(host, candidate)
+        except socket.gaierror:
+            raise CannotListen(
+                f"{host!r} is no address of this machine; see EVERTURN_HOST."
+            ) from None
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE and candidate < last:
+                continue
+            where, reason = f"{host}:{candidate}", error.strerror
+            if last > port and error.errno == errno.EADDRINUSE:
+                where, reason = f"{host}", f"the ports {port} to {last} are all taken"
+            raise CannotListen(
+                f"cannot listen on {where}: {reason}. "
+                "Stop what listens there, or choose another with --port or EVERTURN_PORT."
+            ) from None
+    raise AssertionError("a port is taken or refused above")
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    listener = socket.create_server(address[:2], family=family, backlog=2048)
+    listener.setblocking(False)
+    return listener
+
+
+def url_of(listener: socket.socket) -> str:
+    """The URL of a socket that listens, as it was asked to."""
+    host, port = listener.getsockname()[:2]
+    return _url(host, port)
+
+
+def local_url_of(listener: socket.socket) -> str:
+    """The URL for clients on this machine: nobody can connect to 0.0.0.0 everywhere."""
+    host, port = listener.getsockname()[:2]
+    address = ip_address(host.partition("%")[0])
+    if address.is_unspecified:
+        host = "127.0.0.1" if address.version == 4 else "::1"  # noqa: PLR2004 - IPv4
+    return _url(host, port)
+
+
+def running_url(data_dir: str | None = None) -> str:
+    """Find the service on this machine: that of the data folder, or else at the set port.
+
+    It is found as settings are, without the time to import them.
+
+    Raises:
+        WrongSetting: the `.env` cannot be read.
+    """
+    said = {name.upper(): value for name, value in read_env_file().items() if value}
+    said |= {name.upper(): value for name, value in os.environ.items() if value}
+    folder = data_dir or said.get("EVERTURN_DATA_DIR") or ".everturn"
+    url = published_address(Path(folder))
+    return url or f"http://127.0.0.1:{said.get('EVERTURN_PORT') or DEFAULT_PORT}"
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"

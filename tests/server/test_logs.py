@@ -1,0 +1,143 @@
+"""A log line that cannot be made or written costs no answer and ends no process."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from checkpoints.data_dir import published_address
+from tests.service import ROOT, Client
+
+if sys.platform != "linux":
+    pytest.skip("full disks and pipes of a known size are Linux's", allow_module_level=True)
+
+import fcntl
+
+from tests.waiting import PATIENCE, eventually_sync
+
+Made = Callable[[], AbstractContextManager[tuple[int, Callable[[], None]]]]
+"""A standard error, and what spoils it."""
+
+
+@contextmanager
+def closed_pipe() -> Iterator[tuple[int, Callable[[], None]]]:
+    """A pipe whose reader leaves once the service runs."""
+    reader, writer = os.pipe()
+    yield writer, lambda: os.close(reader)
+
+
+@contextmanager
+def unread_pipe() -> Iterator[tuple[int, Callable[[], None]]]:
+    """A pipe that is soon full, and that nobody reads."""
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    yield writer, lambda: None
+    os.close(reader)
+
+
+@contextmanager
+def full_disk() -> Iterator[tuple[int, Callable[[], None]]]:
+    yield os.open("/dev/full", os.O_WRONLY), lambda: None
+
+
+@contextmanager
+def nothing() -> Iterator[tuple[int, Callable[[], None]]]:
+    yield -1, lambda: None
+
+
+@contextmanager
+def lost_terminal() -> Iterator[tuple[int, Callable[[], None]]]:
+    """A terminal whose window is closed once the service runs."""
+    window, terminal = pty.openpty()
+    yield terminal, lambda: os.close(window)
+
+
+@contextmanager
+def serving_to(stderr: int, data_dir: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """The service with this standard error, or without one; found as a client finds it."""
+    command = [sys.executable, "-m", "server", "serve", "--port", "0"]
+    if stderr < 0:
+        command = ["sh", "-c", 'exec "$@" 2>&-', "sh", *command]
+    environment = {
+        "PYTHONPATH": str(ROOT),
+        "EVERTURN_CONFIG": str(ROOT / "langgraph.json"),
+        "EVERTURN_DATA_DIR": str(data_dir),
+        "LOG_LEVEL": "DEBUG",
+    }
+    running = subprocess.Popen(
+        command,
+        cwd=data_dir.parent,
+        env={**os.environ, **environment},
+        stderr=None if stderr < 0 else stderr,
+    )
+    try:
+        url = eventually_sync(lambda: published_address(data_dir) or running.poll() is not None)
+        assert isinstance(url, str), "the service ended"
+        yield running, url
+    finally:
+        running.kill()
+        running.wait()
+
+
+@pytest.mark.parametrize("stderr", [closed_pipe, unread_pipe, full_disk, nothing, lost_terminal])
+def test_a_log_that_cannot_be_written(stderr: Made, data_dir: Path) -> None:
+    with (
+        stderr() as (descriptor, spoil),
+        serving_to(descriptor, data_dir) as (running, url),
+        Client(url) as client,
+    ):
+        if descriptor >= 0:
+            os.close(descriptor)
+        spoil()
+        session = client.ask("Calculate 10 * 20")["session_id"]
+        for _ in range(20):  # enough lines to fill the pipe
+            client.ask("Calculate 3 * 4", session)
+        assert len(client.get(f"/api/chat/history/{session}").json()) == 21
+        running.terminate()
+        assert running.wait(PATIENCE) == 0
+
+
+MAKING = """
+import logging
+import structlog
+from server.logs import configure_logs
+
+class Unspeakable:
+    def __repr__(self):
+        raise RuntimeError("hunter2")
+
+configure_logs("DEBUG")
+structlog.get_logger("server").info("first", value=Unspeakable())
+logging.getLogger("server").warning("%d of %s", "hunter2", 3)
+logging.getLogger("server").warning("%s", Unspeakable())
+structlog.get_logger("server").info("last")
+print("went on")
+"""
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_line_that_cannot_be_made_is_one_line_without_its_values(terminal: bool) -> None:
+    window, stderr = pty.openpty() if terminal else os.pipe()
+    command = [sys.executable, "-c", MAKING]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    out = subprocess.run(
+        command, env=environment, stderr=stderr, stdout=subprocess.PIPE, text=True, check=True
+    ).stdout
+    os.close(stderr)
+    lines = b""
+    with suppress(OSError):  # EIO: how a terminal says that nobody is left
+        while data := os.read(window, 65536):
+            lines += data
+    os.close(window)
+    assert out == "went on\n"
+    made = [json.loads(line) for line in lines.decode().splitlines() if "log_line_not_made" in line]
+    assert [line["about"] for line in made] == ["first", "server", "server"]
+    assert b"hunter2" not in lines
+    assert b"last" in lines.splitlines()[-1]
+    assert len(lines.splitlines()) == 4

@@ -1,0 +1,50 @@
+"""Waiting for an event, however slow the machine is: no test fails because something took long.
+
+A test waits until it sees what it wants to see. `PATIENCE` only ends a test that waits in vain.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from inspect import isawaitable
+from typing import Any, TypeVar, overload
+
+T = TypeVar("T")
+
+PATIENCE = 120.0
+"""Seconds; with 15 others at work on two cores, the start of a process was seen to take 20."""
+
+_PAUSE = 0.01
+
+
+@overload
+async def eventually(look: Callable[[], Awaitable[T]]) -> T: ...
+@overload
+async def eventually(look: Callable[[], T]) -> T: ...
+async def eventually(look: Callable[[], Any]) -> Any:
+    """Look again and again until there is something true to see, and return it.
+
+    Args:
+        look: a function, synchronous or not, that can be called any number of times.
+
+    Raises:
+        AssertionError: after `PATIENCE` seconds, with what was seen last.
+    """
+    end = time.monotonic() + PATIENCE
+    while not (seen := await _value(look())):
+        assert time.monotonic() < end, f"not within {PATIENCE:g} s; seen last: {seen!r}"
+        await asyncio.sleep(_PAUSE)
+    return seen
+
+
+def eventually_sync(look: Callable[[], T]) -> T:
+    """As `eventually`, for a test without an event loop."""
+    end = time.monotonic() + PATIENCE
+    while not (seen := look()):
+        assert time.monotonic() < end, f"not within {PATIENCE:g} s; seen last: {seen!r}"
+        time.sleep(_PAUSE)
+    return seen
+
+
+async def _value(seen: Any) -> Any:
+    return await seen if isawaitable(seen) else seen
