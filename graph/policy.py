@@ -133,8 +133,9 @@ def _unsupported(now: Situation) -> Stop | None:
 
 
 def _refuses(now: Situation, model: Model, medium: Medium) -> bool:
-    circuit = media_of(model.name, medium)
-    return medium in now.media and circuit in now.circuits and model.name != OFFLINE
+    if medium not in now.media or model.name == OFFLINE:
+        return False
+    return medium in model.lacks or media_of(model.name, medium) in now.circuits
 
 
 def _lighter(now: Situation) -> Ask | None:

@@ -17,37 +17,54 @@ MAX_DEPTH = 32
 """Protocol buffers, which Gemini reads arguments into, end at 100 messages inside each other
 (https://protobuf.dev/programming-guides/proto-limits/): three for each level of JSON."""
 
+MAX_PIECE = 64
+"""Characters. LangChain tries to read each piece by itself, shortening it by one character at a
+time: 28 s for a piece of 20,000 that begins in the middle of a text."""
+
+_CHECK_EVERY = 512
+_LONGEST_TOKEN = 8
+"""Characters of JSON that may stand at the end half written, outside of a text: `-Infinit`."""
 _MARKS = re.compile(r'\\.|\\$|[\[\]{}"]', re.DOTALL)
 
 
 class Bound:
     """Lets the pieces of a text through, up to the first character beyond a limit.
 
-    So much of it is shown as it comes and read again and again; the rest nobody needs.
+    So much of it is shown as it comes, and what is shown is read again and again by LangChain,
+    which takes seconds over a text that is long, deep or no JSON. The rest nobody needs.
     """
 
     def __init__(self) -> None:
         self.flaw: str | None = None
         """Which limit was passed."""
-        self._room = MAX_CHARACTERS
-        self._depth = 0
+        self.broken = False
+        """It can no longer become JSON, whatever follows."""
+        self._text = ""
+        self._depth = self._checked = 0
         self._in_string = self._escaped = False
 
     def feed(self, piece: str) -> str:
         """Return what of the next piece is within the limits, or is the first beyond."""
-        if self.flaw or not piece:
+        if self.flaw or self.broken or not piece:
             return ""
+        kept = self._within(piece)
+        self._text += kept
+        if len(self._text) - self._checked >= _CHECK_EVERY:
+            self._checked = len(self._text)
+            self.broken = not self.flaw and not _begins_json(self._text)
+        return kept
+
+    def _within(self, piece: str) -> str:
         start, self._escaped = int(self._escaped), False
         for mark in _MARKS.finditer(piece, start):
             self._count(mark.group())
             if self._depth > MAX_DEPTH:
                 self.flaw = f"arguments: they are nested more than {MAX_DEPTH} levels deep"
                 return piece[: mark.end()]
-        if len(piece) > self._room:
+        room = MAX_CHARACTERS - len(self._text)
+        if len(piece) > room:
             self.flaw = f"arguments: they are longer than {MAX_CHARACTERS} characters"
-            return piece[: self._room + 1]
-        self._room -= len(piece)
-        return piece
+        return piece[: room + 1]
 
     def _count(self, mark: str) -> None:
         if mark == "\\":  # the character that it escapes comes with the next piece
@@ -58,6 +75,15 @@ class Bound:
             self._depth += 1
         elif not self._in_string and mark in "]}":
             self._depth -= 1
+
+
+def _begins_json(text: str) -> bool:
+    try:
+        json.loads(text, strict=False, parse_int=_to_int)
+    except json.JSONDecodeError as error:
+        unfinished = error.pos >= len(text) - _LONGEST_TOKEN
+        return unfinished or error.msg.startswith("Unterminated string")
+    return True
 
 
 def read(text: str) -> tuple[dict[str, Any], str | None]:

@@ -61,6 +61,7 @@ _DATA = ("base64", "data", "file_data")
 _URL = ("url", "image_url", "video_url", "file_url")
 _MIME = ("mime_type", "mimeType", "media_type")
 _NAME = ("filename", "name", "title")
+_FAMILIES: dict[str, Medium] = {"image": "image", "audio": "audio", "video": "video"}
 _TEXT_FILES = ("text/", "application/json", "application/xml", "application/yaml")
 _MAX_TYPE = 40
 """Characters of an unknown type that are shown again."""
@@ -148,7 +149,9 @@ def _media(medium: Medium, fields: Mapping[str, Any]) -> Text | Media:
     found = Media(medium, mime, name=name, detail=_first(fields, ("detail",)))
     if "text" in (fields.get("source_type"), fields.get("type")):  # a document as plain text
         text = _first(fields, ("text", "data"))
-        return Text(_titled(name, text)) if text else _refuse(medium, "holds no text")
+        if text is None:
+            raise _unreadable(medium, "holds no text")
+        return Text(_titled(name, text))
     try:
         # Either is found in the other's place: OpenRouter's `file_data` may be a URL.
         if (place := url or data) is None:
@@ -160,7 +163,7 @@ def _media(medium: Medium, fields: Mapping[str, Any]) -> Text | Media:
             return _with_url(replace(found, url=web_url(place)))
         return _with_data(found, place)
     except DataFlaw as flaw:
-        return _refuse(medium, str(flaw))
+        raise _unreadable(medium, str(flaw)) from None
 
 
 def _first(fields: Mapping[str, Any], names: tuple[str, ...]) -> str | None:
@@ -168,21 +171,21 @@ def _first(fields: Mapping[str, Any], names: tuple[str, ...]) -> str | None:
     return next((value for value in found if isinstance(value, str) and value), None)
 
 
-def _refuse(medium: Medium, flaw: str) -> Media:
-    raise Unreadable(f"the {WORDS[medium]} {flaw}")
+def _unreadable(medium: Medium, flaw: str) -> Unreadable:
+    return Unreadable(f"the {WORDS[medium]} {flaw}")
 
 
 def _by_id(found: Media, file_id: object) -> Media:
     if not isinstance(file_id, str) or not file_id:
-        return _refuse(found.medium, "has neither data nor a URL")
+        raise _unreadable(found.medium, "has neither data nor a URL")
     if found.medium != "file":
-        return _refuse(found.medium, "is named by an id: send its data or its URL")
+        raise _unreadable(found.medium, "is named by an id: send its data or its URL")
     return replace(found, file_id=file_id)
 
 
 def _with_url(found: Media) -> Media:
     if found.medium == "audio":
-        return _refuse("audio", "has to be sent as data: no provider fetches it from a URL")
+        raise _unreadable("audio", "has to be sent as data: no provider fetches it from a URL")
     if found.medium == "file" and (found.mime or "").startswith("image/"):
         return replace(found, medium="image")
     return found
@@ -196,14 +199,13 @@ def _with_data(found: Media, written: str) -> Text | Media:
     data, content = decoded(written)
     mime = named_by(content) or (found.mime or "").partition(";")[0].strip().lower() or None
     if mime is None or "/" not in mime:
-        return _refuse(found.medium, "has no MIME type: add `mime_type`, such as image/png")
+        raise _unreadable(found.medium, "has no MIME type: add `mime_type`, such as image/png")
     mime = "image/jpeg" if mime == "image/jpg" else mime
-    family = mime.partition("/")[0]
-    medium: Medium = next((each for each in MEDIA if each == family), "file")
+    medium = _FAMILIES.get(mime.partition("/")[0], "file")
     if medium != found.medium and found.medium not in {"file", "image"}:
-        return _refuse(found.medium, f"is of the type {mime!r}")
+        raise _unreadable(found.medium, f"is of the type {mime!r}")
     if medium != found.medium == "image" and mime != "application/pdf":
-        return _refuse("image", f"is of the type {mime!r}, which is no picture")
+        raise _unreadable("image", f"is of the type {mime!r}, which is no picture")
     if medium == "file" and mime.startswith(_TEXT_FILES):
         # OpenAI takes no files but PDF: https://platform.openai.com/docs/guides/pdf-files
         return Text(_titled(found.name, content.decode("utf-8-sig", "replace")))

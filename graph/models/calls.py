@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
-from graph.models.arguments import Bound
+from graph.models.arguments import MAX_PIECE, Bound
 from graph.models.text import Joiner
 
 Piece = dict[str, Any]
@@ -87,7 +87,8 @@ class ToolCalls:
         """Take in the `tool_calls` of one chunk; return what they add, in OpenAI's form."""
         touched: set[ToolCall] = set()
         each = (entry for entry in entries if isinstance(entry, dict))
-        return [piece for entry in each if (piece := self._add(entry, touched))]
+        pieces = [piece for entry in each if (piece := self._add(entry, touched))]
+        return [small for piece in pieces for small in _split(piece)]
 
     def close(self) -> list[Piece]:
         """Return what the end adds: ids where none came, and halves of characters."""
@@ -133,6 +134,16 @@ class ToolCalls:
         taken = any(other.id == call_id for other in self._calls)
         call.id = new_call_id() if taken else call_id
         return call.id
+
+
+def _split(piece: Piece) -> Iterator[Piece]:
+    """Yield a piece as several that are small enough to be shown."""
+    function = piece["function"]
+    arguments = function["arguments"]
+    yield {**piece, "function": {**function, "arguments": arguments[:MAX_PIECE]}}
+    for at in range(MAX_PIECE, len(arguments), MAX_PIECE):
+        more = {"name": None, "arguments": arguments[at : at + MAX_PIECE]}
+        yield {**piece, "id": None, "function": more}
 
 
 def _begins_another(

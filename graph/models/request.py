@@ -58,7 +58,7 @@ def _written(
     if wire["role"] == "tool":
         call_id = wire["tool_call_id"]
         return {
-            **_named(wire),
+            **wire,
             "content": wire["content"] or _EMPTY_RESULT,
             "tool_call_id": ids.get(call_id, call_id),
         }
@@ -73,7 +73,7 @@ def _written(
         calls = [
             {
                 **call,
-                "function": _named(call["function"]),
+                "function": _offered(call["function"]),
                 "id": ids.get(call["id"], call["id"]),
                 **more.get(call["id"], {}),
             }
@@ -84,9 +84,9 @@ def _written(
     return {**wire, **extras.get("message", {})} if in_turn else wire
 
 
-def _named(what: Message) -> Message:
-    """Return a tool call's function, or its result, under the name that the tool is offered by."""
-    return {**what, "name": offered_name(what["name"])} if what.get("name") else what
+def _offered(function: Message) -> Message:
+    """Return what a call calls under the name that the tool is offered by."""
+    return {**function, "name": offered_name(function["name"] or "")}
 
 
 def model_of(message: AIMessage) -> str | None:

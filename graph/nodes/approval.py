@@ -15,11 +15,19 @@ from langchain_core.messages import AIMessage, ToolCall, ToolMessage
 from langgraph.types import interrupt
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
 
+from graph.models.arguments import MAX_DEPTH
 from graph.nodes.tool_calls import flaws
 from tools.kit.results import failed
 from tools.kit.toolbox import Offer, Toolbox
+from tools.kit.values import flaw_in
 
 _DECISIONS = ("approve", "edit", "reject")
+
+
+def _writable(args: dict[str, Any]) -> dict[str, Any]:
+    if flaw := flaw_in(args, MAX_DEPTH):
+        raise ValueError(flaw)
+    return args
 
 
 class Action(BaseModel):
@@ -27,7 +35,7 @@ class Action(BaseModel):
 
     name: str | None = None
     """Another tool; none: the same."""
-    args: dict[str, Any]
+    args: Annotated[dict[str, Any], AfterValidator(_writable)]
 
 
 class _Decided(BaseModel):

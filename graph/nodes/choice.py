@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from langchain_core.messages import AnyMessage
 
 from graph.context import Context
+from graph.errors import NoModelFits
 from graph.models.advice import explained
 from graph.models.blocks import MEDIA, Medium
 from graph.models.catalogue import OFFLINE, Model
@@ -44,10 +45,22 @@ def new_route(models: Models, messages: Sequence[AnyMessage], *, tools: bool) ->
     )
 
 
+def candidates(route: Route, context: Context, models: Models) -> list[Model]:
+    """List the models to ask; where none takes what the user shows, all: the policy stops then.
+
+    Raises:
+        UnknownModel, NoModelFits: the caller's choice leaves none.
+    """
+    try:
+        return models.select(context, require_tools=route["tools"], media=route["media"])
+    except NoModelFits:
+        return models.select(context, require_tools=route["tools"])
+
+
 async def situation(route: Route, context: Context, models: Models) -> Situation:
     """Gather all that the next step depends on."""
     return Situation(
-        candidates=models.select(context, require_tools=route["tools"], media=route["media"]),
+        candidates=candidates(route, context, models),
         circuits=await models.breaker.view(),
         tried=route["tried"][route["since"] :],
         tools=route["tools"],
@@ -64,7 +77,9 @@ def left_out(model: Model, route: Route, now: Situation) -> frozenset[Medium]:
     """Return what a model is not shown of earlier turns: what it does not take, or all."""
     if route["without_older_media"]:
         return frozenset(MEDIA)
-    learned = {medium for medium in MEDIA if media_of(model.name, medium) in now.circuits}
+    learned: set[Medium] = {
+        medium for medium in MEDIA if media_of(model.name, medium) in now.circuits
+    }
     return model.lacks | learned
 
 

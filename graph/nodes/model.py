@@ -19,7 +19,15 @@ from graph.models.circuits import UNSUPPORTED
 from graph.models.failures import Failure
 from graph.models.provider import Models
 from graph.nodes.asking import Heard, Prompt, ask, prompt_of
-from graph.nodes.choice import choose, follow, left_out, new_route, offline_route, situation
+from graph.nodes.choice import (
+    candidates,
+    choose,
+    follow,
+    left_out,
+    new_route,
+    offline_route,
+    situation,
+)
 from graph.nodes.record import answered, failed, resumed, sign, taken_back
 from graph.nodes.tool_calls import give_ids, misuses, take_in
 from graph.policy import Ask, has_successor, rivals_of
@@ -56,11 +64,11 @@ def model_node(*, tools: bool = False, last: bool = False) -> Node:
     async def model(state: State, *, runtime: Runtime[Context]) -> Update:
         context, models = context_of(runtime), current_models()
         offer = offered_tools(context, tools=tools)
-        unasked = new_route(models, state["messages"], tools=bool(offer.tools))
-        route, call, heard = state.get("route", unasked), None, None
+        known, call, heard = state.get("route"), None, None
+        route = known or new_route(models, state["messages"], tools=bool(offer.tools))
         try:
-            if route is unasked:
-                route = await _first_choice(unasked, state, context, models)
+            if known is None:
+                route = await _first_choice(route, state, context, models)
             if route.get("failed"):
                 return _unanswered(route, state, last=last)
             prompt = prompt_of(state, context, trimmed=route["trimmed"])
@@ -106,10 +114,10 @@ def offline_node(*, tools: bool = False) -> Node:
 async def _first_choice(route: Route, state: State, context: Context, models: Models) -> Route:
     """Begin a run; where nobody can be asked it begins with that failure."""
     earlier = resumed(route, state["messages"])
-    candidates = models.candidates(context, require_tools=route["tools"], media=route["media"])
-    if earlier and earlier["model"] in {*candidates, OFFLINE}:
+    names = [model.name for model in candidates(route, context, models)]
+    if earlier and earlier["model"] in {*names, OFFLINE}:
         return earlier
-    first = models.first_wish(context) or next(iter(candidates), "none")
+    first = models.first_wish(context) or next(iter(names), "none")
     step = await choose(route, context, models)
     if isinstance(step, Ask):
         return follow(route, step, first=first, offline_answer=True)

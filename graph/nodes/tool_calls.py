@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from graph.models.answer import PROVIDER_FIELDS
 from graph.models.arguments import read
+from tools.kit.arguments import unknown_arguments
 from tools.kit.results import named
 from tools.kit.toolbox import Offer
 from tools.kit.values import flaw_in, plain
@@ -74,27 +75,7 @@ def flaws(call: ToolCall, tool: BaseTool) -> str | None:
         schema.model_validate(call["args"])
     except ValidationError as error:
         return named(error.errors(include_url=False, include_input=False, include_context=False))
-    return _strangers(call["args"], schema)
-
-
-def _strangers(args: Mapping[str, Any], schema: type[BaseModel]) -> str | None:
-    """Name the arguments that a tool does not have; pydantic passes over them in silence."""
-    if schema.model_config.get("extra") == "allow":
-        return None
-    known: set[object] = set(schema.model_fields)
-    for field in schema.model_fields.values():
-        if field.validation_alias is not None and not isinstance(field.validation_alias, str):
-            return None  # a path or a choice: pydantic alone knows
-        known |= {field.alias, field.validation_alias}
-    there_are = ", ".join(schema.model_fields) or "none"
-    return (
-        "; ".join(
-            f"{name}: There is no such argument; there are: {there_are}"
-            for name in args
-            if name not in known
-        )
-        or None
-    )
+    return unknown_arguments(call["args"], tool)
 
 
 def give_ids(answer: AIMessage, before: Iterable[AnyMessage] = ()) -> None:

@@ -563,7 +563,9 @@ JSON = st.recursive(
 
 
 @settings(
-    max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+    max_examples=60,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    deadline=None,
 )
 @given(value=st.dictionaries(st.text(), JSON, max_size=4))
 async def test_any_json_comes_back_and_is_found_by_itself(

@@ -229,3 +229,9 @@ def test_a_picture_that_two_providers_cannot_read_is_refused() -> None:
     tried = ("a:unreadable_media", "b:unreadable_media")
     assert _next(*tried, **PICTURES) == Stop("unreadable_media")
     assert _next("a:unreadable_media", models=[A], **PICTURES) == Stop("unreadable_media")
+
+
+def test_what_the_catalogue_says_meanwhile_counts_too() -> None:
+    blind = Model("a", lacks=frozenset({"image"}))
+    assert _next(models=[blind], **PICTURES) == Stop("no_image_support")
+    assert _next(models=[blind]) == Ask(blind)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, cast
 
+import orjson
 import pytest
 from langchain_core.messages import (
     AIMessage,
@@ -23,6 +24,7 @@ from langchain_core.tools import (
     tool,
 )
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.graph import END, START, StateGraph
 from langgraph.prebuilt import InjectedState, ToolRuntime
 from langgraph.types import Command, interrupt
@@ -349,6 +351,46 @@ async def test_a_huge_result_is_cut_with_a_notice() -> None:
     assert "Cut" in texts[2]
     assert str(found[3].content).startswith("a\ufffdü")
     str(found[3].content).encode()
+
+
+async def test_a_result_that_no_store_takes_is_made_one() -> None:
+    deep: Any = 1
+    for _ in range(5000):
+        deep = [deep]
+    odd: dict[str, Any] = {
+        "surrogate": "a\ud83d",
+        "nul": "a\0",
+        "large": 2**70,
+        "nan": float("nan"),
+        "deep": deep,
+        "bytes": b"\xff",
+        "key": {"a\ud83d": 1},
+        "blocks": [{"type": "text", "text": "a\ud83d", "n": 2**70}],
+        "media": [{"type": "image", "base64": "aa", "more": deep}],
+        "object": [{"type": "image", "of": object()}],
+    }
+
+    @tool
+    def give(which: str) -> Any:
+        """Return it."""
+        return odd[which]
+
+    @tool(response_format="content_and_artifact")
+    def attach(which: str) -> tuple[str, Any]:
+        """Return it beside the text."""
+        return "done", odd[which]
+
+    @tool
+    def word(which: str) -> ToolMessage:
+        """Return a message of one's own."""
+        return ToolMessage("done", tool_call_id="c0", additional_kwargs={"it": odd[which]})
+
+    for each in (give, attach, word):
+        for which in odd:
+            (found,) = await answers(toolbox(each), (each.name, {"which": which}))
+            JsonPlusSerializer().dumps_typed(found)
+            orjson.dumps(found.model_dump(), default=str)
+            assert found.status == "success" or "RecursionError" in str(found.content)
 
 
 @pytest.mark.parametrize(("size", "kept"), [(1_000_000, True), (9_000_000, False)])

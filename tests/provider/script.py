@@ -149,7 +149,7 @@ def _call_of(name: str, arguments: Mapping[str, Any] | str) -> tuple[str, Any]:
         return name, dict(arguments)
     try:
         return name, json.loads(arguments or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return name, arguments
 
 

@@ -130,8 +130,8 @@ def test_a_line_that_cannot_be_made_is_one_line_without_its_values(terminal: boo
         command, env=environment, stderr=stderr, stdout=subprocess.PIPE, text=True, check=True
     ).stdout
     os.close(stderr)
+    lines = b""
     with suppress(OSError):  # EIO: how a terminal says that nobody is left
-        lines = b""
         while data := os.read(window, 65536):
             lines += data
     os.close(window)

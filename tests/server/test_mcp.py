@@ -1,6 +1,7 @@
 """Tools of an MCP server, used by the agent over the chat API."""
 
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -92,3 +93,49 @@ def test_a_server_that_goes_while_its_call_waits_to_be_approved(
         done = client.post(path, json={"decisions": approve})
         assert done.status_code == 200, done.text
         assert "42" in done.json()["response"]
+
+
+def test_tools_with_names_and_schemas_that_providers_refuse(
+    data_dir: Path, fake_provider: FakeProvider
+) -> None:
+    odd = WORLD.replace("world.py", "odd_world.py")
+    with serving(
+        data_dir,
+        base_url=HttpUrl(fake_provider.url),
+        models=["model-a"],
+        openai_api_key="sk-test",
+        mcp_servers={"odd": McpServer(command=sys.executable, args=[odd])},
+        approve_tools=["odd_files.*"],
+    ) as client:
+        wait_until_healthy(client)
+        client.ask("What is there?")
+        offered = fake_provider.requests[-1].tools
+        assert len([name for name in offered if name.startswith("odd_")]) == 7
+        for name, function in offered.items():
+            assert re.fullmatch("[A-Za-z_][A-Za-z0-9_-]{0,63}", name)
+            assert function["parameters"]["type"] == "object"
+            assert isinstance(function["parameters"]["properties"], dict)
+            assert not {"$ref", "$defs", "anyOf"} & function["parameters"].keys()
+            assert "$ref" not in str(function["parameters"])
+        for name in [name for name in offered if name.startswith("odd_") and "read" not in name]:
+            step = Reply(tool_calls=[ToolCall(name, {"it": 1})])
+            fake_provider.script("model-a", step, say_results)
+            assert client.ask("Call it")["response"].endswith(' {"it": 1}')
+
+        # Everywhere but on the wire the tool has its own name.
+        own = "odd_files.read/v1"
+        (wire,) = (name for name in offered if name.startswith("odd_files"))
+        read = Reply(tool_calls=[ToolCall(wire, {"path": "/x"})])
+        fake_provider.script("model-a", read, say_results)
+        waits = client.ask("Read it", tools=[own])
+        assert [call["name"] for call in waits["calls"]] == [own]
+        path = f"/api/chat/session/{waits['session_id']}/resume"
+        decisions = [{"id": waits["calls"][0]["id"], "type": "approve"}]
+        done = client.post(path, json={"decisions": decisions}).json()
+        assert done["response"] == 'files.read/v1 {"path": "/x"}'
+        assert done["tools_used"] == [own]
+        asked = fake_provider.requests[-1].messages[-2]
+        assert asked["tool_calls"][0]["function"]["name"] == wire
+        tools = {tool["name"]: tool for tool in client.get("/api/tools").json()["tools"]}
+        assert (tools[own]["calls"], tools[own]["approval"]) == (1, True)
+        assert f'tool_calls_total{{status="success",tool="{own}"}}' in client.get("/metrics").text

@@ -242,6 +242,27 @@ def test_an_old_picture_that_a_provider_refuses_is_left_out(asking: Asking, says
     assert asking.sent()[0] == f"What is this?\n{LEFT_OUT}"
 
 
+def test_a_rival_is_not_shown_what_it_does_not_take(
+    fake_provider: FakeProvider, data_dir: Path
+) -> None:
+    fake_provider.offer(
+        Offer("slow", input_modalities=SEEING, prompt_price="0.1"),
+        Offer("blind", input_modalities=BLIND, prompt_price="0.1"),
+        Offer("last-of-the-list"),
+    )
+    settings = {"base_url": fake_provider.url, "openai_api_key": KEY, "models": "slow,blind"}
+    with serving(data_dir, **settings, hedge_after=0.05) as client:
+        _wait_for_catalogue(client)
+        asking = Asking(client, fake_provider)
+        asking.say(ASKED, PICTURE)
+        assert fake_provider.calls("blind") == 0
+        fake_provider.script("slow", Reply("late", first_token=5))
+        assert asking.route("Thank you")["model"] == "blind"
+        last = {request.model: request.messages for request in fake_provider.requests[1:]}
+        assert last["slow"][1]["content"] == [ASKED, SENT]
+        assert last["blind"][1]["content"] == f"What is this?\n{LEFT_OUT}"
+
+
 def test_it_stays_left_out_while_the_turn_calls_tools(asking: Asking) -> None:
     call = Reply(tool_calls=[ToolCall("calculator", {"expression": "1 + 1"})])
 
@@ -263,6 +284,21 @@ def test_a_new_picture_that_all_refuse_leaves_the_thread_as_it_was(asking: Askin
     assert "cannot read a picture or a file" in refused.json()["detail"]
     assert asking.say("Then without")["content"] == "I read text."
     assert asking.sent() == ["Then without"]
+
+
+@pytest.mark.parametrize("asking", [{"model-a": BLIND}], indirect=True)
+def test_an_unanswered_picture_does_not_spoil_the_thread(asking: Asking) -> None:
+    """As a run leaves it that was cancelled before its answer."""
+    client = asking.client
+    thread = client.post("/threads", json={"metadata": {"graph_id": "agent"}}).json()["thread_id"]
+    values = {"messages": [{"type": "human", "content": [PICTURE]}]}
+    client.post(f"/threads/{thread}/state", json={"values": values, "as_node": "__start__"})
+    asking.provider.script("model-b", refuses_pictures("Could not process image"))
+    messages = [{"role": "user", "content": "hello?"}]
+    body = {"thread_id": thread, "input": {"messages": messages}}
+    kinds = [client.post("/invoke", json=body).json().get("type") for _ in range(2)]
+    assert kinds == ["request-refused", None]
+    assert asking.sent() == ["hello?"]
 
 
 def test_a_picture_that_a_tool_returns_is_named(asking: Asking) -> None:

@@ -2,14 +2,9 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
-from hypothesis import settings as hypothesis_settings
 
 from tests.tools.world import World, settings
 from tools.kit.web import Web, open_web
-
-# A busy machine is no failure: what an expression may cost is capped by its size, not by a clock.
-hypothesis_settings.register_profile("no_deadline", deadline=None)
-hypothesis_settings.load_profile("no_deadline")
 
 
 @pytest.fixture

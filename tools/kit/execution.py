@@ -26,6 +26,7 @@ from langgraph.types import Command
 from pydantic import BaseModel
 from structlog import get_logger
 
+from tools.kit.arguments import unknown_arguments
 from tools.kit.cache import Made, ToolCache, key_of
 from tools.kit.current import CURRENT, CurrentCall
 from tools.kit.declare import declared
@@ -124,6 +125,8 @@ class Execution:
             names = [offered_name(tool.name) for tool in request.runtime.tools]
             there_are = ", ".join(names) or "none"
             answer = failed(call, "unknown_tool", f"There is no such tool; there are: {there_are}.")
+        elif unknown := unknown_arguments(call["args"], tool):
+            answer = failed(call, "wrong_arguments", unknown)
         elif self.stuck(tool.name) >= _MOST_STUCK:
             answer = failed(call, "stuck", "Earlier calls of this tool do not end. Do without it.")
         else:

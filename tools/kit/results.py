@@ -67,15 +67,14 @@ def bound(message: ToolMessage, limit: int) -> ToolMessage:
     An artifact, which no model reads but which is stored with the thread, is left out if it is
     larger than media may be, or cannot be stored.
     """
-    message.additional_kwargs = plain(message.additional_kwargs)
-    message.artifact = plain(message.artifact)
-    if message.artifact is not None and not _is_storable(message.artifact):
-        message.artifact = None
+    kwargs = message.additional_kwargs.items()
+    message.additional_kwargs = {name: _storable(value) for name, value in kwargs}
+    message.artifact = _storable(message.artifact)
     if isinstance(message.content, str):
         message.content = _cut(message.content, limit)
         return message
     blocks: list[str | dict[Any, Any]] = []
-    texts = media = 0
+    texts, media, left_out = 0, 0, False
     for block in plain(message.content):
         text = block if isinstance(block, str) else block.get("text")
         if isinstance(text, str):
@@ -83,21 +82,24 @@ def bound(message: ToolMessage, limit: int) -> ToolMessage:
                 cut = _cut(text, limit - texts)
                 blocks.append(cut if isinstance(block, str) else {**block, "text": cut})
             texts += len(text)
-        elif (media := media + len(str(block))) <= _MOST_MEDIA and _is_storable(block):
+        elif (media := media + len(str(block))) <= _MOST_MEDIA and _storable(block):
             blocks.append(block)
-    if texts > limit or media > _MOST_MEDIA:
-        blocks.append({"type": "text", "text": "[Cut: the result is larger than is shown.]"})
+        else:
+            left_out = True
+    if texts > limit or left_out:
+        blocks.append({"type": "text", "text": "[Cut: the result is more than is shown.]"})
     message.content = blocks
     return message
 
 
-def _is_storable(value: Any) -> bool:
-    """Say whether checkpoints can hold a value, and are not made huge by it."""
+def _storable(value: Any) -> Any:
+    """Return a value in a form that checkpoints can hold; `None` for one that is none or huge."""
+    found = plain(value)
     try:
-        _, body = _SERIALIZER.dumps_typed(value)
+        _, body = _SERIALIZER.dumps_typed(found)
     except Exception:  # whatever the value's own code raises
-        return False
-    return len(body) <= _MOST_MEDIA
+        return None
+    return found if len(body) <= _MOST_MEDIA else None
 
 
 def _cut(text: str, limit: int) -> str:

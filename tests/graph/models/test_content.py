@@ -13,6 +13,8 @@ from langchain_core.messages import (
     ToolMessage,
 )
 from langchain_core.messages import content as standard
+from openai.types.chat import ChatCompletionUserMessageParam
+from pydantic import TypeAdapter
 
 from graph.models.blocks import Unreadable, read_block
 from graph.models.content import media_in, text_of, wire_content, wire_messages
@@ -176,6 +178,13 @@ def test_every_dialect_of_a_block_is_sent_as_openai_names_it(
 )
 def test_what_is_meant_is_sent(block: dict[str, Any], part: dict[str, Any]) -> None:
     assert wire_content([block]) == [part]
+
+
+@pytest.mark.parametrize("part", [PICTURE, LINKED, DOCUMENT, SOUND])
+def test_what_is_sent_has_openais_published_type(part: dict[str, Any]) -> None:
+    TypeAdapter(ChatCompletionUserMessageParam).validate_python(
+        {"role": "user", "content": wire_content(["look", part])}
+    )
 
 
 def test_the_url_safe_alphabet_is_written_as_the_other_one() -> None:

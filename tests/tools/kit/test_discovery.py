@@ -147,11 +147,9 @@ def test_an_imported_tool_is_no_duplicate(write: Write) -> None:
 
 
 @pytest.mark.parametrize("name", ["two words", "한글", "x" * 65, "a.b"])
-def test_a_name_that_providers_refuse_is_left_out(write: Write, name: str) -> None:
+def test_a_name_that_providers_refuse_is_found(write: Write, name: str) -> None:
     write("a.py", simple("function").replace("@tool", f"@tool({name!r})") + simple("fine"))
-    found = discover("workbench")
-    assert list(found.tools) == ["fine"]
-    assert repr(name) in reasons(found)["a.py"]
+    assert set(discover("workbench").tools) == {"fine", name}
 
 
 def test_a_tool_that_no_model_could_be_told_of_is_left_out(write: Write) -> None:

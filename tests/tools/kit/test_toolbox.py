@@ -1,5 +1,6 @@
 """The tools of the moment: from files and sources that come and go, allowed and approved."""
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,9 @@ def test_a_source_takes_no_name_that_is_taken_and_brings_no_tool_that_breaks_the
 
     broken = made("broken")
     broken.args_schema = Broken
-    one = Source("one", made("alpha", "taken"), made("shared", "first"), broken, made("bad name!"))
+    unwritable = made("half")
+    unwritable.name = "half \ud83d"
+    one = Source("one", made("alpha", "taken"), made("shared", "first"), broken, unwritable)
     toolbox = box(made("alpha", "file"), sources=[one, Source("two", made("shared", "second"))])
     with capture_logs() as logged:
         for _ in range(3):
@@ -97,6 +100,18 @@ def test_a_source_takes_no_name_that_is_taken_and_brings_no_tool_that_breaks_the
             one.now = [*one.now]
     assert [s["function"]["description"] for s in toolbox.offer().schemas] == ["file", "first"]
     assert [entry["event"] for entry in logged] == ["tool_left_out"] * 4
+
+
+def test_a_tool_is_offered_by_a_name_that_providers_take_and_known_by_its_own() -> None:
+    toolbox = box(made("files.read/v1"), made("plain"), approve_tools=["files.*"])
+    offer = toolbox.offer(["files.read/v1"])
+    (offered,) = (schema["function"]["name"] for schema in offer.schemas)
+    assert re.fullmatch("files_read_v1_[0-9a-f]{8}", offered)
+    assert offer.real_names == {offered: "files.read/v1"}
+    assert toolbox.needs_approval(offer.by_name["files.read/v1"])
+    assert [tool["name"] for tool in toolbox.overview()] == ["files.read/v1", "plain"]
+    source = Source("one", made(offered))  # it would be taken for the other
+    assert names(box(made("files.read/v1"), sources=[source])) == ["files.read/v1"]
 
 
 def test_a_run_gets_those_it_may_use_and_a_wrong_name_is_told() -> None:

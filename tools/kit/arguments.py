@@ -1,0 +1,36 @@
+"""The arguments of a call beside those that its tool has."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from langchain_core.tools import BaseTool
+from langchain_core.tools.base import get_all_basemodel_annotations
+from pydantic import BaseModel
+
+
+def unknown_arguments(args: Mapping[str, Any], tool: BaseTool) -> str | None:
+    """Name the arguments that a tool does not have, and then those it lacks; `None` for none.
+
+    Pydantic passes over them in silence, so that a tool would do something else than was meant.
+    A tool described by JSON Schema takes any, unless its own server refuses them. Those that
+    LangGraph injects are passed over: it puts its own in their place.
+    """
+    schema = tool.tool_call_schema
+    if not isinstance(schema, type) or not issubclass(schema, BaseModel):
+        return None
+    known = schema.model_fields
+    if args.keys() <= known.keys():
+        return None
+    every = tool.get_input_schema()
+    if getattr(every, "model_config", {}).get("extra") == "allow":
+        return None
+    injected = get_all_basemodel_annotations(every)
+    unknown = [name for name in args if name not in known and name not in injected]
+    if not unknown:
+        return None
+    there_are = ", ".join(known) or "none"
+    lacking = [n for n, field in known.items() if field.is_required() and n not in args]
+    return "; ".join(
+        [f"{name}: Field required" for name in lacking]
+        + [f"{name}: There is no such argument; there are: {there_are}" for name in unknown]
+    )
