@@ -93,7 +93,7 @@ class Site(BaseHTTPRequestHandler):
 
     do_POST = do_GET  # noqa: N815 - the name that http.server calls
 
-    def log_message(self, *arguments: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
         """Say nothing."""
 
 
