@@ -173,6 +173,7 @@ def test_the_terminal_client_finds_the_port_as_the_service_does(
 def test_what_people_say_is_in_no_log_at_any_level(
     data_dir: Path, fake_provider: FakeProvider
 ) -> None:
+    fake_provider.key = "sk-confidential"
     with (
         process(
             data_dir,
