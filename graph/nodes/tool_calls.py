@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
-from uuid import uuid4
 
 from langchain_core.messages import AIMessage, AnyMessage, InvalidToolCall
 from langchain_core.messages.tool import ToolCall, invalid_tool_call, tool_call
@@ -12,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from graph.models.answer import PROVIDER_FIELDS
 from graph.models.arguments import read
+from graph.models.calls import new_call_id
 from tools.kit.arguments import unknown_arguments
 from tools.kit.results import named
 from tools.kit.toolbox import Offer
@@ -88,7 +88,7 @@ def give_ids(answer: AIMessage, before: Iterable[AnyMessage] = ()) -> None:
     for call in _calls(answer):
         call_id = call["id"]
         if not call_id or call_id in known or len(call_id) > _MAX_ID or flaw_in(call_id):
-            call["id"] = new = f"call_{uuid4().hex[:24]}"
+            call["id"] = new = new_call_id()
             _move(answer, call_id, new)
         known.add(call["id"])
 
