@@ -7,6 +7,9 @@ from graph.models.arguments import read
 from graph.models.failures import Failure, Kind
 from graph.models.reader import Chunk
 
+_MAX_COST = 1e9
+"""US dollars; what is more is no price, and JSON's integers have no end."""
+
 
 class Answer:
     """Folds the chunks of one call into the completion it would have been without streaming.
@@ -35,7 +38,8 @@ class Answer:
     def cost(self) -> float | None:
         """US dollars, where the provider says (https://openrouter.ai/docs/use-cases/usage-accounting)."""
         cost = (self.usage or {}).get("cost")
-        return float(cost) if isinstance(cost, int | float) else None
+        plausible = isinstance(cost, int | float) and 0 <= cost < _MAX_COST
+        return float(cost) if plausible else None
 
     @property
     def calls(self) -> list[dict[str, Any]]:

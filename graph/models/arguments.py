@@ -7,6 +7,7 @@ mistake: it is said to the model.
 
 import json
 import re
+from collections import Counter
 from typing import Any
 
 from tools.kit.values import flaw_in
@@ -42,6 +43,11 @@ class Bound:
         self._text = ""
         self._depth = self._checked = 0
         self._in_string = self._escaped = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the text so far ends within an object, a list or a text."""
+        return self._depth > 0 or self._in_string
 
     def feed(self, piece: str) -> str:
         """Return what of the next piece is within the limits, or is the first beyond."""
@@ -101,8 +107,8 @@ def read(text: str) -> tuple[dict[str, Any], str | None]:
     def to_dict(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         made = dict(pairs)
         if len(made) < len(pairs):
-            names = [name for name, _ in pairs]
-            repeated.extend(name for name in made if names.count(name) > 1)
+            counts = Counter(name for name, _ in pairs)
+            repeated.extend(name for name, count in counts.items() if count > 1)
         return made
 
     # Not `strict`, as in LangChain: many models write line breaks into texts as they are.

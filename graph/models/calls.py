@@ -45,6 +45,8 @@ class ToolCall:
     @property
     def complete(self) -> bool:
         """Whether the arguments are a whole JSON value."""
+        if self.bound.is_open:  # so that a long text is not read again with each of its pieces
+            return False
         try:
             json.loads(self.arguments)
         except (ValueError, RecursionError):

@@ -22,7 +22,7 @@ from graph.models.failures import CallFailed
 from graph.models.hedge import Race
 from graph.models.reader import Chunk
 from graph.models.request import request_body
-from graph.models.traits import Body, Traits
+from graph.models.traits import Body, LeftOut, Traits
 from graph.models.wire import Clock, chunks_of, refusal_of
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ class OpenAIChat(ChatOpenAI):
         clock = Clock(self.stall_timeout, call.end, patience)
         try:
             async with clock.running():
-                body, response = await self._response(payload)
+                body, suspected, response = await self._response(payload)
             used = False
             async with aclosing(chunks_of(response, clock)) as chunks:
                 async for chunk in chunks:
@@ -159,18 +159,21 @@ class OpenAIChat(ChatOpenAI):
                     yield chunk
         except TimeoutError:
             raise CallFailed(clock.overrun()) from None
-        self.traits.answered(with_usage=used, body=body)
+        self.traits.answered(with_usage=used, body=body, suspected=suspected)
 
-    async def _response(self, payload: Body) -> tuple[Body, "httpx2.Response"]:
-        """Return the head of a response that is no error, and the body that it answers."""
+    async def _response(self, payload: Body) -> tuple[Body, LeftOut, "httpx2.Response"]:
+        """Return the body that was not refused, what it goes without, and the response's head."""
+        suspected: LeftOut = {}
         while True:
-            body = self.traits.fit(payload)
+            body = self.traits.fit(payload, suspected)
             response = await self._send(body)
             if not response.is_error:
-                return body, response
+                return body, suspected, response
             refused = await refusal_of(response)
-            if not self.traits.learn(refused, body):
+            found = self.traits.suspects(refused, body)
+            if found.items() <= suspected.items():  # nothing new: it would be refused for ever
                 raise refused
+            suspected = {**suspected, **found}
 
     async def _send(self, body: Body) -> "httpx2.Response":
         # What `chat.completions.create` does, but without its retries, and without walking

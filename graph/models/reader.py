@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from graph.models.calls import ToolCalls
-from graph.models.reasoning import Returned, reasoning_in
+from graph.models.reasoning import ANSWER_BLOCKS, Returned, reasoning_in
 from graph.models.text import Joiner, whole
 from graph.models.usage import Usages
 
@@ -36,16 +36,17 @@ class Reader:
 
     def read(self, raw: Mapping[str, Any]) -> Chunk | None:
         """Return what a chunk says; `None` where it says nothing."""
-        self._usages.add(raw.get("usage") or (raw.get("x_groq") or {}).get("usage"))
+        self._usages.add(raw.get("usage") or _dict(raw.get("x_groq")).get("usage"))
         choice = _first(raw.get("choices"))
         if choice is None:
             return None
         self.has_choices = True
         self._envelope = {key: raw[key] for key in _ENVELOPE if raw.get(key) is not None}
         self._usages.add(choice.get("usage"))  # Moonshot's place for it
-        self.finish_reason = str(choice.get("finish_reason") or self.finish_reason)
-        delta = choice.get("delta") or choice.get("message")
-        delta = delta if isinstance(delta, dict) else {}
+        self.finish_reason = _finish_in(choice) or self.finish_reason
+        # One that has both repeats the whole answer in `message`.
+        streamed = isinstance(choice.get("delta"), dict)
+        delta = _dict(choice["delta"] if streamed else choice.get("message"))
         text, thoughts, blocks = _parts(delta.get("content"))
         self.returned.add(delta, blocks)
         return self._chunk(
@@ -102,11 +103,21 @@ def _first(choices: object) -> dict[str, Any] | None:
     return None
 
 
+def _dict(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _finish_in(choice: Mapping[str, Any]) -> str:
+    """Return why the answer ends; some servers write `"null"` while it goes on."""
+    reason = str(choice.get("finish_reason") or "")
+    return "" if reason == "null" else reason
+
+
 def _calls_in(delta: Mapping[str, Any]) -> list[Any]:
     """Return the entries of the calls, or the one call in the form that came before them."""
     calls, call = delta.get("tool_calls"), delta.get("function_call")
-    if isinstance(calls, list):
-        return calls
+    if isinstance(calls, list | dict):
+        return calls if isinstance(calls, list) else [calls]
     return [{"index": 0, "function": call}] if isinstance(call, dict) else []
 
 
@@ -120,7 +131,7 @@ def _parts(content: object) -> tuple[str, str, list[Any]]:
         if isinstance(block, str):
             answer += block
         elif isinstance(block, dict):
-            if isinstance(block.get("text"), str) and block.get("type") in {None, "text"}:
+            if isinstance(block.get("text"), str) and block.get("type") in ANSWER_BLOCKS:
                 answer += block["text"]
             else:
                 reasoning += reasoning_in(block)

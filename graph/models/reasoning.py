@@ -17,6 +17,8 @@ from graph.models.text import whole
 
 RETURNED_FIELDS = ("reasoning_content", "reasoning_details", "extra_content", "thinking_blocks")
 """Fields of a message that go back to the provider they came from."""
+ANSWER_BLOCKS = {None, "text", "output_text"}
+"""The types of blocks that are the answer; other blocks with a text are thoughts."""
 
 _TEXTS = ("reasoning_content", "reasoning", "thinking", "text", "summary")
 """Where reasoning stands, in a message or in a block; the first that has any counts."""
@@ -63,7 +65,7 @@ def _text(value: object) -> str:
 
 
 def _is_thinking(block: object) -> bool:
-    return isinstance(block, dict) and block.get("type") not in {"text", "reference", None}
+    return isinstance(block, dict) and block.get("type") not in {*ANSWER_BLOCKS, "reference"}
 
 
 def _joined(before: Any, piece: Any) -> Any:

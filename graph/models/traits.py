@@ -41,10 +41,14 @@ _OF_VALUE = re.compile(
     r"|maximum|minimum"
 )
 _ALL = "every value"
+_COUNT = {"include_usage": True}
+LeftOut = Mapping[str, Any]
+"""What a request goes without, by name: the value that was refused, or all of them."""
+_NOTHING: LeftOut = {}
 
 
 class Traits:
-    """What is known of one model; it grows with every refusal, for as long as the process lives."""
+    """What is known of one model; it grows with what is learned, as long as the process lives."""
 
     def __init__(self) -> None:
         self.listed: Collection[str] | None = None
@@ -54,58 +58,58 @@ class Traits:
         self._asks_usage = False
         self._counted = False
         """It has answered a request with `stream_options`."""
-        self._suspected: set[str] = set()
-        """Left out after a refusal that names nothing, until an answer says that it was right."""
 
     @property
     def refused(self) -> list[str]:
         """The names of the parameters that it refused."""
         return sorted(self._left_out)
 
-    def fit(self, body: Body) -> Body:
-        """Return a request as this model takes it."""
-        fitting = {key: value for key, value in body.items() if self._takes(key, value)}
+    def fit(self, body: Body, suspected: LeftOut = _NOTHING) -> Body:
+        """Return a request as this model takes it, and without what is `suspected`."""
+        left_out = {**self._left_out, **suspected}
+
+        def takes(name: str, value: object = None) -> bool:
+            if left_out.get(name) == _ALL or (value is not None and left_out.get(name) == value):
+                return False
+            return self.listed is None or name not in _LISTED or name in self.listed
+
+        fitting = {key: value for key, value in body.items() if takes(key, value)}
         for name, other in (_LIMITS, _LIMITS[::-1]):
-            if name in body and not self._takes(name) and self._takes(other, body[name]):
+            if name in body and not takes(name) and takes(other, body[name]):
                 fitting.setdefault(other, body[name])
-        if self._asks_usage and self._takes("stream_options"):
-            fitting.setdefault("stream_options", {"include_usage": True})
-        if not all(map(self._takes, RETURNED_FIELDS)):
-            fitting["messages"] = [self._without(message) for message in body["messages"]]
+        if self._asks_usage and takes("stream_options", _COUNT):
+            fitting.setdefault("stream_options", _COUNT)
+        if any(name in left_out for name in RETURNED_FIELDS):
+            fitting["messages"] = [
+                {key: value for key, value in message.items() if takes(key)}
+                for message in body["messages"]
+            ]
         return fitting
 
-    def learn(self, refused: "Refused", body: Body) -> bool:
-        """Take note of what a refusal names; say whether the request would differ without it."""
-        if failure_of(refused).kind == "bad_request":
-            if name := _named(refused, body):
-                of_value = name in body and _OF_VALUE.search(str(refused).lower())
-                self._left_out[name] = body[name] if of_value else _ALL
-                return True
-            if "stream_options" in body and not self._counted:  # the least that can be missed
-                self._suspected.add("stream_options")
-                return True
-        self._suspected.clear()
-        return False
+    def suspects(self, refused: "Refused", body: Body) -> LeftOut:
+        """Return what a refusal is about, as far as the request can do without it.
 
-    def answered(self, *, with_usage: bool, body: Body) -> None:
-        """Take note that the model answered, with the usage of its answer or without.
+        That it was right to leave it out is known once the model has answered without it: a refusal
+        may quote what the user wrote, and name a parameter by chance.
+        """
+        if failure_of(refused).kind != "bad_request":
+            return {}
+        if name := _named(refused, body):
+            of_value = name in body and _OF_VALUE.search(str(refused).lower())
+            return {name: body[name] if of_value else _ALL}
+        # It names nothing: this is the least that can be missed.
+        uncounted = "stream_options" in body and not self._counted
+        return {"stream_options": _ALL} if uncounted else {}
+
+    def answered(self, *, with_usage: bool, body: Body, suspected: LeftOut) -> None:
+        """Take note that the model answered without what was `suspected`, with usage or without.
 
         Some count tokens only where they are asked to, and some refuse to be asked. So one that
         does not count by itself is asked to from then on.
         """
-        self._left_out |= dict.fromkeys(self._suspected, _ALL)
+        self._left_out |= suspected
         self._counted = self._counted or "stream_options" in body
         self._asks_usage = self._asks_usage or (not with_usage and "stream_options" not in body)
-
-    def _takes(self, name: str, value: object = None) -> bool:
-        if name in self._suspected or self._left_out.get(name) == _ALL:
-            return False
-        if value is not None and self._left_out.get(name) == value:
-            return False
-        return self.listed is None or name not in _LISTED or name in self.listed
-
-    def _without(self, message: Body) -> Body:
-        return {key: value for key, value in message.items() if self._takes(key)}
 
 
 def _named(refused: "Refused", body: Body) -> str | None:

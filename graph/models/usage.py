@@ -6,6 +6,8 @@ from typing import Any
 
 _READ, _WRITTEN, _ALL = "prompt_tokens", "completion_tokens", "total_tokens"
 
+_MAX_TOKENS = 2**53
+"""No answer has so many; JSON reads `1e999` as infinity, which is no whole number."""
 _REPEATED = 2
 """Gateways send the last total twice."""
 
@@ -40,7 +42,9 @@ class Usages:
             written = sum(_number(usage, _WRITTEN) for usage in self._found)
             last[_ALL] = read + written
         total = _number(last, _ALL) or read + written
-        return {**last, _READ: read, _WRITTEN: written, _ALL: total}
+        # LangChain reads the details, which must then be numbers by name.
+        known = {key: value for key, value in last.items() if not _is_odd(key, value)}
+        return {**known, _READ: read, _WRITTEN: written, _ALL: total}
 
     def _each_for_itself(self) -> bool:
         """Say whether each object counts its own chunk: a total never falls, nor stays at one."""
@@ -50,6 +54,13 @@ class Usages:
         return falls or (stays and len(written) > _REPEATED)
 
 
+def _is_odd(key: str, value: object) -> bool:
+    if not key.endswith("_details"):
+        return False
+    numbers = value.values() if isinstance(value, dict) else [value]
+    return not all(each is None or isinstance(each, int) for each in numbers)
+
+
 def _number(usage: Mapping[str, Any], key: str) -> int:
     value = usage.get(key)
-    return int(value) if isinstance(value, int | float) and value > 0 else 0
+    return int(value) if isinstance(value, int | float) and 0 < value < _MAX_TOKENS else 0

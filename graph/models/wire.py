@@ -64,21 +64,29 @@ class Clock:
 class Refused(Exception):
     """The provider answered with a status that is an error."""
 
-    def __init__(self, response: "httpx2.Response", body: object) -> None:
+    def __init__(self, response: "httpx2.Response", body: object, text: str = "") -> None:
         said = body.get("message") if isinstance(body, dict) else None
-        super().__init__(f"HTTP {response.status_code}: {said or response.text}")
+        super().__init__(f"HTTP {response.status_code}: {said or text or response.text}")
         self.status_code, self.response, self.body = response.status_code, response, body
 
 
 async def refusal_of(response: "httpx2.Response") -> Refused:
     """Read what is wrong, `{"error": {"code", "message", …}}`, and close the response."""
     try:
-        body = json.loads(await response.aread())
-    except (ValueError, RecursionError):
-        body = None
+        text = _without_key((await response.aread()).decode("utf-8", "replace"), response)
     finally:
         await response.aclose()
-    return Refused(response, error_in(body) or body)
+    try:
+        body = json.loads(text)
+    except (ValueError, RecursionError):
+        body = None
+    return Refused(response, error_in(body) or body, text)
+
+
+def _without_key(text: str, response: "httpx2.Response") -> str:
+    """Mask the key that was sent, whatever it looks like: some providers repeat a wrong one."""
+    key = response.request.headers.get("authorization", "").removeprefix("Bearer ")
+    return text.replace(key, "…") if key else text
 
 
 async def chunks_of(response: "httpx2.Response", clock: Clock) -> AsyncGenerator[Chunk]:
@@ -95,12 +103,14 @@ async def chunks_of(response: "httpx2.Response", clock: Clock) -> AsyncGenerator
             aclosing(_pieces(response, clock)) as pieces,
             aclosing(_objects(pieces, clock, reader)) as objects,
         ):
+            finishing = False
             async for each in objects:
                 if chunk := reader.read(each):
                     clock.push()
                     yield chunk
-                elif reader.finish_reason:
+                elif reader.finish_reason and not finishing:  # once: empty chunks may come for ever
                     clock.push(_LAST_CHUNKS)
+                    finishing = True
     except Exception:
         if not (reader.finish_reason or reader.ended):  # else everything was said before
             raise
@@ -139,6 +149,8 @@ async def _objects(
     async with aclosing(_events(start, pieces)) as events:
         async for event in events:
             empty = False
+            if not event.data.strip():  # a sign of life
+                continue
             if event.data.strip() == "[DONE]":
                 reader.ended = True
                 clock.push(_LAST_BYTES)  # only a body read to its end frees its connection

@@ -166,6 +166,10 @@ def test_two_calls_without_arguments_in_one_chunk_are_two() -> None:
     assert _made(chunk) == [("now", {}), ("now", {})]
 
 
+def test_the_one_call_may_come_without_its_list() -> None:
+    assert _made(_chunk({"tool_calls": _call("f", "{}", id="a")})) == [("f", {})]
+
+
 def test_the_one_call_of_older_servers_is_a_call() -> None:
     call = {"name": "add", "arguments": '{"a": 1}'}
     assert _made(_chunk({"function_call": call}, "function_call")) == [ADD]
@@ -182,6 +186,8 @@ def test_the_one_call_of_older_servers_is_a_call() -> None:
         (["Hi \ud83d", "!"], "Hi \ufffd!"),
         (["Hi \ude00"], "Hi \ufffd"),
         (["Hi ", "\ud83d"], "Hi \ufffd"),
+        (["Hi\0!"], "Hi\ufffd!"),  # which PostgreSQL could not store
+        ([[{"type": "output_text", "text": "Hello"}]], "Hello"),
     ],
 )
 def test_content_in_each_of_its_shapes(contents: list[Any], text: str) -> None:
@@ -289,13 +295,54 @@ def test_no_usage_is_no_usage() -> None:
 
 @pytest.mark.parametrize(
     ("reasons", "told"),
-    [(["stop"], "stop"), (["stop", "stop"], "stop"), (["", None], "stop"), (["length"], "length")],
+    [
+        (["stop"], "stop"),
+        (["stop", "stop"], "stop"),
+        (["", None], "stop"),
+        (["length"], "length"),
+        (["null", "stop"], "stop"),
+    ],
 )
 def test_the_end_is_told_once(reasons: list[str | None], told: str) -> None:
     answer, message = _read(*[_chunk({"content": "x"}, reason) for reason in reasons])
     assert answer.flaw() is None
     assert answer.completion()["choices"][0]["finish_reason"] == told
     assert message.text == "x" * len(reasons)
+
+
+def test_an_answer_that_says_null_as_its_reason_goes_on() -> None:
+    reader = Reader()
+    reader.read(_chunk({"content": "x"}, "null"))
+    assert not reader.finish_reason
+
+
+def test_an_answer_that_the_last_chunk_repeats_is_said_once() -> None:
+    last = {"delta": {}, "message": {"content": "Hello"}, "finish_reason": "stop"}
+    answer, message = _read(_chunk({"content": "Hello"}), {"choices": [last]})
+    assert (answer.text, message.text) == ("Hello", "Hello")
+
+
+@pytest.mark.parametrize("odd", [0, "x", [{"modality": "TEXT"}], {"cached_tokens": "many"}])
+def test_usage_with_odd_details_is_usage(odd: Any) -> None:
+    usage = _usage(1, 2)
+    more = {"prompt_tokens_details": odd, "completion_tokens_details": {"reasoning_tokens": 1}}
+    answer, message = _read(_chunk({"content": "x"}, "stop", usage={**usage, **more}))
+    assert message.usage_metadata is not None
+    assert message.usage_metadata["total_tokens"] == 3
+    assert message.usage_metadata["output_token_details"] == {"reasoning": 1}
+    assert answer.usage is not None
+
+
+@pytest.mark.parametrize("cost", [10**400, float("inf"), float("nan"), -1, "0.1"])
+def test_a_cost_that_is_none_is_left_out(cost: Any) -> None:
+    answer, _ = _read(_chunk({"content": "x"}, "stop", usage={**_usage(1, 2), "cost": cost}))
+    assert answer.cost is None
+
+
+def test_numbers_of_tokens_that_are_none_count_nothing() -> None:
+    usage = {"prompt_tokens": float("inf"), "completion_tokens": 10**400, "total_tokens": 3}
+    answer, _ = _read(_chunk({"content": "x"}, "stop", usage=usage))
+    assert answer.usage == {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 3}
 
 
 def test_only_thoughts_are_no_answer() -> None:
@@ -316,6 +363,7 @@ def test_only_thoughts_are_no_answer() -> None:
         {"choices": [{"delta": {"tool_calls": [None, "x", {"function": "x"}]}}]},
         {"choices": [{"delta": {"tool_calls": [{"index": [], "function": {"name": ["x"]}}]}}]},
         {"choices": [{}], "usage": "x"},
+        {"choices": [{}], "x_groq": "x"},
         {"choices": [{"delta": {"reasoning": {"x": 1}, "reasoning_details": "x"}}]},
     ],
 )

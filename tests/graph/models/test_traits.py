@@ -1,5 +1,6 @@
 """What a model refuses is left out, at once and from then on; the refusal is no failure."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -280,3 +281,46 @@ async def test_the_conversation_has_the_order_that_the_strictest_provider_wants(
     ]
     assert (messages[0]["content"], messages[1]["content"]) == ("one\n\ntwo", "a\n\nb")
     assert all(message["content"] for message in messages if "tool_calls" not in message)
+
+
+async def test_a_refusal_has_an_end_whatever_it_names(
+    model: OpenAIChat, provider: Provider
+) -> None:
+    provider.judge = lambda _: (200, DONE)
+    await model.ainvoke("hi")  # it does not count by itself: from now on it is asked to
+    both = [
+        {"loc": ["body", "stream_options"], "msg": "Extra inputs are not permitted"},
+        {"loc": ["body", "max_tokens"], "msg": "must be less than or equal to 10"},
+    ]
+    provider.judge = _refusing("stream_options", {"detail": both}, 422)
+    assert (await model.ainvoke("hi", max_tokens=7)).text == "fine"
+    assert ["stream_options" in body for body in provider.bodies] == [False, True, False]
+    provider.judge = lambda _: (422, {"detail": both})
+    with pytest.raises(Refused):
+        await model.ainvoke("hi", max_tokens=7)
+
+
+async def test_a_refusal_that_quotes_the_user_changes_no_later_request(
+    model: OpenAIChat, provider: Provider
+) -> None:
+    quote = {"error": "cannot answer: what is the temperature in Paris?"}
+    provider.judge = lambda _: (400, quote)
+    with pytest.raises(Refused):
+        await model.ainvoke("what is the temperature in Paris?", temperature=0.7)
+    provider.judge = lambda _: (200, COUNTED)
+    await model.ainvoke("hi", temperature=0.7)
+    assert provider.bodies[-1]["temperature"] == 0.7
+
+
+async def test_what_one_request_is_refused_for_is_not_learned_from_the_answer_of_another(
+    model: OpenAIChat, provider: Provider
+) -> None:
+    def judge(body: Json) -> tuple[int, Json]:
+        bad = "bad" in body["messages"][0]["content"]
+        return (400, {"error": "Bad Request"}) if bad else (200, COUNTED)
+
+    provider.judge = judge
+    calls = [model.ainvoke(text, stream_usage=True) for text in ("bad", "good", "bad", "good")]
+    await asyncio.gather(*calls, return_exceptions=True)
+    await model.ainvoke("good", stream_usage=True)
+    assert "stream_options" in provider.bodies[-1]

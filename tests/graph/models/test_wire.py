@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graph.models.answer import Answer
-from graph.models.failures import CallFailed, Failure
+from graph.models.failures import CallFailed, Failure, failure_of
 from graph.models.reader import Chunk, Reader
-from graph.models.wire import Clock, chunks_of
+from graph.models.wire import Clock, chunks_of, refusal_of
+from tests.waiting import PATIENCE
 
 
 class Body(httpx2.AsyncByteStream):
@@ -118,6 +119,37 @@ async def test_what_says_nothing_keeps_no_call_alive(filler: Chunk) -> None:
     with pytest.raises(TimeoutError):
         await _read(_response(body), seconds=0.1)
     assert body.closed
+
+
+async def test_events_without_data_are_signs_of_life() -> None:
+    assert await _text(_response(Body(b"data:\n\n" + STREAM + b"data: \n\n"))) == WHOLE
+
+
+async def test_empty_chunks_after_the_end_keep_nobody_waiting() -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        yield STREAM
+        while True:
+            yield b'data: {"choices": []}\n\n'
+            await asyncio.sleep(0.05)
+
+    response = httpx2.Response(200, stream=_Stream(endless()))
+    assert await _text(response, seconds=PATIENCE) == WHOLE
+
+
+class _Stream(httpx2.AsyncByteStream):
+    def __init__(self, pieces: AsyncIterator[bytes]) -> None:
+        self._pieces = pieces
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._pieces
+
+
+async def test_a_key_that_a_refusal_repeats_is_not_passed_on() -> None:
+    request = httpx2.Request("POST", "http://x", headers={"authorization": "Bearer open-sesame"})
+    error = {"error": {"message": "no such key: open-sesame"}}
+    refused = await refusal_of(httpx2.Response(401, json=error, request=request))
+    assert "no such key: …" in str(refused)
+    assert "sesame" not in failure_of(refused).detail
 
 
 def _folded(chunks: list[Chunk]) -> Answer:
