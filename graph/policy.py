@@ -25,7 +25,11 @@ _AGREED: dict[str, bool] = {
 }
 _PASSES: frozenset[str] = frozenset(
     # May be gone at the next call. Not `broken_tool_call` or `empty`: the model would repeat it.
-    {"unavailable", "unreachable", "timeout", "stalled", "cut", "malformed", "rate_limited"}
+    # One that was only slower than another has not failed at all.
+    {
+        *("unavailable", "unreachable", "timeout", "stalled", "cut", "malformed", "rate_limited"),
+        "outrun",
+    }
 )
 _OF_CONTENT: frozenset[str] = frozenset({"bad_request", "unreadable_media", *UNSUPPORTED})
 """May be gone when a model is shown less. Not every provider says that it was a picture."""

@@ -15,6 +15,7 @@ from langchain_openai.chat_models.base import BaseChatOpenAI
 from pydantic import Field
 from typing_extensions import override
 
+from graph.models.answer import Answer
 from graph.models.call import Call
 from graph.models.connection import send
 from graph.models.content import wire_messages
@@ -128,7 +129,7 @@ class OpenAIChat(ChatOpenAI):
             racer._open(racer._payload(messages, stop, call, kwargs), call)  # noqa: SLF001 - its own class
             for racer in racers
         ]
-        race = Race(streams, call.hedge_after, call)
+        race = Race([*map(_speaking, streams)], call.hedge_after, call)
         async with aclosing(race.run() if call.rivals else streams[0]) as stream:
             async for chunk in stream:
                 if call.first_token is None:
@@ -197,6 +198,22 @@ class OpenAIChat(ChatOpenAI):
     ) -> dict[str, Any]:
         """Leave the call's own record out of what tracers are shown."""
         return super()._get_invocation_params(stop, **kwargs)
+
+
+async def _speaking(stream: AsyncGenerator[Chunk]) -> AsyncGenerator[Chunk]:
+    """Yield an answer from its first word on; raise what is wrong with one that has no word.
+
+    In a race an empty answer is no answer: the quickest of all, it would win.
+    """
+    answer = Answer()
+    async with aclosing(stream):
+        async for chunk in stream:
+            if not answer.begun:
+                answer.add(chunk)
+            if answer.begun:
+                yield chunk
+    if not answer.begun and (flaw := answer.flaw()):
+        raise CallFailed(flaw)
 
 
 def _add_reasoning(generation: ChatGenerationChunk, chunk: Chunk) -> None:

@@ -19,6 +19,8 @@ Message = dict[str, Any]
 
 _BROKEN_OFF = "(The answer was broken off.)"
 _EMPTY_RESULT = "(no output)"
+_NO_WORDS = "(no words)"
+_START = "(The conversation starts here.)"
 
 
 def request_body(
@@ -59,11 +61,11 @@ def _written(
         call_id = wire["tool_call_id"]
         return {
             **wire,
-            "content": wire["content"] or _EMPTY_RESULT,
+            "content": wire["content"] if _says(wire) else _EMPTY_RESULT,
             "tool_call_id": ids.get(call_id, call_id),
         }
     if not isinstance(message, AIMessage):
-        return wire
+        return wire if _says(wire) else {**wire, "content": _NO_WORDS}
     ours = model_of(message) == model
     extras = message.additional_kwargs.get(PROVIDER_FIELDS, {}) if ours else {}
     if calls := wire.get("tool_calls"):
@@ -105,7 +107,10 @@ def _in_order(messages: Sequence[Message]) -> Iterator[Message]:
     systems = [message for message in messages if message["role"] == "system"]
     if systems:
         yield _merged(systems)
-    spoken = [m for m in messages if m["role"] != "system" and (m["content"] or "tool_calls" in m)]
+    spoken = [m for m in messages if m["role"] != "system" and (_says(m) or "tool_calls" in m)]
+    spoken = list(_without_stray_results(spoken))
+    if spoken and spoken[0]["role"] == "assistant":
+        yield {"role": "user", "content": _START}
     group: list[Message] = []
     for message in spoken:
         before = group[-1]["role"] if group else None
@@ -119,6 +124,24 @@ def _in_order(messages: Sequence[Message]) -> Iterator[Message]:
         group = [message]
     if group:
         yield _merged(group)
+
+
+def _without_stray_results(messages: Sequence[Message]) -> Iterator[Message]:
+    """Leave out results that do not stand right behind their call, which is answered already."""
+    due: set[str] = set()
+    for message in messages:
+        if message["role"] != "tool":
+            due = {call["id"] for call in message.get("tool_calls") or ()}
+        elif message["tool_call_id"] in due:
+            due.remove(message["tool_call_id"])
+        else:
+            continue
+        yield message
+
+
+def _says(message: Message) -> bool:
+    content = message["content"]
+    return bool(content.strip() if isinstance(content, str) else content)
 
 
 def _merged(messages: Sequence[Message]) -> Message:

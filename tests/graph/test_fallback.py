@@ -24,6 +24,7 @@ from graph.nodes import choice
 from graph.state import Input
 from tests.graph.conftest import CHAIN, BareModelSettings
 from tests.provider import KEY, FakeProvider, Fault, Offer, Reply, Request, ToolCall
+from tests.provider.script import FaultName
 from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.clock
@@ -387,6 +388,30 @@ async def test_a_race_goes_on_after_a_rival_that_fails(
         answer, route = await _answer(models, lend)
     assert answer.text == "The third one answers."
     assert _failures(route) == ["model-b:unavailable", "model-a:outrun"]
+
+
+@pytest.mark.parametrize("nothing", ["empty", "no_choices"])
+async def test_an_answer_that_says_nothing_wins_no_race(
+    fake_provider: FakeProvider, lend: Lend, nothing: FaultName
+) -> None:
+    fake_provider.script("model-a", Reply("Slow, but there.", first_token=1))
+    fake_provider.script("model-b", Fault(nothing, reply=Reply("")))
+    async with _models(fake_provider, "model-a", "model-b", hedge_after=0.1) as models:
+        answer, route = await _answer(models, lend)
+    assert answer.text == "Slow, but there."
+    assert [attempt["model"] for attempt in route["tried"]] == ["model-b"]
+    assert fake_provider.calls("model-a") == 1
+
+
+async def test_who_was_only_slower_is_asked_again_when_the_winner_breaks_off(
+    fake_provider: FakeProvider, lend: Lend
+) -> None:
+    fake_provider.script("model-a", Reply("Slow, but there.", first_token=1))
+    fake_provider.script("model-b", Fault("cut", after=1))
+    async with _models(fake_provider, "model-a", "model-b", hedge_after=0.1) as models:
+        answer, route = await _answer(models, lend)
+    assert answer.text == "Slow, but there."
+    assert _failures(route)[:2] == ["model-a:outrun", "model-b:cut"]
 
 
 async def test_a_single_model_that_loads_is_waited_for(

@@ -30,12 +30,12 @@ def _next(*attempts: str, models: Sequence[Model] = (A, B, C), **more: Any) -> S
 
 PASSING = [
     *("unavailable", "unreachable", "timeout", "stalled"),
-    *("cut", "malformed", "rate_limited"),
+    *("cut", "malformed", "rate_limited", "outrun"),
 ]
 EVERY_OTHER = [
     *("payment_required", "account_limited", "not_found", "no_tool_support", "bad_request"),
     *("moderated", "broken_tool_call", "empty", "filtered", "wrong_tool_call", "tool_loop"),
-    *("unoffered_tool", "outrun", "internal"),
+    *("unoffered_tool", "internal"),
 ]
 
 

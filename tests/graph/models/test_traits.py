@@ -253,6 +253,33 @@ async def test_ids_of_another_model_are_nine_letters_or_digits(
     assert foreign[0].isalnum()
 
 
+async def test_no_history_is_one_that_a_provider_refuses(
+    model: OpenAIChat, provider: Provider
+) -> None:
+    await model.ainvoke(
+        [
+            AIMessage("How can I help?"),
+            HumanMessage(" "),
+            ToolMessage("of no call", tool_call_id="z"),
+            _asked("gpt-5-codex", "x"),
+            ToolMessage(" ", tool_call_id="x"),
+            HumanMessage("And?"),
+            ToolMessage("too late", tool_call_id="x"),
+            HumanMessage([{"type": "text", "text": ""}]),
+        ]
+    )
+    sent = [(message["role"], message["content"]) for message in provider.bodies[0]["messages"]]
+    assert sent == [
+        ("user", "(The conversation starts here.)"),
+        ("assistant", "How can I help?"),
+        ("user", "(no words)"),
+        ("assistant", None),
+        ("tool", "(no output)"),
+        ("assistant", "(The answer was broken off.)"),
+        ("user", "And?\n\n(no words)"),
+    ]
+
+
 async def test_the_conversation_has_the_order_that_the_strictest_provider_wants(
     model: OpenAIChat, provider: Provider
 ) -> None:
