@@ -11,11 +11,12 @@ import pytest
 from graph.models.failures import failure_of
 from graph.models.wire import refusal_of
 
+_ASKED = httpx2.Request("POST", "http://127.0.0.1:1/v1/chat/completions")
 _SOON = datetime.now(UTC) + timedelta(hours=2)
 
 
 async def _wait(headers: dict[str, str], body: Any) -> float | None:
-    response = httpx2.Response(429, headers=headers, json=body)
+    response = httpx2.Response(429, headers=headers, json=body, request=_ASKED)
     return failure_of(await refusal_of(response)).retry_after
 
 
@@ -94,5 +95,6 @@ async def test_bodies(body: Any, seconds: float | None) -> None:
     ],
 )
 async def test_a_limit_that_names_a_model_is_not_the_accounts(message: str, kind: str) -> None:
-    response = httpx2.Response(429, json={"error": {"message": message, "code": 429}})
+    error = {"message": message, "code": 429}
+    response = httpx2.Response(429, json={"error": error}, request=_ASKED)
     assert failure_of(await refusal_of(response)).kind == kind
