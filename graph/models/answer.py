@@ -38,8 +38,9 @@ class Answer:
     def cost(self) -> float | None:
         """US dollars, where the provider says (https://openrouter.ai/docs/use-cases/usage-accounting)."""
         cost = (self.usage or {}).get("cost")
-        plausible = isinstance(cost, int | float) and 0 <= cost < _MAX_COST
-        return float(cost) if plausible else None
+        if isinstance(cost, int | float) and 0 <= cost < _MAX_COST:
+            return float(cost)
+        return None
 
     @property
     def calls(self) -> list[dict[str, Any]]:
