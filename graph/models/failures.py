@@ -149,6 +149,8 @@ _SECRET = re.compile(
     re.IGNORECASE,
 )
 _MAX_DETAIL = 300
+_MAX_SEARCHED = 1000
+"""Characters: a provider may repeat what a user wrote, and a long search would stop all turns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,7 +296,7 @@ def _detail(error: Exception) -> str:
 
 def detail_of(text: str) -> str:
     """Return what a provider wrote, fit for the operator's log: short, and without keys."""
-    return _SECRET.sub("…", text)[:_MAX_DETAIL]
+    return _SECRET.sub("…", text[:_MAX_SEARCHED])[:_MAX_DETAIL]
 
 
 def _body(error: Exception) -> Mapping[str, Any]:

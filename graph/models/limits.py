@@ -123,7 +123,7 @@ def _values(found: object, names: tuple[str, ...]) -> Iterator[object]:
 def _number(value: object) -> float | None:
     try:
         number = float(value)  # type: ignore[arg-type]  # what is no number raises
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return number if number == number else None  # noqa: PLR0124 - NaN
 

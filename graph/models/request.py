@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from typing import Any
 
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from graph.models.answer import PROVIDER_FIELDS
 from tools.kit.offered import offered_name
@@ -54,7 +54,7 @@ def _written(
     message: BaseMessage, wire: Message, model: str, ids: dict[str, str], *, in_turn: bool
 ) -> Message:
     """Return one message as it is sent; `ids` are those that other models gave their calls."""
-    if isinstance(message, SystemMessage):
+    if wire["role"] in {"system", "developer"}:
         # LangChain writes `developer` for models whose names begin with o1 or the like.
         return {**wire, "role": "system"}
     if wire["role"] == "tool":

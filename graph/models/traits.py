@@ -40,6 +40,10 @@ _OF_VALUE = re.compile(
     r"less than|greater than|at most|at least|too (?:large|high|big|low)|between|exceed|range"
     r"|maximum|minimum"
 )
+_MESSAGE_FIELDS = (*RETURNED_FIELDS, "name")
+"""Fields of a message that some refuse: Mistral a `name` of a user, OpenAI one with a space."""
+_COMMON_WORDS = {"stream", "name"}
+"""Found in a text, they say nothing."""
 _ALL = "every value"
 _COUNT = {"include_usage": True}
 LeftOut = Mapping[str, Any]
@@ -79,7 +83,7 @@ class Traits:
                 fitting.setdefault(other, body[name])
         if self._asks_usage and takes("stream_options", _COUNT):
             fitting.setdefault("stream_options", _COUNT)
-        if any(name in left_out for name in RETURNED_FIELDS):
+        if any(name in left_out for name in _MESSAGE_FIELDS):
             fitting["messages"] = [
                 {key: value for key, value in message.items() if takes(key)}
                 for message in body["messages"]
@@ -115,14 +119,14 @@ class Traits:
 def _named(refused: "Refused", body: Body) -> str | None:
     """Find the parameter that a refusal names, among those that were sent and may be left out."""
     sent = [name for name in body if name not in _NEEDED]
-    sent += [name for name in RETURNED_FIELDS if any(name in each for each in body["messages"])]
+    sent += [name for name in _MESSAGE_FIELDS if any(name in each for each in body["messages"])]
     for path in _paths(refused.body):
         if found := next((name for name in sent if name in path), None):
             return found
     text = str(refused)
     # The longest first: `max_tokens` stands in no other name, but `stream` does.
     for name in sorted(sent, key=len, reverse=True):
-        if name != "stream" and re.search(rf"\b{name}\b", text):
+        if name not in _COMMON_WORDS and re.search(rf"\b{name}\b", text):
             return name
     return None
 

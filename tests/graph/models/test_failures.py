@@ -12,7 +12,7 @@ from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
 from graph.models.call import Call
-from graph.models.failures import Failure, failure_in, failure_of
+from graph.models.failures import Failure, detail_of, failure_in, failure_of
 from graph.models.openai_chat import OpenAIChat
 from graph.models.wire import Refused
 from tests.provider import EVERY_FAULT, KEY, FakeProvider, Fault, Reply
@@ -226,3 +226,10 @@ async def test_a_whole_answer_is_none(streamed: bool, fake_provider: FakeProvide
     assert answer.usage_metadata is not None
     assert answer.usage_metadata["total_tokens"] == 4
     assert call.first_token is not None
+
+
+def test_a_long_text_of_a_provider_is_searched_for_keys_in_no_time() -> None:
+    # Quadratic in the whole of it, this took minutes; a provider may repeat what a user wrote.
+    text = detail_of("a-" * 2_000_000 + "sk-secret")
+    assert text.startswith("a-a-")
+    assert len(text) <= 300

@@ -11,12 +11,13 @@ import pytest
 from graph.models.failures import failure_of
 from graph.models.wire import refusal_of
 
-_ASKED = httpx2.Request("POST", "http://127.0.0.1:1/v1/chat/completions")
 _SOON = datetime.now(UTC) + timedelta(hours=2)
+
+_REQUEST = httpx2.Request("POST", "http://127.0.0.1/v1/chat/completions")
 
 
 async def _wait(headers: dict[str, str], body: Any) -> float | None:
-    response = httpx2.Response(429, headers=headers, json=body, request=_ASKED)
+    response = httpx2.Response(429, headers=headers, json=body, request=_REQUEST)
     return failure_of(await refusal_of(response)).retry_after
 
 
@@ -78,6 +79,7 @@ async def test_a_moment_is_the_time_until_then(headers: dict[str, str]) -> None:
         ({"error": {"message": "You have to wait 5 minutes"}}, 300),
         ({"error": {"message": "Too many requests, retry later"}}, None),
         ({"detail": "Slow down", "retry_after": 3}, 3),
+        ({"detail": "Slow down", "retry_after": 10**400}, None),
     ],
 )
 async def test_bodies(body: Any, seconds: float | None) -> None:
@@ -95,6 +97,7 @@ async def test_bodies(body: Any, seconds: float | None) -> None:
     ],
 )
 async def test_a_limit_that_names_a_model_is_not_the_accounts(message: str, kind: str) -> None:
-    error = {"message": message, "code": 429}
-    response = httpx2.Response(429, json={"error": error}, request=_ASKED)
+    response = httpx2.Response(
+        429, json={"error": {"message": message, "code": 429}}, request=_REQUEST
+    )
     assert failure_of(await refusal_of(response)).kind == kind

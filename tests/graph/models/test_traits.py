@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 import openai
 import pytest
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages import AIMessage, ChatMessage, HumanMessage, SystemMessage, ToolMessage
 from pydantic import SecretStr
 
 from graph.models.openai_chat import OpenAIChat
@@ -351,3 +351,22 @@ async def test_what_one_request_is_refused_for_is_not_learned_from_the_answer_of
     await asyncio.gather(*calls, return_exceptions=True)
     await model.ainvoke("good", stream_usage=True)
     assert "stream_options" in provider.bodies[-1]
+
+
+async def test_a_name_that_a_provider_refuses_is_left_out(
+    model: OpenAIChat, provider: Provider
+) -> None:
+    def judge(body: Json) -> tuple[int, Json]:
+        if any("name" in message for message in body["messages"]):
+            return 422, {"detail": [{"loc": ["body", "messages", 0, "user", "name"], "msg": "no"}]}
+        return 200, COUNTED
+
+    provider.judge = judge
+    for _ in range(2):
+        await model.ainvoke([HumanMessage("hi", name="Ada L")])
+    assert len(provider.bodies) == 3
+
+
+async def test_a_developers_message_is_a_systems(model: OpenAIChat, provider: Provider) -> None:
+    await model.ainvoke([ChatMessage(role="developer", content="be brief"), HumanMessage("hi")])
+    assert [message["role"] for message in provider.bodies[0]["messages"]] == ["system", "user"]
