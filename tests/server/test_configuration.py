@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from server.address import running_url
-from tests.provider import KEY, FakeProvider
+from tests.provider import FakeProvider
 from tests.service import ROOT, BareSettings, Client, process
 from tests.waiting import PATIENCE
 
@@ -180,7 +180,7 @@ def test_what_people_say_is_in_no_log_at_any_level(
             LOG_LEVEL="DEBUG",
             EVERTURN_BASE_URL=fake_provider.url,
             EVERTURN_MODELS="m",
-            OPENAI_API_KEY=KEY,
+            OPENAI_API_KEY="sk-confidential",
         ) as running,
         Client(running.url()) as client,
     ):
@@ -194,7 +194,7 @@ def test_what_people_say_is_in_no_log_at_any_level(
     log = "".join(running.log)
     assert "api_request" in log
     assert "wintermute" not in log
-    assert KEY not in log
+    assert "sk-confidential" not in log
 
 
 SEARCH = """
