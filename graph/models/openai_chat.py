@@ -24,6 +24,7 @@ from graph.models.hedge import Race
 from graph.models.reader import Chunk
 from graph.models.request import request_body
 from graph.models.traits import Body, LeftOut, Traits
+from graph.models.transport import endpoint
 from graph.models.wire import Clock, chunks_of, refusal_of
 
 if TYPE_CHECKING:
@@ -190,7 +191,7 @@ class OpenAIChat(ChatOpenAI):
     def _endpoint(self) -> tuple[str, dict[str, str]]:
         client = self.root_async_client
         headers = {k: v for k, v in client.default_headers.items() if isinstance(v, str)}
-        return f"{client.base_url}chat/completions", headers
+        return endpoint(str(self.openai_api_base), "chat/completions"), headers
 
     @override
     def _get_invocation_params(

@@ -20,7 +20,7 @@ from graph.models.failures import CallFailed, Failure, failure_of
 from graph.models.offline import OfflineModel
 from graph.models.settings import ModelSettings
 from graph.models.traits import Traits
-from graph.models.transport import open_client
+from graph.models.transport import endpoint, open_client
 from graph.models.wire import refusal_of
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Models:
     async def _listed(self, url: str) -> list[Any]:
         key = self.settings.api_key
         headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
-        response = await self._http.get(f"{url.rstrip('/')}/models", headers=headers)
+        response = await self._http.get(endpoint(url, "models"), headers=headers)
         if response.is_error:
             raise await refusal_of(response)
         listed: list[Any] = response.json()["data"]

@@ -11,6 +11,7 @@ from typing import Any
 from graph.models.calls import ToolCalls
 from graph.models.reasoning import ANSWER_BLOCKS, Returned, reasoning_in
 from graph.models.text import Joiner, whole
+from graph.models.think_tag import ThinkTag
 from graph.models.usage import Usages
 
 Chunk = dict[str, Any]
@@ -31,7 +32,7 @@ class Reader:
         self.ended = False
         """The provider said that this is the end: `[DONE]`, or a body that is whole."""
         self._usages = Usages()
-        self._text, self._reasoning = Joiner(), Joiner()
+        self._text, self._reasoning, self._think_tag = Joiner(), Joiner(), ThinkTag()
         self._envelope: Chunk = {}
 
     def read(self, raw: Mapping[str, Any]) -> Chunk | None:
@@ -49,16 +50,17 @@ class Reader:
         delta = _dict(choice["delta"] if streamed else choice.get("message"))
         text, thoughts, blocks = _parts(delta.get("content"))
         self.returned.add(delta, blocks)
-        return self._chunk(
-            self._text.feed(text),
-            self._reasoning.feed(reasoning_in(delta) or thoughts),
-            self.calls.add(_calls_in(delta)),
-        )
+        # OpenAI says in `refusal` that the model will not answer: it is all that it says.
+        answer, tagged = self._think_tag.feed(self._text.feed(text or _str(delta.get("refusal"))))
+        reasoning = self._reasoning.feed(reasoning_in(delta) or thoughts)
+        return self._chunk(answer, reasoning + tagged, self.calls.add(_calls_in(delta)))
 
     def close(self) -> Iterator[Chunk]:
         """Yield what the end of the answer completes: what was held back, its end, its usage."""
-        rest = self._chunk(self._text.close(), self._reasoning.close(), self.calls.close())
-        if rest:
+        answer, tagged = self._think_tag.feed(self._text.close())
+        held, thought = self._think_tag.close()
+        reasoning = self._reasoning.close() + tagged + thought
+        if rest := self._chunk(answer + held, reasoning, self.calls.close()):
             yield rest
         if self.ended and not self.finish_reason and self.has_choices:
             self.finish_reason = "tool_calls" if self.calls else "stop"
@@ -105,6 +107,10 @@ def _first(choices: object) -> dict[str, Any] | None:
 
 def _dict(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
+
+
+def _str(value: object) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _finish_in(choice: Mapping[str, Any]) -> str:

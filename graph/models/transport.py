@@ -25,6 +25,12 @@ class WrongTransport(Exception):
     """A certificate file or a proxy cannot be used; the text names its variable."""
 
 
+def endpoint(base_url: str, path: str) -> str:
+    """Return the URL of a path below a provider's, with its query: Azure's has `api-version`."""
+    base = urlsplit(base_url)
+    return base._replace(path=f"{base.path.rstrip('/')}/{path}").geturl()
+
+
 def open_client(url: str, timeout: "httpx2.Timeout") -> "httpx2.AsyncClient":
     """Make the HTTP client for a provider at this URL.
 

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from graph.models.failures import CallFailed, Failure, Kind, detail_of, error_in, failure_in
@@ -89,6 +89,14 @@ def _without_key(text: str, response: "httpx2.Response") -> str:
     return text.replace(key, "…") if key else text
 
 
+def _masked(error: Exception, response: "httpx2.Response") -> Exception:
+    """Mask the key in what a provider said in the middle of an answer."""
+    if isinstance(error, CallFailed):
+        detail = _without_key(error.failure.detail, response)
+        error.failure = replace(error.failure, detail=detail)
+    return error
+
+
 async def chunks_of(response: "httpx2.Response", clock: Clock) -> AsyncGenerator[Chunk]:
     """Yield an answer in OpenAI's form, whatever its dialect; close the response at the end.
 
@@ -111,9 +119,9 @@ async def chunks_of(response: "httpx2.Response", clock: Clock) -> AsyncGenerator
                 elif reader.finish_reason and not finishing:  # once: empty chunks may come for ever
                     clock.push(_LAST_CHUNKS)
                     finishing = True
-    except Exception:
+    except Exception as error:
         if not (reader.finish_reason or reader.ended):  # else everything was said before
-            raise
+            raise _masked(error, response) from error.__cause__
     finally:
         await response.aclose()
     for chunk in reader.close():

@@ -21,7 +21,7 @@ from tests.provider.transmission import transmit
 
 ROOM = 60.0  # s; no time is tested here
 
-WORDS = st.text(min_size=1).filter(str.strip)
+WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1).filter(str.strip)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),

@@ -345,6 +345,18 @@ def test_numbers_of_tokens_that_are_none_count_nothing() -> None:
     assert answer.usage == {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 3}
 
 
+def test_a_refusal_is_what_the_model_says() -> None:
+    answer, message = _read(_chunk({"content": None, "refusal": "I can't"}), _chunk({}, "stop"))
+    assert (answer.flaw(), answer.text, message.text) == (None, "I can't", "I can't")
+
+
+def test_thoughts_between_tags_are_no_answer() -> None:
+    pieces = ["\n<th", "ink>", "Hm", "m <b", ">.</thi", "nk>\n", "\nForty-", "two <think>."]
+    answer, message = _read(*(_chunk({"content": piece}) for piece in pieces))
+    assert (answer.reasoning, answer.text) == ("Hmm <b>.", "Forty-two <think>.")
+    assert message.text == answer.text
+
+
 def test_only_thoughts_are_no_answer() -> None:
     flaw = _read(_chunk({"reasoning": "Hm."}, "length"))[0].flaw()
     assert flaw is not None

@@ -14,7 +14,7 @@ from pydantic import HttpUrl, SecretStr
 from graph.models.advice import explained
 from graph.models.failures import CallFailed, Failure
 from graph.models.provider import open_models
-from graph.models.transport import WrongTransport, proxy_for, trusted_certificates
+from graph.models.transport import WrongTransport, endpoint, proxy_for, trusted_certificates
 from tests.certificates import Authority
 from tests.graph.conftest import BareModelSettings
 from tests.provider import FakeProvider
@@ -33,6 +33,19 @@ def secured(provider: FakeProvider, certificate: Path) -> Iterator[str]:
     front = TlsFront(urlsplit(provider.url).port or 0, certificate)
     with running(front):
         yield front.url
+
+
+@pytest.mark.parametrize(
+    ("base", "url"),
+    [
+        ("http://x/v1", "http://x/v1/models"),
+        ("http://x/v1/", "http://x/v1/models"),
+        ("https://x", "https://x/models"),
+        ("https://x/openai/v1?api-version=preview", "https://x/openai/v1/models?api-version=preview"),
+    ],
+)
+def test_a_path_below_a_base_url_that_may_have_a_query(base: str, url: str) -> None:
+    assert endpoint(base, "models") == url
 
 
 async def listed(url: str) -> int:

@@ -19,6 +19,9 @@ from graph.models.wire import Clock, chunks_of, refusal_of
 from tests.waiting import PATIENCE
 
 
+_REQUEST = httpx2.Request("POST", "http://x", headers={"authorization": "Bearer open-sesame"})
+
+
 class Body(httpx2.AsyncByteStream):
     """A body in these pieces; it can be left open."""
 
@@ -37,7 +40,7 @@ class Body(httpx2.AsyncByteStream):
 
 
 def _response(body: Body, kind: str = "text/event-stream") -> httpx2.Response:
-    return httpx2.Response(200, headers={"content-type": kind}, stream=body)
+    return httpx2.Response(200, headers={"content-type": kind}, stream=body, request=_REQUEST)
 
 
 async def _read(response: httpx2.Response, seconds: float = 5.0) -> list[Chunk]:
@@ -145,11 +148,17 @@ class _Stream(httpx2.AsyncByteStream):
 
 
 async def test_a_key_that_a_refusal_repeats_is_not_passed_on() -> None:
-    request = httpx2.Request("POST", "http://x", headers={"authorization": "Bearer open-sesame"})
     error = {"error": {"message": "no such key: open-sesame"}}
-    refused = await refusal_of(httpx2.Response(401, json=error, request=request))
+    refused = await refusal_of(httpx2.Response(401, json=error, request=_REQUEST))
     assert "no such key: …" in str(refused)
     assert "sesame" not in failure_of(refused).detail
+
+
+async def test_nor_one_that_an_error_in_an_answer_repeats() -> None:
+    error = b'data: {"error": {"message": "no such key: open-sesame"}}\n\n'
+    with pytest.raises(CallFailed) as raised:
+        await _read(_response(Body(error)))
+    assert raised.value.failure.detail == "no such key: …"
 
 
 def _folded(chunks: list[Chunk]) -> Answer:
