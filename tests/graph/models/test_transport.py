@@ -41,7 +41,10 @@ def secured(provider: FakeProvider, certificate: Path) -> Iterator[str]:
         ("http://x/v1", "http://x/v1/models"),
         ("http://x/v1/", "http://x/v1/models"),
         ("https://x", "https://x/models"),
-        ("https://x/openai/v1?api-version=preview", "https://x/openai/v1/models?api-version=preview"),
+        (
+            "https://x/openai/v1?api-version=preview",
+            "https://x/openai/v1/models?api-version=preview",
+        ),
     ],
 )
 def test_a_path_below_a_base_url_that_may_have_a_query(base: str, url: str) -> None:

@@ -18,7 +18,6 @@ from graph.models.reader import Chunk, Reader
 from graph.models.wire import Clock, chunks_of, refusal_of
 from tests.waiting import PATIENCE
 
-
 _REQUEST = httpx2.Request("POST", "http://x", headers={"authorization": "Bearer open-sesame"})
 
 
