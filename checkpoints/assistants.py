@@ -12,9 +12,9 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from checkpoints.database import Database
-from checkpoints.objects import contains, merged, storable
-from checkpoints.tables import assistant_versions, assistants, crons
+from everturn.checkpoints.database import Database
+from everturn.checkpoints.objects import contains, merged, storable
+from everturn.checkpoints.tables import assistant_versions, assistants, crons
 
 SortBy = Literal["assistant_id", "graph_id", "name", "created_at", "updated_at"]
 SortOrder = Literal["asc", "desc"]

@@ -7,10 +7,10 @@ that the settings name, or the Valkey of the data folder, which a running servic
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from checkpoints.data_dir import prepare_data_dir
-from checkpoints.memory import open_memory
-from checkpoints.redis import AsyncRedisSaver
-from checkpoints.settings import StoreSettings
+from everturn.checkpoints.data_dir import prepare_data_dir
+from everturn.checkpoints.memory import open_memory
+from everturn.checkpoints.redis import AsyncRedisSaver
+from everturn.checkpoints.settings import StoreSettings
 
 
 @asynccontextmanager

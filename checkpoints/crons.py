@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, delete, func, insert, select, update
 
-from checkpoints.database import Database
-from checkpoints.objects import contains, storable
-from checkpoints.tables import crons
+from everturn.checkpoints.database import Database
+from everturn.checkpoints.objects import contains, storable
+from everturn.checkpoints.tables import crons
 
 SortBy = Literal[
     "cron_id", "assistant_id", "thread_id", "created_at", "updated_at", "next_run_date", "end_time"

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from checkpoints.errors import DataDirError
+from everturn.checkpoints.errors import DataDirError
 
 _ANOTHER = "name another folder with --data-dir or EVERTURN_DATA_DIR"
 

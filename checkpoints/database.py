@@ -19,9 +19,9 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from typing_extensions import override
 
-from checkpoints.errors import DataDirError, StoreMisconfigured, StoreUnavailable
-from checkpoints.migrations import bring_to_head, is_at_head
-from checkpoints.objects import install_functions
+from everturn.checkpoints.errors import DataDirError, StoreMisconfigured, StoreUnavailable
+from everturn.checkpoints.migrations import bring_to_head, is_at_head
+from everturn.checkpoints.objects import install_functions
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]

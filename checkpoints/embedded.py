@@ -20,17 +20,17 @@ from typing import TypeVar
 
 from structlog import get_logger
 
-from checkpoints.data_dir import holder_of, prepare_data_dir, try_lock
-from checkpoints.errors import CheckpointsError, StoreMisconfigured, StoreUnavailable
-from checkpoints.valkey.address import (
+from everturn.checkpoints.data_dir import holder_of, prepare_data_dir, try_lock
+from everturn.checkpoints.errors import CheckpointsError, StoreMisconfigured, StoreUnavailable
+from everturn.checkpoints.valkey.address import (
     address_of,
     clear_address,
     prepare_address,
     signal_listener,
     url_of,
 )
-from checkpoints.valkey.link import Link
-from checkpoints.valkey.process import AppendFsync, ValkeyProcess, find_binary
+from everturn.checkpoints.valkey.link import Link
+from everturn.checkpoints.valkey.process import AppendFsync, ValkeyProcess, find_binary
 
 log = get_logger(__name__)
 

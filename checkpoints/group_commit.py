@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Executable
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, StatementError
 
-from checkpoints.database import Database
-from checkpoints.errors import CheckpointsError, StoreUnavailable
+from everturn.checkpoints.database import Database
+from everturn.checkpoints.errors import CheckpointsError, StoreUnavailable
 
 _LARGEST_GROUP = 500  # callers; PostgreSQL takes 32,767 parameters a statement
 _PATIENCE_SECONDS = 30.0  # for one's rows, from `write` to their commit, and for draining at close

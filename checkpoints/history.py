@@ -6,9 +6,9 @@ from typing import Any
 
 from sqlalchemy import delete, exists, insert, select
 
-from checkpoints.database import Database
-from checkpoints.group_commit import GroupCommit, Row
-from checkpoints.tables import chat_history
+from everturn.checkpoints.database import Database
+from everturn.checkpoints.group_commit import GroupCommit, Row
+from everturn.checkpoints.tables import chat_history
 
 _LARGEST_ID = 2**63 - 1
 

@@ -21,8 +21,8 @@ from weakref import WeakValueDictionary
 
 from redis.asyncio import Redis, RedisCluster
 
-from checkpoints.errors import CheckpointsError, StaleWriter, ThreadBusy
-from checkpoints.sessions import redis_errors
+from everturn.checkpoints.errors import CheckpointsError, StaleWriter, ThreadBusy
+from everturn.checkpoints.sessions import redis_errors
 
 T = TypeVar("T")
 

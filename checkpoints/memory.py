@@ -6,9 +6,9 @@ from pathlib import Path
 
 from redis.asyncio import Redis, RedisCluster
 
-from checkpoints.embedded import open_embedded
-from checkpoints.redis.connect import check_server, create_async_client
-from checkpoints.valkey.process import AppendFsync
+from everturn.checkpoints.embedded import open_embedded
+from everturn.checkpoints.redis.connect import check_server, create_async_client
+from everturn.checkpoints.valkey.process import AppendFsync
 
 
 @asynccontextmanager

@@ -18,8 +18,8 @@ from uuid import uuid4
 from redis.asyncio import Redis, RedisCluster
 from structlog import get_logger
 
-from checkpoints.errors import CheckpointsError
-from checkpoints.sessions import redis_errors
+from everturn.checkpoints.errors import CheckpointsError
+from everturn.checkpoints.sessions import redis_errors
 
 log = get_logger(__name__)
 

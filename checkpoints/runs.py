@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 from sqlalchemy import bindparam, delete, insert, or_, select, update
 
-from checkpoints.database import Database
-from checkpoints.group_commit import GroupCommit, Row
-from checkpoints.objects import storable
-from checkpoints.tables import runs
+from everturn.checkpoints.database import Database
+from everturn.checkpoints.group_commit import GroupCommit, Row
+from everturn.checkpoints.objects import storable
+from everturn.checkpoints.tables import runs
 
 RunStatus = Literal["pending", "running", "error", "success", "timeout", "interrupted"]
 MultitaskStrategy = Literal["reject", "interrupt", "rollback", "enqueue"]

@@ -20,7 +20,7 @@ from typing import Any
 
 from redis.asyncio import Redis, RedisCluster
 
-from checkpoints.redis.failures import CALL_FAILED, translate
+from everturn.checkpoints.redis.failures import CALL_FAILED, translate
 
 _NOW = """
 local time = redis.call('TIME')

@@ -25,10 +25,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from checkpoints.database import Database
-from checkpoints.group_commit import Row
-from checkpoints.objects import contains, merged, storable
-from checkpoints.tables import crons, json_object, runs, threads
+from everturn.checkpoints.database import Database
+from everturn.checkpoints.group_commit import Row
+from everturn.checkpoints.objects import contains, merged, storable
+from everturn.checkpoints.tables import crons, json_object, runs, threads
 
 Status = Literal["idle", "busy", "interrupted", "error"]
 SortBy = Literal["thread_id", "status", "created_at", "updated_at", "state_updated_at"]

@@ -5,13 +5,13 @@ Compiled without a checkpointer: whoever serves the graph brings the memory.
 
 from langgraph.graph import START, StateGraph
 
-from graph.context import Context
-from graph.nodes.fallback_router import fallback_router
-from graph.nodes.model import model_node, offline_node
-from graph.nodes.stop import stop
-from graph.nodes.tools import tools
-from graph.routing import after_fallback_router, after_model, after_offline, after_tools
-from graph.state import Input, Output, State
+from everturn.graph.context import Context
+from everturn.graph.nodes.fallback_router import fallback_router
+from everturn.graph.nodes.model import model_node, offline_node
+from everturn.graph.nodes.stop import stop
+from everturn.graph.nodes.tools import tools
+from everturn.graph.routing import after_fallback_router, after_model, after_offline, after_tools
+from everturn.graph.state import Input, Output, State
 
 builder = StateGraph(State, Context, input_schema=Input, output_schema=Output)
 builder.add_node("model", model_node(tools=True))

@@ -2,12 +2,12 @@
 
 from langgraph.graph import START, StateGraph
 
-from graph.context import Context
-from graph.nodes.fallback_router import fallback_router
-from graph.nodes.model import model_node, offline_node
-from graph.nodes.stop import stop
-from graph.routing import after_chat_model, after_fallback_router
-from graph.state import Input, Output, State
+from everturn.graph.context import Context
+from everturn.graph.nodes.fallback_router import fallback_router
+from everturn.graph.nodes.model import model_node, offline_node
+from everturn.graph.nodes.stop import stop
+from everturn.graph.routing import after_chat_model, after_fallback_router
+from everturn.graph.state import Input, Output, State
 
 builder = StateGraph(State, Context, input_schema=Input, output_schema=Output)
 builder.add_node("model", model_node())

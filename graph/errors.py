@@ -10,7 +10,7 @@ AgentError
   x InvalidContent   the caller: a picture or a file cannot be sent; says which one and why
 """
 
-from graph.state import Answered
+from everturn.graph.state import Answered
 
 
 class AgentError(Exception):

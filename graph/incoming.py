@@ -5,9 +5,9 @@ from typing import Any
 
 from langchain_core.messages import BaseMessage, HumanMessage, convert_to_messages
 
-from graph.errors import InvalidContent
-from graph.models.blocks import Medium, Unreadable, read_block
-from graph.models.content import media_in, start_of_turn
+from everturn.graph.errors import InvalidContent
+from everturn.graph.models.blocks import Medium, Unreadable, read_block
+from everturn.graph.models.content import media_in, start_of_turn
 
 
 def media_of_input(given: object) -> set[Medium]:

@@ -8,11 +8,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import cast
 
-from graph.models.blocks import Medium
-from graph.models.catalogue import OFFLINE, Model
-from graph.models.circuits import KEY, UNSUPPORTED, Circuit, View, media_of, worst
-from graph.models.failures import Kind
-from graph.state import Attempt
+from everturn.graph.models.blocks import Medium
+from everturn.graph.models.catalogue import OFFLINE, Model
+from everturn.graph.models.circuits import KEY, UNSUPPORTED, Circuit, View, media_of, worst
+from everturn.graph.models.failures import Kind
+from everturn.graph.state import Attempt
 
 _AGREED: dict[str, bool] = {
     # When two models fail so, a third would too. True: it is the request that is wrong.

@@ -9,13 +9,13 @@ from typing import NotRequired, TypedDict, cast
 
 from langgraph.config import get_config
 
-from graph.context import Context
-from graph.models.provider import Models
-from graph.models.settings import ModelSettings
-from tools import find_tools
-from tools.kit.settings import ToolSettings
-from tools.kit.toolbox import Offer, Toolbox
-from tools.kit.web import Web
+from everturn.graph.context import Context
+from everturn.graph.models.provider import Models
+from everturn.graph.models.settings import ModelSettings
+from everturn.tools import find_tools
+from everturn.tools.kit.settings import ToolSettings
+from everturn.tools.kit.toolbox import Offer, Toolbox
+from everturn.tools.kit.web import Web
 
 SERVICES_KEY = "__everturn"
 

@@ -2,11 +2,11 @@
 
 from langgraph.graph import START, StateGraph
 
-from graph.context import Context
-from graph.nodes.model import model_node
-from graph.nodes.stop import stop
-from graph.routing import after_simple_model
-from graph.state import Input, Output, State
+from everturn.graph.context import Context
+from everturn.graph.nodes.model import model_node
+from everturn.graph.nodes.stop import stop
+from everturn.graph.routing import after_simple_model
+from everturn.graph.state import Input, Output, State
 
 builder = StateGraph(State, Context, input_schema=Input, output_schema=Output)
 builder.add_node("model", model_node(last=True))

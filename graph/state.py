@@ -9,7 +9,7 @@ from langgraph.graph import add_messages
 # pydantic, which draws Studio's forms from these, cannot read `typing.TypedDict` before 3.12.
 from typing_extensions import TypedDict
 
-from graph.models.blocks import Medium
+from everturn.graph.models.blocks import Medium
 
 
 class Usage(TypedDict):

@@ -5,31 +5,29 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from server.environment import WrongSetting
-from server.rooms import ForeignRoom, check_rooms
+from everturn.server.environment import WrongSetting
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the process's exit code."""
     options = _parser().parse_args(arguments)
     try:
-        check_rooms()  # before the imports below: they would fail in strange ways
         match options.command:
             case "serve":
-                from server.serve import serve
+                from everturn.server.serve import serve
 
                 return serve(_settings_from(options))
             case "config":
-                from server.configuration import show
+                from everturn.server.configuration import show
 
                 return show(_settings_from(options))
             case "check-model":
-                from server.check_model import check_model
+                from everturn.server.check_model import check_model
 
                 return check_model(options.names, as_json=options.json)
             case _:
-                from server.address import running_url
-                from server.chat import chat
+                from everturn.server.address import running_url
+                from everturn.server.chat import chat
 
                 return chat(
                     options.url or running_url(options.data_dir),
@@ -37,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     agent=options.agent,
                     plain=options.plain,
                 )
-    except (ForeignRoom, WrongSetting) as error:
+    except WrongSetting as error:
         print(f"everturn: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -6,8 +6,8 @@ import socket
 from ipaddress import ip_address
 from pathlib import Path
 
-from checkpoints.data_dir import published_address
-from server.environment import read_env_file
+from everturn.checkpoints.data_dir import published_address
+from everturn.server.environment import read_env_file
 
 DEFAULT_PORT = 2024
 """Of LangGraph's development server, where its clients look first."""

@@ -19,24 +19,24 @@ from starlette.middleware import Middleware
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from structlog import get_logger
 
-from checkpoints.assistants import AssistantTable
-from checkpoints.breaker import RedisCircuits
-from checkpoints.crons import CronTable
-from checkpoints.data_dir import hold_data_dir
-from checkpoints.database import Database, open_database
-from checkpoints.events import EventLog, open_event_log
-from checkpoints.group_commit import GroupCommit, open_group_commit
-from checkpoints.history import History
-from checkpoints.locks import LocalThreadLocks, RedisThreadLocks
-from checkpoints.memory import open_memory
-from checkpoints.peers import Alone, Peers, open_peers
-from checkpoints.redis import AsyncRedisSaver
-from checkpoints.runs import RunRows
-from checkpoints.sessions import Sessions
-from checkpoints.threads import ThreadTable
-from checkpoints.tool_cache import RedisResultStore
-from graph.context import Context
-from graph.errors import (
+from everturn.checkpoints.assistants import AssistantTable
+from everturn.checkpoints.breaker import RedisCircuits
+from everturn.checkpoints.crons import CronTable
+from everturn.checkpoints.data_dir import hold_data_dir
+from everturn.checkpoints.database import Database, open_database
+from everturn.checkpoints.events import EventLog, open_event_log
+from everturn.checkpoints.group_commit import GroupCommit, open_group_commit
+from everturn.checkpoints.history import History
+from everturn.checkpoints.locks import LocalThreadLocks, RedisThreadLocks
+from everturn.checkpoints.memory import open_memory
+from everturn.checkpoints.peers import Alone, Peers, open_peers
+from everturn.checkpoints.redis import AsyncRedisSaver
+from everturn.checkpoints.runs import RunRows
+from everturn.checkpoints.sessions import Sessions
+from everturn.checkpoints.threads import ThreadTable
+from everturn.checkpoints.tool_cache import RedisResultStore
+from everturn.graph.context import Context
+from everturn.graph.errors import (
     InvalidAPIKey,
     InvalidContent,
     NoModelFits,
@@ -45,10 +45,10 @@ from graph.errors import (
     RequestRefused,
     UnknownModel,
 )
-from graph.incoming import media_of_input
-from graph.models.provider import Models, open_models
-from graph.services import Services
-from server.api import (
+from everturn.graph.incoming import media_of_input
+from everturn.graph.models.provider import Models, open_models
+from everturn.graph.services import Services
+from everturn.server.api import (
     assistants,
     catalogue,
     chat,
@@ -60,34 +60,34 @@ from server.api import (
     system,
     threads,
 )
-from server.api import tools as tool_routes
-from server.api.agent_server import open_to_origins
-from server.api.body_limit import AnnouncedBodyLimit
-from server.api.errors import Kind, document_errors, install_errors
-from server.api.users_app import AroundTheService, surround
-from server.api.wire import dumps, jsonable
-from server.metrics import Metrics
-from server.runs.assistants import Assistants
-from server.runs.blocking import watch_for_blocking
-from server.runs.conversations import Conversations
-from server.runs.crons import Crons
-from server.runs.engine import Engine
-from server.runs.expiry import sweep
-from server.runs.graphs import load_graphs
-from server.runs.long_term import load_store, warn_of_checkpointer
-from server.runs.project import Project, load_project
-from server.runs.recovery import watch_over
-from server.runs.runs import Runs
-from server.runs.standing import Standing
-from server.runs.states import States
-from server.runs.thread_stream import Watch
-from server.runs.threads import Threads
-from server.runs.webhooks import Webhooks
-from server.settings import Settings
-from tools import UnknownTool, find_tools
-from tools.kit.mcp import open_mcp
-from tools.kit.toolbox import Toolbox, ToolSource
-from tools.kit.web import Web, open_web
+from everturn.server.api import tools as tool_routes
+from everturn.server.api.agent_server import open_to_origins
+from everturn.server.api.body_limit import AnnouncedBodyLimit
+from everturn.server.api.errors import Kind, document_errors, install_errors
+from everturn.server.api.users_app import AroundTheService, surround
+from everturn.server.api.wire import dumps, jsonable
+from everturn.server.metrics import Metrics
+from everturn.server.runs.assistants import Assistants
+from everturn.server.runs.blocking import watch_for_blocking
+from everturn.server.runs.conversations import Conversations
+from everturn.server.runs.crons import Crons
+from everturn.server.runs.engine import Engine
+from everturn.server.runs.expiry import sweep
+from everturn.server.runs.graphs import load_graphs
+from everturn.server.runs.long_term import load_store, warn_of_checkpointer
+from everturn.server.runs.project import Project, load_project
+from everturn.server.runs.recovery import watch_over
+from everturn.server.runs.runs import Runs
+from everturn.server.runs.standing import Standing
+from everturn.server.runs.states import States
+from everturn.server.runs.thread_stream import Watch
+from everturn.server.runs.threads import Threads
+from everturn.server.runs.webhooks import Webhooks
+from everturn.server.settings import Settings
+from everturn.tools import UnknownTool, find_tools
+from everturn.tools.kit.mcp import open_mcp
+from everturn.tools.kit.toolbox import Toolbox, ToolSource
+from everturn.tools.kit.web import Web, open_web
 
 log = get_logger(__name__)
 

@@ -5,15 +5,15 @@ import json
 import sys
 from collections.abc import Sequence
 
-from graph.models.check import ModelCheck, check_models
-from graph.models.diagnosis import Listing
-from graph.models.provider import open_models
-from graph.models.settings import ModelSettings
-from graph.models.transport import WrongTransport
-from server.configuration import load_with_origins
-from server.environment import WrongSetting
-from server.model_report import Report, as_text
-from server.model_report import as_json as json_of
+from everturn.graph.models.check import ModelCheck, check_models
+from everturn.graph.models.diagnosis import Listing
+from everturn.graph.models.provider import open_models
+from everturn.graph.models.settings import ModelSettings
+from everturn.graph.models.transport import WrongTransport
+from everturn.server.configuration import load_with_origins
+from everturn.server.environment import WrongSetting
+from everturn.server.model_report import Report, as_text
+from everturn.server.model_report import as_json as json_of
 
 _NO_PROVIDER = (
     "No provider is configured: the offline model answers. For a real one, set OPENROUTER_API_KEY, "

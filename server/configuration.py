@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 from pydantic import AliasChoices, HttpUrl, SecretStr, ValidationError
 
-from graph.models.settings import without_user
-from graph.models.transport import WrongTransport, check_transport
-from server.environment import WrongSetting, join_env_file
-from server.settings import Settings
+from everturn.graph.models.settings import without_user
+from everturn.graph.models.transport import WrongTransport, check_transport
+from everturn.server.environment import WrongSetting, join_env_file
+from everturn.server.settings import Settings
 
 
 class Origin(NamedTuple):

@@ -10,8 +10,7 @@ from typing import Any
 import structlog
 from typing_extensions import override
 
-from server.output import LineWriter, standard_error
-from server.rooms import ROOMS
+from everturn.server.output import LineWriter, standard_error
 
 
 def configure_logs(level: str) -> None:
@@ -36,11 +35,10 @@ def configure_logs(level: str) -> None:
     )
     handler = _Handler(output)
     handler.setFormatter(formatter)
-    # DEBUG is for our rooms alone: drivers and clients (openai, sse_starlette …) would
+    # DEBUG is for Everturn alone: drivers and clients (openai, sse_starlette …) would
     # write whole statements, requests and chunks, which are what people said.
     logging.basicConfig(handlers=[handler], level=max(ours, logging.INFO), force=True)
-    for room in ROOMS:
-        logging.getLogger(room).setLevel(ours)
+    logging.getLogger("everturn").setLevel(ours)
     # One line a request is ours (`api_request`); theirs would say it twice, or name what was
     # searched for.
     for chatty in (

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from graph.models.check import ModelCheck, Trial
-from graph.models.diagnosis import Listing, shown_url, words_of
-from graph.models.settings import ModelSettings
-from server.configuration import Origin
+from everturn.graph.models.check import ModelCheck, Trial
+from everturn.graph.models.diagnosis import Listing, shown_url, words_of
+from everturn.graph.models.settings import ModelSettings
+from everturn.server.configuration import Origin
 
 _HEAD = ("model", "text", "stream", "tool call", "usage")
 

@@ -12,17 +12,17 @@ import uvicorn
 from fastapi import FastAPI
 from structlog import get_logger
 
-from checkpoints.data_dir import publish_address
-from checkpoints.errors import CheckpointsError
-from server.address import DEFAULT_PORT, CannotListen, listen, local_url_of, url_of
-from server.app import create_app
-from server.configuration import load_settings
-from server.environment import WrongSetting
-from server.logs import configure_logs
-from server.output import keep_standard_files, standard_error
-from server.runs.errors import ConfigError
-from server.settings import Settings
-from tools.kit.mcp import McpNotInstalled
+from everturn.checkpoints.data_dir import publish_address
+from everturn.checkpoints.errors import CheckpointsError
+from everturn.server.address import DEFAULT_PORT, CannotListen, listen, local_url_of, url_of
+from everturn.server.app import create_app
+from everturn.server.configuration import load_settings
+from everturn.server.environment import WrongSetting
+from everturn.server.logs import configure_logs
+from everturn.server.output import keep_standard_files, standard_error
+from everturn.server.runs.errors import ConfigError
+from everturn.server.settings import Settings
+from everturn.tools.kit.mcp import McpNotInstalled
 
 log = get_logger(__name__)
 

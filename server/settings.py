@@ -6,12 +6,12 @@ from pathlib import Path
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from checkpoints.settings import StoreSettings
-from graph.models.settings import ModelSettings
-from server.address import DEFAULT_PORT
-from tools.kit.mcp.settings import McpSettings
-from tools.kit.settings import ToolSettings
-from tools.kit.web.settings import WebSettings
+from everturn.checkpoints.settings import StoreSettings
+from everturn.graph.models.settings import ModelSettings
+from everturn.server.address import DEFAULT_PORT
+from everturn.tools.kit.mcp.settings import McpSettings
+from everturn.tools.kit.settings import ToolSettings
+from everturn.tools.kit.web.settings import WebSettings
 
 
 class Settings(ModelSettings, StoreSettings, ToolSettings, WebSettings, McpSettings):

@@ -8,14 +8,14 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from graph.models import provider
-from server.environment import TRANSPORT
-from server.logs import configure_logs
+from everturn.graph.models import provider
+from everturn.server.environment import TRANSPORT
+from everturn.server.logs import configure_logs
+from everturn.tools.kit.web import connections
 from tests.checkpoints.redis.servers import answers, free_ports, redis_binary
 from tests.checkpoints.redis.servers import serving as serving_redis
 from tests.provider import FakeProvider
 from tests.service import Client, serving
-from tools.kit.web import connections
 
 provider.ALLOW_NETWORK_MODELS = False
 connections.ALLOW_NETWORK = False

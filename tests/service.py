@@ -17,8 +17,8 @@ import httpx
 import uvicorn
 from pydantic_settings import SettingsConfigDict
 
-from server.app import create_app
-from server.settings import Settings
+from everturn.server.app import create_app
+from everturn.server.settings import Settings
 from tests.waiting import PATIENCE, eventually_sync
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -101,7 +101,7 @@ def _url_of(server: uvicorn.Server, thread: threading.Thread) -> str:
 class Process:
     """`everturn serve` as a process of its own, to be killed for real."""
 
-    command: tuple[str, ...] = (sys.executable, "-m", "server", "serve", "--port", "0")
+    command: tuple[str, ...] = (sys.executable, "-m", "everturn.server", "serve", "--port", "0")
 
     def __init__(self, data_dir: Path, *arguments: str, **environment: str) -> None:
         """Start it; settings go in as the environment variables they are."""

@@ -1,6 +1,6 @@
 """The README's picture of the graph is the graph."""
 
-from graph.agent import graph
+from everturn.graph.agent import graph
 from tests.service import ROOT
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # half a second that `import tools` alone need not cost
 
     from langchain_core.tools import BaseTool
 
-    from tools.kit.discovery import Discovery
+    from everturn.tools.kit.discovery import Discovery
 
 __all__ = ["UnknownTool", "find_tools", "get_tool", "load_tools", "tool_schemas"]
 
@@ -39,7 +39,7 @@ def find_tools(folders: Sequence[Path] | None = None) -> Discovery:
         folders: where more tools are; `None` are those of the settings.
     """
     if folders is None:
-        from tools.kit.settings import ToolSettings
+        from everturn.tools.kit.settings import ToolSettings
 
         folders = ToolSettings().tool_paths
     return _found(tuple(folders))
@@ -60,7 +60,7 @@ def get_tool(name: str) -> BaseTool:
 
 def tool_schemas() -> list[dict[str, Any]]:
     """Return what a model is told of each tool: OpenAI's `{"type": "function", "function": …}`."""
-    from tools.kit.offered import offered_schema
+    from everturn.tools.kit.offered import offered_schema
 
     return [offered_schema(tool) for tool in load_tools()]
 
@@ -69,7 +69,7 @@ def tool_schemas() -> list[dict[str, Any]]:
 def _found(folders: tuple[Path, ...]) -> Discovery:
     from structlog import get_logger
 
-    from tools.kit.discovery import discover
+    from everturn.tools.kit.discovery import discover
 
     found = discover(__name__, folders=folders)
     for problem in found.problems:

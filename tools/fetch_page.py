@@ -6,9 +6,9 @@ from typing import Annotated, TypedDict
 from langchain_core.tools import ToolException, tool
 from pydantic import Field, StringConstraints
 
-from tools.kit.declare import declare
-from tools.kit.pages import text_of
-from tools.kit.web import WebError, current_web
+from everturn.tools.kit.declare import declare
+from everturn.tools.kit.pages import text_of
+from everturn.tools.kit.web import WebError, current_web
 
 Url = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2048)]
 Start = Annotated[int, Field(ge=0)]

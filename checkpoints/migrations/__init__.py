@@ -19,8 +19,8 @@ from sqlalchemy import (
     text,
 )
 
-from checkpoints.errors import StoreMisconfigured
-from checkpoints.tables import metadata
+from everturn.checkpoints.errors import StoreMisconfigured
+from everturn.checkpoints.tables import metadata
 
 HEAD = "0004"
 """The newest revision in `versions/`. Alembic could tell, but its import costs more than all else

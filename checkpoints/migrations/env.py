@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from checkpoints.tables import metadata
+from everturn.checkpoints.tables import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -13,11 +13,11 @@ from redis.exceptions import ConnectionError as NotConnected
 from redis.exceptions import NoScriptError, ReadOnlyError
 from redis.exceptions import TimeoutError as NotAnswered
 
-from checkpoints.redis.calls import Call, Operation, Scan, T
-from checkpoints.redis.connect import check_server, create_async_client
-from checkpoints.redis.failures import CALL_FAILED, hangs, translate
-from checkpoints.redis.listing import Steps
-from checkpoints.redis.saver import ThreadSaver
+from everturn.checkpoints.redis.calls import Call, Operation, Scan, T
+from everturn.checkpoints.redis.connect import check_server, create_async_client
+from everturn.checkpoints.redis.failures import CALL_FAILED, hangs, translate
+from everturn.checkpoints.redis.listing import Steps
+from everturn.checkpoints.redis.saver import ThreadSaver
 
 # Pipelines in flight, each on a connection of its own: fewer than any sensible pool has.
 _LANES = 4

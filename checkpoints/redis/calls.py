@@ -11,11 +11,11 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from checkpoints.redis.address import Address
-from checkpoints.redis.codec import Packer, Unpacker, chunks_in, open_serde, seal, unseal
-from checkpoints.redis.keyspace import Keyspace
-from checkpoints.redis.known import KnownChunks
-from checkpoints.redis.scripts import Name, Script, script
+from everturn.checkpoints.redis.address import Address
+from everturn.checkpoints.redis.codec import Packer, Unpacker, chunks_in, open_serde, seal, unseal
+from everturn.checkpoints.redis.keyspace import Keyspace
+from everturn.checkpoints.redis.known import KnownChunks
+from everturn.checkpoints.redis.scripts import Name, Script, script
 
 _NAMING_KEY_SIZE = 32
 

@@ -32,9 +32,9 @@ from langgraph.checkpoint.serde.base import CipherProtocol, SerializerProtocol
 from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 from xxhash import xxh3_128_digest
 
-from checkpoints.errors import CheckpointsError
-from checkpoints.redis.keyspace import CHUNK
-from checkpoints.redis.known import KnownChunks
+from everturn.checkpoints.errors import CheckpointsError
+from everturn.checkpoints.redis.keyspace import CHUNK
+from everturn.checkpoints.redis.known import KnownChunks
 
 CHUNK_SIZE = 2048
 _HEAD_SIZE = 16

@@ -34,8 +34,8 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 
-from checkpoints.errors import StoreMisconfigured
-from checkpoints.redis.failures import CALL_FAILED, hangs, translate
+from everturn.checkpoints.errors import StoreMisconfigured
+from everturn.checkpoints.redis.failures import CALL_FAILED, hangs, translate
 
 _OLDEST = (6, 2)
 _PORT, _SENTINEL_PORT = 6379, 26379

@@ -5,7 +5,7 @@ import ssl
 
 from redis import exceptions as redis
 
-from checkpoints.errors import CheckpointsError, StoreMisconfigured, StoreUnavailable
+from everturn.checkpoints.errors import CheckpointsError, StoreMisconfigured, StoreUnavailable
 
 # What a call can fail with: not all that redis-py raises is a RedisError.
 CALL_FAILED = (redis.RedisError, redis.RedisClusterException, OSError)

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from checkpoints.redis.address import Address
-from checkpoints.redis.calls import Operation, Scan, Threads
-from checkpoints.redis.keyspace import text
-from checkpoints.redis.reading import checkpoint_names
-from checkpoints.redis.record import unpack_checkpoint
+from everturn.checkpoints.redis.address import Address
+from everturn.checkpoints.redis.calls import Operation, Scan, Threads
+from everturn.checkpoints.redis.keyspace import text
+from everturn.checkpoints.redis.reading import checkpoint_names
+from everturn.checkpoints.redis.record import unpack_checkpoint
 
 # Records read at once: without channels they are small, so the page needs no bound in bytes.
 _RECORDS = 500

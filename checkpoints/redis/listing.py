@@ -10,11 +10,11 @@ from typing import Any, TypeAlias
 
 from langgraph.checkpoint.base import CheckpointTuple
 
-from checkpoints.redis.address import Address
-from checkpoints.redis.calls import Call, Scan, Threads
-from checkpoints.redis.housekeeping import thread_ids
-from checkpoints.redis.keyspace import checkpoint_at, checkpoint_name
-from checkpoints.redis.reading import Page, checkpoint_names, newest, read
+from everturn.checkpoints.redis.address import Address
+from everturn.checkpoints.redis.calls import Call, Scan, Threads
+from everturn.checkpoints.redis.housekeeping import thread_ids
+from everturn.checkpoints.redis.keyspace import checkpoint_at, checkpoint_name
+from everturn.checkpoints.redis.reading import Page, checkpoint_names, newest, read
 
 _PAGE = 32
 

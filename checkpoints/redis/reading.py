@@ -11,17 +11,17 @@ from langgraph.checkpoint.base import (
     PendingWrite,
 )
 
-from checkpoints.redis.address import Address
-from checkpoints.redis.calls import Argument, Operation, Threads
-from checkpoints.redis.codec import Unpacker
-from checkpoints.redis.keyspace import (
+from everturn.checkpoints.redis.address import Address
+from everturn.checkpoints.redis.calls import Argument, Operation, Threads
+from everturn.checkpoints.redis.codec import Unpacker
+from everturn.checkpoints.redis.keyspace import (
     checkpoint_at,
     checkpoint_name,
     checkpoints_of,
     text,
     untext,
 )
-from checkpoints.redis.record import Record, unpack_checkpoint, unpack_writes
+from everturn.checkpoints.redis.record import Record, unpack_checkpoint, unpack_writes
 
 # A page ends with the checkpoint that takes it past this many bytes.
 _PAGE_BYTES = 4_000_000

@@ -21,8 +21,8 @@ from langgraph.checkpoint.base import (
     writes_sort_key,
 )
 
-from checkpoints.redis.codec import Packer, Unpacker
-from checkpoints.redis.keyspace import channel_at, join, text, untext, version_of, write_at
+from everturn.checkpoints.redis.codec import Packer, Unpacker
+from everturn.checkpoints.redis.keyspace import channel_at, join, text, untext, version_of, write_at
 
 _PLAIN, _DELTA = b"v", b"d"
 _ELSEWHERE = {"id", "channel_versions", "channel_values"}

@@ -22,12 +22,12 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-from checkpoints.redis import housekeeping, reading, writing
-from checkpoints.redis.address import Address
-from checkpoints.redis.calls import Operation, T, Threads
-from checkpoints.redis.keyspace import Keyspace
-from checkpoints.redis.known import KnownChunks
-from checkpoints.redis.listing import Listing, Steps
+from everturn.checkpoints.redis import housekeeping, reading, writing
+from everturn.checkpoints.redis.address import Address
+from everturn.checkpoints.redis.calls import Operation, T, Threads
+from everturn.checkpoints.redis.keyspace import Keyspace
+from everturn.checkpoints.redis.known import KnownChunks
+from everturn.checkpoints.redis.listing import Listing, Steps
 
 # As wide as in LangGraph's own savers: versions compare as text, and its development server counts
 # on with 32 digits on a thread that was begun here.

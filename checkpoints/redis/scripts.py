@@ -41,6 +41,6 @@ class Script:
 @cache
 def script(name: Name) -> Script:
     """The script of that name, read once a process."""
-    folder = files("checkpoints.redis") / "lua"
+    folder = files("everturn.checkpoints.redis") / "lua"
     parts = (*_PREAMBLE[name], name)
     return Script("\n".join((folder / f"{part}.lua").read_text("utf-8") for part in parts))

@@ -10,11 +10,11 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 from redis import Redis, RedisCluster
 from redis.exceptions import NoScriptError
 
-from checkpoints.redis.calls import Call, Operation, Scan, T
-from checkpoints.redis.connect import check_sync_server, create_client
-from checkpoints.redis.failures import CALL_FAILED, translate
-from checkpoints.redis.listing import Steps
-from checkpoints.redis.saver import ThreadSaver
+from everturn.checkpoints.redis.calls import Call, Operation, Scan, T
+from everturn.checkpoints.redis.connect import check_sync_server, create_client
+from everturn.checkpoints.redis.failures import CALL_FAILED, translate
+from everturn.checkpoints.redis.listing import Steps
+from everturn.checkpoints.redis.saver import ThreadSaver
 
 
 class RedisSaver(ThreadSaver):

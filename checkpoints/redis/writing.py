@@ -11,13 +11,13 @@ from langgraph.checkpoint.base import (
     CheckpointMetadata,
 )
 
-from checkpoints.errors import StaleWriter
-from checkpoints.redis.address import Address
-from checkpoints.redis.calls import Argument, Operation, Threads
-from checkpoints.redis.codec import Packer
-from checkpoints.redis.keyspace import blob_name, checkpoint_name, write_name
-from checkpoints.redis.record import pack_checkpoint, pack_write
-from checkpoints.redis.scripts import Name
+from everturn.checkpoints.errors import StaleWriter
+from everturn.checkpoints.redis.address import Address
+from everturn.checkpoints.redis.calls import Argument, Operation, Threads
+from everturn.checkpoints.redis.codec import Packer
+from everturn.checkpoints.redis.keyspace import blob_name, checkpoint_name, write_name
+from everturn.checkpoints.redis.record import pack_checkpoint, pack_write
+from everturn.checkpoints.redis.scripts import Name
 
 _STORED, _LOST = 1, -1
 

@@ -8,7 +8,7 @@ together.py     calls of many, made as one
 sql.py          the store itself
 """
 
-from checkpoints.store.meaning import Meaning
-from checkpoints.store.sql import SQLStore, open_store
+from everturn.checkpoints.store.meaning import Meaning
+from everturn.checkpoints.store.sql import SQLStore, open_store
 
 __all__ = ["Meaning", "SQLStore", "open_store"]

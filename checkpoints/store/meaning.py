@@ -10,7 +10,7 @@ from typing import Any
 from langchain_core.embeddings import Embeddings
 from langgraph.store.base import IndexConfig, PutOp, ensure_embeddings, get_text_at_path
 
-from checkpoints.errors import StoreMisconfigured
+from everturn.checkpoints.errors import StoreMisconfigured
 
 _WHOLE_ITEM = "$"
 

@@ -11,8 +11,8 @@ from langgraph.store.base import (
     validate_op_namespace,
 )
 
-from checkpoints.errors import InvalidItem
-from checkpoints.tables import storable
+from everturn.checkpoints.errors import InvalidItem
+from everturn.checkpoints.tables import storable
 
 Namespace = tuple[str, ...]
 

@@ -28,14 +28,14 @@ from langgraph.store.base import (
 from sqlalchemy import ColumnElement, Connection, select
 from structlog import get_logger
 
-from checkpoints.database import Database
-from checkpoints.store import statements as sql
-from checkpoints.store.meaning import Meaning
-from checkpoints.store.namespaces import check, joined, literal_prefix, matches, split
-from checkpoints.store.statements import Place
-from checkpoints.store.together import Together
-from checkpoints.store.values import as_json, check_filter, fits
-from checkpoints.tables import store_items as items
+from everturn.checkpoints.database import Database
+from everturn.checkpoints.store import statements as sql
+from everturn.checkpoints.store.meaning import Meaning
+from everturn.checkpoints.store.namespaces import check, joined, literal_prefix, matches, split
+from everturn.checkpoints.store.statements import Place
+from everturn.checkpoints.store.together import Together
+from everturn.checkpoints.store.values import as_json, check_filter, fits
+from everturn.checkpoints.tables import store_items as items
 
 log = get_logger(__name__)
 

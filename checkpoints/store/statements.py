@@ -21,9 +21,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from checkpoints.store.namespaces import Namespace, below, joined
-from checkpoints.tables import store_items as items
-from checkpoints.tables import store_vectors as vectors
+from everturn.checkpoints.store.namespaces import Namespace, below, joined
+from everturn.checkpoints.tables import store_items as items
+from everturn.checkpoints.tables import store_vectors as vectors
 
 Place = tuple[str, str]
 """Where an item lies: its namespace as one text, and its key."""

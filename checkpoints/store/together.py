@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from checkpoints.errors import CheckpointsError, StoreUnavailable
+from everturn.checkpoints.errors import CheckpointsError, StoreUnavailable
 
 Call = TypeVar("Call")
 Answer = TypeVar("Answer")

@@ -8,8 +8,8 @@ from typing import Any
 import orjson
 from pydantic import BaseModel
 
-from checkpoints.errors import InvalidItem
-from checkpoints.tables import storable
+from everturn.checkpoints.errors import InvalidItem
+from everturn.checkpoints.tables import storable
 
 _ORDER: dict[str, Callable[[Any, Any], bool]] = {"$gt": gt, "$gte": ge, "$lt": lt, "$lte": le}
 _DEEPEST = 250

@@ -11,7 +11,7 @@ from hashlib import blake2b
 from pathlib import Path
 from urllib.parse import quote
 
-from checkpoints.errors import DataDirError
+from everturn.checkpoints.errors import DataDirError
 
 _LONGEST = 103 if sys.platform == "darwin" else 107
 """Bytes that the system takes for a socket's path: man 7 unix; man 4 unix on macOS."""

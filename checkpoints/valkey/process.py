@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
-from checkpoints.errors import StoreMisconfigured
+from everturn.checkpoints.errors import StoreMisconfigured
 
 AppendFsync = Literal["everysec", "always", "no"]
 

@@ -2,7 +2,7 @@
 
 import re
 
-from graph.models.failures import Failure, Kind
+from everturn.graph.models.failures import Failure, Kind
 
 _ADVICE: dict[Kind, str] = {
     "invalid_api_key": "check OPENAI_API_KEY, or with OpenRouter OPENROUTER_API_KEY",

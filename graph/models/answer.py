@@ -3,9 +3,9 @@
 import json
 from typing import Any
 
-from graph.models.arguments import read
-from graph.models.failures import Failure, Kind
-from graph.models.reader import Chunk
+from everturn.graph.models.arguments import read
+from everturn.graph.models.failures import Failure, Kind
+from everturn.graph.models.reader import Chunk
 
 _MAX_COST = 1e9
 """US dollars; what is more is no price, and JSON's integers have no end."""

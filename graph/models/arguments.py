@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from typing import Any
 
-from tools.kit.values import flaw_in
+from everturn.tools.kit.values import flaw_in
 
 MAX_CHARACTERS = 262_144
 """More than a model writes in one answer: some 65,000 tokens."""

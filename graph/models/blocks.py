@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
-from graph.models.media_data import DataFlaw, decoded, named_by, split_data_url, web_url
+from everturn.graph.models.media_data import DataFlaw, decoded, named_by, split_data_url, web_url
 
 Medium = Literal["image", "audio", "video", "file"]
 """What is not text, by the names of a catalogue's `input_modalities`."""

@@ -8,8 +8,8 @@ from typing import Protocol, TypeVar
 
 from structlog import get_logger
 
-from graph.models.circuits import GIVEN_UP, Circuit, Opening, State, View, counts, opening
-from graph.models.failures import Failure
+from everturn.graph.models.circuits import GIVEN_UP, Circuit, Opening, State, View, counts, opening
+from everturn.graph.models.failures import Failure
 
 log = get_logger(__name__)
 

@@ -4,12 +4,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from graph.models.answer import Answer
-from graph.models.blocks import Medium
-from graph.models.failures import Failure, failure_of
+from everturn.graph.models.answer import Answer
+from everturn.graph.models.blocks import Medium
+from everturn.graph.models.failures import Failure, failure_of
 
 if TYPE_CHECKING:
-    from graph.models.openai_chat import OpenAIChat
+    from everturn.graph.models.openai_chat import OpenAIChat
 
 
 @dataclass(slots=True)

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
-from graph.models.arguments import MAX_PIECE, Bound
-from graph.models.text import Joiner
+from everturn.graph.models.arguments import MAX_PIECE, Bound
+from everturn.graph.models.text import Joiner
 
 Piece = dict[str, Any]
 """One entry of `delta.tool_calls`, as OpenAI writes it."""

@@ -4,11 +4,11 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from graph.context import Context
-from graph.errors import NoModelFits, UnknownModel
-from graph.models.blocks import MEDIA, PLURALS, Medium
-from graph.models.breaker import Vitals
-from graph.models.circuits import FREE, KEY, PAID, media_of, tools_of
+from everturn.graph.context import Context
+from everturn.graph.errors import NoModelFits, UnknownModel
+from everturn.graph.models.blocks import MEDIA, PLURALS, Medium
+from everturn.graph.models.breaker import Vitals
+from everturn.graph.models.circuits import FREE, KEY, PAID, media_of, tools_of
 
 OFFLINE = "offline"
 _MOST_MISFITS = 5

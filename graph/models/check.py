@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 
 from langchain_core.messages import AIMessage
 
-from graph.models.call import Call
-from graph.models.diagnosis import Listing, Problem, problem_of, working_url
-from graph.models.failures import CallFailed, Failure, failure_of
-from graph.models.provider import Models
+from everturn.graph.models.call import Call
+from everturn.graph.models.diagnosis import Listing, Problem, problem_of, working_url
+from everturn.graph.models.failures import CallFailed, Failure, failure_of
+from everturn.graph.models.provider import Models
 
 _TEXT = "Answer with one word: OK"
 _STREAM = "Count from one to ten, in words."

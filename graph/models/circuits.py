@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from graph.models.blocks import MEDIA, PLURALS, Medium
-from graph.models.failures import Failure, Kind
+from everturn.graph.models.blocks import MEDIA, PLURALS, Medium
+from everturn.graph.models.failures import Failure, Kind
 
 KEY, FREE, PAID = "key", "free models", "paid models"
 """Circuits of the account; each model has one of its own name."""

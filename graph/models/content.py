@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from langchain_core.messages import BaseMessage, HumanMessage
 
-from graph.models.blocks import WORDS, Media, Medium, Text, is_media, read_blocks
+from everturn.graph.models.blocks import WORDS, Media, Medium, Text, is_media, read_blocks
 
 Wire = dict[str, Any]
 """A content part as OpenAI names it."""

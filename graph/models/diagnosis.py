@@ -11,10 +11,10 @@ from typing import Literal
 
 from pydantic import HttpUrl
 
-from graph.models import advice
-from graph.models.failures import CallFailed, Failure, Kind
-from graph.models.provider import open_models
-from graph.models.settings import ModelSettings, without_user
+from everturn.graph.models import advice
+from everturn.graph.models.failures import CallFailed, Failure, Kind
+from everturn.graph.models.provider import open_models
+from everturn.graph.models.settings import ModelSettings, without_user
 
 _MAX_NAMES = 10
 _ENDPOINTS = ("/chat/completions", "/completions", "/responses", "/models")

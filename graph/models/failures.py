@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, Literal
 
-from graph.models.limits import retry_after
-from graph.models.media_refusals import refusal_of_media
-from graph.models.obstacles import obstacle_in
+from everturn.graph.models.limits import retry_after
+from everturn.graph.models.media_refusals import refusal_of_media
+from everturn.graph.models.obstacles import obstacle_in
 
 Kind = Literal[
     "invalid_api_key",  # 401, 403 for the key: no other model of this provider would answer

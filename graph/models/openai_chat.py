@@ -15,17 +15,17 @@ from langchain_openai.chat_models.base import BaseChatOpenAI
 from pydantic import Field
 from typing_extensions import override
 
-from graph.models.answer import Answer
-from graph.models.call import Call
-from graph.models.connection import send
-from graph.models.content import wire_messages
-from graph.models.failures import CallFailed
-from graph.models.hedge import Race
-from graph.models.reader import Chunk
-from graph.models.request import request_body
-from graph.models.traits import Body, LeftOut, Traits
-from graph.models.transport import endpoint
-from graph.models.wire import Clock, chunks_of, refusal_of
+from everturn.graph.models.answer import Answer
+from everturn.graph.models.call import Call
+from everturn.graph.models.connection import send
+from everturn.graph.models.content import wire_messages
+from everturn.graph.models.failures import CallFailed
+from everturn.graph.models.hedge import Race
+from everturn.graph.models.reader import Chunk
+from everturn.graph.models.request import request_body
+from everturn.graph.models.traits import Body, LeftOut, Traits
+from everturn.graph.models.transport import endpoint
+from everturn.graph.models.wire import Clock, chunks_of, refusal_of
 
 if TYPE_CHECKING:
     import httpx2

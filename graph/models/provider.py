@@ -11,22 +11,22 @@ from urllib.parse import urlsplit
 from langchain_core.language_models import BaseChatModel
 from pydantic import SecretStr
 
-from graph.context import Context
-from graph.models.blocks import Medium
-from graph.models.breaker import Breaker, SharedCircuits, Vitals
-from graph.models.catalogue import OFFLINE, Catalogue, Model
-from graph.models.circuits import View, media_of, tools_of, worst
-from graph.models.failures import CallFailed, Failure, failure_of
-from graph.models.offline import OfflineModel
-from graph.models.settings import ModelSettings
-from graph.models.traits import Traits
-from graph.models.transport import endpoint, open_client
-from graph.models.wire import refusal_of
+from everturn.graph.context import Context
+from everturn.graph.models.blocks import Medium
+from everturn.graph.models.breaker import Breaker, SharedCircuits, Vitals
+from everturn.graph.models.catalogue import OFFLINE, Catalogue, Model
+from everturn.graph.models.circuits import View, media_of, tools_of, worst
+from everturn.graph.models.failures import CallFailed, Failure, failure_of
+from everturn.graph.models.offline import OfflineModel
+from everturn.graph.models.settings import ModelSettings
+from everturn.graph.models.traits import Traits
+from everturn.graph.models.transport import endpoint, open_client
+from everturn.graph.models.wire import refusal_of
 
 if TYPE_CHECKING:
     import httpx2
 
-    from graph.models.openai_chat import OpenAIChat
+    from everturn.graph.models.openai_chat import OpenAIChat
 
 ALLOW_NETWORK_MODELS = True
 """Tests set this to False: a provider off this machine is then refused before a byte is sent."""
@@ -144,7 +144,7 @@ class Models:
         longer than a failing model does to be answered by the next.
         """
         # Half of the service's start-up time, and not needed without a provider.
-        from graph.models.openai_chat import OpenAIChat
+        from everturn.graph.models.openai_chat import OpenAIChat
 
         key = self.settings.api_key
         return OpenAIChat(

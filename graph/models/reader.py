@@ -8,11 +8,11 @@ describes them, with the model's reasoning beside its answer and the usage once,
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from graph.models.calls import ToolCalls
-from graph.models.reasoning import ANSWER_BLOCKS, Returned, reasoning_in
-from graph.models.text import Joiner, whole
-from graph.models.think_tag import ThinkTag
-from graph.models.usage import Usages
+from everturn.graph.models.calls import ToolCalls
+from everturn.graph.models.reasoning import ANSWER_BLOCKS, Returned, reasoning_in
+from everturn.graph.models.text import Joiner, whole
+from everturn.graph.models.think_tag import ThinkTag
+from everturn.graph.models.usage import Usages
 
 Chunk = dict[str, Any]
 """One `chat.completion.chunk`, and beside what OpenAI's has: `delta["reasoning"]`, a text;

@@ -13,7 +13,7 @@ came with the last one does not come back unchanged:
 from collections.abc import Mapping
 from typing import Any, cast
 
-from graph.models.text import whole
+from everturn.graph.models.text import whole
 
 RETURNED_FIELDS = ("reasoning_content", "reasoning_details", "extra_content", "thinking_blocks")
 """Fields of a message that go back to the provider they came from."""

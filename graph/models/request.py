@@ -11,8 +11,8 @@ from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
-from graph.models.answer import PROVIDER_FIELDS
-from tools.kit.offered import offered_name
+from everturn.graph.models.answer import PROVIDER_FIELDS
+from everturn.tools.kit.offered import offered_name
 
 Message = dict[str, Any]
 """One message as the wire has it."""

@@ -6,7 +6,7 @@ from typing import Annotated, Self
 from pydantic import AliasChoices, Field, HttpUrl, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from tools.kit.lists import listed
+from everturn.tools.kit.lists import listed
 
 OPENROUTER = HttpUrl("https://openrouter.ai/api/v1")
 OPENAI = HttpUrl("https://api.openai.com/v1")

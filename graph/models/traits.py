@@ -8,11 +8,11 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from graph.models.failures import failure_of
-from graph.models.reasoning import RETURNED_FIELDS
+from everturn.graph.models.failures import failure_of
+from everturn.graph.models.reasoning import RETURNED_FIELDS
 
 if TYPE_CHECKING:
-    from graph.models.wire import Refused
+    from everturn.graph.models.wire import Refused
 
 Body = dict[str, Any]
 """The JSON body of a request."""

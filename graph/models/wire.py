@@ -7,9 +7,16 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from graph.models.failures import CallFailed, Failure, Kind, detail_of, error_in, failure_in
-from graph.models.reader import Chunk, Reader
-from graph.models.sse import BOM, Decoder, Event
+from everturn.graph.models.failures import (
+    CallFailed,
+    Failure,
+    Kind,
+    detail_of,
+    error_in,
+    failure_in,
+)
+from everturn.graph.models.reader import Chunk, Reader
+from everturn.graph.models.sse import BOM, Decoder, Event
 
 if TYPE_CHECKING:
     import httpx2

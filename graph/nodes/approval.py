@@ -15,11 +15,11 @@ from langchain_core.messages import AIMessage, ToolCall, ToolMessage
 from langgraph.types import interrupt
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
 
-from graph.models.arguments import MAX_DEPTH
-from graph.nodes.tool_calls import flaws
-from tools.kit.results import failed
-from tools.kit.toolbox import Offer, Toolbox
-from tools.kit.values import flaw_in
+from everturn.graph.models.arguments import MAX_DEPTH
+from everturn.graph.nodes.tool_calls import flaws
+from everturn.tools.kit.results import failed
+from everturn.tools.kit.toolbox import Offer, Toolbox
+from everturn.tools.kit.values import flaw_in
 
 _DECISIONS = ("approve", "edit", "reject")
 

@@ -12,11 +12,11 @@ from langchain_core.runnables.config import merge_configs
 from langchain_core.utils.utils import LC_ID_PREFIX
 from langgraph.config import get_config
 
-from graph.context import Context
-from graph.models.call import Call
-from graph.models.failures import Failure, failure_of
-from graph.state import State
-from graph.window import calls_tools, mend, tool_rounds, window
+from everturn.graph.context import Context
+from everturn.graph.models.call import Call
+from everturn.graph.models.failures import Failure, failure_of
+from everturn.graph.state import State
+from everturn.graph.window import calls_tools, mend, tool_rounds, window
 
 ToolSchemas = Sequence[dict[str, Any]]
 """Tools as the wire names them: OpenAI's function schemas."""

@@ -8,17 +8,17 @@ from datetime import UTC, datetime, timedelta
 
 from langchain_core.messages import AnyMessage
 
-from graph.context import Context
-from graph.errors import NoModelFits
-from graph.models.advice import explained
-from graph.models.blocks import MEDIA, Medium
-from graph.models.catalogue import OFFLINE, Model
-from graph.models.circuits import media_of
-from graph.models.content import media_in, shows, start_of_turn
-from graph.models.failures import Failure, Kind
-from graph.models.provider import Models
-from graph.policy import Ask, GiveUp, Situation, Step, Stop, next_step
-from graph.state import Route
+from everturn.graph.context import Context
+from everturn.graph.errors import NoModelFits
+from everturn.graph.models.advice import explained
+from everturn.graph.models.blocks import MEDIA, Medium
+from everturn.graph.models.catalogue import OFFLINE, Model
+from everturn.graph.models.circuits import media_of
+from everturn.graph.models.content import media_in, shows, start_of_turn
+from everturn.graph.models.failures import Failure, Kind
+from everturn.graph.models.provider import Models
+from everturn.graph.policy import Ask, GiveUp, Situation, Step, Stop, next_step
+from everturn.graph.state import Route
 
 _RESERVE, _RESERVE_SHARE = 1.0, 0.1
 """Of a turn's time, seconds at most and a share, are kept for the offline model's answer."""

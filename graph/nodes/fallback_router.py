@@ -5,13 +5,13 @@ from typing import Any
 from langgraph.runtime import Runtime
 from structlog import get_logger
 
-from graph.context import Context, context_of
-from graph.errors import AgentError
-from graph.models.provider import Models
-from graph.nodes.choice import choose, follow, offline_route
-from graph.nodes.record import taken_back
-from graph.services import current_models
-from graph.state import Route, State
+from everturn.graph.context import Context, context_of
+from everturn.graph.errors import AgentError
+from everturn.graph.models.provider import Models
+from everturn.graph.nodes.choice import choose, follow, offline_route
+from everturn.graph.nodes.record import taken_back
+from everturn.graph.services import current_models
+from everturn.graph.state import Route, State
 
 log = get_logger(__name__)
 

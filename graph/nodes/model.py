@@ -9,17 +9,17 @@ from langgraph.graph.message import REMOVE_ALL_MESSAGES
 from langgraph.runtime import Runtime
 from structlog import get_logger
 
-from graph.context import Context, context_of
-from graph.errors import AgentError, ProviderFailed
-from graph.models.advice import explained
-from graph.models.blocks import PLURALS
-from graph.models.call import Call
-from graph.models.catalogue import OFFLINE
-from graph.models.circuits import UNSUPPORTED
-from graph.models.failures import Failure
-from graph.models.provider import Models
-from graph.nodes.asking import Heard, Prompt, ask, prompt_of
-from graph.nodes.choice import (
+from everturn.graph.context import Context, context_of
+from everturn.graph.errors import AgentError, ProviderFailed
+from everturn.graph.models.advice import explained
+from everturn.graph.models.blocks import PLURALS
+from everturn.graph.models.call import Call
+from everturn.graph.models.catalogue import OFFLINE
+from everturn.graph.models.circuits import UNSUPPORTED
+from everturn.graph.models.failures import Failure
+from everturn.graph.models.provider import Models
+from everturn.graph.nodes.asking import Heard, Prompt, ask, prompt_of
+from everturn.graph.nodes.choice import (
     candidates,
     choose,
     follow,
@@ -28,12 +28,12 @@ from graph.nodes.choice import (
     offline_route,
     situation,
 )
-from graph.nodes.record import answered, failed, resumed, sign, taken_back
-from graph.nodes.tool_calls import give_ids, misuses, take_in
-from graph.policy import Ask, has_successor, rivals_of
-from graph.services import current_models, offered_tools
-from graph.state import Route, State
-from tools.kit.toolbox import Offer
+from everturn.graph.nodes.record import answered, failed, resumed, sign, taken_back
+from everturn.graph.nodes.tool_calls import give_ids, misuses, take_in
+from everturn.graph.policy import Ask, has_successor, rivals_of
+from everturn.graph.services import current_models, offered_tools
+from everturn.graph.state import Route, State
+from everturn.tools.kit.toolbox import Offer
 
 log = get_logger(__name__)
 

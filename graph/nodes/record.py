@@ -7,10 +7,10 @@ from typing import cast
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, RemoveMessage
 
-from graph.models.advice import explained
-from graph.models.answer import Answer
-from graph.models.failures import Failure
-from graph.state import Answered, Attempt, Route, Usage
+from everturn.graph.models.advice import explained
+from everturn.graph.models.answer import Answer
+from everturn.graph.models.failures import Failure
+from everturn.graph.state import Answered, Attempt, Route, Usage
 
 _PUBLIC = Answered.__required_keys__ | Answered.__optional_keys__
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Never
 
-from graph.errors import (
+from everturn.graph.errors import (
     AgentError,
     InvalidAPIKey,
     NoModelFits,
@@ -11,10 +11,10 @@ from graph.errors import (
     ProviderFailed,
     RequestRefused,
 )
-from graph.models.blocks import PLURALS
-from graph.models.circuits import UNSUPPORTED
-from graph.nodes.record import public
-from graph.state import Route, State
+from everturn.graph.models.blocks import PLURALS
+from everturn.graph.models.circuits import UNSUPPORTED
+from everturn.graph.nodes.record import public
+from everturn.graph.state import Route, State
 
 _REFUSALS = {"bad_request", "moderated", "context_too_long", "unreadable_media"}
 

@@ -9,13 +9,13 @@ from langchain_core.messages.tool import ToolCall, invalid_tool_call, tool_call
 from langchain_core.tools import BaseTool
 from pydantic import BaseModel, ValidationError
 
-from graph.models.answer import PROVIDER_FIELDS
-from graph.models.arguments import read
-from graph.models.calls import new_call_id
-from tools.kit.arguments import unknown_arguments
-from tools.kit.results import named
-from tools.kit.toolbox import Offer
-from tools.kit.values import flaw_in, plain
+from everturn.graph.models.answer import PROVIDER_FIELDS
+from everturn.graph.models.arguments import read
+from everturn.graph.models.calls import new_call_id
+from everturn.tools.kit.arguments import unknown_arguments
+from everturn.tools.kit.results import named
+from everturn.tools.kit.toolbox import Offer
+from everturn.tools.kit.values import flaw_in, plain
 
 _MAX_NAME = 200
 _MAX_ID = 65_536

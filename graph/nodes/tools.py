@@ -10,13 +10,13 @@ from langgraph.config import get_config
 from langgraph.runtime import Runtime
 from langgraph.types import Command
 
-from graph.context import Context, context_of
-from graph.nodes.approval import approved
-from graph.services import current_toolbox, offered_tools
-from graph.state import State
-from graph.window import open_calls
-from tools.kit.execution import Round
-from tools.kit.results import failed
+from everturn.graph.context import Context, context_of
+from everturn.graph.nodes.approval import approved
+from everturn.graph.services import current_toolbox, offered_tools
+from everturn.graph.state import State
+from everturn.graph.window import open_calls
+from everturn.tools.kit.execution import Round
+from everturn.tools.kit.results import failed
 
 PAUSED = "paused_calls"
 """A note on a message: some of its calls paused; its value are the ids of those approved before."""

@@ -17,7 +17,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from server.api.wire import dumps
+from everturn.server.api.wire import dumps
 
 API_VERSION = "0.16.7"
 """The version of LangGraph's server whose API this is: clients look at it for what they may use."""

@@ -4,7 +4,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from server.runs.approvals import Decision
+from everturn.server.runs.approvals import Decision
 
 
 class WaitingCall(BaseModel):

@@ -9,7 +9,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, BeforeValidator, Field
 
-from checkpoints.assistants import (
+from everturn.checkpoints.assistants import (
     Assistant,
     AssistantVersion,
     Changes,
@@ -17,8 +17,8 @@ from checkpoints.assistants import (
     SortBy,
     SortOrder,
 )
-from checkpoints.threads import Filter as ThreadFilter
-from server.api.agent_server import (
+from everturn.checkpoints.threads import Filter as ThreadFilter
+from everturn.server.api.agent_server import (
     AssistantId,
     Config,
     Context,
@@ -26,9 +26,9 @@ from server.api.agent_server import (
     json_response,
     page_headers,
 )
-from server.api.deps import AssistantsDep, ThreadsDep
-from server.api.errors import problems
-from server.runs.assistants import Search
+from everturn.server.api.deps import AssistantsDep, ThreadsDep
+from everturn.server.api.errors import problems
+from everturn.server.runs.assistants import Search
 
 router = APIRouter(prefix="/assistants", tags=["assistants"])
 

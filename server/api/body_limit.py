@@ -6,7 +6,7 @@ Starlette counts the bytes of the others, but would refuse these in plain text.
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from server.api.errors import content_too_large, problem_response
+from everturn.server.api.errors import content_too_large, problem_response
 
 
 class AnnouncedBodyLimit:

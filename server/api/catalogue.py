@@ -5,8 +5,8 @@ from typing import Any, Literal
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from server.api.deps import ModelsDep
-from server.api.errors import problems
+from everturn.server.api.deps import ModelsDep
+from everturn.server.api.errors import problems
 
 router = APIRouter(prefix="/api/chat", tags=["models"])
 

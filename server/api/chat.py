@@ -9,17 +9,17 @@ from langgraph.types import StreamMode
 from pydantic import BaseModel, ConfigDict, Field
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from server.api.approvals import ResumeRequest, WaitingCall
-from server.api.chat_events import CHAT_MODES, ending_of, events_of, state_of, summary
-from server.api.deps import ConversationsDep, EngineDep, MetricsDep, SettingsDep
-from server.api.errors import problems, told
-from server.api.observe import Observation, observed
-from server.api.sse import EventStream, event
-from server.api.wire import dumps
-from server.runs.approvals import calls_in
-from server.runs.conversations import Question, Resumption
-from server.runs.engine import Engine, Turn
-from server.runs.outcome import Outcome
+from everturn.server.api.approvals import ResumeRequest, WaitingCall
+from everturn.server.api.chat_events import CHAT_MODES, ending_of, events_of, state_of, summary
+from everturn.server.api.deps import ConversationsDep, EngineDep, MetricsDep, SettingsDep
+from everturn.server.api.errors import problems, told
+from everturn.server.api.observe import Observation, observed
+from everturn.server.api.sse import EventStream, event
+from everturn.server.api.wire import dumps
+from everturn.server.runs.approvals import calls_in
+from everturn.server.runs.conversations import Question, Resumption
+from everturn.server.runs.engine import Engine, Turn
+from everturn.server.runs.outcome import Outcome
 
 router = APIRouter(prefix="/api/chat", tags=["chat"])
 

@@ -7,9 +7,9 @@ from typing import Any
 from langchain_core.messages import AIMessage, BaseMessage, RemoveMessage, ToolMessage
 from langgraph.types import StreamMode
 
-from server.runs.approvals import calls_in
-from server.runs.engine import Part
-from server.runs.outcome import Outcome
+from everturn.server.runs.approvals import calls_in
+from everturn.server.runs.engine import Part
+from everturn.server.runs.outcome import Outcome
 
 CHAT_MODES: tuple[StreamMode, ...] = ("messages", "updates", "custom")
 

@@ -8,12 +8,12 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import AfterValidator, BaseModel, Field
 
-from checkpoints.crons import COLUMNS, Cron, Filter, SortBy, SortOrder
-from server.api.agent_server import AssistantId, JsonObject, json_response, page_headers
-from server.api.deps import AssistantsDep
-from server.api.errors import problems
-from server.api.run_body import RunBody
-from server.runs.crons import CronRequest, Crons
+from everturn.checkpoints.crons import COLUMNS, Cron, Filter, SortBy, SortOrder
+from everturn.server.api.agent_server import AssistantId, JsonObject, json_response, page_headers
+from everturn.server.api.deps import AssistantsDep
+from everturn.server.api.errors import problems
+from everturn.server.api.run_body import RunBody
+from everturn.server.runs.crons import CronRequest, Crons
 
 router = APIRouter(tags=["crons"])
 

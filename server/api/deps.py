@@ -5,14 +5,14 @@ from typing import Annotated, Any, Protocol, cast
 
 from fastapi import Depends, Request
 
-from checkpoints.history import History
-from checkpoints.sessions import Sessions
-from server.metrics import Metrics
-from server.runs.assistants import Assistants
-from server.runs.conversations import Conversations
-from server.runs.engine import Engine
-from server.runs.threads import Threads
-from server.settings import Settings
+from everturn.checkpoints.history import History
+from everturn.checkpoints.sessions import Sessions
+from everturn.server.metrics import Metrics
+from everturn.server.runs.assistants import Assistants
+from everturn.server.runs.conversations import Conversations
+from everturn.server.runs.engine import Engine
+from everturn.server.runs.threads import Threads
+from everturn.server.settings import Settings
 
 
 async def _engine(request: Request) -> Engine:

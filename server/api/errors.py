@@ -17,15 +17,15 @@ from starlette.middleware.body_limit import MAX_BODY_SIZE_SCOPE_KEY
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog import get_logger
 
-from checkpoints.errors import (
+from everturn.checkpoints.errors import (
     InvalidItem,
     StaleWriter,
     StoreMisconfigured,
     StoreUnavailable,
     ThreadBusy,
 )
-from server.api.users_app import document_users_routes
-from server.runs.errors import (
+from everturn.server.api.users_app import document_users_routes
+from everturn.server.runs.errors import (
     AssistantExists,
     AssistantNotFound,
     CheckpointNotFound,

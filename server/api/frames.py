@@ -9,8 +9,8 @@ from contextlib import aclosing
 
 from starlette.responses import StreamingResponse
 
-from server.runs.feed import Event
-from server.runs.thread_stream import ThreadEvent
+from everturn.server.runs.feed import Event
+from everturn.server.runs.thread_stream import ThreadEvent
 
 _HEARTBEAT = b": heartbeat\r\n\r\n"
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}

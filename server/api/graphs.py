@@ -8,15 +8,15 @@ from langgraph.types import Command, StreamMode
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from server.api.deps import EngineDep, MetricsDep, SettingsDep
-from server.api.errors import problems, told
-from server.api.observe import observed
-from server.api.sse import EventStream, event
-from server.api.wire import dumps
-from server.runs.engine import Engine, Turn
-from server.runs.errors import InvalidInput
-from server.runs.outcome import Outcome
-from server.runs.parts import public
+from everturn.server.api.deps import EngineDep, MetricsDep, SettingsDep
+from everturn.server.api.errors import problems, told
+from everturn.server.api.observe import observed
+from everturn.server.api.sse import EventStream, event
+from everturn.server.api.wire import dumps
+from everturn.server.runs.engine import Engine, Turn
+from everturn.server.runs.errors import InvalidInput
+from everturn.server.runs.outcome import Outcome
+from everturn.server.runs.parts import public
 
 router = APIRouter(tags=["graphs"])
 

@@ -7,8 +7,8 @@ from time import perf_counter
 
 from structlog import get_logger
 
-from server.metrics import Metrics, beside_the_answer
-from server.runs.outcome import Call, Outcome, failed_calls
+from everturn.server.metrics import Metrics, beside_the_answer
+from everturn.server.runs.outcome import Call, Outcome, failed_calls
 
 log = get_logger(__name__)
 

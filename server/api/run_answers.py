@@ -9,14 +9,14 @@ from typing import Any
 from fastapi import Request, Response
 from starlette.responses import StreamingResponse
 
-from checkpoints.runs import RunRow
-from server.api.frames import FrameStream
-from server.api.wire import dumps
-from server.runs.errors import InvalidInput
-from server.runs.feed import GAP, SILENT_SECONDS, Cursor, Event
-from server.runs.run import RunRequest, StreamMode
-from server.runs.running import Running
-from server.runs.runs import Runs
+from everturn.checkpoints.runs import RunRow
+from everturn.server.api.frames import FrameStream
+from everturn.server.api.wire import dumps
+from everturn.server.runs.errors import InvalidInput
+from everturn.server.runs.feed import GAP, SILENT_SECONDS, Cursor, Event
+from everturn.server.runs.run import RunRequest, StreamMode
+from everturn.server.runs.running import Running
+from everturn.server.runs.runs import Runs
 
 
 async def started(runs: Runs, asked: RunRequest) -> Response:

@@ -5,11 +5,11 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from checkpoints.runs import MultitaskStrategy
-from server.api.agent_server import Config, Context
-from server.api.threads import CheckpointRef
-from server.runs.errors import InvalidInput
-from server.runs.run import RunRequest, StreamMode
+from everturn.checkpoints.runs import MultitaskStrategy
+from everturn.server.api.agent_server import Config, Context
+from everturn.server.api.threads import CheckpointRef
+from everturn.server.runs.errors import InvalidInput
+from everturn.server.runs.run import RunRequest, StreamMode
 
 
 class SendBody(BaseModel):

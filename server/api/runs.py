@@ -15,19 +15,19 @@ from pydantic import (
 )
 from starlette.responses import StreamingResponse
 
-from checkpoints.runs import RunStatus
-from server.api.deps import ThreadsDep
-from server.api.errors import problems
-from server.api.frames import FrameStream
-from server.api.run_answers import as_json, joined, started, streamed, waited
-from server.api.run_body import RunBody
-from server.api.thread_state import state_as_json
-from server.api.wire import dumps
-from server.runs.errors import InvalidInput
-from server.runs.run import StreamMode
-from server.runs.running import CancelAction, Running
-from server.runs.runs import Runs
-from server.runs.thread_stream import Place, ThreadMode
+from everturn.checkpoints.runs import RunStatus
+from everturn.server.api.deps import ThreadsDep
+from everturn.server.api.errors import problems
+from everturn.server.api.frames import FrameStream
+from everturn.server.api.run_answers import as_json, joined, started, streamed, waited
+from everturn.server.api.run_body import RunBody
+from everturn.server.api.thread_state import state_as_json
+from everturn.server.api.wire import dumps
+from everturn.server.runs.errors import InvalidInput
+from everturn.server.runs.run import StreamMode
+from everturn.server.runs.running import CancelAction, Running
+from everturn.server.runs.runs import Runs
+from everturn.server.runs.thread_stream import Place, ThreadMode
 
 router = APIRouter(tags=["runs"])
 

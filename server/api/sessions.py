@@ -9,11 +9,11 @@ from fastapi import APIRouter, Body, Query, Request, Response
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, SystemMessage, ToolMessage
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
 
-from server.api.approvals import WaitingCall
-from server.api.deps import ConversationsDep, HistoryDep, SessionsDep
-from server.api.errors import problems
-from server.runs.errors import SessionNotFound
-from server.runs.outcome import readable
+from everturn.server.api.approvals import WaitingCall
+from everturn.server.api.deps import ConversationsDep, HistoryDep, SessionsDep
+from everturn.server.api.errors import problems
+from everturn.server.runs.errors import SessionNotFound
+from everturn.server.runs.outcome import readable
 
 router = APIRouter(prefix="/api/chat", tags=["sessions"])
 

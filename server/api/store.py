@@ -6,10 +6,10 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from langgraph.store.base import NOT_PROVIDED, BaseStore, Item, SearchItem
 from pydantic import BaseModel, ConfigDict, Field
 
-from checkpoints.errors import InvalidItem
-from server.api.errors import problems
-from server.api.wire import dumps
-from server.runs.errors import InvalidInput
+from everturn.checkpoints.errors import InvalidItem
+from everturn.server.api.errors import problems
+from everturn.server.api.wire import dumps
+from everturn.server.runs.errors import InvalidInput
 
 router = APIRouter(tags=["store"])
 

@@ -6,10 +6,10 @@ from typing import cast
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
-from checkpoints.errors import StoreUnavailable
-from server.api.agent_server import API_VERSION
-from server.api.deps import HistoryDep, MetricsDep, SessionsDep
-from server.api.errors import problems
+from everturn.checkpoints.errors import StoreUnavailable
+from everturn.server.api.agent_server import API_VERSION
+from everturn.server.api.deps import HistoryDep, MetricsDep, SessionsDep
+from everturn.server.api.errors import problems
 
 router = APIRouter(tags=["system"])
 

@@ -6,8 +6,8 @@ from typing import Any
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import PregelTask, StateSnapshot
 
-from server.runs.parts import public
-from server.runs.states import interrupt_as_json, place_as_json
+from everturn.server.runs.parts import public
+from everturn.server.runs.states import interrupt_as_json, place_as_json
 
 FIELDS = (
     "values",

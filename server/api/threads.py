@@ -9,21 +9,21 @@ from fastapi import APIRouter, Header, Query, Response
 from langgraph.types import Command
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, model_validator
 
-from checkpoints.threads import Filter, SortBy, SortOrder, Status, Thread, new_thread
-from server.api.agent_server import (
+from everturn.checkpoints.threads import Filter, SortBy, SortOrder, Status, Thread, new_thread
+from everturn.server.api.agent_server import (
     JsonObject,
     Sendable,
     ThreadId,
     json_response,
     page_headers,
 )
-from server.api.deps import ThreadsDep
-from server.api.errors import problems
-from server.api.thread_state import FIELDS, state_as_json
-from server.api.wire import jsonable
-from server.runs.extract import follow, parse_path
-from server.runs.states import LATEST, Place, Step, place_as_json
-from server.runs.threads import Found, Search
+from everturn.server.api.deps import ThreadsDep
+from everturn.server.api.errors import problems
+from everturn.server.api.thread_state import FIELDS, state_as_json
+from everturn.server.api.wire import jsonable
+from everturn.server.runs.extract import follow, parse_path
+from everturn.server.runs.states import LATEST, Place, Step, place_as_json
+from everturn.server.runs.threads import Found, Search
 
 router = APIRouter(prefix="/threads", tags=["threads"])
 

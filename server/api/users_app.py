@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from server.runs.errors import ConfigError
+from everturn.server.runs.errors import ConfigError
 
 ALWAYS_OURS = frozenset({"/ok", "/ready", "/metrics", "/docs", "/openapi.json"})
 

@@ -3,6 +3,6 @@
 A client like any other: it knows the service by its HTTP routes alone, and imports nothing of it.
 """
 
-from server.chat.conversation import chat
+from everturn.server.chat.conversation import chat
 
 __all__ = ["chat"]

@@ -7,8 +7,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from server.chat.lines import call_line
-from server.chat.screen import Screen
+from everturn.server.chat.lines import call_line
+from everturn.server.chat.screen import Screen
 
 Decision = dict[str, Any]
 

@@ -8,10 +8,10 @@ import sys
 from collections.abc import Generator, Iterator
 from typing import Any
 
-from server.chat.approval import decide
-from server.chat.lines import call_line, fallback_line, receipt, session_line, tool_line
-from server.chat.screen import Screen, open_screen
-from server.chat.service import Event, Service, ServiceError
+from everturn.server.chat.approval import decide
+from everturn.server.chat.lines import call_line, fallback_line, receipt, session_line, tool_line
+from everturn.server.chat.screen import Screen, open_screen
+from everturn.server.chat.service import Event, Service, ServiceError
 
 HELP = """\
 - `/new` begins a new session

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from langgraph.types import Interrupt
 
-from server.runs.errors import InvalidInput
+from everturn.server.runs.errors import InvalidInput
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from time import monotonic
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4, uuid5
 
-from checkpoints.assistants import (
+from everturn.checkpoints.assistants import (
     Assistant,
     AssistantTable,
     AssistantVersion,
@@ -21,9 +21,14 @@ from checkpoints.assistants import (
     SortBy,
     SortOrder,
 )
-from server.runs.errors import AssistantExists, AssistantNotFound, ContextTwice, InvalidAssistant
-from server.runs.graphs import Graphs
-from server.runs.introspection import Introspection
+from everturn.server.runs.errors import (
+    AssistantExists,
+    AssistantNotFound,
+    ContextTwice,
+    InvalidAssistant,
+)
+from everturn.server.runs.graphs import Graphs
+from everturn.server.runs.introspection import Introspection
 
 NAMESPACE = UUID("6ba7b821-9dad-11d1-80b4-00c04fd430c8")
 """LangGraph's: the id of a graph's own assistant is the UUID of version 5 of its name in here."""

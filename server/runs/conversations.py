@@ -9,16 +9,16 @@ from typing import Any
 from langchain_core.messages import AnyMessage, HumanMessage
 from langgraph.types import Command, StreamMode
 
-from checkpoints.sessions import Session, Sessions
-from server.runs.approvals import (
+from everturn.checkpoints.sessions import Session, Sessions
+from everturn.server.runs.approvals import (
     Decision,
     WaitingCall,
     answer_with,
     approval_in,
     calls_in,
 )
-from server.runs.engine import Engine, Turn, Waiting
-from server.runs.errors import InvalidInput, NothingWaits, SessionNotFound
+from everturn.server.runs.engine import Engine, Turn, Waiting
+from everturn.server.runs.errors import InvalidInput, NothingWaits, SessionNotFound
 
 _CHOICES = "choices"
 """In the metadata of a turn's checkpoints: its context, as JSON, for when it is resumed."""

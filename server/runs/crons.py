@@ -18,12 +18,12 @@ from cronsim import CronSim, CronSimError
 from langchain_core.utils.uuid import uuid7
 from structlog import get_logger
 
-from checkpoints.crons import Cron, CronTable, Filter, SortBy, SortOrder
-from checkpoints.peers import Peers, Told
-from server.runs.errors import CronNotFound, InvalidInput, ThreadNotFound
-from server.runs.execution import Threads
-from server.runs.run import RunRequest
-from server.runs.runs import Assistants, Runs
+from everturn.checkpoints.crons import Cron, CronTable, Filter, SortBy, SortOrder
+from everturn.checkpoints.peers import Peers, Told
+from everturn.server.runs.errors import CronNotFound, InvalidInput, ThreadNotFound
+from everturn.server.runs.execution import Threads
+from everturn.server.runs.run import RunRequest
+from everturn.server.runs.runs import Assistants, Runs
 
 log = get_logger(__name__)
 

@@ -32,11 +32,11 @@ from langgraph.errors import EmptyInputError, InvalidUpdateError, is_invalid_res
 from langgraph.types import Command, Interrupt, StateSnapshot, StreamMode
 from pydantic import ValidationError
 
-from checkpoints.history import FinishedTurn, History
-from checkpoints.locks import ThreadLocks
-from server.runs.errors import InvalidInput, NothingWaits, ShuttingDown, TurnTimeout
-from server.runs.graphs import Graph, Graphs
-from server.runs.outcome import Outcome, readable
+from everturn.checkpoints.history import FinishedTurn, History
+from everturn.checkpoints.locks import ThreadLocks
+from everturn.server.runs.errors import InvalidInput, NothingWaits, ShuttingDown, TurnTimeout
+from everturn.server.runs.graphs import Graph, Graphs
+from everturn.server.runs.outcome import Outcome, readable
 
 _MAX_WAITING_PARTS = 256
 _COME_BACK = "The service is being stopped or restarted; try again in a moment."

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 from structlog import get_logger
 
-from checkpoints.errors import ThreadBusy
-from checkpoints.threads import Thread
-from server.runs.threads import Threads
+from everturn.checkpoints.errors import ThreadBusy
+from everturn.checkpoints.threads import Thread
+from everturn.server.runs.threads import Threads
 
 log = get_logger(__name__)
 

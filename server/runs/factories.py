@@ -22,7 +22,7 @@ from langgraph_sdk.runtime import (
     _ReadRuntime,
 )
 
-from server.runs.errors import ConfigError
+from everturn.server.runs.errors import ConfigError
 
 Graph = Pregel[Any, Any, Any, Any]
 Runtime = _ExecutionRuntime[Any] | _ReadRuntime[Any]

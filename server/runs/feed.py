@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import NamedTuple, Protocol
 
-from checkpoints.events import END, Frame
+from everturn.checkpoints.events import END, Frame
 
 _MOST_BYTES = 4_194_304
 """Of one running run, in memory; a listener who is further behind reads the log."""

@@ -18,9 +18,9 @@ from pydantic import (
     ValidationError,
 )
 
-from server.runs.errors import ConfigError, GraphNotFound, InvalidInput
-from server.runs.factories import Factory, Graph, compiled, runtime_of
-from server.runs.project import Project
+from everturn.server.runs.errors import ConfigError, GraphNotFound, InvalidInput
+from everturn.server.runs.factories import Factory, Graph, compiled, runtime_of
+from everturn.server.runs.project import Project
 
 __all__ = ["Graph", "Graphs", "load_graphs"]
 

@@ -13,8 +13,8 @@ from langgraph.pregel import Pregel
 from pydantic import BaseModel, Field, TypeAdapter, create_model
 from structlog import get_logger
 
-from server.runs.errors import InvalidInput
-from server.runs.graphs import Graph, Graphs
+from everturn.server.runs.errors import InvalidInput
+from everturn.server.runs.graphs import Graph, Graphs
 
 log = get_logger(__name__)
 

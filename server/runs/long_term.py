@@ -10,11 +10,11 @@ from langgraph.store.base import BaseStore, IndexConfig, TTLConfig
 from pydantic import BaseModel, Field, ValidationError
 from structlog import get_logger
 
-import checkpoints.checkpointer
-from checkpoints.store import Meaning, open_store
-from server.runs.errors import ConfigError
-from server.runs.factories import entered
-from server.runs.project import Project
+import everturn.checkpoints.checkpointer
+from everturn.checkpoints.store import Meaning, open_store
+from everturn.server.runs.errors import ConfigError
+from everturn.server.runs.factories import entered
+from everturn.server.runs.project import Project
 
 log = get_logger(__name__)
 
@@ -86,7 +86,7 @@ def warn_of_checkpointer(project: Project) -> None:
     does. The entry of the service's own file, for LangGraph's development server, names that one.
     """
     path = str(project.section("checkpointer").get("path") or "")
-    ours = Path(checkpoints.checkpointer.__file__)
+    ours = Path(everturn.checkpoints.checkpointer.__file__)
     if path and (project.folder / path.rpartition(":")[0]).resolve() != ours.resolve():
         log.warning(
             "checkpointer_not_used",

@@ -12,9 +12,9 @@ from typing import Any
 from langchain_core.messages import BaseMessage, BaseMessageChunk, message_chunk_to_message
 from langgraph.types import StreamMode as GraphMode
 
-from server.runs.engine import Part
-from server.runs.run import StreamMode
-from server.runs.states import place_as_json
+from everturn.server.runs.engine import Part
+from everturn.server.runs.run import StreamMode
+from everturn.server.runs.states import place_as_json
 
 Named = tuple[str, Any]
 

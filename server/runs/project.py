@@ -13,10 +13,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from server.environment import WrongSetting, read_env_file
-from server.runs.errors import ConfigError
-
-_ROOMS = ("graph", "server", "tools", "checkpoints")
+from everturn.server.environment import WrongSetting, read_env_file
+from everturn.server.runs.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +55,11 @@ class Project:
         except FileNotFoundError:
             raise ConfigError(f"{where}: there is no file {location}.") from None
         except (Exception, SystemExit) as error:
-            reason = f"{type(error).__name__}: {error}{self._taken(error)}"
+            reason = f"{type(error).__name__}: {error}"
             raise ConfigError(f"{where}: {location} cannot be imported: {reason}") from error
         if not hasattr(module, variable):
             raise ConfigError(f"{where}: {location} has no {variable!r}.")
         return getattr(module, variable)
-
-    def _taken(self, error: BaseException) -> str:
-        """Explain an import that found a package of Everturn's in place of the project's own."""
-        room = (getattr(error, "name", None) or "").partition(".")[0]
-        own = self.folder / room
-        if room not in _ROOMS or not (own.is_dir() or own.with_suffix(".py").is_file()):
-            return ""
-        return f" (Everturn has a package {room!r} of its own: give yours another name)"
 
 
 def load_project(path: Path) -> Project:

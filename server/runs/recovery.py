@@ -9,9 +9,9 @@ import asyncio
 
 from structlog import get_logger
 
-from checkpoints.errors import CheckpointsError
-from checkpoints.peers import BEAT_SECONDS, LEASE_SECONDS, Peers
-from server.runs.runs import Runs
+from everturn.checkpoints.errors import CheckpointsError
+from everturn.checkpoints.peers import BEAT_SECONDS, LEASE_SECONDS, Peers
+from everturn.server.runs.runs import Runs
 
 log = get_logger(__name__)
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, Self
 
-from checkpoints.runs import MultitaskStrategy
+from everturn.checkpoints.runs import MultitaskStrategy
 
 StreamMode = Literal[
     "values",

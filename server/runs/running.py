@@ -8,13 +8,13 @@ from typing import Any, Literal
 
 from langgraph.types import StateSnapshot
 
-from checkpoints.assistants import Assistant
-from checkpoints.errors import StaleWriter
-from checkpoints.runs import COLUMNS, RunRow, RunStatus
-from server.runs.errors import InvalidInput, ShuttingDown, TurnTimeout
-from server.runs.feed import Feed
-from server.runs.outcome import Outcome
-from server.runs.run import RunRequest
+from everturn.checkpoints.assistants import Assistant
+from everturn.checkpoints.errors import StaleWriter
+from everturn.checkpoints.runs import COLUMNS, RunRow, RunStatus
+from everturn.server.runs.errors import InvalidInput, ShuttingDown, TurnTimeout
+from everturn.server.runs.feed import Feed
+from everturn.server.runs.outcome import Outcome
+from everturn.server.runs.run import RunRequest
 
 CancelAction = Literal["interrupt", "rollback"]
 

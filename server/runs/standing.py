@@ -5,11 +5,11 @@ from typing import Any
 
 from langgraph.types import StateSnapshot
 
-from checkpoints.assistants import Assistant
-from checkpoints.group_commit import Row
-from checkpoints.threads import ThreadTable, new_thread, status_changed
-from server.runs.engine import Engine
-from server.runs.states import interrupts_of
+from everturn.checkpoints.assistants import Assistant
+from everturn.checkpoints.group_commit import Row
+from everturn.checkpoints.threads import ThreadTable, new_thread, status_changed
+from everturn.server.runs.engine import Engine
+from everturn.server.runs.states import interrupts_of
 
 _FORGOTTEN = {"error": "RunFailed", "message": "It failed; the thread has gone on since."}
 

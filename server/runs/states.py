@@ -11,11 +11,16 @@ from langgraph.errors import EmptyInputError, InvalidUpdateError
 from langgraph.types import Interrupt, StateSnapshot, StateUpdate
 from langgraph_sdk.runtime import AccessContext
 
-from checkpoints.errors import CheckpointsError, ThreadBusy
-from checkpoints.threads import Status, Thread, ThreadTable
-from server.runs.engine import Engine
-from server.runs.errors import CheckpointNotFound, GraphNotFound, InvalidUpdate, ThreadHasNoGraph
-from server.runs.graphs import Graph
+from everturn.checkpoints.errors import CheckpointsError, ThreadBusy
+from everturn.checkpoints.threads import Status, Thread, ThreadTable
+from everturn.server.runs.engine import Engine
+from everturn.server.runs.errors import (
+    CheckpointNotFound,
+    GraphNotFound,
+    InvalidUpdate,
+    ThreadHasNoGraph,
+)
+from everturn.server.runs.graphs import Graph
 
 UPDATE_WAIT_SECONDS = 1.0
 """An update does not queue behind a run, it is refused; two updates do wait for each other."""

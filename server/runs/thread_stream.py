@@ -10,8 +10,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Ite
 from contextlib import aclosing, contextmanager
 from typing import Any, Literal, NamedTuple
 
-from checkpoints.peers import Peers, Told
-from server.runs.feed import SILENT_SECONDS, Cursor, Event
+from everturn.checkpoints.peers import Peers, Told
+from everturn.server.runs.feed import SILENT_SECONDS, Cursor, Event
 
 _DONE = Cursor(10**9, 0)
 """Behind whatever a run streams: that it is done."""

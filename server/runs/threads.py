@@ -12,13 +12,20 @@ from typing import Any, NamedTuple
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
-from checkpoints.errors import ThreadBusy
-from checkpoints.objects import contained
-from checkpoints.sessions import Sessions
-from checkpoints.threads import Filter, SortBy, SortOrder, Thread, ThreadTable, new_thread_id
-from server.runs.engine import Engine
-from server.runs.errors import InvalidInput, ThreadExists, ThreadNotFound
-from server.runs.states import UPDATE_WAIT_SECONDS, States, Step
+from everturn.checkpoints.errors import ThreadBusy
+from everturn.checkpoints.objects import contained
+from everturn.checkpoints.sessions import Sessions
+from everturn.checkpoints.threads import (
+    Filter,
+    SortBy,
+    SortOrder,
+    Thread,
+    ThreadTable,
+    new_thread_id,
+)
+from everturn.server.runs.engine import Engine
+from everturn.server.runs.errors import InvalidInput, ThreadExists, ThreadNotFound
+from everturn.server.runs.states import UPDATE_WAIT_SECONDS, States, Step
 
 _PAGE = 100
 _MOST_READ = 10_000

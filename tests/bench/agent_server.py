@@ -289,7 +289,7 @@ def main() -> None:
         (folder / "agent_graph.py").write_text(GRAPH)
         (folder / "langgraph.json").write_text(json.dumps(CONFIG))
         port = free_ports(1)[0]
-        ours = [sys.executable, "-m", "server", "serve", "--port", str(port)]
+        ours = [sys.executable, "-m", "everturn.server", "serve", "--port", str(port)]
         servers = {"everturn": (ours, port)}
         if options.langgraph:
             other = free_ports(1)[0]

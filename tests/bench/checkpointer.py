@@ -37,7 +37,7 @@ from langgraph.checkpoint.base.id import uuid6
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph, add_messages
 
-from checkpoints.redis import AsyncRedisSaver, codec
+from everturn.checkpoints.redis import AsyncRedisSaver, codec
 from tests.checkpoints.redis.relay import relaying
 from tests.checkpoints.redis.servers import Server, redis_binary, serving, valkey_binary
 

@@ -65,9 +65,9 @@ class Everturn:
 async def everturn(url: str, hedge_after: float | None = None) -> AsyncIterator[Contestant]:
     import structlog
 
-    from graph.agent import graph
-    from graph.models.provider import open_models
-    from graph.models.settings import ModelSettings
+    from everturn.graph.agent import graph
+    from everturn.graph.models.provider import open_models
+    from everturn.graph.models.settings import ModelSettings
 
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     settings = ModelSettings.model_validate(

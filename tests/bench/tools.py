@@ -25,18 +25,18 @@ from langgraph.graph import START, StateGraph
 from langgraph.runtime import Runtime
 from redis.asyncio import Redis
 
-from checkpoints.tool_cache import RedisResultStore
-from graph.context import Context
-from graph.nodes import tools as node
-from graph.services import Services
-from graph.state import State
+from everturn.checkpoints.tool_cache import RedisResultStore
+from everturn.graph.context import Context
+from everturn.graph.nodes import tools as node
+from everturn.graph.services import Services
+from everturn.graph.state import State
+from everturn.tools.kit.arithmetic import CalculationError, evaluate
+from everturn.tools.kit.cache import ResultStore
+from everturn.tools.kit.declare import declare
+from everturn.tools.kit.discovery import Discovery
+from everturn.tools.kit.settings import ToolSettings
+from everturn.tools.kit.toolbox import Toolbox
 from tests.checkpoints.redis.servers import redis_binary, serving, valkey_binary
-from tools.kit.arithmetic import CalculationError, evaluate
-from tools.kit.cache import ResultStore
-from tools.kit.declare import declare
-from tools.kit.discovery import Discovery
-from tools.kit.settings import ToolSettings
-from tools.kit.toolbox import Toolbox
 
 Calls = list[tuple[str, dict[str, Any]]]
 

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from langchain_core.messages import HumanMessage
 
-from graph.agent import graph
-from graph.state import Input
+from everturn.graph.agent import graph
+from everturn.graph.state import Input
 from tests.service import Client, process
 
 QUESTIONS = {"a word": "Hello there", "a tool": "Calculate 10 * 20"}

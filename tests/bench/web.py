@@ -14,9 +14,9 @@ from collections.abc import Awaitable, Callable
 
 import httpx2
 
+from everturn.tools.kit.pages.readable import readable
+from everturn.tools.kit.web import Web
 from tests.tools.world import PUBLIC, Names, Reply, World, json_reply, settings
-from tools.kit.pages.readable import readable
-from tools.kit.web import Web
 
 MARKUP = {
     "paragraphs": "<p>Hello <b>world</b>, some text.</p>\n" * 27_000,

@@ -10,8 +10,8 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from checkpoints.errors import StoreUnavailable
-from checkpoints.sessions import Sessions
+from everturn.checkpoints.errors import StoreUnavailable
+from everturn.checkpoints.sessions import Sessions
 from tests.checkpoints.stores import Store, one_node_cluster, redis_store
 from tests.waiting import eventually
 

@@ -7,9 +7,9 @@ from langchain_core.runnables import RunnableConfig
 from pydantic import HttpUrl, SecretStr
 from pydantic_settings import SettingsConfigDict
 
-from graph.models.provider import Models, open_models
-from graph.models.settings import ModelSettings
-from graph.services import Services
+from everturn.graph.models.provider import Models, open_models
+from everturn.graph.models.settings import ModelSettings
+from everturn.graph.services import Services
 from tests.provider import KEY, FakeProvider
 
 CHAIN = ("model-a", "model-b", "model-c")

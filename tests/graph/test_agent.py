@@ -13,11 +13,11 @@ from langgraph.pregel import Pregel
 from langgraph.types import StreamMode
 from pydantic import HttpUrl, SecretStr
 
-from graph import agent, chat, simple
-from graph.context import Context
-from graph.errors import InvalidAPIKey, NoModelFits, ProviderFailed, UnknownModel
-from graph.models.provider import Models, open_models
-from graph.state import Input
+from everturn.graph import agent, chat, simple
+from everturn.graph.context import Context
+from everturn.graph.errors import InvalidAPIKey, NoModelFits, ProviderFailed, UnknownModel
+from everturn.graph.models.provider import Models, open_models
+from everturn.graph.state import Input
 from tests.graph.conftest import BareModelSettings
 from tests.provider import KEY, FakeProvider, Fault, Reply, ToolCall
 

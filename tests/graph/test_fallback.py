@@ -15,13 +15,13 @@ from langgraph.checkpoint.memory import InMemorySaver
 from pydantic import HttpUrl, SecretStr
 from structlog.testing import capture_logs
 
-from graph import agent
-from graph.context import Context
-from graph.errors import InvalidAPIKey, NoModelLeft, ProviderFailed, RequestRefused
-from graph.models.failures import CallFailed, Failure
-from graph.models.provider import Models, open_models
-from graph.nodes import choice
-from graph.state import Input
+from everturn.graph import agent
+from everturn.graph.context import Context
+from everturn.graph.errors import InvalidAPIKey, NoModelLeft, ProviderFailed, RequestRefused
+from everturn.graph.models.failures import CallFailed, Failure
+from everturn.graph.models.provider import Models, open_models
+from everturn.graph.nodes import choice
+from everturn.graph.state import Input
 from tests.graph.conftest import CHAIN, BareModelSettings
 from tests.provider import KEY, FakeProvider, Fault, Offer, Reply, Request, ToolCall
 from tests.provider.script import FaultName
@@ -138,7 +138,7 @@ async def test_the_second_turn_spends_nothing_on_a_dead_model(
 async def test_while_one_tries_whether_the_only_model_is_back_the_others_are_not_left_alone(
     fake_provider: FakeProvider, lend: Lend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("graph.models.circuits._COOL", 0.05)
+    monkeypatch.setattr("everturn.graph.models.circuits._COOL", 0.05)
     fake_provider.script("model-a", Reply("I am back.", first_token=0.3))
     async with _models(fake_provider, "model-a") as models:
         await models.breaker.failed("model-a", Failure("timeout", ""))
@@ -543,7 +543,7 @@ async def test_a_catalogue_that_trickles_in_has_an_end(monkeypatch: pytest.Monke
                 await writer.drain()
                 await asyncio.sleep(0.02)
 
-    monkeypatch.setattr("graph.models.provider._CATALOGUE_SECONDS", 0.3)
+    monkeypatch.setattr("everturn.graph.models.provider._CATALOGUE_SECONDS", 0.3)
     async with await asyncio.start_server(trickle, "127.0.0.1", 0) as server:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
         async with open_models(BareModelSettings(base_url=HttpUrl(url), models=["m"])) as models:

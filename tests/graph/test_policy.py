@@ -5,10 +5,19 @@ from typing import Any
 
 import pytest
 
-from graph.models.catalogue import Model
-from graph.models.circuits import FREE, KEY, PAID, Circuit, State, media_of, tools_of
-from graph.policy import Ask, GiveUp, Situation, Step, Stop, has_successor, next_step, rivals_of
-from graph.state import Attempt
+from everturn.graph.models.catalogue import Model
+from everturn.graph.models.circuits import FREE, KEY, PAID, Circuit, State, media_of, tools_of
+from everturn.graph.policy import (
+    Ask,
+    GiveUp,
+    Situation,
+    Step,
+    Stop,
+    has_successor,
+    next_step,
+    rivals_of,
+)
+from everturn.graph.state import Attempt
 
 A, B, C = Model("a", context=8_000), Model("b", context=4_000), Model("c", context=128_000)
 GIFT = Model("gift:free")

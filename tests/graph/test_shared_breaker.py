@@ -14,12 +14,12 @@ from langchain_core.messages import HumanMessage
 from pydantic import HttpUrl, SecretStr
 from redis.asyncio import Redis
 
-from checkpoints.breaker import RedisCircuits
-from graph import agent
-from graph.models import circuits
-from graph.models.provider import open_models
-from graph.services import Services
-from graph.state import Input
+from everturn.checkpoints.breaker import RedisCircuits
+from everturn.graph import agent
+from everturn.graph.models import circuits
+from everturn.graph.models.provider import open_models
+from everturn.graph.services import Services
+from everturn.graph.state import Input
 from tests.graph.conftest import CHAIN, BareModelSettings
 from tests.provider import KEY, FakeProvider, Fault
 from tests.service import ROOT
@@ -57,7 +57,7 @@ def _elsewhere(*arguments: str) -> dict[str, Any]:
 
 def main() -> None:
     """Print the route of one turn."""
-    from graph.models import provider
+    from everturn.graph.models import provider
 
     provider.ALLOW_NETWORK_MODELS = False
     print(json.dumps(asyncio.run(turn(*sys.argv[1:]))))

@@ -11,12 +11,12 @@ from langchain_core.messages import AIMessage, AIMessageChunk, AnyMessage, Human
 from langchain_core.runnables import RunnableConfig
 from pydantic import HttpUrl, SecretStr
 
-from graph import agent
-from graph.context import Context
-from graph.errors import RequestRefused
-from graph.models.provider import open_models
-from graph.services import Services
-from graph.state import Input
+from everturn.graph import agent
+from everturn.graph.context import Context
+from everturn.graph.errors import RequestRefused
+from everturn.graph.models.provider import open_models
+from everturn.graph.services import Services
+from everturn.graph.state import Input
 from tests.graph.conftest import CHAIN, BareModelSettings
 from tests.provider import KEY, FakeProvider, Fault, Reply, ToolCall
 from tests.provider.script import FaultName

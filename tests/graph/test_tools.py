@@ -31,19 +31,19 @@ from langgraph.types import Command, interrupt
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_settings import SettingsConfigDict
 
-from graph.context import Context
-from graph.nodes.tool_calls import give_ids
-from graph.nodes.tools import tools as tools_node
-from graph.services import Services
-from graph.state import State
-from graph.window import open_calls
+from everturn.graph.context import Context
+from everturn.graph.nodes.tool_calls import give_ids
+from everturn.graph.nodes.tools import tools as tools_node
+from everturn.graph.services import Services
+from everturn.graph.state import State
+from everturn.graph.window import open_calls
+from everturn.tools.kit.cache import MemoryStore
+from everturn.tools.kit.current import do_not_cache, idempotency_key
+from everturn.tools.kit.declare import declare
+from everturn.tools.kit.discovery import Discovery
+from everturn.tools.kit.settings import ToolSettings
+from everturn.tools.kit.toolbox import Toolbox
 from tests.waiting import PATIENCE, eventually
-from tools.kit.cache import MemoryStore
-from tools.kit.current import do_not_cache, idempotency_key
-from tools.kit.declare import declare
-from tools.kit.discovery import Discovery
-from tools.kit.settings import ToolSettings
-from tools.kit.toolbox import Toolbox
 
 Args = dict[str, Any]
 

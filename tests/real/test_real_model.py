@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from server.__main__ import main
+from everturn.server.__main__ import main
 from tests.real.conftest import KEY, MODEL, ModelServer
 from tests.real.key_proxy import KeyProxy
 from tests.service import Client, Event, read_events

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from checkpoints.data_dir import published_address
-from server.address import DEFAULT_PORT, CannotListen, listen, local_url_of, running_url
+from everturn.checkpoints.data_dir import published_address
+from everturn.server.address import DEFAULT_PORT, CannotListen, listen, local_url_of, running_url
 from tests.service import ROOT, Process, killed, process
 from tests.waiting import PATIENCE
 
@@ -67,7 +67,7 @@ def test_clients_on_this_machine_get_an_address_they_can_connect_to(host: str, u
 
 def chat(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "server", "chat", *arguments],
+        [sys.executable, "-m", "everturn.server", "chat", *arguments],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         input="Calculate 10 * 20\n",
@@ -81,7 +81,7 @@ def chat(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 class FirstStart(Process):
     """As `everturn serve` without an option: no port is chosen."""
 
-    command = (sys.executable, "-m", "server", "serve")
+    command = (sys.executable, "-m", "everturn.server", "serve")
 
 
 def test_the_default_port_is_taken(taken: ExitStack, tmp_path: Path) -> None:

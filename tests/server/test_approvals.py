@@ -16,8 +16,8 @@ TOOLS = '''
 import os
 from pathlib import Path
 from langchain_core.tools import tool
-from tools.kit.current import idempotency_key
-from tools.kit.declare import declare
+from everturn.tools.kit.current import idempotency_key
+from everturn.tools.kit.declare import declare
 
 JOURNAL = Path(__file__).parent / "journal"
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from server.__main__ import main
+from everturn.server.__main__ import main
 from tests.provider import KEY, FakeProvider, Fault
 from tests.service import ROOT
 from tests.waiting import PATIENCE
@@ -128,7 +128,7 @@ def test_without_a_provider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run
 def process(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the command as a user does."""
     return subprocess.run(
-        [sys.executable, "-m", "server", "check-model"],
+        [sys.executable, "-m", "everturn.server", "check-model"],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
         capture_output=True,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from server.address import running_url
+from everturn.server.address import running_url
 from tests.provider import FakeProvider
 from tests.service import ROOT, BareSettings, Client, process
 from tests.waiting import PATIENCE
@@ -17,7 +17,7 @@ SECRET = "hunter2"
 
 def config(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "server", "config", *arguments],
+        [sys.executable, "-m", "everturn.server", "config", *arguments],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
         capture_output=True,
@@ -200,10 +200,10 @@ def test_what_people_say_is_in_no_log_at_any_level(
 SEARCH = """
 import asyncio
 from ddgs.engines.mojeek import Mojeek
-from server.logs import configure_logs
-from tools.kit.search.ddgs import Ddgs
-from tools.kit.web import Web, WebError
-from tools.kit.web.settings import WebSettings
+from everturn.server.logs import configure_logs
+from everturn.tools.kit.search.ddgs import Ddgs
+from everturn.tools.kit.web import Web, WebError
+from everturn.tools.kit.web.settings import WebSettings
 
 Mojeek.search_url = "http://127.0.0.1:9/search"
 configure_logs("DEBUG")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from server.environment import WrongSetting, read_env_file
+from everturn.server.environment import WrongSetting, read_env_file
 from tests.server.test_configuration import config, shown
 from tests.service import process
 

@@ -9,16 +9,16 @@ from typing import Any, cast
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 
-from checkpoints.database import open_database
-from checkpoints.group_commit import open_group_commit
-from checkpoints.history import History
-from checkpoints.locks import LocalThreadLocks
-from checkpoints.threads import Thread, ThreadTable, new_thread
-from server.runs.engine import Engine
-from server.runs.expiry import end_expired
-from server.runs.graphs import Graphs
-from server.runs.states import States
-from server.runs.threads import Threads
+from everturn.checkpoints.database import open_database
+from everturn.checkpoints.group_commit import open_group_commit
+from everturn.checkpoints.history import History
+from everturn.checkpoints.locks import LocalThreadLocks
+from everturn.checkpoints.threads import Thread, ThreadTable, new_thread
+from everturn.server.runs.engine import Engine
+from everturn.server.runs.expiry import end_expired
+from everturn.server.runs.graphs import Graphs
+from everturn.server.runs.states import States
+from everturn.server.runs.threads import Threads
 
 LONG_AGO = datetime.now(UTC) - timedelta(days=1)
 

@@ -10,8 +10,8 @@ from uuid import uuid4
 import pytest
 import redis
 
-from graph.models.breaker import Breaker
-from graph.nodes import choice, fallback_router, model
+from everturn.graph.models.breaker import Breaker
+from everturn.graph.nodes import choice, fallback_router, model
 from tests.provider import EVERY_FAULT, KEY, FakeProvider, Fault, Offer, Reply
 from tests.provider.script import FaultName
 from tests.service import Client, Event, process, serving
@@ -538,7 +538,7 @@ def test_the_catalogue_tells_all_that_is_known(wishing: Client) -> None:
 def test_a_provider_that_comes_later_is_listed_soon(
     data_dir: Path, fake_provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("server.app._CATALOGUE_RETRY_SECONDS", 0.05)
+    monkeypatch.setattr("everturn.server.app._CATALOGUE_RETRY_SECONDS", 0.05)
     fake_provider.offer(Offer("elsewhere"))
     with contextlib.ExitStack() as stack:
         with fake_provider.down():

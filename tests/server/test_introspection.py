@@ -12,9 +12,9 @@ from langgraph.graph import START, StateGraph
 from langgraph.pregel.remote import RemoteGraph
 from langgraph_sdk.client import LangGraphClient
 
-from server.runs.errors import GraphNotFound, InvalidInput
-from server.runs.graphs import Graphs
-from server.runs.introspection import Introspection
+from everturn.server.runs.errors import GraphNotFound, InvalidInput
+from everturn.server.runs.graphs import Graphs
+from everturn.server.runs.introspection import Introspection
 
 
 class Choices(TypedDict, total=False):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from checkpoints.data_dir import published_address
+from everturn.checkpoints.data_dir import published_address
 from tests.service import ROOT, Client
 
 if sys.platform != "linux":
@@ -61,7 +61,7 @@ def lost_terminal() -> Iterator[tuple[int, Callable[[], None]]]:
 @contextmanager
 def serving_to(stderr: int, data_dir: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """The service with this standard error, or without one; found as a client finds it."""
-    command = [sys.executable, "-m", "server", "serve", "--port", "0"]
+    command = [sys.executable, "-m", "everturn.server", "serve", "--port", "0"]
     if stderr < 0:
         command = ["sh", "-c", 'exec "$@" 2>&-', "sh", *command]
     environment = {
@@ -106,17 +106,17 @@ def test_a_log_that_cannot_be_written(stderr: Made, data_dir: Path) -> None:
 MAKING = """
 import logging
 import structlog
-from server.logs import configure_logs
+from everturn.server.logs import configure_logs
 
 class Unspeakable:
     def __repr__(self):
         raise RuntimeError("hunter2")
 
 configure_logs("DEBUG")
-structlog.get_logger("server").info("first", value=Unspeakable())
-logging.getLogger("server").warning("%d of %s", "hunter2", 3)
-logging.getLogger("server").warning("%s", Unspeakable())
-structlog.get_logger("server").info("last")
+structlog.get_logger("everturn").info("first", value=Unspeakable())
+logging.getLogger("everturn").warning("%d of %s", "hunter2", 3)
+logging.getLogger("everturn").warning("%s", Unspeakable())
+structlog.get_logger("everturn").info("last")
 print("went on")
 """
 
@@ -137,7 +137,7 @@ def test_a_line_that_cannot_be_made_is_one_line_without_its_values(terminal: boo
     os.close(window)
     assert out == "went on\n"
     made = [json.loads(line) for line in lines.decode().splitlines() if "log_line_not_made" in line]
-    assert [line["about"] for line in made] == ["first", "server", "server"]
+    assert [line["about"] for line in made] == ["first", "everturn", "everturn"]
     assert b"hunter2" not in lines
     assert b"last" in lines.splitlines()[-1]
     assert len(lines.splitlines()) == 4

@@ -9,10 +9,10 @@ from typing import Any
 
 from pydantic import HttpUrl
 
+from everturn.tools.kit.mcp.settings import McpServer
 from tests.provider import KEY, FakeProvider, Reply, Request, ToolCall
 from tests.service import Client, serving
 from tests.waiting import eventually_sync
-from tools.kit.mcp.settings import McpServer
 
 WORLD = str(Path(__file__).parents[1] / "tools" / "kit" / "mcp" / "world.py")
 

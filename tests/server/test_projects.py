@@ -8,9 +8,9 @@ import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.store.memory import InMemoryStore
 
-from server.runs.errors import ConfigError, GraphNotFound
-from server.runs.graphs import Graphs, load_graphs
-from server.runs.project import load_project
+from everturn.server.runs.errors import ConfigError, GraphNotFound
+from everturn.server.runs.graphs import Graphs, load_graphs
+from everturn.server.runs.project import load_project
 from tests.service import Client, process, read_events, serving
 from tests.waiting import PATIENCE
 
@@ -267,13 +267,6 @@ def test_graphs_that_are_no_object(tmp_path: Path) -> None:
         config.write_text(json.dumps({"graphs": graphs}))
         with pytest.raises(ConfigError, match="`graphs` must"):
             load_graphs(load_project(config))
-
-
-def test_a_package_with_the_name_of_one_of_ours_is_explained(tmp_path: Path) -> None:
-    (tmp_path / "tools").mkdir()
-    (tmp_path / "tools" / "own.py").touch()
-    with pytest.raises(ConfigError, match="package 'tools' of its own: give yours another name"):
-        loaded(tmp_path, "import tools.own", {"g": "./own_project.py:graph"})
 
 
 CHECKPOINTER = {"path": "./own_project.py:InMemorySaver"}

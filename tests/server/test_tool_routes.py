@@ -7,7 +7,7 @@ from tests.service import Client, process, serving
 
 SHOUT = '''
 from langchain_core.tools import tool
-from tools.kit.declare import declare
+from everturn.tools.kit.declare import declare
 
 @declare(cache=60)
 @tool

@@ -3,8 +3,8 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import pytest_asyncio
 
+from everturn.tools.kit.web import Web, open_web
 from tests.tools.world import World, settings
-from tools.kit.web import Web, open_web
 
 
 @pytest.fixture

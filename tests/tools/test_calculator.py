@@ -4,8 +4,8 @@ import pytest
 from langchain_core.messages import ToolMessage
 from pydantic import ValidationError
 
-from tools.calculator import calculator
-from tools.kit.arithmetic import MAX_LENGTH
+from everturn.tools.calculator import calculator
+from everturn.tools.kit.arithmetic import MAX_LENGTH
 
 
 def test_an_answer() -> None:

@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 from langchain_core.messages import ToolMessage
 
-from tools.current_time import current_time
-from tools.kit.zones import UnknownZone, zone_of
+from everturn.tools.current_time import current_time
+from everturn.tools.kit.zones import UnknownZone, zone_of
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Seoul", "America/New_York", "Asia/Kathmandu"])

@@ -4,9 +4,9 @@ import pytest
 from langchain_core.messages import ToolMessage
 from pydantic import ValidationError
 
+from everturn.tools.fetch_page import PageText, fetch_page
+from everturn.tools.kit.web import Web
 from tests.tools.world import PUBLIC, Names, Reply, World, lending, settings
-from tools.fetch_page import PageText, fetch_page
-from tools.kit.web import Web
 
 
 @pytest.fixture

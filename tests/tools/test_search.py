@@ -4,10 +4,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-import tools.search
-from tools.kit.search import SearchReport
-from tools.kit.search.offline import OfflineSearch
-from tools.search import search
+import everturn.tools.search
+from everturn.tools.kit.search import SearchReport
+from everturn.tools.kit.search.offline import OfflineSearch
+from everturn.tools.search import search
 
 
 async def ask(query: str, **more: Any) -> SearchReport:
@@ -82,5 +82,5 @@ async def test_another_provider_takes_the_place(monkeypatch: pytest.MonkeyPatch)
             plain["source"] = "the shelf"
             return plain
 
-    monkeypatch.setattr(tools.search, "provider", Library())
+    monkeypatch.setattr(everturn.tools.search, "provider", Library())
     assert (await ask("books", max_results=2))["source"] == "the shelf"

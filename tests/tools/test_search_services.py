@@ -8,12 +8,12 @@ import pytest
 from langchain_core.messages import ToolMessage
 from pydantic import ValidationError
 
+from everturn.tools.kit.languages import language_of
+from everturn.tools.kit.search import SearchReport
+from everturn.tools.kit.web import Web
+from everturn.tools.search import search
 from tests.tools.wire import mojeek_page, searxng, wikipedia
 from tests.tools.world import Reply, World, json_reply, lending, settings
-from tools.kit.languages import language_of
-from tools.kit.search import SearchReport
-from tools.kit.web import Web
-from tools.search import search
 
 
 async def ask(web: Web, query: str, **more: Any) -> SearchReport:
@@ -174,7 +174,7 @@ async def test_wikipedia_answers_when_ddgs_fails(mojeek: Web, world: World) -> N
 
 
 def test_ddgs_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tools.kit.web.settings.find_spec", lambda name: None)
+    monkeypatch.setattr("everturn.tools.kit.web.settings.find_spec", lambda name: None)
     assert settings().ddgs_engines is None
     with pytest.raises(ValidationError, match=r"pip install 'everturn\[ddgs\]'"):
         settings(ddgs_engines="auto")

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from langchain_core.tools import BaseTool
 
+from everturn.tools import UnknownTool, get_tool, load_tools, tool_schemas
 from tests.waiting import PATIENCE
-from tools import UnknownTool, get_tool, load_tools, tool_schemas
 
 ROOT = Path(__file__).parents[2]
 
@@ -80,22 +80,22 @@ def test_the_schema_says_what_the_tool_takes() -> None:
 
 
 def test_importing_the_folder_is_free() -> None:
-    code = "import sys, tools; print('langchain_core' in sys.modules, 'structlog' in sys.modules)"
-    assert run(code, ROOT).split() == ["False", "False"]
+    code = "import sys, everturn.tools; print({'langchain_core', 'structlog'} & {*sys.modules})"
+    assert run(code, ROOT) == "set()\n"
 
 
 def test_one_more_file_is_one_more_tool_and_a_broken_one_is_named(tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "tools", tmp_path / "tools")
-    (tmp_path / "tools" / "shout.py").write_text(
+    shutil.copytree(ROOT / "everturn", tmp_path / "everturn")
+    (tmp_path / "everturn" / "tools" / "shout.py").write_text(
         "from langchain_core.tools import tool\n\n\n"
         "@tool\n"
         "def shout(text: str) -> str:\n"
         '    """Say it loudly."""\n'
         "    return text.upper()\n"
     )
-    (tmp_path / "tools" / "broken.py").write_text("import no_such_module_anywhere\n")
+    (tmp_path / "everturn" / "tools" / "broken.py").write_text("import no_such_module_anywhere\n")
     printed = run(
-        "import tools\n"
+        "from everturn import tools\n"
         "tools.load_tools(), tools.load_tools()\n"
         "print([tool.name for tool in tools.load_tools()])\n"
         "print(tools.get_tool('shout').invoke({'text': 'hi'}))",

@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-import tools.weather
-from tools.kit.weather import Units, WeatherReport
-from tools.kit.weather.offline import OfflineWeather, apparent_temperature
-from tools.weather import weather
+import everturn.tools.weather
+from everturn.tools.kit.weather import Units, WeatherReport
+from everturn.tools.kit.weather.offline import OfflineWeather, apparent_temperature
+from everturn.tools.weather import weather
 
 PLACES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=100).filter(
     str.strip
@@ -125,5 +125,5 @@ async def test_another_provider_takes_the_place(monkeypatch: pytest.MonkeyPatch)
             plain["current"]["condition"] = "fog"
             return plain
 
-    monkeypatch.setattr(tools.weather, "provider", Foggy())
+    monkeypatch.setattr(everturn.tools.weather, "provider", Foggy())
     assert (await ask("London"))["current"]["condition"] == "fog"

@@ -16,11 +16,11 @@ import httpcore2
 from langchain_core.runnables import RunnableConfig
 from pydantic_settings import SettingsConfigDict
 
+from everturn.tools.kit.web import Web
+from everturn.tools.kit.web.addresses import Address
+from everturn.tools.kit.web.connections import Internet
+from everturn.tools.kit.web.settings import WebSettings
 from tests.waiting import PATIENCE
-from tools.kit.web import Web
-from tools.kit.web.addresses import Address
-from tools.kit.web.connections import Internet
-from tools.kit.web.settings import WebSettings
 
 PUBLIC = "93.184.215.14"
 

@@ -7,11 +7,11 @@ import pytest
 from langchain_core.messages import HumanMessage
 from pydantic import HttpUrl, SecretStr
 
-from graph import agent
-from graph.context import Context
-from graph.models import settings as model_settings
-from graph.models.provider import Models, open_models
-from graph.state import Input
+from everturn.graph import agent
+from everturn.graph.context import Context
+from everturn.graph.models import settings as model_settings
+from everturn.graph.models.provider import Models, open_models
+from everturn.graph.state import Input
 from tests.graph.conftest import BareModelSettings
 from tests.provider import KEY, FakeProvider, Fault
 

@@ -9,12 +9,12 @@ import pytest
 from langchain_core.messages import HumanMessage
 from pydantic import HttpUrl, SecretStr
 
-from graph import agent
-from graph.context import Context
-from graph.models.call import Call
-from graph.models.failures import Failure, failure_of
-from graph.models.provider import Models, open_models
-from graph.state import Input
+from everturn.graph import agent
+from everturn.graph.context import Context
+from everturn.graph.models.call import Call
+from everturn.graph.models.failures import Failure, failure_of
+from everturn.graph.models.provider import Models, open_models
+from everturn.graph.state import Input
 from tests.graph.conftest import BareModelSettings
 from tests.graph.models.test_failures import DEADLINES, TABLE
 from tests.provider import KEY, FakeProvider, Fault, chaos

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graph.models.answer import Answer
-from graph.models.wire import Clock, chunks_of
+from everturn.graph.models.answer import Answer
+from everturn.graph.models.wire import Clock, chunks_of
 from tests.provider import Offer, Reply, Request, ToolCall
 from tests.provider.profile import Profile
 from tests.provider.profiles import NAMES, load

@@ -1,1 +1,5 @@
-"""What the tools stand on: discovery, arithmetic, and the providers behind weather and search."""
+"""What tools stand on; a tool of yours needs `declare`."""
+
+from everturn.tools.kit.declare import declare
+
+__all__ = ["declare"]

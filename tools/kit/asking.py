@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from structlog import get_logger
 
-from tools.kit.web import WebError
+from everturn.tools.kit.web import WebError
 
 log = get_logger(__name__)
 

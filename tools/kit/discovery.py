@@ -15,8 +15,8 @@ from types import ModuleType
 
 from langchain_core.tools import BaseTool
 
-from tools.kit.offered import offered_name, offered_schema
-from tools.kit.values import flaw_in
+from everturn.tools.kit.offered import offered_name, offered_schema
+from everturn.tools.kit.values import flaw_in
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,15 +26,15 @@ from langgraph.types import Command
 from pydantic import BaseModel
 from structlog import get_logger
 
-from tools.kit.arguments import unknown_arguments
-from tools.kit.cache import Made, ToolCache, key_of
-from tools.kit.current import CURRENT, CurrentCall
-from tools.kit.declare import declared
-from tools.kit.meter import Counter
-from tools.kit.offered import offered_name
-from tools.kit.results import bound, classed, failed, failure_of, named
-from tools.kit.settings import ToolSettings
-from tools.kit.threads import in_thread
+from everturn.tools.kit.arguments import unknown_arguments
+from everturn.tools.kit.cache import Made, ToolCache, key_of
+from everturn.tools.kit.current import CURRENT, CurrentCall
+from everturn.tools.kit.declare import declared
+from everturn.tools.kit.meter import Counter
+from everturn.tools.kit.offered import offered_name
+from everturn.tools.kit.results import bound, classed, failed, failure_of, named
+from everturn.tools.kit.settings import ToolSettings
+from everturn.tools.kit.threads import in_thread
 
 log = get_logger(__name__)
 

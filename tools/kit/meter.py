@@ -4,9 +4,9 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Protocol
 
-from tools.kit.cache import Use
-from tools.kit.health import Health
-from tools.kit.results import Failure
+from everturn.tools.kit.cache import Use
+from everturn.tools.kit.health import Health
+from everturn.tools.kit.results import Failure
 
 _WEIGHT = 0.3  # of the newest call, in the moving average
 _CALLERS_FAULT: set[Failure] = {"malformed_call", "wrong_arguments", "refused"}

@@ -11,7 +11,7 @@ from typing import Any
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
-from tools.kit.values import plain
+from everturn.tools.kit.values import plain
 
 # OpenAI: letters, digits, "_" and "-", 64 at most
 # (https://platform.openai.com/docs/api-reference/chat/create, `tools`). Gemini: a letter or "_"

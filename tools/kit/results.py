@@ -6,7 +6,7 @@ from typing import Any, Literal, cast, get_args
 from langchain_core.messages import InvalidToolCall, ToolCall, ToolMessage
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-from tools.kit.values import plain
+from everturn.tools.kit.values import plain
 
 Failure = Literal[
     "unknown_tool",  # there is no tool of this name, or it was not offered

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from tools.kit.lists import listed
+from everturn.tools.kit.lists import listed
 
 
 class ToolSettings(BaseSettings):

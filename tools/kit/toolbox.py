@@ -10,15 +10,15 @@ from langchain_core.tools import BaseTool
 from langgraph.prebuilt import ToolNode
 from structlog import get_logger
 
-from tools import UnknownTool
-from tools.kit.cache import ResultStore, ToolCache
-from tools.kit.declare import declared
-from tools.kit.discovery import Discovery, objection
-from tools.kit.execution import Execution
-from tools.kit.health import Health
-from tools.kit.meter import Counter, Meter
-from tools.kit.offered import offered_name, offered_schema
-from tools.kit.settings import ToolSettings
+from everturn.tools import UnknownTool
+from everturn.tools.kit.cache import ResultStore, ToolCache
+from everturn.tools.kit.declare import declared
+from everturn.tools.kit.discovery import Discovery, objection
+from everturn.tools.kit.execution import Execution
+from everturn.tools.kit.health import Health
+from everturn.tools.kit.meter import Counter, Meter
+from everturn.tools.kit.offered import offered_name, offered_schema
+from everturn.tools.kit.settings import ToolSettings
 
 log = get_logger(__name__)
 

@@ -6,6 +6,6 @@ calls by the tools' own schemas, `memory` and `facts` recall the conversation, `
 results into the words of `wording`.
 """
 
-from graph.models.offline.model import OfflineModel
+from everturn.graph.models.offline.model import OfflineModel
 
 __all__ = ["OfflineModel"]

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from graph.models.offline.arguments import Parameter, bind, fill, parameters, subject_of
-from graph.models.offline.intents import LONGEST, Kind, Request, requests
+from everturn.graph.models.offline.arguments import Parameter, bind, fill, parameters, subject_of
+from everturn.graph.models.offline.intents import LONGEST, Kind, Request, requests
 
 MOST_CALLS = 16
 """Calls of one turn; what a text asks for beyond them is left out, and the answer says so."""

@@ -2,7 +2,7 @@
 
 import re
 
-from graph.models.offline.intents import sentences
+from everturn.graph.models.offline.intents import sentences
 
 # Patterns stay strings: `re` compiles each at its first use and keeps it, so importing is free.
 _WHAT = r"(?P<what>(?:(?!(?:is|are|was)\b)[a-z]++ ?){1,4}?)"

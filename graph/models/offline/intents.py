@@ -4,9 +4,9 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from graph.models.offline.arithmetic import expressions
-from graph.models.offline.queries import query, question
-from graph.models.offline.weather import places
+from everturn.graph.models.offline.arithmetic import expressions
+from everturn.graph.models.offline.queries import query, question
+from everturn.graph.models.offline.weather import places
 
 Kind = Literal["calculation", "weather", "search", "question"]
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from graph.models.offline.facts import asked, told
-from graph.models.offline.wording import Wording
+from everturn.graph.models.offline.facts import asked, told
+from everturn.graph.models.offline.wording import Wording
 
 # Patterns stay strings: `re` compiles each at its first use and keeps it, so importing is free.
 _SAID = r"(?:ask|asked|say|said|tell|told|write|wrote|written|type|typed|mention|mentioned|request)"

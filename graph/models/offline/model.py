@@ -23,8 +23,8 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import Field
 from typing_extensions import override
 
-from graph.models.offline.calls import Call, allowed, bound_tools
-from graph.models.offline.turn import take_turn
+from everturn.graph.models.offline.calls import Call, allowed, bound_tools
+from everturn.graph.models.offline.turn import take_turn
 
 _BYTES_PER_TOKEN = 4
 _WORD = r"\S+\s*|\s+"

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from graph.models.offline.calls import MOST_CALLS, Plan, Tool, kind_of, serving
-from graph.models.offline.wording import Wording
+from everturn.graph.models.offline.calls import MOST_CALLS, Plan, Tool, kind_of, serving
+from everturn.graph.models.offline.wording import Wording
 
 _MARKS = {"success", "sample", "note", "source", "units", "place", "next_start"}
 """Fields about a result rather than of it; a mark as a sample is said in words."""

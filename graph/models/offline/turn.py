@@ -6,13 +6,13 @@ from itertools import chain
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
-from graph.models.content import media_in, start_of_turn, text_of
-from graph.models.offline.calls import Call, Tool, forced, plan
-from graph.models.offline.facts import told
-from graph.models.offline.intents import sentences
-from graph.models.offline.memory import Conversation, recall
-from graph.models.offline.replies import Result, introduction, of_results, of_unserved
-from graph.models.offline.wording import wording_for
+from everturn.graph.models.content import media_in, start_of_turn, text_of
+from everturn.graph.models.offline.calls import Call, Tool, forced, plan
+from everturn.graph.models.offline.facts import told
+from everturn.graph.models.offline.intents import sentences
+from everturn.graph.models.offline.memory import Conversation, recall
+from everturn.graph.models.offline.replies import Result, introduction, of_results, of_unserved
+from everturn.graph.models.offline.wording import wording_for
 
 
 @dataclass(frozen=True, slots=True)

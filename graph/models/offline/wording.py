@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from graph.models.offline.intents import Kind, is_korean
+from everturn.graph.models.offline.intents import Kind, is_korean
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 import redis
 
-from checkpoints.redis import AsyncRedisSaver, RedisSaver
+from everturn.checkpoints.redis import AsyncRedisSaver, RedisSaver
 from tests.checkpoints.redis.samples import looking_into
 from tests.checkpoints.redis.servers import Server, redis_binary, serving, serving_cluster
 from tests.checkpoints.redis.servers import valkey_binary as wheel

@@ -10,7 +10,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver, Checkpoint
 from langgraph.checkpoint.base.id import uuid6
 
-from checkpoints.redis.connect import create_client
+from everturn.checkpoints.redis.connect import create_client
 
 Saver = BaseCheckpointSaver[Any]
 

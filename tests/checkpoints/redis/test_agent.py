@@ -7,9 +7,9 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.pregel import Pregel
 
-from checkpoints.redis import AsyncRedisSaver
-from graph.agent import builder
-from graph.state import Input
+from everturn.checkpoints.redis import AsyncRedisSaver
+from everturn.graph.agent import builder
+from everturn.graph.state import Input
 from tests.checkpoints.redis.samples import listed, named, place
 
 Agent = Pregel[Any, Any, Any, Any]

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-from checkpoints.redis import keyspace
-from checkpoints.redis.codec import CHUNK_SIZE, Packer, Unpacker
-from checkpoints.redis.known import KnownChunks
+from everturn.checkpoints.redis import keyspace
+from everturn.checkpoints.redis.codec import CHUNK_SIZE, Packer, Unpacker
+from everturn.checkpoints.redis.known import KnownChunks
 from tests.checkpoints.redis.samples import ToyCipher
 
 PLAIN = JsonPlusSerializer(allowed_msgpack_modules=None)

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 from langgraph.checkpoint.conformance import checkpointer_test, validate
 from langgraph.checkpoint.conformance.capabilities import Capability
 
-from checkpoints.redis import AsyncRedisSaver, RedisSaver
+from everturn.checkpoints.redis import AsyncRedisSaver, RedisSaver
 from tests.checkpoints.redis.samples import Saver
 
 

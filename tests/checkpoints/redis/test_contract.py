@@ -13,7 +13,7 @@ import pytest
 from langgraph.checkpoint.base import WRITES_IDX_MAP, ChannelVersions
 from langgraph.checkpoint.serde.types import ERROR, INTERRUPT, RESUME, SCHEDULED
 
-from checkpoints.redis import AsyncRedisSaver, RedisSaver
+from everturn.checkpoints.redis import AsyncRedisSaver, RedisSaver
 from tests.checkpoints.redis.samples import checkpoint, listed, looking_into, named, place, put
 
 ODD_IDS = [

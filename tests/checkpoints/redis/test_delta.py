@@ -10,8 +10,8 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.serde.types import _DeltaSnapshot
 from langgraph.graph import END, START, StateGraph
 
-from checkpoints.errors import StaleWriter
-from checkpoints.redis import AsyncRedisSaver, RedisSaver
+from everturn.checkpoints.errors import StaleWriter
+from everturn.checkpoints.redis import AsyncRedisSaver, RedisSaver
 from tests.checkpoints.redis.samples import Saver, checkpoint, listed, place
 from tests.checkpoints.redis.servers import Server
 

@@ -17,8 +17,8 @@ from redis import asyncio as aio
 from redis.asyncio import Redis
 from redis.exceptions import DataError
 
-from checkpoints.redis import AsyncRedisSaver, RedisSaver
-from checkpoints.redis.connect import _PACKED, create_async_client, create_client
+from everturn.checkpoints.redis import AsyncRedisSaver, RedisSaver
+from everturn.checkpoints.redis.connect import _PACKED, create_async_client, create_client
 from tests.checkpoints.redis.relay import Relay, relaying
 from tests.checkpoints.redis.samples import listed, looking_into, named, place, put
 from tests.checkpoints.redis.sentinels import watching
@@ -134,8 +134,8 @@ async def test_a_client_of_one_s_own(valkey: Server) -> None:
 LOOPS = """
 import asyncio, sys
 import pytest
-from checkpoints.redis import AsyncRedisSaver
-from checkpoints.redis.connect import create_async_client
+from everturn.checkpoints.redis import AsyncRedisSaver
+from everturn.checkpoints.redis.connect import create_async_client
 from tests.checkpoints.redis.samples import place
 
 saver = AsyncRedisSaver(create_async_client(sys.argv[1]), prefix="loops")

@@ -6,9 +6,9 @@ import pytest
 from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-from checkpoints.errors import CheckpointsError
-from checkpoints.redis import AsyncRedisSaver
-from checkpoints.redis.keyspace import Keyspace
+from everturn.checkpoints.errors import CheckpointsError
+from everturn.checkpoints.redis import AsyncRedisSaver
+from everturn.checkpoints.redis.keyspace import Keyspace
 from tests.checkpoints.redis.samples import ToyCipher, listed, looking_into, place, put
 
 SECRET = "the secret of "

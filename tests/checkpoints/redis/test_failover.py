@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from checkpoints.errors import StoreUnavailable
-from checkpoints.redis import AsyncRedisSaver, RedisSaver
-from checkpoints.redis.keyspace import Keyspace
+from everturn.checkpoints.errors import StoreUnavailable
+from everturn.checkpoints.redis import AsyncRedisSaver, RedisSaver
+from everturn.checkpoints.redis.keyspace import Keyspace
 from tests.checkpoints.redis.samples import checkpoint, looking_into, named, place
 from tests.checkpoints.redis.sentinels import watching
 from tests.checkpoints.redis.servers import (

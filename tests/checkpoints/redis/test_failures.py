@@ -11,10 +11,10 @@ import pytest
 import redis
 import redis.asyncio as aio
 
-from checkpoints.errors import CheckpointsError, StoreMisconfigured, StoreUnavailable
-from checkpoints.redis import AsyncRedisSaver, RedisSaver
-from checkpoints.redis.codec import Unserializable
-from checkpoints.redis.connect import create_async_client, create_client
+from everturn.checkpoints.errors import CheckpointsError, StoreMisconfigured, StoreUnavailable
+from everturn.checkpoints.redis import AsyncRedisSaver, RedisSaver
+from everturn.checkpoints.redis.codec import Unserializable
+from everturn.checkpoints.redis.connect import create_async_client, create_client
 from tests.checkpoints.redis.samples import checkpoint, listed, place, put
 from tests.checkpoints.redis.servers import Server, free_ports, redis_binary, serving, valkey_binary
 

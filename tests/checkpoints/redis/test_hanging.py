@@ -10,10 +10,10 @@ from functools import partial
 
 import pytest
 
-from checkpoints.errors import StoreUnavailable
-from checkpoints.redis import AsyncRedisSaver, RedisSaver
-from checkpoints.redis.connect import _TIMEOUTS, create_async_client
-from checkpoints.sessions import Sessions
+from everturn.checkpoints.errors import StoreUnavailable
+from everturn.checkpoints.redis import AsyncRedisSaver, RedisSaver
+from everturn.checkpoints.redis.connect import _TIMEOUTS, create_async_client
+from everturn.checkpoints.sessions import Sessions
 from tests.checkpoints.redis.samples import listed, place, put
 from tests.checkpoints.redis.servers import Server, redis_binary, serving
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from checkpoints.redis import AsyncRedisSaver
-from checkpoints.redis.keyspace import Keyspace
+from everturn.checkpoints.redis import AsyncRedisSaver
+from everturn.checkpoints.redis.keyspace import Keyspace
 from tests.checkpoints.redis.relay import relaying
 from tests.checkpoints.redis.samples import listed, looking_into, place, put
 from tests.checkpoints.redis.servers import Server

@@ -9,10 +9,10 @@ import pytest
 from langgraph.checkpoint.base import ChannelVersions
 from redis.exceptions import ConnectionError as NotConnected
 
-from checkpoints.errors import CheckpointsError, StoreUnavailable
-from checkpoints.redis import AsyncRedisSaver, RedisSaver
-from checkpoints.redis.connect import create_async_client
-from checkpoints.redis.keyspace import Keyspace
+from everturn.checkpoints.errors import CheckpointsError, StoreUnavailable
+from everturn.checkpoints.redis import AsyncRedisSaver, RedisSaver
+from everturn.checkpoints.redis.connect import create_async_client
+from everturn.checkpoints.redis.keyspace import Keyspace
 from tests.checkpoints.redis.samples import checkpoint, listed, looking_into, named, place, put
 from tests.checkpoints.redis.servers import Server, redis_binary, serving
 

@@ -18,7 +18,7 @@ from langgraph.checkpoint.base import ChannelVersions, CheckpointTuple
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-from checkpoints.redis import RedisSaver
+from everturn.checkpoints.redis import RedisSaver
 from tests.checkpoints.redis.samples import checkpoint, place
 from tests.checkpoints.redis.servers import redis_binary, serving
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from checkpoints.errors import StaleWriter
-from checkpoints.redis import AsyncRedisSaver
+from everturn.checkpoints.errors import StaleWriter
+from everturn.checkpoints.redis import AsyncRedisSaver
 from tests.checkpoints.redis.samples import listed, named, place, put
 
 ROOT = Path(__file__).parents[3]
@@ -66,7 +66,7 @@ async def test_a_token_is_a_whole_number(saver: AsyncRedisSaver, bad: object) ->
 
 WRITER = """
 import sys
-from checkpoints.redis import RedisSaver
+from everturn.checkpoints.redis import RedisSaver
 from tests.checkpoints.redis.samples import checkpoint, place
 
 url, prefix, name = sys.argv[1:]

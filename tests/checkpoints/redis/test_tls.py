@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from checkpoints.errors import CheckpointsError, StoreMisconfigured, StoreUnavailable
-from checkpoints.redis import AsyncRedisSaver, RedisSaver
+from everturn.checkpoints.errors import CheckpointsError, StoreMisconfigured, StoreUnavailable
+from everturn.checkpoints.redis import AsyncRedisSaver, RedisSaver
 from tests.checkpoints.redis.samples import place, put
 from tests.checkpoints.redis.sentinels import watching
 from tests.checkpoints.redis.servers import (

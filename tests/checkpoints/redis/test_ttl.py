@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from langgraph.checkpoint.base import ChannelVersions
 
-from checkpoints.redis import AsyncRedisSaver
-from checkpoints.redis.keyspace import Keyspace
+from everturn.checkpoints.redis import AsyncRedisSaver
+from everturn.checkpoints.redis.keyspace import Keyspace
 from tests.checkpoints.redis.samples import checkpoint, listed, looking_into, place, put
 from tests.waiting import eventually
 

@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from graph.models.advice import _ADVICE, explained
-from graph.models.failures import Failure, Kind
-from server.environment import TRANSPORT
-from server.settings import Settings
+from everturn.graph.models.advice import _ADVICE, explained
+from everturn.graph.models.failures import Failure, Kind
+from everturn.server.environment import TRANSPORT
+from everturn.server.settings import Settings
 
 
 @pytest.mark.parametrize("kind", _ADVICE)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graph.models.arguments import MAX_CHARACTERS, MAX_DEPTH, Bound, read
+from everturn.graph.models.arguments import MAX_CHARACTERS, MAX_DEPTH, Bound, read
 
 _json = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner, max_size=3)

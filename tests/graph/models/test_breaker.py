@@ -4,9 +4,18 @@ from collections.abc import Mapping
 
 import pytest
 
-from graph.models.breaker import Breaker
-from graph.models.circuits import FREE, GIVEN_UP, KEY, PAID, Circuit, media_of, tools_of, worst
-from graph.models.failures import Failure, Kind
+from everturn.graph.models.breaker import Breaker
+from everturn.graph.models.circuits import (
+    FREE,
+    GIVEN_UP,
+    KEY,
+    PAID,
+    Circuit,
+    media_of,
+    tools_of,
+    worst,
+)
+from everturn.graph.models.failures import Failure, Kind
 
 
 class Clock:

@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from graph.context import Context
-from graph.errors import NoModelFits, UnknownModel
-from graph.models.blocks import Medium
-from graph.models.breaker import Vitals
-from graph.models.catalogue import Catalogue, Model
-from graph.models.settings import DEFAULT_CHAIN
+from everturn.graph.context import Context
+from everturn.graph.errors import NoModelFits, UnknownModel
+from everturn.graph.models.blocks import Medium
+from everturn.graph.models.breaker import Vitals
+from everturn.graph.models.catalogue import Catalogue, Model
+from everturn.graph.models.settings import DEFAULT_CHAIN
 
 
 def _names(catalogue: Catalogue, *, tools: bool = False, **choices: Any) -> list[str]:

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from pydantic import HttpUrl, SecretStr
 
-from graph.models.check import ModelCheck, check_models
-from graph.models.provider import open_models
+from everturn.graph.models.check import ModelCheck, check_models
+from everturn.graph.models.provider import open_models
 from tests.graph.conftest import BareModelSettings
 from tests.provider import KEY, FakeProvider, Fault, Reply
 from tests.provider.rules import refuses

@@ -11,8 +11,8 @@ import openai
 import pytest
 from pydantic import SecretStr
 
-from graph.models.failures import failure_of
-from graph.models.openai_chat import OpenAIChat
+from everturn.graph.models.failures import failure_of
+from everturn.graph.models.openai_chat import OpenAIChat
 
 ANSWER = {"choices": [{"message": {"content": "fine"}, "finish_reason": "stop"}]}
 RESET = struct.pack("ii", 1, 0)

@@ -16,8 +16,8 @@ from langchain_core.messages import content as standard
 from openai.types.chat import ChatCompletionUserMessageParam
 from pydantic import TypeAdapter
 
-from graph.models.blocks import Unreadable, read_block
-from graph.models.content import media_in, text_of, wire_content, wire_messages
+from everturn.graph.models.blocks import Unreadable, read_block
+from everturn.graph.models.content import media_in, text_of, wire_content, wire_messages
 
 PNG_BYTES = b"\x89PNG\r\n\x1a\n" + bytes(range(40))
 PNG = base64.b64encode(PNG_BYTES).decode()

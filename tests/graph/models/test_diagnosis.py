@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 import pytest
 from pydantic import HttpUrl, SecretStr
 
-from graph.models.check import check_models
-from graph.models.diagnosis import Problem
-from graph.models.provider import open_models
-from graph.models.settings import ModelSettings
+from everturn.graph.models.check import check_models
+from everturn.graph.models.diagnosis import Problem
+from everturn.graph.models.provider import open_models
+from everturn.graph.models.settings import ModelSettings
 from tests.certificates import Authority
 from tests.graph.conftest import BareModelSettings
 from tests.provider import KEY, FakeProvider, Fault

@@ -11,10 +11,10 @@ from langchain_core.messages import AIMessage
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
-from graph.models.call import Call
-from graph.models.failures import Failure, detail_of, failure_in, failure_of
-from graph.models.openai_chat import OpenAIChat
-from graph.models.wire import Refused
+from everturn.graph.models.call import Call
+from everturn.graph.models.failures import Failure, detail_of, failure_in, failure_of
+from everturn.graph.models.openai_chat import OpenAIChat
+from everturn.graph.models.wire import Refused
 from tests.provider import EVERY_FAULT, KEY, FakeProvider, Fault, Reply
 from tests.waiting import PATIENCE
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from graph.models.hedge import Race
+from everturn.graph.models.hedge import Race
 
 
 class Streams:

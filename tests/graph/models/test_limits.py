@@ -8,8 +8,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from graph.models.failures import failure_of
-from graph.models.wire import refusal_of
+from everturn.graph.models.failures import failure_of
+from everturn.graph.models.wire import refusal_of
 
 _SOON = datetime.now(UTC) + timedelta(hours=2)
 

@@ -3,8 +3,8 @@
 import httpx2
 import pytest
 
-from graph.models.failures import failure_of
-from graph.models.wire import Refused
+from everturn.graph.models.failures import failure_of
+from everturn.graph.models.wire import Refused
 
 
 def _kind(status: int, says: str) -> str:

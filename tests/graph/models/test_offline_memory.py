@@ -3,7 +3,7 @@
 import pytest
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, SystemMessage
 
-from graph.models.offline import OfflineModel
+from everturn.graph.models.offline import OfflineModel
 
 ENGLISH: list[AnyMessage] = [
     SystemMessage("You are brief."),

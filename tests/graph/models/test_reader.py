@@ -7,9 +7,9 @@ import pytest
 from langchain_core.messages import AIMessageChunk
 from pydantic import SecretStr
 
-from graph.models.answer import Answer
-from graph.models.openai_chat import OpenAIChat
-from graph.models.reader import Chunk, Reader
+from everturn.graph.models.answer import Answer
+from everturn.graph.models.openai_chat import OpenAIChat
+from everturn.graph.models.reader import Chunk, Reader
 
 Json = dict[str, Any]
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graph.models.think_tag import ThinkTag
+from everturn.graph.models.think_tag import ThinkTag
 
 
 def read(*pieces: str) -> tuple[str, str]:

@@ -11,9 +11,9 @@ import pytest
 from langchain_core.messages import AIMessage, ChatMessage, HumanMessage, SystemMessage, ToolMessage
 from pydantic import SecretStr
 
-from graph.models.openai_chat import OpenAIChat
-from graph.models.traits import Traits
-from graph.models.wire import Refused
+from everturn.graph.models.openai_chat import OpenAIChat
+from everturn.graph.models.traits import Traits
+from everturn.graph.models.wire import Refused
 
 Json = dict[str, Any]
 

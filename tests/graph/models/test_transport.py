@@ -11,10 +11,15 @@ from urllib.parse import urlsplit
 import pytest
 from pydantic import HttpUrl, SecretStr
 
-from graph.models.advice import explained
-from graph.models.failures import CallFailed, Failure
-from graph.models.provider import open_models
-from graph.models.transport import WrongTransport, endpoint, proxy_for, trusted_certificates
+from everturn.graph.models.advice import explained
+from everturn.graph.models.failures import CallFailed, Failure
+from everturn.graph.models.provider import open_models
+from everturn.graph.models.transport import (
+    WrongTransport,
+    endpoint,
+    proxy_for,
+    trusted_certificates,
+)
 from tests.certificates import Authority
 from tests.graph.conftest import BareModelSettings
 from tests.provider import FakeProvider
@@ -201,7 +206,9 @@ async def test_a_proxy_that_refuses_is_named(
     monkeypatch.setenv("ALL_PROXY", proxy.url)
     with running(proxy):
         for url in (fake_provider.url, "https://provider.example/v1"):
-            monkeypatch.setattr("graph.models.provider.ALLOW_NETWORK_MODELS", True)  # no further
+            monkeypatch.setattr(
+                "everturn.graph.models.provider.ALLOW_NETWORK_MODELS", True
+            )  # no further
             said = await failure(url)
             assert said.kind == "proxy_failed"
             assert "407" in explained(said)
@@ -222,7 +229,7 @@ async def test_a_proxy_that_refuses_is_named(
 def test_a_proxy_that_cannot_be_used_is_refused_in_one_line(
     proxy: str, says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("graph.models.transport.find_spec", lambda _: None)
+    monkeypatch.setattr("everturn.graph.models.transport.find_spec", lambda _: None)
     monkeypatch.setenv("ALL_PROXY", proxy)
     with pytest.raises(WrongTransport) as refused:
         proxy_for("https://provider.example/v1")

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graph.models.answer import Answer
-from graph.models.failures import CallFailed, Failure, failure_of
-from graph.models.reader import Chunk, Reader
-from graph.models.wire import Clock, chunks_of, refusal_of
+from everturn.graph.models.answer import Answer
+from everturn.graph.models.failures import CallFailed, Failure, failure_of
+from everturn.graph.models.reader import Chunk, Reader
+from everturn.graph.models.wire import Clock, chunks_of, refusal_of
 from tests.waiting import PATIENCE
 
 _REQUEST = httpx2.Request("POST", "http://x", headers={"authorization": "Bearer open-sesame"})

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.kit.discovery import Discovery, discover
+from everturn.tools.kit.discovery import Discovery, discover
 
 TOOL = '''
 from langchain_core.tools import tool
@@ -181,7 +181,7 @@ def test_several_packages_are_one_set_of_names(write: Write) -> None:
     write("calculator.py", simple("calculator"))
     write("extra.py", simple("extra"))
     found = discover("tools", "workbench")
-    assert list(found.tools) == sorted({*discover("tools").tools, "extra"})
+    assert list(found.tools) == sorted({*discover("everturn.tools").tools, "extra"})
     assert found.origins["calculator"].parent.name == "tools"
     assert list(reasons(found)) == ["calculator.py"]
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.tools import StructuredTool
 
-from tools.kit.offered import offered_name, offered_parameters, offered_schema
+from everturn.tools.kit.offered import offered_name, offered_parameters, offered_schema
 
 
 @pytest.mark.parametrize("name", ["calculator", "_x", "get-page", "x" * 64])

@@ -11,12 +11,12 @@ from pydantic import BaseModel
 from pydantic_settings import SettingsConfigDict
 from structlog.testing import capture_logs
 
-from tools import UnknownTool
-from tools.kit.declare import declare, declared
-from tools.kit.discovery import Discovery
-from tools.kit.health import Health
-from tools.kit.settings import ToolSettings
-from tools.kit.toolbox import Toolbox
+from everturn.tools import UnknownTool
+from everturn.tools.kit.declare import declare, declared
+from everturn.tools.kit.discovery import Discovery
+from everturn.tools.kit.health import Health
+from everturn.tools.kit.settings import ToolSettings
+from everturn.tools.kit.toolbox import Toolbox
 
 
 class BareToolSettings(ToolSettings):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-from tools.kit.values import flaw_in, plain
+from everturn.tools.kit.values import flaw_in, plain
 
 _text = st.text(st.characters(exclude_categories=()), max_size=5)
 _any_json = st.recursive(

@@ -4,7 +4,7 @@
 all that may be called, and `limits` bounds what any of them may spend.
 """
 
-from tools.kit.arithmetic.evaluation import evaluate
-from tools.kit.arithmetic.limits import MAX_LENGTH, CalculationError
+from everturn.tools.kit.arithmetic.evaluation import evaluate
+from everturn.tools.kit.arithmetic.limits import MAX_LENGTH, CalculationError
 
 __all__ = ["MAX_LENGTH", "CalculationError", "evaluate"]

@@ -4,9 +4,9 @@ import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tools.kit.arithmetic.functions import FUNCTIONS, power
-from tools.kit.arithmetic.limits import CalculationError, Value, too_large, within_limits
-from tools.kit.arithmetic.syntax import (
+from everturn.tools.kit.arithmetic.functions import FUNCTIONS, power
+from everturn.tools.kit.arithmetic.limits import CalculationError, Value, too_large, within_limits
+from everturn.tools.kit.arithmetic.syntax import (
     Call,
     Comparison,
     Negative,

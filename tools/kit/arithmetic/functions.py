@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import reduce, wraps
 from typing import Any
 
-from tools.kit.arithmetic.limits import (
+from everturn.tools.kit.arithmetic.limits import (
     MAX_BITS,
     MAX_DIGITS,
     CalculationError,

@@ -12,9 +12,9 @@ import math
 from dataclasses import dataclass
 from typing import NoReturn, TypeAlias
 
-from tools.kit.arithmetic.functions import FUNCTIONS
-from tools.kit.arithmetic.limits import MAX_DEPTH, CalculationError, Value
-from tools.kit.arithmetic.tokens import Token, tokens_of, unexpected
+from everturn.tools.kit.arithmetic.functions import FUNCTIONS
+from everturn.tools.kit.arithmetic.limits import MAX_DEPTH, CalculationError, Value
+from everturn.tools.kit.arithmetic.tokens import Token, tokens_of, unexpected
 
 CONSTANTS = {"pi": math.pi, "π": math.pi, "tau": math.tau, "τ": math.tau, "e": math.e}
 

@@ -11,7 +11,7 @@ Two signs mean two things each, and the text around them decides:
 import re
 from typing import Literal, NamedTuple
 
-from tools.kit.arithmetic.limits import MAX_LENGTH, MAX_TOKENS, CalculationError
+from everturn.tools.kit.arithmetic.limits import MAX_LENGTH, MAX_TOKENS, CalculationError
 
 Kind = Literal["number", "name", "percent", "operator", "end"]
 

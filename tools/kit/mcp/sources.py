@@ -17,8 +17,8 @@ from urllib.parse import urljoin
 from langchain_core.tools import BaseTool, StructuredTool, ToolException
 from structlog import get_logger
 
-from tools.kit.health import Health
-from tools.kit.mcp.settings import McpServer, McpSettings
+from everturn.tools.kit.health import Health
+from everturn.tools.kit.mcp.settings import McpServer, McpSettings
 
 if TYPE_CHECKING:  # a second that a service without servers need not wait
     from httpx import AsyncClient

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from tools.kit.pages.charset import decoded
-from tools.kit.web.client import Page
+from everturn.tools.kit.pages.charset import decoded
+from everturn.tools.kit.web.client import Page
 
 _MARKUP = frozenset({"text/html", "application/xhtml+xml"})
 
@@ -23,6 +23,6 @@ def text_of(page: Page) -> Text:
     whole = decoded(page.body, page.charset, markup=page.content_type in _MARKUP, cut=page.cut)
     if page.content_type not in _MARKUP:
         return Text("", "", whole.strip())
-    from tools.kit.pages.readable import readable
+    from everturn.tools.kit.pages.readable import readable
 
     return readable(whole)

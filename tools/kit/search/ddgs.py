@@ -10,10 +10,10 @@ from functools import partial
 
 from structlog import get_logger
 
-from tools.kit.languages import language_of
-from tools.kit.search import Hit, SearchReport
-from tools.kit.threads import in_thread
-from tools.kit.web import BadAnswer, Unreachable, Web
+from everturn.tools.kit.languages import language_of
+from everturn.tools.kit.search import Hit, SearchReport
+from everturn.tools.kit.threads import in_thread
+from everturn.tools.kit.web import BadAnswer, Unreachable, Web
 
 log = get_logger(__name__)
 

@@ -1,7 +1,7 @@
 """Search without a network: results that claim nothing, marked as samples."""
 
-from tools.kit.sample import SOURCE, sample_note, seeded
-from tools.kit.search import Hit, SearchReport
+from everturn.tools.kit.sample import SOURCE, sample_note, seeded
+from everturn.tools.kit.search import Hit, SearchReport
 
 _KINDS = (
     "overview",

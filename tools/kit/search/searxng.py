@@ -5,8 +5,8 @@ https://docs.searxng.org/dev/search_api.html
 
 from pydantic import BaseModel, ValidationError
 
-from tools.kit.search import SearchReport
-from tools.kit.web import BadAnswer, Web
+from everturn.tools.kit.search import SearchReport
+from everturn.tools.kit.web import BadAnswer, Web
 
 _LONGEST_SNIPPET = 500
 _FORBIDDEN = 403

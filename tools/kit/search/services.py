@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 
-from tools.kit.asking import NobodyAnswered, first_answer
-from tools.kit.sample import sample_note
-from tools.kit.search import SearchProvider, SearchReport
-from tools.kit.search.ddgs import Ddgs
-from tools.kit.search.offline import OfflineSearch
-from tools.kit.search.searxng import SearXNG
-from tools.kit.search.wikipedia import Wikipedia
-from tools.kit.web import Web, current_web
+from everturn.tools.kit.asking import NobodyAnswered, first_answer
+from everturn.tools.kit.sample import sample_note
+from everturn.tools.kit.search import SearchProvider, SearchReport
+from everturn.tools.kit.search.ddgs import Ddgs
+from everturn.tools.kit.search.offline import OfflineSearch
+from everturn.tools.kit.search.searxng import SearXNG
+from everturn.tools.kit.search.wikipedia import Wikipedia
+from everturn.tools.kit.web import Web, current_web
 
 
 class SearchServices:

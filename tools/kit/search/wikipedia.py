@@ -5,9 +5,9 @@ https://www.mediawiki.org/wiki/API:Search and https://www.mediawiki.org/wiki/Ext
 
 from pydantic import BaseModel, ValidationError
 
-from tools.kit.languages import language_of
-from tools.kit.search import SearchReport
-from tools.kit.web import BadAnswer, Web
+from everturn.tools.kit.languages import language_of
+from everturn.tools.kit.search import SearchReport
+from everturn.tools.kit.web import BadAnswer, Web
 
 _LONGEST_SNIPPET = 500
 

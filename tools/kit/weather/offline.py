@@ -5,8 +5,8 @@ from datetime import UTC, date, datetime, timedelta
 from random import Random
 from typing import NamedTuple
 
-from tools.kit.sample import SOURCE, sample_note, seeded
-from tools.kit.weather import Conditions, Day, Hour, Units, WeatherReport
+from everturn.tools.kit.sample import SOURCE, sample_note, seeded
+from everturn.tools.kit.weather import Conditions, Day, Hour, Units, WeatherReport
 
 KM_PER_MILE = 1.609344
 

@@ -7,11 +7,11 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from tools.kit.languages import language_of
-from tools.kit.weather import Conditions, Day, Hour, PlaceNotFound, Units, WeatherReport
-from tools.kit.weather.places import Candidate, best, full_name, others, split
-from tools.kit.weather.sky import condition
-from tools.kit.web import BadAnswer, Web
+from everturn.tools.kit.languages import language_of
+from everturn.tools.kit.weather import Conditions, Day, Hour, PlaceNotFound, Units, WeatherReport
+from everturn.tools.kit.weather.places import Candidate, best, full_name, others, split
+from everturn.tools.kit.weather.sky import condition
+from everturn.tools.kit.web import BadAnswer, Web
 
 _SHORTEST = 2
 """Characters of a name that the geocoding searches for."""

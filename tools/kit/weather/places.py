@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel
 
-from tools.kit.weather import Place
+from everturn.tools.kit.weather import Place
 
 _MOST_OTHERS = 3
 

@@ -1,12 +1,12 @@
 """The weather as the settings want it: from a service, or a marked sample when none answers."""
 
-from tools.kit.asking import NobodyAnswered, first_answer
-from tools.kit.sample import sample_note
-from tools.kit.weather import Units, WeatherProvider, WeatherReport
-from tools.kit.weather.offline import OfflineWeather
-from tools.kit.weather.open_meteo import OpenMeteo
-from tools.kit.weather.wttr import Wttr
-from tools.kit.web import Web, current_web
+from everturn.tools.kit.asking import NobodyAnswered, first_answer
+from everturn.tools.kit.sample import sample_note
+from everturn.tools.kit.weather import Units, WeatherProvider, WeatherReport
+from everturn.tools.kit.weather.offline import OfflineWeather
+from everturn.tools.kit.weather.open_meteo import OpenMeteo
+from everturn.tools.kit.weather.wttr import Wttr
+from everturn.tools.kit.web import Web, current_web
 
 
 class WeatherServices:

@@ -11,9 +11,9 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, Field, ValidationError
 
-from tools.kit.weather import Day, Hour, Place, PlaceNotFound, Units, WeatherReport
-from tools.kit.weather.places import full_name
-from tools.kit.web import BadAnswer, Web
+from everturn.tools.kit.weather import Day, Hour, Place, PlaceNotFound, Units, WeatherReport
+from everturn.tools.kit.weather.places import full_name
+from everturn.tools.kit.web import BadAnswer, Web
 
 _NOT_FOUND = 404
 _STEP = 3  # hours

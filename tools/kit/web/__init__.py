@@ -5,8 +5,8 @@ the one to use. `addresses` says where pages may come from, `connections` holds 
 spares services that do not answer, `page` makes text of what came.
 """
 
-from tools.kit.web.client import Web, open_web
-from tools.kit.web.errors import BadAnswer, Refused, Unreachable, WebError
-from tools.kit.web.lent import current_web
+from everturn.tools.kit.web.client import Web, open_web
+from everturn.tools.kit.web.errors import BadAnswer, Refused, Unreachable, WebError
+from everturn.tools.kit.web.lent import current_web
 
 __all__ = ["BadAnswer", "Refused", "Unreachable", "Web", "WebError", "current_web", "open_web"]

@@ -19,8 +19,8 @@ from ipaddress import (
 )
 from typing import Self
 
-from tools.kit.web.errors import Refused
-from tools.kit.web.settings import WebSettings
+from everturn.tools.kit.web.errors import Refused
+from everturn.tools.kit.web.settings import WebSettings
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from tools.kit.web.errors import BadAnswer, Unreachable, WebError
+from everturn.tools.kit.web.errors import BadAnswer, Unreachable, WebError
 
 _COOL, _COOL_MOST = 30.0, 600.0  # seconds: doubled with each opening
 _PROBE = 30.0  # seconds that the one who tries has before another may

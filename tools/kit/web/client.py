@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import orjson
 from structlog import get_logger
 
-from tools.kit.web.addresses import LONGEST, Rules
-from tools.kit.web.breaker import Breaker
-from tools.kit.web.errors import BadAnswer, Refused, Unreachable
-from tools.kit.web.settings import WebSettings
+from everturn.tools.kit.web.addresses import LONGEST, Rules
+from everturn.tools.kit.web.breaker import Breaker
+from everturn.tools.kit.web.errors import BadAnswer, Refused, Unreachable
+from everturn.tools.kit.web.settings import WebSettings
 
 if TYPE_CHECKING:  # a quarter of a second, which a service that asks nobody need not spend
     import httpx2
 
-    from tools.kit.web.connections import Network
+    from everturn.tools.kit.web.connections import Network
 
 log = get_logger(__name__)
 
@@ -145,7 +145,7 @@ class Web:
     def _make(self) -> _Clients:
         import httpx2
 
-        from tools.kit.web.connections import Internet, Transport
+        from everturn.tools.kit.web.connections import Internet, Transport
 
         network = self._network or Internet()
         ssl = httpx2.create_ssl_context()

@@ -20,7 +20,7 @@ import anyio
 import httpcore2
 import httpx2
 
-from tools.kit.web.addresses import Address
+from everturn.tools.kit.web.addresses import Address
 
 ALLOW_NETWORK = True
 """Tests set this to False: hosts off this machine are then refused before a byte is sent."""

@@ -9,8 +9,8 @@ from weakref import WeakKeyDictionary
 
 from langchain_core.runnables import ensure_config
 
-from tools.kit.web.client import Web
-from tools.kit.web.settings import WebSettings
+from everturn.tools.kit.web.client import Web
+from everturn.tools.kit.web.settings import WebSettings
 
 _of_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, Web] = WeakKeyDictionary()
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, HttpUrl, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from tools.kit.lists import listed
+from everturn.tools.kit.lists import listed
 
 CommaList = Annotated[list[str], NoDecode]
 

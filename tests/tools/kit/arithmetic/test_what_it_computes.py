@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tools.kit.arithmetic import CalculationError, evaluate
-from tools.kit.arithmetic.functions import FUNCTIONS
+from everturn.tools.kit.arithmetic import CalculationError, evaluate
+from everturn.tools.kit.arithmetic.functions import FUNCTIONS
 
 SIGNS = ("+", "-", "*", "/", "//", "%")
 

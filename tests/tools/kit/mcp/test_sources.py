@@ -15,10 +15,10 @@ from langchain_core.tools import ToolException
 from pydantic import ValidationError
 from pydantic_settings import SettingsConfigDict
 
+from everturn.tools.kit.mcp import McpSettings, open_mcp, sources
+from everturn.tools.kit.mcp.sources import McpServerLost, McpSource
 from tests.checkpoints.redis.servers import free_ports
 from tests.waiting import PATIENCE, eventually
-from tools.kit.mcp import McpSettings, open_mcp, sources
-from tools.kit.mcp.sources import McpServerLost, McpSource
 
 pytestmark = pytest.mark.clock
 

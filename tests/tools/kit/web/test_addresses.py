@@ -7,9 +7,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from everturn.tools.kit.web import Refused
+from everturn.tools.kit.web.addresses import Rules, is_public
 from tests.tools.world import settings
-from tools.kit.web import Refused
-from tools.kit.web.addresses import Rules, is_public
 
 INSIDE = """
 0.0.0.0 0.1.2.3 10.0.0.1 10.255.255.255 100.64.0.1 100.100.100.200 127.0.0.1 127.255.255.254

@@ -2,8 +2,8 @@ import asyncio
 
 import pytest
 
-from tools.kit.web import BadAnswer, Unreachable, WebError
-from tools.kit.web.breaker import Breaker
+from everturn.tools.kit.web import BadAnswer, Unreachable, WebError
+from everturn.tools.kit.web.breaker import Breaker
 
 
 class Clock:

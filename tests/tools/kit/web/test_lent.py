@@ -11,9 +11,9 @@ import pytest
 from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import tool
 
+from everturn.tools.kit.web import Web, connections, current_web
 from tests.tools.world import lending, settings
 from tests.waiting import PATIENCE, eventually
-from tools.kit.web import Web, connections, current_web
 
 ROOT = Path(__file__).parents[4]
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from everturn.tools.kit.web import BadAnswer, Refused, Unreachable, Web
+from everturn.tools.kit.web.addresses import Address
 from tests.tools.world import PUBLIC, Names, Reply, World, settings
 from tests.waiting import PATIENCE
-from tools.kit.web import BadAnswer, Refused, Unreachable, Web
-from tools.kit.web.addresses import Address
 
 HTML = {"Content-Type": "text/html; charset=UTF-8"}
 

@@ -11,9 +11,9 @@ import httpcore2
 import pytest
 from structlog.testing import capture_logs
 
+from everturn.tools.kit.web import BadAnswer, Unreachable, Web, open_web
+from everturn.tools.kit.web.addresses import Address
 from tests.tools.world import Names, Reply, Request, World, json_reply, settings
-from tools.kit.web import BadAnswer, Unreachable, Web, open_web
-from tools.kit.web.addresses import Address
 
 BOMB = 50_000_000  # bytes, unpacked
 
