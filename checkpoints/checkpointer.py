@@ -7,8 +7,8 @@ that the settings name, or the Valkey of the data folder, which a running servic
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from everturn.checkpoints.data_dir import prepare_data_dir
-from everturn.checkpoints.memory import open_memory
+from everturn.checkpoints.connect import open_memory
+from everturn.checkpoints.local.data_dir import prepare_data_dir
 from everturn.checkpoints.redis import AsyncRedisSaver
 from everturn.checkpoints.settings import StoreSettings
 

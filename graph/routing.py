@@ -12,7 +12,7 @@ from typing import Literal
 from langchain_core.messages import AIMessage
 
 from everturn.graph.state import State
-from everturn.graph.window import calls_tools, open_calls
+from everturn.graph.steps.window import calls_tools, open_calls
 
 
 def after_model(state: State) -> Literal["tools", "fallback_router", "__end__"]:

@@ -14,20 +14,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         match options.command:
             case "serve":
-                from everturn.server.serve import serve
+                from everturn.server.cli.serve import serve
 
                 return serve(_settings_from(options))
             case "config":
-                from everturn.server.configuration import show
+                from everturn.server.cli.config import show
 
                 return show(_settings_from(options))
             case "check-model":
-                from everturn.server.check_model import check_model
+                from everturn.server.cli.check_model import check_model
 
                 return check_model(options.names, as_json=options.json)
             case _:
                 from everturn.server.address import running_url
-                from everturn.server.chat import chat
+                from everturn.server.cli.chat import chat
 
                 return chat(
                     options.url or running_url(options.data_dir),

@@ -6,7 +6,7 @@ import socket
 from ipaddress import ip_address
 from pathlib import Path
 
-from everturn.checkpoints.data_dir import published_address
+from everturn.checkpoints.local.data_dir import published_address
 from everturn.server.environment import read_env_file
 
 DEFAULT_PORT = 2024

@@ -19,22 +19,22 @@ from starlette.middleware import Middleware
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from structlog import get_logger
 
-from everturn.checkpoints.assistants import AssistantTable
-from everturn.checkpoints.breaker import RedisCircuits
-from everturn.checkpoints.crons import CronTable
-from everturn.checkpoints.data_dir import hold_data_dir
-from everturn.checkpoints.database import Database, open_database
-from everturn.checkpoints.events import EventLog, open_event_log
-from everturn.checkpoints.group_commit import GroupCommit, open_group_commit
-from everturn.checkpoints.history import History
-from everturn.checkpoints.locks import LocalThreadLocks, RedisThreadLocks
-from everturn.checkpoints.memory import open_memory
-from everturn.checkpoints.peers import Alone, Peers, open_peers
+from everturn.checkpoints.connect import open_memory
+from everturn.checkpoints.local.data_dir import hold_data_dir
 from everturn.checkpoints.redis import AsyncRedisSaver
-from everturn.checkpoints.runs import RunRows
 from everturn.checkpoints.sessions import Sessions
-from everturn.checkpoints.threads import ThreadTable
-from everturn.checkpoints.tool_cache import RedisResultStore
+from everturn.checkpoints.shared.circuits import RedisCircuits
+from everturn.checkpoints.shared.event_log import EventLog, open_event_log
+from everturn.checkpoints.shared.locks import LocalThreadLocks, RedisThreadLocks
+from everturn.checkpoints.shared.peers import Alone, Peers, open_peers
+from everturn.checkpoints.shared.tool_cache import RedisResultStore
+from everturn.checkpoints.sql.assistants import AssistantTable
+from everturn.checkpoints.sql.crons import CronTable
+from everturn.checkpoints.sql.database import Database, open_database
+from everturn.checkpoints.sql.group_commit import GroupCommit, open_group_commit
+from everturn.checkpoints.sql.history import History
+from everturn.checkpoints.sql.runs import RunRows
+from everturn.checkpoints.sql.threads import ThreadTable
 from everturn.graph.context import Context
 from everturn.graph.errors import (
     InvalidAPIKey,
@@ -48,42 +48,36 @@ from everturn.graph.errors import (
 from everturn.graph.incoming import media_of_input
 from everturn.graph.models.provider import Models, open_models
 from everturn.graph.services import Services
-from everturn.server.api import (
-    assistants,
-    catalogue,
-    chat,
-    crons,
-    graphs,
-    runs,
-    sessions,
-    store,
-    system,
-    threads,
-)
-from everturn.server.api import tools as tool_routes
-from everturn.server.api.agent_server import open_to_origins
-from everturn.server.api.body_limit import AnnouncedBodyLimit
-from everturn.server.api.errors import Kind, document_errors, install_errors
-from everturn.server.api.users_app import AroundTheService, surround
-from everturn.server.api.wire import dumps, jsonable
-from everturn.server.metrics import Metrics
-from everturn.server.runs.assistants import Assistants
-from everturn.server.runs.blocking import watch_for_blocking
-from everturn.server.runs.conversations import Conversations
+from everturn.server.api import invoke as graphs
+from everturn.server.api.agent_server import assistants, crons, runs, store, threads
+from everturn.server.api.chat import messages as chat
+from everturn.server.api.chat import sessions
+from everturn.server.api.http.body_limit import AnnouncedBodyLimit
+from everturn.server.api.http.cors import open_to_origins
+from everturn.server.api.http.json import dumps, jsonable
+from everturn.server.api.http.problems import Kind, document_errors, install_errors
+from everturn.server.api.http.users_app import AroundTheService, surround
+from everturn.server.api.operators import models as catalogue
+from everturn.server.api.operators import system
+from everturn.server.api.operators import tools as tool_routes
+from everturn.server.observe.blocking import watch_for_blocking
+from everturn.server.observe.metrics import Metrics
+from everturn.server.projects.graphs import load_graphs
+from everturn.server.projects.project import Project, load_project
+from everturn.server.projects.store import load_store, warn_of_checkpointer
+from everturn.server.resources.assistants import Assistants
+from everturn.server.resources.expiry import sweep
+from everturn.server.resources.sessions import Conversations
+from everturn.server.resources.states import States
+from everturn.server.resources.thread_status import Standing
+from everturn.server.resources.threads import Threads
 from everturn.server.runs.crons import Crons
-from everturn.server.runs.engine import Engine
-from everturn.server.runs.expiry import sweep
-from everturn.server.runs.graphs import load_graphs
-from everturn.server.runs.long_term import load_store, warn_of_checkpointer
-from everturn.server.runs.project import Project, load_project
 from everturn.server.runs.recovery import watch_over
 from everturn.server.runs.runs import Runs
-from everturn.server.runs.standing import Standing
-from everturn.server.runs.states import States
-from everturn.server.runs.thread_stream import Watch
-from everturn.server.runs.threads import Threads
 from everturn.server.runs.webhooks import Webhooks
 from everturn.server.settings import Settings
+from everturn.server.streams.thread import Watch
+from everturn.server.turns.engine import Engine
 from everturn.tools import UnknownTool, find_tools
 from everturn.tools.kit.mcp import open_mcp
 from everturn.tools.kit.toolbox import Toolbox, ToolSource

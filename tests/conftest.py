@@ -10,7 +10,7 @@ import pytest
 
 from everturn.graph.models import provider
 from everturn.server.environment import TRANSPORT
-from everturn.server.logs import configure_logs
+from everturn.server.observe.logs import configure_logs
 from everturn.tools.kit.web import connections
 from tests.checkpoints.redis.servers import answers, free_ports, redis_binary
 from tests.checkpoints.redis.servers import serving as serving_redis

@@ -4,7 +4,7 @@ from typing import Literal, TypedDict
 
 from langchain_core.tools import tool
 
-from everturn.tools.kit.arithmetic import MAX_LENGTH, CalculationError, evaluate
+from everturn.tools.providers.arithmetic import MAX_LENGTH, CalculationError, evaluate
 
 
 class Calculated(TypedDict):

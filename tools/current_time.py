@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from langchain_core.tools import ToolException, tool
 from pydantic import StringConstraints
 
-from everturn.tools.kit.zones import UnknownZone, zone_of
+from everturn.tools.providers.zones import UnknownZone, zone_of
 
 Zone = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64)]
 

@@ -7,8 +7,8 @@ from langchain_core.tools import ToolException, tool
 from pydantic import Field, StringConstraints
 
 from everturn.tools.kit.declare import declare
-from everturn.tools.kit.pages import text_of
 from everturn.tools.kit.web import WebError, current_web
+from everturn.tools.providers.pages import text_of
 
 Url = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2048)]
 Start = Annotated[int, Field(ge=0)]

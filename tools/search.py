@@ -5,11 +5,11 @@ from typing import Annotated
 from langchain_core.tools import ToolException, tool
 from pydantic import Field, StringConstraints
 
-from everturn.tools.kit.asking import NobodyAnswered
 from everturn.tools.kit.current import do_not_cache
 from everturn.tools.kit.declare import declare
-from everturn.tools.kit.search import SearchProvider, SearchReport
-from everturn.tools.kit.search.services import SearchServices
+from everturn.tools.providers.first_answer import NobodyAnswered
+from everturn.tools.providers.search import SearchProvider, SearchReport
+from everturn.tools.providers.search.services import SearchServices
 
 Query = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=400)]
 Count = Annotated[int, Field(ge=1, le=10)]

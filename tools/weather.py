@@ -5,11 +5,11 @@ from typing import Annotated
 from langchain_core.tools import ToolException, tool
 from pydantic import Field, StringConstraints
 
-from everturn.tools.kit.asking import NobodyAnswered
 from everturn.tools.kit.current import do_not_cache
 from everturn.tools.kit.declare import declare
-from everturn.tools.kit.weather import PlaceNotFound, Units, WeatherProvider, WeatherReport
-from everturn.tools.kit.weather.services import WeatherServices
+from everturn.tools.providers.first_answer import NobodyAnswered
+from everturn.tools.providers.weather import PlaceNotFound, Units, WeatherProvider, WeatherReport
+from everturn.tools.providers.weather.services import WeatherServices
 
 Place = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 Hours = Annotated[int, Field(ge=0, le=48)]

@@ -17,11 +17,11 @@ from everturn.graph.models.breaker import Breaker, SharedCircuits, Vitals
 from everturn.graph.models.catalogue import OFFLINE, Catalogue, Model
 from everturn.graph.models.circuits import View, media_of, tools_of, worst
 from everturn.graph.models.failures import CallFailed, Failure, failure_of
-from everturn.graph.models.offline import OfflineModel
 from everturn.graph.models.settings import ModelSettings
 from everturn.graph.models.traits import Traits
 from everturn.graph.models.transport import endpoint, open_client
 from everturn.graph.models.wire import refusal_of
+from everturn.graph.offline import OfflineModel
 
 if TYPE_CHECKING:
     import httpx2

@@ -8,10 +8,10 @@ from structlog import get_logger
 from everturn.graph.context import Context, context_of
 from everturn.graph.errors import AgentError
 from everturn.graph.models.provider import Models
-from everturn.graph.nodes.choice import choose, follow, offline_route
-from everturn.graph.nodes.record import taken_back
 from everturn.graph.services import current_models
 from everturn.graph.state import Route, State
+from everturn.graph.steps.choice import choose, follow, offline_route
+from everturn.graph.steps.route import taken_back
 
 log = get_logger(__name__)
 

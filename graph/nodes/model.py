@@ -18,8 +18,10 @@ from everturn.graph.models.catalogue import OFFLINE
 from everturn.graph.models.circuits import UNSUPPORTED
 from everturn.graph.models.failures import Failure
 from everturn.graph.models.provider import Models
-from everturn.graph.nodes.asking import Heard, Prompt, ask, prompt_of
-from everturn.graph.nodes.choice import (
+from everturn.graph.services import current_models, offered_tools
+from everturn.graph.state import Route, State
+from everturn.graph.steps.attempt import Heard, Prompt, ask, prompt_of
+from everturn.graph.steps.choice import (
     candidates,
     choose,
     follow,
@@ -28,11 +30,9 @@ from everturn.graph.nodes.choice import (
     offline_route,
     situation,
 )
-from everturn.graph.nodes.record import answered, failed, resumed, sign, taken_back
-from everturn.graph.nodes.tool_calls import give_ids, misuses, take_in
-from everturn.graph.policy import Ask, has_successor, rivals_of
-from everturn.graph.services import current_models, offered_tools
-from everturn.graph.state import Route, State
+from everturn.graph.steps.policy import Ask, has_successor, rivals_of
+from everturn.graph.steps.route import answered, failed, resumed, sign, taken_back
+from everturn.graph.steps.tool_calls import give_ids, misuses, take_in
 from everturn.tools.kit.toolbox import Offer
 
 log = get_logger(__name__)

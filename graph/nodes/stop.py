@@ -13,8 +13,8 @@ from everturn.graph.errors import (
 )
 from everturn.graph.models.blocks import PLURALS
 from everturn.graph.models.circuits import UNSUPPORTED
-from everturn.graph.nodes.record import public
 from everturn.graph.state import Route, State
+from everturn.graph.steps.route import public
 
 _REFUSALS = {"bad_request", "moderated", "context_too_long", "unreadable_media"}
 

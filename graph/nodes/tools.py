@@ -11,10 +11,10 @@ from langgraph.runtime import Runtime
 from langgraph.types import Command
 
 from everturn.graph.context import Context, context_of
-from everturn.graph.nodes.approval import approved
 from everturn.graph.services import current_toolbox, offered_tools
 from everturn.graph.state import State
-from everturn.graph.window import open_calls
+from everturn.graph.steps.approval import approved
+from everturn.graph.steps.window import open_calls
 from everturn.tools.kit.execution import Round
 from everturn.tools.kit.results import failed
 

@@ -7,7 +7,7 @@ from typing import Any
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.types import Receive, Scope, Send
 
-from everturn.server.api.wire import dumps
+from everturn.server.api.http.json import dumps
 
 HEARTBEAT_SECONDS = 15
 _LAST_WORD_SECONDS = 2

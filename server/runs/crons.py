@@ -18,11 +18,11 @@ from cronsim import CronSim, CronSimError
 from langchain_core.utils.uuid import uuid7
 from structlog import get_logger
 
-from everturn.checkpoints.crons import Cron, CronTable, Filter, SortBy, SortOrder
-from everturn.checkpoints.peers import Peers, Told
-from everturn.server.runs.errors import CronNotFound, InvalidInput, ThreadNotFound
+from everturn.checkpoints.shared.peers import Peers, Told
+from everturn.checkpoints.sql.crons import Cron, CronTable, Filter, SortBy, SortOrder
+from everturn.server.errors import CronNotFound, InvalidInput, ThreadNotFound
 from everturn.server.runs.execution import Threads
-from everturn.server.runs.run import RunRequest
+from everturn.server.runs.request import RunRequest
 from everturn.server.runs.runs import Assistants, Runs
 
 log = get_logger(__name__)

@@ -14,16 +14,16 @@ from uuid import UUID, uuid4
 from langgraph.types import Command, Send, StateSnapshot
 from structlog import get_logger
 
-from everturn.checkpoints.assistants import Assistant
 from everturn.checkpoints.errors import StaleWriter
-from everturn.checkpoints.group_commit import Row
-from everturn.checkpoints.runs import RunRow, RunRows
-from everturn.server.runs.engine import Engine, Part, Turn
-from everturn.server.runs.errors import RunError, ShuttingDown
-from everturn.server.runs.outcome import Outcome
-from everturn.server.runs.parts import Parts, graph_modes
-from everturn.server.runs.run import RunRequest
-from everturn.server.runs.running import Running
+from everturn.checkpoints.sql.assistants import Assistant
+from everturn.checkpoints.sql.group_commit import Row
+from everturn.checkpoints.sql.runs import RunRow, RunRows
+from everturn.server.errors import RunError, ShuttingDown
+from everturn.server.runs.request import RunRequest
+from everturn.server.runs.run import Running
+from everturn.server.streams.modes import Parts, graph_modes
+from everturn.server.turns.engine import Engine, Part, Turn
+from everturn.server.turns.outcome import Outcome
 
 log = get_logger(__name__)
 

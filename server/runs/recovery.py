@@ -10,7 +10,7 @@ import asyncio
 from structlog import get_logger
 
 from everturn.checkpoints.errors import CheckpointsError
-from everturn.checkpoints.peers import BEAT_SECONDS, LEASE_SECONDS, Peers
+from everturn.checkpoints.shared.peers import BEAT_SECONDS, LEASE_SECONDS, Peers
 from everturn.server.runs.runs import Runs
 
 log = get_logger(__name__)

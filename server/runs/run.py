@@ -1,97 +1,87 @@
-"""What is asked of a run, and how it stands."""
+"""A run of this process, from its start until shortly after its end."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from typing import Any, Literal, Self
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
 
-from everturn.checkpoints.runs import MultitaskStrategy
+from langgraph.types import StateSnapshot
 
-StreamMode = Literal[
-    "values",
-    "messages",
-    "messages-tuple",
-    "updates",
-    "events",
-    "tasks",
-    "checkpoints",
-    "debug",
-    "custom",
-]
+from everturn.checkpoints.errors import StaleWriter
+from everturn.checkpoints.sql.assistants import Assistant
+from everturn.checkpoints.sql.runs import COLUMNS, RunRow, RunStatus
+from everturn.server.errors import InvalidInput, ShuttingDown, TurnTimeout
+from everturn.server.runs.request import RunRequest
+from everturn.server.streams.feed import Feed
+from everturn.server.turns.outcome import Outcome
+
+CancelAction = Literal["interrupt", "rollback"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunRequest:
-    """A run as a client asks for it. Names and meaning are those of LangGraph's SDK."""
+@dataclass(eq=False, slots=True)
+class Running:
+    """A run of this process, until shortly after its end."""
 
-    assistant_id: str
-    """An assistant's id, or a graph's name."""
-    thread_id: str | None = None
-    """None: a thread of the run's own."""
-    input: Any = None
-    command: Mapping[str, Any] | None = None
-    stream_mode: Sequence[StreamMode] = ("values",)
-    stream_subgraphs: bool = False
-    stream_resumable: bool = False
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    config: Mapping[str, Any] = field(default_factory=dict)
-    context: Mapping[str, Any] = field(default_factory=dict)
-    checkpoint: Mapping[str, Any] | None = None
-    checkpoint_id: str | None = None
-    interrupt_before: Literal["*"] | Sequence[str] | None = None
-    interrupt_after: Literal["*"] | Sequence[str] | None = None
-    on_disconnect: Literal["cancel", "continue"] = "continue"
-    on_completion: Literal["delete", "keep"] = "delete"
-    """Of a thread of the run's own."""
-    multitask_strategy: MultitaskStrategy = "enqueue"
-    webhook: str | None = None
-    """Whom to tell of the end, by POST."""
-    if_not_exists: Literal["create", "reject"] = "reject"
-    after_seconds: float = 0
-    durability: Literal["sync", "async", "exit"] | None = None
-    """None: `async`; on a thread that goes with the run `exit`."""
-
-    background: bool = False
-    """Nobody waits for it: it is acknowledged when it is written down."""
+    row: RunRow
+    request: RunRequest
+    assistant: Assistant
+    feed: Feed
+    began: datetime = field(default_factory=lambda: datetime.now(UTC))
+    resumes: bool = False
+    """It may have begun before: it goes on from its last checkpoint, if nothing came between."""
+    written: asyncio.Future[list[Any]] | None = None
+    task: asyncio.Task[None] | None = None
+    outcome: Outcome | None = None
+    stands: StateSnapshot | None = None
+    """The state in which it left its thread to the next one, where that waits for something."""
+    error: BaseException | None = None
+    error_id: str = ""
+    """By which the log knows the error."""
+    cancelled: CancelAction | None = None
+    done: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
-    def recorded(self) -> bool:
-        """Whether it has a row: others may ask for it, or go on with it."""
-        return self.lasting or self.background
+    def thread_id(self) -> str:
+        """The thread it runs on."""
+        return self.row.thread_id
 
     @property
-    def lasting(self) -> bool:
-        """Whether the run's thread is there after it."""
-        return self.thread_id is not None or self.on_completion == "keep"
+    def status(self) -> RunStatus:
+        """What its end makes of it."""
+        if self.cancelled is not None:
+            return "interrupted"
+        if isinstance(self.error, TurnTimeout):
+            return "timeout"
+        return "error" if self.error else "success"
 
-    def asked(self) -> dict[str, Any]:
-        """What a client sees of it in the run's `kwargs`."""
+    @property
+    def goes_on_elsewhere(self) -> bool:
+        """Another process takes it over, or the next one here; or one has done so already."""
+        return self.request.recorded and isinstance(self.error, ShuttingDown | StaleWriter)
+
+    @property
+    def told(self) -> dict[str, str]:
+        """How it failed, in LangGraph's words: the error's class and text."""
+        error = self.error
+        if isinstance(error, InvalidInput) and error.__cause__ is not None:
+            error = error.__cause__
+        return {"error": type(error).__name__, "message": _words(error), "error_id": self.error_id}
+
+    def last_words(self) -> Mapping[str, Any]:
+        """What a webhook tells of its end, in LangGraph's words."""
         return {
-            "input": self.input,
-            "command": self.command,
-            "config": dict(self.config),
-            "context": dict(self.context),
-            "stream_mode": list(self.stream_mode),
-            "interrupt_before": self.interrupt_before,
-            "interrupt_after": self.interrupt_after,
-            "subgraphs": self.stream_subgraphs,
-            "resumable": self.stream_resumable,
-            "durability": self.durability,
-            "checkpoint": self.checkpoint,
-            "checkpoint_id": self.checkpoint_id,
-            "after_seconds": self.after_seconds,
-            "webhook": self.webhook,
-            **({} if self.lasting else {"temporary": True}),
+            **{name: getattr(self.row, name) for name in COLUMNS},
+            "run_started_at": self.began,
+            "run_ended_at": self.row.updated_at,
+            "webhook_sent_at": datetime.now(UTC),
+            "values": self.outcome.values if self.outcome else None,
+            "error": self.told if self.error else None,
         }
 
-    @classmethod
-    def of_kwargs(cls, thread_id: str | None, assistant_id: str, kwargs: Mapping[str, Any]) -> Self:
-        """The request that a run's row was made of."""
-        names = {each.name for each in fields(cls)} & kwargs.keys() - {"thread_id", "assistant_id"}
-        renamed = {
-            "stream_subgraphs": kwargs.get("subgraphs", False),
-            "stream_resumable": kwargs.get("resumable", False),
-        }
-        chosen = {name: kwargs[name] for name in names}
-        # A temporary thread is the run's own, and goes with it.
-        where = None if kwargs.get("temporary") else thread_id
-        return cls(thread_id=where, assistant_id=assistant_id, background=True, **chosen, **renamed)
+
+def _words(error: BaseException | None) -> str:
+    try:
+        return str(error)
+    except Exception as nested:  # of its own `__str__`
+        return f"It cannot be told: {type(nested).__name__}"

@@ -24,23 +24,23 @@ from typing import Any, Literal, Protocol
 from langchain_core.utils.uuid import uuid7
 from structlog import get_logger
 
-from everturn.checkpoints.assistants import Assistant
 from everturn.checkpoints.errors import ThreadBusy
-from everturn.checkpoints.peers import Peers
-from everturn.checkpoints.runs import UNFINISHED, RunRow, RunRows, RunStatus
-from everturn.server.runs.engine import Engine
-from everturn.server.runs.errors import (
+from everturn.checkpoints.shared.peers import Peers
+from everturn.checkpoints.sql.assistants import Assistant
+from everturn.checkpoints.sql.runs import UNFINISHED, RunRow, RunRows, RunStatus
+from everturn.server.errors import (
     NothingToCancel,
     RunError,
     RunNotFound,
     ThreadNotFound,
 )
 from everturn.server.runs.execution import Dumps, Execution, Threads
-from everturn.server.runs.feed import Cursor, Event, Feed, Log, follow_log
-from everturn.server.runs.run import RunRequest
-from everturn.server.runs.running import CancelAction, Running
-from everturn.server.runs.thread_stream import Place, ThreadEvent, ThreadMode, Watch, follow_thread
+from everturn.server.runs.request import RunRequest
+from everturn.server.runs.run import CancelAction, Running
 from everturn.server.runs.webhooks import Webhooks
+from everturn.server.streams.feed import Cursor, Event, Feed, Log, follow_log
+from everturn.server.streams.thread import Place, ThreadEvent, ThreadMode, Watch, follow_thread
+from everturn.server.turns.engine import Engine
 
 log = get_logger(__name__)
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from structlog import get_logger
 
-from everturn.server.runs.errors import InvalidInput
+from everturn.server.errors import InvalidInput
 
 log = get_logger(__name__)
 

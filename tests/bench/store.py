@@ -11,8 +11,8 @@ from pathlib import Path
 
 from langgraph.store.base import BaseStore, IndexConfig
 
-from everturn.checkpoints.database import open_database
-from everturn.checkpoints.store import Meaning, open_store
+from everturn.checkpoints.sql.database import open_database
+from everturn.checkpoints.sql.store import Meaning, open_store
 from tests.checkpoints.stores import postgres_database
 
 _ITEMS = 2000

@@ -25,17 +25,17 @@ from langgraph.graph import START, StateGraph
 from langgraph.runtime import Runtime
 from redis.asyncio import Redis
 
-from everturn.checkpoints.tool_cache import RedisResultStore
+from everturn.checkpoints.shared.tool_cache import RedisResultStore
 from everturn.graph.context import Context
 from everturn.graph.nodes import tools as node
 from everturn.graph.services import Services
 from everturn.graph.state import State
-from everturn.tools.kit.arithmetic import CalculationError, evaluate
 from everturn.tools.kit.cache import ResultStore
 from everturn.tools.kit.declare import declare
 from everturn.tools.kit.discovery import Discovery
 from everturn.tools.kit.settings import ToolSettings
 from everturn.tools.kit.toolbox import Toolbox
+from everturn.tools.providers.arithmetic import CalculationError, evaluate
 from tests.checkpoints.redis.servers import redis_binary, serving, valkey_binary
 
 Calls = list[tuple[str, dict[str, Any]]]

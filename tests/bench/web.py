@@ -14,8 +14,8 @@ from collections.abc import Awaitable, Callable
 
 import httpx2
 
-from everturn.tools.kit.pages.readable import readable
 from everturn.tools.kit.web import Web
+from everturn.tools.providers.pages.readable import readable
 from tests.tools.world import PUBLIC, Names, Reply, World, json_reply, settings
 
 MARKUP = {

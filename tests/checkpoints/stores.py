@@ -13,7 +13,7 @@ from redis.asyncio import Redis, RedisCluster
 from sqlalchemy import URL, Connection, Executable, Result, make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from everturn.checkpoints.database import Database
+from everturn.checkpoints.sql.database import Database
 from tests.checkpoints.redis.servers import redis_binary, serving_cluster
 
 ROOT = Path(__file__).parents[2]

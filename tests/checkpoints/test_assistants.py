@@ -11,10 +11,10 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import func, insert, select, text
 
-from everturn.checkpoints.assistants import Assistant, AssistantTable, Changes, Filter
-from everturn.checkpoints.database import Database, open_database
 from everturn.checkpoints.errors import StoreUnavailable
-from everturn.checkpoints.tables import assistant_versions, crons
+from everturn.checkpoints.sql.assistants import Assistant, AssistantTable, Changes, Filter
+from everturn.checkpoints.sql.database import Database, open_database
+from everturn.checkpoints.sql.tables import assistant_versions, crons
 from tests.checkpoints.stores import in_database, postgres_database
 
 

@@ -8,8 +8,8 @@ from uuid import uuid4
 import pytest
 from redis.asyncio import Redis
 
-from everturn.checkpoints.breaker import RedisCircuits
 from everturn.checkpoints.errors import StoreUnavailable
+from everturn.checkpoints.shared.circuits import RedisCircuits
 
 
 @pytest.fixture

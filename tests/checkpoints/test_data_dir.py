@@ -9,14 +9,14 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from everturn.checkpoints.data_dir import hold_data_dir, holder_of, prepare_data_dir, try_lock
 from everturn.checkpoints.errors import DataDirError
+from everturn.checkpoints.local.data_dir import hold_data_dir, holder_of, prepare_data_dir, try_lock
 from tests.checkpoints.stores import ROOT
 
 HOLDER = """
 import sys
 from pathlib import Path
-from everturn.checkpoints.data_dir import hold_data_dir
+from everturn.checkpoints.local.data_dir import hold_data_dir
 
 with hold_data_dir(Path(sys.argv[1])):
     print("held", flush=True)

@@ -17,10 +17,10 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from everturn.checkpoints import migrations
-from everturn.checkpoints.database import open_database
 from everturn.checkpoints.errors import DataDirError, StoreMisconfigured, StoreUnavailable
-from everturn.checkpoints.tables import metadata
+from everturn.checkpoints.sql import migrations
+from everturn.checkpoints.sql.database import open_database
+from everturn.checkpoints.sql.tables import metadata
 from tests.checkpoints.stores import POSTGRES, ROOT, in_database, postgres_database
 
 SECRET = "s3cr3t-pa55"
@@ -138,7 +138,7 @@ async def test_tables_of_others_are_left_alone(url: str, tmp_path: Path) -> None
 START = """
 import asyncio, sys
 from pathlib import Path
-from everturn.checkpoints.database import open_database
+from everturn.checkpoints.sql.database import open_database
 
 async def main(url):
     async with open_database(url, Path()):

@@ -16,12 +16,12 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 from structlog.testing import LogCapture
 
-import everturn.checkpoints.embedded
-from everturn.checkpoints.data_dir import try_lock
-from everturn.checkpoints.embedded import open_embedded
+import everturn.checkpoints.local.embedded
 from everturn.checkpoints.errors import DataDirError, StoreMisconfigured, StoreUnavailable
-from everturn.checkpoints.valkey.address import address_of
-from everturn.checkpoints.valkey.process import find_binary
+from everturn.checkpoints.local.data_dir import try_lock
+from everturn.checkpoints.local.embedded import open_embedded
+from everturn.checkpoints.local.valkey.address import address_of
+from everturn.checkpoints.local.valkey.process import find_binary
 from tests.checkpoints.stores import ROOT
 from tests.checkpoints.test_data_dir import unprivileged
 from tests.waiting import PATIENCE, eventually
@@ -32,7 +32,7 @@ __all__ = ["unprivileged"]
 OPENER = """
 import asyncio, sys
 from pathlib import Path
-from everturn.checkpoints.embedded import open_embedded
+from everturn.checkpoints.local.embedded import open_embedded
 
 async def main():
     async with open_embedded(Path(sys.argv[1])) as url:
@@ -46,7 +46,7 @@ asyncio.run(main())
 STUBBORN = """
 import signal, socket, sys
 from pathlib import Path
-from everturn.checkpoints.data_dir import try_lock
+from everturn.checkpoints.local.data_dir import try_lock
 
 folder = Path(sys.argv[1])
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -130,7 +130,7 @@ def logs(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     capture = LogCapture()
     everything = structlog.make_filtering_bound_logger(0)
     logger = structlog.wrap_logger(None, processors=[capture], wrapper_class=everything)
-    monkeypatch.setattr(everturn.checkpoints.embedded, "log", logger)
+    monkeypatch.setattr(everturn.checkpoints.local.embedded, "log", logger)
     return capture.entries
 
 
@@ -373,7 +373,7 @@ async def test_a_server_that_cannot_come_back_is_tried_until_it_can(
 
 
 def test_starts_in_a_row_are_ever_rarer() -> None:
-    pauses = [everturn.checkpoints.embedded._pause(deaths) for deaths in range(2000)]
+    pauses = [everturn.checkpoints.local.embedded._pause(deaths) for deaths in range(2000)]
     assert pauses[:3] == pytest.approx([0, 0.05, 0.15])
     assert pauses == sorted(pauses)
     assert pauses[-1] == 30
@@ -400,7 +400,7 @@ async def test_an_orphan_that_does_not_listen_to_sigterm(
     with script(STUBBORN, tmp_path) as stubborn:
         assert stubborn.stdout is not None
         assert stubborn.stdout.readline()
-        monkeypatch.setattr(everturn.checkpoints.embedded, "_LAST_WORDS", 2)
+        monkeypatch.setattr(everturn.checkpoints.local.embedded, "_LAST_WORDS", 2)
         async with opened(tmp_path) as client:
             assert await client.ping()
         assert stubborn.wait() == -signal.SIGKILL
@@ -421,7 +421,7 @@ async def test_the_last_to_leave_ends_an_orphan(tmp_path: Path) -> None:
 async def test_data_that_another_keeps_out_of_reach(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(everturn.checkpoints.embedded, "_LAST_WORDS", 0.05)
+    monkeypatch.setattr(everturn.checkpoints.local.embedded, "_LAST_WORDS", 0.05)
     kept = try_lock(tmp_path / "valkey.lock")
     assert kept is not None
     with pytest.raises(StoreUnavailable, match="another Valkey"):
@@ -435,7 +435,7 @@ async def test_data_that_another_keeps_out_of_reach(
 async def test_an_owner_whose_server_is_silent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(everturn.checkpoints.embedded, "_PATIENCE", 0.1)
+    monkeypatch.setattr(everturn.checkpoints.local.embedded, "_PATIENCE", 0.1)
     owner = try_lock(tmp_path / "valkey.owner.lock")
     assert owner is not None
     with socket.socket(socket.AF_UNIX) as silent:
@@ -544,7 +544,7 @@ async def test_a_stop_that_is_cancelled_leaves_nothing(tmp_path: Path) -> None:
 async def test_a_server_that_does_not_stop_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(everturn.checkpoints.embedded, "_LAST_WORDS", 0.3)
+    monkeypatch.setattr(everturn.checkpoints.local.embedded, "_LAST_WORDS", 0.3)
     async with opened(tmp_path) as client:
         await client.set("said", "hello")
         pid = await pid_of(client)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from everturn.checkpoints.events import END, EventLog, Frame, open_event_log
+from everturn.checkpoints.shared.event_log import END, EventLog, Frame, open_event_log
 from tests.checkpoints.stores import Store, redis_store
 
 

@@ -15,11 +15,11 @@ import pytest
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-import everturn.checkpoints.database
-from everturn.checkpoints.database import Database, open_database
+import everturn.checkpoints.sql.database
 from everturn.checkpoints.errors import StoreUnavailable
-from everturn.checkpoints.group_commit import open_group_commit
-from everturn.checkpoints.history import FinishedTurn, History
+from everturn.checkpoints.sql.database import Database, open_database
+from everturn.checkpoints.sql.group_commit import open_group_commit
+from everturn.checkpoints.sql.history import FinishedTurn, History
 from tests.checkpoints.stores import ROOT, in_postgres, postgres_database
 from tests.waiting import eventually
 
@@ -210,7 +210,7 @@ async def test_a_refused_turn_is_not_quoted(history: History) -> None:
 
 
 async def test_a_database_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(everturn.checkpoints.database, "_TRANSACTION_SECONDS", 0.2)
+    monkeypatch.setattr(everturn.checkpoints.sql.database, "_TRANSACTION_SECONDS", 0.2)
     async with (
         postgres_database() as url,
         open_database(url.render_as_string(hide_password=False), tmp_path) as database,
@@ -257,10 +257,10 @@ async def test_closing_writes_what_waits(database: Database) -> None:
 WRITER = """
 import asyncio, sys
 from pathlib import Path
-import everturn.checkpoints.database
-from everturn.checkpoints.database import Database, open_database
-from everturn.checkpoints.group_commit import open_group_commit
-from everturn.checkpoints.history import FinishedTurn, History
+import everturn.checkpoints.sql.database
+from everturn.checkpoints.sql.database import Database, open_database
+from everturn.checkpoints.sql.group_commit import open_group_commit
+from everturn.checkpoints.sql.history import FinishedTurn, History
 
 async def main(url):
     async with open_database(url, Path()) as database, open_group_commit(database) as rows:

@@ -14,9 +14,9 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-import everturn.checkpoints.locks
+import everturn.checkpoints.shared.locks
 from everturn.checkpoints.errors import StaleWriter, StoreUnavailable, ThreadBusy
-from everturn.checkpoints.locks import LocalThreadLocks, RedisThreadLocks, ThreadLocks
+from everturn.checkpoints.shared.locks import LocalThreadLocks, RedisThreadLocks, ThreadLocks
 from tests.checkpoints.stores import REDIS_URL, ROOT, Store, one_node_cluster, redis_store
 from tests.waiting import PATIENCE, eventually
 
@@ -340,7 +340,7 @@ async def test_a_release_outlives_the_second_cancellation() -> None:
 async def test_waiters_leave_connections_to_the_holders(
     own_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(everturn.checkpoints.locks, "_POPS_AT_ONCE", 2)
+    monkeypatch.setattr(everturn.checkpoints.shared.locks, "_POPS_AT_ONCE", 2)
     holder, waiter = process(own_store), process(own_store)
     threads = [str(number) for number in range(8)]
     seen = asyncio.Event()
@@ -377,7 +377,7 @@ import asyncio, sys
 from pathlib import Path
 from redis.asyncio import BlockingConnectionPool, Redis
 from everturn.checkpoints.errors import StaleWriter
-from everturn.checkpoints.locks import RedisThreadLocks
+from everturn.checkpoints.shared.locks import RedisThreadLocks
 
 async def main(url, prefix, file, turns, lease, pause):
     async with Redis.from_url(url) as client:

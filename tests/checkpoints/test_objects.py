@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import JSON, literal, select
 from sqlalchemy.dialects.postgresql import JSONB
 
-from everturn.checkpoints.database import open_database
-from everturn.checkpoints.objects import contained, contains, merged, storable
+from everturn.checkpoints.sql.database import open_database
+from everturn.checkpoints.sql.json_objects import contained, contains, merged, storable
 from tests.checkpoints.stores import in_database, postgres_database
 
 OBJECT = JSON[dict[str, Any]]().with_variant(JSONB(), "postgresql")

@@ -26,11 +26,11 @@ from langgraph.store.memory import InMemoryStore
 from pydantic import BaseModel
 from sqlalchemy import event, func, select, update
 
-from everturn.checkpoints.database import Database, open_database
 from everturn.checkpoints.errors import InvalidItem, StoreMisconfigured, StoreUnavailable
-from everturn.checkpoints.store import Meaning, SQLStore, open_store
-from everturn.checkpoints.store.values import as_json, fits
-from everturn.checkpoints.tables import store_items, store_vectors
+from everturn.checkpoints.sql.database import Database, open_database
+from everturn.checkpoints.sql.store import Meaning, SQLStore, open_store
+from everturn.checkpoints.sql.store.values import as_json, fits
+from everturn.checkpoints.sql.tables import store_items, store_vectors
 from tests.checkpoints.stores import in_database, in_postgres, postgres_database
 
 WORDS = ["cats", "purr", "softly", "dogs", "bark", "the", "sun", "shines", "on", "bread", "x"]

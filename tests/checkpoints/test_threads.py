@@ -11,11 +11,11 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import insert, select
 
-from everturn.checkpoints.database import Database, open_database
 from everturn.checkpoints.errors import StoreUnavailable
-from everturn.checkpoints.group_commit import open_group_commit
-from everturn.checkpoints.tables import crons, runs
-from everturn.checkpoints.threads import Filter, Thread, ThreadTable, new_thread, status_changed
+from everturn.checkpoints.sql.database import Database, open_database
+from everturn.checkpoints.sql.group_commit import open_group_commit
+from everturn.checkpoints.sql.tables import crons, runs
+from everturn.checkpoints.sql.threads import Filter, Thread, ThreadTable, new_thread, status_changed
 from tests.checkpoints.stores import in_database, postgres_database
 
 

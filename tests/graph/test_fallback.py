@@ -20,8 +20,8 @@ from everturn.graph.context import Context
 from everturn.graph.errors import InvalidAPIKey, NoModelLeft, ProviderFailed, RequestRefused
 from everturn.graph.models.failures import CallFailed, Failure
 from everturn.graph.models.provider import Models, open_models
-from everturn.graph.nodes import choice
 from everturn.graph.state import Input
+from everturn.graph.steps import choice
 from tests.graph.conftest import CHAIN, BareModelSettings
 from tests.provider import KEY, FakeProvider, Fault, Offer, Reply, Request, ToolCall
 from tests.provider.script import FaultName

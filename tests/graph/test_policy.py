@@ -7,7 +7,8 @@ import pytest
 
 from everturn.graph.models.catalogue import Model
 from everturn.graph.models.circuits import FREE, KEY, PAID, Circuit, State, media_of, tools_of
-from everturn.graph.policy import (
+from everturn.graph.state import Attempt
+from everturn.graph.steps.policy import (
     Ask,
     GiveUp,
     Situation,
@@ -17,7 +18,6 @@ from everturn.graph.policy import (
     next_step,
     rivals_of,
 )
-from everturn.graph.state import Attempt
 
 A, B, C = Model("a", context=8_000), Model("b", context=4_000), Model("c", context=128_000)
 GIFT = Model("gift:free")

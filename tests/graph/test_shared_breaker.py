@@ -14,7 +14,7 @@ from langchain_core.messages import HumanMessage
 from pydantic import HttpUrl, SecretStr
 from redis.asyncio import Redis
 
-from everturn.checkpoints.breaker import RedisCircuits
+from everturn.checkpoints.shared.circuits import RedisCircuits
 from everturn.graph import agent
 from everturn.graph.models import circuits
 from everturn.graph.models.provider import open_models

@@ -32,11 +32,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic_settings import SettingsConfigDict
 
 from everturn.graph.context import Context
-from everturn.graph.nodes.tool_calls import give_ids
 from everturn.graph.nodes.tools import tools as tools_node
 from everturn.graph.services import Services
 from everturn.graph.state import State
-from everturn.graph.window import open_calls
+from everturn.graph.steps.tool_calls import give_ids
+from everturn.graph.steps.window import open_calls
 from everturn.tools.kit.cache import MemoryStore
 from everturn.tools.kit.current import do_not_cache, idempotency_key
 from everturn.tools.kit.declare import declare

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
 
-from everturn.graph.window import mend, tool_rounds, window
+from everturn.graph.steps.window import mend, tool_rounds, window
 
 
 def _call(*ids: str) -> AIMessage:

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-import everturn.server.api.run_answers
-import everturn.server.runs.feed
-import everturn.server.runs.thread_stream
+import everturn.server.api.agent_server.run_answers
+import everturn.server.streams.feed
+import everturn.server.streams.thread
 from tests.waiting import PATIENCE
 
 
@@ -25,9 +25,9 @@ class Part(NamedTuple):
 
 def announce_silence(monkeypatch: pytest.MonkeyPatch, seconds: float = 0.05) -> None:
     """Let services in this process send heartbeats so often: the first says that one listens."""
-    monkeypatch.setattr(everturn.server.runs.feed, "SILENT_SECONDS", seconds)
-    monkeypatch.setattr(everturn.server.runs.thread_stream, "SILENT_SECONDS", seconds)
-    monkeypatch.setattr(everturn.server.api.run_answers, "SILENT_SECONDS", seconds)
+    monkeypatch.setattr(everturn.server.streams.feed, "SILENT_SECONDS", seconds)
+    monkeypatch.setattr(everturn.server.streams.thread, "SILENT_SECONDS", seconds)
+    monkeypatch.setattr(everturn.server.api.agent_server.run_answers, "SILENT_SECONDS", seconds)
 
 
 @asynccontextmanager

@@ -11,8 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from everturn.checkpoints.data_dir import published_address
-from everturn.server.address import DEFAULT_PORT, CannotListen, listen, local_url_of, running_url
+from everturn.checkpoints.local.data_dir import published_address
+from everturn.server.address import (
+    DEFAULT_PORT,
+    CannotListen,
+    listen,
+    local_url_of,
+    running_url,
+)
 from tests.service import ROOT, Process, killed, process
 from tests.waiting import PATIENCE
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from everturn.server.api.agent_server import origin_pattern
+from everturn.server.api.http.cors import origin_pattern
 from tests.service import Client, serving
 
 STUDIO = "https://smith.langchain.com"

@@ -10,12 +10,12 @@ import pytest
 from langgraph.graph import START, StateGraph
 from sqlalchemy import event
 
-import everturn.server.runs.assistants
-from everturn.checkpoints.assistants import Assistant, AssistantTable, Changes
-from everturn.checkpoints.database import Database, open_database
-from everturn.server.runs.assistants import Assistants
-from everturn.server.runs.errors import AssistantNotFound, InvalidAssistant
-from everturn.server.runs.graphs import Graphs
+import everturn.server.resources.assistants
+from everturn.checkpoints.sql.assistants import Assistant, AssistantTable, Changes
+from everturn.checkpoints.sql.database import Database, open_database
+from everturn.server.errors import AssistantNotFound, InvalidAssistant
+from everturn.server.projects.graphs import Graphs
+from everturn.server.resources.assistants import Assistants
 
 
 class State(TypedDict, total=False):
@@ -85,7 +85,7 @@ async def test_what_another_process_writes_is_seen_soon(
     assistants: Assistants, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 0.0
-    monkeypatch.setattr("everturn.server.runs.assistants.monotonic", lambda: now)
+    monkeypatch.setattr("everturn.server.resources.assistants.monotonic", lambda: now)
     other = started(database)
     made = await other.create("agent")
     assert await assistants.resolve(made.assistant_id) == made  # what is unknown is looked up
@@ -124,7 +124,7 @@ async def test_a_look_that_a_write_overtakes_is_not_kept(
 
 
 async def test_memory_is_bounded(assistants: Assistants, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(everturn.server.runs.assistants, "_MOST_KEPT", 3)
+    monkeypatch.setattr(everturn.server.resources.assistants, "_MOST_KEPT", 3)
     for _ in range(10):
         made = await assistants.create("agent")
         assert await assistants.resolve(made.assistant_id) == made

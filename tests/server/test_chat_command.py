@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from everturn.server.chat import chat
-from everturn.server.chat.lines import receipt, tool_line
-from everturn.server.chat.screen import split_blocks
+from everturn.server.cli.chat import chat
+from everturn.server.cli.chat.lines import receipt, tool_line
+from everturn.server.cli.chat.screen import split_blocks
 from tests.server.pseudo_terminal import Terminal
 from tests.waiting import PATIENCE
 
@@ -29,7 +29,7 @@ SILENT_END = "end"  # the stream ends here
 
 RUN = """
 import sys
-from everturn.server.chat import chat
+from everturn.server.cli.chat import chat
 sys.exit(chat(sys.argv[1], session_id=None, agent="agent", plain="--plain" in sys.argv))
 """
 

@@ -200,8 +200,8 @@ def test_what_people_say_is_in_no_log_at_any_level(
 SEARCH = """
 import asyncio
 from ddgs.engines.mojeek import Mojeek
-from everturn.server.logs import configure_logs
-from everturn.tools.kit.search.ddgs import Ddgs
+from everturn.server.observe.logs import configure_logs
+from everturn.tools.providers.search.ddgs import Ddgs
 from everturn.tools.kit.web import Web, WebError
 from everturn.tools.kit.web.settings import WebSettings
 

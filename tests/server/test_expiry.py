@@ -9,16 +9,16 @@ from typing import Any, cast
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 
-from everturn.checkpoints.database import open_database
-from everturn.checkpoints.group_commit import open_group_commit
-from everturn.checkpoints.history import History
-from everturn.checkpoints.locks import LocalThreadLocks
-from everturn.checkpoints.threads import Thread, ThreadTable, new_thread
-from everturn.server.runs.engine import Engine
-from everturn.server.runs.expiry import end_expired
-from everturn.server.runs.graphs import Graphs
-from everturn.server.runs.states import States
-from everturn.server.runs.threads import Threads
+from everturn.checkpoints.shared.locks import LocalThreadLocks
+from everturn.checkpoints.sql.database import open_database
+from everturn.checkpoints.sql.group_commit import open_group_commit
+from everturn.checkpoints.sql.history import History
+from everturn.checkpoints.sql.threads import Thread, ThreadTable, new_thread
+from everturn.server.projects.graphs import Graphs
+from everturn.server.resources.expiry import end_expired
+from everturn.server.resources.states import States
+from everturn.server.resources.threads import Threads
+from everturn.server.turns.engine import Engine
 
 LONG_AGO = datetime.now(UTC) - timedelta(days=1)
 

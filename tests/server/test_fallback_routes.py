@@ -11,7 +11,8 @@ import pytest
 import redis
 
 from everturn.graph.models.breaker import Breaker
-from everturn.graph.nodes import choice, fallback_router, model
+from everturn.graph.nodes import fallback_router, model
+from everturn.graph.steps import choice
 from tests.provider import EVERY_FAULT, KEY, FakeProvider, Fault, Offer, Reply
 from tests.provider.script import FaultName
 from tests.service import Client, Event, process, serving

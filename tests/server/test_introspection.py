@@ -12,9 +12,9 @@ from langgraph.graph import START, StateGraph
 from langgraph.pregel.remote import RemoteGraph
 from langgraph_sdk.client import LangGraphClient
 
-from everturn.server.runs.errors import GraphNotFound, InvalidInput
-from everturn.server.runs.graphs import Graphs
-from everturn.server.runs.introspection import Introspection
+from everturn.server.errors import GraphNotFound, InvalidInput
+from everturn.server.projects.graphs import Graphs
+from everturn.server.projects.introspection import Introspection
 
 
 class Choices(TypedDict, total=False):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from everturn.checkpoints.data_dir import published_address
+from everturn.checkpoints.local.data_dir import published_address
 from tests.service import ROOT, Client
 
 if sys.platform != "linux":
@@ -106,7 +106,7 @@ def test_a_log_that_cannot_be_written(stderr: Made, data_dir: Path) -> None:
 MAKING = """
 import logging
 import structlog
-from everturn.server.logs import configure_logs
+from everturn.server.observe.logs import configure_logs
 
 class Unspeakable:
     def __repr__(self):

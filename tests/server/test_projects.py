@@ -8,9 +8,9 @@ import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.store.memory import InMemoryStore
 
-from everturn.server.runs.errors import ConfigError, GraphNotFound
-from everturn.server.runs.graphs import Graphs, load_graphs
-from everturn.server.runs.project import load_project
+from everturn.server.errors import ConfigError, GraphNotFound
+from everturn.server.projects.graphs import Graphs, load_graphs
+from everturn.server.projects.project import load_project
 from tests.service import Client, process, read_events, serving
 from tests.waiting import PATIENCE
 

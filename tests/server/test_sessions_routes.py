@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from everturn.server.api.sessions import MAX_CONTEXT_BYTES, MAX_CONTEXT_DEPTH
+from everturn.server.api.chat.sessions import MAX_CONTEXT_BYTES, MAX_CONTEXT_DEPTH
 from tests.service import Client, serving
 from tests.waiting import eventually_sync
 

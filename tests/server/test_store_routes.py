@@ -217,9 +217,9 @@ STORES = {
 @pytest.mark.parametrize("case", STORES)
 async def test_a_store_entry_that_cannot_be_used(tmp_path: Path, case: str) -> None:
     from everturn.checkpoints.errors import CheckpointsError
-    from everturn.server.runs.errors import ConfigError
-    from everturn.server.runs.long_term import load_store
-    from everturn.server.runs.project import load_project
+    from everturn.server.errors import ConfigError
+    from everturn.server.projects.project import load_project
+    from everturn.server.projects.store import load_store
 
     code, entry, says = STORES[case]
     (tmp_path / "own.py").write_text(code)

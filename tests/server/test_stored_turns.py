@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from everturn.server.api.wire import jsonable
-from everturn.server.logs import configure_logs
+from everturn.server.api.http.json import jsonable
+from everturn.server.observe.logs import configure_logs
 from tests.service import Client, serving
 
 ODD = """
@@ -81,7 +81,7 @@ def broken(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
         case "metric":
             monkeypatch.setattr("prometheus_client.Counter.labels", _broken)
         case "record":
-            monkeypatch.setattr("everturn.server.api.observe._count", _broken)
+            monkeypatch.setattr("everturn.server.observe.turns._count", _broken)
         case _:
             monkeypatch.setattr("structlog.processors.JSONRenderer.__call__", _broken)
             configure_logs("DEBUG")

@@ -13,7 +13,7 @@ import pytest
 import redis
 from sqlalchemy import URL
 
-from everturn.checkpoints.embedded import open_embedded
+from everturn.checkpoints.local.embedded import open_embedded
 from tests.checkpoints.redis.servers import redis_binary
 from tests.checkpoints.redis.servers import serving as serving_redis
 from tests.checkpoints.stores import REDIS_URL, in_postgres, postgres_database

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from everturn.server.api.users_app import surround
-from everturn.server.runs.errors import ConfigError
+from everturn.server.api.http.users_app import surround
+from everturn.server.errors import ConfigError
 from tests.service import Client, serving
 
 APP = """

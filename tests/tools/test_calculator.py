@@ -5,7 +5,7 @@ from langchain_core.messages import ToolMessage
 from pydantic import ValidationError
 
 from everturn.tools.calculator import calculator
-from everturn.tools.kit.arithmetic import MAX_LENGTH
+from everturn.tools.providers.arithmetic import MAX_LENGTH
 
 
 def test_an_answer() -> None:

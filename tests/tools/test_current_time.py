@@ -5,7 +5,7 @@ import pytest
 from langchain_core.messages import ToolMessage
 
 from everturn.tools.current_time import current_time
-from everturn.tools.kit.zones import UnknownZone, zone_of
+from everturn.tools.providers.zones import UnknownZone, zone_of
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Seoul", "America/New_York", "Asia/Kathmandu"])

@@ -5,8 +5,8 @@ import pytest
 from pydantic import ValidationError
 
 import everturn.tools.search
-from everturn.tools.kit.search import SearchReport
-from everturn.tools.kit.search.offline import OfflineSearch
+from everturn.tools.providers.search import SearchReport
+from everturn.tools.providers.search.offline import OfflineSearch
 from everturn.tools.search import search
 
 

@@ -8,9 +8,9 @@ import pytest
 from langchain_core.messages import ToolMessage
 from pydantic import ValidationError
 
-from everturn.tools.kit.languages import language_of
-from everturn.tools.kit.search import SearchReport
 from everturn.tools.kit.web import Web
+from everturn.tools.providers.languages import language_of
+from everturn.tools.providers.search import SearchReport
 from everturn.tools.search import search
 from tests.tools.wire import mojeek_page, searxng, wikipedia
 from tests.tools.world import Reply, World, json_reply, lending, settings

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 import everturn.tools.weather
-from everturn.tools.kit.weather import Units, WeatherReport
-from everturn.tools.kit.weather.offline import OfflineWeather, apparent_temperature
+from everturn.tools.providers.weather import Units, WeatherReport
+from everturn.tools.providers.weather.offline import OfflineWeather, apparent_temperature
 from everturn.tools.weather import weather
 
 PLACES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=100).filter(

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from langchain_core.messages import ToolMessage
 
-from everturn.tools.kit.weather.places import Candidate, best, split
 from everturn.tools.kit.web import Web
 from everturn.tools.kit.web.addresses import Address
+from everturn.tools.providers.weather.places import Candidate, best, split
 from everturn.tools.weather import weather
 from tests.tools.wire import open_meteo_at, wttr
 from tests.tools.world import Names, Reply, World, json_reply, lending, settings

@@ -24,8 +24,8 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.prebuilt import ToolNode
 from pydantic import ValidationError
 
-from everturn.graph.models.offline import OfflineModel
-from everturn.graph.models.offline.calls import MOST_CALLS
+from everturn.graph.offline import OfflineModel
+from everturn.graph.offline.calls import MOST_CALLS
 from everturn.tools import load_tools
 
 THREE = "Calculate 10 * 20 and tell me the weather in Paris, and search for LangGraph"

@@ -8,7 +8,7 @@ from langchain_core.tools import BaseTool, tool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import BaseModel
 
-from everturn.graph.models.offline.calls import MOST_CALLS, Tool, allowed, bound_tools, forced, plan
+from everturn.graph.offline.calls import MOST_CALLS, Tool, allowed, bound_tools, forced, plan
 
 
 class Level(StrEnum):

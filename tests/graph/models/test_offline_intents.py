@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from everturn.graph.models.offline.intents import LONGEST, requests
+from everturn.graph.offline.intents import LONGEST, requests
 
 CALCULATIONS = {
     # English

@@ -3,7 +3,7 @@
 import pytest
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, SystemMessage
 
-from everturn.graph.models.offline import OfflineModel
+from everturn.graph.offline import OfflineModel
 
 ENGLISH: list[AnyMessage] = [
     SystemMessage("You are brief."),

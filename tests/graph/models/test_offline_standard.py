@@ -4,7 +4,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_tests.integration_tests import ChatModelIntegrationTests
 from langchain_tests.unit_tests import ChatModelUnitTests
 
-from everturn.graph.models.offline import OfflineModel
+from everturn.graph.offline import OfflineModel
 
 
 class _Declared:

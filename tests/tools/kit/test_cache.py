@@ -14,8 +14,8 @@ import pytest
 from langchain_core.messages import ToolMessage
 from redis.asyncio import Redis
 
-import everturn.checkpoints.tool_cache
-from everturn.checkpoints.tool_cache import RedisResultStore
+import everturn.checkpoints.shared.tool_cache
+from everturn.checkpoints.shared.tool_cache import RedisResultStore
 from everturn.tools.kit.cache import Made, MemoryStore, ResultStore, ToolCache, key_of
 from tests.waiting import PATIENCE
 
@@ -47,7 +47,7 @@ class Maker:
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that is slow must not look like a Redis that hangs."""
-    monkeypatch.setattr(everturn.checkpoints.tool_cache, "_TIMEOUT", PATIENCE)
+    monkeypatch.setattr(everturn.checkpoints.shared.tool_cache, "_TIMEOUT", PATIENCE)
 
 
 @pytest.fixture
@@ -216,7 +216,7 @@ async def test_without_redis_tools_are_asked_without_a_cache(redis: Redis, prefi
 async def test_a_redis_that_hangs_is_asked_only_once(
     prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(everturn.checkpoints.tool_cache, "_TIMEOUT", 0.5)
+    monkeypatch.setattr(everturn.checkpoints.shared.tool_cache, "_TIMEOUT", 0.5)
     end, asked = asyncio.Event(), list[object]()
 
     async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -272,7 +272,7 @@ import asyncio, json, sys
 from redis.asyncio import Redis
 from langchain_core.messages import ToolMessage
 from everturn.checkpoints import tool_cache
-from everturn.checkpoints.tool_cache import RedisResultStore
+from everturn.checkpoints.shared.tool_cache import RedisResultStore
 from everturn.tools.kit.cache import Made, ToolCache
 
 tool_cache._TIMEOUT = float(sys.argv[3])  # a slow machine is no Redis that hangs

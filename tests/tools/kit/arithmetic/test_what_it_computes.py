@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from everturn.tools.kit.arithmetic import CalculationError, evaluate
-from everturn.tools.kit.arithmetic.functions import FUNCTIONS
+from everturn.tools.providers.arithmetic import CalculationError, evaluate
+from everturn.tools.providers.arithmetic.functions import FUNCTIONS
 
 SIGNS = ("+", "-", "*", "/", "//", "%")
 

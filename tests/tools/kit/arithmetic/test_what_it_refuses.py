@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from everturn.tools.kit.arithmetic import MAX_LENGTH, CalculationError, evaluate
-from everturn.tools.kit.arithmetic.functions import FUNCTIONS
-from everturn.tools.kit.arithmetic.limits import MAX_DEPTH, MAX_DIGITS, MAX_TOKENS
+from everturn.tools.providers.arithmetic import MAX_LENGTH, CalculationError, evaluate
+from everturn.tools.providers.arithmetic.functions import FUNCTIONS
+from everturn.tools.providers.arithmetic.limits import MAX_DEPTH, MAX_DIGITS, MAX_TOKENS
 
 TOO_LARGE = "too large"
 REFUSED = {

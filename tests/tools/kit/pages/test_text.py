@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from everturn.tools.kit.pages import text_of
-from everturn.tools.kit.pages.charset import decoded
-from everturn.tools.kit.pages.readable import readable
 from everturn.tools.kit.web.client import Page
+from everturn.tools.providers.pages import text_of
+from everturn.tools.providers.pages.charset import decoded
+from everturn.tools.providers.pages.readable import readable
 
 
 def page(body: bytes, content_type: str = "text/html", charset: str | None = None) -> Page:

@@ -1,0 +1,1 @@
+"""The data folder and the embedded Valkey, where no Redis is named."""

@@ -1,0 +1,1 @@
+"""What is searched and kept, in SQLite or PostgreSQL."""

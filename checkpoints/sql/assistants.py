@@ -1,0 +1,240 @@
+"""The tables `assistants` and `assistant_versions`: choices for a graph, kept under a name.
+
+An assistant's row is its latest version. Versions are numbered from 1 and never change; the
+latest may be set back to an older one, and the next change counts on from the highest there is.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from everturn.checkpoints.sql.database import Database
+from everturn.checkpoints.sql.json_objects import contains, merged, storable
+from everturn.checkpoints.sql.tables import assistant_versions, assistants, crons
+
+SortBy = Literal["assistant_id", "graph_id", "name", "created_at", "updated_at"]
+SortOrder = Literal["asc", "desc"]
+
+_HIGHEST_VERSION = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssistantVersion:
+    """What an assistant was, or is, at one of its versions; moments are aware and in UTC."""
+
+    assistant_id: str
+    graph_id: str
+    name: str
+    description: str | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+    context: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    version: int = 1
+    created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assistant(AssistantVersion):
+    """An assistant: its latest version, and when it came to be that. It was created before."""
+
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What the next version has of its own; `None` stays as it was."""
+
+    graph_id: str | None = None
+    name: str | None = None
+    description: str | None = None
+    config: Mapping[str, Any] | None = None
+    context: Mapping[str, Any] | None = None
+    metadata: Mapping[str, Any] | None = None
+    """Merged, key by key."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which assistants are meant: those that fit all of it."""
+
+    graph_id: str | None = None
+    name: str | None = None
+    """A part of the name, in capitals or not; SQLite takes patterns of up to 50,000 bytes."""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """What the assistant's metadata contains."""
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """Say it in SQL."""
+        found: list[ColumnElement[bool]] = []
+        if self.graph_id is not None:
+            found.append(assistants.c.graph_id == self.graph_id)
+        if self.name:
+            found.append(assistants.c.name.icontains(self.name, autoescape=True))
+        if self.metadata:
+            found.append(contains(assistants.c.metadata, self.metadata))
+        return found
+
+
+class AssistantTable:
+    """The rows. Every method raises StoreUnavailable or StoreMisconfigured as the database does."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._insert = sqlite.insert if database.dialect.name == "sqlite" else postgresql.insert
+
+    async def create(self, *wanted: Assistant) -> int:
+        """Make rows and their first versions; returns how many there were not yet.
+
+        An assistant whose id is taken stays as it is.
+        """
+        # In one order everywhere, so that services that start together do not wait in a circle.
+        rows = [_storable(asdict(each)) for each in sorted(wanted, key=lambda a: a.assistant_id)]
+
+        def work(connection: Connection) -> int:
+            made = 0
+            for row in rows:
+                new = self._insert(assistants).values(row).on_conflict_do_nothing()
+                if connection.execute(new).rowcount == 1:
+                    connection.execute(insert(assistant_versions).values(_version_of(row)))
+                    made += 1
+            return made
+
+        return await self._database.write(work)
+
+    async def get(self, assistant_id: str) -> Assistant | None:
+        """Return the row of this id; `None` if there is none."""
+        wanted = select(assistants).where(assistants.c.assistant_id == assistant_id)
+        row = await self._database.read(lambda c: c.execute(wanted).mappings().one_or_none())
+        return Assistant(**row) if row else None
+
+    async def change(self, assistant_id: str, changes: Changes) -> Assistant | None:
+        """Make the next version; `None` if there is no such assistant."""
+        values = _storable({k: v for k, v in asdict(changes).items() if v is not None})
+        if "metadata" in values:
+            values["metadata"] = merged(assistants.c.metadata, values["metadata"])
+        of_this = assistant_versions.c.assistant_id == assistant_id
+        highest = select(func.max(assistant_versions.c.version)).where(of_this).scalar_subquery()
+        changed = (
+            update(assistants)
+            .where(assistants.c.assistant_id == assistant_id)
+            .values(**values, version=highest + 1, updated_at=datetime.now(UTC))
+            .returning(assistants)
+        )
+
+        def work(connection: Connection) -> Assistant | None:
+            _lock(connection, assistant_id)
+            row = connection.execute(changed).mappings().one_or_none()
+            if row is None:
+                return None
+            version = _version_of(row) | {"created_at": row["updated_at"]}
+            connection.execute(insert(assistant_versions).values(version))
+            return Assistant(**row)
+
+        return await self._database.write(work)
+
+    async def set_latest(self, assistant_id: str, version: int) -> Assistant | None:
+        """Make a version the latest again; `None` if there is no such assistant or version."""
+        if not 1 <= version <= _HIGHEST_VERSION:
+            return None
+        wanted = select(assistant_versions).where(
+            assistant_versions.c.assistant_id == assistant_id,
+            assistant_versions.c.version == version,
+        )
+        changed = update(assistants).where(assistants.c.assistant_id == assistant_id)
+
+        def work(connection: Connection) -> Assistant | None:
+            _lock(connection, assistant_id)
+            found = connection.execute(wanted).mappings().one_or_none()
+            if found is None:
+                return None
+            values = {k: v for k, v in found.items() if k != "created_at"}
+            values["updated_at"] = datetime.now(UTC)
+            latest = connection.execute(changed.values(values).returning(assistants))
+            row = latest.mappings().one_or_none()
+            return Assistant(**row) if row else None
+
+        return await self._database.write(work)
+
+    async def versions(
+        self,
+        assistant_id: str,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        limit: int,
+        offset: int = 0,
+    ) -> list[AssistantVersion]:
+        """Read versions that contain this metadata, the newest first."""
+        page = (
+            select(assistant_versions)
+            .where(assistant_versions.c.assistant_id == assistant_id)
+            .order_by(assistant_versions.c.version.desc())
+            .limit(limit)
+            .offset(offset)
+        )
+        if metadata:
+            page = page.where(contains(assistant_versions.c.metadata, metadata))
+        return await self._database.read(
+            lambda c: [AssistantVersion(**row) for row in c.execute(page).mappings()]
+        )
+
+    async def delete(self, assistant_id: str) -> bool:
+        """Delete an assistant with its versions and crons; `False` if there was none."""
+        gone = delete(assistants).where(assistants.c.assistant_id == assistant_id)
+
+        def work(connection: Connection) -> bool:
+            connection.execute(delete(crons).where(crons.c.assistant_id == assistant_id))
+            return connection.execute(gone).rowcount == 1
+
+        return await self._database.write(work)
+
+    async def search(
+        self,
+        wanted: Filter,
+        *,
+        limit: int,
+        offset: int = 0,
+        sort_by: SortBy = "created_at",
+        sort_order: SortOrder = "desc",
+    ) -> list[Assistant]:
+        """Read one page of the rows that fit; by name, capitals count as small letters."""
+        first = func.lower(assistants.c.name) if sort_by == "name" else assistants.c[sort_by]
+        # The id, so that pages do not overlap where rows tie.
+        columns: Sequence[ColumnElement[Any]] = (first, assistants.c.assistant_id)
+        page = (
+            select(assistants)
+            .where(*wanted.conditions())
+            .order_by(*(c.desc() if sort_order == "desc" else c.asc() for c in columns))
+            .limit(limit)
+            .offset(offset)
+        )
+        return await self._database.read(
+            lambda c: [Assistant(**row) for row in c.execute(page).mappings()]
+        )
+
+    async def count(self, wanted: Filter) -> int:
+        """Count the rows that fit."""
+        counted = select(func.count()).select_from(assistants).where(*wanted.conditions())
+        return await self._database.read(lambda c: c.scalar(counted) or 0)
+
+
+def _lock(connection: Connection, assistant_id: str) -> None:
+    """Let changes of one assistant follow one another, so that each sees all versions.
+
+    SQLite has no such lock and needs none: its writers follow one another anyway, and each
+    of their statements reads what is there when it writes.
+    """
+    row = select(assistants.c.version).where(assistants.c.assistant_id == assistant_id)
+    connection.execute(row.with_for_update())
+
+
+def _storable(row: dict[str, Any]) -> dict[str, Any]:
+    objects = {"config", "context", "metadata"} & row.keys()
+    return row | {name: storable(row[name]) for name in objects}
+
+
+def _version_of(row: Mapping[Any, Any]) -> dict[str, Any]:
+    return {each.name: row[each.name] for each in fields(AssistantVersion)}

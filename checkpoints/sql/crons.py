@@ -1,0 +1,168 @@
+"""The table `crons`: runs that begin again and again, and when the next one is due.
+
+Any number of services may look at it: a due cron goes to the one whose `claim` moves it on first.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from sqlalchemy import ColumnElement, delete, func, insert, select, update
+
+from everturn.checkpoints.sql.database import Database
+from everturn.checkpoints.sql.json_objects import contains, storable
+from everturn.checkpoints.sql.tables import crons
+
+SortBy = Literal[
+    "cron_id", "assistant_id", "thread_id", "created_at", "updated_at", "next_run_date", "end_time"
+]
+SortOrder = Literal["asc", "desc"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cron:
+    """A row; moments are aware and in UTC."""
+
+    cron_id: str
+    assistant_id: str
+    thread_id: str | None = None
+    """None: each run has a thread of its own."""
+    schedule: str
+    """Five fields as in crontab(5), or six with seconds first."""
+    timezone: str | None = None
+    """Of the schedule, by its IANA name; None is UTC."""
+    payload: Mapping[str, Any] = field(default_factory=dict)
+    """What is asked of each run."""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    enabled: bool = True
+    on_run_completed: Literal["delete", "keep"] | None = None
+    """What becomes of a run's own thread."""
+    end_time: datetime | None = None
+    """After which no run begins."""
+    next_run_date: datetime | None = None
+    """None: no run will begin."""
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which crons are meant: those that fit all of it."""
+
+    assistant_id: str | None = None
+    thread_id: str | None = None
+    enabled: bool | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """What the cron's metadata contains."""
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """Say it in SQL."""
+        found: list[ColumnElement[bool]] = [
+            crons.c[name] == value
+            for name in ("assistant_id", "thread_id", "enabled")
+            if (value := getattr(self, name)) is not None
+        ]
+        if self.metadata:
+            found.append(contains(crons.c.metadata, self.metadata))
+        return found
+
+
+class CronTable:
+    """The rows. Every method raises StoreUnavailable or StoreMisconfigured as the database does."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def create(self, cron: Cron) -> None:
+        """Make a row under a new id."""
+        made = insert(crons).values(_storable(asdict(cron)))
+        await self._database.write(lambda c: c.execute(made))
+
+    async def get(self, cron_id: str) -> Cron | None:
+        """Return the row of this id; `None` if there is none."""
+        wanted = select(crons).where(crons.c.cron_id == cron_id)
+        row = await self._database.read(lambda c: c.execute(wanted).mappings().one_or_none())
+        return Cron(**row) if row else None
+
+    async def change(self, cron_id: str, values: Mapping[str, Any]) -> Cron | None:
+        """Set columns of a row; `None` if there is none of this id."""
+        changed = (
+            update(crons)
+            .where(crons.c.cron_id == cron_id)
+            .values(**_storable(values), updated_at=datetime.now(UTC))
+            .returning(crons)
+        )
+        row = await self._database.write(lambda c: c.execute(changed).mappings().one_or_none())
+        return Cron(**row) if row else None
+
+    async def delete(self, cron_id: str) -> bool:
+        """Delete a row; `False` if there was none."""
+        gone = delete(crons).where(crons.c.cron_id == cron_id)
+        return await self._database.write(lambda c: c.execute(gone).rowcount == 1)
+
+    async def search(
+        self,
+        wanted: Filter,
+        *,
+        limit: int,
+        offset: int = 0,
+        sort_by: SortBy = "created_at",
+        sort_order: SortOrder = "desc",
+    ) -> list[Cron]:
+        """Read one page of the rows that fit."""
+        columns = (crons.c[sort_by], crons.c.cron_id)  # so that pages do not overlap where rows tie
+        page = (
+            select(crons)
+            .where(*wanted.conditions())
+            .order_by(*(c.desc() if sort_order == "desc" else c.asc() for c in columns))
+            .limit(limit)
+            .offset(offset)
+        )
+        return await self._database.read(lambda c: [Cron(**r) for r in c.execute(page).mappings()])
+
+    async def count(self, wanted: Filter) -> int:
+        """Count the rows that fit."""
+        counted = select(func.count()).select_from(crons).where(*wanted.conditions())
+        return await self._database.read(lambda c: c.scalar(counted) or 0)
+
+    async def next_due(self) -> datetime | None:
+        """Say when the next run of all is due; `None` where none is."""
+        first = select(crons.c.next_run_date).where(_WAITING).order_by(crons.c.next_run_date)
+        return await self._database.read(lambda c: c.scalar(first.limit(1)))
+
+    async def due(self, now: datetime, limit: int) -> list[Cron]:
+        """Read the rows whose next run is due, the longest overdue first."""
+        overdue = (
+            select(crons)
+            .where(_WAITING, crons.c.next_run_date <= now)
+            .order_by(crons.c.next_run_date)
+            .limit(limit)
+        )
+        return await self._database.read(
+            lambda c: [Cron(**row) for row in c.execute(overdue).mappings()]
+        )
+
+    async def claim(self, cron: Cron, following: datetime | None) -> bool:
+        """Move a due cron on to its following run; `False` if another has done so already."""
+        moved = (
+            update(crons)
+            .where(
+                crons.c.cron_id == cron.cron_id,
+                crons.c.next_run_date == cron.next_run_date,
+                crons.c.enabled,
+            )
+            .values(next_run_date=following)
+        )
+        return await self._database.write(lambda c: c.execute(moved).rowcount == 1)
+
+
+COLUMNS = tuple(each.name for each in fields(Cron))
+"""What a client may `select` of a cron."""
+
+_WAITING = crons.c.enabled & crons.c.next_run_date.is_not(None)
+
+
+def _storable(row: Mapping[str, Any]) -> dict[str, Any]:
+    objects = {"payload", "metadata"} & row.keys()
+    return {**row, **{name: storable(row[name]) for name in objects}}

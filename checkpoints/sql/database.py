@@ -1,0 +1,296 @@
+"""Open the SQL database: SQLite in the data folder, or PostgreSQL by URL.
+
+A transaction is a function of a connection, and the database calls it where it blocks nobody:
+SQLite's in a thread, as a whole, for a hand-over between threads costs more than its statements;
+PostgreSQL's on the event loop, which goes on meanwhile.
+"""
+
+import asyncio
+import os
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import URL, Connection, Dialect, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from typing_extensions import override
+
+from everturn.checkpoints.errors import DataDirError, StoreMisconfigured, StoreUnavailable
+from everturn.checkpoints.sql.json_objects import install_functions
+from everturn.checkpoints.sql.migrations import bring_to_head, is_at_head
+
+T = TypeVar("T")
+Work = Callable[[Connection], T]
+
+_FILE = "everturn.db"
+_TRANSACTION_SECONDS = 10.0
+_MIGRATION_SECONDS = 3600.0
+_READERS = 4  # threads
+_CONNECT_SECONDS = 5
+_PRAGMAS = (
+    "busy_timeout = 5000",  # first: the next one may already have to wait for another process
+    "journal_mode = WAL",  # readers and the writer do not wait for each other
+    "synchronous = NORMAL",  # in WAL mode a commit survives any kill; a power cut may cost the last
+    "foreign_keys = ON",
+)
+
+_MISCONFIGURED = {
+    # Beginnings of PostgreSQL's states: www.postgresql.org/docs/current/errcodes-appendix.html
+    "28": "the user or the password is refused, check DATABASE_URL",
+    "3D000": "it does not exist, create it (createdb) or correct DATABASE_URL",
+    "42501": "its user lacks a right, grant it or use another database",
+    # and of SQLite's: www.sqlite.org/rescode.html
+    "SQLITE_CANTOPEN": "it cannot be opened, check folder and rights",
+    "SQLITE_CORRUPT": "it is damaged, restore a backup or move it away",
+    "SQLITE_NOTADB": "it is no SQLite database, move it away or name another",
+    "SQLITE_READONLY": "it cannot be written, check the rights of file and folder",
+    # What asyncpg says of options that it does not know or cannot read.
+    "ClientConfigurationError": "an option of DATABASE_URL is wrong",
+    "TypeError": "an option of DATABASE_URL is wrong",
+}
+
+
+class Database(ABC):
+    """One SQL database, open."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.sync_engine = engine
+        """What SQLAlchemy's events are heard at."""
+
+    @property
+    def dialect(self) -> Dialect:
+        """Whose SQL it speaks: `sqlite` or `postgresql` is its name."""
+        return self.sync_engine.dialect
+
+    @property
+    def url(self) -> URL:
+        """Where it is."""
+        return self.sync_engine.url
+
+    async def read(self, work: Work[T], *, seconds: float | None = None) -> T:
+        """Call `work` with a connection to read by, beside whatever is being written.
+
+        Raises:
+            StoreUnavailable, StoreMisconfigured: as the driver fails, or after `seconds` (10).
+            Exception: what `work` raises of its own.
+        """
+        with translated_errors(self.url):
+            async with asyncio.timeout(seconds or _TRANSACTION_SECONDS):
+                return await self._read(work)
+
+    async def write(self, work: Work[T], *, seconds: float | None = None) -> T:
+        """Call `work` in a transaction, and return what it returned once that is committed.
+
+        Raises:
+            StoreUnavailable, StoreMisconfigured: nothing was committed, or nobody can say.
+            Exception: what `work` raises of its own; nothing was committed.
+        """
+        with translated_errors(self.url):
+            async with asyncio.timeout(seconds or _TRANSACTION_SECONDS):
+                return await self._write(work)
+
+    @abstractmethod
+    async def _read(self, work: Work[T]) -> T: ...
+
+    @abstractmethod
+    async def _write(self, work: Work[T]) -> T: ...
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Give the connections back."""
+
+
+class _SQLite(Database):
+    """One thread writes, as one transaction can at a time; others read."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="sqlite writer")
+        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="sqlite reader")
+
+    @override
+    async def _read(self, work: Work[T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._reading, work)
+
+    @override
+    async def _write(self, work: Work[T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._writer, self._writing, work)
+
+    def _reading(self, work: Work[T]) -> T:
+        with self.sync_engine.connect() as connection:
+            return work(connection)
+
+    def _writing(self, work: Work[T]) -> T:
+        with self.sync_engine.begin() as connection:
+            return work(connection)
+
+    @override
+    async def close(self) -> None:
+        for threads in (self._writer, self._readers):
+            await asyncio.to_thread(threads.shutdown)
+        self.sync_engine.dispose()
+
+
+class _PostgreSQL(Database):
+    def __init__(self, engine: AsyncEngine) -> None:
+        super().__init__(engine.sync_engine)
+        self._engine = engine
+
+    @override
+    async def _read(self, work: Work[T]) -> T:
+        async with self._engine.connect() as connection:
+            return await connection.run_sync(work)
+
+    @override
+    async def _write(self, work: Work[T]) -> T:
+        async with self._engine.begin() as connection:
+            return await connection.run_sync(work)
+
+    @override
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+
+@asynccontextmanager
+async def open_database(url: str | None, data_dir: Path) -> AsyncIterator[Database]:
+    """Open the database, migrate it to today's schema, and close it at the end.
+
+    `None` is SQLite's file `everturn.db` in `data_dir`; `postgresql+asyncpg://…` is PostgreSQL
+    (`postgresql://` and `postgres://`, as hosting services write it, mean the same).
+
+    Raises:
+        StoreMisconfigured: the URL, the driver, the rights or the schema; says what to change.
+        StoreUnavailable: the server does not answer.
+        DataDirError: the folder cannot be made.
+    """
+    database = _open(_sqlite_in(data_dir) if url is None else _parse(url))
+    try:
+        try:
+            if not await database.read(is_at_head):
+                await database.write(bring_to_head, seconds=_MIGRATION_SECONDS)
+        except TypeError as error:  # an unknown option
+            raise translate(error, database.url) from error
+        yield database
+    finally:
+        await database.close()
+
+
+@contextmanager
+def translated_errors(url: URL) -> Iterator[None]:
+    """Turn what the drivers raise into `StoreMisconfigured` or `StoreUnavailable`."""
+    try:
+        yield
+    except (SQLAlchemyError, OSError) as error:
+        raise translate(error, url) from error
+
+
+def translate(error: Exception, url: URL) -> StoreMisconfigured | StoreUnavailable:
+    """Say what a driver's error means and what to do; never with the password."""
+    cause = getattr(error, "orig", None) or error
+    reason = str(cause).partition("\n")[0] or type(cause).__name__
+    code = getattr(cause, "sqlstate", None) or getattr(cause, "sqlite_errorname", None)
+    for known, advice in _MISCONFIGURED.items():
+        if (code or type(cause.__cause__ or cause).__name__).startswith(known):
+            return StoreMisconfigured(f"{_name(url)}: {advice} ({reason})")
+    return StoreUnavailable(f"{_name(url)} does not answer ({reason})")
+
+
+def _name(url: URL) -> str:
+    """Name the database for people: where it is, without user, password and options."""
+    if url.get_backend_name() == "sqlite":
+        return f"SQLite file {url.database}"
+    return f"PostgreSQL database {url.database} at {url.host or 'localhost'}:{url.port or 5432}"
+
+
+def _sqlite_in(data_dir: Path) -> URL:
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataDirError(f"cannot make the data folder {data_dir}: {error.strerror}") from error
+    return URL.create("sqlite", database=str(data_dir / _FILE))
+
+
+def _parse(text: str) -> URL:
+    try:
+        url = make_url(text.replace("postgres://", "postgresql://", 1))
+        backend = url.get_backend_name()
+    except (ArgumentError, ValueError):
+        # Neither the text nor the parser's error may be shown: both may hold the password.
+        raise StoreMisconfigured(
+            "DATABASE_URL is not a URL: write postgresql+asyncpg://user:password@host/database"
+        ) from None
+    if backend == "postgresql":
+        _check_escapes(url, text)
+        return _with_asyncpg(url)
+    if backend == "sqlite" and url.database not in {None, "", ":memory:"}:
+        return url.set(drivername="sqlite")
+    raise StoreMisconfigured(
+        f"DATABASE_URL names {url.drivername}: use postgresql+asyncpg://user:password@host/database"
+        " or sqlite:///path/to/file.db"
+    )
+
+
+def _check_escapes(url: URL, text: str) -> None:
+    """Refuse a password with a bare `@`: what follows it would be shown as host and database."""
+    if any("@" in part for part in (url.host or "", url.database or "", text.partition("?")[2])):
+        raise StoreMisconfigured(
+            "DATABASE_URL has an @ that is not escaped: in user, password and options write %40"
+            " for @, %2F for / and %3F for ?"
+        )
+
+
+def _with_asyncpg(url: URL) -> URL:
+    """Take over what libpq's URLs say and asyncpg calls otherwise, or does by itself."""
+    query = dict(url.query)
+    query.pop("channel_binding", None)
+    if "sslmode" in query:
+        query["ssl"] = query.pop("sslmode")
+    return url.set(drivername="postgresql+asyncpg", query=query)
+
+
+def _open(url: URL) -> Database:
+    if url.get_backend_name() == "sqlite":
+        _touch(Path(url.database or ""))
+        engine = create_engine(url, hide_parameters=True)  # what people say is not for logs
+        event.listen(engine, "connect", _prepare)
+        return _SQLite(engine)
+    try:
+        return _PostgreSQL(
+            create_async_engine(
+                url,
+                hide_parameters=True,
+                pool_pre_ping=True,  # a connection that died since its last use is replaced unseen
+                pool_timeout=_CONNECT_SECONDS,
+                connect_args={"timeout": _CONNECT_SECONDS},
+            )
+        )
+    except ModuleNotFoundError as error:
+        raise StoreMisconfigured(
+            "PostgreSQL needs the asyncpg driver: pip install 'everturn[postgres]'"
+        ) from error
+
+
+def _prepare(connection: Any, _record: object) -> None:
+    for pragma in _PRAGMAS:
+        connection.execute(f"PRAGMA {pragma}").close()
+    # SQLite's own knows the letters of ASCII only; PostgreSQL's knows them all.
+    connection.create_function("lower", 1, _lower, deterministic=True)
+    install_functions(connection)
+
+
+def _lower(text: str | None) -> str | None:
+    return None if text is None else text.lower()
+
+
+def _touch(file: Path) -> None:
+    """Fail for a file that cannot be opened before there is a driver's thread to fail in."""
+    try:
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT, mode=0o600))  # it holds private talk
+    except OSError as error:
+        raise StoreMisconfigured(
+            f"SQLite file {file} cannot be written ({error.strerror}): check folder and rights"
+        ) from error

@@ -1,0 +1,84 @@
+"""The chat history: one row a turn, written in group commits."""
+
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import delete, exists, insert, select
+
+from everturn.checkpoints.sql.database import Database
+from everturn.checkpoints.sql.group_commit import GroupCommit, Row
+from everturn.checkpoints.sql.tables import chat_history
+
+_LARGEST_ID = 2**63 - 1
+
+# In the order of the rows: PostgreSQL promises none for RETURNING by itself.
+_INSERT = insert(chat_history).returning(chat_history.c.id, sort_by_parameter_order=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishedTurn:
+    """What was asked and answered once in a session."""
+
+    session_id: str
+    user_message: str
+    assistant_message: str
+    tools_used: list[str] = field(default_factory=list)
+    model_used: str
+    tokens_used: int = 0
+    cost: float | None = None
+    """US dollars; `None` where the provider does not say."""
+    metadata: dict[str, Any] = field(default_factory=dict)
+    id: int | None = None
+    """Given by the database."""
+    created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+class History:
+    """The table `chat_history`."""
+
+    def __init__(self, database: Database, rows: GroupCommit) -> None:
+        """Read from the database, write with the rows of others."""
+        self._database = database
+        self._rows = rows
+
+    async def add(self, turn: FinishedTurn) -> int:
+        """Write a turn and return its id, once it is committed.
+
+        A caller that is cancelled while it waits does not know whether its turn was written.
+
+        Raises:
+            StoreUnavailable: the turn was not written, or nobody can say.
+        """
+        row = {each.name: getattr(turn, each.name) for each in fields(turn) if each.name != "id"}
+        (turn_id,) = await self._rows.write(Row(_INSERT, row))
+        return int(turn_id)
+
+    async def page(
+        self, session_id: str, *, limit: int, before: int | None = None
+    ) -> tuple[list[FinishedTurn], bool]:
+        """Read the newest `limit` turns older than the id `before`.
+
+        Returns:
+            The turns, oldest first, and whether there are older ones.
+        """
+        # Any whole number is a fair question, also one that is too large for an id.
+        end = _LARGEST_ID if before is None else min(max(before, 0), _LARGEST_ID)
+        newest_first = (
+            select(chat_history)
+            .where(chat_history.c.session_id == session_id, chat_history.c.id < end)
+            .order_by(chat_history.c.id.desc())
+            .limit(limit + 1)
+        )
+        rows = await self._database.read(lambda c: c.execute(newest_first).mappings().all())
+        return [FinishedTurn(**row) for row in reversed(rows[:limit])], len(rows) > limit
+
+    async def exists(self, session_id: str) -> bool:
+        """Say whether the session has ever had a turn."""
+        any_turn = select(exists().where(chat_history.c.session_id == session_id))
+        return await self._database.read(lambda c: bool(c.scalar(any_turn)))
+
+    async def delete(self, session_id: str) -> int:
+        """Forget a session; returns how many turns it had."""
+        turns = delete(chat_history).where(chat_history.c.session_id == session_id)
+        return await self._database.write(lambda c: c.execute(turns).rowcount)

@@ -1,0 +1,98 @@
+"""The schema's history, and bringing a database to its end at start.
+
+To change the schema: change `tables.py`, add a file to `versions/` beside the newest one, and move
+`HEAD`. A test compares both on SQLite and PostgreSQL and prints what differs.
+"""
+
+from pathlib import Path
+
+from sqlalchemy import (
+    Column,
+    Connection,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    insert,
+    inspect,
+    select,
+    text,
+)
+
+from everturn.checkpoints.errors import StoreMisconfigured
+from everturn.checkpoints.sql.tables import metadata
+
+HEAD = "0004"
+"""The newest revision in `versions/`. Alembic could tell, but its import costs more than all else
+at start (0.1 to 0.4 s), so it is loaded for an old database only."""
+
+SCRIPTS = Path(__file__).parent
+
+_VERSION = Table(  # as Alembic itself creates it
+    "alembic_version",
+    MetaData(),
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+)
+_ADVISORY_LOCK = 0x65766572_7475726E
+"""PostgreSQL's advisory locks have numbers for names: "everturn" in ASCII."""
+
+
+def is_at_head(connection: Connection) -> bool:
+    """Say whether there is nothing to do."""
+    return _revision(connection) == HEAD
+
+
+def bring_to_head(connection: Connection) -> None:
+    """Create or migrate the schema in a transaction; of several processes at once, one does it.
+
+    Raises:
+        StoreMisconfigured: a newer Everturn has migrated this database.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SET LOCAL lock_timeout = '60s'")
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _ADVISORY_LOCK})
+    else:
+        # SQLite's driver begins no transaction for DDL, and this one keeps other writers out.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    revision = _revision(connection)
+    if revision is None:
+        _create(connection)
+    elif revision != HEAD:  # else another process was faster
+        _migrate(connection, revision)
+
+
+def _revision(connection: Connection) -> str | None:
+    """Read which revision the database is at; `None` for a database without our tables."""
+    if not inspect(connection).has_table(_VERSION.name):
+        return None
+    return connection.scalar(select(_VERSION.c.version_num))
+
+
+def _create(connection: Connection) -> None:
+    """Make a new database from today's tables: the same schema as by migrating, without Alembic."""
+    if taken := metadata.tables.keys() & set(inspect(connection).get_table_names()):
+        raise StoreMisconfigured(
+            f"the database has tables named {', '.join(sorted(taken))} that Everturn did not make:"
+            " give it a database of its own"
+        )
+    metadata.create_all(connection, checkfirst=False)
+    _VERSION.create(connection, checkfirst=True)
+    connection.execute(insert(_VERSION).values(version_num=HEAD))
+
+
+def _migrate(connection: Connection, revision: str) -> None:
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if revision not in known:
+        raise StoreMisconfigured(
+            f"the database is at revision {revision}, which this Everturn does not know"
+            f" (its newest is {HEAD}): run the version that migrated it, or a newer one"
+        )
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

@@ -1,0 +1,120 @@
+"""The store's SQL, the same for SQLite and PostgreSQL but for an upsert and a filter."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Dialect,
+    Select,
+    bindparam,
+    case,
+    delete,
+    exists,
+    insert,
+    or_,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from everturn.checkpoints.sql.store.namespaces import Namespace, below, joined
+from everturn.checkpoints.sql.tables import store_items as items
+from everturn.checkpoints.sql.tables import store_vectors as vectors
+
+Place = tuple[str, str]
+"""Where an item lies: its namespace as one text, and its key."""
+
+PLACE = (items.c.namespace, items.c.key)
+LATEST_FIRST = (items.c.updated_at.desc(), *PLACE)
+_PLAIN_KEY = re.compile(r"[\w -]+", re.ASCII)
+"""Keys that JSON, and SQLite's paths into it, write as they are."""
+MANY = 500
+"""Places in one statement: SQLite takes 32,766 parameters, PostgreSQL 32,767."""
+
+_HERE = items.c.namespace == bindparam("at_namespace"), items.c.key == bindparam("at_key")
+DELETE = delete(items).where(*_HERE)
+DELETE_VECTORS = delete(vectors).where(
+    vectors.c.namespace == bindparam("at_namespace"), vectors.c.key == bindparam("at_key")
+)
+INSERT_VECTORS = insert(vectors)
+REFRESH = (
+    update(items)
+    .where(*_HERE, items.c.ttl == bindparam("of_ttl"))
+    .values(expires_at=bindparam("until"))
+)
+
+
+def upsert(dialect: Dialect, now: datetime) -> Any:
+    """Write items; one that is there keeps its time of creation, unless it has expired."""
+    new = (postgresql.insert if dialect.name == "postgresql" else sqlite.insert)(items)
+    expired = items.c.expires_at <= now
+    return new.on_conflict_do_update(
+        index_elements=list(PLACE),
+        set_={
+            **{name: new.excluded[name] for name in ("value", "ttl", "updated_at", "expires_at")},
+            "created_at": case((expired, new.excluded.created_at), else_=items.c.created_at),
+        },
+    )
+
+
+def alive(now: datetime) -> ColumnElement[bool]:
+    """Leave out what has expired, also where it has not been swept yet."""
+    return or_(items.c.expires_at.is_(None), items.c.expires_at > now)
+
+
+def inside(namespace: Namespace) -> ColumnElement[bool]:
+    """Take a namespace and all those in it, by the primary key's index; none takes all."""
+    if not namespace:
+        return items.c.namespace.is_not(None)
+    text = joined(namespace)
+    first, end = below(text)
+    return or_(items.c.namespace == text, (items.c.namespace >= first) & (items.c.namespace < end))
+
+
+def at(places: Iterable[Place]) -> ColumnElement[bool]:
+    """Take the items at these places."""
+    return tuple_(*PLACE).in_(list(places))
+
+
+def in_groups(places: Sequence[Place]) -> Iterator[Sequence[Place]]:
+    """Cut a long list of places to what one statement takes."""
+    return (places[start : start + MANY] for start in range(0, len(places), MANY))
+
+
+def roughly(condition: Mapping[str, Any]) -> list[ColumnElement[bool]]:
+    """Let the database leave out most of what a filter leaves out; never more than that."""
+    narrowed = []
+    for key, wanted in condition.items():
+        text = wanted.get("$eq") if isinstance(wanted, Mapping) else wanted
+        if isinstance(text, str) and _PLAIN_KEY.fullmatch(key):
+            narrowed.append(items.c.value[key].as_string() == text)
+    return narrowed
+
+
+def without_vectors() -> ColumnElement[bool]:
+    """Take items that have nothing to be compared by."""
+    here = vectors.c.namespace == items.c.namespace, vectors.c.key == items.c.key
+    return ~exists().where(*here)
+
+
+def with_vectors(*, values: bool) -> Select[Any]:
+    """Read vectors with their places, and values where they are asked for."""
+    here = (vectors.c.namespace == items.c.namespace) & (vectors.c.key == items.c.key)
+    return select(*PLACE, vectors.c.vector, *([items.c.value] if values else [])).select_from(
+        items.join(vectors, here)
+    )
+
+
+def namespaces() -> Select[Any]:
+    """Read each namespace once, in the order of their texts."""
+    return select(items.c.namespace).distinct().order_by(items.c.namespace)
+
+
+def sweep(now: datetime) -> Any:
+    """Delete what has expired, but for rows that somebody is writing at this moment."""
+    expired = select(*PLACE).where(items.c.expires_at <= now).with_for_update(skip_locked=True)
+    return delete(items).where(tuple_(*PLACE).in_(expired))

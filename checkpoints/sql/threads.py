@@ -1,0 +1,286 @@
+"""The table `threads`: what is searched of a thread. What was said on it is in the checkpoints.
+
+A thread with a `ttl` lives so many minutes after its last change. `expires_at` is when somebody
+should look; whether it has expired then, `updated_at` says. So nothing that happens on a thread
+has to push its end, and a run's start and end cost one plain UPDATE each.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+from langchain_core.utils.uuid import uuid7
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Delete,
+    Insert,
+    bindparam,
+    delete,
+    func,
+    null,
+    select,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from everturn.checkpoints.sql.database import Database
+from everturn.checkpoints.sql.group_commit import Row
+from everturn.checkpoints.sql.json_objects import contains, merged, storable
+from everturn.checkpoints.sql.tables import crons, json_object, runs, threads
+
+Status = Literal["idle", "busy", "interrupted", "error"]
+SortBy = Literal["thread_id", "status", "created_at", "updated_at", "state_updated_at"]
+SortOrder = Literal["asc", "desc"]
+
+
+def new_thread_id() -> str:
+    """Make an id: a UUID of version 7, so that ids sort by their creation."""
+    return str(uuid7())
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thread:
+    """A row; moments are aware and in UTC."""
+
+    thread_id: str
+    status: Status = "idle"
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+    interrupts: Mapping[str, Any] = field(default_factory=dict)
+    """By the id of their task: a list of `{id, value}`."""
+    error: Mapping[str, Any] | None = None
+    """`{error, message}` of the last run, where it failed."""
+    ttl: Mapping[str, Any] | None = None
+    """`{ttl, strategy}`: minutes, and `delete` or `keep_latest`."""
+    created_at: datetime
+    updated_at: datetime
+    state_updated_at: datetime
+    expires_at: datetime | None = None
+    """When the sweep looks at it; see `ends_at`."""
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """When its ttl ends if nothing happens on it any more; `None` for a thread without."""
+        return _end(self.ttl, self.updated_at)
+
+
+def new_thread(
+    thread_id: str | None = None,
+    *,
+    metadata: Mapping[str, Any] | None = None,
+    ttl: Mapping[str, Any] | None = None,
+) -> Thread:
+    """Describe a thread that begins now, under a new id unless one is given."""
+    now = _now()
+    return Thread(
+        thread_id=thread_id or new_thread_id(),
+        metadata=metadata or {},
+        ttl=ttl,
+        created_at=now,
+        updated_at=now,
+        state_updated_at=now,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which threads are meant: those that fit all of it."""
+
+    ids: Collection[str] | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """What the thread's metadata contains."""
+    status: Status | None = None
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """Say it in SQL."""
+        found: list[ColumnElement[bool]] = []
+        if self.ids is not None:
+            found.append(threads.c.thread_id.in_(self.ids))
+        if self.metadata:
+            found.append(contains(threads.c.metadata, self.metadata))
+        if self.status is not None:
+            found.append(threads.c.status == self.status)
+        return found
+
+
+_OF_THIS = update(threads).where(threads.c.thread_id == bindparam("this"))
+_BUSY = _OF_THIS.values(status="busy", updated_at=bindparam("now"))
+_STANDS = _OF_THIS.values(
+    status=bindparam("stands"),
+    updated_at=bindparam("now"),
+    state_updated_at=bindparam("now"),
+    interrupts=bindparam("asked"),
+    error=bindparam("failed", type_=json_object(none_as_null=True)),
+)
+_ABOUT = bindparam("about", type_=threads.c.metadata.type)
+_MERGED = {"metadata": merged(threads.c.metadata, _ABOUT)}
+# One statement each for good: SQLAlchemy compiles it once, and group commits send it once for all.
+_CHANGES = {
+    (busy, about): statement.values(_MERGED) if about else statement
+    for busy, statement in ((True, _BUSY), (False, _STANDS))
+    for about in (True, False)
+}
+
+
+def status_changed(
+    thread_id: str,
+    status: Status,
+    *,
+    interrupts: Mapping[str, Any] | None = None,
+    error: Mapping[str, Any] | None = None,
+    metadata: Mapping[str, Any] | None = None,
+) -> Row:
+    """Write down that a run began (`busy`), or what it came to, within any transaction.
+
+    Args:
+        thread_id: of a row; without one, nothing happens.
+        status: `busy` leaves interrupts and error as they were, the others replace them.
+        interrupts: plain JSON, by the id of their task.
+        error: plain JSON.
+        metadata: merged into the thread's own.
+    """
+    values: dict[str, Any] = {"this": thread_id, "now": _now()}
+    if status != "busy":
+        values["stands"] = status
+        values["asked"] = storable(dict(interrupts or {}))
+        values["failed"] = storable(dict(error)) if error else None
+    if metadata:
+        values["about"] = storable(dict(metadata))
+    return Row(_CHANGES[status == "busy", bool(metadata)], values)
+
+
+class ThreadTable:
+    """The rows. Every method raises StoreUnavailable or StoreMisconfigured as the database does."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._insert = sqlite.insert if database.dialect.name == "sqlite" else postgresql.insert
+
+    def created(self, thread: Thread) -> Insert:
+        """Make a row, within any transaction; where there is one of this id, nothing happens."""
+        row = asdict(thread) | {"expires_at": thread.ends_at}
+        for name in ("metadata", "config", "interrupts"):
+            row[name] = storable(row[name])
+        for name in ("error", "ttl"):
+            row[name] = null() if row[name] is None else storable(row[name])
+        return self._insert(threads).values(row).on_conflict_do_nothing()
+
+    async def create(self, thread: Thread) -> bool:
+        """Make a row; `False` if there is one of this id, which stays as it is."""
+        return await self._database.write(lambda c: c.execute(self.created(thread)).rowcount == 1)
+
+    async def get(self, thread_id: str) -> Thread | None:
+        """Return the row of this id; `None` if there is none."""
+        wanted = select(threads).where(threads.c.thread_id == thread_id)
+        row = await self._database.read(lambda c: c.execute(wanted).mappings().one_or_none())
+        return Thread(**row) if row else None
+
+    async def patch(
+        self,
+        thread_id: str,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        ttl: Mapping[str, Any] | None = None,
+    ) -> Thread | None:
+        """Merge metadata and replace the ttl, where given; `None` if there is no such row."""
+        now = _now()
+        values: dict[str, Any] = {"updated_at": now}
+        if metadata:
+            values["metadata"] = merged(threads.c.metadata, metadata)
+        if ttl:
+            values |= {"ttl": dict(ttl), "expires_at": _end(ttl, now)}
+        changed = (
+            update(threads)
+            .where(threads.c.thread_id == thread_id)
+            .values(values)
+            .returning(threads)
+        )
+        row = await self._database.write(lambda c: c.execute(changed).mappings().one_or_none())
+        return Thread(**row) if row else None
+
+    async def set_status(
+        self,
+        thread_id: str,
+        status: Status,
+        *,
+        interrupts: Mapping[str, Any] | None = None,
+        error: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> bool:
+        """Execute `status_changed`; `False` if there is no such row."""
+        changed = status_changed(
+            thread_id, status, interrupts=interrupts, error=error, metadata=metadata
+        )
+        return await self._database.write(
+            lambda c: c.execute(changed.statement, changed.values).rowcount == 1
+        )
+
+    async def delete(self, thread_id: str) -> bool:
+        """Delete a row, and the runs and crons of its thread; `False` if there was none."""
+
+        def work(connection: Connection) -> bool:
+            for table in (runs, crons):
+                connection.execute(delete(table).where(table.c.thread_id == thread_id))
+            return connection.execute(_deletion(thread_id)).rowcount == 1
+
+        return await self._database.write(work)
+
+    async def search(
+        self,
+        wanted: Filter,
+        *,
+        limit: int,
+        offset: int = 0,
+        sort_by: SortBy = "updated_at",
+        sort_order: SortOrder = "desc",
+    ) -> list[Thread]:
+        """Read one page of the rows that fit."""
+        columns = [threads.c[sort_by]]
+        if sort_by != "thread_id":
+            columns.append(threads.c.thread_id)  # so that pages do not overlap where rows tie
+        page = (
+            select(threads)
+            .where(*wanted.conditions())
+            .order_by(*(c.desc() if sort_order == "desc" else c.asc() for c in columns))
+            .limit(limit)
+            .offset(offset)
+        )
+        return await self._database.read(
+            lambda c: [Thread(**row) for row in c.execute(page).mappings()]
+        )
+
+    async def count(self, wanted: Filter) -> int:
+        """Count the rows that fit."""
+        counted = select(func.count()).select_from(threads).where(*wanted.conditions())
+        return await self._database.read(lambda c: c.scalar(counted) or 0)
+
+    async def due(self, limit: int) -> list[Thread]:
+        """Read the rows whose end somebody should look at, the longest overdue first."""
+        overdue = (
+            select(threads)
+            .where(threads.c.expires_at <= _now())
+            .order_by(threads.c.expires_at)
+            .limit(limit)
+        )
+        return await self._database.read(
+            lambda c: [Thread(**row) for row in c.execute(overdue).mappings()]
+        )
+
+    async def look_again(self, thread_id: str, at: datetime | None) -> None:
+        """Put off the next look at a thread; `None` is never."""
+        later = update(threads).where(threads.c.thread_id == thread_id).values(expires_at=at)
+        await self._database.write(lambda c: c.execute(later))
+
+
+def _deletion(thread_id: str) -> Delete:
+    return delete(threads).where(threads.c.thread_id == thread_id)
+
+
+def _end(ttl: Mapping[str, Any] | None, since: datetime) -> datetime | None:
+    return since + timedelta(minutes=ttl["ttl"]) if ttl else None

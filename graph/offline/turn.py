@@ -1,0 +1,81 @@
+"""One turn, as a pure function: from the conversation and the tools to an answer or to calls."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
+
+from everturn.graph.models.content import media_in, start_of_turn, text_of
+from everturn.graph.offline.calls import Call, Tool, forced, plan
+from everturn.graph.offline.facts import told
+from everturn.graph.offline.intents import sentences
+from everturn.graph.offline.memory import Conversation, recall
+from everturn.graph.offline.replies import Result, introduction, of_results, of_unserved
+from everturn.graph.offline.wording import wording_for
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the model says, or which tools it calls; never both."""
+
+    text: str = ""
+    calls: Sequence[Call] = ()
+
+
+def take_turn(
+    messages: Sequence[BaseMessage], tools: Sequence[Tool], allowed: Sequence[Tool], *, must: bool
+) -> Answer:
+    """Answer the newest message of the user, or call tools for it.
+
+    `tools` are bound, `allowed` may be called now, and with `must` one of them is. Left free, the
+    model calls tools once a turn: when results are there, it answers from them.
+    """
+    last = max((i for i, m in enumerate(messages) if isinstance(m, HumanMessage)), default=-1)
+    before, since = messages[: max(last, 0)], messages[last + 1 :]
+    text = text_of(messages[last].content) if last >= 0 else ""
+    if must and (calls := forced(text, allowed)):
+        return Answer(calls=calls)
+
+    words = wording_for(text)
+    conversation = Conversation(
+        users=_texts(before, HumanMessage), models=_texts(before, AIMessage), present=text
+    )
+    recalled = {one: recall(one, conversation, words) for one in sentences(text)}
+    made = plan("\n".join(one for one, answer in recalled.items() if answer is None), tools)
+    results = _results(since)
+    if made.calls and allowed and not results:
+        return Answer(calls=made.calls)
+
+    said = [answer for answer in recalled.values() if answer is not None]
+    said += [words.noted.format(what, value) for what, value in told(text)]
+    said += of_results(results, words)
+    said += of_unserved(made, tools, words)
+    answer = "\n".join(said) or introduction(allowed, words)
+    blind = media_in(messages[start_of_turn(messages) :])
+    return Answer(f"{words.sees_nothing}\n{answer}" if blind else answer)
+
+
+def _texts(messages: Sequence[BaseMessage], speaker: type[BaseMessage]) -> list[str]:
+    spoken = (message for message in messages if isinstance(message, speaker))
+    texts = (text_of(message.content).strip() for message in spoken)
+    return [text for text in texts if text]
+
+
+def _results(messages: Sequence[BaseMessage]) -> list[Result]:
+    """Pair the results of the turn with the calls they answer."""
+    calls = chain.from_iterable(m.tool_calls for m in messages if isinstance(m, AIMessage))
+    by_id = {call["id"]: call for call in calls}
+    results = []
+    for message in messages:
+        if isinstance(message, ToolMessage):
+            call = by_id.get(message.tool_call_id)
+            results.append(
+                Result(
+                    tool=message.name or (call["name"] if call else "tool"),
+                    arguments=call["args"] if call else {},
+                    content=text_of(message.content),
+                    failed=message.status == "error",
+                )
+            )
+    return results

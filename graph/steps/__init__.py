@@ -1,0 +1,1 @@
+"""What nodes are made of: one idea a file, no node."""

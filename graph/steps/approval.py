@@ -1,0 +1,162 @@
+"""Asking a person before tools are called: which calls, and what was decided of them.
+
+Request and answer have the shape of LangChain's human-in-the-loop middleware, which Studio and
+other clients know: `{"action_requests": […], "review_configs": […]}`, answered by
+`{"decisions": […]}`, one a request and in their order. Or each names its call by its `id`: then it
+holds for that call, whatever tools have come or gone while it waited.
+"""
+
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from langchain_core.messages import AIMessage, ToolCall, ToolMessage
+from langgraph.types import interrupt
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
+
+from everturn.graph.models.arguments import MAX_DEPTH
+from everturn.graph.steps.tool_calls import flaws
+from everturn.tools.kit.results import failed
+from everturn.tools.kit.toolbox import Offer, Toolbox
+from everturn.tools.kit.values import flaw_in
+
+_DECISIONS = ("approve", "edit", "reject")
+
+
+def _writable(args: dict[str, Any]) -> dict[str, Any]:
+    if flaw := flaw_in(args, MAX_DEPTH):
+        raise ValueError(flaw)
+    return args
+
+
+class Action(BaseModel):
+    """What to call in place of what the model called."""
+
+    name: str | None = None
+    """Another tool; none: the same."""
+    args: Annotated[dict[str, Any], AfterValidator(_writable)]
+
+
+class _Decided(BaseModel):
+    id: str | None = None
+    """The call's."""
+
+
+class Approve(_Decided):
+    """Let the call be made."""
+
+    type: Literal["approve"]
+
+
+class Edit(_Decided):
+    """Let it be made with other arguments."""
+
+    type: Literal["edit"]
+    edited_action: Action
+
+
+class Reject(_Decided):
+    """Do not make it, and tell the model why."""
+
+    model_config = ConfigDict(str_max_length=4000)
+
+    type: Literal["reject"]
+    message: str | None = None
+
+
+Decision = Annotated[Approve | Edit | Reject, Field(discriminator="type")]
+
+
+@dataclass(slots=True)
+class Approved:
+    """A message that calls tools, after a person has seen it."""
+
+    asked: AIMessage
+    """The message, with the arguments that were put in."""
+    refused: dict[str, ToolMessage] = field(default_factory=dict)
+    """By id: what is answered in place of a call that shall not be made."""
+    ids: set[str] = field(default_factory=set)
+    """The calls that a person let be made."""
+
+
+def approved(
+    asked: AIMessage, waiting: AbstractSet[str], toolbox: Toolbox, offer: Offer
+) -> Approved:
+    """Have those of the `waiting` calls approved that need it, all at once.
+
+    Calls with wrong arguments ask nobody, and are answered here: only what a person has let
+    through reaches the tool, which may read its arguments less strictly than its schema says.
+
+    Raises:
+        GraphInterrupt: nobody has decided yet.
+        ValidationError: what came is not a decision on each call; they still wait.
+    """
+    seen = Approved(asked)
+    calls: list[ToolCall] = []
+    for call in asked.tool_calls:
+        tool = offer.by_name.get(call["name"])
+        if (call["id"] or "") not in waiting or tool is None or not toolbox.needs_approval(tool):
+            continue
+        if wrong := flaws(call, tool):
+            seen.refused[call["id"] or ""] = failed(call, "wrong_arguments", wrong)
+        else:
+            calls.append(call)
+    decided: dict[str, Decision] = {}
+    while undecided := [call for call in calls if (call["id"] or "") not in decided]:
+        decided |= _decisions(undecided, offer)
+    edited: dict[str, ToolCall] = {}
+    for call in asked.tool_calls:
+        call_id = call["id"] or ""
+        decision = decided.get(call_id) if call_id in waiting else None
+        match decision:
+            case Reject(message=why):
+                reason = f" Reason: {why}" if why else ""
+                text = f"The user did not approve this call.{reason}"
+                seen.refused[call_id] = failed(call, "refused", text)
+                continue
+            case Edit(edited_action=action):
+                name = action.name or call["name"]
+                edited[call_id] = {**call, "name": name, "args": action.args}
+            case None:
+                continue
+        seen.ids.add(call_id)
+    if edited:
+        made = [edited.get(call["id"] or "", call) for call in asked.tool_calls]
+        seen.asked = asked.model_copy(update={"tool_calls": made})
+    return seen
+
+
+def _decisions(calls: Sequence[ToolCall], offer: Offer) -> dict[str, Decision]:
+    """Pause until somebody has decided on the calls; what was decided, by the call's id."""
+
+    def by_id(found: list[Decision]) -> list[Decision]:
+        if any(decision.id is None for decision in found):
+            if len(found) != len(calls):
+                raise ValueError(f"give {len(calls)}, one for each call, or name calls by id")
+            for call, decision in zip(calls, found, strict=True):
+                decision.id = decision.id or call["id"]
+        return found
+
+    answer: Any = interrupt(
+        {
+            "action_requests": [
+                {
+                    "id": call["id"],
+                    "name": call["name"],
+                    "args": call["args"],
+                    "description": offer.by_name[call["name"]].description,
+                }
+                for call in calls
+            ],
+            "review_configs": [
+                {"action_name": name, "allowed_decisions": list(_DECISIONS)}
+                for name in dict.fromkeys(call["name"] for call in calls)
+            ],
+        },
+        response_schema=create_model(
+            "Decisions",
+            decisions=(Annotated[list[Decision], AfterValidator(by_id)], Field(min_length=1)),
+        ),
+    )
+    return {decision.id or "": decision for decision in answer.decisions}

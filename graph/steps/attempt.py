@@ -1,0 +1,108 @@
+"""One attempt: what a model is shown, what it may do, and its answer or what is wrong with it."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, SystemMessage
+from langchain_core.runnables.config import merge_configs
+from langchain_core.utils.utils import LC_ID_PREFIX
+from langgraph.config import get_config
+
+from everturn.graph.context import Context
+from everturn.graph.models.call import Call
+from everturn.graph.models.failures import Failure, failure_of
+from everturn.graph.state import State
+from everturn.graph.steps.window import calls_tools, mend, tool_rounds, window
+
+ToolSchemas = Sequence[dict[str, Any]]
+"""Tools as the wire names them: OpenAI's function schemas."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What a model is shown of a thread."""
+
+    messages: list[BaseMessage]
+    mended: list[AnyMessage] | None
+    """The whole thread, where it had to be mended first."""
+    may_call: bool
+    """The turn has rounds of tool calls left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What came of an attempt: a whole answer, or a failure, or an answer and its fault."""
+
+    answer: AIMessage | None
+    failure: Failure | None
+    seconds: float
+    message_id: str
+    """Under which it was shown."""
+
+
+def prompt_of(state: State, context: Context, *, trimmed: bool = False) -> Prompt:
+    """Make the prompt: the system's words, then the window, or the current turn alone."""
+    mended = mend(state["messages"])
+    history = mended or state["messages"]
+    shown = window(history, 1 if trimmed else context.window)
+    return Prompt(
+        messages=[SystemMessage(context.system_prompt), *shown],
+        mended=mended,
+        may_call=tool_rounds(history) < context.max_tool_rounds,
+    )
+
+
+async def ask(
+    chat: BaseChatModel,
+    prompt: Prompt,
+    schemas: ToolSchemas,
+    context: Context,
+    call: Call | None = None,
+) -> Heard:
+    """Ask once; what the model raises is a failure, not an error. A `call` is filled meanwhile."""
+    now, run_id = asyncio.get_running_loop().time, uuid4()
+    message_id, begun = f"{LC_ID_PREFIX}-{run_id}", now()
+    choices = _choices(schemas, context, may_call=prompt.may_call)
+    if call is not None:
+        choices["call"] = call
+    try:
+        config = merge_configs(get_config(), {"run_id": run_id})
+        answer = await chat.ainvoke(prompt.messages, config, **choices)
+    except Exception as error:
+        midway = call is not None and call.answer.begun
+        return Heard(None, failure_of(error, midway=midway), now() - begun, message_id)
+    fault = _disobedience(answer, choices)
+    return Heard(answer, fault, now() - begun, answer.id or message_id)
+
+
+def _disobedience(answer: AIMessage, choices: dict[str, Any]) -> Failure | None:
+    if not calls_tools(answer):
+        return None
+    if "tools" not in choices:
+        return Failure("unoffered_tool", "the model calls a tool though it was offered none")
+    if "tool_choice" in choices:
+        return Failure("tool_loop", "the model calls tools without end")
+    return None
+
+
+def _choices(schemas: ToolSchemas, context: Context, *, may_call: bool) -> dict[str, Any]:
+    """Put the caller's choices as a model takes them.
+
+    Out of rounds, the tools are shown but may not be called: the history that calls them would
+    make no sense without.
+    """
+    chosen = {"temperature": context.temperature, "max_tokens": context.max_tokens}
+    choices: dict[str, Any] = {name: value for name, value in chosen.items() if value is not None}
+    if context.stream_usage:
+        choices["stream_usage"] = True
+    if schemas and context.use_tools:
+        choices["tools"] = schemas
+        if not may_call:
+            choices["tool_choice"] = "none"
+    if context.stream_policy == "buffer":
+        choices["stream"] = False
+    return choices

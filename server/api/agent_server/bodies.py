@@ -1,0 +1,113 @@
+"""What all routes of the Agent Server API have in common: ids, bodies, and pages."""
+
+import re
+from collections.abc import Iterator
+from math import isfinite
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import Path, Response
+from pydantic import AfterValidator
+
+from everturn.server.api.http.json import dumps
+
+_DEEPEST = 100
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+AssistantId = Annotated[
+    str, Path(description="The assistant, a UUID; the name of a graph is its own assistant's.")
+]
+ThreadId = Annotated[UUID, Path(description="The thread, a UUID.")]
+
+
+def _sendable(value: Any) -> Any:
+    """Refuse what JSON's parser takes but no answer could carry.
+
+    Raises:
+        ValueError: saying what is wrong, without the content.
+    """
+    for each in _everything_in(value):
+        if isinstance(each, str) and _SURROGATE.search(each):
+            raise ValueError("must not contain half of a surrogate pair: it is no character")
+        if isinstance(each, float) and not isfinite(each):
+            raise ValueError("must not contain NaN or Infinity: JSON has no such numbers")
+    return value
+
+
+def _storable(value: Any) -> Any:
+    """Refuse, beyond that, what PostgreSQL does not store.
+
+    Raises:
+        ValueError: as above.
+    """
+    if any(isinstance(each, str) and "\0" in each for each in _everything_in(_sendable(value))):
+        raise ValueError("must not contain the character U+0000: a database cannot store it")
+    return value
+
+
+def _everything_in(value: Any) -> Iterator[Any]:
+    """Walk through keys and values, level by level."""
+    level = [value]
+    for _ in range(_DEEPEST):
+        yield from level
+        level = [inner for each in level for inner in _inside(each)]
+    if level:
+        raise ValueError(f"must not nest deeper than {_DEEPEST} levels")
+
+
+def _inside(outer: Any) -> list[Any]:
+    if isinstance(outer, dict):
+        return [*outer, *outer.values()]
+    return outer if isinstance(outer, list) else []
+
+
+Sendable = AfterValidator(_sendable)
+"""For members of bodies that go into a graph's state."""
+
+JsonObject = Annotated[dict[str, Any], AfterValidator(_storable)]
+"""For members of bodies that go into the database."""
+
+
+def _of_the_graph(value: dict[str, Any]) -> dict[str, Any]:
+    if internal := [key for key in value if key.startswith("__")]:
+        raise ValueError(f"{internal[0]}: names with `__` are internal")
+    return value
+
+
+def _run_config(value: dict[str, Any]) -> dict[str, Any]:
+    value = {key: each for key, each in value.items() if each is not None}
+    tags, limit = value.get("tags", []), value.get("recursion_limit", 1)
+    at_once = value.get("max_concurrency", 1)
+    configurable = value.get("configurable", {})
+    checks = {
+        "configurable must be an object": isinstance(configurable, dict),
+        "metadata must be an object": isinstance(value.get("metadata", {}), dict),
+        "tags must be a list of texts": isinstance(tags, list)
+        and all(isinstance(tag, str) for tag in tags),
+        "recursion_limit must be a whole number from 1 on": type(limit) is int and limit >= 1,
+        "max_concurrency must be a whole number from 1 on": type(at_once) is int and at_once >= 1,
+    }
+    for claim, holds in checks.items():
+        if not holds:
+            raise ValueError(claim)
+    _of_the_graph(configurable)
+    return value
+
+
+Config = Annotated[JsonObject, AfterValidator(_run_config)]
+"""LangGraph's run config, as far as it is a client's; what is null was not said."""
+
+Context = Annotated[JsonObject, AfterValidator(_of_the_graph)]
+"""What a graph may choose from."""
+
+
+def json_response(value: Any, headers: dict[str, str] | None = None) -> Response:
+    """Answer with LangGraph's values as JSON."""
+    return Response(dumps(value), media_type="application/json", headers=headers)
+
+
+def page_headers(offset: int, shown: int, *, more: bool) -> dict[str, str]:
+    """Say where a page lies: the total as far as it is known, and where the next one begins."""
+    end = offset + shown
+    headers = {"X-Pagination-Total": str(end + more)}
+    return headers | {"X-Pagination-Next": str(end)} if more else headers

@@ -1,0 +1,94 @@
+"""What a client asks of a run, as LangGraph's SDKs write it."""
+
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from everturn.checkpoints.sql.runs import MultitaskStrategy
+from everturn.server.api.agent_server.bodies import Config, Context
+from everturn.server.api.agent_server.threads import CheckpointRef
+from everturn.server.errors import InvalidInput
+from everturn.server.runs.request import RunRequest
+from everturn.server.streams.modes import StreamMode
+
+
+class SendBody(BaseModel):
+    """What LangGraph's `Send` takes."""
+
+    node: str
+    input: Any = None
+
+
+class CommandBody(BaseModel):
+    """What LangGraph's `Command` takes."""
+
+    resume: Any = None
+    update: dict[str, Any] | list[Any] | None = None
+    goto: str | SendBody | list[str | SendBody] | None = None
+
+
+class RunBody(BaseModel):
+    """What LangGraph's SDKs send for a run; what they send besides is not used here."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    assistant_id: str = Field(description="An assistant's id, or a graph's name.")
+    input: Any = None
+    command: CommandBody | None = None
+    stream_mode: StreamMode | list[StreamMode] = "values"
+    stream_subgraphs: bool = False
+    stream_resumable: bool = False
+    metadata: dict[str, Any] = Field(default_factory=dict)
+    config: Config = Field(default_factory=dict)
+    context: Context = Field(
+        default_factory=dict,
+        description="What the graph may choose from; the same as `config.configurable`.",
+    )
+    checkpoint: CheckpointRef | None = None
+    checkpoint_id: str | None = None
+    interrupt_before: Literal["*"] | list[str] | None = None
+    interrupt_after: Literal["*"] | list[str] | None = None
+    on_disconnect: Literal["cancel", "continue"] = "continue"
+    on_completion: Literal["delete", "keep"] = "delete"
+    multitask_strategy: MultitaskStrategy = "enqueue"
+    webhook: str | None = Field(
+        default=None, max_length=2000, description="An address that is told of the run's end."
+    )
+    if_not_exists: Literal["create", "reject"] = "reject"
+    after_seconds: float = Field(default=0, ge=0, le=31_536_000)
+    durability: Literal["sync", "async", "exit"] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, body: Any) -> Any:
+        """A field that is null was not chosen."""
+        if isinstance(body, dict):
+            chosen = {key: value for key, value in body.items() if value is not None}
+            if isinstance(during := chosen.pop("checkpoint_during", None), bool):  # its old name
+                chosen.setdefault("durability", "async" if during else "exit")
+            return chosen
+        return body
+
+    def request(self, thread_id: UUID | None) -> RunRequest:
+        """Put it in the engine's words.
+
+        Raises:
+            InvalidInput: it resumes what is on no thread.
+        """
+        command = self.command.model_dump(exclude_unset=True) if self.command else {}
+        if thread_id is None and "resume" in command:
+            raise InvalidInput("command.resume: name the thread that waits, in the path.")
+        asked = self.stream_mode
+        modes: list[StreamMode] = asked if isinstance(asked, list) else [asked]
+        chosen = {name: getattr(self, name) for name in _SAME}
+        return RunRequest(
+            **chosen,
+            thread_id=str(thread_id) if thread_id else None,
+            stream_mode=modes or ("values",),
+            checkpoint=self.checkpoint.model_dump(exclude_none=True) if self.checkpoint else None,
+            command=command or None,
+        )
+
+
+_SAME = RunBody.model_fields.keys() - {"stream_mode", "command", "checkpoint"}

@@ -1,0 +1,569 @@
+"""Threads of the Agent Server API: what LangGraph's clients call `client.threads`."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Header, Query, Response
+from langgraph.types import Command
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, model_validator
+
+from everturn.checkpoints.sql.threads import Filter, SortBy, SortOrder, Status, Thread, new_thread
+from everturn.server.api.agent_server.bodies import (
+    JsonObject,
+    Sendable,
+    ThreadId,
+    json_response,
+    page_headers,
+)
+from everturn.server.api.agent_server.state_json import FIELDS, state_as_json
+from everturn.server.api.http.deps import ThreadsDep
+from everturn.server.api.http.json import jsonable
+from everturn.server.api.http.problems import problems
+from everturn.server.resources.paths import follow, parse_path
+from everturn.server.resources.states import Step
+from everturn.server.resources.threads import Found, Search
+from everturn.server.turns.places import LATEST, Place, place_as_json
+
+router = APIRouter(prefix="/threads", tags=["threads"])
+
+_MOST = 1000
+_LARGEST = 2**63 - 1
+_LONGEST_MINUTES = 525_600_000  # a thousand years
+_MOST_PATHS = 10
+
+ThreadField = Literal[
+    "thread_id",
+    "created_at",
+    "updated_at",
+    "state_updated_at",
+    "metadata",
+    "config",
+    "status",
+    "values",
+    "interrupts",
+]
+
+
+def _path(text: str) -> str:
+    parse_path(text)
+    return text
+
+
+def _split(names: list[str] | None) -> list[str] | None:
+    """Take one name with commas for several, as some clients send them."""
+    return names and [name for each in names for name in each.split(",")]
+
+
+def _state_field(name: str) -> str:
+    if name not in FIELDS and not name.startswith("values."):
+        raise ValueError(f"must be {', '.join(FIELDS)} or values.<key>")
+    return name
+
+
+ThreadPath = Annotated[str, AfterValidator(_path)]
+StateField = Annotated[str, AfterValidator(_state_field)]
+Subgraphs = Annotated[bool, Query(description="With the states of subgraphs that wait.")]
+Select = Annotated[
+    list[StateField] | None,
+    BeforeValidator(_split),
+    Query(description="Only these fields; `values.<key>` is one value."),
+]
+
+
+class Ttl(BaseModel):
+    """How long a thread lives after its last change."""
+
+    ttl: float = Field(
+        gt=0, le=_LONGEST_MINUTES, allow_inf_nan=False, description="Minutes after the last change."
+    )
+    strategy: Literal["delete", "keep_latest"] = Field(
+        default="delete",
+        description="What ends then: the thread, or all but its newest checkpoints.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _minutes(cls, value: Any) -> Any:
+        return {"ttl": value} if isinstance(value, int | float) else value
+
+
+class CheckpointRef(BaseModel):
+    """Names a state of a thread; its `thread_id` is the path's, whatever it says here."""
+
+    checkpoint_ns: str = Field(default="", description="The subgraph; empty for the graph itself.")
+    checkpoint_id: str | None = Field(default=None, description="None is the latest.")
+    checkpoint_map: dict[str, str] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain(cls, value: Any) -> Any:
+        """Take a config for the checkpoint that it names, and an id for its checkpoint."""
+        if isinstance(value, str):
+            return {"checkpoint_id": value}
+        if isinstance(value, dict) and isinstance(inner := value.get("configurable"), dict):
+            value = inner
+        if isinstance(value, dict):
+            return {name: each for name, each in value.items() if each is not None}
+        return value
+
+    def place(self) -> Place:
+        """Put it in the engine's words."""
+        return Place(**self.model_dump())
+
+
+class CommandUpdate(BaseModel):
+    """A command in place of values."""
+
+    update: Annotated[dict[str, Any] | list[Any] | None, Sendable] = None
+    resume: Any = None
+    goto: str | list[str] = Field(default_factory=list)
+
+
+class StepUpdate(BaseModel):
+    """What a node is taken to have written."""
+
+    as_node: str = Field(description="The node, or `__input__`.")
+    values: Annotated[dict[str, Any] | list[Any] | None, Sendable] = None
+    command: CommandUpdate | None = Field(default=None, description="In place of `values`.")
+
+    def step(self) -> Step:
+        """Put it in the engine's words."""
+        command = self.command and Command(**self.command.model_dump(exclude_unset=True))
+        return Step(self.as_node, command or self.values)
+
+
+class Superstep(BaseModel):
+    """Updates that happen together."""
+
+    updates: list[StepUpdate] = Field(min_length=1)
+
+
+class ThreadCreate(BaseModel):
+    """A new thread."""
+
+    thread_id: UUID | None = Field(default=None, description="None makes a new one.")
+    metadata: JsonObject | None = Field(
+        default=None, description="Anything of yours; `graph_id` says whose state it has."
+    )
+    if_exists: Literal["raise", "do_nothing"] | None = Field(
+        default=None, description="`raise` is a 409, `do_nothing` returns the thread as it is."
+    )
+    ttl: Ttl | None = None
+    supersteps: list[Superstep] | None = Field(
+        default=None, max_length=_MOST, description="A state to begin with, step by step."
+    )
+
+
+class ThreadPatch(BaseModel):
+    """Changes to a thread."""
+
+    metadata: JsonObject | None = Field(default=None, description="Merged, key by key.")
+    ttl: Ttl | None = None
+
+
+class ThreadCount(BaseModel):
+    """What to look for."""
+
+    metadata: JsonObject | None = Field(default=None, description="Contained in the thread's.")
+    values: JsonObject | None = Field(default=None, description="Contained in its latest state.")
+    status: Status | None = None
+
+    def filter(self, ids: Sequence[str] | None = None) -> Filter:
+        """Put it in the table's words."""
+        return Filter(ids=ids, metadata=self.metadata or {}, status=self.status)
+
+
+class ThreadSearch(ThreadCount):
+    """What to look for, in which order, and what to tell of it."""
+
+    ids: list[UUID] | None = Field(default=None, max_length=_MOST)
+    limit: int = Field(default=10, ge=1, le=_MOST)
+    offset: int = Field(default=0, ge=0, le=_LARGEST - _MOST)
+    sort_by: SortBy | None = Field(default=None, description="None is `updated_at`.")
+    sort_order: SortOrder | None = Field(default=None, description="None is `desc`.")
+    select: list[ThreadField] | None = Field(default=None, description="None is all.")
+    extract: dict[Annotated[str, Field(pattern=r"^\w+$")], ThreadPath] | None = Field(
+        default=None,
+        max_length=_MOST_PATHS,
+        description="Names for paths such as `values.messages[-1].content`, told as `extracted`.",
+    )
+
+    def search(self) -> Search:
+        """Put it in the engine's words."""
+        told = self.select is None or "values" in self.select
+        looked_into = any(path.startswith("values") for path in (self.extract or {}).values())
+        return Search(
+            filter=self.filter([str(each) for each in self.ids] if self.ids is not None else None),
+            values=self.values or {},
+            limit=self.limit,
+            offset=self.offset,
+            sort_by=self.sort_by or "updated_at",
+            sort_order=self.sort_order or "desc",
+            with_values=told or looked_into,
+        )
+
+
+class ThreadPrune(BaseModel):
+    """What to make room from."""
+
+    thread_ids: list[UUID] = Field(max_length=_MOST)
+    strategy: Literal["delete", "keep_latest"] = Field(
+        default="delete", description="Threads, or all but their newest checkpoints."
+    )
+
+
+class StateUpdate(BaseModel):
+    """A change to a thread's state."""
+
+    values: Annotated[dict[str, Any] | list[Any] | None, Sendable] = Field(
+        default=None, description="What the node is taken to have written."
+    )
+    as_node: str | None = Field(
+        default=None,
+        description="The node; none is the last that ran. `__copy__` copies the checkpoint.",
+    )
+    checkpoint: CheckpointRef | None = Field(default=None, description="Fork there.")
+    checkpoint_id: str | None = Field(default=None, description="The same, by id alone.")
+
+    def place(self) -> Place:
+        """Put it in the engine's words."""
+        if self.checkpoint:
+            return self.checkpoint.place()
+        return Place(checkpoint_id=self.checkpoint_id)
+
+
+class StateAt(BaseModel):
+    """Which state to show."""
+
+    checkpoint: CheckpointRef
+    subgraphs: bool = False
+    select: list[StateField] | None = None
+
+
+class HistorySearch(BaseModel):
+    """Which states to show."""
+
+    limit: int = Field(default=1, ge=1, le=_MOST)
+    before: CheckpointRef | None = Field(default=None, description="Only states before this one.")
+    metadata: JsonObject | None = Field(default=None, description="Contained in the state's.")
+    checkpoint: CheckpointRef | None = Field(default=None, description="Whose subgraph's states.")
+    select: list[StateField] | None = None
+
+
+class ThreadModel(BaseModel):
+    """A thread."""
+
+    thread_id: str
+    created_at: datetime
+    updated_at: datetime
+    state_updated_at: datetime
+    metadata: dict[str, Any]
+    config: dict[str, Any]
+    status: Status
+    values: Any = Field(description="Its latest state; null while it has none.")
+    interrupts: dict[str, list[dict[str, Any]]] = Field(
+        description="What it waits for, by the task that asks."
+    )
+    error: dict[str, Any] | None = Field(description="Of its last run, where that failed.")
+    ttl: dict[str, Any] | None = Field(
+        default=None, description="With `include=ttl`: strategy, ttl_minutes, expires_at."
+    )
+    extracted: dict[str, Any] | None = Field(default=None, description="With `extract`.")
+
+
+class ThreadStateModel(BaseModel):
+    """A state of a thread."""
+
+    values: Any
+    next: list[str] = Field(description="The nodes that would run; empty when it is finished.")
+    tasks: list[dict[str, Any]]
+    metadata: dict[str, Any] | None
+    created_at: str | None
+    checkpoint: dict[str, Any] | None
+    parent_checkpoint: dict[str, Any] | None
+    interrupts: list[dict[str, Any]]
+    checkpoint_id: str | None
+    parent_checkpoint_id: str | None
+
+
+class PruneResult(BaseModel):
+    """How many of the threads there were."""
+
+    pruned_count: int
+
+
+class UpdateResult(BaseModel):
+    """Where the changed state lies; three times the same, as different clients look for it."""
+
+    checkpoint: dict[str, Any]
+    configurable: dict[str, Any]
+    checkpoint_id: str
+
+
+@router.post(
+    "",
+    summary="Make a thread",
+    description="Makes a thread, with metadata and a lifetime if you like, and a state if "
+    "`supersteps` say one.",
+    responses={200: {"model": ThreadModel}, **problems(400, 404, 409, 413, 422, 500, 503)},
+)
+async def create_thread(body: ThreadCreate, threads: ThreadsDep) -> Response:
+    thread = new_thread(
+        str(body.thread_id) if body.thread_id else None,
+        metadata=body.metadata,
+        ttl=body.ttl.model_dump() if body.ttl else None,
+    )
+    found = await threads.create(
+        thread,
+        named=body.thread_id is not None,
+        or_get=body.if_exists == "do_nothing",
+        supersteps=[[update.step() for update in each.updates] for each in body.supersteps or ()],
+    )
+    return json_response(_told(found))
+
+
+@router.post(
+    "/search",
+    summary="Search threads",
+    description="Threads that fit all that is said, last changed first. `X-Pagination-Total` "
+    "counts as far as this page and whether there is more; `X-Pagination-Next` is the next offset.",
+    responses={200: {"model": list[ThreadModel]}, **problems(413, 422, 500, 503)},
+)
+async def search_threads(body: ThreadSearch, threads: ThreadsDep) -> Response:
+    page, more = await threads.search(body.search())
+    return json_response(
+        [_selected(found, body.select, body.extract) for found in page],
+        page_headers(body.offset, len(page), more=more),
+    )
+
+
+@router.post(
+    "/count",
+    summary="Count threads",
+    description="How many threads fit all that is said.",
+    responses=problems(413, 422, 500, 503),
+)
+async def count_threads(body: ThreadCount, threads: ThreadsDep) -> int:
+    return await threads.count(Search(filter=body.filter(), values=body.values or {}))
+
+
+@router.post(
+    "/prune",
+    summary="Prune threads",
+    description="Deletes threads, or with `keep_latest` all but their newest checkpoints. "
+    "Ids of no thread are passed over.",
+    responses=problems(409, 413, 422, 500, 503),
+)
+async def prune_threads(body: ThreadPrune, threads: ThreadsDep) -> PruneResult:
+    ids = list(dict.fromkeys(str(each) for each in body.thread_ids))
+    pruned = await threads.prune(ids, keep_latest=body.strategy == "keep_latest")
+    return PruneResult(pruned_count=pruned)
+
+
+@router.get(
+    "/{thread_id}",
+    summary="Show a thread",
+    description="A thread with its latest values; `include=ttl` adds its lifetime. Chat sessions "
+    "are no threads here: see /api/chat.",
+    responses={200: {"model": ThreadModel}, **problems(404, 422, 500, 503)},
+)
+async def show_thread(
+    thread_id: ThreadId,
+    threads: ThreadsDep,
+    include: Annotated[str, Query(description="`ttl`, or several with commas.")] = "",
+) -> Response:
+    found = await threads.get(str(thread_id))
+    return json_response(_told(found) | (_lifetime(found.thread) if "ttl" in include else {}))
+
+
+@router.patch(
+    "/{thread_id}",
+    summary="Change a thread",
+    description="Merges metadata and sets the lifetime. `Prefer: return=minimal` answers 204.",
+    responses={
+        200: {"model": ThreadModel},
+        204: {"description": "Changed"},
+        **problems(404, 413, 422, 500, 503),
+    },
+)
+async def patch_thread(
+    thread_id: ThreadId,
+    body: ThreadPatch,
+    threads: ThreadsDep,
+    prefer: Annotated[str, Header()] = "",
+) -> Response:
+    thread = await threads.patch(
+        str(thread_id),
+        metadata=body.metadata,
+        ttl=body.ttl.model_dump() if body.ttl else None,
+    )
+    if "return=minimal" in prefer:
+        return Response(status_code=204)
+    return json_response(_told(await threads.filled(thread)))
+
+
+@router.delete(
+    "/{thread_id}",
+    status_code=204,
+    summary="Delete a thread",
+    description="Cancels what runs on it and deletes it with its runs, checkpoints and history.",
+    responses=problems(404, 409, 422, 500, 503),
+)
+async def delete_thread(thread_id: ThreadId, threads: ThreadsDep) -> None:
+    await threads.delete(str(thread_id))
+
+
+@router.post(
+    "/{thread_id}/copy",
+    summary="Copy a thread",
+    description="Makes a thread with the same metadata and checkpoints.",
+    responses={200: {"model": ThreadModel}, **problems(404, 422, 500, 503)},
+)
+async def copy_thread(thread_id: ThreadId, threads: ThreadsDep) -> Response:
+    copied = await threads.copy(str(thread_id))
+    return json_response(_told(await threads.filled(copied)))
+
+
+@router.get(
+    "/{thread_id}/state",
+    summary="Show the state of a thread",
+    description="Its latest values, what would run next, and what it waits for.",
+    responses={200: {"model": ThreadStateModel}, **problems(404, 422, 500, 503)},
+)
+async def show_state(
+    thread_id: ThreadId,
+    threads: ThreadsDep,
+    subgraphs: Subgraphs = False,
+    select: Select = None,
+) -> Response:
+    thread = await threads.row(str(thread_id))
+    state = await threads.states.read(thread, subgraphs=subgraphs)
+    return json_response(state_as_json(state, select))
+
+
+@router.post(
+    "/{thread_id}/state",
+    summary="Change the state of a thread",
+    description="Writes as if a node had: onto the latest state, or as a fork at a checkpoint.",
+    responses={200: {"model": UpdateResult}, **problems(400, 404, 409, 413, 422, 500, 503)},
+)
+async def update_state(thread_id: ThreadId, body: StateUpdate, threads: ThreadsDep) -> Response:
+    thread = await threads.row(str(thread_id))
+    configurable = await threads.states.update(
+        thread, body.values, as_node=body.as_node, place=body.place()
+    )
+    place = place_as_json(configurable)
+    return json_response(
+        {"checkpoint": place, "configurable": place, "checkpoint_id": place["checkpoint_id"]}
+    )
+
+
+@router.post(
+    "/{thread_id}/state/checkpoint",
+    summary="Show the state at a checkpoint",
+    description="The checkpoint in the body may be a subgraph's, with its `checkpoint_ns` and "
+    "`checkpoint_map`. Of one that is not there the state is empty.",
+    responses={200: {"model": ThreadStateModel}, **problems(404, 413, 422, 500, 503)},
+)
+async def show_state_at(thread_id: ThreadId, body: StateAt, threads: ThreadsDep) -> Response:
+    thread = await threads.row(str(thread_id))
+    place = body.checkpoint.place()
+    state = await threads.states.read(thread, place, subgraphs=body.subgraphs)
+    return json_response(state_as_json(state, body.select))
+
+
+@router.get(
+    "/{thread_id}/state/{checkpoint_id}",
+    summary="Show the state at a checkpoint, by its id",
+    description="Of a checkpoint that is not there the state is empty.",
+    responses={200: {"model": ThreadStateModel}, **problems(404, 422, 500, 503)},
+)
+async def show_state_by_id(
+    thread_id: ThreadId,
+    checkpoint_id: str,
+    threads: ThreadsDep,
+    subgraphs: Subgraphs = False,
+    select: Select = None,
+) -> Response:
+    place = Place(checkpoint_id=checkpoint_id)
+    thread = await threads.row(str(thread_id))
+    state = await threads.states.read(thread, place, subgraphs=subgraphs)
+    return json_response(state_as_json(state, select))
+
+
+@router.get(
+    "/{thread_id}/history",
+    summary="List the states of a thread",
+    description="Newest first; `before` is the id of a checkpoint.",
+    responses={200: {"model": list[ThreadStateModel]}, **problems(404, 422, 500, 503)},
+)
+async def list_history(
+    thread_id: ThreadId,
+    threads: ThreadsDep,
+    limit: Annotated[int, Query(ge=1, le=_MOST)] = 10,
+    before: str | None = None,
+) -> Response:
+    thread = await threads.row(str(thread_id))
+    states = await threads.states.history(thread, limit=limit, before=before)
+    return json_response([state_as_json(state) for state in states])
+
+
+@router.post(
+    "/{thread_id}/history",
+    summary="Search the states of a thread",
+    description="Newest first: of a subgraph, before a checkpoint, with certain metadata.",
+    responses={200: {"model": list[ThreadStateModel]}, **problems(404, 413, 422, 500, 503)},
+)
+async def search_history(thread_id: ThreadId, body: HistorySearch, threads: ThreadsDep) -> Response:
+    thread = await threads.row(str(thread_id))
+    states = await threads.states.history(
+        thread,
+        body.checkpoint.place() if body.checkpoint else LATEST,
+        limit=body.limit,
+        before=body.before.checkpoint_id if body.before else None,
+        metadata=body.metadata,
+    )
+    return json_response([state_as_json(state, body.select) for state in states])
+
+
+def _told(found: Found) -> dict[str, Any]:
+    thread = found.thread
+    return {
+        "thread_id": thread.thread_id,
+        "created_at": thread.created_at,
+        "updated_at": thread.updated_at,
+        "state_updated_at": thread.state_updated_at,
+        "metadata": thread.metadata,
+        "status": thread.status,
+        "config": thread.config,
+        "values": found.values,
+        "interrupts": thread.interrupts,
+        "error": thread.error,
+    }
+
+
+def _selected(
+    found: Found, select: Sequence[str] | None, extract: dict[str, str] | None
+) -> dict[str, Any]:
+    document = _told(found)
+    told = {name: each for name, each in document.items() if select is None or name in select}
+    if extract:
+        plain = jsonable(document)
+        told["extracted"] = {
+            name: follow(parse_path(path), plain) for name, path in extract.items()
+        }
+    return told
+
+
+def _lifetime(thread: Thread) -> dict[str, Any]:
+    if thread.ttl is None:
+        return {}
+    return {
+        "ttl": {
+            "strategy": thread.ttl["strategy"],
+            "ttl_minutes": thread.ttl["ttl"],
+            "expires_at": thread.ends_at,
+        }
+    }

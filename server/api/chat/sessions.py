@@ -1,0 +1,233 @@
+"""Sessions and their history: made, looked at, listed, forgotten."""
+
+import json
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Body, Query, Request, Response
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, SystemMessage, ToolMessage
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
+
+from everturn.server.api.chat.approvals import WaitingCall
+from everturn.server.api.http.deps import ConversationsDep, HistoryDep, SessionsDep
+from everturn.server.api.http.problems import problems
+from everturn.server.errors import SessionNotFound
+from everturn.server.turns.outcome import readable
+
+router = APIRouter(prefix="/api/chat", tags=["sessions"])
+
+MAX_PAGE = 1000
+MAX_CONTEXT_BYTES = 16_384
+MAX_CONTEXT_DEPTH = 32
+_LARGEST_INTEGER = 2**63 - 1  # Redis and SQL count with 64 bits
+
+
+def _returnable(context: dict[str, Any]) -> dict[str, Any]:
+    """Refuse what JSON's parser takes but no answer could carry: once stored, it breaks them all.
+
+    Raises:
+        ValueError: saying what is wrong, without the context's content.
+    """
+    level: list[dict[str, Any] | list[Any]] = [context]
+    for _ in range(MAX_CONTEXT_DEPTH):
+        level = [inner for each in level for inner in _inside(each)]
+    if level:
+        raise ValueError(f"must not nest deeper than {MAX_CONTEXT_DEPTH} levels")
+    try:
+        size = len(json.dumps(context, ensure_ascii=False, allow_nan=False).encode())
+    except UnicodeEncodeError:
+        raise ValueError("must not contain half of a surrogate pair: it is no character") from None
+    except ValueError:
+        raise ValueError("must not contain NaN or Infinity: JSON has no such numbers") from None
+    if size > MAX_CONTEXT_BYTES:
+        raise ValueError(f"has {size} bytes as JSON; at most {MAX_CONTEXT_BYTES} are taken")
+    return context
+
+
+def _inside(outer: dict[str, Any] | list[Any]) -> Iterable[dict[str, Any] | list[Any]]:
+    """The objects and lists directly in another."""
+    held = outer.values() if isinstance(outer, dict) else outer
+    return (each for each in held if isinstance(each, dict | list))
+
+
+class SessionRequest(BaseModel):
+    """What a new session is told about itself."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    context: Annotated[dict[str, Any], AfterValidator(_returnable)] = Field(
+        default_factory=dict,
+        description="Anything of yours; returned as it is, never interpreted. "
+        f"At most {MAX_CONTEXT_BYTES} bytes, {MAX_CONTEXT_DEPTH} levels deep.",
+    )
+
+
+class SessionSummary(BaseModel):
+    """A living session."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    session_id: str = Field(validation_alias=AliasChoices("id", "session_id"))
+    created_at: datetime
+    expires_at: datetime = Field(description="Renewed by every turn.")
+    context: dict[str, Any]
+
+
+class Message(BaseModel):
+    """One message of a session."""
+
+    role: Literal["user", "assistant", "tool", "system"]
+    content: str
+    timestamp: datetime | None = Field(description="When it was said; null where nobody noted it.")
+    tool_calls: list[dict[str, Any]] = Field(default_factory=list)
+    tool_call_id: str | None = None
+    name: str | None = None
+
+
+class SessionDetail(SessionSummary):
+    """A session with everything said in it, oldest first."""
+
+    messages: list[Message]
+    calls: list[WaitingCall] = Field(description="Tool calls that wait to be approved.")
+
+
+class SessionList(BaseModel):
+    """One page of the living sessions, newest first."""
+
+    sessions: list[SessionSummary]
+    total: int
+
+
+class HistoryRow(BaseModel):
+    """One finished turn, as the table `chat_history` keeps it."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: int
+    session_id: str
+    user_message: str
+    assistant_message: str
+    tools_used: list[str]
+    model_used: str
+    tokens_used: int
+    cost: float | None
+    created_at: datetime
+    metadata: dict[str, Any]
+
+
+@router.post(
+    "/session",
+    status_code=201,
+    summary="Begin a session",
+    description="Makes a session that lives for `EVERTURN_SESSION_TTL` seconds after its last use.",
+    responses=problems(413, 422, 500, 503),
+)
+async def create_session(
+    sessions: SessionsDep, body: Annotated[SessionRequest | None, Body()] = None
+) -> SessionSummary:
+    return SessionSummary.model_validate(await sessions.create(body.context if body else {}))
+
+
+@router.get(
+    "/sessions",
+    summary="List sessions",
+    description="The sessions that have not expired, newest first.",
+    responses=problems(422, 500, 503),
+)
+async def list_sessions(
+    sessions: SessionsDep,
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100,
+    offset: Annotated[int, Query(ge=0, le=_LARGEST_INTEGER)] = 0,
+) -> SessionList:
+    page, total = await sessions.list(limit, offset)
+    return SessionList(
+        sessions=[SessionSummary.model_validate(session) for session in page], total=total
+    )
+
+
+@router.get(
+    "/session/{session_id}",
+    summary="Show a session",
+    description="When it was made, when it expires, its context, all its messages, and the "
+    "tool calls that wait for somebody.",
+    responses=problems(404, 422, 500, 503),
+)
+async def show_session(session_id: str, conversations: ConversationsDep) -> SessionDetail:
+    session, messages = await conversations.messages(session_id)
+    summary = SessionSummary.model_validate(session)
+    calls = await conversations.waiting_calls(session_id)
+    return SessionDetail(
+        **dict(summary),
+        messages=[_shown(message) for message in messages],
+        calls=[WaitingCall.model_validate(call) for call in calls],
+    )
+
+
+@router.delete(
+    "/session/{session_id}",
+    status_code=204,
+    summary="Forget a session",
+    description="Deletes its memory and its history, once no turn runs in it.",
+    responses=problems(404, 409, 422, 500, 503),
+)
+async def delete_session(session_id: str, conversations: ConversationsDep) -> None:
+    await conversations.delete(session_id)
+
+
+@router.get(
+    "/history/{session_id}",
+    summary="Read the history of a session",
+    description="Its finished turns, oldest first; still there when the session has expired. "
+    "Without `before` the newest `limit` turns; when there are older ones, `X-Pagination-Next` and "
+    "`Link` say how to ask for them.",
+    responses=problems(404, 422, 500, 503),
+)
+async def read_history(
+    session_id: str,
+    request: Request,
+    response: Response,
+    history: HistoryDep,
+    sessions: SessionsDep,
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100,
+    before: Annotated[
+        int | None, Query(ge=1, le=_LARGEST_INTEGER, description="Only turns older than this id.")
+    ] = None,
+) -> list[HistoryRow]:
+    rows, more = await history.page(session_id, limit=limit, before=before)
+    if not rows and not (await history.exists(session_id) or await sessions.get(session_id)):
+        raise SessionNotFound(
+            f"There is no history of a session {session_id!r}: "
+            "it never was, or it expired without a finished turn."
+        )
+    if more:
+        older = request.url.include_query_params(before=rows[0].id)
+        response.headers["X-Pagination-Next"] = str(rows[0].id)
+        response.headers["Link"] = f'<{older}>; rel="next"'
+    return [HistoryRow.model_validate(row) for row in rows]
+
+
+def _shown(message: AnyMessage) -> Message:
+    shown = Message(
+        role=_role(message),
+        content=readable(message),
+        timestamp=message.additional_kwargs.get("timestamp"),
+        name=message.name,
+    )
+    if isinstance(message, AIMessage):
+        shown.tool_calls = [dict(call) for call in message.tool_calls]
+    if isinstance(message, ToolMessage):
+        shown.tool_call_id = message.tool_call_id
+    return shown
+
+
+def _role(message: AnyMessage) -> Literal["user", "assistant", "tool", "system"]:
+    match message:
+        case HumanMessage():
+            return "user"
+        case ToolMessage():
+            return "tool"
+        case SystemMessage():
+            return "system"
+        case _:
+            return "assistant"

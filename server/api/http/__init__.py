@@ -1,0 +1,1 @@
+"""What all doors share: problems, JSON, server-sent events, limits."""

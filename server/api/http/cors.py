@@ -1,0 +1,70 @@
+"""Who else may call: web pages of other origins.
+
+Studio and other web applications call the service from their own origin. The origins that may are
+a setting; by default Studio's, and pages of this machine. Studio sends JSON as `text/plain`, which
+a browser lets any page send without asking; so it is read from those origins only.
+"""
+
+import re
+
+from fastapi import FastAPI
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+ROUTES = ("/assistants", "/threads", "/runs", "/store")
+"""Where Studio sends JSON as plain text."""
+
+
+def open_to_origins(app: FastAPI, origins: str) -> None:
+    """Let web pages of these origins call the service, from public into private networks too."""
+    pattern = origin_pattern(origins)
+    app.add_middleware(PlainTextJson, origins=pattern)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origin_regex=pattern,
+        allow_methods=["*"],
+        allow_headers=["*"],
+        expose_headers=[
+            "content-location",
+            "location",
+            "x-pagination-total",
+            "x-pagination-next",
+        ],
+        allow_private_network=True,
+    )
+
+
+def origin_pattern(origins: str) -> str:
+    """Make one pattern of a comma-separated list; `*` stands for any part of a host or port."""
+    listed = [origin.strip().rstrip("/") for origin in origins.split(",") if origin.strip()]
+    patterns = [re.escape(origin).replace(r"\*", "[^/]*") for origin in listed]
+    if "*" in listed:
+        return ".*"
+    return "|".join(patterns) or "(?!)"  # which matches nothing
+
+
+class PlainTextJson:
+    """Middleware: reads a body of the Agent Server API as JSON where it says it is plain text."""
+
+    def __init__(self, app: ASGIApp, origins: str) -> None:
+        self.app = app
+        self._origins = re.compile(origins)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].startswith(ROUTES) and self._trusts(scope):
+            headers = MutableHeaders(raw=list(scope["headers"]))
+            headers["content-type"] = "application/json"
+            scope = {**scope, "headers": headers.raw}
+        await self.app(scope, receive, send)
+
+    def _trusts(self, scope: Scope) -> bool:
+        headers = Headers(scope=scope)
+        if not headers.get("content-type", "text/plain").lower().startswith("text/plain"):
+            return False
+        origin = headers.get("origin")
+        return (
+            origin is None  # no web page
+            or self._origins.fullmatch(origin) is not None
+            or origin.partition("://")[2] == headers.get("host")
+        )

@@ -1,0 +1,250 @@
+"""Every error a client can see, as RFC 9457 problem details: one table from type to status."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from math import ceil
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from langgraph.errors import GraphRecursionError
+from langgraph.store.base import InvalidNamespaceError
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+from starlette.middleware.body_limit import MAX_BODY_SIZE_SCOPE_KEY
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog import get_logger
+
+from everturn.checkpoints.errors import (
+    InvalidItem,
+    StaleWriter,
+    StoreMisconfigured,
+    StoreUnavailable,
+    ThreadBusy,
+)
+from everturn.server.api.http.users_app import document_users_routes
+from everturn.server.errors import (
+    AssistantExists,
+    AssistantNotFound,
+    CheckpointNotFound,
+    ContextTwice,
+    CronNotFound,
+    GraphNotFound,
+    InvalidAssistant,
+    InvalidInput,
+    InvalidUpdate,
+    NothingToCancel,
+    NothingWaits,
+    RunNotFound,
+    SessionNotFound,
+    ShuttingDown,
+    ThreadExists,
+    ThreadHasNoGraph,
+    ThreadNotFound,
+    TurnTimeout,
+)
+
+log = get_logger(__name__)
+
+RETRY_AFTER_SECONDS = 2
+
+
+class Problem(BaseModel):
+    """Problem details, RFC 9457."""
+
+    type: str = Field(description="Names the kind of problem; stable, fit for code.")
+    title: str = Field(description="The kind of problem, for people.")
+    status: int = Field(description="The HTTP status.")
+    detail: str = Field(description="What is wrong here, and what to do.")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How one type of error is told to clients."""
+
+    status: int
+    type: str
+    detail: str | None = None
+    """Said in place of the error's own text, where that could tell too much."""
+
+
+KINDS: dict[type[Exception], Kind] = {
+    GraphNotFound: Kind(404, "graph-not-found"),
+    SessionNotFound: Kind(404, "session-not-found"),
+    ThreadNotFound: Kind(404, "thread-not-found"),
+    RunNotFound: Kind(404, "run-not-found"),
+    CronNotFound: Kind(404, "cron-not-found"),
+    NothingToCancel: Kind(404, "nothing-to-cancel"),
+    CheckpointNotFound: Kind(404, "checkpoint-not-found"),
+    AssistantNotFound: Kind(404, "assistant-not-found"),
+    InvalidAssistant: Kind(422, "invalid-assistant"),
+    AssistantExists: Kind(409, "assistant-exists"),
+    ThreadExists: Kind(409, "thread-exists"),
+    # 400, as LangGraph's own server answers these three.
+    ContextTwice: Kind(400, "context-twice"),
+    ThreadHasNoGraph: Kind(400, "thread-has-no-graph"),
+    InvalidUpdate: Kind(400, "invalid-update"),
+    InvalidInput: Kind(422, "invalid-input"),
+    InvalidItem: Kind(400, "invalid-item"),
+    InvalidNamespaceError: Kind(400, "invalid-namespace"),
+    NothingWaits: Kind(409, "nothing-waits"),
+    ThreadBusy: Kind(409, "thread-busy"),
+    StaleWriter: Kind(409, "turn-taken-over"),
+    TurnTimeout: Kind(504, "turn-timeout"),
+    ShuttingDown: Kind(503, "shutting-down"),
+    GraphRecursionError: Kind(
+        422, "recursion-limit", "The graph took more super-steps than config.recursion_limit."
+    ),
+    StoreUnavailable: Kind(503, "store-unavailable"),
+    StoreMisconfigured: Kind(503, "store-misconfigured"),
+}
+_UNEXPECTED = Kind(500, "internal-error", "Something unexpected went wrong; the log says what.")
+
+
+def problem_of(error: Exception, kinds: Mapping[type[Exception], Kind] = KINDS) -> Problem:
+    """Describe an error to a client. What is not in the table is told without its text."""
+    kind = next((kinds[t] for t in type(error).__mro__ if t in kinds), _UNEXPECTED)
+    return Problem(
+        type=kind.type,
+        title=HTTPStatus(kind.status).phrase,
+        status=kind.status,
+        detail=kind.detail or str(error),
+    )
+
+
+def told(request: Request, error: Exception) -> dict[str, Any]:
+    """Describe an error inside a stream, whose status has long been sent, and log a bug's trace."""
+    problem = problem_of(error, request.app.state.error_kinds)
+    if problem.type == _UNEXPECTED.type:
+        log.error("unexpected_error", path=request.url.path, exc_info=error)
+    return problem.model_dump()
+
+
+class UnexpectedErrors:
+    """Middleware: a bug is a 500 and a trace in the log, on a connection that lives on.
+
+    Starlette's own handler for `Exception` raises it once more after its answer, and the server
+    then breaks the connection off.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def watched(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watched)
+        except Exception as error:
+            if begun or scope["type"] != "http":
+                raise
+            log.exception("unexpected_error", path=scope["path"])
+            await problem_response(problem_of(error))(scope, receive, send)
+
+
+def _retry_after(error: Exception) -> dict[str, str]:
+    """Say when to come back, where the error knows: whole seconds, RFC 9110."""
+    seconds = getattr(error, "retry_after", None)
+    return {} if seconds is None else {"Retry-After": str(max(1, ceil(seconds)))}
+
+
+def install_errors(app: FastAPI, more: Mapping[type[Exception], Kind]) -> None:
+    """Answer every error with problem details; `more` are rows from the rooms the app wires."""
+    kinds = {**KINDS, **more}
+    app.state.error_kinds = kinds
+
+    async def on_known(request: Request, error: Exception) -> JSONResponse:
+        return problem_response(problem_of(error, kinds), _retry_after(error))
+
+    for known in kinds:
+        app.add_exception_handler(known, on_known)
+    app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(RequestValidationError, _on_validation)
+    app.add_middleware(UnexpectedErrors)
+
+
+async def _on_http(request: Request, error: Exception) -> JSONResponse:
+    """Routes that are not there, methods that are not allowed, bodies that are too large."""
+    assert isinstance(error, HTTPException)  # noqa: S101 - FastAPI calls this for nothing else
+    if error.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        return problem_response(content_too_large(request.scope[MAX_BODY_SIZE_SCOPE_KEY]))
+    phrase = HTTPStatus(error.status_code).phrase
+    detail = (
+        error.detail if error.detail != phrase else f"{phrase}: {request.method} {request.url.path}"
+    )
+    problem = Problem(
+        type=phrase.lower().replace(" ", "-"), title=phrase, status=error.status_code, detail=detail
+    )
+    return problem_response(problem, error.headers)
+
+
+async def _on_validation(request: Request, error: Exception) -> JSONResponse:
+    """Say which field is wrong, without sending back what was in it."""
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - as above
+    if isinstance(error.body, bytes):  # FastAPI parses the body only where it is said to be JSON
+        detail = "The body is not declared as JSON: send Content-Type: application/json."
+    else:
+        detail = "; ".join(_reason(flaw) for flaw in error.errors())
+    return problem_response(
+        Problem(type="invalid-request", title=HTTPStatus(422).phrase, status=422, detail=detail)
+    )
+
+
+def _reason(flaw: Mapping[str, Any]) -> str:
+    if flaw["type"] == "json_invalid":
+        return f"body: not valid JSON at character {flaw['loc'][-1]}"
+    where = ".".join(str(part) for part in flaw["loc"][1:] or flaw["loc"])
+    return f"{where}: {flaw['msg'].removeprefix('Value error, ')}"
+
+
+def content_too_large(limit: int) -> Problem:
+    """Tell that a body is larger than `limit` bytes."""
+    return Problem(
+        type="content-too-large",
+        title="Content Too Large",
+        status=413,
+        detail=f"The body is too large: at most {limit} bytes are taken.",
+    )
+
+
+def problem_response(problem: Problem, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    """Send a problem; a 503 says when to come back."""
+    headers = dict(headers or {})
+    if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers.setdefault("Retry-After", str(RETRY_AFTER_SECONDS))
+    return JSONResponse(
+        problem.model_dump(),
+        status_code=problem.status,
+        headers=headers,
+        media_type="application/problem+json",
+    )
+
+
+def document_errors(app: FastAPI) -> None:
+    """Put the shape of a problem into OpenAPI, where the routes' errors refer to it."""
+    described = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = described()
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        schemas.setdefault("Problem", Problem.model_json_schema())
+        document_users_routes(document, getattr(app.state, "users_app", None))
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend it
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Document a route's errors in OpenAPI."""
+    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {
+        status: {"description": HTTPStatus(status).phrase, "content": content}
+        for status in statuses
+    }

@@ -1,0 +1,1 @@
+"""Routes for those who run the service, and for pages that show it."""

@@ -1,0 +1,136 @@
+"""`everturn serve`: the service as a process, from its first line to its last."""
+
+import asyncio
+import gc
+import os
+import signal
+import socket
+from collections.abc import Callable, Mapping
+from typing import NoReturn
+
+import uvicorn
+from fastapi import FastAPI
+from structlog import get_logger
+
+from everturn.checkpoints.errors import CheckpointsError
+from everturn.checkpoints.local.data_dir import publish_address
+from everturn.server.address import DEFAULT_PORT, CannotListen, listen, local_url_of, url_of
+from everturn.server.app import create_app
+from everturn.server.cli.config import load_settings
+from everturn.server.environment import WrongSetting
+from everturn.server.errors import ConfigError
+from everturn.server.observe.logs import configure_logs
+from everturn.server.observe.output import keep_standard_files, standard_error
+from everturn.server.settings import Settings
+from everturn.tools.kit.mcp import McpNotInstalled
+
+log = get_logger(__name__)
+
+_CLOSING_SECONDS = 5
+_INSIST_SECONDS = 0.5
+
+# What keeps the service from starting and says what to do.
+_TOLD = (WrongSetting, CannotListen, CheckpointsError, ConfigError, McpNotInstalled)
+
+
+def serve(named: Mapping[str, str]) -> int:
+    """Serve until SIGINT or SIGTERM. What keeps the service from starting is said in one line."""
+    keep_standard_files()
+    try:
+        settings = load_settings(named)
+        configure_logs(settings.log_level)
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            try:
+                runner.run(_serve(settings))
+            except SystemExit as error:
+                _give_up(error)
+    except asyncio.CancelledError:  # told to stop before it had started
+        return 0
+    except _TOLD as error:
+        standard_error().write(f"everturn: {error}\n")
+        return 1
+    return 0
+
+
+def _give_up(error: SystemExit) -> NoReturn:
+    """End at once, as if killed: a graph's node has asked for it, past every task and handler.
+
+    The loop is in pieces, and an orderly end would wait for them. What was acknowledged is stored.
+    """
+    log.critical("ended_from_within", code=error.code, advice="a node must not call sys.exit()")
+    standard_error().drain()
+    os._exit(1)
+
+
+async def _serve(settings: Settings) -> None:
+    starting = asyncio.current_task()
+    loop = asyncio.get_running_loop()
+
+    def cancel() -> None:
+        if starting is not None:
+            starting.cancel()
+            loop.call_later(_INSIST_SECONDS, cancel)  # a client that connects may swallow one
+
+    def stop(*_: object) -> None:
+        """End a start that hangs. Later uvicorn listens, and raises its signal here once more."""
+        loop.call_soon_threadsafe(cancel)
+
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sign, stop)
+    app = create_app(settings)
+    # The port first: who cannot listen should not open, lock or migrate anything.
+    with listen(settings.host, settings.port, chosen=_port_chosen(settings)) as listener:
+        async with app.router.lifespan_context(app):
+            starting = None
+            await _Server(app, settings).serve(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, which says in one line where it listens, and lets turns end before it does."""
+
+    def __init__(self, app: FastAPI, settings: Settings) -> None:
+        config = uvicorn.Config(
+            app,
+            lifespan="off",  # entered by us, so that its errors reach the caller as they are
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=int(settings.shutdown_grace) + _CLOSING_SECONDS,
+        )
+        super().__init__(config)
+        self._app = app
+        self._settings = settings
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        # What was loaded stays: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+        for listener in sockets or ():
+            publish_address(self._settings.data_dir, local_url_of(listener))
+            url = url_of(listener)
+            log.info("everturn_ready", url=url, docs=f"{url}/docs", **self._note(listener))
+        if reason := self._settings.unfinished:
+            log.warning("no_model_is_asked", reason=reason)
+
+    def _note(self, listener: socket.socket) -> dict[str, str]:
+        if _port_chosen(self._settings) or listener.getsockname()[1] == DEFAULT_PORT:
+            return {}
+        return {"note": f"port {DEFAULT_PORT} is taken; choose one with --port or EVERTURN_PORT"}
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        draining = asyncio.create_task(self._app.state.engine.drain(self._settings.shutdown_grace))
+        await super().shutdown(sockets)
+        await draining
+
+
+def _port_chosen(settings: Settings) -> bool:
+    """Whether the command line, the environment or `.env` names a port."""
+    return "port" in settings.model_fields_set
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    try:
+        import uvloop
+    except ImportError:  # Windows
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop

@@ -1,0 +1,1 @@
+"""What operators see: metrics, logs, and code that blocks the event loop."""

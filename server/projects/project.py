@@ -1,0 +1,157 @@
+"""A project: a `langgraph.json`, and what it names, loaded as LangGraph's own tools load it."""
+
+import importlib.util
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from importlib import import_module
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from everturn.server.environment import WrongSetting, read_env_file
+from everturn.server.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A `langgraph.json` that was read; its folder is on the path, its environment is set."""
+
+    path: Path
+    config: Mapping[str, Any]
+
+    @property
+    def folder(self) -> Path:
+        """Where everything that the file names is found from."""
+        return self.path.resolve().parent
+
+    def section(self, name: str) -> Mapping[str, Any]:
+        """Return a part of the file; empty where it is missing.
+
+        Raises:
+            ConfigError: it is no object.
+        """
+        found = self.config.get(name)
+        if not isinstance(found, dict | None):
+            raise ConfigError(f"{self.path}: `{name}` must be a JSON object.")
+        return found or {}
+
+    def load(self, target: object, key: str) -> Any:
+        """Import what `./file.py:name` or `package.module:name` names.
+
+        Raises:
+            ConfigError: naming the file, the key and the reason.
+        """
+        where = f"{self.path}: {key}"
+        if not isinstance(target, str) or ":" not in target:
+            raise ConfigError(f"{where}: must read './file.py:variable', not {target!r}.")
+        location, _, variable = target.rpartition(":")
+        try:
+            module = _import(location, self.folder)
+        except FileNotFoundError:
+            raise ConfigError(f"{where}: there is no file {location}.") from None
+        except (Exception, SystemExit) as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise ConfigError(f"{where}: {location} cannot be imported: {reason}") from error
+        if not hasattr(module, variable):
+            raise ConfigError(f"{where}: {location} has no {variable!r}.")
+        return getattr(module, variable)
+
+
+def load_project(path: Path) -> Project:
+    """Read a `langgraph.json`, put its `dependencies` on the path, and set its `env`.
+
+    Raises:
+        ConfigError: naming the file, the key and the reason.
+    """
+    project = Project(path, _read(path))
+    dependencies = project.config.get("dependencies", ["."])
+    if not isinstance(dependencies, list) or not all(isinstance(d, str) for d in dependencies):
+        raise ConfigError(f"{path}: `dependencies` must be a list of folders and packages.")
+    for dependency in (".", *dependencies):
+        folder = project.folder / dependency
+        if folder.is_dir():
+            _add_to_path(folder)
+        elif dependency.startswith("."):  # else the name of an installed package
+            raise ConfigError(f"{path}: dependencies: there is no folder {dependency}.")
+    _load_env(project.config.get("env"), project)
+    return project
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        config = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{path}: no such file. Name one with --config or EVERTURN_CONFIG."
+        ) from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}.") from None
+    except ValueError as error:
+        raise ConfigError(f"{path}: not valid JSON: {error}.") from None
+    if not isinstance(config, dict):
+        raise ConfigError(f"{path}: must be a JSON object.")
+    return config
+
+
+def _load_env(env: object, project: Project) -> None:
+    """Set the environment that the graphs expect; what is set already stays."""
+    if isinstance(env, str):
+        try:
+            values: Mapping[str, Any] = read_env_file(project.folder / env)
+        except WrongSetting as error:
+            raise ConfigError(f"{project.path}: env: {error}") from error
+    elif isinstance(env, dict):
+        values = env
+    elif env is None:
+        return
+    else:
+        raise ConfigError(f"{project.path}: `env` must name a file or map names to values.")
+    for name, value in values.items():
+        if value is not None:
+            os.environ.setdefault(name, str(value))
+
+
+def _add_to_path(folder: Path) -> None:
+    if str(folder.resolve()) not in sys.path:
+        sys.path.insert(0, str(folder.resolve()))
+
+
+def _import(location: str, folder: Path) -> ModuleType:
+    """Import a file under its dotted name where it has one, so that it is loaded only once."""
+    if not location.endswith(".py"):
+        return import_module(location)
+    file = (folder / location).resolve()
+    if not file.is_file():
+        raise FileNotFoundError(location)
+    if file.is_relative_to(folder):
+        dotted = ".".join(file.relative_to(folder).with_suffix("").parts)
+        spec = _find(dotted)
+        if spec and spec.origin and Path(spec.origin).resolve() == file:
+            return import_module(dotted)
+    # The same in every process: checkpoints name types by their module.
+    name = f"{file.stem}_{blake2b(os.fsencode(file), digest_size=6).hexdigest()}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{location} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _find(dotted: str) -> ModuleSpec | None:
+    try:
+        return importlib.util.find_spec(dotted)
+    except (ImportError, ValueError):
+        return None

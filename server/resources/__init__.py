@@ -1,0 +1,1 @@
+"""What clients keep: assistants, threads and their states, sessions."""

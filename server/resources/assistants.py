@@ -1,0 +1,296 @@
+"""Assistants of the Agent Server API: graphs, and the choices they are run with.
+
+Every graph has an assistant from the start, under the id that LangGraph gives it; so a graph's
+name stands for that assistant wherever an assistant is named.
+"""
+
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Any, NamedTuple
+from uuid import UUID, uuid4, uuid5
+
+from everturn.checkpoints.sql.assistants import (
+    Assistant,
+    AssistantTable,
+    AssistantVersion,
+    Changes,
+    Filter,
+    SortBy,
+    SortOrder,
+)
+from everturn.server.errors import (
+    AssistantExists,
+    AssistantNotFound,
+    ContextTwice,
+    InvalidAssistant,
+)
+from everturn.server.projects.graphs import Graphs
+from everturn.server.projects.introspection import Introspection
+
+NAMESPACE = UUID("6ba7b821-9dad-11d1-80b4-00c04fd430c8")
+"""LangGraph's: the id of a graph's own assistant is the UUID of version 5 of its name in here."""
+
+_FRESH_SECONDS = 1.0
+"""How long what was read is used without another look: another process may have changed it."""
+_MOST_KEPT = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """What to look for, and which page of it."""
+
+    filter: Filter = field(default_factory=Filter)
+    limit: int = 10
+    offset: int = 0
+    sort_by: SortBy = "created_at"
+    sort_order: SortOrder = "desc"
+
+
+class _Read(NamedTuple):
+    assistant: Assistant
+    until: float
+
+
+class Assistants:
+    """Makes, finds and changes assistants; `introspection` tells of their graphs.
+
+    Methods that take a name or an id raise InvalidAssistant for what is neither a graph's name nor
+    a UUID, and AssistantNotFound where there is no such assistant.
+    """
+
+    def __init__(self, table: AssistantTable, graphs: Graphs) -> None:
+        self.introspection = Introspection(graphs)
+        self._table = table
+        self._graphs = graphs
+        self._ids = {name: str(uuid5(NAMESPACE, name)) for name in graphs.names}
+        self._read: dict[str, _Read] = {}
+        self._writes = 0
+
+    async def begin(self) -> None:
+        """See that every graph has its assistant."""
+        now = datetime.now(UTC)
+        await self._table.create(
+            *(
+                Assistant(
+                    assistant_id=assistant_id,
+                    graph_id=name,
+                    name=name,
+                    metadata={"created_by": "system"},
+                    created_at=now,
+                    updated_at=now,
+                )
+                for name, assistant_id in self._ids.items()
+            )
+        )
+
+    async def resolve(self, name_or_id: str) -> Assistant:
+        """Return an assistant for a run: as this process wrote it, or as it stood a second ago."""
+        assistant_id = self._id(name_or_id)
+        known = self._read.get(assistant_id)
+        if known is not None and monotonic() < known.until:
+            return known.assistant
+        return await self._look_up(assistant_id)
+
+    async def get(self, name_or_id: str) -> Assistant:
+        """Return an assistant as it stands."""
+        return await self._look_up(self._id(name_or_id))
+
+    async def create(
+        self,
+        graph_id: str,
+        *,
+        assistant_id: str | None = None,
+        name: str | None = None,
+        description: str | None = None,
+        config: Mapping[str, Any] | None = None,
+        context: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        or_get: bool = False,
+    ) -> Assistant:
+        """Make an assistant.
+
+        Args:
+            graph_id: the graph it runs.
+            assistant_id: a UUID; none makes a new one.
+            name: none is "Untitled", and names need not differ.
+            description: for people.
+            config: LangGraph's run config.
+            context: what the graph may choose from; the same as `config.configurable`.
+            metadata: anything.
+            or_get: return an assistant of this id as it is, if there is one.
+
+        Raises:
+            GraphNotFound: there is no such graph.
+            AssistantExists: the id is taken.
+            ContextTwice: both `context` and `config.configurable` say something.
+        """
+        self._graphs.fixed(graph_id)  # raises where there is none
+        changes = _both_ways(Changes(config=config, context=context), {}, {})
+        now = datetime.now(UTC)
+        assistant = Assistant(
+            assistant_id=assistant_id or str(uuid4()),
+            graph_id=graph_id,
+            name=name or "Untitled",
+            description=description,
+            config=changes.config or {},
+            context=changes.context or {},
+            metadata=metadata or {},
+            created_at=now,
+            updated_at=now,
+        )
+        if not await self._table.create(assistant) and not or_get:
+            raise AssistantExists(
+                f"There is an assistant {assistant_id} already: take another id, or ask for it "
+                "with if_exists=do_nothing."
+            )
+        return await self.get(assistant.assistant_id)  # as the database has it
+
+    async def change(self, name_or_id: str, changes: Changes) -> Assistant:
+        """Make the next version of an assistant; what is not said stays.
+
+        Raises:
+            GraphNotFound, ContextTwice: as `create` does.
+        """
+        if changes.graph_id is not None:
+            self._graphs.fixed(changes.graph_id)  # raises where there is none
+        now = await self.get(name_or_id)
+        changes = _both_ways(changes, now.config, now.context)
+        async with self._written(now.assistant_id):
+            changed = await self._table.change(now.assistant_id, changes)
+        if changed is None:
+            raise _not_found(name_or_id)
+        return changed
+
+    async def set_latest(self, name_or_id: str, version: int) -> Assistant:
+        """Make a version the latest again.
+
+        Raises:
+            AssistantNotFound: also where there is no such version.
+        """
+        assistant_id = self._id(name_or_id)
+        async with self._written(assistant_id):
+            latest = await self._table.set_latest(assistant_id, version)
+        if latest is None:
+            await self.get(assistant_id)
+            raise AssistantNotFound(f"The assistant {name_or_id} has no version {version}.")
+        return latest
+
+    async def versions(
+        self, name_or_id: str, *, metadata: Mapping[str, Any] | None, limit: int, offset: int
+    ) -> list[AssistantVersion]:
+        """Return versions that contain this metadata, the newest first."""
+        assistant_id = self._id(name_or_id)
+        found = await self._table.versions(
+            assistant_id, metadata=metadata, limit=limit, offset=offset
+        )
+        if not found:
+            await self.get(assistant_id)
+        return found
+
+    async def delete(self, name_or_id: str) -> None:
+        """Delete an assistant with its versions; a graph's own is back at the next start."""
+        assistant_id = self._id(name_or_id)
+        async with self._written(assistant_id):
+            deleted = await self._table.delete(assistant_id)
+        if not deleted:
+            raise _not_found(name_or_id)
+
+    async def search(self, search: Search) -> tuple[list[Assistant], bool]:
+        """Return one page of the assistants that fit, and whether there are more.
+
+        Raises:
+            GraphNotFound: the filter names a graph that there is not.
+        """
+        self._check(search.filter)
+        found = await self._table.search(
+            search.filter,
+            limit=search.limit + 1,
+            offset=search.offset,
+            sort_by=search.sort_by,
+            sort_order=search.sort_order,
+        )
+        return found[: search.limit], len(found) > search.limit
+
+    async def count(self, wanted: Filter) -> int:
+        """Count the assistants that fit.
+
+        Raises:
+            GraphNotFound: the filter names a graph that there is not.
+        """
+        self._check(wanted)
+        return await self._table.count(wanted)
+
+    def _check(self, wanted: Filter) -> None:
+        if wanted.graph_id is not None:
+            self._graphs.fixed(wanted.graph_id)  # raises where there is none
+
+    def _id(self, name_or_id: str) -> str:
+        if name_or_id in self._ids:
+            return self._ids[name_or_id]
+        try:
+            return str(UUID(name_or_id))
+        except ValueError:
+            raise _invalid(name_or_id, self._ids) from None
+
+    async def _look_up(self, assistant_id: str) -> Assistant:
+        writes = self._writes
+        assistant = await self._table.get(assistant_id)
+        if assistant is None:
+            self._read.pop(assistant_id, None)
+            raise _not_found(assistant_id)
+        if writes == self._writes:  # else it may be older than what was written meanwhile
+            if len(self._read) >= _MOST_KEPT:
+                self._read.clear()
+            self._read[assistant_id] = _Read(assistant, monotonic() + _FRESH_SECONDS)
+        return assistant
+
+    @asynccontextmanager
+    async def _written(self, assistant_id: str) -> AsyncIterator[None]:
+        """Forget what was read of an assistant once it has, perhaps, been written."""
+        try:
+            yield
+        finally:
+            self._writes += 1
+            self._read.pop(assistant_id, None)
+
+
+def _both_ways(changes: Changes, config: Mapping[str, Any], context: Mapping[str, Any]) -> Changes:
+    """Say a context in `config.configurable` too, and the other way round.
+
+    Graphs from before LangGraph 0.6 read the one, those of today the other. An empty config says
+    nothing; an empty context, or an empty `configurable`, takes the choices back.
+
+    Raises:
+        ContextTwice: both are said.
+    """
+    configurable = (changes.config or {}).get("configurable")
+    if configurable and changes.context:
+        raise ContextTwice(
+            "Say the context either as `context` or as `config.configurable`, not as both; "
+            "`context` is LangGraph's newer way."
+        )
+    chosen = changes.context if changes.context is not None else configurable
+    if chosen is None and not changes.config:
+        return replace(changes, config=None)
+    chosen = context if chosen is None else configurable or chosen
+    rest = {k: v for k, v in (changes.config or config).items() if k != "configurable"}
+    return replace(
+        changes, context=chosen, config=rest | ({"configurable": chosen} if chosen else {})
+    )
+
+
+def _not_found(name_or_id: str) -> AssistantNotFound:
+    return AssistantNotFound(
+        f"There is no assistant {name_or_id}, or it was deleted: make one with POST /assistants."
+    )
+
+
+def _invalid(text: str, names: Collection[str]) -> InvalidAssistant:
+    there_are = ", ".join(names)
+    return InvalidAssistant(
+        f"Invalid assistant: {text!r} is neither a UUID nor the name of a graph; "
+        f"the graphs are: {there_are}."
+    )

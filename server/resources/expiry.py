@@ -1,0 +1,54 @@
+"""The end of threads with a ttl: looked after once a minute, by whoever is up."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+from structlog import get_logger
+
+from everturn.checkpoints.errors import ThreadBusy
+from everturn.checkpoints.sql.threads import Thread
+from everturn.server.resources.threads import Threads
+
+log = get_logger(__name__)
+
+SWEEP_SECONDS = 60
+_AT_ONCE = 100
+
+
+async def sweep(threads: Threads) -> None:
+    """End what has expired, now and every minute. Never ends itself."""
+    while True:
+        try:
+            while await end_expired(threads) == _AT_ONCE:
+                pass
+        except Exception as error:  # those that are due stay due
+            log.warning("threads_not_swept", error=str(error))
+        await asyncio.sleep(SWEEP_SECONDS)
+
+
+async def end_expired(threads: Threads) -> int:
+    """Look at the threads that are due, the longest overdue first; returns how many it were."""
+    due = await threads.table.due(_AT_ONCE)
+    for thread in due:
+        try:
+            again = await _end(threads, thread)
+        except ThreadBusy:
+            again = datetime.now(UTC) + timedelta(seconds=SWEEP_SECONDS)
+        await threads.table.look_again(thread.thread_id, again)
+    return len(due)
+
+
+async def _end(threads: Threads, thread: Thread) -> datetime | None:
+    """End a thread, unless it was used since; returns when to look again, if it is still there."""
+    now = datetime.now(UTC)
+    async with threads.idle(thread.thread_id) as current:
+        if current is None or current.ttl is None:
+            return None
+        end = current.ends_at
+        if end is not None and end > now:
+            return end
+        if current.ttl["strategy"] == "keep_latest":
+            await threads.keep_latest([current.thread_id])
+            return now + timedelta(minutes=current.ttl["ttl"])
+        await threads.forget(current.thread_id)
+        return None

@@ -1,0 +1,296 @@
+"""Threads of the Agent Server API: a row says what they are, checkpoints what was said.
+
+A chat session is a thread without a row: it belongs to the chat routes, and is no thread here.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from langgraph.checkpoint.base import BaseCheckpointSaver
+
+from everturn.checkpoints.errors import ThreadBusy
+from everturn.checkpoints.sessions import Sessions
+from everturn.checkpoints.sql.json_objects import contained
+from everturn.checkpoints.sql.threads import (
+    Filter,
+    SortBy,
+    SortOrder,
+    Thread,
+    ThreadTable,
+    new_thread_id,
+)
+from everturn.server.errors import InvalidInput, ThreadExists, ThreadNotFound
+from everturn.server.resources.states import UPDATE_WAIT_SECONDS, States, Step
+from everturn.server.turns.engine import Engine
+
+_PAGE = 100
+_MOST_READ = 10_000
+"""Threads whose values one search reads: values are not in SQL."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """What to look for, and which page of it."""
+
+    filter: Filter = field(default_factory=Filter)
+    values: Mapping[str, Any] = field(default_factory=dict)
+    """What the thread's values contain."""
+    limit: int = 10
+    offset: int = 0
+    sort_by: SortBy = "updated_at"
+    sort_order: SortOrder = "desc"
+    with_values: bool = True
+
+
+class Found(NamedTuple):
+    """A thread, and its values if they were asked for and there are any."""
+
+    thread: Thread
+    values: Any = None
+
+
+async def _nothing_runs(thread_id: str) -> None:
+    """Stand in where no runs can be cancelled."""
+
+
+class Threads:
+    """Makes, finds, copies and deletes threads; `states` reads and changes what they hold."""
+
+    def __init__(
+        self,
+        table: ThreadTable,
+        states: States,
+        engine: Engine,
+        checkpointer: BaseCheckpointSaver[Any],
+        sessions: Sessions,
+        *,
+        cancel_runs: Callable[[str], Awaitable[None]] = _nothing_runs,
+    ) -> None:
+        """Wire it up.
+
+        Args:
+            table: the rows.
+            states: what the threads hold.
+            engine: keeps turns of one thread apart.
+            checkpointer: the memory of threads.
+            sessions: the chat's, whose ids are taken.
+            cancel_runs: ends what runs on a thread that is to be deleted.
+        """
+        self.table = table
+        self.states = states
+        self._engine = engine
+        self._checkpointer = checkpointer
+        self._sessions = sessions
+        self._cancel_runs = cancel_runs
+
+    async def create(
+        self,
+        thread: Thread,
+        *,
+        named: bool = False,
+        or_get: bool = False,
+        supersteps: Sequence[Sequence[Step]] = (),
+    ) -> Found:
+        """Make a thread, with a state if `supersteps` say one.
+
+        Args:
+            thread: its row.
+            named: its id is the caller's, not a new one.
+            or_get: return a thread of this id as it is, if there is one.
+            supersteps: updates to apply one after the other.
+
+        Raises:
+            ThreadExists: the id is a thread's, or a chat session's.
+            ThreadHasNoGraph, GraphNotFound, InvalidUpdate: of the supersteps; no thread was made.
+        """
+        if named and await self._sessions.get(thread.thread_id):
+            raise ThreadExists(
+                f"{thread.thread_id} is a chat session: use it with /api/chat, or take another id."
+            )
+        if supersteps:
+            self.states.graph_of(thread)  # raises, before anything is made
+        if not await self.table.create(thread):
+            if or_get:
+                return await self.get(thread.thread_id)
+            raise ThreadExists(
+                f"There is a thread {thread.thread_id} already: take another id, or ask for it "
+                "with if_exists=do_nothing."
+            )
+        if not supersteps:
+            return Found(thread)
+        try:
+            await self.states.build(thread, supersteps)
+        except BaseException:
+            await self.forget(thread.thread_id)
+            raise
+        return await self.get(thread.thread_id)
+
+    async def row(self, thread_id: str) -> Thread:
+        """Return a thread as its row says.
+
+        Raises:
+            ThreadNotFound: there is none; so do all methods that take an id.
+        """
+        thread = await self.table.get(thread_id)
+        if thread is None:
+            raise _not_found(thread_id)
+        return thread
+
+    async def get(self, thread_id: str) -> Found:
+        """Return a thread with its values."""
+        return await self.filled(await self.row(thread_id))
+
+    async def filled(self, thread: Thread) -> Found:
+        """Return a thread with its values."""
+        return Found(thread, await self.states.values(thread))
+
+    async def patch(
+        self,
+        thread_id: str,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        ttl: Mapping[str, Any] | None = None,
+    ) -> Thread:
+        """Merge metadata and replace the ttl, where given."""
+        thread = await self.table.patch(thread_id, metadata=metadata, ttl=ttl)
+        if thread is None:
+            raise _not_found(thread_id)
+        return thread
+
+    async def delete(self, thread_id: str) -> None:
+        """Cancel what runs on a thread and forget it: row, runs, checkpoints and history.
+
+        Raises:
+            ThreadBusy: what runs would not end; nothing was deleted.
+        """
+        await self.row(thread_id)
+        await self._cancel_runs(thread_id)
+        async with self._engine.alone(thread_id):
+            await self.forget(thread_id)
+
+    async def delete_all(self, wanted: Filter) -> None:
+        """Delete all threads that fit, as `delete` does.
+
+        Raises:
+            ThreadBusy: on one of them; those before it are gone.
+        """
+        while page := await self.table.search(wanted, limit=_PAGE):
+            for thread in page:
+                with suppress(ThreadNotFound):  # somebody else was faster
+                    await self.delete(thread.thread_id)
+
+    async def forget(self, thread_id: str) -> None:
+        """Forget a thread that is held."""
+        await self._engine.forget(thread_id)
+        await self.table.delete(thread_id)
+
+    @asynccontextmanager
+    async def idle(self, thread_id: str) -> AsyncIterator[Thread | None]:
+        """Hold a thread on which nothing runs; yields its row, if it is still there.
+
+        Raises:
+            ThreadBusy: something runs.
+        """
+        async with self._engine.alone(thread_id, UPDATE_WAIT_SECONDS):
+            thread = await self.table.get(thread_id)
+            if thread is not None and thread.status == "busy":
+                raise ThreadBusy(f"A run is on in the thread {thread_id}.")
+            yield thread
+
+    async def prune(self, thread_ids: Sequence[str], *, keep_latest: bool) -> int:
+        """Delete threads, or all but their newest checkpoints; returns how many there were."""
+        if keep_latest:
+            there = await self.table.search(Filter(ids=thread_ids), limit=len(thread_ids))
+            await self.keep_latest([thread.thread_id for thread in there])
+            return len(there)
+        pruned = 0
+        for thread_id in thread_ids:
+            with suppress(ThreadNotFound):
+                await self.delete(thread_id)
+                pruned += 1
+        return pruned
+
+    async def keep_latest(self, thread_ids: Sequence[str]) -> None:
+        """Delete all but the newest checkpoint of each namespace of threads."""
+        await self._checkpointer.aprune(thread_ids, strategy="keep_latest")
+
+    async def copy(self, thread_id: str) -> Thread:
+        """Make a thread that has been through the same; nothing that runs is taken along."""
+        source = await self.row(thread_id)
+        now = datetime.now(UTC)
+        copied = replace(
+            source,
+            thread_id=new_thread_id(),
+            status="idle" if source.status == "busy" else source.status,
+            created_at=now,
+            updated_at=now,
+            state_updated_at=now,
+        )
+        await self._checkpointer.acopy_thread(thread_id, copied.thread_id)
+        await self.table.create(copied)
+        return copied
+
+    async def search(self, search: Search) -> tuple[list[Found], bool]:
+        """Return one page of the threads that fit, and whether there are more.
+
+        Raises:
+            InvalidInput: it would read the values of too many threads.
+        """
+        if search.values:
+            found = await self._search_values(search, enough=search.offset + search.limit + 1)
+            page = found[search.offset :]
+            return page[: search.limit], len(page) > search.limit
+        threads = await self._page(search, search.limit + 1, search.offset)
+        more = len(threads) > search.limit
+        threads = threads[: search.limit]
+        if search.with_values:
+            return await self._filled(threads), more
+        return [Found(thread) for thread in threads], more
+
+    async def count(self, search: Search) -> int:
+        """Count the threads that fit.
+
+        Raises:
+            InvalidInput: it would read the values of too many threads.
+        """
+        if search.values:
+            return len(await self._search_values(search, enough=_MOST_READ))
+        return await self.table.count(search.filter)
+
+    async def _page(self, search: Search, limit: int, offset: int) -> list[Thread]:
+        return await self.table.search(
+            search.filter,
+            limit=limit,
+            offset=offset,
+            sort_by=search.sort_by,
+            sort_order=search.sort_order,
+        )
+
+    async def _search_values(self, search: Search, *, enough: int) -> list[Found]:
+        """Read threads in their order until enough of them fit."""
+        found: list[Found] = []
+        for offset in range(0, _MOST_READ, _PAGE):
+            page = await self._page(search, _PAGE, offset)
+            found += [
+                each
+                for each in await self._filled(page)
+                if contained(search.values, self.states.jsonable(each.values))
+            ]
+            if len(found) >= enough or len(page) < _PAGE:
+                return found[:enough]
+        raise InvalidInput(
+            f"values: more than {_MOST_READ} threads would have to be read; "
+            "say more of them in metadata, status or ids."
+        )
+
+    async def _filled(self, threads: Sequence[Thread]) -> list[Found]:
+        """Read the values of threads side by side: they share their trips to Redis."""
+        return list(await asyncio.gather(*map(self.filled, threads)))
+
+
+def _not_found(thread_id: str) -> ThreadNotFound:
+    return ThreadNotFound(f"There is no thread {thread_id}: make one with POST /threads.")

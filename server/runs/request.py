@@ -1,0 +1,86 @@
+"""What is asked of a run, and how it stands."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, Self
+
+from everturn.checkpoints.sql.runs import MultitaskStrategy
+from everturn.server.streams.modes import StreamMode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRequest:
+    """A run as a client asks for it. Names and meaning are those of LangGraph's SDK."""
+
+    assistant_id: str
+    """An assistant's id, or a graph's name."""
+    thread_id: str | None = None
+    """None: a thread of the run's own."""
+    input: Any = None
+    command: Mapping[str, Any] | None = None
+    stream_mode: Sequence[StreamMode] = ("values",)
+    stream_subgraphs: bool = False
+    stream_resumable: bool = False
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+    context: Mapping[str, Any] = field(default_factory=dict)
+    checkpoint: Mapping[str, Any] | None = None
+    checkpoint_id: str | None = None
+    interrupt_before: Literal["*"] | Sequence[str] | None = None
+    interrupt_after: Literal["*"] | Sequence[str] | None = None
+    on_disconnect: Literal["cancel", "continue"] = "continue"
+    on_completion: Literal["delete", "keep"] = "delete"
+    """Of a thread of the run's own."""
+    multitask_strategy: MultitaskStrategy = "enqueue"
+    webhook: str | None = None
+    """Whom to tell of the end, by POST."""
+    if_not_exists: Literal["create", "reject"] = "reject"
+    after_seconds: float = 0
+    durability: Literal["sync", "async", "exit"] | None = None
+    """None: `async`; on a thread that goes with the run `exit`."""
+
+    background: bool = False
+    """Nobody waits for it: it is acknowledged when it is written down."""
+
+    @property
+    def recorded(self) -> bool:
+        """Whether it has a row: others may ask for it, or go on with it."""
+        return self.lasting or self.background
+
+    @property
+    def lasting(self) -> bool:
+        """Whether the run's thread is there after it."""
+        return self.thread_id is not None or self.on_completion == "keep"
+
+    def asked(self) -> dict[str, Any]:
+        """What a client sees of it in the run's `kwargs`."""
+        return {
+            "input": self.input,
+            "command": self.command,
+            "config": dict(self.config),
+            "context": dict(self.context),
+            "stream_mode": list(self.stream_mode),
+            "interrupt_before": self.interrupt_before,
+            "interrupt_after": self.interrupt_after,
+            "subgraphs": self.stream_subgraphs,
+            "resumable": self.stream_resumable,
+            "durability": self.durability,
+            "checkpoint": self.checkpoint,
+            "checkpoint_id": self.checkpoint_id,
+            "after_seconds": self.after_seconds,
+            "webhook": self.webhook,
+            **({} if self.lasting else {"temporary": True}),
+        }
+
+    @classmethod
+    def of_kwargs(cls, thread_id: str | None, assistant_id: str, kwargs: Mapping[str, Any]) -> Self:
+        """The request that a run's row was made of."""
+        names = {each.name for each in fields(cls)} & kwargs.keys() - {"thread_id", "assistant_id"}
+        renamed = {
+            "stream_subgraphs": kwargs.get("subgraphs", False),
+            "stream_resumable": kwargs.get("resumable", False),
+        }
+        chosen = {name: kwargs[name] for name in names}
+        # A temporary thread is the run's own, and goes with it.
+        where = None if kwargs.get("temporary") else thread_id
+        return cls(thread_id=where, assistant_id=assistant_id, background=True, **chosen, **renamed)

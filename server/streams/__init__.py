@@ -1,0 +1,1 @@
+"""Events: numbered once, kept for who comes later, told to who listens."""

@@ -1,0 +1,230 @@
+"""What a run streams: numbered once, handed to who listens now, logged for who comes later.
+
+Live and replay are one sequence: a listener names the last event it has and gets all after it, from
+memory as far as that goes back, from the log before that.
+"""
+
+import asyncio
+import re
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import NamedTuple, Protocol
+
+from everturn.checkpoints.shared.event_log import END, Frame
+
+_MOST_BYTES = 4_194_304
+"""Of one running run, in memory; a listener who is further behind reads the log."""
+
+_NUMBER = re.compile("[0-9]{1,18}")
+
+SILENT_SECONDS = 5.0
+"""After which a listener hears that there is nothing to be heard."""
+
+GAP = "gap"
+"""The event that says that some before it are lost: the log was trimmed."""
+
+
+class Cursor(NamedTuple):
+    """A place in a stream: the attempt and the number of the last event that was seen."""
+
+    attempt: int = 0
+    number: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> "Cursor | None":
+        """Read an event's id; `-1` is the beginning. None for what never was one."""
+        if text.strip() == "-1":
+            return cls()
+        attempt, dash, number = text.strip().partition("-")
+        if not (dash and _NUMBER.fullmatch(attempt) and _NUMBER.fullmatch(number)):
+            return None
+        return cls(int(attempt), int(number))
+
+    def __str__(self) -> str:
+        return f"{self.attempt}-{self.number}"
+
+
+class Event(NamedTuple):
+    """One event and where it stands."""
+
+    cursor: Cursor
+    name: str
+    data: bytes
+
+
+class Log(Protocol):
+    """Where events are read again; see `checkpoints.events`."""
+
+    def append(self, run_id: str, attempt: int, frame: Frame) -> None: ...
+
+    async def read(self, run_id: str, after: tuple[int, int]) -> list[tuple[int, Frame]]: ...
+
+    async def last_attempt(self, run_id: str) -> int: ...
+
+    async def written(self) -> None: ...
+
+
+class Feed:
+    """The events of one run that runs in this process."""
+
+    def __init__(self, run_id: str, log: Log, attempt: int = 1) -> None:
+        self.run_id = run_id
+        self._log = log
+        self._attempt = attempt
+        self._events: deque[Event] = deque()
+        self._bytes = 0
+        self._number = 0
+        self._ended = False
+        self._waiting: set[asyncio.Future[bool]] = set()
+
+    @property
+    def attempt(self) -> int:
+        """How often the run was begun, this time included."""
+        return self._attempt
+
+    @property
+    def end(self) -> Cursor:
+        """Where the newest event stands."""
+        return Cursor(self._attempt, self._number)
+
+    def publish(self, name: str, data: bytes, *, logged: bool = True) -> None:
+        """Number an event, hand it on and have it logged."""
+        self._number += 1
+        if logged:
+            self._log.append(self.run_id, self._attempt, Frame(self._number, name, data))
+        self._events.append(Event(self.end, name, data))
+        self._bytes += len(data)
+        while self._bytes > _MOST_BYTES and len(self._events) > 1:
+            self._bytes -= len(self._events.popleft().data)
+        self._wake()
+
+    def close(self, *, for_good: bool = True) -> None:
+        """Say that no more will come; or, where the run goes on elsewhere, none from here."""
+        self._number += 1
+        if for_good:
+            self._log.append(self.run_id, self._attempt, Frame(self._number, END, b"null"))
+        self._ended = True
+        self._wake()
+
+    async def follow(self, after: Cursor) -> AsyncGenerator[list[Event]]:
+        """Yield all events after a place, as many at once as there are, until the end.
+
+        Now and then, where nothing comes, an empty list.
+        """
+        while True:
+            if self._events and self._misses(after):
+                await self._log.written()  # what memory has let go may wait there yet
+                events, _ = await _read(self._log, self.run_id, after)
+                first = self._events[0].cursor
+                news = [event for event in events if event.cursor < first]
+                if not news and after < _before(first):
+                    news = [_gap(after, first)]
+                if news:
+                    after = news[-1].cursor
+                    yield news
+                    continue
+            news = self._after(after)
+            if news:
+                after = news[-1].cursor
+                yield news
+            elif self._ended:
+                return
+            elif not await self._news():
+                yield []
+
+    def _misses(self, after: Cursor) -> bool:
+        """Whether events between a place and the first one in memory are in the log only."""
+        first = self._events[0].cursor
+        return after < first and first != (1, 1) and after != (first.attempt, first.number - 1)
+
+    def _after(self, cursor: Cursor) -> list[Event]:
+        if cursor >= self.end:
+            return []
+        if not self._events or cursor < self._events[0].cursor:
+            return list(self._events)
+        # Numbers have no holes: how many are newer is a subtraction.
+        newer = self._events[-1].cursor.number - cursor.number
+        return [self._events[i] for i in range(len(self._events) - newer, len(self._events))]
+
+    async def _news(self) -> bool:
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[bool] = loop.create_future()
+        patience = loop.call_later(SILENT_SECONDS, _tell, waiter, False)
+        self._waiting.add(waiter)
+        try:
+            return await waiter
+        finally:
+            patience.cancel()
+            self._waiting.discard(waiter)
+
+    def _wake(self) -> None:
+        for waiter in self._waiting:
+            _tell(waiter, True)
+
+
+def _tell(waiter: asyncio.Future[bool], news: bool) -> None:
+    if not waiter.done():
+        waiter.set_result(news)
+
+
+async def follow_log(
+    log: Log,
+    run_id: str,
+    after: Cursor | None,
+    news: asyncio.Event,
+    over: Callable[[], Awaitable[bool]],
+) -> AsyncGenerator[list[Event]]:
+    """Yield what a run elsewhere streams after a place, or from now on, until its end.
+
+    Args:
+        log: where it writes.
+        run_id: of the run.
+        after: the last event that was seen; None for whatever is newest.
+        news: set when the log may have grown.
+        over: says whether nothing will come any more; asked where nothing comes for long.
+    """
+    gone = await over()
+    if after is None:
+        events, ended = await _read(log, run_id, Cursor())
+        after = events[-1].cursor if events else Cursor()
+        if ended:
+            return
+    while True:
+        news.clear()
+        events, ended = await _read(log, run_id, after)
+        if events:
+            after = events[-1].cursor
+            yield events
+        if ended or gone:
+            return
+        try:
+            async with asyncio.timeout(SILENT_SECONDS):
+                await news.wait()
+        except TimeoutError:
+            gone = await over()  # and once more what came in between
+            yield []
+
+
+async def _read(log: Log, run_id: str, after: Cursor) -> tuple[list[Event], bool]:
+    """Read what the log has after a place, a `gap` before it if it begins later; and if it ends."""
+    frames = await log.read(run_id, after)
+    events = [
+        Event(Cursor(attempt, frame.number), frame.name, frame.data)
+        for attempt, frame in frames
+        if frame.name != END
+    ]
+    ended = bool(frames) and frames[-1][1].name == END
+    if events and after < _before(first := events[0].cursor):
+        events.insert(0, _gap(after, first))
+    return events, ended
+
+
+def _gap(after: Cursor, first: Cursor) -> Event:
+    """Say that nothing is kept of what lay between two events."""
+    lost = b'{"after":"%s","before":"%s"}' % (str(after).encode(), str(first).encode())
+    return Event(_before(first), GAP, lost)
+
+
+def _before(cursor: Cursor) -> Cursor:
+    """The place just before an event; before the first of an attempt lies the attempt before."""
+    return Cursor(cursor.attempt, cursor.number - 1) if cursor.number > 1 else Cursor()

@@ -1,0 +1,121 @@
+"""From what a graph streams to the events that LangGraph's clients know, by name and shape.
+
+`messages` is the one mode with a memory: its `messages/partial` hold all of a message so far, so
+chunks are added up; `messages-tuple` passes them on, which costs a client less. The other modes go
+through as they are. What a subgraph sends has its namespace behind the name: `updates|research:…`;
+not so the whole messages.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+from langchain_core.messages import BaseMessage, BaseMessageChunk, message_chunk_to_message
+from langgraph.types import StreamMode as GraphMode
+
+from everturn.server.turns.engine import Part
+from everturn.server.turns.places import place_as_json
+
+StreamMode = Literal[
+    "values",
+    "messages",
+    "messages-tuple",
+    "updates",
+    "events",
+    "tasks",
+    "checkpoints",
+    "debug",
+    "custom",
+]
+"""The stream modes of LangGraph's clients."""
+
+Named = tuple[str, Any]
+
+_WITH_CONFIG = frozenset({"debug", "checkpoints", "tasks", "events"})
+
+
+def graph_modes(modes: Sequence[StreamMode]) -> tuple[GraphMode, ...]:
+    """The modes that a graph is run with to serve those that were asked for."""
+    asked: list[GraphMode] = []
+    for mode in modes:
+        if mode in {"messages", "messages-tuple"}:
+            asked.append("messages")
+        elif mode != "events":
+            asked.append(mode)  # type: ignore[arg-type]  # the rest are LangGraph's own
+    return tuple(dict.fromkeys(asked))
+
+
+class Parts:
+    """Names the parts of one run."""
+
+    def __init__(self, modes: Sequence[StreamMode]) -> None:
+        self._modes = frozenset(modes)
+        self._messages: dict[str, BaseMessage] = {}
+
+    def named(self, part: Part) -> Iterator[Named]:
+        """The events that a part becomes; none for a mode that was not asked for."""
+        if part.mode == "messages":
+            message, metadata = part.data
+            if "messages-tuple" in self._modes:
+                yield _name("messages", part.namespace), [message, _public(metadata)]
+            if "messages" in self._modes:
+                yield from self._whole(message, metadata)
+        elif part.mode in self._modes:
+            data = public(part.data) if part.mode in _WITH_CONFIG else part.data
+            if part.mode == "debug" and data["type"] == "checkpoint":
+                data = {**data, "payload": _with_places(data["payload"])}
+            yield _name(part.mode, part.namespace), data
+
+    def _whole(self, message: BaseMessage, metadata: dict[str, Any]) -> Iterator[Named]:
+        """Tell a message under names without a namespace, whichever graph it is of."""
+        known = self._messages.get(message.id or "")
+        if known is None:
+            yield "messages/metadata", {message.id: {"metadata": _public(metadata)}}
+        if not isinstance(message, BaseMessageChunk):
+            self._messages[message.id or ""] = message
+            yield "messages/complete", [message]
+            return
+        whole = known + message if isinstance(known, BaseMessageChunk) else message
+        self._messages[message.id or ""] = whole
+        yield "messages/partial", [message_chunk_to_message(whole)]
+
+
+def _with_places(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Say of a checkpoint where it lies, and where its subgraphs' do, as a thread's state does."""
+    tasks = [
+        {**{key: task[key] for key in task if key != "state"}, "checkpoint": _place(inner)}
+        if isinstance(inner := task.get("state"), Mapping)
+        else task
+        for task in payload["tasks"]
+    ]
+    place, parent = _place(payload["config"]), _place(payload["parent_config"])
+    return {**payload, "tasks": tasks, "checkpoint": place, "parent_checkpoint": parent}
+
+
+def _place(config: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    return place_as_json(config["configurable"]) if config else None
+
+
+def public(value: Any) -> Any:
+    """Drop the internal keys of every `configurable` inside: services, fences, tasks."""
+    if isinstance(value, Mapping):
+        return {
+            key: _without_internal(inner) if key == "configurable" else public(inner)
+            for key, inner in value.items()
+        }
+    if isinstance(value, list | tuple) and not hasattr(value, "_fields"):
+        return [public(item) for item in value]
+    return value
+
+
+def _without_internal(configurable: Any) -> Any:
+    if not isinstance(configurable, Mapping):
+        return configurable
+    return {k: v for k, v in configurable.items() if not str(k).startswith("__")}
+
+
+def _name(mode: str, namespace: Sequence[str]) -> str:
+    return "|".join((mode, *namespace))
+
+
+def _public(metadata: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in metadata.items() if not key.startswith("__")}

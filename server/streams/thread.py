@@ -1,0 +1,178 @@
+"""The stream of a thread: what its runs stream, one after another, and the edits of its state.
+
+Who follows a thread is told of each run that begins on it, in any process, and of each edit. The
+runs of a thread follow one another, and so do their streams. A place in it is an event of a run;
+edits have none: they are heard by those who listen.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterator
+from contextlib import aclosing, contextmanager
+from typing import Any, Literal, NamedTuple
+
+from everturn.checkpoints.shared.peers import Peers, Told
+from everturn.server.streams.feed import SILENT_SECONDS, Cursor, Event
+
+_DONE = Cursor(10**9, 0)
+"""Behind whatever a run streams: that it is done."""
+
+ThreadMode = Literal["run_modes", "lifecycle", "state_update"]
+
+
+class Place(NamedTuple):
+    """A place in a thread's stream: a run, and an event of it."""
+
+    run_id: str = ""
+    cursor: Cursor = Cursor()
+
+    @classmethod
+    def parse(cls, text: str) -> "Place | None":
+        """Read an event's id; `-` and `-1` are the beginning. None for what never was one."""
+        if text.strip() in {"-", "-1"}:
+            return cls()
+        run_id, dot, place = text.strip().rpartition(".")
+        cursor = Cursor.parse(place)
+        return cls(run_id, cursor) if dot and cursor is not None else None
+
+    def __str__(self) -> str:
+        return f"{self.run_id}.{self.cursor}"
+
+
+class ThreadEvent(NamedTuple):
+    """One event and where it stands; None for what cannot be come back to."""
+
+    cursor: Place | None
+    name: str
+    data: bytes
+
+
+class Watch:
+    """Tells those who follow a thread what happens on it."""
+
+    def __init__(self, peers: Peers) -> None:
+        self._peers = peers
+        self._following: dict[str, set[asyncio.Queue[str | None]]] = {}
+        self._telling: set[asyncio.Task[None]] = set()
+        peers.hear(self._heard)
+
+    def begun(self, thread_id: str, run_id: str, written: asyncio.Future[Any]) -> None:
+        """A run has begun, or waits for those before it; others look for it once it is written."""
+        self._pass_on(thread_id, run_id)
+        self._tell(thread_id, run_id, written)
+
+    def edited(self, thread_id: str) -> None:
+        """The thread's state is another one, by no run."""
+        self._pass_on(thread_id, None)
+        self._tell(thread_id, None, None)
+
+    @contextmanager
+    def on(self, thread_id: str) -> Iterator[asyncio.Queue[str | None]]:
+        """A queue of what happens: the ids of runs that begin, None for an edit."""
+        happens: asyncio.Queue[str | None] = asyncio.Queue()
+        others = self._following.setdefault(thread_id, set())
+        others.add(happens)
+        try:
+            yield happens
+        finally:
+            others.discard(happens)
+            if not others and self._following.get(thread_id) is others:
+                del self._following[thread_id]
+
+    def _tell(
+        self, thread_id: str, run_id: str | None, written: asyncio.Future[Any] | None
+    ) -> None:
+        async def tell() -> None:
+            if written is not None:
+                await asyncio.wait({written})
+            await self._peers.tell({"thread": thread_id, "begun": run_id})
+
+        if not self._peers.alone:
+            telling = asyncio.create_task(tell(), name="thread watch")
+            self._telling.add(telling)
+            telling.add_done_callback(self._telling.discard)
+
+    def _pass_on(self, thread_id: str, run_id: str | None) -> None:
+        for happens in self._following.get(thread_id, ()):
+            happens.put_nowait(run_id)
+
+    def _heard(self, told: Told) -> None:
+        if "thread" in told:
+            self._pass_on(told["thread"], told["begun"])
+
+
+async def follow_thread(
+    watch: Watch,
+    thread_id: str,
+    after: Place | None,
+    *,
+    runs_after: Callable[[str, str | None], Awaitable[list[str]]],
+    follow: Callable[[str, Cursor | None], Awaitable[AsyncGenerator[list[Event]]]],
+    state: Callable[[], Awaitable[bytes]],
+    modes: Collection[ThreadMode],
+) -> AsyncGenerator[list[ThreadEvent]]:
+    """Yield what happens on a thread after a place, or from now on. Never ends.
+
+    Args:
+        watch: what tells of it.
+        thread_id: of the thread.
+        after: the last event that was seen.
+        runs_after: the thread's runs from one on, by their ids, oldest first; those under way
+            where that is None.
+        follow: the events of a run after a place, or from now on.
+        state: the thread's state as JSON, for those who are told of edits.
+        modes: what is wanted.
+    """
+    with watch.on(thread_id) as happens:
+        known = await runs_after(thread_id, after.run_id if after else None)
+        begin = [(run_id, _begins(run_id, after)) for run_id in known]
+        async for run_id, place in _one_after_another(begin, happens):
+            if place == _DONE:
+                yield []  # nothing has happened for a while, or nothing is left of that run
+            elif run_id:
+                async with aclosing(_of_run(run_id, await follow(run_id, place), modes)) as events:
+                    async for some in events:
+                        yield some
+            elif "state_update" in modes:
+                yield [ThreadEvent(None, "state_update", await state())]
+
+
+def _begins(run_id: str, after: Place | None) -> Cursor | None:
+    """Where to begin with a run that was there already; None is where it is now."""
+    if after is None:
+        return None
+    return after.cursor if run_id == after.run_id else Cursor()
+
+
+async def _one_after_another(
+    begin: list[tuple[str, Cursor | None]], happens: asyncio.Queue[str | None]
+) -> AsyncGenerator[tuple[str | None, Cursor | None]]:
+    """Runs and where to begin with each, None for an edit; `_DONE` where nothing happens."""
+    for run in begin:
+        yield run
+    known = {run_id for run_id, _ in begin}
+    while True:
+        try:
+            async with asyncio.timeout(SILENT_SECONDS):
+                run_id = await happens.get()
+        except TimeoutError:
+            yield None, _DONE
+            continue
+        if run_id not in known:
+            yield run_id, Cursor()
+
+
+async def _of_run(
+    run_id: str, events: AsyncGenerator[list[Event]], modes: Collection[ThreadMode]
+) -> AsyncGenerator[list[ThreadEvent]]:
+    async with aclosing(events):
+        async for some in events:
+            wanted = [
+                ThreadEvent(Place(run_id, cursor), name, data)
+                for cursor, name, data in some
+                if "run_modes" in modes or (name == "metadata" and "lifecycle" in modes)
+            ]
+            if wanted or not some:
+                yield wanted
+    if "run_modes" in modes or "lifecycle" in modes:
+        done = b'{"status":"run_done","run_id":"%s"}' % run_id.encode()
+        yield [ThreadEvent(Place(run_id, _DONE), "metadata", done)]

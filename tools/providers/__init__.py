@@ -1,0 +1,1 @@
+"""What tools ask: weather, search, pages, arithmetic, time zones."""
