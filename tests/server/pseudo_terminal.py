@@ -17,8 +17,13 @@ from typing import Self
 
 from tests.waiting import PATIENCE
 
-# So that ^C is a signal to the program: the terminal becomes the one that controls it.
-TAKE_CONTROL = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
+# So that ^C is a signal to the program: the terminal becomes the one that controls it, and whether
+# the tests ignore the signal, as a shell's background jobs do, is not inherited.
+TAKE_CONTROL = """
+import fcntl, signal, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+"""
 
 
 class Terminal:
