@@ -2,30 +2,27 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Sequence
-from contextlib import (
-    AbstractContextManager,
-    asynccontextmanager,
-    nullcontext,
-)
+from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from fastapi import FastAPI
+from langgraph.store.base import BaseStore
 from pydantic import SecretStr
-from starlette.datastructures import State
+from redis.asyncio import Redis, RedisCluster
 from starlette.middleware import Middleware
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
+from starlette.middleware.cors import CORSMiddleware
 from structlog import get_logger
 
 from everturn.checkpoints.connect import open_memory
 from everturn.checkpoints.local.data_dir import hold_data_dir
 from everturn.checkpoints.redis import AsyncRedisSaver
-from everturn.checkpoints.sessions import Sessions
 from everturn.checkpoints.shared.circuits import RedisCircuits
 from everturn.checkpoints.shared.event_log import EventLog, open_event_log
 from everturn.checkpoints.shared.locks import LocalThreadLocks, RedisThreadLocks
+from everturn.checkpoints.shared.old_sessions import move_sessions
 from everturn.checkpoints.shared.peers import Alone, Peers, open_peers
 from everturn.checkpoints.shared.tool_cache import RedisResultStore
 from everturn.checkpoints.sql.assistants import AssistantTable
@@ -48,28 +45,38 @@ from everturn.graph.errors import (
 from everturn.graph.incoming import media_of_input
 from everturn.graph.models.provider import Models, open_models
 from everturn.graph.services import Services
-from everturn.server.api import invoke as graphs
-from everturn.server.api.agent_server import assistants, crons, runs, store, threads
-from everturn.server.api.chat import messages as chat
-from everturn.server.api.chat import sessions
+from everturn.server.api import invoke
+from everturn.server.api.agent_server import assistants as assistant_routes
+from everturn.server.api.agent_server import crons as cron_routes
+from everturn.server.api.agent_server import runs as run_routes
+from everturn.server.api.agent_server import store as store_routes
+from everturn.server.api.agent_server import threads as thread_routes
+from everturn.server.api.chat import messages as message_routes
+from everturn.server.api.chat import sessions as session_routes
 from everturn.server.api.http.body_limit import AnnouncedBodyLimit
-from everturn.server.api.http.cors import open_to_origins
+from everturn.server.api.http.cors import PlainTextJson, cors_options, origin_pattern
+from everturn.server.api.http.deps import Info, Service
 from everturn.server.api.http.json import dumps, jsonable
-from everturn.server.api.http.problems import Kind, document_errors, install_errors
+from everturn.server.api.http.problems import (
+    Kind,
+    UnexpectedErrors,
+    answer_errors,
+    document_errors,
+)
 from everturn.server.api.http.users_app import AroundTheService, surround
-from everturn.server.api.operators import models as catalogue
+from everturn.server.api.operators import models as model_routes
 from everturn.server.api.operators import system
 from everturn.server.api.operators import tools as tool_routes
 from everturn.server.observe.blocking import watch_for_blocking
 from everturn.server.observe.metrics import Metrics
-from everturn.server.projects.graphs import load_graphs
+from everturn.server.projects.graphs import Graphs, load_graphs
 from everturn.server.projects.project import Project, load_project
 from everturn.server.projects.store import load_store, warn_of_checkpointer
 from everturn.server.resources.assistants import Assistants
 from everturn.server.resources.expiry import sweep
-from everturn.server.resources.sessions import Conversations
+from everturn.server.resources.sessions import Sessions
 from everturn.server.resources.states import States
-from everturn.server.resources.thread_status import Standing
+from everturn.server.resources.thread_status import ThreadStatus
 from everturn.server.resources.threads import Threads
 from everturn.server.runs.crons import Crons
 from everturn.server.runs.recovery import watch_over
@@ -78,6 +85,7 @@ from everturn.server.runs.webhooks import Webhooks
 from everturn.server.settings import Settings
 from everturn.server.streams.thread import Watch
 from everturn.server.turns.engine import Engine
+from everturn.server.turns.memory import ThreadMemory
 from everturn.tools import UnknownTool, find_tools
 from everturn.tools.kit.mcp import open_mcp
 from everturn.tools.kit.toolbox import Toolbox, ToolSource
@@ -108,109 +116,57 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        redis_url, database_url = _secret(settings.redis_url), _secret(settings.database_url)
         project = load_project(settings.config)  # first: a wrong one opens nothing
         loaded, open_store = load_graphs(project), load_store(project)
         warn_of_checkpointer(project)
-        with _data_dir(settings) as data_dir:
-            async with (
-                open_memory(redis_url, data_dir, appendfsync=settings.appendfsync) as redis,
-                open_database(database_url, data_dir) as database,
-                open_group_commit(database) as rows,
-                # Who shares both stores shares runs.
-                open_peers(redis, prefix=settings.redis_prefix)
-                if redis_url and database_url
-                else nullcontext(Alone()) as peers,
-                open_event_log(
-                    redis, prefix=settings.redis_prefix, announced=not peers.alone
-                ) as events,
-                open_store(database) as long_term,
-                open_models(
-                    settings,
-                    # Services at one Redis see each other's open circuits.
-                    RedisCircuits(redis, settings.account, settings.redis_prefix)
-                    if redis_url
-                    else None,
-                ) as models,
-                _kept_fresh(models),
-                open_web(settings) as web,
-                open_mcp(settings) as mcp,
-                _users_app(project, app),
-                watch_for_blocking(settings.blocking_warning),
-            ):
-                history = History(database, rows)
-                saver = AsyncRedisSaver(redis, prefix=settings.redis_prefix)
-                served = loaded.with_memory(saver, long_term)
-                metrics = Metrics()
-                toolbox = _toolbox(
-                    settings, mcp, RedisResultStore(redis, settings.redis_prefix), metrics
-                )
-                services = Services(models=models, tools=toolbox, web=web)
-                living = Sessions(redis, settings.session_ttl, settings.redis_prefix)
-                engine = Engine(
-                    served,
-                    saver,
-                    # The data folder has one server, so its threads need no lock in Redis.
-                    RedisThreadLocks(redis, prefix=settings.redis_prefix)
-                    if redis_url
-                    else LocalThreadLocks(),
-                    history,
-                    services,
-                    partial(_candidates, models, toolbox),
-                    turn_timeout=settings.turn_timeout,
-                    thread_wait=settings.thread_wait,
-                )
-                app.state.settings = settings
-                app.state.engine = engine
-                app.state.history = history
-                app.state.store = long_term
-                app.state.sessions = living
-                app.state.metrics = metrics
-                app.state.toolbox = toolbox
-                app.state.conversations = Conversations(
-                    engine,
-                    living,
-                    ttl=settings.session_ttl,
-                    window=settings.window,
-                    max_message_length=settings.max_message_length,
-                )
-                app.state.models = models
-                app.state.info = system.Info(
-                    everturn_version=app.version,
-                    langgraph_py_version=version("langgraph"),
-                    graphs=served.names,
-                    models=models.catalogue.names,
-                    memory="redis" if redis_url else "embedded",
-                    history=database.dialect.name,
-                )
-                stores = _Stores(database, rows, events, peers)
-                async with _agent_server(app.state, settings, engine, stores, saver, web):
-                    yield
+        async with (
+            _stores(settings) as stores,
+            open_store(stores.database) as store,
+            open_models(settings, _shared_circuits(settings, stores)) as models,
+            _catalogue_refreshed(models),
+            open_web(settings) as web,
+            open_mcp(settings) as mcp,
+            _users_app(project, app),
+            watch_for_blocking(settings.blocking_warning),
+            _service(settings, loaded, stores, store, models, web, mcp) as app.state.service,
+        ):
+            yield
 
     app = FastAPI(
         title="Everturn",
         summary="Every turn gets an answer, and no acknowledged turn is lost.",
         version=version("everturn"),
         lifespan=lifespan,
-        middleware=[
-            Middleware(limit, max_body_size=settings.max_body_size)
-            for limit in (AnnouncedBodyLimit, RequestBodyLimitMiddleware)
-        ],
+        middleware=request_path(settings),
     )
-    agent_server = (assistants, threads, crons, runs, store)
-    api = (chat, sessions, catalogue, tool_routes, graphs, *agent_server, system)
-    for routes in api:
+    for routes in (
+        *(message_routes, session_routes, model_routes, tool_routes, invoke),
+        *(assistant_routes, thread_routes, cron_routes, run_routes, store_routes, system),
+    ):
         app.include_router(routes.router)
-    install_errors(app, AGENT_ERRORS)
-    app.add_middleware(AroundTheService)  # last, so that it is the outermost
+    answer_errors(app, AGENT_ERRORS)
     document_errors(app)
-    open_to_origins(app, settings.cors_origins)  # outermost: errors too can be read by web pages
     return app
 
 
-class _Stores(NamedTuple):
-    """Where runs are kept, and who else runs them."""
+def request_path(settings: Settings) -> list[Middleware]:
+    """Return what a request goes through on its way to a route, the outermost first."""
+    origins = origin_pattern(settings.cors_origins)
+    size = {"max_body_size": settings.max_body_size}
+    return [
+        Middleware(CORSMiddleware, **cors_options(origins)),  # errors too can be read by web pages
+        Middleware(PlainTextJson, origins=origins),  # Studio's JSON, before anybody reads it
+        Middleware(AroundTheService),  # `http.app`, whose middleware sees every request
+        Middleware(UnexpectedErrors),  # a bug anywhere below is a 500
+        Middleware(AnnouncedBodyLimit, **size),  # by Content-Length, before a byte is read
+        Middleware(RequestBodyLimitMiddleware, **size),  # and as the bytes come
+    ]
 
+
+class _Stores(NamedTuple):
+    """Where everything is kept, and which other processes share it."""
+
+    redis: Redis | RedisCluster
     database: Database
     rows: GroupCommit
     events: EventLog
@@ -218,47 +174,126 @@ class _Stores(NamedTuple):
 
 
 @asynccontextmanager
-async def _agent_server(
-    state: State,
+async def _stores(settings: Settings) -> AsyncIterator[_Stores]:
+    """Open Redis and the database, or the data folder where they are not named."""
+    redis_url, database_url = _secret(settings.redis_url), _secret(settings.database_url)
+    prefix = settings.redis_prefix
+    # Processes that share both stores share their runs.
+    shared = bool(redis_url and database_url)
+    folder = nullcontext(settings.data_dir) if shared else hold_data_dir(settings.data_dir)
+    with folder as data_dir:
+        async with (
+            open_memory(redis_url, data_dir, appendfsync=settings.appendfsync) as redis,
+            open_database(database_url, data_dir) as database,
+            open_group_commit(database) as rows,
+            open_peers(redis, prefix=prefix) if shared else nullcontext(Alone()) as peers,
+            open_event_log(redis, prefix=prefix, announced=shared) as events,
+        ):
+            yield _Stores(redis, database, rows, events, peers)
+
+
+@asynccontextmanager
+async def _service(
     settings: Settings,
-    engine: Engine,
+    loaded: Graphs,
     stores: _Stores,
-    saver: AsyncRedisSaver,
+    store: BaseStore,
+    models: Models,
     web: Web,
-) -> AsyncIterator[None]:
-    """Open what serves LangGraph's clients: assistants, threads, runs and crons."""
-    database, rows, events, peers = stores
-    state.assistants = assistants = Assistants(AssistantTable(database), engine.graphs)
-    await assistants.begin()
-    table, watch = ThreadTable(database), Watch(peers)
-    standing = Standing(table, engine, jsonable)
+    mcp: Sequence[ToolSource],
+) -> AsyncIterator[Service]:
+    """Wire the rooms, and run what goes on beside the requests."""
+    redis, database, rows, events, peers = stores
+    prefix = settings.redis_prefix
+    table = ThreadTable(database)
+    await move_sessions(redis, table, prefix=prefix, lifetime=settings.session_ttl)
+
+    saver = AsyncRedisSaver(redis, prefix=prefix)
+    graphs = loaded.with_memory(saver, store)
+    metrics = Metrics()
+    toolbox = _toolbox(settings, mcp, RedisResultStore(redis, prefix), metrics)
+    engine = Engine(
+        graphs,
+        # The data folder has one server, so its threads need no lock in Redis.
+        RedisThreadLocks(redis, prefix=prefix) if settings.redis_url else LocalThreadLocks(),
+        Services(models=models, tools=toolbox, web=web),
+        partial(_candidates, models, toolbox),
+        turn_timeout=settings.turn_timeout,
+        thread_wait=settings.thread_wait,
+    )
+    memory, history, watch = ThreadMemory(saver, graphs), History(database), Watch(peers)
     webhooks = Webhooks(web.post, web.check, _secret(settings.webhook_secret))
-    state.runs = runs = Runs(
+    assistants = Assistants(AssistantTable(database), graphs)
+    await assistants.begin()
+    status = ThreadStatus(table, jsonable)
+    run_rows = RunRows(database, rows, peers.name)
+    runs = Runs(
         engine,
-        RunRows(database, rows, peers.name),
+        memory,
+        run_rows,
         events,
         assistants,
-        standing,
+        status,
         peers,
         watch,
         webhooks,
+        metrics,
         dumps,
     )
-    state.crons = crons = Crons(CronTable(database), runs, assistants, standing, peers)
+    crons = Crons(CronTable(database), runs, assistants, status, peers)
     states = States(table, engine, saver, jsonable=jsonable, edited=watch.edited)
-    state.threads = threads = Threads(
-        table, states, engine, saver, state.sessions, cancel_runs=runs.cancel_thread
+    threads = Threads(table, states, engine, memory, saver, history, runs)
+    sessions = Sessions(
+        table,
+        threads,
+        memory,
+        history,
+        graphs,
+        lifetime=settings.session_ttl,
+        window=settings.window,
+        max_message_length=settings.max_message_length,
     )
-    if peers.alone:  # whatever is unfinished was begun by a process before this one
+    if peers.alone:  # whatever is unfinished was started by a process before this one
         await runs.adopt(await peers.beat())
     async with (
         _beside(sweep(threads), "threads that expire"),
         _beside(crons.keep_time(), "crons"),
         nullcontext() if peers.alone else _beside(watch_over(peers, runs), "peers' runs"),
     ):
-        yield
+        yield Service(
+            settings=settings,
+            info=_info(settings, stores, graphs, models),
+            runs=runs,
+            sessions=sessions,
+            threads=threads,
+            assistants=assistants,
+            crons=crons,
+            store=store,
+            history=history,
+            metrics=metrics,
+            models=models,
+            toolbox=toolbox,
+        )
     await runs.close()
     await webhooks.close()
+
+
+def _info(settings: Settings, stores: _Stores, graphs: Graphs, models: Models) -> Info:
+    return Info(
+        everturn_version=version("everturn"),
+        langgraph_py_version=version("langgraph"),
+        graphs=graphs.names,
+        models=models.catalogue.names,
+        memory="redis" if settings.redis_url else "embedded",
+        history=stores.database.dialect.name,
+    )
+
+
+def _shared_circuits(settings: Settings, stores: _Stores) -> RedisCircuits | None:
+    """Services at one Redis see each other's open circuits."""
+    if settings.redis_url is None:
+        return None
+    return RedisCircuits(stores.redis, settings.account, settings.redis_prefix)
 
 
 def _toolbox(
@@ -280,13 +315,6 @@ def _candidates(models: Models, toolbox: Toolbox, context: object, given: object
     return models.candidates(context, media=media_of_input(given))
 
 
-def _data_dir(settings: Settings) -> AbstractContextManager[Path]:
-    """Hold the data folder, where anything is kept in it: then it can have one server only."""
-    if settings.redis_url and settings.database_url:
-        return nullcontext(settings.data_dir)
-    return hold_data_dir(settings.data_dir)
-
-
 @asynccontextmanager
 async def _users_app(project: Project, app: FastAPI) -> AsyncIterator[None]:
     """Let the app that `http.app` names stand around this one, and live as long."""
@@ -301,7 +329,7 @@ async def _users_app(project: Project, app: FastAPI) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _kept_fresh(models: Models) -> AsyncIterator[None]:
+async def _catalogue_refreshed(models: Models) -> AsyncIterator[None]:
     """Read the provider's catalogue now and then; the one that is known serves meanwhile."""
 
     async def refresh() -> None:

@@ -16,7 +16,8 @@ RunError
   x ThreadNotFound    the caller: make the thread first, or say `if_not_exists: "create"`
   x RunNotFound       the caller: there is no such run, or no longer
     x NothingToCancel the caller: the runs have ended, or never were
-  x NothingWaits      the caller: look at the session, somebody else has answered
+  x NothingWaits      the caller: look at the session, it was answered meanwhile
+  x RunCancelled      the caller: send the message again, if it is still wanted
   x TurnTimeout       try again: the turn did not end in its time
   x ShuttingDown      try again soon: the service is being stopped or restarted
 """
@@ -92,6 +93,10 @@ class NothingToCancel(RunNotFound):
 
 class NothingWaits(RunError):
     """There is nothing to resume: no turn of the session waits for an answer, or not for this."""
+
+
+class RunCancelled(RunError):
+    """The run was cancelled by another request."""
 
 
 class TurnTimeout(RunError):

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from redis.asyncio import Redis, RedisCluster
 
-from everturn.checkpoints.sessions import redis_errors
+from everturn.checkpoints.redis.failures import redis_errors
 
 _NOW = """
 local time = redis.call('TIME')

@@ -22,7 +22,7 @@ from redis.exceptions import ResponseError
 from structlog import get_logger
 
 from everturn.checkpoints.errors import CheckpointsError
-from everturn.checkpoints.sessions import redis_errors
+from everturn.checkpoints.redis.failures import redis_errors
 
 log = get_logger(__name__)
 
@@ -100,11 +100,14 @@ class EventLog:
             entries: Any = await self._client.xrevrange(self._key(run_id), count=1)
         return int(entries[0][0].partition(b"-")[0]) if entries else 0
 
-    async def delete(self, run_id: str) -> None:
-        """Forget what a run streamed."""
-        self._sizes.pop(run_id, None)
+    async def delete(self, *run_ids: str) -> None:
+        """Forget what runs that have ended streamed."""
+        await self.written()  # what is on its way would be there again
         with redis_errors():
-            await self._client.unlink(self._key(run_id))
+            async with self._client.pipeline(transaction=False) as pipeline:
+                for run_id in run_ids:
+                    pipeline.unlink(self._key(run_id))
+                await pipeline.execute()
 
     async def write(self) -> None:
         """Write what waits, entry after entry. Never ends."""

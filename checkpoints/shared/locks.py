@@ -22,7 +22,7 @@ from weakref import WeakValueDictionary
 from redis.asyncio import Redis, RedisCluster
 
 from everturn.checkpoints.errors import CheckpointsError, StaleWriter, ThreadBusy
-from everturn.checkpoints.sessions import redis_errors
+from everturn.checkpoints.redis.failures import redis_errors
 
 T = TypeVar("T")
 

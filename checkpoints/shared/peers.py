@@ -19,7 +19,7 @@ from redis.asyncio import Redis, RedisCluster
 from structlog import get_logger
 
 from everturn.checkpoints.errors import CheckpointsError
-from everturn.checkpoints.sessions import redis_errors
+from everturn.checkpoints.redis.failures import redis_errors
 
 log = get_logger(__name__)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from redis.asyncio import Redis, RedisCluster
 
-from everturn.checkpoints.sessions import redis_errors
+from everturn.checkpoints.redis.failures import redis_errors
 
 _TIMEOUT = 0.5
 """Seconds: a cache that is slower is no help, and the caller can do without."""

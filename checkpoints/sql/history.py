@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import delete, exists, insert, select
 
 from everturn.checkpoints.sql.database import Database
-from everturn.checkpoints.sql.group_commit import GroupCommit, Row
+from everturn.checkpoints.sql.group_commit import Row
 from everturn.checkpoints.sql.tables import chat_history
 
 _LARGEST_ID = 2**63 - 1
@@ -34,25 +34,17 @@ class FinishedTurn:
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
+def turn_finished(turn: FinishedTurn) -> Row:
+    """Write down a turn, within any transaction; the row returns its id."""
+    row = {each.name: getattr(turn, each.name) for each in fields(turn) if each.name != "id"}
+    return Row(_INSERT, row)
+
+
 class History:
     """The table `chat_history`."""
 
-    def __init__(self, database: Database, rows: GroupCommit) -> None:
-        """Read from the database, write with the rows of others."""
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._rows = rows
-
-    async def add(self, turn: FinishedTurn) -> int:
-        """Write a turn and return its id, once it is committed.
-
-        A caller that is cancelled while it waits does not know whether its turn was written.
-
-        Raises:
-            StoreUnavailable: the turn was not written, or nobody can say.
-        """
-        row = {each.name: getattr(turn, each.name) for each in fields(turn) if each.name != "id"}
-        (turn_id,) = await self._rows.write(Row(_INSERT, row))
-        return int(turn_id)
 
     async def page(
         self, session_id: str, *, limit: int, before: int | None = None

@@ -59,12 +59,12 @@ class RunRows:
         self._rows = rows
         self._owner = owner
 
-    def insert(self, run: RunRow) -> asyncio.Future[list[Any]]:
-        """Have a new run written; see `GroupCommit.post`."""
+    def insert(self, run: RunRow, *before: Row) -> asyncio.Future[list[Any]]:
+        """Have a new run written, behind rows that it needs; see `GroupCommit.post`."""
         values = {name: getattr(run, name) for name in COLUMNS}
         for name in ("metadata", "kwargs"):
             values[name] = storable(values[name])
-        return self._rows.post(Row(_INSERT, {**values, "owner": self._owner}))
+        return self._rows.post(*before, Row(_INSERT, {**values, "owner": self._owner}))
 
     def update(self, run: RunRow, status: RunStatus, *more: Row) -> asyncio.Future[list[Any]]:
         """Have a run's new status written, with rows that must not be without it."""

@@ -176,6 +176,7 @@ class ThreadColumns(TypedColumns):
     """A thread. What was said on it lies with the checkpointer; here is what is searched."""
 
     thread_id: Named[str] = Column(Identifier, primary_key=True)
+    kind: Named[str] = Column(Text, server_default="thread")
     status: Named[str] = Column(Text)
     metadata: Named[dict[str, Any]] = Column(json_object())
     config: Named[dict[str, Any]] = Column(json_object())
@@ -195,6 +196,7 @@ threads = Table(
     Index("ix_threads_created_at", "created_at"),
     Index("ix_threads_updated_at", "updated_at"),
     Index("ix_threads_expires_at", "expires_at"),
+    Index("ix_threads_kind", "kind", "created_at"),
 )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
+from uuid import uuid4
 
 from langchain_core.utils.uuid import uuid7
 from sqlalchemy import (
@@ -33,6 +34,7 @@ from everturn.checkpoints.sql.tables import crons, json_object, runs, threads
 Status = Literal["idle", "busy", "interrupted", "error"]
 SortBy = Literal["thread_id", "status", "created_at", "updated_at", "state_updated_at"]
 SortOrder = Literal["asc", "desc"]
+Kind = Literal["thread", "session"]
 
 
 def new_thread_id() -> str:
@@ -49,6 +51,9 @@ class Thread:
     """A row; moments are aware and in UTC."""
 
     thread_id: str
+    kind: Kind = "thread"
+    """A `session` was begun by a chat route: it lives for its ttl from its last run on, to the
+    second, and its history outlives it."""
     status: Status = "idle"
     metadata: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
@@ -67,12 +72,23 @@ class Thread:
     @property
     def ends_at(self) -> datetime | None:
         """When its ttl ends if nothing happens on it any more; `None` for a thread without."""
-        return _end(self.ttl, self.updated_at)
+        return self.expires_at if self.kind == "session" else _end(self.ttl, self.updated_at)
+
+    @property
+    def lifetime(self) -> int | None:
+        """Seconds a session lives from its last run on; `None` for other threads."""
+        return round(self.ttl["ttl"] * 60) if self.kind == "session" and self.ttl else None
+
+    @property
+    def has_expired(self) -> bool:
+        """Whether a session has ended, though nobody has deleted it yet."""
+        return self.kind == "session" and self.expires_at is not None and self.expires_at <= _now()
 
 
 def new_thread(
     thread_id: str | None = None,
     *,
+    kind: Kind = "thread",
     metadata: Mapping[str, Any] | None = None,
     ttl: Mapping[str, Any] | None = None,
 ) -> Thread:
@@ -80,11 +96,42 @@ def new_thread(
     now = _now()
     return Thread(
         thread_id=thread_id or new_thread_id(),
+        kind=kind,
         metadata=metadata or {},
         ttl=ttl,
         created_at=now,
         updated_at=now,
         state_updated_at=now,
+    )
+
+
+def new_session(
+    session_id: str | None,
+    context: Mapping[str, Any],
+    *,
+    lifetime: int,
+    created_at: datetime | None = None,
+    expires_at: datetime | None = None,
+) -> Thread:
+    """Describe a chat session: a thread that lives `lifetime` seconds from its last run on.
+
+    Args:
+        session_id: its id; None makes a new one.
+        context: anything of the client's, kept in the thread's metadata.
+        lifetime: in seconds.
+        created_at: now, if nothing is said.
+        expires_at: after its lifetime, if nothing is said.
+    """
+    now = created_at or _now()
+    return Thread(
+        thread_id=session_id or str(uuid4()),
+        kind="session",
+        metadata={"context": dict(context)} if context else {},
+        ttl={"ttl": lifetime / 60, "strategy": "delete"},
+        created_at=now,
+        updated_at=now,
+        state_updated_at=now,
+        expires_at=expires_at or now + timedelta(seconds=lifetime),
     )
 
 
@@ -96,6 +143,8 @@ class Filter:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """What the thread's metadata contains."""
     status: Status | None = None
+    sessions: bool = False
+    """Only chat sessions that have not expired."""
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """Say it in SQL."""
@@ -106,6 +155,8 @@ class Filter:
             found.append(contains(threads.c.metadata, self.metadata))
         if self.status is not None:
             found.append(threads.c.status == self.status)
+        if self.sessions:
+            found += [threads.c.kind == "session", threads.c.expires_at > _now()]
         return found
 
 
@@ -120,11 +171,15 @@ _STANDS = _OF_THIS.values(
 )
 _ABOUT = bindparam("about", type_=threads.c.metadata.type)
 _MERGED = {"metadata": merged(threads.c.metadata, _ABOUT)}
+_RENEWED = {"expires_at": bindparam("ends", type_=threads.c.expires_at.type)}
 # One statement each for good: SQLAlchemy compiles it once, and group commits send it once for all.
 _CHANGES = {
-    (busy, about): statement.values(_MERGED) if about else statement
+    (busy, about, renewed): statement.values(
+        {**(_MERGED if about else {}), **(_RENEWED if renewed else {})}
+    )
     for busy, statement in ((True, _BUSY), (False, _STANDS))
     for about in (True, False)
+    for renewed in (True, False)
 }
 
 
@@ -135,6 +190,7 @@ def status_changed(
     interrupts: Mapping[str, Any] | None = None,
     error: Mapping[str, Any] | None = None,
     metadata: Mapping[str, Any] | None = None,
+    lifetime: int | None = None,
 ) -> Row:
     """Write down that a run began (`busy`), or what it came to, within any transaction.
 
@@ -144,15 +200,19 @@ def status_changed(
         interrupts: plain JSON, by the id of their task.
         error: plain JSON.
         metadata: merged into the thread's own.
+        lifetime: seconds that a session lives from now on; see `Thread.lifetime`.
     """
-    values: dict[str, Any] = {"this": thread_id, "now": _now()}
+    now = _now()
+    values: dict[str, Any] = {"this": thread_id, "now": now}
+    if lifetime is not None:
+        values["ends"] = now + timedelta(seconds=lifetime)
     if status != "busy":
         values["stands"] = status
         values["asked"] = storable(dict(interrupts or {}))
         values["failed"] = storable(dict(error)) if error else None
     if metadata:
         values["about"] = storable(dict(metadata))
-    return Row(_CHANGES[status == "busy", bool(metadata)], values)
+    return Row(_CHANGES[status == "busy", bool(metadata), lifetime is not None], values)
 
 
 class ThreadTable:
@@ -176,7 +236,7 @@ class ThreadTable:
         return await self._database.write(lambda c: c.execute(self.created(thread)).rowcount == 1)
 
     async def get(self, thread_id: str) -> Thread | None:
-        """Return the row of this id; `None` if there is none."""
+        """Return the row of this id, also one that has expired; `None` if there is none."""
         wanted = select(threads).where(threads.c.thread_id == thread_id)
         row = await self._database.read(lambda c: c.execute(wanted).mappings().one_or_none())
         return Thread(**row) if row else None

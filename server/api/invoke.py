@@ -1,22 +1,26 @@
 """Any graph of `langgraph.json`: its final state, or its events as LangGraph sends them."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any, Self
 
+import orjson
 from fastapi import APIRouter, Request, Response
-from langgraph.types import Command, StreamMode
+from langgraph.types import StreamMode
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
-from sse_starlette import EventSourceResponse, ServerSentEvent
+from sse_starlette import EventSourceResponse
 
-from everturn.server.api.http.deps import EngineDep, MetricsDep, SettingsDep
+from everturn.server.api.http.deps import RunsDep
 from everturn.server.api.http.json import dumps
-from everturn.server.api.http.problems import problems, told
-from everturn.server.api.sse import EventStream, event
-from everturn.server.errors import InvalidInput
-from everturn.server.observe.turns import observed
-from everturn.server.streams.modes import public
-from everturn.server.turns.engine import Engine, Turn
-from everturn.server.turns.outcome import Outcome
+from everturn.server.api.http.problems import problem_event, problems
+from everturn.server.api.http.sse import HEARTBEAT, EventStream, frame
+from everturn.server.errors import InvalidInput, RunCancelled
+from everturn.server.runs.request import RunRequest
+from everturn.server.runs.run import Run
+from everturn.server.streams.feed import Cursor
+from everturn.server.streams.modes import StreamMode as RunMode
+
+_CANCELLED = RunCancelled("The run was cancelled before its end.")
 
 router = APIRouter(tags=["graphs"])
 
@@ -83,16 +87,28 @@ class InvokeRequest(BaseModel):
             raise ValueError("a `command` needs the `thread_id` of the thread that waits")
         return self
 
-    def turn(self, stream_modes: Sequence[StreamMode] = ()) -> Turn:
-        """Put it in the engine's words."""
-        command = self.command and Command(**self.command.model_dump(exclude_unset=True))
-        return Turn(
-            graph=self.graph,
-            input=command or self.input,
+    def request(self, door: str, *modes: RunMode) -> RunRequest:
+        """Return what is asked to be run.
+
+        Raises:
+            InvalidInput: the input is empty.
+        """
+        if self.input == {}:
+            raise InvalidInput(f"The input for the graph {self.graph!r} is empty.")
+        return RunRequest(
+            assistant_id=self.graph,
             thread_id=self.thread_id,
-            context=self.context,
+            if_not_exists="create",
+            without_memory=self.thread_id is None,
+            input=self.input,
+            command=self.command.model_dump(exclude_unset=True) if self.command else None,
             config=self.config.model_dump(exclude_none=True),
-            stream_modes=stream_modes,
+            context=self.context,
+            stream_mode=modes,
+            on_disconnect="cancel" if modes else "continue",
+            history=self.thread_id is not None,
+            interactive=True,
+            door=door,
         )
 
 
@@ -103,9 +119,11 @@ class StreamRequest(InvokeRequest):
         default="values", description="LangGraph's stream modes, one or several."
     )
 
-    def modes(self) -> list[StreamMode]:
-        """The modes asked for, as a list."""
-        return [self.stream_mode] if isinstance(self.stream_mode, str) else self.stream_mode
+    def modes(self) -> list[RunMode]:
+        """The modes asked for, under the names that runs have for them."""
+        asked = [self.stream_mode] if isinstance(self.stream_mode, str) else self.stream_mode
+        # What LangGraph calls `messages` goes out as it comes; see `streams.modes`.
+        return ["messages-tuple" if mode == "messages" else mode for mode in asked]
 
 
 @router.post(
@@ -119,11 +137,14 @@ class StreamRequest(InvokeRequest):
         **problems(404, 409, 413, 422, 500, 503, 504),
     },
 )
-async def invoke(body: InvokeRequest, engine: EngineDep, metrics: MetricsDep) -> Response:
-    with observed(metrics, "/invoke") as seen:
-        seen.session_id = body.thread_id
-        seen.outcome = outcome = await engine.run(_turn(engine, body))
-    return Response(dumps(_final_state(outcome)), media_type="application/json")
+async def invoke(body: InvokeRequest, runs: RunsDep) -> Response:
+    run = await runs.create(body.request("/invoke"))
+    await run.done.wait()
+    if run.error is not None:
+        raise run.error
+    if run.cancelled or run.outcome is None:
+        raise _CANCELLED
+    return Response(dumps(run.outcome.state), media_type="application/json", headers=_where(run))
 
 
 @router.post(
@@ -136,42 +157,33 @@ async def invoke(body: InvokeRequest, engine: EngineDep, metrics: MetricsDep) ->
     response_class=EventSourceResponse,
     responses=problems(404, 413, 422, 500, 503),
 )
-async def stream(
-    body: StreamRequest,
-    request: Request,
-    engine: EngineDep,
-    metrics: MetricsDep,
-    settings: SettingsDep,
-) -> EventStream:
-    turn = _turn(engine, body, body.modes())
-    engine.check(turn)
-
-    async def events() -> AsyncGenerator[ServerSentEvent]:
-        with observed(metrics, "/stream") as seen:
-            seen.session_id = turn.thread_id
-            seen.status = "cancelled"  # unless it ends
-            try:
-                async with engine.stream(turn) as parts:
-                    async for part in parts:
-                        if isinstance(part, Outcome):
-                            seen.outcome = part
-                        else:
-                            yield event(part.mode, public(part.data))
-            except Exception as error:  # the stream has begun: its status can no longer say so
-                seen.error = error
-                yield event("error", told(request, error))
-
-    return EventStream(events(), grace=settings.shutdown_grace)
+async def stream(body: StreamRequest, request: Request, runs: RunsDep) -> EventStream:
+    run = await runs.create(body.request("/stream", *body.modes()))
+    await runs.acknowledge(run)
+    return EventStream(request, _frames(request, run), headers=_where(run), on_leave=run.stop)
 
 
-def _turn(engine: Engine, body: InvokeRequest, stream_modes: Sequence[StreamMode] = ()) -> Turn:
-    engine.graphs.fixed(body.graph)  # raises where there is none
-    if body.input == {}:
-        raise InvalidInput(f"The input for the graph {body.graph!r} is empty.")
-    return body.turn(stream_modes)
+async def _frames(request: Request, run: Run) -> AsyncGenerator[bytes]:
+    """Write the run's events, but for `metadata`; an error as the problem that it is."""
+    failed, resumable = False, run.written is not None
+    async with aclosing(run.feed.follow(Cursor())) as events:
+        async for news in events:
+            written = []
+            for event in news:
+                data = event.data
+                if event.name == "error":
+                    failed = True
+                    data = dumps(problem_event(request, orjson.loads(data), run.error))
+                if event.name != "metadata":
+                    written.append(frame(event.name, data, event.cursor if resumable else None))
+            if written or not news:
+                yield b"".join(written) or HEARTBEAT
+    if run.cancelled and not failed:
+        yield frame("error", dumps(problem_event(request, {}, _CANCELLED)))
 
 
-def _final_state(outcome: Outcome) -> Any:
-    if outcome.interrupts and isinstance(outcome.values, dict | None):
-        return {**(outcome.values or {}), "__interrupt__": list(outcome.interrupts)}
-    return outcome.values
+def _where(run: Run) -> dict[str, str]:
+    """A run on a thread can be joined, cancelled and looked at there."""
+    if not run.request.lasting:
+        return {}
+    return {"Content-Location": f"/threads/{run.thread_id}/runs/{run.row.run_id}"}

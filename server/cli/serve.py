@@ -21,6 +21,7 @@ from everturn.server.environment import WrongSetting
 from everturn.server.errors import ConfigError
 from everturn.server.observe.logs import configure_logs
 from everturn.server.observe.output import keep_standard_files, standard_error
+from everturn.server.runs.runs import Runs
 from everturn.server.settings import Settings
 from everturn.tools.kit.mcp import McpNotInstalled
 
@@ -118,7 +119,8 @@ class _Server(uvicorn.Server):
         return {"note": f"port {DEFAULT_PORT} is taken; choose one with --port or EVERTURN_PORT"}
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        draining = asyncio.create_task(self._app.state.engine.drain(self._settings.shutdown_grace))
+        runs: Runs = self._app.state.service.runs
+        draining = asyncio.create_task(runs.drain(self._settings.shutdown_grace))
         await super().shutdown(sockets)
         await draining
 

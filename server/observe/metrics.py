@@ -11,6 +11,8 @@ log = get_logger(__name__)
 # From the offline model's milliseconds to the longest turn (EVERTURN_TURN_TIMEOUT's default).
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 180, 300)
 
+MAX_MODELS = 200
+
 
 @contextmanager
 def beside_the_answer(what: str) -> Iterator[None]:
@@ -26,9 +28,10 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
+        self._models: set[str] = set()
         self.requests = Counter(
             "chat_requests_total",
-            "Chat turns, by endpoint, model and how they ended.",
+            "Turns of all routes, by route, model and how they ended.",
             ["endpoint", "model", "status"],
             registry=self._registry,
         )
@@ -79,6 +82,15 @@ class Metrics:
             ["tool", "result"],
             registry=self._registry,
         )
+
+    def model_label(self, model: str) -> str:
+        """Return a model's name, or `other` where a graph has named very many already.
+
+        Each name is a series for each counter, for as long as the process lives.
+        """
+        if len(self._models) < MAX_MODELS:
+            self._models.add(model)
+        return model if model in self._models else "other"
 
     def tool_called(self, tool: str, status: str, seconds: float) -> None:
         """Count a call of a tool."""

@@ -51,4 +51,6 @@ async def _end(threads: Threads, thread: Thread) -> datetime | None:
             await threads.keep_latest([current.thread_id])
             return now + timedelta(minutes=current.ttl["ttl"])
         await threads.forget(current.thread_id)
+        if current.kind == "thread":  # the history of a session outlives it
+            await threads.forget_history(current.thread_id)
         return None

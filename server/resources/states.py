@@ -149,7 +149,7 @@ class States:
                 f"A run is on in the thread {thread.thread_id}: wait for it, or cancel it."
             )
         self.graph_of(thread)
-        async with self._engine.alone(thread.thread_id, UPDATE_WAIT_SECONDS) as fence:
+        async with self._engine.hold(thread.thread_id, UPDATE_WAIT_SECONDS) as fence:
             config = self._config(thread, place, fence)
             if place.checkpoint_id and await self._checkpointer.aget_tuple(config) is None:
                 raise CheckpointNotFound(
@@ -159,7 +159,7 @@ class States:
             async with self._open(thread, config, "threads.update") as graph:
                 with _refusing_misfits():
                     changed = await graph.aupdate_state(config, values, as_node)
-                await self._settle(thread, graph)
+                await self._store_status(thread, graph)
         return changed.get("configurable", {})
 
     async def build(self, thread: Thread, supersteps: Sequence[Sequence[Step]]) -> None:
@@ -170,12 +170,12 @@ class States:
         """
         self.graph_of(thread)
         updates = [[StateUpdate(step.values, step.as_node) for step in each] for each in supersteps]
-        async with self._engine.alone(thread.thread_id, UPDATE_WAIT_SECONDS) as fence:
+        async with self._engine.hold(thread.thread_id, UPDATE_WAIT_SECONDS) as fence:
             config = self._config(thread, fence=fence)
             async with self._open(thread, config, "threads.update") as graph:
                 with _refusing_misfits():
                     await graph.abulk_update_state(config, updates)
-                await self._settle(thread, graph)
+                await self._store_status(thread, graph)
 
     def graph_of(self, thread: Thread) -> str:
         """Return the name of the graph whose state a thread has.
@@ -197,7 +197,7 @@ class States:
     ) -> AbstractAsyncContextManager[Graph]:
         return self._engine.graphs.open(self.graph_of(thread), config, access=access)
 
-    async def _settle(self, thread: Thread, graph: Graph) -> None:
+    async def _store_status(self, thread: Thread, graph: Graph) -> None:
         """Write down what a changed state waits for."""
         snapshot = await graph.aget_state(self._config(thread))
         status: Status = "interrupted" if snapshot.next else "idle"

@@ -1,4 +1,4 @@
-"""How a thread stands, as its runs see it: found at their start, written down at their end."""
+"""The rows of threads, as their runs read them at their start and change them at their end."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -7,55 +7,62 @@ from langgraph.types import StateSnapshot
 
 from everturn.checkpoints.sql.assistants import Assistant
 from everturn.checkpoints.sql.group_commit import Row
-from everturn.checkpoints.sql.threads import ThreadTable, new_thread, status_changed
-from everturn.server.turns.engine import Engine
+from everturn.checkpoints.sql.threads import Thread, ThreadTable, new_thread, status_changed
+from everturn.server.runs.run import Run
 from everturn.server.turns.places import interrupts_of
 
 _FORGOTTEN = {"error": "RunFailed", "message": "It failed; the thread has gone on since."}
 
 
-class Standing:
-    """The rows of threads, for runs."""
+class ThreadStatus:
+    """What runs need of the table `threads`."""
 
-    def __init__(self, table: ThreadTable, engine: Engine, jsonable: Callable[[Any], Any]) -> None:
+    def __init__(self, table: ThreadTable, jsonable: Callable[[Any], Any]) -> None:
         """Wire it up; `jsonable` makes plain JSON of what an interrupt asks."""
         self._table = table
-        self._engine = engine
         self._jsonable = jsonable
 
+    async def get(self, thread_id: str) -> Thread | None:
+        """Return the row of a thread; None where there is none, or it has expired."""
+        thread = await self._table.get(thread_id)
+        return None if thread is None or thread.has_expired else thread
+
     async def open(
-        self,
-        thread_id: str,
-        assistant: Assistant,
-        *,
-        create: bool,
-        metadata: Mapping[str, Any] | None = None,
-    ) -> bool:
-        """See that a thread is there; False where it is not and shall not be made."""
-        if await self._table.get(thread_id) is not None:
-            return True
-        if create:
-            about = {**(metadata or {}), **_about(assistant)}
-            await self._table.create(new_thread(thread_id, metadata=about))
-        return create
+        self, thread_id: str, assistant: Assistant, *, create: bool, metadata: Mapping[str, Any]
+    ) -> Thread | None:
+        """Return the row of a thread; one is made where there is none, if `create` says so."""
+        thread = await self.get(thread_id)
+        if thread is None and create:
+            thread = new_thread(thread_id, metadata={**metadata, **_about(assistant)})
+            await self._table.create(thread)
+        return thread
 
-    def begun(self, thread_id: str, assistant: Assistant) -> Row:
-        """The row that says that a run is under way, and of which graph the thread is."""
-        return status_changed(thread_id, "busy", metadata=_about(assistant))
+    def created(self, thread: Thread) -> Row:
+        """The row of a new thread."""
+        return Row(self._table.created(thread))
 
-    def failed(self, thread_id: str, error: Mapping[str, Any]) -> Row:
-        """The row that says what a run failed with; it is not written yet."""
-        return status_changed(thread_id, "error", error=error)
+    def busy(self, run: Run) -> Row:
+        """The change that says that a run is under way, and of which graph the thread is."""
+        about = _about(run.assistant)
+        return status_changed(run.thread_id, "busy", metadata=about, lifetime=run.ttl)
 
-    def ended(self, thread_id: str, state: StateSnapshot | None) -> Row:
-        """The row that says how the thread stands after a run that did not fail.
+    def failed(self, run: Run) -> Row:
+        """The change that says what a run failed with."""
+        return status_changed(run.thread_id, "error", error=run.failure, lifetime=run.ttl)
+
+    def lost(self, thread_id: str, failure: Mapping[str, Any]) -> Row:
+        """The change that says that a run cannot go on."""
+        return status_changed(thread_id, "error", error=failure)
+
+    def ended(self, run: Run, state: StateSnapshot | None) -> Row:
+        """The change that says what a thread waits for after a run that did not fail.
 
         `state` is needed where it may wait for something.
         """
         if state is None or not state.next:
-            return status_changed(thread_id, "idle")
+            return status_changed(run.thread_id, "idle", lifetime=run.ttl)
         waiting = self._jsonable(interrupts_of(state))
-        return status_changed(thread_id, "interrupted", interrupts=waiting)
+        return status_changed(run.thread_id, "interrupted", interrupts=waiting, lifetime=run.ttl)
 
     async def error(self, thread_id: str) -> Mapping[str, Any]:
         """What the newest run that failed failed with, as far as the thread still knows."""

@@ -1,10 +1,7 @@
-"""Threads of the Agent Server API: a row says what they are, checkpoints what was said.
-
-A chat session is a thread without a row: it belongs to the chat routes, and is no thread here.
-"""
+"""Threads: a row says what they are, checkpoints what was said. Chat sessions are threads."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -13,7 +10,7 @@ from typing import Any, NamedTuple
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from everturn.checkpoints.errors import ThreadBusy
-from everturn.checkpoints.sessions import Sessions
+from everturn.checkpoints.sql.history import History
 from everturn.checkpoints.sql.json_objects import contained
 from everturn.checkpoints.sql.threads import (
     Filter,
@@ -25,10 +22,12 @@ from everturn.checkpoints.sql.threads import (
 )
 from everturn.server.errors import InvalidInput, ThreadExists, ThreadNotFound
 from everturn.server.resources.states import UPDATE_WAIT_SECONDS, States, Step
+from everturn.server.runs.runs import Runs
 from everturn.server.turns.engine import Engine
+from everturn.server.turns.memory import ThreadMemory
 
 _PAGE = 100
-_MOST_READ = 10_000
+MAX_READ = 10_000
 """Threads whose values one search reads: values are not in SQL."""
 
 
@@ -53,10 +52,6 @@ class Found(NamedTuple):
     values: Any = None
 
 
-async def _nothing_runs(thread_id: str) -> None:
-    """Stand in where no runs can be cancelled."""
-
-
 class Threads:
     """Makes, finds, copies and deletes threads; `states` reads and changes what they hold."""
 
@@ -65,10 +60,10 @@ class Threads:
         table: ThreadTable,
         states: States,
         engine: Engine,
+        memory: ThreadMemory,
         checkpointer: BaseCheckpointSaver[Any],
-        sessions: Sessions,
-        *,
-        cancel_runs: Callable[[str], Awaitable[None]] = _nothing_runs,
+        history: History,
+        runs: Runs,
     ) -> None:
         """Wire it up.
 
@@ -76,22 +71,23 @@ class Threads:
             table: the rows.
             states: what the threads hold.
             engine: keeps turns of one thread apart.
-            checkpointer: the memory of threads.
-            sessions: the chat's, whose ids are taken.
-            cancel_runs: ends what runs on a thread that is to be deleted.
+            memory: what the threads remember.
+            checkpointer: copies and prunes it.
+            history: the finished turns of threads.
+            runs: what runs on a thread that is deleted, and what it streamed.
         """
         self.table = table
         self.states = states
         self._engine = engine
+        self._memory = memory
         self._checkpointer = checkpointer
-        self._sessions = sessions
-        self._cancel_runs = cancel_runs
+        self._history = history
+        self._runs = runs
 
     async def create(
         self,
         thread: Thread,
         *,
-        named: bool = False,
         or_get: bool = False,
         supersteps: Sequence[Sequence[Step]] = (),
     ) -> Found:
@@ -99,18 +95,13 @@ class Threads:
 
         Args:
             thread: its row.
-            named: its id is the caller's, not a new one.
             or_get: return a thread of this id as it is, if there is one.
             supersteps: updates to apply one after the other.
 
         Raises:
-            ThreadExists: the id is a thread's, or a chat session's.
+            ThreadExists: the id is taken.
             ThreadHasNoGraph, GraphNotFound, InvalidUpdate: of the supersteps; no thread was made.
         """
-        if named and await self._sessions.get(thread.thread_id):
-            raise ThreadExists(
-                f"{thread.thread_id} is a chat session: use it with /api/chat, or take another id."
-            )
         if supersteps:
             self.states.graph_of(thread)  # raises, before anything is made
         if not await self.table.create(thread):
@@ -129,6 +120,14 @@ class Threads:
             raise
         return await self.get(thread.thread_id)
 
+    async def reachable(self) -> None:
+        """Ask for nothing, of the rows and of the memory.
+
+        Raises:
+            StoreUnavailable: one of them does not answer.
+        """
+        await asyncio.gather(self.table.get(""), self._memory.messages(""))
+
     async def row(self, thread_id: str) -> Thread:
         """Return a thread as its row says.
 
@@ -136,7 +135,7 @@ class Threads:
             ThreadNotFound: there is none; so do all methods that take an id.
         """
         thread = await self.table.get(thread_id)
-        if thread is None:
+        if thread is None or thread.has_expired:
             raise _not_found(thread_id)
         return thread
 
@@ -162,15 +161,18 @@ class Threads:
         return thread
 
     async def delete(self, thread_id: str) -> None:
-        """Cancel what runs on a thread and forget it: row, runs, checkpoints and history.
+        """Cancel what runs on a thread and delete it whole.
+
+        Its row, its runs and what they streamed, its checkpoints and its history are gone.
 
         Raises:
             ThreadBusy: what runs would not end; nothing was deleted.
         """
         await self.row(thread_id)
-        await self._cancel_runs(thread_id)
-        async with self._engine.alone(thread_id):
+        await self._runs.cancel_thread(thread_id)
+        async with self._engine.hold(thread_id):
             await self.forget(thread_id)
+            await self.forget_history(thread_id)
 
     async def delete_all(self, wanted: Filter) -> None:
         """Delete all threads that fit, as `delete` does.
@@ -180,13 +182,18 @@ class Threads:
         """
         while page := await self.table.search(wanted, limit=_PAGE):
             for thread in page:
-                with suppress(ThreadNotFound):  # somebody else was faster
+                with suppress(ThreadNotFound):  # another client was faster
                     await self.delete(thread.thread_id)
 
     async def forget(self, thread_id: str) -> None:
-        """Forget a thread that is held."""
-        await self._engine.forget(thread_id)
+        """Delete a thread that is held, all but its history."""
+        await self._runs.forget_thread(thread_id)
+        await self._memory.forget(thread_id)
         await self.table.delete(thread_id)
+
+    async def forget_history(self, thread_id: str) -> None:
+        """Delete the history of a thread."""
+        await self._history.delete(thread_id)
 
     @asynccontextmanager
     async def idle(self, thread_id: str) -> AsyncIterator[Thread | None]:
@@ -195,7 +202,7 @@ class Threads:
         Raises:
             ThreadBusy: something runs.
         """
-        async with self._engine.alone(thread_id, UPDATE_WAIT_SECONDS):
+        async with self._engine.hold(thread_id, UPDATE_WAIT_SECONDS):
             thread = await self.table.get(thread_id)
             if thread is not None and thread.status == "busy":
                 raise ThreadBusy(f"A run is on in the thread {thread_id}.")
@@ -258,7 +265,7 @@ class Threads:
             InvalidInput: it would read the values of too many threads.
         """
         if search.values:
-            return len(await self._search_values(search, enough=_MOST_READ))
+            return len(await self._search_values(search, enough=MAX_READ))
         return await self.table.count(search.filter)
 
     async def _page(self, search: Search, limit: int, offset: int) -> list[Thread]:
@@ -273,7 +280,7 @@ class Threads:
     async def _search_values(self, search: Search, *, enough: int) -> list[Found]:
         """Read threads in their order until enough of them fit."""
         found: list[Found] = []
-        for offset in range(0, _MOST_READ, _PAGE):
+        for offset in range(0, MAX_READ, _PAGE):
             page = await self._page(search, _PAGE, offset)
             found += [
                 each
@@ -283,7 +290,7 @@ class Threads:
             if len(found) >= enough or len(page) < _PAGE:
                 return found[:enough]
         raise InvalidInput(
-            f"values: more than {_MOST_READ} threads would have to be read; "
+            f"values: more than {MAX_READ} threads would have to be read; "
             "say more of them in metadata, status or ids."
         )
 

@@ -69,7 +69,7 @@ class Crons:
         assistant = await self._assistants.resolve(asked.run.assistant_id)
         thread_id, now = asked.run.thread_id, datetime.now(UTC)
         following = _following(asked.schedule, asked.timezone, asked.end_time)
-        if thread_id and not await self._threads.open(thread_id, assistant, create=False):
+        if thread_id and not await self._threads.get(thread_id):
             raise ThreadNotFound("Thread or assistant not found.")
         cron = Cron(
             cron_id=str(uuid7()),
@@ -164,6 +164,7 @@ class Crons:
             **cron.payload,
             "metadata": {**cron.metadata, "cron_id": cron.cron_id},
             "on_completion": cron.on_run_completed or "delete",
+            "door": "/runs/crons",
         }
         try:
             request = RunRequest.of_kwargs(cron.thread_id, cron.assistant_id, asked)
@@ -204,7 +205,7 @@ def _following(schedule: str, timezone: str | None, end: datetime | None) -> dat
 def _payload(run: RunRequest) -> dict[str, Any]:
     """What a run's request is made of again."""
     return {
-        **run.asked(),
+        **run.kwargs(),
         "assistant_id": run.assistant_id,
         "multitask_strategy": run.multitask_strategy,
         "webhook": run.webhook,

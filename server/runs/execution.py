@@ -1,13 +1,16 @@
-"""Carrying out a run: its turn, its events, and the rows that say how it ended.
+"""What a run is made of: its turn, its events, and the rows that say how it ended.
 
-delay -> engine.run, each part to the feed -> rows of run and thread committed
+    due? -> hold the thread -> is somebody first? -> run, each part to the feed -> leave the thread
+    -> rows of run, thread and history committed
+
+The only place that runs turns.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any, Protocol
 from uuid import UUID, uuid4
 
@@ -17,13 +20,18 @@ from structlog import get_logger
 from everturn.checkpoints.errors import StaleWriter
 from everturn.checkpoints.sql.assistants import Assistant
 from everturn.checkpoints.sql.group_commit import Row
+from everturn.checkpoints.sql.history import FinishedTurn, turn_finished
 from everturn.checkpoints.sql.runs import RunRow, RunRows
-from everturn.server.errors import RunError, ShuttingDown
+from everturn.checkpoints.sql.threads import Thread
+from everturn.server.errors import NothingWaits, RunError, ShuttingDown
+from everturn.server.runs.elsewhere import Elsewhere
 from everturn.server.runs.request import RunRequest
-from everturn.server.runs.run import Running
+from everturn.server.runs.run import Run
 from everturn.server.streams.modes import Parts, graph_modes
-from everturn.server.turns.engine import Engine, Part, Turn
-from everturn.server.turns.outcome import Outcome
+from everturn.server.turns.engine import Engine, Hold
+from everturn.server.turns.memory import ThreadMemory
+from everturn.server.turns.outcome import Outcome, readable
+from everturn.server.turns.turn import Checked, Turn
 
 log = get_logger(__name__)
 
@@ -31,38 +39,45 @@ _ENQUEUED_SECONDS = 86_400.0
 """How long a run waits for those before it on its thread."""
 
 _LONG_WAIT = 0.5
-"""Seconds: whoever has waited so long for a thread may have it because its holder died."""
+"""Seconds: a run that waited so long for its thread may have it because the holder died."""
 
 Dumps = Callable[[Any], bytes]
 
 
 class Threads(Protocol):
-    """Where threads are found, and told how they stand."""
+    """The rows of threads, for runs."""
+
+    async def get(self, thread_id: str) -> Thread | None:
+        """Return the row of a thread; None where there is none, or it has expired."""
+        ...
 
     async def open(
-        self,
-        thread_id: str,
-        assistant: Assistant,
-        *,
-        create: bool,
-        metadata: Mapping[str, Any] | None = None,
-    ) -> bool:
-        """See that a thread is there; False where it is not and shall not be made.
+        self, thread_id: str, assistant: Assistant, *, create: bool, metadata: Mapping[str, Any]
+    ) -> Thread | None:
+        """Return the row of a thread; one is made where there is none, if `create` says so.
 
-        One that is made is known to be of this graph, and by what else `metadata` says.
+        It is then known to be of this assistant's graph, and by what else `metadata` says.
         """
         ...
 
-    def begun(self, thread_id: str, assistant: Assistant) -> Row:
-        """The row that says that a run is under way."""
+    def created(self, thread: Thread) -> Row:
+        """The row of a new thread."""
         ...
 
-    def failed(self, thread_id: str, error: Mapping[str, Any]) -> Row:
-        """The row that says what a run failed with."""
+    def busy(self, run: Run) -> Row:
+        """The change that says that a run is under way on its thread."""
         ...
 
-    def ended(self, thread_id: str, state: StateSnapshot | None) -> Row:
-        """The row that says how the thread stands after a run that did not fail."""
+    def failed(self, run: Run) -> Row:
+        """The change that says what a run failed with."""
+        ...
+
+    def ended(self, run: Run, state: StateSnapshot | None) -> Row:
+        """The change that says what a thread waits for after a run, if for anything."""
+        ...
+
+    def lost(self, thread_id: str, failure: Mapping[str, Any]) -> Row:
+        """The change that says that a run cannot go on."""
         ...
 
     async def error(self, thread_id: str) -> Mapping[str, Any]:
@@ -70,50 +85,37 @@ class Threads(Protocol):
         ...
 
 
-class _OthersFirst(Exception):
-    """The thread was had out of turn: runs that came before wait to go on, or to be taken over."""
-
-    def __init__(self, others: Sequence[RunRow]) -> None:
-        super().__init__()
-        self.others = others
-
-
 class Execution:
-    """Carries out runs."""
+    """Executes runs."""
 
     def __init__(
         self,
         engine: Engine,
+        memory: ThreadMemory,
         rows: RunRows,
         threads: Threads,
-        until_ended: Callable[[RunRow], Awaitable[None]],
+        elsewhere: Elsewhere,
         dumps: Dumps,
     ) -> None:
-        """Wire it up.
-
-        Args:
-            engine: runs turns.
-            rows: of runs.
-            threads: their rows.
-            until_ended: waits for the end of a run, wherever it is.
-            dumps: turns an event's data into JSON.
-        """
+        """Wire it up; `dumps` makes JSON of an event's data."""
         self._engine = engine
+        self._memory = memory
         self._rows = rows
         self._threads = threads
-        self._until_ended = until_ended
+        self._elsewhere = elsewhere
         self._dumps = dumps
 
-    def check(self, request: RunRequest, assistant: Assistant) -> None:
-        """Refuse at once what holds pictures or files that cannot be sent: they are large to keep.
+    def check(self, request: RunRequest, assistant: Assistant) -> Checked | None:
+        """Refuse at once what cannot be run, where a client waits for it; see `RunRequest`.
 
-        Everything else is checked when it runs, as LangGraph's own server does.
+        What holds pictures or files that cannot be sent is always refused: it is large to keep.
         """
-        if _has_blocks(request.input):
-            context = self._context(request, assistant)
-            self._engine.check(Turn(assistant.graph_id, request.input, context=context))
+        if not (request.interactive or _has_blocks(request.input)):
+            return None
+        context = self._context(request, assistant)
+        return self._engine.check(Turn(assistant.graph_id, _input(request), context=context))
 
-    async def carry_out(self, run: Running) -> None:
+    async def execute(self, run: Run) -> None:
         """Run to the end, whatever it is; nothing is raised."""
         about = {"run_id": run.row.run_id, "attempt": run.feed.attempt}
         run.feed.publish("metadata", self._dumps(about))
@@ -122,109 +124,144 @@ class Execution:
                 raise asyncio.CancelledError  # noqa: TRY301 - as if it had come a moment later
             if (delay := (due_at(run.row) - datetime.now(UTC)).total_seconds()) > 0:
                 await asyncio.sleep(delay)
-            await self._run(run)
+            async with self._hold(run) as held:
+                run.held = True
+                self._started(run)
+                await self._run(run, held)
         except asyncio.CancelledError:
             if run.cancelled is None:
-                self._tell(run, ShuttingDown("The service is being stopped."))
-        except GeneratorExit:  # the loop is closed, and nobody waits any more
+                self._fail(run, ShuttingDown("The service is being stopped."))
+        except GeneratorExit:  # the loop is closed, and no client waits any more
             raise
         except BaseException as error:  # nodes raise what they like, and the thread is not theirs
-            self._tell(run, error)
+            self._fail(run, error)
 
-    async def settle(self, run: Running) -> int | None:
-        """Commit how a run ended; a number for one that has to begin anew: which attempt it is.
+    @asynccontextmanager
+    async def _hold(self, run: Run) -> AsyncIterator[Hold]:
+        """Hold a run's thread; the runs that came before it have ended then."""
+        request = run.request
+        thread_id = None if request.without_memory else run.thread_id
+        wait = None if request.interactive else _ENQUEUED_SECONDS
+        now = asyncio.get_running_loop().time
+        asked_at = now()
+        while True:
+            async with self._engine.hold_for_turn(thread_id, wait) as held:
+                # Locks are given in the order they were asked for; only the death of a holder
+                # gives one out of turn, after its lease. So most runs need not look.
+                long = now() - asked_at > _LONG_WAIT and request.lasting
+                others = await self._before(run) if long else []
+                if not others:
+                    yield held
+                    return
+            for row in others:
+                await self._elsewhere.until_ended(row)
 
-        Its row goes on saying that it is under way, where another process goes on with it. Who has
-        lost the thread to another run, and not the run to another process, begins anew.
+    async def _before(self, run: Run) -> list[RunRow]:
+        """The runs that came before on the thread, and wait to go on or to be taken over."""
+        others = await self._rows.unfinished(thread_id=run.thread_id)
+        now = datetime.now(UTC)
+        return [row for row in others if row.run_id < run.row.run_id and due_at(row) <= now]
+
+    async def _run(self, run: Run, held: Hold) -> None:
+        """Run the turn, and leave the thread as the next one may find it."""
+        turn = await self._turn(run)
+        outcome, parts = Outcome(), Parts(run.request.stream_mode)
+        spoken = False
+        try:
+            running = self._engine.run_held(turn, held, outcome, run.checked)
+            async with aclosing(running):
+                async for part in running:
+                    for name, data in parts.named(part):
+                        run.feed.publish(name, self._dumps(data))
+                    if part.mode == "messages" and not spoken:
+                        spoken = True
+                        await asyncio.sleep(0)  # the first token leaves before the next is made
+            run.outcome = outcome
+        except asyncio.CancelledError:
+            await self._leave(run)
+            raise
+        await self._leave(run)
+
+    async def _leave(self, run: Run) -> None:
+        """Undo what is to be undone, and look what the thread waits for."""
+        if run.cancelled == "rollback":
+            await self._memory.undo(run.thread_id, run.row.run_id)
+        outcome = run.outcome
+        if run.request.lasting and (outcome is None or outcome.may_wait):
+            run.left = await self._memory.state(run.assistant.graph_id, run.thread_id)
+            if outcome is None:
+                run.outcome = Outcome(run.left.values)
+
+    async def store_end(self, run: Run) -> int | None:
+        """Commit how a run ended; the number of its next attempt where it has to start again.
+
+        Its row goes on saying that it is under way where another process goes on with it. A run
+        that lost its thread to another one, but not its row to another process, starts again.
         """
         if run.goes_on_elsewhere:
             if isinstance(run.error, StaleWriter):
                 return await self._rows.begin_anew(run.row.run_id)
             return None
+        request, row = run.request, replace(run.row)  # readers see the end once it is committed
         if run.cancelled == "rollback":
-            # Done before its thread was let go, unless this attempt never held it, or that failed.
-            await self._engine.undo(run.thread_id, run.row.run_id)
-        ended = replace(run.row)  # who asks is told of the end once it is committed
-        if run.request.lasting:
-            await self._rows.update(ended, run.status, *self._stands(run))
+            # Done before its thread was left, unless this attempt never held it, or that failed.
+            await self._memory.undo(run.thread_id, row.run_id)
+        if request.lasting:
+            await self._rows.update(row, run.status, *self._changes(run))
         else:
-            ended.status = run.status
-            await self._engine.drop(run.thread_id)
-        if run.request.recorded and (run.cancelled == "rollback" or not run.request.lasting):
-            await self._rows.delete(run.row.run_id)
-        run.row = ended
+            row.status = run.status
+            if not request.without_memory:
+                await self._memory.forget(run.thread_id)
+        if request.recorded and (run.cancelled == "rollback" or not request.lasting):
+            await self._rows.delete(row.run_id)
+        run.row = row
         return None
 
-    def _stands(self, run: Running) -> list[Row]:
-        """How the thread stands; one that the run never held is for others to say."""
+    def _changes(self, run: Run) -> list[Row]:
+        """What is committed with a run's end: its thread's status, and its turn's history."""
+        if not run.held:  # its thread is another run's
+            return []
         if run.error:
-            return [self._threads.failed(run.thread_id, run.told)]
+            return [self._threads.failed(run)]
         if run.outcome is None:
             return []
-        return [self._threads.ended(run.thread_id, run.stands)]
+        rows = [self._threads.ended(run, run.left)]
+        if run.request.history and (finished := _finished(run, run.outcome)):
+            rows.append(turn_finished(finished))
+        return rows
 
-    async def _run(self, run: Running) -> None:
-        request, parts = run.request, Parts(run.request.stream_mode)
-        asked = _command(request.command) if request.command else request.input
-        spoken = False
+    async def _turn(self, run: Run) -> Turn:
+        """What the engine is asked: the run's input, or to go on from where it was left.
 
-        async def emit(part: Part) -> None:
-            nonlocal spoken
-            if run.row.status == "pending":
-                self._begun(run)
-            for name, data in parts.named(part):
-                run.feed.publish(name, self._dumps(data))
-            if part.mode == "messages" and not spoken:
-                spoken = True
-                await asyncio.sleep(0)  # the first token leaves before the model says the next
-
-        turn = Turn(
+        Raises:
+            NothingWaits: what it answers was answered by another run.
+        """
+        request = run.request
+        if request.answers is not None:
+            waiting = await self._memory.waiting(run.thread_id)
+            if waiting is None or request.answers not in {i.id for i in waiting.interrupts}:
+                raise NothingWaits("What this answers has been answered, or given up, meanwhile.")
+        goes_on = run.resumes and await self._memory.is_newest(run.thread_id, run.row.run_id)
+        return Turn(
             graph=run.assistant.graph_id,
-            input=asked,
-            resumes=run.row.run_id if run.resumes else None,
-            thread_id=run.thread_id,
-            context=self._context(run.request, run.assistant),
+            input=None if goes_on else _input(request),
+            thread_id=None if request.without_memory else run.thread_id,
+            context=self._context(request, run.assistant),
             config=self._config(run),
             stream_modes=graph_modes(request.stream_mode),
+            ttl=run.ttl,
             events="events" in request.stream_mode,
             subgraphs=request.stream_subgraphs,
             interrupt_before=request.interrupt_before,
             interrupt_after=request.interrupt_after,
             durability=request.durability or (None if request.lasting else "exit"),
-            wait=_ENQUEUED_SECONDS,
-            history=False,
-            on_begin=partial(self._wait_turn, run, asyncio.get_running_loop().time()),
-            on_end=partial(self._let_go, run),
         )
-        while run.outcome is None:
-            try:
-                run.outcome = await self._engine.run(turn, emit)
-            except _OthersFirst as first:
-                for row in first.others:
-                    await self._until_ended(row)
 
-    async def _let_go(self, run: Running, outcome: Outcome | None) -> None:
-        """Leave the thread as the next one may find it, and look how it stands."""
-        if run.cancelled == "rollback":
-            await self._engine.undo(run.thread_id, run.row.run_id)
-        if run.request.lasting and (outcome is None or outcome.may_wait):
-            state = await self._engine.state(run.assistant.graph_id, run.thread_id)
-            run.stands, run.outcome = state, Outcome(state.values)
-
-    async def _wait_turn(self, run: Running, asked_at: float) -> None:
-        """Let go of a thread that was had because a process died: its run comes first."""
-        if asyncio.get_running_loop().time() - asked_at < _LONG_WAIT or not run.request.lasting:
-            return
-        others = await self._rows.unfinished(thread_id=run.thread_id)
-        now = datetime.now(UTC)
-        before = [row for row in others if row.run_id < run.row.run_id and due_at(row) <= now]
-        if before:
-            raise _OthersFirst(before)
-
-    def _begun(self, run: Running) -> None:
-        run.row.status = "running"
-        if run.request.recorded:
-            self._rows.update(run.row, "running", self._threads.begun(run.thread_id, run.assistant))
+    def _started(self, run: Run) -> None:
+        if run.row.status == "pending":
+            run.row.status = "running"
+            if run.request.recorded:
+                self._rows.update(run.row, "running", self._threads.busy(run))
 
     def _context(self, request: RunRequest, assistant: Assistant) -> dict[str, Any]:
         """What the graph may choose from: clients from before LangGraph 0.6 say it in the config.
@@ -236,7 +273,7 @@ class Execution:
         chosen = {key: value for key, value in said.items() if not takes or key in takes}
         return {**assistant.context, **chosen, **request.context}
 
-    def _config(self, run: Running) -> dict[str, Any]:
+    def _config(self, run: Run) -> dict[str, Any]:
         request, config = run.request, {**run.assistant.config, **run.request.config}
         about = {
             "run_id": run.row.run_id,
@@ -244,9 +281,12 @@ class Execution:
             "assistant_id": run.assistant.assistant_id,
         }
         place = {"checkpoint_id": request.checkpoint_id, **(request.checkpoint or {})}
+        # Graphs from before LangGraph 0.6 look for their context here. It would be in the metadata
+        # of each checkpoint, too; the routes of our own are younger than that.
+        context = {} if request.interactive else _without_place(request.context)
         configurable = {
             **_without_place(run.assistant.config.get("configurable", {})),
-            **_without_place(request.context),  # graphs from before LangGraph 0.6 look here
+            **context,
             **request.config.get("configurable", {}),
             **about,
             **{key: value for key, value in place.items() if value and key != "thread_id"},
@@ -265,9 +305,9 @@ class Execution:
             "run_name": config.get("run_name") or run.assistant.graph_id,
         }
 
-    def _tell(self, run: Running, error: BaseException) -> None:
+    def _fail(self, run: Run, error: BaseException) -> None:
         run.error, run.error_id = error, uuid4().hex
-        run.feed.publish("error", self._dumps(run.told), logged=not run.goes_on_elsewhere)
+        run.feed.publish("error", self._dumps(run.failure), logged=not run.goes_on_elsewhere)
         known = isinstance(error, RunError)
         log.warning(
             "run_failed",
@@ -279,6 +319,23 @@ class Execution:
         )
 
 
+def _finished(run: Run, outcome: Outcome) -> FinishedTurn | None:
+    """The history row of a turn; None for one that waits, or in which nothing was said."""
+    question, answer = outcome.question, outcome.answer
+    if question is None or answer is None or outcome.interrupts:
+        return None
+    return FinishedTurn(
+        session_id=run.thread_id,
+        user_message=readable(question),
+        assistant_message=answer.text,
+        tools_used=outcome.tools_used,
+        model_used=outcome.route["model"] or "",
+        tokens_used=outcome.usage["total_tokens"],
+        cost=outcome.cost,
+        metadata={"graph": run.assistant.graph_id, "route": outcome.route},
+    )
+
+
 def _has_blocks(given: Any) -> bool:
     messages = given.get("messages") if isinstance(given, dict) else None
     several = messages if isinstance(messages, list) else [messages]
@@ -286,7 +343,7 @@ def _has_blocks(given: Any) -> bool:
 
 
 def due_at(row: RunRow) -> datetime:
-    """When a run may begin."""
+    """When a run may start."""
     return row.created_at + timedelta(seconds=row.kwargs.get("after_seconds") or 0)
 
 
@@ -294,6 +351,10 @@ def _without_place(configurable: Mapping[str, Any]) -> dict[str, Any]:
     """An assistant is of no thread: only a request says where to run."""
     place = {"thread_id", "checkpoint_id", "checkpoint_ns", "checkpoint_map"}
     return {key: value for key, value in configurable.items() if key not in place}
+
+
+def _input(request: RunRequest) -> Any:
+    return _command(request.command) if request.command else request.input
 
 
 def _command(asked: Mapping[str, Any]) -> Command[Any]:

@@ -1,4 +1,4 @@
-"""What is asked of a run, and how it stands."""
+"""What is asked of a run, by whichever door."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -18,7 +18,7 @@ class RunRequest:
     """None: a thread of the run's own."""
     input: Any = None
     command: Mapping[str, Any] | None = None
-    stream_mode: Sequence[StreamMode] = ("values",)
+    stream_mode: Sequence[StreamMode | Literal["summary"]] = ("values",)
     stream_subgraphs: bool = False
     stream_resumable: bool = False
     metadata: Mapping[str, Any] = field(default_factory=dict)
@@ -33,14 +33,25 @@ class RunRequest:
     """Of a thread of the run's own."""
     multitask_strategy: MultitaskStrategy = "enqueue"
     webhook: str | None = None
-    """Whom to tell of the end, by POST."""
+    """Where the end is reported, by POST."""
     if_not_exists: Literal["create", "reject"] = "reject"
     after_seconds: float = 0
     durability: Literal["sync", "async", "exit"] | None = None
     """None: `async`; on a thread that goes with the run `exit`."""
 
     background: bool = False
-    """Nobody waits for it: it is acknowledged when it is written down."""
+    """No client waits for it: it is acknowledged when its row is committed."""
+    door: str = "/runs"
+    """The route that asked, as metrics and the log name it."""
+    interactive: bool = False
+    """A client waits for this one turn: what cannot be run is refused at once, and its thread is
+    waited for EVERTURN_THREAD_WAIT seconds. Else both are as LangGraph's own server has them."""
+    without_memory: bool = False
+    """The graph runs without a checkpointer: it can neither wait for an answer nor be joined."""
+    answers: str | None = None
+    """The id of the interrupt that the command answers, which must still wait."""
+    history: bool = False
+    """Write the finished turn into the chat history."""
 
     @property
     def recorded(self) -> bool:
@@ -52,8 +63,9 @@ class RunRequest:
         """Whether the run's thread is there after it."""
         return self.thread_id is not None or self.on_completion == "keep"
 
-    def asked(self) -> dict[str, Any]:
-        """What a client sees of it in the run's `kwargs`."""
+    def kwargs(self) -> dict[str, Any]:
+        """What the run's row keeps of it, as `kwargs`: clients see it, and a recovery needs it."""
+        own = {"door": self.door, "answers": self.answers, "history": self.history}
         return {
             "input": self.input,
             "command": self.command,
@@ -70,6 +82,7 @@ class RunRequest:
             "after_seconds": self.after_seconds,
             "webhook": self.webhook,
             **({} if self.lasting else {"temporary": True}),
+            **{name: value for name, value in own.items() if value and value != "/runs"},
         }
 
     @classmethod

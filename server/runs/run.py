@@ -15,29 +15,36 @@ from everturn.server.errors import InvalidInput, ShuttingDown, TurnTimeout
 from everturn.server.runs.request import RunRequest
 from everturn.server.streams.feed import Feed
 from everturn.server.turns.outcome import Outcome
+from everturn.server.turns.turn import Checked
 
 CancelAction = Literal["interrupt", "rollback"]
 
 
 @dataclass(eq=False, slots=True)
-class Running:
-    """A run of this process, until shortly after its end."""
+class Run:
+    """One run: what was asked, where its events go, and what it came to."""
 
     row: RunRow
     request: RunRequest
     assistant: Assistant
     feed: Feed
-    began: datetime = field(default_factory=lambda: datetime.now(UTC))
+    ttl: int | None = None
+    """Seconds its thread's checkpoints live; None keeps them."""
+    checked: Checked | None = None
+    """What was found out before it began, where it was checked then."""
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     resumes: bool = False
     """It may have begun before: it goes on from its last checkpoint, if nothing came between."""
     written: asyncio.Future[list[Any]] | None = None
     task: asyncio.Task[None] | None = None
     outcome: Outcome | None = None
-    stands: StateSnapshot | None = None
-    """The state in which it left its thread to the next one, where that waits for something."""
+    left: StateSnapshot | None = None
+    """The state in which it left its thread, where it may wait for something."""
     error: BaseException | None = None
     error_id: str = ""
-    """By which the log knows the error."""
+    """Names the error in the log."""
+    held: bool = False
+    """It had its thread: only then has it a say in the thread's status."""
     cancelled: CancelAction | None = None
     done: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -48,7 +55,7 @@ class Running:
 
     @property
     def status(self) -> RunStatus:
-        """What its end makes of it."""
+        """What its row says after its end."""
         if self.cancelled is not None:
             return "interrupted"
         if isinstance(self.error, TurnTimeout):
@@ -61,27 +68,43 @@ class Running:
         return self.request.recorded and isinstance(self.error, ShuttingDown | StaleWriter)
 
     @property
-    def told(self) -> dict[str, str]:
-        """How it failed, in LangGraph's words: the error's class and text."""
+    def failure(self) -> dict[str, str]:
+        """How it failed, as LangGraph's clients read it: the error's class and text."""
         error = self.error
         if isinstance(error, InvalidInput) and error.__cause__ is not None:
             error = error.__cause__
-        return {"error": type(error).__name__, "message": _words(error), "error_id": self.error_id}
+        return {"error": type(error).__name__, "message": _text(error), "error_id": self.error_id}
 
-    def last_words(self) -> Mapping[str, Any]:
-        """What a webhook tells of its end, in LangGraph's words."""
+    @property
+    def final_state(self) -> Any:
+        """What a client that waited is answered: the state, what it waits for, or the error."""
+        if self.error is not None:
+            return {"__error__": self.failure}
+        return {} if self.outcome is None else self.outcome.state
+
+    def stop(self, action: CancelAction = "interrupt") -> None:
+        """Ask the run to end; `rollback` undoes what it did."""
+        if self.cancelled is None and self.task is not None:
+            self.cancelled = action
+            # A task that is cancelled before its first step never takes it, and the end would not
+            # be stored: until then the run looks at `cancelled` itself.
+            if self.feed.end.number:
+                self.task.cancel()
+
+    def webhook_payload(self) -> Mapping[str, Any]:
+        """What a webhook says of its end, as LangGraph's server says it."""
         return {
             **{name: getattr(self.row, name) for name in COLUMNS},
-            "run_started_at": self.began,
+            "run_started_at": self.started_at,
             "run_ended_at": self.row.updated_at,
             "webhook_sent_at": datetime.now(UTC),
             "values": self.outcome.values if self.outcome else None,
-            "error": self.told if self.error else None,
+            "error": self.failure if self.error else None,
         }
 
 
-def _words(error: BaseException | None) -> str:
+def _text(error: BaseException | None) -> str:
     try:
         return str(error)
     except Exception as nested:  # of its own `__str__`
-        return f"It cannot be told: {type(nested).__name__}"
+        return f"Its text cannot be made: {type(nested).__name__}"

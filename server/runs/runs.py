@@ -1,11 +1,11 @@
 """Runs: started where they arrive, in tasks of their own, so that a client may leave.
 
-    create -> thread there? strategy? -> row posted -> task: carried out, its end committed
-           -> feed closed -> whoever waits is woken
+    create -> thread there? strategy? -> row posted -> task: executed, its end committed
+           -> counted and logged -> feed closed -> whoever waits goes on
 
-A run's row is written while it runs, and its end is acknowledged after the commit. Runs of other
-processes are seen through their rows, read through the event log, and ended by telling their
-process; where it has died, another takes them over: see `recovery`.
+Every door asks here, and nothing else runs turns. A run's row is written while it runs, and its
+end is acknowledged after the commit. Runs of other processes: see `elsewhere`; of processes that
+have died: see `recovery`.
 """
 
 import asyncio
@@ -15,39 +15,43 @@ from collections.abc import (
     Awaitable,
     Callable,
     Collection,
-    Mapping,
     Sequence,
 )
-from contextlib import aclosing, asynccontextmanager, nullcontext, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
+from dataclasses import replace
 from typing import Any, Literal, Protocol
 
 from langchain_core.utils.uuid import uuid7
 from structlog import get_logger
 
 from everturn.checkpoints.errors import ThreadBusy
+from everturn.checkpoints.shared.event_log import EventLog
 from everturn.checkpoints.shared.peers import Peers
 from everturn.checkpoints.sql.assistants import Assistant
 from everturn.checkpoints.sql.runs import UNFINISHED, RunRow, RunRows, RunStatus
-from everturn.server.errors import (
-    NothingToCancel,
-    RunError,
-    RunNotFound,
-    ThreadNotFound,
-)
+from everturn.checkpoints.sql.threads import Thread
+from everturn.server.errors import NothingToCancel, RunError, RunNotFound, ThreadNotFound
+from everturn.server.observe.metrics import Metrics
+from everturn.server.observe.turns import report_turn
+from everturn.server.runs.elsewhere import Elsewhere, stop_all
 from everturn.server.runs.execution import Dumps, Execution, Threads
+from everturn.server.runs.here import Here
 from everturn.server.runs.request import RunRequest
-from everturn.server.runs.run import CancelAction, Running
+from everturn.server.runs.run import CancelAction, Run
 from everturn.server.runs.webhooks import Webhooks
-from everturn.server.streams.feed import Cursor, Event, Feed, Log, follow_log
+from everturn.server.streams.feed import Cursor, Event, Feed
+from everturn.server.streams.modes import SUMMARY
 from everturn.server.streams.thread import Place, ThreadEvent, ThreadMode, Watch, follow_thread
 from everturn.server.turns.engine import Engine
+from everturn.server.turns.memory import ThreadMemory
+from everturn.server.turns.outcome import summary
 
 log = get_logger(__name__)
 
-_MOST_ATTEMPTS = 5
-"""A run that has so often not outlived its process may be what ends it."""
+MAX_ATTEMPTS = 5
+"""A run that did not outlive its process so often may be what ends it."""
 
-_REMEMBERED_SECONDS = 0.05
+_KNOWN_SECONDS = 0.05
 """How long a run is served from memory after its end; then from its row and the event log."""
 
 
@@ -65,17 +69,20 @@ class Runs:
     def __init__(
         self,
         engine: Engine,
+        memory: ThreadMemory,
         rows: RunRows,
-        events: Log,
+        events: EventLog,
         assistants: Assistants,
         threads: Threads,
         peers: Peers,
         watch: Watch,
         webhooks: Webhooks,
+        metrics: Metrics,
         dumps: Dumps,
     ) -> None:
-        """Wire it up; `dumps` turns an event's data into JSON."""
+        """Wire it up; `dumps` makes JSON of an event's data."""
         self._engine = engine
+        self._memory = memory
         self._rows = rows
         self._events = events
         self._assistants = assistants
@@ -83,34 +90,52 @@ class Runs:
         self._peers = peers
         self._watch = watch
         self._webhooks = webhooks
-        self._execution = Execution(engine, rows, threads, self._until_ended, dumps)
+        self._metrics = metrics
         self._dumps = dumps
-        self._running: dict[str, Running] = {}
-        self._of_thread: dict[str, list[Running]] = {}
-        self._telling: set[asyncio.Task[None]] = set()
-        peers.hear(self._heard)
+        self._here = Here()
+        self._elsewhere = Elsewhere(self._here, rows, events, peers)
+        self._execution = Execution(engine, memory, rows, threads, self._elsewhere, dumps)
 
-    async def create(self, request: RunRequest) -> Running:
+    async def create(self, request: RunRequest, thread: Thread | None = None) -> Run:
         """Start a run, or put it behind the others of its thread.
 
+        Args:
+            request: what is asked.
+            thread: the row of its thread, where the caller has read it; with a request that names
+                no thread, a new one, which is stored with the run.
+
         Raises:
-            AssistantNotFound, InvalidInput: the request cannot be run; nothing was written.
-            ThreadNotFound: and it shall not be made.
+            AssistantNotFound, GraphNotFound, InvalidInput, and for an interactive request all that
+                `Engine.check` raises: it cannot be run; nothing was written.
+            ThreadNotFound: there is no such thread, and the request does not create it.
             ThreadBusy: a run is under way, and the strategy is `reject`.
         """
         await self.check_webhook(request.webhook)
+        if request.interactive:  # these name a graph
+            self._engine.graphs.fixed(request.assistant_id)
         assistant = await self._assistants.resolve(request.assistant_id)
-        self._execution.check(request, assistant)
-        thread_id = request.thread_id or str(uuid7())
-        if request.lasting:
+        checked = self._execution.check(request, assistant)
+        new = thread if request.thread_id is None else None
+        thread_id = new.thread_id if new else request.thread_id or str(uuid7())
+        if new:
+            request = replace(request, thread_id=thread_id)
+        elif request.lasting and thread is None:
             create = request.if_not_exists == "create" or request.thread_id is None
             about = {**request.config.get("metadata", {}), **request.metadata}
-            if not await self._threads.open(thread_id, assistant, create=create, metadata=about):
+            thread = await self._threads.open(thread_id, assistant, create=create, metadata=about)
+            if thread is None:
                 raise ThreadNotFound("Thread or assistant not found.")
-        async with self._way_made(thread_id, request):
-            run = self._begin(request, assistant, thread_id)
+        async with self._strategy_applied(thread_id, request):
+            row = _row_of(request, assistant, thread_id)
+            run = Run(row, request, assistant, Feed(row.run_id, self._events), checked=checked)
+            run.ttl = thread.lifetime if thread else None
+            if request.recorded:
+                run.written = self._rows.insert(row, *([self._threads.created(new)] if new else []))
+            if request.lasting and run.written:
+                self._watch.begun(thread_id, row.run_id, run.written)
+            self._start(run)
             if not self._peers.alone and request.multitask_strategy != "enqueue":
-                await self.acknowledge(run)  # so that whoever comes next to the thread sees it
+                await self.acknowledge(run)  # the next to come to the thread must see it
         return run
 
     async def check_webhook(self, url: str | None) -> None:
@@ -118,32 +143,18 @@ class Runs:
         if url:
             await self._webhooks.check(url)
 
-    def _begin(self, request: RunRequest, assistant: Assistant, thread_id: str) -> Running:
-        row = RunRow(
-            run_id=str(uuid7()),
-            thread_id=thread_id,
-            assistant_id=assistant.assistant_id,
-            metadata={
-                **assistant.metadata,
-                **request.metadata,
-                "graph_id": assistant.graph_id,
-                "assistant_id": assistant.assistant_id,
-            },
-            kwargs=request.asked(),
-            multitask_strategy=request.multitask_strategy,
-        )
-        run = Running(row, request, assistant, Feed(row.run_id, self._events))
-        if request.recorded:
-            run.written = self._rows.insert(row)
-        if request.lasting and run.written:
-            self._watch.begun(thread_id, row.run_id, run.written)
-        self._start(run)
-        return run
+    async def acknowledge(self, run: Run) -> RunRow:
+        """Wait until a run's row is committed: from then on the run survives its process.
 
-    async def acknowledge(self, run: Running) -> RunRow:
-        """Wait until a run that goes on in the background is written down."""
+        Raises:
+            StoreUnavailable: it was not written; the run is stopped.
+        """
         if run.written is not None:
-            await run.written
+            try:
+                await run.written
+            except Exception:
+                run.stop()
+                raise
         return run.row
 
     async def adopt(self, alive: Collection[str]) -> None:
@@ -157,8 +168,8 @@ class Runs:
 
     async def _go_on(self, row: RunRow, attempt: int) -> None:
         feed = Feed(row.run_id, self._events, attempt)
-        if attempt > _MOST_ATTEMPTS:
-            await self._give_up(row, feed, "Its process has died each time it was begun.")
+        if attempt > MAX_ATTEMPTS:
+            await self._give_up(row, feed, "Its process has died each time it was started.")
             return
         try:
             assistant = await self._assistants.resolve(row.assistant_id)
@@ -166,109 +177,29 @@ class Runs:
         except (RunError, TypeError) as error:  # its assistant is gone, or its row is another's
             await self._give_up(row, feed, str(error))
             return
+        thread = await self._threads.get(row.thread_id) if request.lasting else None
         log.info("run_recovered", run_id=row.run_id, attempt=attempt)
-        self._start(Running(row, request, assistant, feed, resumes=True))
+        ttl = thread.lifetime if thread else None
+        self._start(Run(row, request, assistant, feed, ttl=ttl, resumes=True))
 
     async def _give_up(self, row: RunRow, feed: Feed, reason: str) -> None:
         log.error("run_lost", run_id=row.run_id, thread_id=row.thread_id, reason=reason)
-        told = {"error": "RunLost", "message": reason}
-        await self._rows.update(row, "error", self._threads.failed(row.thread_id, told))
-        feed.publish("error", self._dumps(told))
+        failure = {"error": "RunLost", "message": reason}
+        await self._rows.update(row, "error", self._threads.lost(row.thread_id, failure))
+        feed.publish("error", self._dumps(failure))
         feed.close()
 
-    def _start(self, run: Running) -> None:
-        self._running[run.row.run_id] = run
-        self._of_thread.setdefault(run.thread_id, []).append(run)
+    def _start(self, run: Run) -> None:
+        self._here.add(run)
         run.task = asyncio.create_task(self._execute(run), name=f"run {run.row.run_id}")
 
-    async def find(self, run_id: str, thread_id: str | None) -> Running | RunRow:
+    async def find(self, run_id: str, thread_id: str | None) -> Run | RunRow:
         """Return a run, as it runs here, or else as its row says.
 
         Raises:
             RunNotFound: there is none.
         """
-        return self._find(run_id, thread_id) or await self.get(run_id, thread_id)
-
-    async def final_state(self, row: RunRow) -> Any:
-        """Return the state of a run's thread, as whoever waited for the run was told it."""
-        if row.status in {"error", "timeout"}:
-            return {"__error__": await self._threads.error(row.thread_id)}
-        state = await self._engine.state(str(row.metadata["graph_id"]), row.thread_id)
-        if state.interrupts and isinstance(state.values, dict):
-            return {**state.values, "__interrupt__": list(state.interrupts)}
-        return state.values
-
-    async def follow(
-        self, run_id: str, thread_id: str | None, after: Cursor | None
-    ) -> AsyncGenerator[list[Event]]:
-        """What a run streams after a place; None means from now on.
-
-        Raises:
-            RunNotFound: there is none.
-        """
-        if run := self._find(run_id, thread_id):
-            return run.feed.follow(run.feed.end if after is None else after)
-        if thread_id is not None:
-            await self.get(run_id, thread_id)
-        return self._follow_elsewhere(run_id, thread_id, after)
-
-    async def _follow_elsewhere(
-        self, run_id: str, thread_id: str | None, after: Cursor | None
-    ) -> AsyncGenerator[list[Event]]:
-        async def over() -> bool:
-            if thread_id is None:  # it has no row, and its log is kept for a while after its end
-                return not await self._events.last_attempt(run_id)
-            row = await self._rows.get(run_id, thread_id)
-            return row is None or row.status not in UNFINISHED
-
-        async with self._peers.news(run_id) as news:
-            following = follow_log(self._events, run_id, after, news, over)
-            async with aclosing(following):
-                async for events in following:
-                    yield events
-
-    async def ended(self, row: RunRow) -> AsyncGenerator[None]:
-        """Wait for the end of a run elsewhere; yields now and then, so that callers can too."""
-        following = self._follow_elsewhere(row.run_id, row.thread_id, None)
-        async with aclosing(following):
-            async for _ in following:
-                yield
-
-    async def _until_ended(self, row: RunRow) -> None:
-        if run := self._find(row.run_id, row.thread_id):
-            await run.done.wait()
-            return
-        async for _ in self.ended(row):
-            pass
-
-    async def follow_thread(
-        self,
-        thread_id: str,
-        after: Place | None,
-        modes: Collection[ThreadMode],
-        state: Callable[[], Awaitable[bytes]],
-    ) -> AsyncGenerator[list[ThreadEvent]]:
-        """What happens on a thread after a place, or from now on; see `thread_stream`."""
-
-        async def runs_after(thread_id: str, run_id: str | None) -> list[str]:
-            here = [run.row.run_id for run in self._of_thread.get(thread_id, ())]
-            rows = await self._rows.ids_from(thread_id, run_id)
-            return sorted({*rows, *(each for each in here if run_id is None or each >= run_id)})
-
-        async def follow(run_id: str, place: Cursor | None) -> AsyncGenerator[list[Event]]:
-            if run := self._find(run_id, thread_id):
-                return run.feed.follow(run.feed.end if place is None else place)
-            return self._follow_elsewhere(run_id, thread_id, place)
-
-        return follow_thread(
-            self._watch,
-            thread_id,
-            after,
-            runs_after=runs_after,
-            follow=follow,
-            state=state,
-            modes=modes,
-        )
+        return self._here.find(run_id, thread_id) or await self.get(run_id, thread_id)
 
     async def get(self, run_id: str, thread_id: str | None = None) -> RunRow:
         """Return a run's row.
@@ -276,7 +207,7 @@ class Runs:
         Raises:
             RunNotFound: there is none.
         """
-        if run := self._find(run_id, thread_id):
+        if run := self._here.find(run_id, thread_id):
             return run.row
         row = await self._rows.get(run_id, thread_id)
         if row is None:
@@ -289,19 +220,73 @@ class Runs:
         """Return the runs of a thread, newest first."""
         return await self._rows.of_thread(thread_id, limit=limit, offset=offset, status=status)
 
+    async def final_state(self, row: RunRow) -> Any:
+        """Return the state of a run's thread, as a client that waited for the run is answered."""
+        if row.status in {"error", "timeout"}:
+            return {"__error__": await self._threads.error(row.thread_id)}
+        state = await self._memory.state(str(row.metadata["graph_id"]), row.thread_id)
+        if state.interrupts and isinstance(state.values, dict):
+            return {**state.values, "__interrupt__": list(state.interrupts)}
+        return state.values
+
+    def ended(self, row: RunRow) -> AsyncGenerator[None]:
+        """Wait for the end of a run; yields now and then, so that the caller can do something."""
+        return self._elsewhere.ended(row)
+
+    async def follow(
+        self, run_id: str, thread_id: str | None, after: Cursor | None
+    ) -> AsyncGenerator[list[Event]]:
+        """Return what a run streams after a place; None means from now on.
+
+        Raises:
+            RunNotFound: there is none.
+        """
+        if run := self._here.find(run_id, thread_id):
+            return run.feed.follow(run.feed.end if after is None else after)
+        if thread_id is not None:
+            await self.get(run_id, thread_id)
+        return self._elsewhere.follow(run_id, thread_id, after)
+
+    async def follow_thread(
+        self,
+        thread_id: str,
+        after: Place | None,
+        modes: Collection[ThreadMode],
+        state: Callable[[], Awaitable[bytes]],
+    ) -> AsyncGenerator[list[ThreadEvent]]:
+        """Return what happens on a thread after a place, or from now on; see `streams.thread`."""
+
+        async def runs_after(thread_id: str, run_id: str | None) -> list[str]:
+            here = [run.row.run_id for run in self._here.on(thread_id)]
+            rows = await self._rows.ids_from(thread_id, run_id)
+            return sorted({*rows, *(each for each in here if run_id is None or each >= run_id)})
+
+        async def follow(run_id: str, place: Cursor | None) -> AsyncGenerator[list[Event]]:
+            if run := self._here.find(run_id, thread_id):
+                return run.feed.follow(run.feed.end if place is None else place)
+            return self._elsewhere.follow(run_id, thread_id, place)
+
+        return follow_thread(
+            self._watch,
+            thread_id,
+            after,
+            runs_after=runs_after,
+            follow=follow,
+            state=state,
+            modes=modes,
+        )
+
     async def cancel(
         self, run_ids: Sequence[str], thread_id: str | None, action: CancelAction, *, wait: bool
     ) -> None:
-        """Stop runs; with `rollback` they and what they did are undone.
+        """End runs; with `rollback` they and what they did are undone.
 
         Raises:
             NothingToCancel: none of them is under way.
         """
-        here = [run for run_id in run_ids if (run := self._find(run_id, thread_id))]
-        here = [run for run in here if not run.done.is_set()]
-        known = {run.row.run_id for run in here}
-        others = [run_id for run_id in run_ids if run_id not in known]
-        elsewhere = await self._unfinished_elsewhere(others, thread_id)
+        found = [run for run_id in run_ids if (run := self._here.find(run_id, thread_id))]
+        here = [run for run in found if not run.done.is_set()]
+        elsewhere = await self._elsewhere.unfinished(run_ids, thread_id)
         if not here and not elsewhere:
             raise NothingToCancel(
                 "No matching runs to cancel. Please verify the thread ID and run IDs are correct, "
@@ -310,22 +295,24 @@ class Runs:
         await self._end_all(here, elsewhere, action, wait=wait)
 
     async def cancel_all(self, status: Literal["pending", "running", "all"]) -> None:
-        """Stop all runs that stand so."""
-        await self._peers.tell({"cancel_all": status})
-        self._cancel_all(status)
-
-    def _cancel_all(self, status: Literal["pending", "running", "all"]) -> None:
-        wanted = UNFINISHED if status == "all" else (status,)
-        for run in list(self._running.values()):
-            if not run.done.is_set() and run.row.status in wanted:
-                self.stop(run, "interrupt")
+        """End all runs of this status, in every process."""
+        statuses = UNFINISHED if status == "all" else (status,)
+        await self._elsewhere.cancel_all(statuses)
+        stop_all(self._here, statuses)
 
     async def cancel_thread(self, thread_id: str) -> None:
-        """Stop all runs of a thread, and wait for their ends."""
+        """End all runs of a thread, and wait until they have ended."""
         await self._end_all(*await self._under_way(thread_id), "interrupt", wait=True)
 
+    def leave(self, run_id: str, thread_id: str | None) -> None:
+        """End a run, wherever it is, whose client left and wanted it so."""
+        if run := self._here.find(run_id, thread_id):
+            run.stop()
+        else:
+            self._elsewhere.ask_to_cancel(run_id)
+
     async def delete(self, run_id: str, thread_id: str) -> None:
-        """Delete a run that has ended.
+        """Delete a run that has ended, and what it streamed.
 
         Raises:
             RunNotFound: there is none.
@@ -335,74 +322,67 @@ class Runs:
         if row.status in UNFINISHED:
             raise ThreadBusy(f"run {row.run_id!r} is under way: cancel it first")
         await self._rows.delete(run_id)
-        self._running.pop(run_id, None)
+        await self._forget_events([run_id])
+
+    async def forget_thread(self, thread_id: str) -> None:
+        """Forget what the runs of a thread streamed; their rows go with the thread's."""
+        here = [run.row.run_id for run in self._here if run.thread_id == thread_id]
+        await self._forget_events({*here, *await self._rows.ids_from(thread_id, "")})
+
+    async def _forget_events(self, run_ids: Collection[str]) -> None:
+        for run_id in run_ids:
+            if run := self._here.find(run_id, None):
+                self._here.forget(run)
+        if run_ids:
+            await self._events.delete(*run_ids)
+
+    async def drain(self, grace: float) -> None:
+        """Take no more runs; after `grace` seconds end those that run on: others take them over."""
+        await self._engine.drain(grace)
 
     async def close(self) -> None:
-        """Hand over the runs that have not begun, and wait until all have written how they stand.
+        """Hand over the runs that have not started, and wait until all have stored their end.
 
         Those elsewhere go on by themselves.
         """
-        tasks = {run.task for run in self._running.values() if run.task and not run.task.done()}
-        for task in (*tasks, *self._telling):
+        tasks = {run.task for run in self._here if run.task and not run.task.done()}
+        for task in tasks:
             task.cancel()
+        await self._elsewhere.close()
         if tasks:
             await asyncio.wait(tasks, timeout=5)
 
-    def _find(self, run_id: str, thread_id: str | None) -> Running | None:
-        run = self._running.get(run_id)
-        return run if run and thread_id in {None, run.thread_id} else None
-
     @asynccontextmanager
-    async def _way_made(self, thread_id: str, request: RunRequest) -> AsyncIterator[None]:
-        """Do with the thread's unfinished runs what the strategy says, and begin the next.
+    async def _strategy_applied(self, thread_id: str, request: RunRequest) -> AsyncIterator[None]:
+        """Do with the thread's unfinished runs what the strategy says, and start the next.
 
-        Among several processes, those who care for the others on the thread come one by one.
+        Among several processes, runs that care for the others on the thread start one by one.
         """
         strategy = request.multitask_strategy
         if strategy == "enqueue":
             yield
             return
-        async with nullcontext() if self._peers.alone else self._engine.alone(f"{thread_id}:next"):
+        async with nullcontext() if self._peers.alone else self._engine.hold(f"{thread_id}:next"):
             while any(under_way := await self._under_way(thread_id)):
                 if strategy == "reject":
                     raise ThreadBusy(
                         f"thread {thread_id!r} has a run under way: wait for its end, or choose "
                         "another multitask_strategy"
                     )
-                await self._end_all(*under_way, strategy, wait=True)  # others may begin meanwhile
+                await self._end_all(*under_way, strategy, wait=True)  # others may start meanwhile
             yield
 
-    async def _under_way(self, thread_id: str) -> tuple[list[Running], list[RunRow]]:
+    async def _under_way(self, thread_id: str) -> tuple[list[Run], list[RunRow]]:
         """The unfinished runs of a thread: those here, and those of other processes."""
-        here = [run for run in self._of_thread.get(thread_id, ()) if not run.done.is_set()]
-        if self._peers.alone:
-            return here, []
-        rows = await self._rows.unfinished(thread_id=thread_id)
-        return here, [row for row in rows if row.run_id not in self._running]
-
-    async def _unfinished_elsewhere(
-        self, run_ids: Sequence[str], thread_id: str | None
-    ) -> list[RunRow]:
-        if self._peers.alone:
-            return []
-        rows = [await self._rows.get(run_id, thread_id) for run_id in run_ids]
-        return [row for row in rows if row and row.status in UNFINISHED]
+        return self._here.unfinished(thread_id), await self._elsewhere.unfinished_on(thread_id)
 
     async def _end_all(
-        self,
-        here: Sequence[Running],
-        elsewhere: Sequence[RunRow],
-        action: CancelAction,
-        *,
-        wait: bool,
+        self, here: Sequence[Run], elsewhere: Sequence[RunRow], action: CancelAction, *, wait: bool
     ) -> None:
-        """Tell runs to end, wherever they are."""
+        """Ask runs to end, wherever they are."""
         for run in here:
-            self.stop(run, action)
-        ending = asyncio.create_task(self._end_elsewhere(elsewhere, action)) if elsewhere else None
-        if ending:
-            self._telling.add(ending)
-            ending.add_done_callback(self._ended_elsewhere)
+            run.stop(action)
+        ending = self._elsewhere.cancel(elsewhere, action) if elsewhere else None
         if not wait:
             return
         for run in here:
@@ -410,81 +390,59 @@ class Runs:
         if ending:
             await asyncio.shield(ending)
 
-    async def _end_elsewhere(self, rows: Sequence[RunRow], action: CancelAction) -> None:
-        """Tell the processes of runs to end them, until they have.
-
-        It may not be heard, for a process may just have died: then whoever takes its run over,
-        perhaps this one, ends it.
-        """
-        told = {"cancel": [row.run_id for row in rows], "action": action}
-        await self._peers.tell(told)
-        for row in rows:
-            async for _ in self.ended(row):
-                self._heard(told)
-                await self._peers.tell(told)
-
-    def _ended_elsewhere(self, ending: asyncio.Task[None]) -> None:
-        self._telling.discard(ending)
-        if not ending.cancelled() and (error := ending.exception()):
-            log.warning("runs_not_ended", error=str(error))
-
-    def _heard(self, told: Mapping[str, Any]) -> None:
-        """Do what another process asks."""
-        for run_id in told.get("cancel", ()):
-            if (run := self._running.get(run_id)) and not run.done.is_set():
-                self.stop(run, told["action"])
-        if status := told.get("cancel_all"):
-            self._cancel_all(status)
-
-    def stop(self, run: Running, action: CancelAction = "interrupt") -> None:
-        """Tell a run to end."""
-        if run.cancelled is None and run.task is not None:
-            run.cancelled = action
-            # A task that is cancelled before it has begun never does: it looks at `cancelled`.
-            if run.feed.end.number:
-                run.task.cancel()
-
-    def leave(self, run_id: str, thread_id: str | None) -> None:
-        """Tell a run to end, wherever it is, whose listener left and wanted it so."""
-        if run := self._find(run_id, thread_id):
-            self.stop(run)
-        elif not self._peers.alone:
-            told = {"cancel": [run_id], "action": "interrupt"}
-            telling = asyncio.create_task(self._peers.tell(told))
-            self._telling.add(telling)
-            telling.add_done_callback(self._telling.discard)
-
-    async def _execute(self, run: Running) -> None:
-        await self._execution.carry_out(run)
-        # Cancelled once, the task still has to write down how the run ended.
+    async def _execute(self, run: Run) -> None:
+        await self._execution.execute(run)
+        # Cancelled once, the task still has to store how the run ended.
         ending = asyncio.create_task(self._end(run))
         while not ending.done():
             with suppress(asyncio.CancelledError):
                 await asyncio.shield(ending)
 
-    async def _end(self, run: Running) -> None:
-        """Have the end committed, then let those go who wait."""
+    async def _end(self, run: Run) -> None:
+        """Have the end committed, count it, then let those go on who wait for it."""
         attempt = None
         try:
-            attempt = await self._execution.settle(run)
+            attempt = await self._execution.store_end(run)
         except Exception as error:
             log.exception("run_end_not_stored", run_id=run.row.run_id)
-            run.error = run.error or error
+            if run.error is None:
+                run.error = error
+                run.feed.publish("error", self._dumps(run.failure))
         finally:
-            run.feed.close(for_good=not run.goes_on_elsewhere)
-            run.done.set()
-            others = self._of_thread.get(run.thread_id, [])
-            others.remove(run)
-            if not others:
-                self._of_thread.pop(run.thread_id, None)
-            kept = 0 if run.cancelled == "rollback" else _REMEMBERED_SECONDS
-            asyncio.get_running_loop().call_later(kept, self._forget, run)
+            self._finish(run)
         if attempt is not None:
             await self._go_on(run.row, attempt)
         elif run.request.webhook and not run.goes_on_elsewhere:
-            body = self._dumps(run.last_words())
+            body = self._dumps(run.webhook_payload())
             self._webhooks.send(run.request.webhook, run.row.run_id, body)
 
-    def _forget(self, run: Running) -> None:
-        if self._running.get(run.row.run_id) is run:
-            del self._running[run.row.run_id]
+    def _finish(self, run: Run) -> None:
+        """Count a run, and let those go on who wait for its end."""
+        report_turn(
+            self._metrics,
+            endpoint=run.request.door,
+            session_id=None if run.request.without_memory else run.thread_id,
+            outcome=run.outcome,
+            error=run.error,
+            cancelled=run.cancelled is not None,
+            started_at=run.started_at,
+        )
+        if SUMMARY in run.request.stream_mode and run.status == "success" and run.outcome:
+            run.feed.publish(SUMMARY, self._dumps(summary(run.outcome)))
+        run.feed.close(for_good=not run.goes_on_elsewhere)
+        run.done.set()
+        self._here.end(run)
+        known = 0 if run.cancelled == "rollback" else _KNOWN_SECONDS
+        asyncio.get_running_loop().call_later(known, self._here.forget, run)
+
+
+def _row_of(request: RunRequest, assistant: Assistant, thread_id: str) -> RunRow:
+    about = {"graph_id": assistant.graph_id, "assistant_id": assistant.assistant_id}
+    return RunRow(
+        run_id=str(uuid7()),
+        thread_id=thread_id,
+        assistant_id=assistant.assistant_id,
+        metadata={**assistant.metadata, **request.metadata, **about},
+        kwargs=request.kwargs(),
+        multitask_strategy=request.multitask_strategy,
+    )

@@ -12,8 +12,8 @@ from typing import Any, Literal
 from langchain_core.messages import BaseMessage, BaseMessageChunk, message_chunk_to_message
 from langgraph.types import StreamMode as GraphMode
 
-from everturn.server.turns.engine import Part
 from everturn.server.turns.places import place_as_json
+from everturn.server.turns.turn import Part
 
 StreamMode = Literal[
     "values",
@@ -28,18 +28,21 @@ StreamMode = Literal[
 ]
 """The stream modes of LangGraph's clients."""
 
+SUMMARY: Literal["summary"] = "summary"
+"""A mode of our own: one event at the end of a turn that is stored, which says what it came to."""
+
 Named = tuple[str, Any]
 
 _WITH_CONFIG = frozenset({"debug", "checkpoints", "tasks", "events"})
 
 
-def graph_modes(modes: Sequence[StreamMode]) -> tuple[GraphMode, ...]:
+def graph_modes(modes: Sequence[str]) -> tuple[GraphMode, ...]:
     """The modes that a graph is run with to serve those that were asked for."""
     asked: list[GraphMode] = []
     for mode in modes:
         if mode in {"messages", "messages-tuple"}:
             asked.append("messages")
-        elif mode != "events":
+        elif mode not in {"events", SUMMARY}:
             asked.append(mode)  # type: ignore[arg-type]  # the rest are LangGraph's own
     return tuple(dict.fromkeys(asked))
 
@@ -47,7 +50,7 @@ def graph_modes(modes: Sequence[StreamMode]) -> tuple[GraphMode, ...]:
 class Parts:
     """Names the parts of one run."""
 
-    def __init__(self, modes: Sequence[StreamMode]) -> None:
+    def __init__(self, modes: Sequence[str]) -> None:
         self._modes = frozenset(modes)
         self._messages: dict[str, BaseMessage] = {}
 

@@ -77,6 +77,13 @@ class Outcome:
             self._last_before = last.id if last else None
 
     @property
+    def state(self) -> Any:
+        """The values, with what the turn waits for as `__interrupt__`."""
+        if self.interrupts and isinstance(self.values, dict | None):
+            return {**(self.values or {}), "__interrupt__": list(self.interrupts)}
+        return self.values
+
+    @property
     def may_wait(self) -> bool:
         """Whether it may not be finished: only the thread's state says."""
         return bool(self.interrupts) or self.breakpoints
@@ -144,6 +151,20 @@ class Outcome:
             users = [i for i, m in enumerate(messages) if isinstance(m, HumanMessage)]
             self._turn = list(messages[users[-1] if users else 0 :])
         return self._turn
+
+
+def summary(outcome: Outcome) -> dict[str, Any]:
+    """What every chat answer says of itself: whether it is finished, and what it took."""
+    interrupts = [{"id": each.id, "value": each.value} for each in outcome.interrupts]
+    state = {"interrupts": interrupts} if interrupts else {}
+    return {
+        "status": "interrupted" if interrupts else "completed",
+        **state,
+        "model": outcome.route["model"],
+        "usage": outcome.usage,
+        "cost": outcome.cost,
+        "route": outcome.route,
+    }
 
 
 def _call_of(answer: AIMessage) -> Call:

@@ -210,7 +210,7 @@ async def create_assistant(body: AssistantCreate, assistants: AssistantsDep) -> 
         metadata=body.metadata,
         or_get=body.if_exists == "do_nothing",
     )
-    return json_response(_told(assistant))
+    return json_response(_to_json(assistant))
 
 
 @router.post(
@@ -224,7 +224,7 @@ async def create_assistant(body: AssistantCreate, assistants: AssistantsDep) -> 
 async def search_assistants(body: AssistantSearch, assistants: AssistantsDep) -> Response:
     page, more = await assistants.search(body.search())
     return json_response(
-        [_told(each, body.select) for each in page],
+        [_to_json(each, body.select) for each in page],
         page_headers(body.offset, len(page), more=more),
     )
 
@@ -246,7 +246,7 @@ async def count_assistants(body: AssistantCount, assistants: AssistantsDep) -> i
     responses={200: {"model": AssistantModel}, **problems(404, 422, 500, 503)},
 )
 async def show_assistant(assistant_id: AssistantId, assistants: AssistantsDep) -> Response:
-    return json_response(_told(await assistants.get(assistant_id)))
+    return json_response(_to_json(await assistants.get(assistant_id)))
 
 
 @router.patch(
@@ -258,7 +258,9 @@ async def show_assistant(assistant_id: AssistantId, assistants: AssistantsDep) -
 async def patch_assistant(
     assistant_id: AssistantId, body: AssistantPatch, assistants: AssistantsDep
 ) -> Response:
-    return json_response(_told(await assistants.change(assistant_id, Changes(**body.model_dump()))))
+    return json_response(
+        _to_json(await assistants.change(assistant_id, Changes(**body.model_dump())))
+    )
 
 
 @router.delete(
@@ -295,7 +297,7 @@ async def list_versions(
     found = await assistants.versions(
         assistant_id, metadata=body.metadata, limit=body.limit, offset=body.offset
     )
-    return json_response([_told(each) for each in found])
+    return json_response([_to_json(each) for each in found])
 
 
 @router.post(
@@ -307,7 +309,7 @@ async def list_versions(
 async def set_latest_version(
     assistant_id: AssistantId, body: VersionChange, assistants: AssistantsDep
 ) -> Response:
-    return json_response(_told(await assistants.set_latest(assistant_id, body.version)))
+    return json_response(_to_json(await assistants.set_latest(assistant_id, body.version)))
 
 
 @router.get(
@@ -366,7 +368,7 @@ async def show_subgraph(
     )
 
 
-def _told(
+def _to_json(
     assistant: Assistant | AssistantVersion, select: Sequence[str] | None = None
 ) -> Mapping[str, Any]:
     names = [each.name for each in fields(assistant)]

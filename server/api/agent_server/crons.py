@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Request, Response
 from pydantic import AfterValidator, BaseModel, Field
 
 from everturn.checkpoints.sql.crons import COLUMNS, Cron, Filter, SortBy, SortOrder
@@ -16,9 +16,9 @@ from everturn.server.api.agent_server.bodies import (
     page_headers,
 )
 from everturn.server.api.agent_server.run_body import RunBody
-from everturn.server.api.http.deps import AssistantsDep
+from everturn.server.api.http.deps import AssistantsDep, CronsDep
 from everturn.server.api.http.problems import problems
-from everturn.server.runs.crons import CronRequest, Crons
+from everturn.server.runs.crons import CronRequest
 
 router = APIRouter(tags=["crons"])
 
@@ -26,15 +26,10 @@ _MOST = 1000
 _Completion = Literal["delete", "keep"]
 
 
-async def _crons(request: Request) -> Crons:
-    return cast("Crons", request.app.state.crons)
-
-
 def _aware(moment: datetime) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-CronsDep = Annotated[Crons, Depends(_crons)]
 Moment = Annotated[datetime, AfterValidator(_aware)]
 """One without a time zone is in UTC."""
 Field_ = Literal[
@@ -125,7 +120,7 @@ _CRONS: _Responses = {200: {"description": "The crons", "content": {"application
     responses={**_CRON, **problems(422, 503)},
 )
 async def create_cron(body: CronBody, crons: CronsDep) -> Response:
-    return json_response(_told(await crons.create(body.cron(None))))
+    return json_response(_to_json(await crons.create(body.cron(None))))
 
 
 @router.post(
@@ -136,7 +131,7 @@ async def create_cron(body: CronBody, crons: CronsDep) -> Response:
     responses={**_CRON, **problems(404, 422, 503)},
 )
 async def create_cron_on_thread(thread_id: UUID, body: CronBody, crons: CronsDep) -> Response:
-    return json_response(_told(await crons.create(body.cron(thread_id))))
+    return json_response(_to_json(await crons.create(body.cron(thread_id))))
 
 
 @router.post(
@@ -156,7 +151,7 @@ async def search_crons(body: CronSearch, crons: CronsDep, assistants: Assistants
     )
     page, more = found[: body.limit], len(found) > body.limit
     return json_response(
-        [_told(each, body.select) for each in page],
+        [_to_json(each, body.select) for each in page],
         headers=page_headers(body.offset, len(page), more=more),
     )
 
@@ -183,7 +178,7 @@ async def count_crons(body: CronCount, crons: CronsDep, assistants: AssistantsDe
     responses={**_CRON, **problems(404, 422, 503)},
 )
 async def get_cron(cron_id: UUID, crons: CronsDep) -> Response:
-    return json_response(_told(await crons.get(str(cron_id))))
+    return json_response(_to_json(await crons.get(str(cron_id))))
 
 
 @router.patch(
@@ -201,11 +196,11 @@ async def change_cron(
     columns = {name: getattr(body, name) for name in own if name in given}
     if "end_time" in (asked := await request.json()) and asked["end_time"] is None:
         columns["end_time"] = None
-    run = body.request(None).asked()
+    run = body.request(None).kwargs()
     renamed = {"stream_subgraphs": "subgraphs", "stream_resumable": "resumable"}
     names = {renamed.get(name, name) for name in given}
     changed = {name: value for name, value in run.items() if name in names}
-    return json_response(_told(await crons.change(str(cron_id), columns, changed)))
+    return json_response(_to_json(await crons.change(str(cron_id), columns, changed)))
 
 
 @router.delete(
@@ -231,6 +226,6 @@ async def _filter(
     )
 
 
-def _told(cron: Cron, select: Sequence[str] | None = None) -> dict[str, Any]:
+def _to_json(cron: Cron, select: Sequence[str] | None = None) -> dict[str, Any]:
     whole = {**{name: getattr(cron, name) for name in COLUMNS}, "user_id": None}
     return {name: value for name, value in whole.items() if select is None or name in select}

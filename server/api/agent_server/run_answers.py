@@ -11,10 +11,10 @@ from starlette.responses import StreamingResponse
 
 from everturn.checkpoints.sql.runs import RunRow
 from everturn.server.api.http.json import dumps
-from everturn.server.api.http.sse import FrameStream
+from everturn.server.api.http.sse import EventStream, feed_frames
 from everturn.server.errors import InvalidInput
 from everturn.server.runs.request import RunRequest
-from everturn.server.runs.run import Running
+from everturn.server.runs.run import Run
 from everturn.server.runs.runs import Runs
 from everturn.server.streams.feed import GAP, SILENT_SECONDS, Cursor, Event
 from everturn.server.streams.modes import StreamMode
@@ -27,22 +27,18 @@ async def started(runs: Runs, asked: RunRequest) -> Response:
     return as_json(row, _where(run, ""))
 
 
-def streamed(runs: Runs, run: Running) -> FrameStream:
+def streamed(request: Request, run: Run) -> EventStream:
     """Answer with its events, from the first one on."""
-
-    def leave() -> None:
-        if run.request.on_disconnect == "cancel":
-            runs.stop(run)
-
-    return FrameStream(
-        run.feed.follow(Cursor()),
-        with_ids=run.request.stream_resumable,
+    return EventStream(
+        request,
+        feed_frames(run.feed.follow(Cursor()), with_ids=run.request.stream_resumable),
         headers=_where(run, "/stream"),
-        on_leave=leave,
+        on_leave=run.stop if run.request.on_disconnect == "cancel" else None,
     )
 
 
 async def joined(
+    request: Request,
     runs: Runs,
     run_id: str,
     thread_id: str | None,
@@ -50,16 +46,16 @@ async def joined(
     modes: Collection[StreamMode] | None,
     *,
     ends_it: bool,
-) -> FrameStream:
+) -> EventStream:
     """Answer with the events of a run, wherever it is, after one of them or from now on."""
     after = None
     if last_event_id is not None and (after := Cursor.parse(last_event_id)) is None:
         raise InvalidInput("Last-Event-ID: must be the id of an event of this run, or -1.")
     place = f"/threads/{thread_id}/runs/{run_id}" if thread_id else f"/runs/{run_id}"
     events = await runs.follow(run_id, thread_id, after)
-    return FrameStream(
-        events if modes is None else _only(events, modes),
-        with_ids=True,
+    return EventStream(
+        request,
+        feed_frames(events if modes is None else _only(events, modes), with_ids=True),
         headers={"Content-Location": place, "Location": f"{place}/stream"},
         on_leave=(lambda: runs.leave(run_id, thread_id)) if ends_it else None,
     )
@@ -68,7 +64,7 @@ async def joined(
 async def _only(
     events: AsyncGenerator[list[Event]], modes: Collection[StreamMode]
 ) -> AsyncGenerator[list[Event]]:
-    """Keep the events of some modes, of subgraphs too, and what nobody may miss."""
+    """Keep the events of some modes, of subgraphs too, and what every client needs."""
     names = {mode.partition("-")[0] for mode in modes} | {"error", GAP}
     async with aclosing(events):
         async for news in events:
@@ -81,9 +77,7 @@ def _mode(event: str) -> str:
     return event.partition("|")[0].partition("/")[0]
 
 
-async def waited(
-    runs: Runs, run: Running, request: Request, *, ends_it: bool | None = None
-) -> Response:
+async def waited(run: Run, request: Request, *, ends_it: bool | None = None) -> Response:
     """Answer at the end; while it takes long, line breaks keep the connection."""
     headers = _where(run, "/join")
     if ends_it is None:
@@ -95,11 +89,11 @@ async def waited(
     await asyncio.wait(awaited, timeout=SILENT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
     for left in awaited - {ended}:
         if left.done() and left.result():
-            runs.stop(run)
+            run.stop()
             await run.done.wait()
         left.cancel()
     if ended.done():
-        return Response(dumps(final_state(run)), media_type="application/json", headers=headers)
+        return Response(dumps(run.final_state), media_type="application/json", headers=headers)
 
     async def body() -> AsyncIterator[bytes]:
         left = True
@@ -108,11 +102,11 @@ async def waited(
                 yield b"\n"
                 await asyncio.wait({ended}, timeout=SILENT_SECONDS)
             left = False
-            yield dumps(final_state(run))
+            yield dumps(run.final_state)
         finally:
             ended.cancel()
             if left and ends_it:
-                runs.stop(run)
+                run.stop()
 
     return StreamingResponse(body(), media_type="application/json", headers=headers)
 
@@ -122,19 +116,7 @@ async def _left(request: Request) -> bool:
     return bool((await request.receive())["type"] == "http.disconnect")
 
 
-def final_state(run: Running) -> Any:
-    """What a client that waited is told."""
-    if run.error is not None:
-        return {"__error__": run.told}
-    outcome = run.outcome
-    if outcome is None:
-        return {}
-    if outcome.interrupts and isinstance(outcome.values, dict | None):
-        return {**(outcome.values or {}), "__interrupt__": list(outcome.interrupts)}
-    return outcome.values
-
-
-def _where(run: Running, rest: str) -> Mapping[str, str]:
+def _where(run: Run, rest: str) -> Mapping[str, str]:
     own = f"/runs/{run.row.run_id}"
     place = f"/threads/{run.thread_id}{own}" if run.request.lasting else own
     return {"Content-Location": place, **({"Location": place + rest} if rest else {})}

@@ -70,8 +70,8 @@ class RunBody(BaseModel):
             return chosen
         return body
 
-    def request(self, thread_id: UUID | None) -> RunRequest:
-        """Put it in the engine's words.
+    def request(self, thread_id: UUID | None, door: str = "/runs") -> RunRequest:
+        """Return what is asked to be run; `door` is the route that asks, for the metrics.
 
         Raises:
             InvalidInput: it resumes what is on no thread.
@@ -88,6 +88,7 @@ class RunBody(BaseModel):
             stream_mode=modes or ("values",),
             checkpoint=self.checkpoint.model_dump(exclude_none=True) if self.checkpoint else None,
             command=command or None,
+            door=door,
         )
 
 

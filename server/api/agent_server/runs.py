@@ -3,11 +3,11 @@
 from collections.abc import AsyncIterator
 from contextlib import aclosing, suppress
 from dataclasses import replace
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import orjson
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -19,24 +19,18 @@ from everturn.checkpoints.sql.runs import RunStatus
 from everturn.server.api.agent_server.run_answers import as_json, joined, started, streamed, waited
 from everturn.server.api.agent_server.run_body import RunBody
 from everturn.server.api.agent_server.state_json import state_as_json
-from everturn.server.api.http.deps import ThreadsDep
+from everturn.server.api.http.deps import RunsDep, ThreadsDep
 from everturn.server.api.http.json import dumps
 from everturn.server.api.http.problems import problems
-from everturn.server.api.http.sse import FrameStream
+from everturn.server.api.http.sse import EventStream, feed_frames
 from everturn.server.errors import InvalidInput
-from everturn.server.runs.run import CancelAction, Running
-from everturn.server.runs.runs import Runs
+from everturn.server.runs.run import CancelAction, Run
 from everturn.server.streams.modes import StreamMode
 from everturn.server.streams.thread import Place, ThreadMode
 
 router = APIRouter(tags=["runs"])
 
 
-async def _runs(request: Request) -> Runs:
-    return cast("Runs", request.app.state.runs)
-
-
-RunsDep = Annotated[Runs, Depends(_runs)]
 AfterEvent = Annotated[
     str | None, Header(alias="Last-Event-ID", description="The last event that was got; -1: none.")
 ]
@@ -96,7 +90,7 @@ _STREAMS = (
 async def wait_on_thread(
     thread_id: UUID, body: RunBody, request: Request, runs: RunsDep
 ) -> Response:
-    return await waited(runs, await runs.create(body.request(thread_id)), request)
+    return await waited(await runs.create(body.request(thread_id, "/runs/wait")), request)
 
 
 @router.post(
@@ -107,7 +101,7 @@ async def wait_on_thread(
     responses={**_FINAL, **problems(422, 503)},
 )
 async def wait_stateless(body: RunBody, request: Request, runs: RunsDep) -> Response:
-    return await waited(runs, await runs.create(body.request(None)), request)
+    return await waited(await runs.create(body.request(None, "/runs/wait")), request)
 
 
 @router.post(
@@ -117,8 +111,10 @@ async def wait_stateless(body: RunBody, request: Request, runs: RunsDep) -> Resp
     response_class=StreamingResponse,
     responses={**_EVENTS, **problems(404, 409, 422, 503)},
 )
-async def stream_on_thread(thread_id: UUID, body: RunBody, runs: RunsDep) -> FrameStream:
-    return streamed(runs, await runs.create(body.request(thread_id)))
+async def stream_on_thread(
+    thread_id: UUID, body: RunBody, request: Request, runs: RunsDep
+) -> EventStream:
+    return streamed(request, await runs.create(body.request(thread_id, "/runs/stream")))
 
 
 @router.post(
@@ -128,8 +124,8 @@ async def stream_on_thread(thread_id: UUID, body: RunBody, runs: RunsDep) -> Fra
     response_class=StreamingResponse,
     responses={**_EVENTS, **problems(422, 503)},
 )
-async def stream_stateless(body: RunBody, runs: RunsDep) -> FrameStream:
-    return streamed(runs, await runs.create(body.request(None)))
+async def stream_stateless(body: RunBody, request: Request, runs: RunsDep) -> EventStream:
+    return streamed(request, await runs.create(body.request(None, "/runs/stream")))
 
 
 @router.post(
@@ -231,8 +227,8 @@ async def join_run(
     cancel_on_disconnect: Leaving = False,
 ) -> Response:
     run = await runs.find(str(run_id), str(thread_id))
-    if isinstance(run, Running):
-        return await waited(runs, run, request, ends_it=cancel_on_disconnect)
+    if isinstance(run, Run):
+        return await waited(run, request, ends_it=cancel_on_disconnect)
 
     async def body() -> AsyncIterator[bytes]:
         left = cancel_on_disconnect
@@ -260,13 +256,14 @@ async def join_run(
 async def join_stream(
     thread_id: UUID,
     run_id: UUID,
+    request: Request,
     runs: RunsDep,
     last_event_id: AfterEvent = None,
     only: OnlyModes = None,
     cancel_on_disconnect: Leaving = False,
-) -> FrameStream:
+) -> EventStream:
     place = str(run_id), str(thread_id)
-    return await joined(runs, *place, last_event_id, only, ends_it=cancel_on_disconnect)
+    return await joined(request, runs, *place, last_event_id, only, ends_it=cancel_on_disconnect)
 
 
 @router.get(
@@ -278,13 +275,14 @@ async def join_stream(
 )
 async def join_stateless_stream(
     run_id: UUID,
+    request: Request,
     runs: RunsDep,
     last_event_id: AfterEvent = None,
     only: OnlyModes = None,
     cancel_on_disconnect: Leaving = False,
-) -> FrameStream:
+) -> EventStream:
     place = str(run_id), None
-    return await joined(runs, *place, last_event_id, only, ends_it=cancel_on_disconnect)
+    return await joined(request, runs, *place, last_event_id, only, ends_it=cancel_on_disconnect)
 
 
 @router.get(
@@ -298,12 +296,13 @@ async def join_stateless_stream(
 )
 async def follow_thread(
     thread_id: UUID,
+    request: Request,
     runs: RunsDep,
     threads: ThreadsDep,
     stream_modes: Annotated[list[ThreadMode] | None, Query()] = None,
     stream_mode: Annotated[list[ThreadMode] | None, Query()] = None,
     last_event_id: AfterEvent = None,
-) -> FrameStream:
+) -> EventStream:
     after = None
     if last_event_id is not None and (after := Place.parse(last_event_id)) is None:
         raise InvalidInput("Last-Event-ID: must be the id of an event of this thread, or -.")
@@ -315,7 +314,7 @@ async def follow_thread(
 
     modes = stream_modes or stream_mode or ["run_modes"]
     events = await runs.follow_thread(thread.thread_id, after, modes, state)
-    return FrameStream(events, with_ids=True, headers={})
+    return EventStream(request, feed_frames(events, with_ids=True))
 
 
 @router.post(

@@ -2,11 +2,12 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request, Response
-from langgraph.store.base import NOT_PROVIDED, BaseStore, Item, SearchItem
+from fastapi import APIRouter, Query, Response
+from langgraph.store.base import NOT_PROVIDED, Item, SearchItem
 from pydantic import BaseModel, ConfigDict, Field
 
 from everturn.checkpoints.errors import InvalidItem
+from everturn.server.api.http.deps import StoreDep
 from everturn.server.api.http.json import dumps
 from everturn.server.api.http.problems import problems
 from everturn.server.errors import InvalidInput
@@ -16,12 +17,6 @@ router = APIRouter(tags=["store"])
 _MOST = 2**31 - 1
 
 
-async def _store(request: Request) -> BaseStore:
-    store: BaseStore = request.app.state.store
-    return store
-
-
-StoreDep = Annotated[BaseStore, Depends(_store)]
 Labels = Annotated[
     list[str],
     Field(description="Labels from the outside in, without dots; the first is not `langgraph`."),

@@ -317,11 +317,10 @@ async def create_thread(body: ThreadCreate, threads: ThreadsDep) -> Response:
     )
     found = await threads.create(
         thread,
-        named=body.thread_id is not None,
         or_get=body.if_exists == "do_nothing",
         supersteps=[[update.step() for update in each.updates] for each in body.supersteps or ()],
     )
-    return json_response(_told(found))
+    return json_response(_to_json(found))
 
 
 @router.post(
@@ -375,7 +374,7 @@ async def show_thread(
     include: Annotated[str, Query(description="`ttl`, or several with commas.")] = "",
 ) -> Response:
     found = await threads.get(str(thread_id))
-    return json_response(_told(found) | (_lifetime(found.thread) if "ttl" in include else {}))
+    return json_response(_to_json(found) | (_lifetime(found.thread) if "ttl" in include else {}))
 
 
 @router.patch(
@@ -401,7 +400,7 @@ async def patch_thread(
     )
     if "return=minimal" in prefer:
         return Response(status_code=204)
-    return json_response(_told(await threads.filled(thread)))
+    return json_response(_to_json(await threads.filled(thread)))
 
 
 @router.delete(
@@ -423,7 +422,7 @@ async def delete_thread(thread_id: ThreadId, threads: ThreadsDep) -> None:
 )
 async def copy_thread(thread_id: ThreadId, threads: ThreadsDep) -> Response:
     copied = await threads.copy(str(thread_id))
-    return json_response(_told(await threads.filled(copied)))
+    return json_response(_to_json(await threads.filled(copied)))
 
 
 @router.get(
@@ -528,7 +527,7 @@ async def search_history(thread_id: ThreadId, body: HistorySearch, threads: Thre
     return json_response([state_as_json(state, body.select) for state in states])
 
 
-def _told(found: Found) -> dict[str, Any]:
+def _to_json(found: Found) -> dict[str, Any]:
     thread = found.thread
     return {
         "thread_id": thread.thread_id,
@@ -547,7 +546,7 @@ def _told(found: Found) -> dict[str, Any]:
 def _selected(
     found: Found, select: Sequence[str] | None, extract: dict[str, str] | None
 ) -> dict[str, Any]:
-    document = _told(found)
+    document = _to_json(found)
     told = {name: each for name, each in document.items() if select is None or name in select}
     if extract:
         plain = jsonable(document)

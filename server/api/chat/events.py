@@ -1,104 +1,107 @@
-"""From the parts of a running graph to the events of a chat stream."""
+"""From the events of a run to those of a chat stream: a pure function, so any process can do it."""
 
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from langchain_core.messages import AIMessage, BaseMessage, RemoveMessage, ToolMessage
-from langgraph.types import StreamMode
+import orjson
+from langgraph.types import Interrupt
 
 from everturn.server.resources.approvals import calls_in
-from everturn.server.turns.engine import Part
-from everturn.server.turns.outcome import Outcome
-
-CHAT_MODES: tuple[StreamMode, ...] = ("messages", "updates", "custom")
+from everturn.server.streams.feed import GAP, Event
+from everturn.server.streams.modes import SUMMARY
 
 ChatEvent = tuple[str, dict[str, Any]]
 
 
-def events_of(part: Part) -> Iterator[ChatEvent]:
-    """Name what a part means to a chat client; most parts mean nothing."""
-    match part.mode:
+def events_of(event: Event) -> Iterator[ChatEvent]:
+    """Name what an event of a run means to a chat client; many mean nothing.
+
+    An `error` is passed on as it is: the door knows which problem it is.
+    """
+    match event.name:
         case "messages":
-            yield from _words(part.data[0])
+            yield from _words(orjson.loads(event.data)[0])
         case "updates":
-            for update in part.data.values():
+            # Not orjson: it makes floats of integers beyond 64 bits, which a tool may be given.
+            for update in json.loads(event.data).values():
                 if isinstance(update, dict):
-                    yield from _tool_events(update.get("messages") or ())
+                    yield from _tool_events(_messages(update.get("messages")))
         case "custom":
-            yield from _route_events(part.data)
+            yield from _route_events(orjson.loads(event.data))
+        case _ if event.name == SUMMARY:
+            yield from _ending(json.loads(event.data))
+        case "error" | "metadata":
+            yield event.name, orjson.loads(event.data)
+        case _ if event.name == GAP:
+            yield event.name, orjson.loads(event.data)
 
 
-def ending_of(outcome: Outcome) -> Iterator[ChatEvent]:
-    """Name how a turn ended: `done`, and before it what it waits for."""
-    if calls := calls_in(outcome.interrupts):
+def _ending(summary: dict[str, Any]) -> Iterator[ChatEvent]:
+    """`done`, and before it what the turn waits for."""
+    interrupts = summary.get("interrupts", ())
+    asked = [Interrupt(value=each["value"], id=each["id"]) for each in interrupts]
+    if calls := calls_in(asked):
         yield "approval", {"calls": [asdict(call) for call in calls]}
-    yield "done", {**state_of(outcome), **summary(outcome)}
+    yield "done", summary
 
 
-def state_of(outcome: Outcome) -> dict[str, Any]:
-    """Whether a turn is finished, or what it waits for."""
-    if outcome.interrupts:
-        waiting = [{"id": i.id, "value": i.value} for i in outcome.interrupts]
-        return {"status": "interrupted", "interrupts": waiting}
-    return {"status": "completed"}
-
-
-def summary(outcome: Outcome) -> dict[str, Any]:
-    """What every answer says of itself, streamed or not."""
-    route = outcome.route
-    return {
-        "model": route["model"],
-        "usage": outcome.usage,
-        "cost": outcome.cost,
-        "route": route,
-    }
-
-
-def _words(message: BaseMessage) -> Iterator[ChatEvent]:
-    if not isinstance(message, AIMessage):
+def _words(message: Mapping[str, Any]) -> Iterator[ChatEvent]:
+    if not _is_answer(message):
         return
-    if reasoning := message.additional_kwargs.get("reasoning_content"):
-        yield "reasoning", {"content": reasoning, "message_id": message.id}
-    if message.text:
-        yield "message", {"content": message.text, "message_id": message.id}
+    if reasoning := message.get("additional_kwargs", {}).get("reasoning_content"):
+        yield "reasoning", {"content": reasoning, "message_id": message.get("id")}
+    if text := _text(message):
+        yield "message", {"content": text, "message_id": message.get("id")}
 
 
-def _tool_events(messages: Iterable[Any]) -> Iterator[ChatEvent]:
-    messages = list(messages)
-    if any(isinstance(message, RemoveMessage) for message in messages):
+def _tool_events(messages: list[dict[str, Any]]) -> Iterator[ChatEvent]:
+    if any(message.get("type") == "remove" for message in messages):
         messages = messages[-1:]  # the thread was rewritten: only its last message is news
     for message in messages:
-        if isinstance(message, AIMessage):
-            for call in message.tool_calls:
-                yield (
-                    "tool",
-                    {
-                        "id": call["id"],
-                        "name": call["name"],
-                        "args": call["args"],
-                        "status": "started",
-                    },
-                )
-        elif isinstance(message, ToolMessage):
+        if _is_answer(message):
+            for call in message.get("tool_calls") or ():
+                started = {name: call.get(name) for name in ("id", "name", "args")}
+                yield "tool", {**started, "status": "started"}
+        elif message.get("type") == "tool":
+            failure = message.get("additional_kwargs", {}).get("failure")
             yield (
                 "tool",
                 {
-                    "id": message.tool_call_id,
-                    "name": message.name,
-                    "status": message.status,
-                    "result": message.text,
-                    **_failure(message),
+                    "id": message.get("tool_call_id"),
+                    "name": message.get("name"),
+                    "status": message.get("status"),
+                    "result": _text(message),
+                    **({"failure": failure} if failure else {}),
                 },
             )
-
-
-def _failure(message: ToolMessage) -> dict[str, Any]:
-    """The class of failure, where one is known."""
-    failure = message.additional_kwargs.get("failure")
-    return {"failure": failure} if failure else {}
 
 
 def _route_events(data: Any) -> Iterator[ChatEvent]:
     if isinstance(data, dict) and data.get("type") in {"fallback", "reset"}:
         yield data["type"], {key: value for key, value in data.items() if key != "type"}
+
+
+def _messages(update: Any) -> list[dict[str, Any]]:
+    """A node's messages; it may have returned one, several or what are none."""
+    several: Iterable[Any] = update if isinstance(update, list) else [update]
+    return [each for each in several if isinstance(each, dict)]
+
+
+def _is_answer(message: Mapping[str, Any]) -> bool:
+    return message.get("type") in {"ai", "AIMessageChunk"}
+
+
+def _text(message: Mapping[str, Any]) -> str:
+    """The text of a message's content, which is a text or a list of blocks."""
+    content = message.get("content")
+    if not isinstance(content, list):
+        return str(content or "")
+    blocks = (block if isinstance(block, str) else _block_text(block) for block in content)
+    return "".join(blocks)
+
+
+def _block_text(block: Any) -> str:
+    is_text = isinstance(block, dict) and block.get("type") == "text"
+    return str(block.get("text") or "") if is_text else ""

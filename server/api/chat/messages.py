@@ -1,25 +1,18 @@
 """The chat routes: a message in a session, answered at once or as a stream."""
 
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import AbstractContextManager
-from typing import Any, Literal
+from typing import Annotated, Literal
+from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
-from langgraph.types import StreamMode
+from fastapi import APIRouter, Header, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
-from sse_starlette import EventSourceResponse, ServerSentEvent
+from sse_starlette import EventSourceResponse
 
-from everturn.server.api.chat.approvals import ResumeRequest, WaitingCall
-from everturn.server.api.chat.events import CHAT_MODES, ending_of, events_of, state_of, summary
-from everturn.server.api.http.deps import ConversationsDep, EngineDep, MetricsDep, SettingsDep
-from everturn.server.api.http.json import dumps
-from everturn.server.api.http.problems import problems, told
-from everturn.server.api.sse import EventStream, event
-from everturn.server.observe.turns import Observation, observed
-from everturn.server.resources.approvals import calls_in
-from everturn.server.resources.sessions import Question, Resumption
-from everturn.server.turns.engine import Engine, Turn
-from everturn.server.turns.outcome import Outcome
+from everturn.server.api.chat.answers import MessageResponse, answered, joined, streamed
+from everturn.server.api.chat.approvals import ResumeRequest
+from everturn.server.api.http.deps import RunsDep, SessionsDep
+from everturn.server.api.http.problems import problems
+from everturn.server.api.http.sse import EventStream
+from everturn.server.resources.sessions import Answer, Question
 
 router = APIRouter(prefix="/api/chat", tags=["chat"])
 
@@ -63,8 +56,8 @@ class MessageRequest(BaseModel):
     temperature: float = Field(default=0.7, ge=0, le=2)
     max_tokens: int = Field(default=1000, ge=1, le=4000, description="Length of the answer.")
 
-    def question(self, stream_modes: Sequence[StreamMode] = ()) -> Question:
-        """Put it in the engine's words."""
+    def question(self) -> Question:
+        """Return the message, and what was chosen for its turn."""
         # What the caller did not choose is the graph's to choose, but for this route's defaults.
         chosen = self.model_dump(
             exclude={"message", "session_id", "agent"}, exclude_unset=True, exclude_none=True
@@ -74,32 +67,7 @@ class MessageRequest(BaseModel):
             "max_tokens": self.max_tokens,
             "stream_usage": True,  # an answer says how many tokens it took
         }
-        return Question(
-            self.message, self.session_id, self.agent, {**defaults, **chosen}, stream_modes
-        )
-
-
-class MessageResponse(BaseModel):
-    """The answer of one turn, stored before it is sent."""
-
-    session_id: str
-    status: Literal["completed", "approval_required", "interrupted"] = Field(
-        description="approval_required: `calls` wait for a person; interrupted: the graph waits "
-        "for something else, see `metadata`."
-    )
-    response: str
-    calls: list[WaitingCall] = Field(description="Tool calls that wait to be approved.")
-    model: str | None = Field(description="The model that answered.")
-    tools_used: list[str]
-    usage: dict[str, int] = Field(description="Tokens of all model calls of the turn.")
-    cost: float | None = Field(description="US dollars; null where no provider named a price.")
-    route: dict[str, Any] = Field(
-        description="`mode` (primary, fallback, offline), `model`, and who was `tried` before."
-    )
-    metadata: dict[str, Any] = Field(
-        description="`agent`, the answer's `message_id`, and `status`: completed, or interrupted "
-        "with the `interrupts` that wait."
-    )
+        return Question(self.message, self.session_id, self.agent, {**defaults, **chosen})
 
 
 @router.post(
@@ -112,39 +80,29 @@ class MessageResponse(BaseModel):
     response_model=MessageResponse,
     responses=problems(404, 409, 413, 422, 500, 503, 504),
 )
-async def send_message(
-    body: MessageRequest, conversations: ConversationsDep, engine: EngineDep, metrics: MetricsDep
-) -> Response:
-    with observed(metrics, "/api/chat/message") as seen:
-        turn, _ = await conversations.begin(body.question())
-        seen.session_id = turn.thread_id
-        seen.outcome = outcome = await engine.run(turn)
-    return _response(turn, outcome)
+async def send_message(body: MessageRequest, runs: RunsDep, sessions: SessionsDep) -> Response:
+    asked = await sessions.question(body.question(), "/api/chat/message", stream=False)
+    return await answered(await runs.create(*asked))
 
 
 @router.post(
     "/message/stream",
     summary="Send a message and stream the answer",
-    description="Server-sent events: `metadata` {session_id, agent, model}, then `message` "
+    description="Server-sent events: `metadata` {session_id, run_id, agent, model}, then `message` "
     "{content, message_id}, `reasoning` (the same shape: what the model thinks before it answers), "
     "`tool`, `fallback` and `reset` as they happen, and always one `done` "
     "{status, model, usage, cost, route} or `error` (a problem) last. `reset` takes back what was "
     "streamed under its `message_id`. An `approval` {calls} before a `done` {status: interrupted} "
-    "says that tools wait to be approved: see /resume/stream. Leaving the stream stops the turn.",
+    "says that tools wait to be approved: see /resume/stream. Leaving the stream stops the turn. "
+    "A turn whose service dies goes on by itself: join it again at the `Content-Location`.",
     response_class=EventSourceResponse,
     responses=problems(404, 413, 422, 500, 503),
 )
 async def stream_message(
-    body: MessageRequest,
-    request: Request,
-    conversations: ConversationsDep,
-    engine: EngineDep,
-    metrics: MetricsDep,
-    settings: SettingsDep,
+    body: MessageRequest, request: Request, runs: RunsDep, sessions: SessionsDep
 ) -> EventStream:
-    turn, model = await conversations.begin(body.question(CHAT_MODES))
-    seen = observed(metrics, "/api/chat/message/stream")
-    return EventStream(_events(turn, model, request, engine, seen), grace=settings.shutdown_grace)
+    asked = await sessions.question(body.question(), "/api/chat/message/stream", stream=True)
+    return await streamed(request, runs, await runs.create(*asked))
 
 
 @router.post(
@@ -158,18 +116,11 @@ async def stream_message(
     responses=problems(404, 409, 413, 422, 500, 503, 504),
 )
 async def resume_session(
-    session_id: str,
-    body: ResumeRequest,
-    conversations: ConversationsDep,
-    engine: EngineDep,
-    metrics: MetricsDep,
+    session_id: str, body: ResumeRequest, runs: RunsDep, sessions: SessionsDep
 ) -> Response:
-    with observed(metrics, "/api/chat/session/resume") as seen:
-        seen.session_id = session_id
-        resumption = Resumption(session_id, body.decided(), body.answer)
-        turn, _ = await conversations.resume(resumption)
-        seen.outcome = outcome = await engine.run(turn)
-    return _response(turn, outcome)
+    answer = Answer(body.decided(), body.answer)
+    asked = await sessions.answer(session_id, answer, "/api/chat/session/resume", stream=False)
+    return await answered(await runs.create(*asked))
 
 
 @router.post(
@@ -180,62 +131,29 @@ async def resume_session(
     responses=problems(404, 409, 413, 422, 500, 503),
 )
 async def stream_resumed(
-    session_id: str,
-    body: ResumeRequest,
-    request: Request,
-    conversations: ConversationsDep,
-    engine: EngineDep,
-    metrics: MetricsDep,
-    settings: SettingsDep,
+    session_id: str, body: ResumeRequest, request: Request, runs: RunsDep, sessions: SessionsDep
 ) -> EventStream:
-    resumption = Resumption(session_id, body.decided(), body.answer, CHAT_MODES)
-    turn, model = await conversations.resume(resumption)
-    seen = observed(metrics, "/api/chat/session/resume/stream")
-    return EventStream(_events(turn, model, request, engine, seen), grace=settings.shutdown_grace)
+    answer, door = Answer(body.decided(), body.answer), "/api/chat/session/resume/stream"
+    asked = await sessions.answer(session_id, answer, door, stream=True)
+    return await streamed(request, runs, await runs.create(*asked))
 
 
-async def _events(
-    turn: Turn,
-    model: str | None,
+@router.get(
+    "/session/{session_id}/runs/{run_id}/stream",
+    summary="Join the stream of a turn again",
+    description="The events of a streamed turn, also after the service was killed and started "
+    "again: all of them, or with `Last-Event-ID` those after that event. A `gap` event says that "
+    "some are no longer kept.",
+    response_class=EventSourceResponse,
+    responses=problems(404, 422, 500, 503),
+)
+async def join_turn(
+    session_id: str,
+    run_id: UUID,
     request: Request,
-    engine: Engine,
-    observation: AbstractContextManager[Observation],
-) -> AsyncGenerator[ServerSentEvent]:
-    """Run a turn and say what happens."""
-    yield event("metadata", {"session_id": turn.thread_id, "agent": turn.graph, "model": model})
-    with observation as seen:
-        seen.session_id = turn.thread_id
-        seen.status = "cancelled"  # unless it ends
-        try:
-            async with engine.stream(turn) as parts:
-                async for part in parts:
-                    if isinstance(part, Outcome):
-                        seen.outcome = part
-                        for name, data in ending_of(part):
-                            yield event(name, data)
-                    else:
-                        for name, data in events_of(part):
-                            yield event(name, data)
-        except Exception as error:  # the stream has begun: its status can no longer say so
-            seen.error = error
-            yield event("error", told(request, error))
-
-
-def _response(turn: Turn, outcome: Outcome) -> Response:
-    """Write the answer of a turn that is stored: by `dumps`, which takes what a graph may hold."""
-    answer, calls = outcome.answer, calls_in(outcome.interrupts)
-    state = state_of(outcome)
-    body = MessageResponse(
-        session_id=str(turn.thread_id),
-        status="approval_required" if calls else state["status"],
-        response=answer.text if answer else "",
-        calls=[WaitingCall.model_validate(call) for call in calls],
-        tools_used=outcome.tools_used,
-        metadata={
-            "agent": turn.graph,
-            "message_id": answer.id if answer else None,
-            **state,
-        },
-        **summary(outcome),
-    )
-    return Response(dumps(body), media_type="application/json")
+    runs: RunsDep,
+    last_event_id: Annotated[
+        str, Header(alias="Last-Event-ID", description="The last event that was got; -1: none.")
+    ] = "-1",
+) -> EventStream:
+    return await joined(request, runs, session_id, str(run_id), last_event_id)

@@ -3,16 +3,16 @@
 import json
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from fastapi import APIRouter, Body, Query, Request, Response
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, SystemMessage, ToolMessage
-from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from everturn.checkpoints.sql.threads import Thread
 from everturn.server.api.chat.approvals import WaitingCall
-from everturn.server.api.http.deps import ConversationsDep, HistoryDep, SessionsDep
+from everturn.server.api.http.deps import HistoryDep, SessionsDep
 from everturn.server.api.http.problems import problems
-from everturn.server.errors import SessionNotFound
 from everturn.server.turns.outcome import readable
 
 router = APIRouter(prefix="/api/chat", tags=["sessions"])
@@ -66,12 +66,22 @@ class SessionRequest(BaseModel):
 class SessionSummary(BaseModel):
     """A living session."""
 
-    model_config = ConfigDict(from_attributes=True)
-
-    session_id: str = Field(validation_alias=AliasChoices("id", "session_id"))
+    session_id: str
     created_at: datetime
-    expires_at: datetime = Field(description="Renewed by every turn.")
+    expires_at: datetime | None = Field(
+        description="Renewed by every turn; null for a thread that does not expire."
+    )
     context: dict[str, Any]
+
+    @classmethod
+    def of(cls, thread: Thread) -> Self:
+        """Describe a session."""
+        return cls(
+            session_id=thread.thread_id,
+            created_at=thread.created_at,
+            expires_at=thread.ends_at,
+            context=thread.metadata.get("context") or {},
+        )
 
 
 class Message(BaseModel):
@@ -126,7 +136,7 @@ class HistoryRow(BaseModel):
 async def create_session(
     sessions: SessionsDep, body: Annotated[SessionRequest | None, Body()] = None
 ) -> SessionSummary:
-    return SessionSummary.model_validate(await sessions.create(body.context if body else {}))
+    return SessionSummary.of(await sessions.create(body.context if body else {}))
 
 
 @router.get(
@@ -140,10 +150,8 @@ async def list_sessions(
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100,
     offset: Annotated[int, Query(ge=0, le=_LARGEST_INTEGER)] = 0,
 ) -> SessionList:
-    page, total = await sessions.list(limit, offset)
-    return SessionList(
-        sessions=[SessionSummary.model_validate(session) for session in page], total=total
-    )
+    page, total = await sessions.page(limit, offset)
+    return SessionList(sessions=[SessionSummary.of(session) for session in page], total=total)
 
 
 @router.get(
@@ -153,12 +161,12 @@ async def list_sessions(
     "tool calls that wait for somebody.",
     responses=problems(404, 422, 500, 503),
 )
-async def show_session(session_id: str, conversations: ConversationsDep) -> SessionDetail:
-    session, messages = await conversations.messages(session_id)
-    summary = SessionSummary.model_validate(session)
-    calls = await conversations.waiting_calls(session_id)
+async def show_session(session_id: str, sessions: SessionsDep) -> SessionDetail:
+    session = await sessions.get(session_id)
+    messages = await sessions.messages(session_id)
+    calls = await sessions.waiting_calls(session_id)
     return SessionDetail(
-        **dict(summary),
+        **dict(SessionSummary.of(session)),
         messages=[_shown(message) for message in messages],
         calls=[WaitingCall.model_validate(call) for call in calls],
     )
@@ -168,11 +176,12 @@ async def show_session(session_id: str, conversations: ConversationsDep) -> Sess
     "/session/{session_id}",
     status_code=204,
     summary="Forget a session",
-    description="Deletes its memory and its history, once no turn runs in it.",
+    description="Cancels what runs in it and deletes it whole: its memory, its history, its runs "
+    "and what they streamed. Of a session that has expired, the history.",
     responses=problems(404, 409, 422, 500, 503),
 )
-async def delete_session(session_id: str, conversations: ConversationsDep) -> None:
-    await conversations.delete(session_id)
+async def delete_session(session_id: str, sessions: SessionsDep) -> None:
+    await sessions.delete(session_id)
 
 
 @router.get(
@@ -195,11 +204,8 @@ async def read_history(
     ] = None,
 ) -> list[HistoryRow]:
     rows, more = await history.page(session_id, limit=limit, before=before)
-    if not rows and not (await history.exists(session_id) or await sessions.get(session_id)):
-        raise SessionNotFound(
-            f"There is no history of a session {session_id!r}: "
-            "it never was, or it expired without a finished turn."
-        )
+    if not rows and not await history.exists(session_id):
+        await sessions.get(session_id)  # raises where there is none
     if more:
         older = request.url.include_query_params(before=rows[0].id)
         response.headers["X-Pagination-Next"] = str(rows[0].id)

@@ -6,33 +6,32 @@ a browser lets any page send without asking; so it is read from those origins on
 """
 
 import re
+from typing import Any
 
-from fastapi import FastAPI
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 ROUTES = ("/assistants", "/threads", "/runs", "/store")
 """Where Studio sends JSON as plain text."""
 
 
-def open_to_origins(app: FastAPI, origins: str) -> None:
-    """Let web pages of these origins call the service, from public into private networks too."""
-    pattern = origin_pattern(origins)
-    app.add_middleware(PlainTextJson, origins=pattern)
-    app.add_middleware(
-        CORSMiddleware,
-        allow_origin_regex=pattern,
-        allow_methods=["*"],
-        allow_headers=["*"],
-        expose_headers=[
+def cors_options(origins: str) -> dict[str, Any]:
+    """Return the options of Starlette's CORS middleware that let pages of these origins call.
+
+    From public into private networks too; `origins` is what `origin_pattern` makes.
+    """
+    return {
+        "allow_origin_regex": origins,
+        "allow_methods": ["*"],
+        "allow_headers": ["*"],
+        "expose_headers": [
             "content-location",
             "location",
             "x-pagination-total",
             "x-pagination-next",
         ],
-        allow_private_network=True,
-    )
+        "allow_private_network": True,
+    }
 
 
 def origin_pattern(origins: str) -> str:

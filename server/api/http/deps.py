@@ -1,56 +1,49 @@
-"""What a route may ask for, by type."""
+"""What a route may ask for: one typed service, or one part of it."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Annotated, Any, Protocol, cast
 
 from fastapi import Depends, Request
+from langgraph.store.base import BaseStore
+from pydantic import BaseModel, Field
 
-from everturn.checkpoints.sessions import Sessions
 from everturn.checkpoints.sql.history import History
 from everturn.server.observe.metrics import Metrics
 from everturn.server.resources.assistants import Assistants
-from everturn.server.resources.sessions import Conversations
+from everturn.server.resources.sessions import Sessions
 from everturn.server.resources.threads import Threads
+from everturn.server.runs.crons import Crons
+from everturn.server.runs.runs import Runs
 from everturn.server.settings import Settings
-from everturn.server.turns.engine import Engine
+
+API_VERSION = "0.16.7"
+"""The version of LangGraph's server whose API this is: clients look at it for what they may use."""
 
 
-async def _engine(request: Request) -> Engine:
-    return cast("Engine", request.app.state.engine)
+class Info(BaseModel):
+    """What this service is and serves."""
 
-
-async def _conversations(request: Request) -> Conversations:
-    return cast("Conversations", request.app.state.conversations)
-
-
-async def _sessions(request: Request) -> Sessions:
-    return cast("Sessions", request.app.state.sessions)
-
-
-async def _history(request: Request) -> History:
-    return cast("History", request.app.state.history)
-
-
-async def _settings(request: Request) -> Settings:
-    return cast("Settings", request.app.state.settings)
-
-
-async def _metrics(request: Request) -> Metrics:
-    return cast("Metrics", request.app.state.metrics)
+    name: str = "everturn"
+    version: str = Field(
+        default=API_VERSION, description="Of LangGraph's server whose API this speaks."
+    )
+    everturn_version: str
+    langgraph_py_version: str
+    flags: dict[str, bool] = Field(
+        default={"assistants": True, "crons": True, "langsmith": False},
+        description="What clients of the Agent Server API may use.",
+    )
+    graphs: list[str] = Field(description="The graphs that can be run.")
+    models: list[str] = Field(description="The models that can be asked, in order.")
+    memory: str = Field(description="Where sessions live: `embedded` or `redis`.")
+    history: str = Field(description="Where history lives: `sqlite` or `postgresql`.")
 
 
 class Models(Protocol):
     """What the routes ask of the agent's models."""
 
     async def overview(self) -> list[dict[str, Any]]: ...
-
-
-async def _models(request: Request) -> Models:
-    return cast("Models", request.app.state.models)
-
-
-async def _threads(request: Request) -> Threads:
-    return cast("Threads", request.app.state.threads)
 
 
 class Toolbox(Protocol):
@@ -61,23 +54,82 @@ class Toolbox(Protocol):
     def sources(self) -> Iterator[dict[str, Any]]: ...
 
 
-async def _toolbox(request: Request) -> Toolbox:
-    return cast("Toolbox", request.app.state.toolbox)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """All that the routes stand on, from the start of the service to its end."""
+
+    settings: Settings
+    info: Info
+    runs: Runs
+    sessions: Sessions
+    threads: Threads
+    assistants: Assistants
+    crons: Crons
+    store: BaseStore
+    history: History
+    metrics: Metrics
+    models: Models
+    toolbox: Toolbox
 
 
-ToolboxDep = Annotated[Toolbox, Depends(_toolbox)]
+def service_of(request: Request) -> Service:
+    """Return the service of a request."""
+    return cast("Service", request.app.state.service)
+
+
+# Coroutines, though they wait for nothing: FastAPI sends plain functions to a thread.
+async def _info(request: Request) -> Info:
+    return service_of(request).info
+
+
+async def _runs(request: Request) -> Runs:
+    return service_of(request).runs
+
+
+async def _sessions(request: Request) -> Sessions:
+    return service_of(request).sessions
+
+
+async def _threads(request: Request) -> Threads:
+    return service_of(request).threads
 
 
 async def _assistants(request: Request) -> Assistants:
-    return cast("Assistants", request.app.state.assistants)
+    return service_of(request).assistants
 
 
-ModelsDep = Annotated[Models, Depends(_models)]
-EngineDep = Annotated[Engine, Depends(_engine)]
-ConversationsDep = Annotated[Conversations, Depends(_conversations)]
+async def _crons(request: Request) -> Crons:
+    return service_of(request).crons
+
+
+async def _store(request: Request) -> BaseStore:
+    return service_of(request).store
+
+
+async def _history(request: Request) -> History:
+    return service_of(request).history
+
+
+async def _metrics(request: Request) -> Metrics:
+    return service_of(request).metrics
+
+
+async def _models(request: Request) -> Models:
+    return service_of(request).models
+
+
+async def _toolbox(request: Request) -> Toolbox:
+    return service_of(request).toolbox
+
+
+InfoDep = Annotated[Info, Depends(_info)]
+RunsDep = Annotated[Runs, Depends(_runs)]
 SessionsDep = Annotated[Sessions, Depends(_sessions)]
-AssistantsDep = Annotated[Assistants, Depends(_assistants)]
 ThreadsDep = Annotated[Threads, Depends(_threads)]
+AssistantsDep = Annotated[Assistants, Depends(_assistants)]
+CronsDep = Annotated[Crons, Depends(_crons)]
+StoreDep = Annotated[BaseStore, Depends(_store)]
 HistoryDep = Annotated[History, Depends(_history)]
-SettingsDep = Annotated[Settings, Depends(_settings)]
 MetricsDep = Annotated[Metrics, Depends(_metrics)]
+ModelsDep = Annotated[Models, Depends(_models)]
+ToolboxDep = Annotated[Toolbox, Depends(_toolbox)]

@@ -37,6 +37,7 @@ from everturn.server.errors import (
     InvalidUpdate,
     NothingToCancel,
     NothingWaits,
+    RunCancelled,
     RunNotFound,
     SessionNotFound,
     ShuttingDown,
@@ -90,6 +91,7 @@ KINDS: dict[type[Exception], Kind] = {
     InvalidItem: Kind(400, "invalid-item"),
     InvalidNamespaceError: Kind(400, "invalid-namespace"),
     NothingWaits: Kind(409, "nothing-waits"),
+    RunCancelled: Kind(409, "run-cancelled"),
     ThreadBusy: Kind(409, "thread-busy"),
     StaleWriter: Kind(409, "turn-taken-over"),
     TurnTimeout: Kind(504, "turn-timeout"),
@@ -114,12 +116,27 @@ def problem_of(error: Exception, kinds: Mapping[type[Exception], Kind] = KINDS) 
     )
 
 
-def told(request: Request, error: Exception) -> dict[str, Any]:
-    """Describe an error inside a stream, whose status has long been sent, and log a bug's trace."""
-    problem = problem_of(error, request.app.state.error_kinds)
-    if problem.type == _UNEXPECTED.type:
-        log.error("unexpected_error", path=request.url.path, exc_info=error)
-    return problem.model_dump()
+def problem_event(
+    request: Request, failure: Mapping[str, Any], error: BaseException | None
+) -> dict[str, Any]:
+    """Describe an error inside a stream, whose status has long been sent.
+
+    Args:
+        request: what is answered.
+        failure: the run's `error` event: the error's class and text.
+        error: the error itself, where the run is, or was, in this process.
+    """
+    kinds = request.app.state.error_kinds
+    if isinstance(error, Exception):
+        return problem_of(error, kinds).model_dump()
+    by_name = {known.__name__: kind for known, kind in kinds.items()}
+    kind = by_name.get(str(failure.get("error")), _UNEXPECTED)
+    return Problem(
+        type=kind.type,
+        title=HTTPStatus(kind.status).phrase,
+        status=kind.status,
+        detail=kind.detail or str(failure.get("message")),
+    ).model_dump()
 
 
 class UnexpectedErrors:
@@ -155,7 +172,7 @@ def _retry_after(error: Exception) -> dict[str, str]:
     return {} if seconds is None else {"Retry-After": str(max(1, ceil(seconds)))}
 
 
-def install_errors(app: FastAPI, more: Mapping[type[Exception], Kind]) -> None:
+def answer_errors(app: FastAPI, more: Mapping[type[Exception], Kind]) -> None:
     """Answer every error with problem details; `more` are rows from the rooms the app wires."""
     kinds = {**KINDS, **more}
     app.state.error_kinds = kinds
@@ -167,7 +184,6 @@ def install_errors(app: FastAPI, more: Mapping[type[Exception], Kind]) -> None:
         app.add_exception_handler(known, on_known)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(RequestValidationError, _on_validation)
-    app.add_middleware(UnexpectedErrors)
 
 
 async def _on_http(request: Request, error: Exception) -> JSONResponse:

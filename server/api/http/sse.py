@@ -1,64 +1,100 @@
-"""LangGraph's stream on the wire: `event`, `data`, and an `id` where it can be resumed.
+"""Server-sent events: the one way in which every stream of the service is written.
 
-As many events as there are leave in one write; where there are none, a comment says so. Source: the
-frames that LangGraph's own server sends, and what its SDKs read.
+    event: name
+    data: JSON on one line
+    id: where the client may come back to, if it may
+
+As many events as there are leave in one write. Where none come for some seconds, a comment keeps
+the connection. A client that leaves closes the generator; a service that stops lets a stream end
+as its run does, and cuts those that would not. The format: https://html.spec.whatwg.org/#server-sent-events.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
+from typing import Any
 
-from starlette.responses import StreamingResponse
+from fastapi import Request
+from sse_starlette import EventSourceResponse
+from starlette.types import Receive, Scope, Send
 
+from everturn.server.api.http.deps import service_of
+from everturn.server.api.http.json import dumps
 from everturn.server.streams.feed import Event
 from everturn.server.streams.thread import ThreadEvent
 
-_HEARTBEAT = b": heartbeat\r\n\r\n"
+HEARTBEAT = b": heartbeat\r\n\r\n"
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+_LAST_EVENT_SECONDS = 2
+"""After the grace, in which turns are ended: for the event that says so."""
 
 
-def frame(event: Event | ThreadEvent, *, with_id: bool) -> bytes:
-    """One event as bytes."""
-    here = event.cursor if with_id else None
-    place = b"id: %s\r\n" % str(here).encode() if here is not None else b""
-    return b"event: %s\r\ndata: %s\r\n%s\r\n" % (event.name.encode(), event.data, place)
+def frame(name: str, data: bytes, place: object = None) -> bytes:
+    """Write one event; `data` is JSON, which has no line breaks."""
+    here = b"" if place is None else b"id: %s\r\n" % str(place).encode()
+    return b"event: %s\r\ndata: %s\r\n%s\r\n" % (name.encode(), data, here)
 
 
-class FrameStream(StreamingResponse):
-    """Streams events as they come.
+def frames(named: Iterable[tuple[str, Any]], place: object = None) -> bytes:
+    """Write events of which the last one bears the place: there all of them have been read."""
+    events = list(named)
+    last = len(events) - 1
+    return b"".join(
+        frame(name, dumps(data), place if number == last else None)
+        for number, (name, data) in enumerate(events)
+    )
+
+
+async def feed_frames(
+    events: AsyncGenerator[list[Event]] | AsyncGenerator[list[ThreadEvent]], *, with_ids: bool
+) -> AsyncGenerator[bytes]:
+    """Write the events of a feed as LangGraph's clients read them."""
+    async with aclosing(events):
+        async for news in events:
+            written = [frame(e.name, e.data, e.cursor if with_ids else None) for e in news]
+            yield b"".join(written) or HEARTBEAT
+
+
+class EventStream(EventSourceResponse):
+    """Sends frames as they come.
 
     Args:
-        events: what is streamed.
-        with_ids: the client may come back and name the last event it got.
+        request: what is answered.
+        written: frames, or heartbeats; it is closed when the client leaves.
         headers: where the run is, for a client that comes back.
         on_leave: called if the client leaves before the end.
     """
 
     def __init__(
         self,
-        events: AsyncGenerator[list[Event]] | AsyncGenerator[list[ThreadEvent]],
+        request: Request,
+        written: AsyncGenerator[bytes],
         *,
-        with_ids: bool,
-        headers: Mapping[str, str],
+        headers: Mapping[str, str] | None = None,
         on_leave: Callable[[], None] | None = None,
     ) -> None:
+        grace = service_of(request).settings.shutdown_grace
         super().__init__(
-            _frames(events, with_ids, on_leave),
-            media_type="text/event-stream; charset=utf-8",
-            headers={**_HEADERS, **headers},
+            self._watched(written),
+            ping=0,  # the frames have heartbeats of their own
+            headers={**_HEADERS, **(headers or {})},
+            shutdown_grace_period=grace + _LAST_EVENT_SECONDS,
         )
+        self._written = written
+        self._on_leave = on_leave
 
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # Left to itself, a generator whose reader is cancelled stays where it was until the
+        # garbage collector comes by, and its run goes on.
+        async with aclosing(self.body_iterator):  # type: ignore[type-var]  # it is `_watched`
+            await super().__call__(scope, receive, send)
 
-async def _frames(
-    events: AsyncGenerator[list[Event]] | AsyncGenerator[list[ThreadEvent]],
-    with_ids: bool,
-    on_leave: Callable[[], None] | None,
-) -> AsyncIterator[bytes]:
-    ended = False
-    try:
-        async with aclosing(events):
-            async for news in events:
-                yield b"".join([frame(event, with_id=with_ids) for event in news]) or _HEARTBEAT
-        ended = True
-    finally:
-        if on_leave is not None and not ended:
-            on_leave()
+    async def _watched(self, written: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+        ended = False
+        try:
+            async with aclosing(written):
+                async for each in written:
+                    yield each
+            ended = True
+        finally:
+            if self._on_leave is not None and not ended:
+                self._on_leave()

@@ -1,41 +1,17 @@
 """What operators and their machines ask: are you there, are you ready, what are you."""
 
 import asyncio
-from typing import cast
 
-from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, Field
+from fastapi import APIRouter, Response
 
 from everturn.checkpoints.errors import StoreUnavailable
-from everturn.server.api.http.deps import HistoryDep, MetricsDep, SessionsDep
+from everturn.server.api.http.deps import Info, InfoDep, MetricsDep, ThreadsDep
 from everturn.server.api.http.problems import problems
 
 router = APIRouter(tags=["system"])
 
-API_VERSION = "0.16.7"
-"""The version of LangGraph's server whose API this is: clients look at it for what they may use."""
-
 _PROMPT_SECONDS = 1.8
 """What asks whether a service is ready is impatient, however many wait for a connection."""
-
-
-class Info(BaseModel):
-    """What this service is and serves."""
-
-    name: str = "everturn"
-    version: str = Field(
-        default=API_VERSION, description="Of LangGraph's server whose API this speaks."
-    )
-    everturn_version: str
-    langgraph_py_version: str
-    flags: dict[str, bool] = Field(
-        default={"assistants": True, "crons": True, "langsmith": False},
-        description="What clients of the Agent Server API may use.",
-    )
-    graphs: list[str] = Field(description="The graphs that can be run.")
-    models: list[str] = Field(description="The models that can be asked, in order.")
-    memory: str = Field(description="Where sessions live: `embedded` or `redis`.")
-    history: str = Field(description="Where history lives: `sqlite` or `postgresql`.")
 
 
 @router.head("/ok", include_in_schema=False)  # what load balancers like to ask
@@ -54,10 +30,10 @@ async def ok() -> dict[str, bool]:
     description="Answers 200 when memory and history can be reached, 503 otherwise.",
     responses=problems(503),
 )
-async def ready(sessions: SessionsDep, history: HistoryDep) -> dict[str, bool]:
+async def ready(threads: ThreadsDep) -> dict[str, bool]:
     try:
         async with asyncio.timeout(_PROMPT_SECONDS):
-            await asyncio.gather(sessions.list(1, 0), history.exists(""))
+            await threads.reachable()
     except TimeoutError:
         raise StoreUnavailable(
             f"Memory or history gave no answer within {_PROMPT_SECONDS:g} s: see their servers."
@@ -68,8 +44,8 @@ async def ready(sessions: SessionsDep, history: HistoryDep) -> dict[str, bool]:
 @router.get(
     "/info", summary="About this service", description="Version, graphs, models, and its stores."
 )
-async def info(request: Request) -> Info:
-    return cast("Info", request.app.state.info)
+async def info(info: InfoDep) -> Info:
+    return info
 
 
 @router.get(

@@ -1,0 +1,150 @@
+"""How a chat turn is answered: at its end, as it goes, or to a client that comes back."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any, Literal
+
+from fastapi import Request, Response
+from pydantic import BaseModel, Field
+
+from everturn.server.api.chat.approvals import WaitingCall
+from everturn.server.api.chat.events import events_of
+from everturn.server.api.http.json import dumps
+from everturn.server.api.http.problems import problem_event
+from everturn.server.api.http.sse import HEARTBEAT, EventStream, frames
+from everturn.server.errors import InvalidInput, RunCancelled
+from everturn.server.resources.approvals import calls_in
+from everturn.server.runs.run import Run
+from everturn.server.runs.runs import Runs
+from everturn.server.streams.feed import Cursor, Event
+from everturn.server.turns.outcome import Outcome, summary
+
+_CANCELLED = RunCancelled("The turn was cancelled before its end.")
+
+
+class MessageResponse(BaseModel):
+    """The answer of one turn, stored before it is sent."""
+
+    session_id: str
+    run_id: str = Field(description="The turn's run: see /threads/{session_id}/runs/{run_id}.")
+    status: Literal["completed", "approval_required", "interrupted"] = Field(
+        description="approval_required: `calls` wait for a person; interrupted: the graph waits "
+        "for something else, see `metadata`."
+    )
+    response: str
+    calls: list[WaitingCall] = Field(description="Tool calls that wait to be approved.")
+    model: str | None = Field(description="The model that answered.")
+    tools_used: list[str]
+    usage: dict[str, int] = Field(description="Tokens of all model calls of the turn.")
+    cost: float | None = Field(description="US dollars; null where no provider named a price.")
+    route: dict[str, Any] = Field(
+        description="`mode` (primary, fallback, offline), `model`, and who was `tried` before."
+    )
+    metadata: dict[str, Any] = Field(
+        description="`agent`, the answer's `message_id`, and `status`: completed, or interrupted "
+        "with the `interrupts` that wait."
+    )
+
+
+async def answered(run: Run) -> Response:
+    """Answer with what a turn came to, once it is stored; raises what it failed with."""
+    await run.done.wait()
+    if run.error is not None:
+        raise run.error
+    if run.cancelled or run.outcome is None:
+        raise _CANCELLED
+    body = _body(run, run.outcome)
+    return Response(dumps(body), media_type="application/json", headers=_where(run))
+
+
+async def streamed(request: Request, runs: Runs, run: Run) -> EventStream:
+    """Answer with the events of a turn as they come, once its row is stored."""
+    await runs.acknowledge(run)
+    candidates = run.checked.candidates if run.checked else ()
+    about = {"agent": run.assistant.graph_id, "model": next(iter(candidates), None)}
+    return EventStream(
+        request,
+        _frames(request, run.feed.follow(Cursor()), run, {"session_id": run.thread_id, **about}),
+        headers=_where(run),
+        on_leave=run.stop if run.request.on_disconnect == "cancel" else None,
+    )
+
+
+async def joined(
+    request: Request, runs: Runs, session_id: str, run_id: str, last_event_id: str
+) -> EventStream:
+    """Answer with the events of a turn after one of them, whichever process it runs in, or ran."""
+    after = Cursor.parse(last_event_id)
+    if after is None:
+        raise InvalidInput("Last-Event-ID: must be the id of an event of this turn, or -1.")
+    row = await runs.get(run_id, session_id)
+    about = {"session_id": session_id, "agent": row.metadata.get("graph_id"), "model": None}
+    events = await runs.follow(run_id, session_id, after)
+    return EventStream(request, _frames(request, events, None, about))
+
+
+async def _frames(
+    request: Request,
+    events: AsyncGenerator[list[Event]],
+    run: Run | None,
+    about: dict[str, Any],
+) -> AsyncGenerator[bytes]:
+    """Write the chat's events; the last one is `done` or `error`."""
+    ended = False
+    unfinished: dict[str, int] = {}  # characters of messages whose node has not returned
+    async with aclosing(events):
+        async for news in events:
+            written = []
+            for event in news:
+                named = list(events_of(event))
+                for number, (name, data) in enumerate(named):
+                    if name == "metadata":
+                        named[number] = name, {**about, "run_id": data["run_id"]}
+                    elif name == "error":
+                        named[number] = (
+                            name,
+                            problem_event(request, data, run.error if run else None),
+                        )
+                    elif name == "message":
+                        said = unfinished.get(data["message_id"], 0)
+                        unfinished[data["message_id"]] = said + len(data["content"])
+                    ended = ended or name in {"done", "error"}
+                if event.name == "metadata":  # a new attempt says anew what was not finished
+                    named[:0] = [_taken_back(*each) for each in unfinished.items()]
+                if event.name in {"metadata", "updates"}:
+                    unfinished.clear()
+                written.append(frames(named, event.cursor))
+            yield b"".join(written) or HEARTBEAT
+    if not ended:
+        yield frames([("error", problem_event(request, {}, _CANCELLED))])
+
+
+def _taken_back(message_id: str, chars: int) -> tuple[str, dict[str, Any]]:
+    return "reset", {"message_id": message_id, "reason": "restarted", "chars": chars}
+
+
+def _body(run: Run, outcome: Outcome) -> MessageResponse:
+    answer, calls, about = outcome.answer, calls_in(outcome.interrupts), summary(outcome)
+    state = {name: about[name] for name in ("status", "interrupts") if name in about}
+    return MessageResponse(
+        session_id=run.thread_id,
+        run_id=run.row.run_id,
+        status="approval_required" if calls else about["status"],
+        response=answer.text if answer else "",
+        calls=[WaitingCall.model_validate(call) for call in calls],
+        model=about["model"],
+        tools_used=outcome.tools_used,
+        usage=about["usage"],
+        cost=about["cost"],
+        route=about["route"],
+        metadata={
+            "agent": run.assistant.graph_id,
+            "run_id": run.row.run_id,
+            "message_id": answer.id if answer else None,
+            **state,
+        },
+    )
+
+
+def _where(run: Run) -> dict[str, str]:
+    return {"Content-Location": f"/threads/{run.thread_id}/runs/{run.row.run_id}"}

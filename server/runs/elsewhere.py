@@ -1,0 +1,133 @@
+"""Runs of other processes: known by their rows, read through the event log, ended by a message."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Any
+
+from structlog import get_logger
+
+from everturn.checkpoints.shared.peers import Peers
+from everturn.checkpoints.sql.runs import UNFINISHED, RunRow, RunRows
+from everturn.server.runs.here import Here
+from everturn.server.runs.run import CancelAction
+from everturn.server.streams.feed import Cursor, Event, Log, follow_log
+
+log = get_logger(__name__)
+
+
+class Elsewhere:
+    """Follows and ends runs, whichever process they are in."""
+
+    def __init__(self, here: Here, rows: RunRows, events: Log, peers: Peers) -> None:
+        self._here = here
+        self._rows = rows
+        self._events = events
+        self._peers = peers
+        self._sending: set[asyncio.Task[None]] = set()
+        peers.hear(self._received)
+
+    async def unfinished(self, run_ids: Sequence[str], thread_id: str | None) -> list[RunRow]:
+        """Return those of these runs that are under way in another process."""
+        if self._peers.alone:
+            return []
+        rows = [await self._rows.get(each, thread_id) for each in run_ids if each not in self._here]
+        return [row for row in rows if row and row.status in UNFINISHED]
+
+    async def unfinished_on(self, thread_id: str) -> list[RunRow]:
+        """Return the runs of a thread that are under way in another process."""
+        if self._peers.alone:
+            return []
+        rows = await self._rows.unfinished(thread_id=thread_id)
+        return [row for row in rows if row.run_id not in self._here]
+
+    async def follow(
+        self, run_id: str, thread_id: str | None, after: Cursor | None
+    ) -> AsyncGenerator[list[Event]]:
+        """Yield what a run streams after a place, or from now on, until its end.
+
+        Now and then, where nothing comes, an empty list.
+        """
+
+        async def over() -> bool:
+            if thread_id is None:  # it has no row, and its log is kept for a while after its end
+                return not await self._events.last_attempt(run_id)
+            row = await self._rows.get(run_id, thread_id)
+            return row is None or row.status not in UNFINISHED
+
+        async with self._peers.news(run_id) as news:
+            following = follow_log(self._events, run_id, after, news, over)
+            async with aclosing(following):
+                async for events in following:
+                    yield events
+
+    async def ended(self, row: RunRow) -> AsyncGenerator[None]:
+        """Wait for the end of a run; yields now and then, so that the caller can do something."""
+        if run := self._here.find(row.run_id, row.thread_id):
+            await run.done.wait()
+            return
+        following = self.follow(row.run_id, row.thread_id, None)
+        async with aclosing(following):
+            async for _ in following:
+                yield
+
+    async def until_ended(self, row: RunRow) -> None:
+        """Wait for the end of a run."""
+        async for _ in self.ended(row):
+            pass
+
+    def cancel(self, rows: Sequence[RunRow], action: CancelAction) -> asyncio.Task[None]:
+        """Ask the processes of runs to end them; the task is done when they have ended."""
+        return self._send(self._cancel(rows, action))
+
+    def ask_to_cancel(self, run_id: str) -> None:
+        """Ask once that a run is ended, by whichever process has it."""
+        if not self._peers.alone:
+            self._send(self._peers.tell({"cancel": [run_id], "action": "interrupt"}))
+
+    async def cancel_all(self, statuses: Sequence[str]) -> None:
+        """Ask all processes to end their runs of these statuses."""
+        await self._peers.tell({"cancel_all": list(statuses)})
+
+    async def close(self) -> None:
+        """Send no more; what the messages ask for is done by whoever goes on."""
+        for sending in self._sending:
+            sending.cancel()
+        if self._sending:
+            await asyncio.wait(self._sending)
+
+    async def _cancel(self, rows: Sequence[RunRow], action: CancelAction) -> None:
+        # A process may die before it reads the message. Then another takes its run over, perhaps
+        # this one, and must be asked too: so the message is repeated until the runs have ended.
+        message = {"cancel": [row.run_id for row in rows], "action": action}
+        await self._peers.tell(message)
+        for row in rows:
+            async for _ in self.ended(row):
+                self._received(message)
+                await self._peers.tell(message)
+
+    def _send(self, message: Any) -> asyncio.Task[None]:
+        sending = asyncio.create_task(message)
+        self._sending.add(sending)
+        sending.add_done_callback(self._sent)
+        return sending
+
+    def _sent(self, sending: asyncio.Task[None]) -> None:
+        self._sending.discard(sending)
+        if not sending.cancelled() and (error := sending.exception()):
+            log.warning("runs_not_ended", error=str(error))
+
+    def _received(self, message: Any) -> None:
+        """Do what another process asks for."""
+        for run_id in message.get("cancel", ()):
+            if (run := self._here.find(run_id, None)) and not run.done.is_set():
+                run.stop(message["action"])
+        if statuses := message.get("cancel_all"):
+            stop_all(self._here, statuses)
+
+
+def stop_all(here: Here, statuses: Sequence[str]) -> None:
+    """End the runs of this process that have one of these statuses."""
+    for run in here.unfinished():
+        if run.row.status in statuses:
+            run.stop("interrupt")

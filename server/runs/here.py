@@ -1,0 +1,52 @@
+"""The runs of this process, found by their id or by their thread."""
+
+from collections.abc import Iterator
+
+from everturn.server.runs.run import Run
+
+
+class Here:
+    """Knows each run from its start until shortly after its end."""
+
+    def __init__(self) -> None:
+        self._runs: dict[str, Run] = {}
+        self._of_thread: dict[str, list[Run]] = {}
+
+    def __iter__(self) -> Iterator[Run]:
+        return iter(list(self._runs.values()))
+
+    def __contains__(self, run_id: object) -> bool:
+        return run_id in self._runs
+
+    def add(self, run: Run) -> None:
+        """Know a run from now on."""
+        self._runs[run.row.run_id] = run
+        self._of_thread.setdefault(run.thread_id, []).append(run)
+
+    def find(self, run_id: str, thread_id: str | None) -> Run | None:
+        """Return the run of this id, if it is on this thread; None stands for any thread."""
+        run = self._runs.get(run_id)
+        return run if run and thread_id in {None, run.thread_id} else None
+
+    def on(self, thread_id: str) -> list[Run]:
+        """Return the runs of a thread that have not ended."""
+        return list(self._of_thread.get(thread_id, ()))
+
+    def unfinished(self, thread_id: str | None = None) -> list[Run]:
+        """Return the runs that have not ended, of one thread or of all."""
+        runs = self if thread_id is None else self._of_thread.get(thread_id, ())
+        return [run for run in runs if not run.done.is_set()]
+
+    def end(self, run: Run) -> None:
+        """Take an ended run off its thread; it can still be found by its id."""
+        others = self._of_thread.get(run.thread_id, [])
+        if run in others:
+            others.remove(run)
+        if not others:
+            self._of_thread.pop(run.thread_id, None)
+
+    def forget(self, run: Run) -> None:
+        """Know a run no more."""
+        self.end(run)
+        if self._runs.get(run.row.run_id) is run:
+            del self._runs[run.row.run_id]

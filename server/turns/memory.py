@@ -1,0 +1,77 @@
+"""What a thread remembers: read and changed through its checkpoints."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, cast
+
+from langchain_core.messages import AnyMessage
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.types import Interrupt, StateSnapshot
+
+from everturn.server.projects.graphs import Graphs
+
+
+class RunDeleting(Protocol):
+    """A checkpointer that finds the runs of one thread without reading all others."""
+
+    async def adelete_for_runs(self, run_ids: Sequence[str], *, thread_id: str) -> None: ...
+
+
+class Waiting(NamedTuple):
+    """A turn that was interrupted and waits."""
+
+    graph: str
+    metadata: Mapping[str, Any]
+    """Of its checkpoint: what the turn's config said when it began."""
+    interrupts: Sequence[Interrupt]
+
+
+class ThreadMemory:
+    """The checkpoints of threads. Whoever changes them must hold the thread: `Engine.hold`."""
+
+    def __init__(self, checkpointer: BaseCheckpointSaver[Any], graphs: Graphs) -> None:
+        self._checkpointer = checkpointer
+        self._graphs = graphs
+
+    async def messages(self, thread_id: str) -> list[AnyMessage]:
+        """Return everything said on a thread, oldest first; empty where nothing was."""
+        saved = await self._checkpointer.aget_tuple(_newest(thread_id))
+        values = saved.checkpoint["channel_values"] if saved else {}
+        return list(values.get("messages", ()))
+
+    async def waiting(self, thread_id: str) -> Waiting | None:
+        """Return what a thread's turn waits for; None if it waits for nothing.
+
+        Also None where the graph of the turn is not served any more.
+        """
+        saved = await self._checkpointer.aget_tuple(_newest(thread_id))
+        metadata = dict(saved.metadata) if saved else {}
+        name = metadata.get("graph_id")
+        if not isinstance(name, str) or name not in self._graphs.names:
+            return None
+        state = await self.state(name, thread_id)
+        return Waiting(name, metadata, state.interrupts) if state.interrupts else None
+
+    async def state(self, graph: str, thread_id: str) -> StateSnapshot:
+        """Return the latest state of a thread."""
+        config = _newest(thread_id)
+        async with self._graphs.open(graph, config, access="threads.read") as served:
+            return await served.aget_state(config)
+
+    async def is_newest(self, thread_id: str, run_id: str) -> bool:
+        """Say whether the newest checkpoint of a thread was written by this run."""
+        saved = await self._checkpointer.aget_tuple(_newest(thread_id))
+        return saved is not None and saved.metadata.get("run_id") == run_id
+
+    async def undo(self, thread_id: str, run_id: str) -> None:
+        """Delete what a run left on its thread."""
+        saver = cast("RunDeleting", self._checkpointer)
+        await saver.adelete_for_runs([run_id], thread_id=thread_id)
+
+    async def forget(self, thread_id: str) -> None:
+        """Delete all checkpoints of a thread."""
+        await self._checkpointer.adelete_thread(thread_id)
+
+
+def _newest(thread_id: str) -> RunnableConfig:
+    return {"configurable": {"thread_id": thread_id, "checkpoint_ns": ""}}
