@@ -14,7 +14,7 @@ from everturn.server.api.http.deps import RunsDep
 from everturn.server.api.http.json import dumps
 from everturn.server.api.http.problems import problem_event, problems
 from everturn.server.api.http.sse import HEARTBEAT, EventStream, frame
-from everturn.server.errors import InvalidInput, RunCancelled
+from everturn.server.errors import RunCancelled
 from everturn.server.runs.request import RunRequest
 from everturn.server.runs.run import Run
 from everturn.server.streams.feed import Cursor
@@ -88,13 +88,7 @@ class InvokeRequest(BaseModel):
         return self
 
     def request(self, door: str, *modes: RunMode) -> RunRequest:
-        """Return what is asked to be run.
-
-        Raises:
-            InvalidInput: the input is empty.
-        """
-        if self.input == {}:
-            raise InvalidInput(f"The input for the graph {self.graph!r} is empty.")
+        """Return what is asked to be run."""
         return RunRequest(
             assistant_id=self.graph,
             thread_id=self.thread_id,

@@ -96,6 +96,11 @@ class Sessions:
         except ThreadNotFound:
             raise _not_found(session_id) from None
 
+    async def lives(self, session_id: str) -> bool:
+        """Say whether there is a session of this id that has not expired."""
+        session = await self._table.get(session_id)
+        return session is not None and not session.has_expired
+
     async def page(self, limit: int, offset: int) -> tuple[list[Thread], int]:
         """Return one page of the living sessions, newest first, and count all of them."""
         living = Filter(sessions=True)

@@ -23,7 +23,7 @@ from everturn.checkpoints.sql.group_commit import Row
 from everturn.checkpoints.sql.history import FinishedTurn, turn_finished
 from everturn.checkpoints.sql.runs import RunRow, RunRows
 from everturn.checkpoints.sql.threads import Thread
-from everturn.server.errors import NothingWaits, RunError, ShuttingDown
+from everturn.server.errors import InvalidInput, NothingWaits, RunError, ShuttingDown
 from everturn.server.runs.elsewhere import Elsewhere
 from everturn.server.runs.request import RunRequest
 from everturn.server.runs.run import Run
@@ -112,6 +112,8 @@ class Execution:
         """
         if not (request.interactive or _has_blocks(request.input)):
             return None
+        if request.input == {}:
+            raise InvalidInput(f"The input for the graph {assistant.graph_id!r} is empty.")
         context = self._context(request, assistant)
         return self._engine.check(Turn(assistant.graph_id, _input(request), context=context))
 
@@ -210,7 +212,7 @@ class Execution:
             await self._rows.update(row, run.status, *self._changes(run))
         else:
             row.status = run.status
-            if not request.without_memory:
+            if run.on_own_thread:
                 await self._memory.forget(run.thread_id)
         if request.recorded and (run.cancelled == "rollback" or not request.lasting):
             await self._rows.delete(row.run_id)
@@ -254,7 +256,7 @@ class Execution:
             subgraphs=request.stream_subgraphs,
             interrupt_before=request.interrupt_before,
             interrupt_after=request.interrupt_after,
-            durability=request.durability or (None if request.lasting else "exit"),
+            durability=request.durability or ("exit" if run.on_own_thread else None),
         )
 
     def _started(self, run: Run) -> None:

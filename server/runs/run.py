@@ -54,6 +54,11 @@ class Run:
         return self.row.thread_id
 
     @property
+    def on_own_thread(self) -> bool:
+        """Whether its thread is its own, and goes with it."""
+        return not (self.request.lasting or self.request.without_memory)
+
+    @property
     def status(self) -> RunStatus:
         """What its row says after its end."""
         if self.cancelled is not None:

@@ -18,8 +18,9 @@ from sqlalchemy.ext.asyncio import create_async_engine
 import everturn.checkpoints.sql.database
 from everturn.checkpoints.errors import StoreUnavailable
 from everturn.checkpoints.sql.database import Database, open_database
-from everturn.checkpoints.sql.group_commit import open_group_commit
-from everturn.checkpoints.sql.history import FinishedTurn, History
+from everturn.checkpoints.sql.group_commit import GroupCommit, open_group_commit
+from everturn.checkpoints.sql.history import FinishedTurn, turn_finished
+from everturn.checkpoints.sql.history import History as Readings
 from tests.checkpoints.stores import ROOT, in_postgres, postgres_database
 from tests.waiting import eventually
 
@@ -37,6 +38,18 @@ async def url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[s
 async def database(url: str, tmp_path: Path) -> AsyncIterator[Database]:
     async with open_database(url, tmp_path) as opened:
         yield opened
+
+
+class History(Readings):
+    """The history, written as runs write it: with the rows of others."""
+
+    def __init__(self, database: Database, rows: GroupCommit) -> None:
+        super().__init__(database)
+        self._rows = rows
+
+    async def add(self, turn: FinishedTurn) -> int:
+        (turn_id,) = await self._rows.write(turn_finished(turn))
+        return int(turn_id)
 
 
 @asynccontextmanager
@@ -259,17 +272,17 @@ import asyncio, sys
 from pathlib import Path
 import everturn.checkpoints.sql.database
 from everturn.checkpoints.sql.database import Database, open_database
-from everturn.checkpoints.sql.group_commit import open_group_commit
-from everturn.checkpoints.sql.history import FinishedTurn, History
+from everturn.checkpoints.sql.group_commit import GroupCommit, open_group_commit
+from everturn.checkpoints.sql.history import FinishedTurn, turn_finished
+from everturn.checkpoints.sql.history import History as Readings
 
 async def main(url):
     async with open_database(url, Path()) as database, open_group_commit(database) as rows:
-        history = History(database, rows)
         for number in range(10_000):
             said = FinishedTurn(
                 session_id="s", user_message=str(number), assistant_message="", model_used="m"
             )
-            print(number, await history.add(said), flush=True)
+            print(number, *await rows.write(turn_finished(said)), flush=True)
 
 asyncio.run(main(sys.argv[1]))
 """

@@ -104,25 +104,28 @@ def test_a_deleted_session_is_gone(client: Client) -> None:
     assert again.status_code == 404
 
 
-def test_a_session_with_a_turn_under_way_is_not_half_deleted(
+def test_deleting_a_session_ends_its_turn_and_leaves_nothing(
     data_dir: Path, fake_provider: FakeProvider
 ) -> None:
     fake_provider.script("m", "Hello.", Fault("silent"))
-    settings = {
-        "base_url": fake_provider.url,
-        "openai_api_key": KEY,
-        "models": "m",
-        "thread_wait": 0.2,
-        "turn_timeout": 5.0,  # so long the second turn is under way
-    }
+    settings = {"base_url": fake_provider.url, "openai_api_key": KEY, "models": "m"}
     with serving(data_dir, **settings) as client, ThreadPoolExecutor(1) as pool:
-        session = client.ask("hi")["session_id"]
-        running = pool.submit(client.ask, "go on", session)
+        first = client.ask("hi")
+        session, run = first["session_id"], first["run_id"]
+        asked = {"message": "go on", "session_id": session}
+        running = pool.submit(client.post, "/api/chat/message", json=asked)
         eventually_sync(lambda: fake_provider.calls() == 2)
-        assert client.delete(f"/api/chat/session/{session}").status_code == 409
-        assert client.get(f"/api/chat/session/{session}").status_code == 200
-        assert running.result()["response"]
         assert client.delete(f"/api/chat/session/{session}").status_code == 204
+        ended = running.result()
+        assert ended.status_code == 409
+        assert ended.json()["type"] == "run-cancelled"
+        for gone in (
+            f"/api/chat/session/{session}",
+            f"/api/chat/history/{session}",
+            f"/threads/{session}",
+            f"/threads/{session}/runs/{run}",
+        ):
+            assert client.get(gone).status_code == 404
 
 
 def test_a_session_lives_as_long_as_it_is_used(data_dir: Path) -> None:

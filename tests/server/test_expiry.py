@@ -11,7 +11,6 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from everturn.checkpoints.shared.locks import LocalThreadLocks
 from everturn.checkpoints.sql.database import open_database
-from everturn.checkpoints.sql.group_commit import open_group_commit
 from everturn.checkpoints.sql.history import History
 from everturn.checkpoints.sql.threads import Thread, ThreadTable, new_thread
 from everturn.server.projects.graphs import Graphs
@@ -19,23 +18,25 @@ from everturn.server.resources.expiry import end_expired
 from everturn.server.resources.states import States
 from everturn.server.resources.threads import Threads
 from everturn.server.turns.engine import Engine
+from everturn.server.turns.memory import ThreadMemory
 
 LONG_AGO = datetime.now(UTC) - timedelta(days=1)
 
 
+class NoRuns:
+    """No run is on any thread."""
+
+    async def cancel_thread(self, thread_id: str) -> None: ...
+
+    async def forget_thread(self, thread_id: str) -> None: ...
+
+
 @pytest.fixture
 async def threads(tmp_path: Path) -> AsyncIterator[Threads]:
-    saver = InMemorySaver()
-    async with open_database(None, tmp_path) as database, open_group_commit(database) as rows:
+    saver, graphs = InMemorySaver(), Graphs({})
+    async with open_database(None, tmp_path) as database:
         engine = Engine(
-            Graphs({}),
-            saver,
-            LocalThreadLocks(),
-            History(database, rows),
-            {},
-            lambda *_: (),
-            turn_timeout=5,
-            thread_wait=5,
+            graphs, LocalThreadLocks(), {}, lambda *_: (), turn_timeout=5, thread_wait=5
         )
         table = ThreadTable(database)
         states = States(
@@ -45,8 +46,8 @@ async def threads(tmp_path: Path) -> AsyncIterator[Threads]:
             jsonable=lambda value: value,
             edited=lambda thread_id: None,
         )
-        no_sessions = cast("Any", None)  # asked only about ids that a caller names
-        yield Threads(table, states, engine, saver, no_sessions)
+        memory, history = ThreadMemory(saver, graphs), History(database)
+        yield Threads(table, states, engine, memory, saver, history, cast("Any", NoRuns()))
 
 
 async def expired(threads: Threads, **how: Any) -> Thread:

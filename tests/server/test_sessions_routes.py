@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from everturn.server.api.chat.sessions import MAX_CONTEXT_BYTES, MAX_CONTEXT_DEPTH
+from everturn.server.api.chat.sessions import MAX_CONTEXT_BYTES
+from everturn.server.api.http.values import MAX_DEPTH
 from tests.service import Client, serving
 from tests.waiting import eventually_sync
 
@@ -29,9 +30,10 @@ def nested(levels: int) -> dict[str, Any]:
         ('{"a": 1e999}', "NaN or Infinity"),
         (r'{"a": "\ud800"}', "surrogate"),
         (r'{"a": [{"\udfff": 1}]}', "surrogate"),
-        (json.dumps(nested(MAX_CONTEXT_DEPTH + 1)), "deeper than 32 levels"),
+        (json.dumps(nested(MAX_DEPTH + 1)), "deeper than 100 levels"),
+        (r'{"a": "\u0000"}', "U+0000"),
         ("[" * 200 + "]" * 200, "dictionary"),
-        ('{"a":' + "[" * 200 + "]" * 200 + "}", "deeper than 32 levels"),
+        ('{"a":' + "[" * 200 + "]" * 200 + "}", "deeper than 100 levels"),
         (json.dumps({"a": "x" * MAX_CONTEXT_BYTES}), "at most 16384"),
         (json.dumps({"a": "가" * (MAX_CONTEXT_BYTES // 3)}), "at most 16384"),
     ],
@@ -53,9 +55,9 @@ def test_a_context_that_could_not_be_returned_is_not_stored(
 @pytest.mark.parametrize(
     "context",
     [
-        nested(MAX_CONTEXT_DEPTH),
+        nested(MAX_DEPTH - 1),
         {"a": "x" * (MAX_CONTEXT_BYTES - len('{"a": ""}'))},
-        {"세션": "🎈", "nul": "\0", "big": 10**30, "none": None, "yes": True, "half": 0.5},
+        {"세션": "🎈", "big": 10**30, "none": None, "yes": True, "half": 0.5},
     ],
 )
 def test_any_other_context_is_returned_as_it_is(client: Client, context: dict[str, Any]) -> None:

@@ -22,12 +22,12 @@ from everturn.server.api.agent_server.bodies import (
     AssistantId,
     Config,
     Context,
-    JsonObject,
     json_response,
     page_headers,
 )
 from everturn.server.api.http.deps import AssistantsDep, ThreadsDep
 from everturn.server.api.http.problems import problems
+from everturn.server.api.http.values import JsonObject
 from everturn.server.resources.assistants import Search
 
 router = APIRouter(prefix="/assistants", tags=["assistants"])

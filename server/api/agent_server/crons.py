@@ -9,15 +9,11 @@ from fastapi import APIRouter, Request, Response
 from pydantic import AfterValidator, BaseModel, Field
 
 from everturn.checkpoints.sql.crons import COLUMNS, Cron, Filter, SortBy, SortOrder
-from everturn.server.api.agent_server.bodies import (
-    AssistantId,
-    JsonObject,
-    json_response,
-    page_headers,
-)
+from everturn.server.api.agent_server.bodies import AssistantId, json_response, page_headers
 from everturn.server.api.agent_server.run_body import RunBody
 from everturn.server.api.http.deps import AssistantsDep, CronsDep
 from everturn.server.api.http.problems import problems
+from everturn.server.api.http.values import JsonObject
 from everturn.server.runs.crons import CronRequest
 
 router = APIRouter(tags=["crons"])

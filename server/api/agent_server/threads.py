@@ -10,17 +10,12 @@ from langgraph.types import Command
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, model_validator
 
 from everturn.checkpoints.sql.threads import Filter, SortBy, SortOrder, Status, Thread, new_thread
-from everturn.server.api.agent_server.bodies import (
-    JsonObject,
-    Sendable,
-    ThreadId,
-    json_response,
-    page_headers,
-)
+from everturn.server.api.agent_server.bodies import ThreadId, json_response, page_headers
 from everturn.server.api.agent_server.state_json import FIELDS, state_as_json
 from everturn.server.api.http.deps import ThreadsDep
 from everturn.server.api.http.json import jsonable
 from everturn.server.api.http.problems import problems
+from everturn.server.api.http.values import JsonObject, Sendable
 from everturn.server.resources.paths import follow, parse_path
 from everturn.server.resources.states import Step
 from everturn.server.resources.threads import Found, Search

@@ -1,7 +1,6 @@
 """Sessions and their history: made, looked at, listed, forgotten."""
 
 import json
-from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
@@ -13,42 +12,22 @@ from everturn.checkpoints.sql.threads import Thread
 from everturn.server.api.chat.approvals import WaitingCall
 from everturn.server.api.http.deps import HistoryDep, SessionsDep
 from everturn.server.api.http.problems import problems
+from everturn.server.api.http.values import MAX_DEPTH, JsonObject
+from everturn.server.errors import SessionNotFound
 from everturn.server.turns.outcome import readable
 
 router = APIRouter(prefix="/api/chat", tags=["sessions"])
 
 MAX_PAGE = 1000
 MAX_CONTEXT_BYTES = 16_384
-MAX_CONTEXT_DEPTH = 32
 _LARGEST_INTEGER = 2**63 - 1  # Redis and SQL count with 64 bits
 
 
-def _returnable(context: dict[str, Any]) -> dict[str, Any]:
-    """Refuse what JSON's parser takes but no answer could carry: once stored, it breaks them all.
-
-    Raises:
-        ValueError: saying what is wrong, without the context's content.
-    """
-    level: list[dict[str, Any] | list[Any]] = [context]
-    for _ in range(MAX_CONTEXT_DEPTH):
-        level = [inner for each in level for inner in _inside(each)]
-    if level:
-        raise ValueError(f"must not nest deeper than {MAX_CONTEXT_DEPTH} levels")
-    try:
-        size = len(json.dumps(context, ensure_ascii=False, allow_nan=False).encode())
-    except UnicodeEncodeError:
-        raise ValueError("must not contain half of a surrogate pair: it is no character") from None
-    except ValueError:
-        raise ValueError("must not contain NaN or Infinity: JSON has no such numbers") from None
+def _small(context: dict[str, Any]) -> dict[str, Any]:
+    size = len(json.dumps(context, ensure_ascii=False).encode())
     if size > MAX_CONTEXT_BYTES:
         raise ValueError(f"has {size} bytes as JSON; at most {MAX_CONTEXT_BYTES} are taken")
     return context
-
-
-def _inside(outer: dict[str, Any] | list[Any]) -> Iterable[dict[str, Any] | list[Any]]:
-    """The objects and lists directly in another."""
-    held = outer.values() if isinstance(outer, dict) else outer
-    return (each for each in held if isinstance(each, dict | list))
 
 
 class SessionRequest(BaseModel):
@@ -56,10 +35,10 @@ class SessionRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    context: Annotated[dict[str, Any], AfterValidator(_returnable)] = Field(
+    context: Annotated[JsonObject, AfterValidator(_small)] = Field(
         default_factory=dict,
         description="Anything of yours; returned as it is, never interpreted. "
-        f"At most {MAX_CONTEXT_BYTES} bytes, {MAX_CONTEXT_DEPTH} levels deep.",
+        f"At most {MAX_CONTEXT_BYTES} bytes, {MAX_DEPTH} levels deep.",
     )
 
 
@@ -204,8 +183,11 @@ async def read_history(
     ] = None,
 ) -> list[HistoryRow]:
     rows, more = await history.page(session_id, limit=limit, before=before)
-    if not rows and not await history.exists(session_id):
-        await sessions.get(session_id)  # raises where there is none
+    if not (rows or await history.exists(session_id) or await sessions.lives(session_id)):
+        raise SessionNotFound(
+            f"There is no history of a session {session_id!r}: "
+            "it never was, or it expired without a finished turn."
+        )
     if more:
         older = request.url.include_query_params(before=rows[0].id)
         response.headers["X-Pagination-Next"] = str(rows[0].id)

@@ -13,7 +13,7 @@ import pytest
 from everturn.checkpoints.errors import StoreUnavailable
 from everturn.checkpoints.redis import AsyncRedisSaver, RedisSaver
 from everturn.checkpoints.redis.connect import _TIMEOUTS, create_async_client
-from everturn.checkpoints.sessions import Sessions
+from everturn.checkpoints.shared.tool_cache import RedisResultStore
 from tests.checkpoints.redis.samples import listed, place, put
 from tests.checkpoints.redis.servers import Server, redis_binary, serving
 
@@ -74,10 +74,10 @@ async def test_a_greeting_without_an_answer_is_not_repeated(server: Server) -> N
             pass
 
     async with create_async_client(server.url) as client:
-        sessions = Sessions(client, 60)
+        cache = RedisResultStore(client, "everturn")
         with stopped(server):
             assert await seconds_until_refused(connect) < AT_ONCE
-            assert await seconds_until_refused(lambda: sessions.list(1, 0)) < AT_ONCE
+            assert await seconds_until_refused(lambda: cache.find("x", 1.0)) < AT_ONCE
             assert (
                 await seconds_until_refused(lambda: asyncio.to_thread(connect_synchronously))
                 < AT_ONCE
