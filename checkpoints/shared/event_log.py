@@ -104,10 +104,7 @@ class EventLog:
         """Forget what runs that have ended streamed."""
         await self.written()  # what is on its way would be there again
         with redis_errors():
-            async with self._client.pipeline(transaction=False) as pipeline:
-                for run_id in run_ids:
-                    pipeline.unlink(self._key(run_id))
-                await pipeline.execute()
+            await asyncio.gather(*(self._client.unlink(self._key(each)) for each in run_ids))
 
     async def write(self) -> None:
         """Write what waits, entry after entry. Never ends."""

@@ -179,10 +179,16 @@ class Execution:
                         spoken = True
                         await asyncio.sleep(0)  # the first token leaves before the next is made
             run.outcome = outcome
-        except asyncio.CancelledError:
+        except asyncio.CancelledError:  # by a request, or at the end of the turn's time
             await self._leave(run)
+            if run.cancelled:
+                self._post_end(run)
             raise
-        await self._leave(run)
+        except Exception as error:  # of a node
+            self._fail(run, error)
+        else:
+            await self._leave(run)
+        self._post_end(run)
 
     async def _leave(self, run: Run) -> None:
         """Undo what is to be undone, and look what the thread waits for."""
@@ -204,20 +210,27 @@ class Execution:
             if isinstance(run.error, StaleWriter):
                 return await self._rows.begin_anew(run.row.run_id)
             return None
-        request, row = run.request, replace(run.row)  # readers see the end once it is committed
+        request = run.request
         if run.cancelled == "rollback":
             # Done before its thread was left, unless this attempt never held it, or that failed.
-            await self._memory.undo(run.thread_id, row.run_id)
-        if request.lasting:
-            await self._rows.update(row, run.status, *self._changes(run))
-        else:
-            row.status = run.status
-            if run.on_own_thread:
-                await self._memory.forget(run.thread_id)
+            await self._memory.undo(run.thread_id, run.row.run_id)
+        self._post_end(run)
+        if run.end is not None:
+            await run.end
+        if run.on_own_thread:
+            await self._memory.forget(run.thread_id)
         if request.recorded and (run.cancelled == "rollback" or not request.lasting):
-            await self._rows.delete(row.run_id)
-        run.row = row
+            await self._rows.delete(run.row.run_id)
+        run.row = replace(run.row, status=run.status, updated_at=datetime.now(UTC))
         return None
+
+    def _post_end(self, run: Run) -> None:
+        """Have the end written, once, while the thread is held: the next run's start comes after it.
+
+        Readers see it in the run's row when it is committed.
+        """
+        if run.end is None and run.request.lasting and not run.goes_on_elsewhere:
+            run.end = self._rows.update(replace(run.row), run.status, *self._changes(run))
 
     def _changes(self, run: Run) -> list[Row]:
         """What is committed with a run's end: its thread's status, and its turn's history."""
@@ -270,6 +283,8 @@ class Execution:
 
         A graph that does not say what it takes is given everything.
         """
+        if request.interactive:
+            return {**assistant.context, **request.context}
         takes = self._engine.graphs.context_fields(assistant.graph_id)
         said = _without_place(request.config.get("configurable", {}))
         chosen = {key: value for key, value in said.items() if not takes or key in takes}

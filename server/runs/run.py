@@ -36,6 +36,8 @@ class Run:
     resumes: bool = False
     """It may have begun before: it goes on from its last checkpoint, if nothing came between."""
     written: asyncio.Future[list[Any]] | None = None
+    end: asyncio.Future[list[Any]] | None = None
+    """Done when its end is committed."""
     task: asyncio.Task[None] | None = None
     outcome: Outcome | None = None
     left: StateSnapshot | None = None

@@ -93,13 +93,19 @@ async def test_a_thread_remembers(sdk: LangGraphClient, thread: str) -> None:
     assert (runs[0]["metadata"] or {})["graph_id"] == "toy"
 
 
-async def test_a_thread_is_not_forgotten_as_a_chat_session(
+async def test_what_a_deleted_thread_streamed_is_gone_too(
     sdk: LangGraphClient, thread: str, served: Client
 ) -> None:
-    await sdk.runs.wait(thread, "toy", input={"words": "kept"}, if_not_exists="create")
-    assert served.delete(f"/api/chat/session/{thread}").status_code == 404
-    state: Any = await sdk.threads.get_state(thread)
-    assert state["values"]["words"] == "kept"
+    how: dict[str, Any] = {"input": {"words": "kept"}, "if_not_exists": "create"}
+    run: Any = await sdk.runs.create(thread, "toy", stream_resumable=True, **how)
+    await sdk.runs.join(thread, run["run_id"])
+    stream = f"/runs/{run['run_id']}/stream"
+    again = {"Last-Event-ID": "-1"}
+    assert "kept" in served.get(f"/threads/{thread}{stream}", headers=again).text
+    assert "kept" in served.get(stream, headers=again).text
+    await sdk.threads.delete(thread)
+    assert served.get(f"/threads/{thread}{stream}", headers=again).status_code == 404
+    assert "kept" not in served.get(stream, headers=again).text
 
 
 async def test_context_and_configurable_are_the_same(sdk: LangGraphClient) -> None:

@@ -131,12 +131,11 @@ def test_a_redis_that_hangs_is_a_503_within_two_seconds(tmp_path: Path) -> None:
         assert server.process is not None
         server.process.send_signal(SIGSTOP)
         try:
+            begun = monotonic()
             message = {"message": "hello", "session_id": session}
-            for path, body in [("/api/chat/message", message), ("/api/chat/session", {})]:
-                begun = monotonic()
-                refused = client.post(path, json=body)
-                assert (refused.status_code, monotonic() - begun < AT_ONCE) == (503, True)
-                assert int(refused.headers["retry-after"]) > 0
+            refused = client.post("/api/chat/message", json=message)
+            assert (refused.status_code, monotonic() - begun < AT_ONCE) == (503, True)
+            assert int(refused.headers["retry-after"]) > 0
             begun = monotonic()
             assert client.get("/ready").status_code == 503
             assert monotonic() - begun < AT_ONCE

@@ -97,16 +97,30 @@ def test_an_id_of_ones_own(sdk: SyncLangGraphClient) -> None:
     assert again == first
 
 
-def test_a_chat_session_is_no_thread_and_stays_one(client: Client) -> None:
+def test_a_chat_session_is_a_thread(client: Client) -> None:
     session = client.ask("Calculate 6 * 7")["session_id"]
-    assert client.get(f"/threads/{session}").status_code == 404
-    for how in ("raise", "do_nothing"):
-        taken = client.post("/threads", json={"thread_id": session, "if_exists": how})
-        assert taken.status_code == 409
-        assert "chat session" in taken.json()["detail"]
-    threads = client.post("/threads/search", json={"limit": 1000}).json()
-    assert session not in {each["thread_id"] for each in threads}
-    assert len(client.get(f"/api/chat/session/{session}").json()["messages"]) == 4
+    thread = client.get(f"/threads/{session}").json()
+    assert (thread["status"], thread["metadata"]["graph_id"]) == ("idle", "agent")
+    assert len(thread["values"]["messages"]) == 4
+    taken = client.post("/threads", json={"thread_id": session})
+    assert taken.status_code == 409
+    found = client.post("/threads/search", json={"ids": [session]}).json()
+    assert [each["thread_id"] for each in found] == [session]
+    asked = {"assistant_id": "agent", "input": {"messages": [{"role": "user", "content": "hi"}]}}
+    assert client.post(f"/threads/{session}/runs/wait", json=asked).status_code == 200
+    assert len(client.get(f"/api/chat/session/{session}").json()["messages"]) == 6
+    assert client.delete(f"/threads/{session}").status_code == 204
+    assert client.get(f"/api/chat/session/{session}").status_code == 404
+    assert client.get(f"/api/chat/history/{session}").status_code == 404
+
+
+def test_a_thread_is_a_session_that_does_not_expire(client: Client) -> None:
+    thread = client.post("/threads", json={}).json()["thread_id"]
+    assert client.ask("Calculate 6 * 7", thread)["session_id"] == thread
+    session = client.get(f"/api/chat/session/{thread}").json()
+    assert (session["expires_at"], len(session["messages"])) == (None, 4)
+    assert client.delete(f"/api/chat/session/{thread}").status_code == 204
+    assert client.get(f"/threads/{thread}").status_code == 404
 
 
 def test_values_are_told_while_a_graph_has_some(service: Client, sdk: SyncLangGraphClient) -> None:
@@ -190,7 +204,8 @@ def test_a_copy_has_the_same_past_and_its_own_future(
     run(service, source)
     copy: Any = sdk.threads.copy(source)  # type: ignore[func-returns-value]  # it does
     assert copy["thread_id"] != source
-    assert copy["metadata"] == {"mine": 1, "graph_id": "steps"}
+    about: Any = sdk.threads.get(source)["metadata"]
+    assert copy["metadata"] == about == {**about, "mine": 1, "graph_id": "steps"}
     assert copy["values"] == sdk.threads.get(source)["values"]
     theirs, ours = (sdk.threads.get_history(each) for each in (source, copy["thread_id"]))
     assert [each["values"] for each in ours] == [each["values"] for each in theirs]
