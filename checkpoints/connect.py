@@ -10,6 +10,8 @@ from everturn.checkpoints.local.embedded import open_embedded
 from everturn.checkpoints.local.valkey.process import AppendFsync
 from everturn.checkpoints.redis.connect import check_server, create_async_client
 
+Client = Redis | RedisCluster
+
 
 @asynccontextmanager
 async def open_memory(

@@ -10,13 +10,12 @@ from typing import Any, NamedTuple
 from fastapi import FastAPI
 from langgraph.store.base import BaseStore
 from pydantic import SecretStr
-from redis.asyncio import Redis, RedisCluster
 from starlette.middleware import Middleware
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.middleware.cors import CORSMiddleware
 from structlog import get_logger
 
-from everturn.checkpoints.connect import open_memory
+from everturn.checkpoints.connect import Client, open_memory
 from everturn.checkpoints.local.data_dir import hold_data_dir
 from everturn.checkpoints.redis import AsyncRedisSaver
 from everturn.checkpoints.shared.circuits import RedisCircuits
@@ -166,7 +165,7 @@ def request_path(settings: Settings) -> list[Middleware]:
 class _Stores(NamedTuple):
     """Where everything is kept, and which other processes share it."""
 
-    redis: Redis | RedisCluster
+    redis: Client
     database: Database
     rows: GroupCommit
     events: EventLog

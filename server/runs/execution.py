@@ -225,7 +225,7 @@ class Execution:
         return None
 
     def _post_end(self, run: Run) -> None:
-        """Have the end written, once, while the thread is held: the next run's start comes after it.
+        """Have the end written once, while the thread is held: the next run starts after it.
 
         Readers see it in the run's row when it is committed.
         """

@@ -1,0 +1,159 @@
+"""A turn is a run, by whichever door: it survives, is joined, cancelled and counted by its id."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.provider import KEY, FakeProvider, Fault, Reply
+from tests.service import Client, process, read_events, serving
+from tests.waiting import eventually_sync
+
+STALL = Fault("stall", reply=Reply("one two three four five"), after=3)
+
+
+def asking(provider: FakeProvider) -> dict[str, str]:
+    return {
+        "EVERTURN_BASE_URL": provider.url,
+        "OPENAI_API_KEY": KEY,
+        "EVERTURN_MODELS": "m",
+        "EVERTURN_STALL_TIMEOUT": "300",
+    }
+
+
+@pytest.mark.clock
+def test_a_streamed_turn_is_joined_again_after_kill_9(
+    data_dir: Path, fake_provider: FakeProvider
+) -> None:
+    fake_provider.script("m", STALL, "It is done.")
+    about: dict[str, Any] = {}
+    body = {"message": "Count to five"}
+    with (
+        process(data_dir, **asking(fake_provider)) as running,
+        Client(running.url()) as client,
+        suppress(httpx.RemoteProtocolError, httpx.ReadError),
+        client.stream("POST", "/api/chat/message/stream", json=body) as response,
+    ):
+        place = response.headers["content-location"]
+        for event in read_events(response):
+            about = event.data if event.name == "metadata" else about
+            if event.name == "message":
+                running.kill()
+    session, run = about["session_id"], about["run_id"]
+    assert place == f"/threads/{session}/runs/{run}"
+    with process(data_dir, **asking(fake_provider)) as running, Client(running.url()) as client:
+        joined = f"/api/chat/session/{session}/runs/{run}/stream"
+        with client.stream("GET", joined) as response:
+            events = list(read_events(response))
+        names = [event.name for event in events]
+        assert names[-1] == "done"
+        assert (names.count("done"), names.count("metadata")) == (1, 2)
+        said = ""
+        for event in events:
+            if event.name == "message":
+                said += event.data["content"]
+            elif event.name == "reset":
+                said = said[: -event.data["chars"]]
+        assert said == "It is done."
+        assert client.get(f"{place}/join").json()["messages"][-1]["content"] == said
+        (row,) = client.get(f"/api/chat/history/{session}").json()
+        assert (row["user_message"], row["assistant_message"]) == ("Count to five", said)
+        messages = client.get(f"/api/chat/session/{session}").json()["messages"]
+        assert [each["role"] for each in messages] == ["user", "assistant"]
+
+
+@pytest.mark.clock
+def test_a_message_is_answered_after_kill_9(data_dir: Path, fake_provider: FakeProvider) -> None:
+    fake_provider.script("m", "Hello.", STALL, "It is done.")
+    with (
+        process(data_dir, **asking(fake_provider)) as running,
+        Client(running.url()) as client,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        session = client.ask("Hi")["session_id"]
+        asked = pool.submit(client.ask, "Count to five", session)
+        eventually_sync(lambda: fake_provider.calls() == 2)
+        running.kill()
+        assert isinstance(asked.exception(), httpx.TransportError)
+    with process(data_dir, **asking(fake_provider)) as running, Client(running.url()) as client:
+        history = f"/api/chat/history/{session}"
+        eventually_sync(lambda: len(client.get(history).json()) == 2)
+        rows = client.get(history).json()
+    assert [row["assistant_message"] for row in rows] == ["Hello.", "It is done."]
+
+
+def test_a_chat_turn_is_cancelled_by_its_id(data_dir: Path, fake_provider: FakeProvider) -> None:
+    fake_provider.script("m", STALL, "Fine.")
+    settings = {"base_url": fake_provider.url, "openai_api_key": KEY, "models": "m"}
+    with serving(data_dir, **settings, stall_timeout=300.0) as client:
+        body = {"message": "Count to five"}
+        with client.stream("POST", "/api/chat/message/stream", json=body) as response:
+            place = response.headers["content-location"]
+            names = []
+            for event in read_events(response):
+                names.append(event.name)
+                if names.count("message") == 1 and event.name == "message":
+                    client.post(f"{place}/cancel")
+        assert (event.name, event.data["type"]) == ("error", "run-cancelled")
+        run = client.get(place).json()
+        assert run["status"] == "interrupted"
+        assert client.get(f"/threads/{run['thread_id']}").json()["status"] in {
+            "idle",
+            "interrupted",
+        }
+        again = client.ask("Go on", run["thread_id"])
+    assert again["response"]
+
+
+def test_every_door_counts_its_turns_and_says_where_they_are(data_dir: Path) -> None:
+    said = {"messages": [{"role": "user", "content": "Calculate 6 * 7"}]}
+    run = {"assistant_id": "agent", "input": said}
+    with serving(data_dir) as client:
+        first = client.ask("Calculate 6 * 7")
+        session = first["session_id"]
+        client.events("/api/chat/message/stream", {"message": "hi", "session_id": session})
+        assert client.post("/invoke", json={"input": said}).status_code == 200
+        kept = client.post("/invoke", json={"input": said, "thread_id": "mine"})
+        client.events("/stream", {"input": said})
+        for path in ("/runs/wait", f"/threads/{session}/runs/wait"):
+            assert client.post(path, json=run).status_code == 200
+        for path in ("/runs/stream", f"/threads/{session}/runs/stream"):
+            assert client.post(path, json=run).status_code == 200
+        started = client.post(f"/threads/{session}/runs", json=run).json()
+        client.get(f"/threads/{session}/runs/{started['run_id']}/join")
+        metrics = client.get("/metrics").text
+        thread = client.get("/threads/mine").status_code
+        runs = client.get(f"/threads/{session}/runs").json()
+    counted = {
+        line.partition('endpoint="')[2].partition('"')[0]: float(line.rpartition(" ")[2])
+        for line in metrics.splitlines()
+        if line.startswith("chat_requests_total{")
+    }
+    assert counted == {
+        "/api/chat/message": 1,
+        "/api/chat/message/stream": 1,
+        "/invoke": 2,
+        "/stream": 1,
+        "/runs/wait": 2,
+        "/runs/stream": 2,
+        "/runs": 1,
+    }
+    assert kept.headers["content-location"].startswith("/threads/mine/runs/")
+    assert thread == 422  # the Agent Server API names threads by UUIDs
+    assert len(runs) == 5
+    assert first["run_id"] in {each["run_id"] for each in runs}
+
+
+def test_an_invocation_on_a_thread_is_seen_by_the_agent_server_api(data_dir: Path) -> None:
+    said = {"messages": [{"role": "user", "content": "Calculate 6 * 7"}]}
+    with serving(data_dir) as client:
+        thread = "0b9c4cd2-6b3e-4c07-9c6e-1f6a2ad4f0a1"
+        assert client.post("/invoke", json={"input": said, "thread_id": thread}).status_code == 200
+        found = client.get(f"/threads/{thread}").json()
+        assert found["status"] == "idle"
+        assert len(found["values"]["messages"]) == 4
+        assert json.loads(client.get(f"/threads/{thread}/runs").text)[0]["status"] == "success"
