@@ -44,6 +44,9 @@ class Cursor(NamedTuple):
         return f"{self.attempt}-{self.number}"
 
 
+BEGINNING = Cursor()
+
+
 class Event(NamedTuple):
     """One event and where it stands."""
 

@@ -16,7 +16,7 @@ from everturn.server.errors import InvalidInput, RunCancelled
 from everturn.server.resources.approvals import calls_in
 from everturn.server.runs.run import Run
 from everturn.server.runs.runs import Runs
-from everturn.server.streams.feed import Cursor, Event
+from everturn.server.streams.feed import BEGINNING, Cursor, Event
 from everturn.server.turns.outcome import Outcome, summary
 
 _CANCELLED = RunCancelled("The turn was cancelled before its end.")
@@ -79,8 +79,9 @@ async def joined(
         raise InvalidInput("Last-Event-ID: must be the id of an event of this turn, or -1.")
     row = await runs.get(run_id, session_id)
     about = {"session_id": session_id, "agent": row.metadata.get("graph_id"), "model": None}
-    events = await runs.follow(run_id, session_id, after)
-    return EventStream(request, _frames(request, events, None, about))
+    # From the start, whatever was seen: what a new attempt takes back may lie before that.
+    events = await runs.follow(run_id, session_id, Cursor())
+    return EventStream(request, _frames(request, events, None, about, after))
 
 
 async def _frames(
@@ -88,8 +89,9 @@ async def _frames(
     events: AsyncGenerator[list[Event]],
     run: Run | None,
     about: dict[str, Any],
+    after: Cursor = BEGINNING,
 ) -> AsyncGenerator[bytes]:
-    """Write the chat's events; the last one is `done` or `error`."""
+    """Write the chat's events after a place; the last one is `done` or `error`."""
     ended = False
     unfinished: dict[str, int] = {}  # characters of messages whose node has not returned
     async with aclosing(events):
@@ -99,7 +101,7 @@ async def _frames(
                 named = list(events_of(event))
                 for number, (name, data) in enumerate(named):
                     if name == "metadata":
-                        named[number] = name, {**about, "run_id": data["run_id"]}
+                        named[number] = name, {**about, **data}
                     elif name == "error":
                         named[number] = (
                             name,
@@ -113,7 +115,8 @@ async def _frames(
                     named[:0] = [_taken_back(*each) for each in unfinished.items()]
                 if event.name in {"metadata", "updates"}:
                     unfinished.clear()
-                written.append(frames(named, event.cursor))
+                if event.cursor > after:
+                    written.append(frames(named, event.cursor))
             yield b"".join(written) or HEARTBEAT
     if not ended:
         yield frames([("error", problem_event(request, {}, _CANCELLED))])
