@@ -1,5 +1,7 @@
 """How a chat turn is answered: at its end, as it goes, or to a client that comes back."""
 
+from __future__ import annotations
+
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any, Literal
@@ -8,7 +10,7 @@ from fastapi import Request, Response
 from pydantic import BaseModel, Field
 
 from everturn.server.api.chat.approvals import WaitingCall
-from everturn.server.api.chat.events import events_of
+from everturn.server.api.chat.events import ChatEvent, events_of
 from everturn.server.api.http.json import dumps
 from everturn.server.api.http.problems import problem_event
 from everturn.server.api.http.sse import HEARTBEAT, EventStream, frames
@@ -61,10 +63,14 @@ async def streamed(request: Request, runs: Runs, run: Run) -> EventStream:
     """Answer with the events of a turn as they come, once its row is stored."""
     await runs.acknowledge(run)
     candidates = run.checked.candidates if run.checked else ()
-    about = {"agent": run.assistant.graph_id, "model": next(iter(candidates), None)}
+    about = {
+        "session_id": run.thread_id,
+        "agent": run.assistant.graph_id,
+        "model": next(iter(candidates), None),
+    }
     return EventStream(
         request,
-        _frames(request, run.feed.follow(Cursor()), run, {"session_id": run.thread_id, **about}),
+        _frames(run.feed.follow(BEGINNING), ChatStream(request, about, run)),
         headers=_where(run),
         on_leave=run.stop if run.request.on_disconnect == "cancel" else None,
     )
@@ -80,49 +86,59 @@ async def joined(
     row = await runs.get(run_id, session_id)
     about = {"session_id": session_id, "agent": row.metadata.get("graph_id"), "model": None}
     # From the start, whatever was seen: what a new attempt takes back may lie before that.
-    events = await runs.follow(run_id, session_id, Cursor())
-    return EventStream(request, _frames(request, events, None, about, after))
+    events = await runs.follow(run_id, session_id, BEGINNING)
+    return EventStream(request, _frames(events, ChatStream(request, about), after))
 
 
 async def _frames(
-    request: Request,
-    events: AsyncGenerator[list[Event]],
-    run: Run | None,
-    about: dict[str, Any],
-    after: Cursor = BEGINNING,
+    events: AsyncGenerator[list[Event]], chat: ChatStream, after: Cursor = BEGINNING
 ) -> AsyncGenerator[bytes]:
     """Write the chat's events after a place; the last one is `done` or `error`."""
-    ended = False
-    unfinished: dict[str, int] = {}  # characters of messages whose node has not returned
     async with aclosing(events):
         async for news in events:
-            written = []
-            for event in news:
-                named = list(events_of(event))
-                for number, (name, data) in enumerate(named):
-                    if name == "metadata":
-                        named[number] = name, {**about, **data}
-                    elif name == "error":
-                        named[number] = (
-                            name,
-                            problem_event(request, data, run.error if run else None),
-                        )
-                    elif name == "message":
-                        said = unfinished.get(data["message_id"], 0)
-                        unfinished[data["message_id"]] = said + len(data["content"])
-                    ended = ended or name in {"done", "error"}
-                if event.name == "metadata":  # a new attempt says anew what was not finished
-                    named[:0] = [_taken_back(*each) for each in unfinished.items()]
-                if event.name in {"metadata", "updates"}:
-                    unfinished.clear()
-                if event.cursor > after:
-                    written.append(frames(named, event.cursor))
+            read = [(chat.read(event), event.cursor) for event in news]
+            written = [frames(named, place) for named, place in read if place > after]
             yield b"".join(written) or HEARTBEAT
-    if not ended:
-        yield frames([("error", problem_event(request, {}, _CANCELLED))])
+    if not chat.ended:
+        yield frames([("error", problem_event(chat.request, {}, _CANCELLED))])
 
 
-def _taken_back(message_id: str, chars: int) -> tuple[str, dict[str, Any]]:
+class ChatStream:
+    """Makes the events of one turn's stream of those of its run."""
+
+    def __init__(self, request: Request, about: dict[str, Any], run: Run | None = None) -> None:
+        """Take what `metadata` says, and the run, where it is one of this process."""
+        self.request = request
+        self.ended = False
+        """`done` or `error` has come."""
+        self._about = about
+        self._run = run
+        self._unfinished: dict[str, int] = {}
+        """Characters of the messages whose node has not returned."""
+
+    def read(self, event: Event) -> list[ChatEvent]:
+        """Return what an event of the run means to the chat; often nothing."""
+        named = [(name, self._completed(name, data)) for name, data in events_of(event)]
+        if event.name == "metadata":  # a new attempt says anew what the last one did not finish
+            named[:0] = [_taken_back(*each) for each in self._unfinished.items()]
+        if event.name in {"metadata", "updates"}:
+            self._unfinished.clear()
+        return named
+
+    def _completed(self, name: str, data: dict[str, Any]) -> dict[str, Any]:
+        if name in {"done", "error"}:
+            self.ended = True
+        if name == "metadata":
+            return {**self._about, **data}
+        if name == "error":
+            return problem_event(self.request, data, self._run.error if self._run else None)
+        if name == "message":
+            said = self._unfinished.get(data["message_id"], 0)
+            self._unfinished[data["message_id"]] = said + len(data["content"])
+        return data
+
+
+def _taken_back(message_id: str, chars: int) -> ChatEvent:
     return "reset", {"message_id": message_id, "reason": "restarted", "chars": chars}
 
 
