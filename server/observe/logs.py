@@ -1,6 +1,6 @@
 """Logs: readable on a terminal, one JSON object a line anywhere else.
 
-A line that cannot be made or written never reaches who wanted it written: see `server.output`.
+A line that cannot be made or written never reaches who wanted it written: see `output`.
 """
 
 import json
