@@ -63,7 +63,7 @@ class Settings(ModelSettings, StoreSettings, ToolSettings, WebSettings, McpSetti
     blocking_warning: float = Field(
         default=0.25,
         ge=0,
-        description="Seconds code may keep the event loop before the log names it; 0 never does.",
+        description="Seconds code may block the event loop before the log names it; 0: off.",
     )
     log_level: str = Field(
         default="INFO",

@@ -49,7 +49,7 @@ async def _checked(
 
 def _no_provider(settings: ModelSettings, names: Sequence[str], *, as_json: bool) -> int:
     ok = not (settings.unfinished or names)
-    said = f"{settings.unfinished or _NO_PROVIDER}."
-    report: dict[str, object] = {"ok": ok, "provider": None, "message": said, "models": []}
-    print(json.dumps(report, indent=2) if as_json else said)
+    message = f"{settings.unfinished or _NO_PROVIDER}."
+    report: dict[str, object] = {"ok": ok, "provider": None, "message": message, "models": []}
+    print(json.dumps(report, indent=2) if as_json else message)
     return 0 if ok else 1

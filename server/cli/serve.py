@@ -29,12 +29,12 @@ log = get_logger(__name__)
 _CLOSING_SECONDS = 5
 _INSIST_SECONDS = 0.5
 
-# What keeps the service from starting and says what to do.
-_TOLD = (WrongSetting, CannotListen, CheckpointsError, ConfigError, McpNotInstalled)
+# Errors that keep the service from starting; their texts say what to do.
+_STARTUP_ERRORS = (WrongSetting, CannotListen, CheckpointsError, ConfigError, McpNotInstalled)
 
 
 def serve(named: Mapping[str, str]) -> int:
-    """Serve until SIGINT or SIGTERM. What keeps the service from starting is said in one line."""
+    """Serve until SIGINT or SIGTERM. An error at the start is printed in one line."""
     keep_standard_files()
     try:
         settings = load_settings(named)
@@ -44,18 +44,19 @@ def serve(named: Mapping[str, str]) -> int:
                 runner.run(_serve(settings))
             except SystemExit as error:
                 _give_up(error)
-    except asyncio.CancelledError:  # told to stop before it had started
+    except asyncio.CancelledError:  # stopped before it had started
         return 0
-    except _TOLD as error:
+    except _STARTUP_ERRORS as error:
         standard_error().write(f"everturn: {error}\n")
         return 1
     return 0
 
 
 def _give_up(error: SystemExit) -> NoReturn:
-    """End at once, as if killed: a graph's node has asked for it, past every task and handler.
+    """End at once, as if killed: a node of a graph has raised SystemExit.
 
-    The loop is in pieces, and an orderly end would wait for them. What was acknowledged is stored.
+    That stopped the event loop, and an orderly end would wait for tasks that no longer run. All
+    turns that were acknowledged are stored.
     """
     log.critical("ended_from_within", code=error.code, advice="a node must not call sys.exit()")
     standard_error().drain()
@@ -78,7 +79,7 @@ async def _serve(settings: Settings) -> None:
     for sign in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sign, stop)
     app = create_app(settings)
-    # The port first: who cannot listen should not open, lock or migrate anything.
+    # The port first: a process that cannot listen should not open, lock or migrate anything.
     with listen(settings.host, settings.port, chosen=_port_chosen(settings)) as listener:
         async with app.router.lifespan_context(app):
             starting = None
@@ -86,7 +87,7 @@ async def _serve(settings: Settings) -> None:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, which says in one line where it listens, and lets turns end before it does."""
+    """uvicorn, which logs in one line where it listens, and lets turns end before it ends."""
 
     def __init__(self, app: FastAPI, settings: Settings) -> None:
         config = uvicorn.Config(

@@ -60,7 +60,7 @@ class _Watch(threading.Thread):
     def run(self) -> None:
         while not self._stopped.wait(_PAUSE_SECONDS):
             self._alive.clear()
-            asked = time.monotonic()
+            started = time.monotonic()
             try:
                 self._loop.call_soon_threadsafe(self._alive.set)
             except RuntimeError:  # the loop is closed
@@ -72,7 +72,7 @@ class _Watch(threading.Thread):
                 if self._stopped.is_set():
                     return
             if stack:
-                self._report(stack, time.monotonic() - asked)
+                self._report(stack, time.monotonic() - started)
 
     def _stack(self) -> list[traceback.FrameSummary]:
         """What the loop's thread runs, from the loop's callback on; empty where it only waits."""
@@ -105,5 +105,5 @@ class _Watch(threading.Thread):
 
 
 def _installed(file: str) -> bool:
-    """Tell the standard library and installed packages from the code of a project."""
+    """Whether a file is of the standard library or an installed package, not of a project."""
     return "site-packages" in file or file.startswith((sys.base_prefix, "<"))
