@@ -108,59 +108,60 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        redis_url, database_url = _secret(settings.redis_url), _secret(settings.database_url)
-        project = load_project(settings.config)  # first: a wrong one opens nothing
+        redis_url = _secret(settings.stores.redis_url)
+        database_url = _secret(settings.stores.database_url)
+        project = load_project(settings.server.config)  # first: a wrong one opens nothing
         loaded, open_store = load_graphs(project), load_store(project)
         warn_of_checkpointer(project)
         with _data_dir(settings) as data_dir:
             async with (
-                open_memory(redis_url, data_dir, appendfsync=settings.appendfsync) as redis,
+                open_memory(redis_url, data_dir, appendfsync=settings.stores.appendfsync) as redis,
                 open_database(database_url, data_dir) as database,
                 open_group_commit(database) as rows,
                 # Who shares both stores shares runs.
-                open_peers(redis, prefix=settings.redis_prefix)
+                open_peers(redis, prefix=settings.stores.redis_prefix)
                 if redis_url and database_url
                 else nullcontext(Alone()) as peers,
                 open_event_log(
-                    redis, prefix=settings.redis_prefix, announced=not peers.alone
+                    redis, prefix=settings.stores.redis_prefix, announced=not peers.alone
                 ) as events,
                 open_store(database) as long_term,
                 open_models(
-                    settings,
+                    settings.models,
                     # Services at one Redis see each other's open circuits.
-                    RedisCircuits(redis, settings.account, settings.redis_prefix)
+                    RedisCircuits(redis, settings.models.account, settings.stores.redis_prefix)
                     if redis_url
                     else None,
                 ) as models,
                 _kept_fresh(models),
-                open_web(settings) as web,
-                open_mcp(settings) as mcp,
+                open_web(settings.web) as web,
+                open_mcp(settings.mcp) as mcp,
                 _users_app(project, app),
-                watch_for_blocking(settings.blocking_warning),
+                watch_for_blocking(settings.server.blocking_warning),
             ):
                 history = History(database, rows)
-                saver = AsyncRedisSaver(redis, prefix=settings.redis_prefix)
+                saver = AsyncRedisSaver(redis, prefix=settings.stores.redis_prefix)
                 served = loaded.with_memory(saver, long_term)
                 metrics = Metrics()
                 toolbox = _toolbox(
-                    settings, mcp, RedisResultStore(redis, settings.redis_prefix), metrics
+                    settings, mcp, RedisResultStore(redis, settings.stores.redis_prefix), metrics
                 )
                 services = Services(models=models, tools=toolbox, web=web)
-                living = Sessions(redis, settings.session_ttl, settings.redis_prefix)
+                living = Sessions(redis, settings.server.session_ttl, settings.stores.redis_prefix)
                 engine = Engine(
                     served,
                     saver,
                     # The data folder has one server, so its threads need no lock in Redis.
-                    RedisThreadLocks(redis, prefix=settings.redis_prefix)
+                    RedisThreadLocks(redis, prefix=settings.stores.redis_prefix)
                     if redis_url
                     else LocalThreadLocks(),
                     history,
                     services,
                     partial(_candidates, models, toolbox),
-                    turn_timeout=settings.turn_timeout,
-                    thread_wait=settings.thread_wait,
+                    turn_timeout=settings.models.turn_timeout,
+                    thread_wait=settings.server.thread_wait,
                 )
-                app.state.settings = settings
+                app.state.settings = settings.server
                 app.state.engine = engine
                 app.state.history = history
                 app.state.store = long_term
@@ -170,9 +171,9 @@ def create_app(settings: Settings) -> FastAPI:
                 app.state.conversations = Conversations(
                     engine,
                     living,
-                    ttl=settings.session_ttl,
-                    window=settings.window,
-                    max_message_length=settings.max_message_length,
+                    ttl=settings.server.session_ttl,
+                    window=settings.server.window,
+                    max_message_length=settings.server.max_message_length,
                 )
                 app.state.models = models
                 app.state.info = system.Info(
@@ -193,7 +194,7 @@ def create_app(settings: Settings) -> FastAPI:
         version=version("everturn"),
         lifespan=lifespan,
         middleware=[
-            Middleware(limit, max_body_size=settings.max_body_size)
+            Middleware(limit, max_body_size=settings.server.max_body_size)
             for limit in (AnnouncedBodyLimit, RequestBodyLimitMiddleware)
         ],
     )
@@ -204,7 +205,8 @@ def create_app(settings: Settings) -> FastAPI:
     install_errors(app, AGENT_ERRORS)
     app.add_middleware(AroundTheService)  # last, so that it is the outermost
     document_errors(app)
-    open_to_origins(app, settings.cors_origins)  # outermost: errors too can be read by web pages
+    # Outermost: errors too can be read by web pages.
+    open_to_origins(app, settings.server.cors_origins)
     return app
 
 
@@ -232,7 +234,7 @@ async def _agent_server(
     await assistants.begin()
     table, watch = ThreadTable(database), Watch(peers)
     standing = Standing(table, engine, jsonable)
-    webhooks = Webhooks(web.post, web.check, _secret(settings.webhook_secret))
+    webhooks = Webhooks(web.post, web.check, _secret(settings.server.webhook_secret))
     state.runs = runs = Runs(
         engine,
         RunRows(database, rows, peers.name),
@@ -265,8 +267,8 @@ def _toolbox(
     settings: Settings, sources: Sequence[ToolSource], store: RedisResultStore, metrics: Metrics
 ) -> Toolbox:
     """Put the tools together, and say which of those to be approved there are not."""
-    found = find_tools(settings.tool_paths)
-    toolbox = Toolbox(found, sources, settings=settings, store=store, meter=metrics)
+    found = find_tools(settings.tools.tool_paths)
+    toolbox = Toolbox(found, sources, settings=settings.tools, store=store, meter=metrics)
     for pattern in toolbox.unmatched_approvals():
         log.warning("no_tool_to_approve", name=pattern, tools=sorted(found.tools))
     return toolbox
@@ -282,9 +284,9 @@ def _candidates(models: Models, toolbox: Toolbox, context: object, given: object
 
 def _data_dir(settings: Settings) -> AbstractContextManager[Path]:
     """Hold the data folder, where anything is kept in it: then it can have one server only."""
-    if settings.redis_url and settings.database_url:
-        return nullcontext(settings.data_dir)
-    return hold_data_dir(settings.data_dir)
+    if settings.stores.redis_url and settings.stores.database_url:
+        return nullcontext(settings.stores.data_dir)
+    return hold_data_dir(settings.stores.data_dir)
 
 
 @asynccontextmanager

@@ -28,7 +28,8 @@ def check_model(names: Sequence[str], *, as_json: bool = False) -> int:
         0 if each of them answers, else 1.
     """
     try:
-        settings, origins = load_with_origins({})
+        joined, origins = load_with_origins({})
+        settings = joined.models
         if settings.provider_url is None:
             return _no_provider(settings, names, as_json=as_json)
         checks, listing = asyncio.run(_checked(settings, names or settings.chain))

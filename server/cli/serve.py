@@ -38,7 +38,7 @@ def serve(named: Mapping[str, str]) -> int:
     keep_standard_files()
     try:
         settings = load_settings(named)
-        configure_logs(settings.log_level)
+        configure_logs(settings.server.log_level)
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             try:
                 runner.run(_serve(settings))
@@ -80,7 +80,8 @@ async def _serve(settings: Settings) -> None:
         signal.signal(sign, stop)
     app = create_app(settings)
     # The port first: a process that cannot listen should not open, lock or migrate anything.
-    with listen(settings.host, settings.port, chosen=_port_chosen(settings)) as listener:
+    host, port = settings.server.host, settings.server.port
+    with listen(host, port, chosen=_port_chosen(settings)) as listener:
         async with app.router.lifespan_context(app):
             starting = None
             await _Server(app, settings).serve(sockets=[listener])
@@ -95,7 +96,7 @@ class _Server(uvicorn.Server):
             lifespan="off",  # entered by us, so that its errors reach the caller as they are
             log_config=None,
             access_log=False,
-            timeout_graceful_shutdown=int(settings.shutdown_grace) + _CLOSING_SECONDS,
+            timeout_graceful_shutdown=int(settings.server.shutdown_grace) + _CLOSING_SECONDS,
         )
         super().__init__(config)
         self._app = app
@@ -107,10 +108,10 @@ class _Server(uvicorn.Server):
         gc.collect()
         gc.freeze()
         for listener in sockets or ():
-            publish_address(self._settings.data_dir, local_url_of(listener))
+            publish_address(self._settings.stores.data_dir, local_url_of(listener))
             url = url_of(listener)
             log.info("everturn_ready", url=url, docs=f"{url}/docs", **self._note(listener))
-        if reason := self._settings.unfinished:
+        if reason := self._settings.models.unfinished:
             log.warning("no_model_is_asked", reason=reason)
 
     def _note(self, listener: socket.socket) -> dict[str, str]:
@@ -119,14 +120,15 @@ class _Server(uvicorn.Server):
         return {"note": f"port {DEFAULT_PORT} is taken; choose one with --port or EVERTURN_PORT"}
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        draining = asyncio.create_task(self._app.state.engine.drain(self._settings.shutdown_grace))
+        grace = self._settings.server.shutdown_grace
+        draining = asyncio.create_task(self._app.state.engine.drain(grace))
         await super().shutdown(sockets)
         await draining
 
 
 def _port_chosen(settings: Settings) -> bool:
     """Whether the command line, the environment or `.env` names a port."""
-    return "port" in settings.model_fields_set
+    return "port" in settings.server.model_fields_set
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from everturn.server.address import running_url
+from everturn.server.settings import FIELDS, ROOMS
 from tests.provider import FakeProvider
-from tests.service import ROOT, BareSettings, Client, process
+from tests.service import ROOT, Client, process
 from tests.waiting import PATIENCE
 
 SECRET = "hunter2"
@@ -229,16 +230,13 @@ def test_what_is_searched_for_is_in_no_log_either(tmp_path: Path) -> None:
     assert "wintermute" not in ran.stderr
 
 
-def test_every_rooms_lists_are_read_though_their_settings_are_joined(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    lists = {
-        "EVERTURN_MODELS": "models",
-        "EVERTURN_APPROVE_TOOLS": "approve_tools",
-        "EVERTURN_FETCH_ALLOW": "fetch_allow",
-    }
-    for name in lists:
-        monkeypatch.setenv(name, "one, two,")
-    settings = BareSettings()
-    for field in lists.values():
-        assert getattr(settings, field) == ["one", "two"]
+def test_what_is_wrong_in_several_rooms_is_said_at_once(tmp_path: Path) -> None:
+    wrong = {"EVERTURN_PORT": "many", "EVERTURN_TOOL_TIMEOUT": "0", "EVERTURN_STALL_TIMEOUT": "x"}
+    ran = config(tmp_path, **wrong)
+    assert ran.returncode == 1
+    assert len(ran.stderr.splitlines()) == 1
+    assert all(f"{name}: Input should" in ran.stderr for name in wrong)
+
+
+def test_no_two_rooms_have_a_setting_of_one_name() -> None:
+    assert len(FIELDS) == sum(len(room.model_fields) for room in ROOMS.values())

@@ -11,7 +11,7 @@ from everturn.server.observe.metrics import Metrics
 from everturn.server.resources.assistants import Assistants
 from everturn.server.resources.sessions import Conversations
 from everturn.server.resources.threads import Threads
-from everturn.server.settings import Settings
+from everturn.server.settings import ServerSettings
 from everturn.server.turns.engine import Engine
 
 
@@ -31,8 +31,8 @@ async def _history(request: Request) -> History:
     return cast("History", request.app.state.history)
 
 
-async def _settings(request: Request) -> Settings:
-    return cast("Settings", request.app.state.settings)
+async def _settings(request: Request) -> ServerSettings:
+    return cast("ServerSettings", request.app.state.settings)
 
 
 async def _metrics(request: Request) -> Metrics:
@@ -79,5 +79,5 @@ SessionsDep = Annotated[Sessions, Depends(_sessions)]
 AssistantsDep = Annotated[Assistants, Depends(_assistants)]
 ThreadsDep = Annotated[Threads, Depends(_threads)]
 HistoryDep = Annotated[History, Depends(_history)]
-SettingsDep = Annotated[Settings, Depends(_settings)]
+SettingsDep = Annotated[ServerSettings, Depends(_settings)]
 MetricsDep = Annotated[Metrics, Depends(_metrics)]

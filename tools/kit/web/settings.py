@@ -90,7 +90,7 @@ class WebSettings(BaseSettings):
 
     @field_validator("fetch_allow", "fetch_deny", "fetch_networks", mode="before")
     @classmethod
-    def _split_parts(cls, value: object) -> object:
+    def _split(cls, value: object) -> object:
         return listed(value.lower() if isinstance(value, str) else value)
 
     @field_validator("ddgs_engines")
