@@ -3,10 +3,14 @@
 import os
 import subprocess
 import sys
+from contextlib import chdir, redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
+from everturn.server.__main__ import main
 from everturn.server.address import running_url
 from everturn.server.settings import FIELDS, ROOMS
 from tests.provider import FakeProvider
@@ -17,15 +21,16 @@ SECRET = "hunter2"
 
 
 def config(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "everturn.server", "config", *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    """Run `everturn config` as in a process of its own, whose start would take most of the time."""
+    out, errors = StringIO(), StringIO()
+    with (
+        patch.dict(os.environ, environment),  # which `.env` joins, and which is restored
+        chdir(folder),
+        redirect_stdout(out),
+        redirect_stderr(errors),
+    ):
+        code = main(["config", *arguments])
+    return subprocess.CompletedProcess([], code, out.getvalue(), errors.getvalue())
 
 
 def shown(ran: subprocess.CompletedProcess[str]) -> dict[str, list[str]]:
