@@ -4,13 +4,14 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal -q
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run chat test check bench lock clean
+.PHONY: help setup run chat test test-fast coverage check bench lock clean
 
 help: ## show this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 setup: .venv/ready ## make .venv with the locked packages; does nothing when it is up to date
 
@@ -21,7 +22,13 @@ chat: .venv/ready ## talk to the running service
 	@$(BIN)/everturn chat $(ARGS)
 
 test: .venv/ready-dev ## run all tests
-	@$(BIN)/python -m pytest -n 2 -q --cov --cov-report=term:skip-covered $(ARGS)
+	@$(PYTEST) $(ARGS)
+
+test-fast: .venv/ready-dev ## run the quick tests: no other processes, no waiting
+	@$(PYTEST) -m 'not slow' $(ARGS)
+
+coverage: .venv/ready-dev ## run all tests and list the lines that none runs; takes half as long again
+	@$(PYTEST) --cov --cov-report=term:skip-covered $(ARGS)
 
 check: .venv/ready-dev ## lint, types, imports
 	@$(BIN)/ruff check

@@ -29,7 +29,7 @@ class StoreSettings(BaseSettings):
     )
     appendfsync: Literal["always", "everysec", "no"] = Field(
         default="everysec",
-        description="When the disk has what the embedded Valkey wrote; a kill loses nothing.",
+        description="When the embedded Valkey writes to disk; a killed process loses nothing.",
     )
     redis_prefix: str = Field(
         default="everturn",

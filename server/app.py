@@ -81,7 +81,7 @@ from everturn.server.runs.crons import Crons
 from everturn.server.runs.recovery import watch_over
 from everturn.server.runs.runs import Runs
 from everturn.server.runs.webhooks import Webhooks
-from everturn.server.settings import Settings
+from everturn.server.settings import ServerSettings, Settings
 from everturn.server.streams.thread import Watch
 from everturn.server.turns.engine import Engine
 from everturn.server.turns.memory import ThreadMemory
@@ -115,18 +115,18 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        project = load_project(settings.config)  # first: a wrong one opens nothing
+        project = load_project(settings.server.config)  # first: a wrong one opens nothing
         loaded, open_store = load_graphs(project), load_store(project)
         warn_of_checkpointer(project)
         async with (
             _stores(settings) as stores,
             open_store(stores.database) as store,
-            open_models(settings, _shared_circuits(settings, stores)) as models,
+            open_models(settings.models, _shared_circuits(settings, stores)) as models,
             _catalogue_refreshed(models),
-            open_web(settings) as web,
-            open_mcp(settings) as mcp,
+            open_web(settings.web) as web,
+            open_mcp(settings.mcp) as mcp,
             _users_app(project, app),
-            watch_for_blocking(settings.blocking_warning),
+            watch_for_blocking(settings.server.blocking_warning),
             _service(settings, loaded, stores, store, models, web, mcp) as app.state.service,
         ):
             yield
@@ -136,7 +136,7 @@ def create_app(settings: Settings) -> FastAPI:
         summary="Every turn gets an answer, and no acknowledged turn is lost.",
         version=version("everturn"),
         lifespan=lifespan,
-        middleware=request_path(settings),
+        middleware=request_path(settings.server),
     )
     for routes in (
         *(message_routes, session_routes, model_routes, tool_routes, invoke),
@@ -148,7 +148,7 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
-def request_path(settings: Settings) -> list[Middleware]:
+def request_path(settings: ServerSettings) -> list[Middleware]:
     """Return what a request goes through on its way to a route, the outermost first."""
     origins = origin_pattern(settings.cors_origins)
     size = {"max_body_size": settings.max_body_size}
@@ -175,14 +175,19 @@ class _Stores(NamedTuple):
 @asynccontextmanager
 async def _stores(settings: Settings) -> AsyncIterator[_Stores]:
     """Open Redis and the database, or the data folder where they are not named."""
-    redis_url, database_url = _secret(settings.redis_url), _secret(settings.database_url)
-    prefix = settings.redis_prefix
+    redis_url, database_url = (
+        _secret(settings.stores.redis_url),
+        _secret(settings.stores.database_url),
+    )
+    prefix = settings.stores.redis_prefix
     # Processes that share both stores share their runs.
     shared = bool(redis_url and database_url)
-    folder = nullcontext(settings.data_dir) if shared else hold_data_dir(settings.data_dir)
+    folder = (
+        nullcontext(settings.stores.data_dir) if shared else hold_data_dir(settings.stores.data_dir)
+    )
     with folder as data_dir:
         async with (
-            open_memory(redis_url, data_dir, appendfsync=settings.appendfsync) as redis,
+            open_memory(redis_url, data_dir, appendfsync=settings.stores.appendfsync) as redis,
             open_database(database_url, data_dir) as database,
             open_group_commit(database) as rows,
             open_peers(redis, prefix=prefix) if shared else nullcontext(Alone()) as peers,
@@ -203,9 +208,9 @@ async def _service(
 ) -> AsyncIterator[Service]:
     """Wire the rooms, and run what goes on beside the requests."""
     redis, database, rows, events, peers = stores
-    prefix = settings.redis_prefix
+    prefix = settings.stores.redis_prefix
     table = ThreadTable(database)
-    await move_sessions(redis, table, prefix=prefix, lifetime=settings.session_ttl)
+    await move_sessions(redis, table, prefix=prefix, lifetime=settings.server.session_ttl)
 
     saver = AsyncRedisSaver(redis, prefix=prefix)
     graphs = loaded.with_memory(saver, store)
@@ -214,14 +219,14 @@ async def _service(
     engine = Engine(
         graphs,
         # The data folder has one server, so its threads need no lock in Redis.
-        RedisThreadLocks(redis, prefix=prefix) if settings.redis_url else LocalThreadLocks(),
+        RedisThreadLocks(redis, prefix=prefix) if settings.stores.redis_url else LocalThreadLocks(),
         Services(models=models, tools=toolbox, web=web),
         partial(_candidates, models, toolbox),
-        turn_timeout=settings.turn_timeout,
-        thread_wait=settings.thread_wait,
+        turn_timeout=settings.models.turn_timeout,
+        thread_wait=settings.server.thread_wait,
     )
     memory, history, watch = ThreadMemory(saver, graphs), History(database), Watch(peers)
-    webhooks = Webhooks(web.post, web.check, _secret(settings.webhook_secret))
+    webhooks = Webhooks(web.post, web.check, _secret(settings.server.webhook_secret))
     assistants = Assistants(AssistantTable(database), graphs)
     await assistants.begin()
     status = ThreadStatus(table, jsonable)
@@ -248,9 +253,9 @@ async def _service(
         memory,
         history,
         graphs,
-        lifetime=settings.session_ttl,
-        window=settings.window,
-        max_message_length=settings.max_message_length,
+        lifetime=settings.server.session_ttl,
+        window=settings.server.window,
+        max_message_length=settings.server.max_message_length,
     )
     if peers.alone:  # whatever is unfinished was started by a process before this one
         await runs.adopt(await peers.beat())
@@ -260,7 +265,7 @@ async def _service(
         nullcontext() if peers.alone else _beside(watch_over(peers, runs), "peers' runs"),
     ):
         yield Service(
-            settings=settings,
+            settings=settings.server,
             info=_info(settings, stores, graphs, models),
             runs=runs,
             sessions=sessions,
@@ -283,24 +288,24 @@ def _info(settings: Settings, stores: _Stores, graphs: Graphs, models: Models) -
         langgraph_py_version=version("langgraph"),
         graphs=graphs.names,
         models=models.catalogue.names,
-        memory="redis" if settings.redis_url else "embedded",
+        memory="redis" if settings.stores.redis_url else "embedded",
         history=stores.database.dialect.name,
     )
 
 
 def _shared_circuits(settings: Settings, stores: _Stores) -> RedisCircuits | None:
     """Services at one Redis see each other's open circuits."""
-    if settings.redis_url is None:
+    if settings.stores.redis_url is None:
         return None
-    return RedisCircuits(stores.redis, settings.account, settings.redis_prefix)
+    return RedisCircuits(stores.redis, settings.models.account, settings.stores.redis_prefix)
 
 
 def _toolbox(
     settings: Settings, sources: Sequence[ToolSource], store: RedisResultStore, metrics: Metrics
 ) -> Toolbox:
     """Put the tools together, and say which of those to be approved there are not."""
-    found = find_tools(settings.tool_paths)
-    toolbox = Toolbox(found, sources, settings=settings, store=store, meter=metrics)
+    found = find_tools(settings.tools.tool_paths)
+    toolbox = Toolbox(found, sources, settings=settings.tools, store=store, meter=metrics)
     for pattern in toolbox.unmatched_approvals():
         log.warning("no_tool_to_approve", name=pattern, tools=sorted(found.tools))
     return toolbox

@@ -1,4 +1,4 @@
-"""What the environment and `.env` say, read once at the start and mended as people write it."""
+"""The environment and `.env`, read once at the start, with common slips of writing mended."""
 
 import codecs
 import os
@@ -22,7 +22,7 @@ class WrongSetting(Exception):
 def join_env_file(settings: Iterable[Sequence[str]]) -> dict[str, str]:
     """Add to the environment what `.env` says of the service's settings and of `TRANSPORT`.
 
-    What the environment says wins, also under another of a setting's names. An empty variable
+    The environment wins, also under another of a setting's names. An empty variable
     counts as unset. White space and quotes around a value are no part of it:
     `docker run --env-file` hands quotes on as they stand in the file.
 
@@ -41,11 +41,11 @@ def join_env_file(settings: Iterable[Sequence[str]]) -> dict[str, str]:
         if name.upper() in known:
             _set(name, value)
     sources = {name.upper(): "environment" for name, value in os.environ.items() if value}
-    said = {name.upper(): value for name, value in read_env_file().items() if _bare(value)}
+    in_file = {name.upper(): value for name, value in read_env_file().items() if _bare(value)}
     for group in groups:
         if sources.keys().isdisjoint(group):
-            for name in said.keys() & set(group):
-                _set(name, said[name])
+            for name in in_file.keys() & set(group):
+                _set(name, in_file[name])
                 sources[name] = ".env"
     return sources
 

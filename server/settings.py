@@ -1,10 +1,13 @@
-"""Every setting of the service in one place: each room declares its own, this joins them."""
+"""Every setting of the service: each room declares its own, and `Settings` holds them all."""
 
 import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Self, get_type_hints
 
-from pydantic import AliasChoices, Field, SecretStr, field_validator
-from pydantic_settings import SettingsConfigDict
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from everturn.checkpoints.settings import StoreSettings
 from everturn.graph.models.settings import ModelSettings
@@ -14,8 +17,8 @@ from everturn.tools.kit.settings import ToolSettings
 from everturn.tools.kit.web.settings import WebSettings
 
 
-class Settings(ModelSettings, StoreSettings, ToolSettings, WebSettings, McpSettings):
-    """What `everturn serve` reads from the environment and `.env`; `everturn config` shows it."""
+class ServerSettings(BaseSettings):
+    """How the service listens, what it takes from clients, and how it ends."""
 
     model_config = SettingsConfigDict(
         env_prefix="EVERTURN_",
@@ -63,7 +66,7 @@ class Settings(ModelSettings, StoreSettings, ToolSettings, WebSettings, McpSetti
     blocking_warning: float = Field(
         default=0.25,
         ge=0,
-        description="Seconds code may keep the event loop before the log names it; 0 never does.",
+        description="Seconds code may block the event loop before the log names it; 0: off.",
     )
     log_level: str = Field(
         default="INFO",
@@ -89,3 +92,48 @@ class Settings(ModelSettings, StoreSettings, ToolSettings, WebSettings, McpSetti
         if level not in {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}:
             raise ValueError("must be DEBUG, INFO, WARNING, ERROR or CRITICAL")
         return level
+
+
+class WrongSettings(Exception):
+    """Some settings have values that they cannot have."""
+
+    def __init__(self, rooms: Sequence[ValidationError]) -> None:
+        """Keep what is wrong, one error a room; their own texts hold values, and so keys."""
+        super().__init__("; ".join(room.title for room in rooms))
+        self.rooms = rooms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What `everturn serve` reads from the environment and `.env`; `everturn config` shows it."""
+
+    mcp: McpSettings
+    web: WebSettings
+    tools: ToolSettings
+    stores: StoreSettings
+    models: ModelSettings
+    server: ServerSettings
+
+    @classmethod
+    def read(cls, values: Mapping[str, Any]) -> Self:
+        """Read all rooms' settings from the environment; `values`, by their fields' names, win.
+
+        Raises:
+            WrongSettings: what is wrong, room by room.
+        """
+        rooms: dict[str, Any] = {}
+        errors = []
+        for name, room in ROOMS.items():
+            own = {field: value for field, value in values.items() if field in room.model_fields}
+            try:
+                rooms[name] = room(_env_file=None, **own)
+            except ValidationError as error:
+                errors.append(error)
+        if errors:
+            raise WrongSettings(errors)
+        return cls(**rooms)
+
+
+ROOMS: Mapping[str, type[BaseSettings]] = get_type_hints(Settings)
+FIELDS = {name: field for room in ROOMS.values() for name, field in room.model_fields.items()}
+"""Every setting by its name, which no two rooms share."""

@@ -16,6 +16,7 @@ from tests.checkpoints.redis.servers import answers, free_ports, redis_binary
 from tests.checkpoints.redis.servers import serving as serving_redis
 from tests.provider import FakeProvider
 from tests.service import Client, serving
+from tests.slow import is_slow
 
 provider.ALLOW_NETWORK_MODELS = False
 connections.ALLOW_NETWORK = False
@@ -54,6 +55,13 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     server = _started.enter_context(serving_redis(binary, port=free_ports(1)[0]))
     os.environ["TEST_REDIS_URL"] = server.url
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the slow tests, which `make test-fast` leaves out."""
+    for item in items:
+        if isinstance(item, pytest.Function) and is_slow(item):
+            item.add_marker(pytest.mark.slow)
 
 
 def pytest_unconfigure() -> None:

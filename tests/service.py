@@ -15,7 +15,6 @@ from typing import Any
 
 import httpx
 import uvicorn
-from pydantic_settings import SettingsConfigDict
 
 from everturn.server.app import create_app
 from everturn.server.settings import Settings
@@ -30,12 +29,6 @@ class Event:
 
     name: str
     data: Any
-
-
-class BareSettings(Settings):
-    """Settings that no `.env` of the developer reaches."""
-
-    model_config = SettingsConfigDict(env_file=None)
 
 
 class Client(httpx.Client):
@@ -77,7 +70,7 @@ def read_events(response: httpx.Response) -> Iterator[Event]:
 def serving(data_dir: Path, **settings: Any) -> Iterator[Client]:
     """Run the service in a thread of this process and yield a client of it."""
     values = {"data_dir": data_dir, "config": ROOT / "langgraph.json", "port": 0}
-    app = create_app(BareSettings(**{**values, "tools_offline": "always", **settings}))
+    app = create_app(Settings.read({**values, "tools_offline": "always", **settings}))
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="on"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

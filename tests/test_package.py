@@ -49,7 +49,11 @@ def test_the_wheel_holds_one_package_and_is_the_same_from_the_sdist(tmp_path: Pa
     kept = subprocess.run(
         ["git", "ls-files", *ROOMS], cwd=ROOT, check=True, capture_output=True, text=True
     )
-    assert shipped == {"everturn/__init__.py", *(f"everturn/{f}" for f in kept.stdout.split())}
+    assert shipped == {
+        "everturn/__init__.py",
+        "everturn/py.typed",
+        *(f"everturn/{file}" for file in kept.stdout.split()),
+    }
 
     with tarfile.open(build(ROOT, "sdist", tmp_path / "sdist")) as sdist:
         sdist.extractall(tmp_path / "unpacked", filter="data")

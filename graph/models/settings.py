@@ -61,10 +61,10 @@ class ModelSettings(BaseSettings):
     )
     models: Annotated[list[str], NoDecode] = Field(
         default_factory=list,
-        description="Comma list of models, asked in this order; on OpenRouter a free chain.",
+        description="Comma list of models, in the order to ask them; on OpenRouter a free chain.",
     )
     first_token_timeout: Seconds = Field(
-        default=20.0, description="Seconds until a model must have begun its answer."
+        default=20.0, description="Seconds until the first word of a model's answer."
     )
     stall_timeout: Seconds = Field(
         default=30.0, description="Seconds a model may be silent in the middle of an answer."
@@ -74,8 +74,8 @@ class ModelSettings(BaseSettings):
     )
     hedge_after: Seconds | None = Field(
         default=None,
-        description="Seconds a paid model has to begin before the next one is asked too, and the "
-        "first to speak answers; empty: never.",
+        description="Seconds until the first word of a paid model before the next one is asked, "
+        "too; the first to answer wins. Empty: never.",
     )
     offline_answer: bool = Field(
         default=True, description="When no model is left, the offline model answers."
@@ -157,7 +157,7 @@ class ModelSettings(BaseSettings):
 
     @property
     def account(self) -> str:
-        """A short name of the provider and key, which does not tell the key: circuits are its."""
+        """A short name of provider and key, to keep circuits by; it does not reveal the key."""
         key = self.api_key.get_secret_value() if self.api_key else ""
         return blake2b(f"{self.provider_url} {key}".encode(), digest_size=6).hexdigest()
 

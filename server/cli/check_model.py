@@ -28,7 +28,8 @@ def check_model(names: Sequence[str], *, as_json: bool = False) -> int:
         0 if each of them answers, else 1.
     """
     try:
-        settings, origins = load_with_origins({})
+        joined, origins = load_with_origins({})
+        settings = joined.models
         if settings.provider_url is None:
             return _no_provider(settings, names, as_json=as_json)
         checks, listing = asyncio.run(_checked(settings, names or settings.chain))
@@ -49,7 +50,7 @@ async def _checked(
 
 def _no_provider(settings: ModelSettings, names: Sequence[str], *, as_json: bool) -> int:
     ok = not (settings.unfinished or names)
-    said = f"{settings.unfinished or _NO_PROVIDER}."
-    report: dict[str, object] = {"ok": ok, "provider": None, "message": said, "models": []}
-    print(json.dumps(report, indent=2) if as_json else said)
+    message = f"{settings.unfinished or _NO_PROVIDER}."
+    report: dict[str, object] = {"ok": ok, "provider": None, "message": message, "models": []}
+    print(json.dumps(report, indent=2) if as_json else message)
     return 0 if ok else 1

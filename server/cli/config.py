@@ -1,7 +1,7 @@
 """`everturn config`: every setting, its value, and where the value came from."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from pydantic import AliasChoices, HttpUrl, SecretStr, ValidationError
@@ -9,7 +9,7 @@ from pydantic import AliasChoices, HttpUrl, SecretStr, ValidationError
 from everturn.graph.models.settings import without_user
 from everturn.graph.models.transport import WrongTransport, check_transport
 from everturn.server.environment import WrongSetting, join_env_file
-from everturn.server.settings import Settings
+from everturn.server.settings import FIELDS, ROOMS, Settings, WrongSettings
 
 
 class Origin(NamedTuple):
@@ -32,22 +32,15 @@ def load_settings(named: Mapping[str, str]) -> Settings:
 
 def load_with_origins(named: Mapping[str, str]) -> tuple[Settings, dict[str, Origin]]:
     """Read the settings, and where each comes from."""
-    origins = _origins(named, join_env_file(map(_names, Settings.model_fields)))
+    origins = _origins(named, join_env_file(map(_names, FIELDS)))
     try:
         # Strings, validated like the environment's, which `.env` has joined.
-        settings = Settings(_env_file=None, **named)  # type: ignore[arg-type]
-        check_transport(settings.provider_url)
+        settings = Settings.read(named)
+        check_transport(settings.models.provider_url)
     except WrongTransport as error:
         raise WrongSetting(str(error)) from None
-    except ValidationError as error:
-        reasons = []
-        for flaw in error.errors(include_url=False, include_input=False):
-            reason = flaw["msg"].removeprefix("Value error, ")
-            if inside := ".".join(map(str, flaw["loc"][1:])):
-                reason = f"{inside}: {reason}"
-            if flaw["loc"]:
-                reason = f"{origins[_field(str(flaw['loc'][0]))].name}: {reason}"
-            reasons.append(reason)
+    except WrongSettings as error:
+        reasons = [reason for room in error.rooms for reason in _reasons(room, origins)]
         raise WrongSetting("; ".join(reasons)) from None
     return settings, origins
 
@@ -60,9 +53,10 @@ def show(named: Mapping[str, str]) -> int:
         print(f"everturn: {error}", file=sys.stderr)
         return 1
     rows = []
-    for field, origin in origins.items():
-        description = Settings.model_fields[field].description or ""
-        rows.append((origin.name, _shown(getattr(settings, field)), origin.source, description))
+    for room in ROOMS:
+        for field, value in getattr(settings, room):
+            origin, description = origins[field], FIELDS[field].description or ""
+            rows.append((origin.name, _shown(value), origin.source, description))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     for row in rows:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
@@ -70,10 +64,18 @@ def show(named: Mapping[str, str]) -> int:
     return 0
 
 
+def _reasons(error: ValidationError, origins: Mapping[str, Origin]) -> Iterator[str]:
+    """Each flaw of a room's settings, by the name that the user wrote, without its value."""
+    for flaw in error.errors(include_url=False, include_input=False):
+        field, *inside = map(str, flaw["loc"] or ("",))
+        where = [origins[_field(field)].name if field else "", ".".join(inside)]
+        yield ": ".join([*filter(None, where), flaw["msg"].removeprefix("Value error, ")])
+
+
 def _origins(named: Mapping[str, str], sources: Mapping[str, str]) -> dict[str, Origin]:
     """Where each field's value comes from, given where each variable does."""
     origins = {}
-    for field in Settings.model_fields:
+    for field in FIELDS:
         names = _names(field)
         name = next((each for each in names if each in sources), names[0])
         origins[field] = Origin(name, sources.get(name, "default"))
@@ -85,7 +87,7 @@ def _origins(named: Mapping[str, str], sources: Mapping[str, str]) -> dict[str, 
 
 def _names(field: str) -> list[str]:
     """The environment variables that set a field, the conventional one first."""
-    alias = Settings.model_fields[field].validation_alias
+    alias = FIELDS[field].validation_alias
     if isinstance(alias, AliasChoices):
         return [str(choice) for choice in alias.choices]
     return [f"EVERTURN_{field.upper()}"]
@@ -93,9 +95,7 @@ def _names(field: str) -> list[str]:
 
 def _field(located: str) -> str:
     """The field that a validation error locates, by the field's name or one of its variables."""
-    return next(
-        field for field in Settings.model_fields if located == field or located in _names(field)
-    )
+    return next(field for field in FIELDS if located == field or located in _names(field))
 
 
 def _shown(value: Any) -> str:

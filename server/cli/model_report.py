@@ -88,8 +88,8 @@ def _remarks(report: Report) -> list[str]:
 def _notes(check: ModelCheck, report: Report) -> list[str]:
     notes, listing = [], report.listing
     if check.tools and check.tools.failure:
-        said = words_of(check.tools.failure, report.settings)
-        notes.append(f"it takes no tools ({said}), so agents ask it only where they need none")
+        reason = words_of(check.tools.failure, report.settings)
+        notes.append(f"it takes no tools ({reason}), so agents ask it only where they need none")
     elif check.tools and not check.called:
         notes.append("it made no tool call when asked to: agents with tools need another model")
     if check.answers and check.pieces == 1:

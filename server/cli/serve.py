@@ -30,33 +30,34 @@ log = get_logger(__name__)
 _CLOSING_SECONDS = 5
 _INSIST_SECONDS = 0.5
 
-# What keeps the service from starting and says what to do.
-_TOLD = (WrongSetting, CannotListen, CheckpointsError, ConfigError, McpNotInstalled)
+# Errors that keep the service from starting; their texts say what to do.
+_STARTUP_ERRORS = (WrongSetting, CannotListen, CheckpointsError, ConfigError, McpNotInstalled)
 
 
 def serve(named: Mapping[str, str]) -> int:
-    """Serve until SIGINT or SIGTERM. What keeps the service from starting is said in one line."""
+    """Serve until SIGINT or SIGTERM. An error at the start is printed in one line."""
     keep_standard_files()
     try:
         settings = load_settings(named)
-        configure_logs(settings.log_level)
+        configure_logs(settings.server.log_level)
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             try:
                 runner.run(_serve(settings))
             except SystemExit as error:
                 _give_up(error)
-    except asyncio.CancelledError:  # told to stop before it had started
+    except asyncio.CancelledError:  # stopped before it had started
         return 0
-    except _TOLD as error:
+    except _STARTUP_ERRORS as error:
         standard_error().write(f"everturn: {error}\n")
         return 1
     return 0
 
 
 def _give_up(error: SystemExit) -> NoReturn:
-    """End at once, as if killed: a graph's node has asked for it, past every task and handler.
+    """End at once, as if killed: a node of a graph has raised SystemExit.
 
-    The loop is in pieces, and an orderly end would wait for them. What was acknowledged is stored.
+    That stopped the event loop, and an orderly end would wait for tasks that no longer run. All
+    turns that were acknowledged are stored.
     """
     log.critical("ended_from_within", code=error.code, advice="a node must not call sys.exit()")
     standard_error().drain()
@@ -79,15 +80,16 @@ async def _serve(settings: Settings) -> None:
     for sign in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sign, stop)
     app = create_app(settings)
-    # The port first: who cannot listen should not open, lock or migrate anything.
-    with listen(settings.host, settings.port, chosen=_port_chosen(settings)) as listener:
+    # The port first: a process that cannot listen should not open, lock or migrate anything.
+    host, port = settings.server.host, settings.server.port
+    with listen(host, port, chosen=_port_chosen(settings)) as listener:
         async with app.router.lifespan_context(app):
             starting = None
             await _Server(app, settings).serve(sockets=[listener])
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, which says in one line where it listens, and lets turns end before it does."""
+    """uvicorn, which logs in one line where it listens, and lets turns end before it ends."""
 
     def __init__(self, app: FastAPI, settings: Settings) -> None:
         config = uvicorn.Config(
@@ -95,7 +97,7 @@ class _Server(uvicorn.Server):
             lifespan="off",  # entered by us, so that its errors reach the caller as they are
             log_config=None,
             access_log=False,
-            timeout_graceful_shutdown=int(settings.shutdown_grace) + _CLOSING_SECONDS,
+            timeout_graceful_shutdown=int(settings.server.shutdown_grace) + _CLOSING_SECONDS,
         )
         super().__init__(config)
         self._app = app
@@ -107,10 +109,10 @@ class _Server(uvicorn.Server):
         gc.collect()
         gc.freeze()
         for listener in sockets or ():
-            publish_address(self._settings.data_dir, local_url_of(listener))
+            publish_address(self._settings.stores.data_dir, local_url_of(listener))
             url = url_of(listener)
             log.info("everturn_ready", url=url, docs=f"{url}/docs", **self._note(listener))
-        if reason := self._settings.unfinished:
+        if reason := self._settings.models.unfinished:
             log.warning("no_model_is_asked", reason=reason)
 
     def _note(self, listener: socket.socket) -> dict[str, str]:
@@ -120,14 +122,14 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         runs: Runs = self._app.state.service.runs
-        draining = asyncio.create_task(runs.drain(self._settings.shutdown_grace))
+        draining = asyncio.create_task(runs.drain(self._settings.server.shutdown_grace))
         await super().shutdown(sockets)
         await draining
 
 
 def _port_chosen(settings: Settings) -> bool:
     """Whether the command line, the environment or `.env` names a port."""
-    return "port" in settings.model_fields_set
+    return "port" in settings.server.model_fields_set
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:

@@ -1,7 +1,8 @@
 """Name the code that blocks the event loop, while it does.
 
-A thread asks the loop for a sign of life now and then. Where none comes in time, what the loop's
-thread is doing at that moment is what blocks it. Nothing is patched and no call is slowed down.
+A thread asks the loop to run a callback, ten times a second. If the callback does not run in time,
+what the loop's thread is doing at that moment is what blocks it. Nothing is patched and no call is
+slowed down.
 """
 
 import asyncio
@@ -20,7 +21,7 @@ log = get_logger(__name__)
 
 _PAUSE_SECONDS = 0.1
 _SAME_PLACE_SECONDS = 60.0
-_MOST_PLACES = 1000
+_MAX_PLACES = 1000
 _LOOP_FILES = (str(Path(asyncio.__file__).parent), selectors.__file__)
 
 
@@ -51,7 +52,7 @@ class _Watch(threading.Thread):
         self._loop_thread = threading.get_ident()
         self._alive = threading.Event()
         self._stopped = threading.Event()
-        self._told: dict[str, float] = {}
+        self._reported: dict[str, float] = {}
 
     def stop(self) -> None:
         self._stopped.set()
@@ -59,7 +60,7 @@ class _Watch(threading.Thread):
     def run(self) -> None:
         while not self._stopped.wait(_PAUSE_SECONDS):
             self._alive.clear()
-            asked = time.monotonic()
+            started = time.monotonic()
             try:
                 self._loop.call_soon_threadsafe(self._alive.set)
             except RuntimeError:  # the loop is closed
@@ -71,7 +72,7 @@ class _Watch(threading.Thread):
                 if self._stopped.is_set():
                     return
             if stack:
-                self._tell(stack, time.monotonic() - asked)
+                self._report(stack, time.monotonic() - started)
 
     def _stack(self) -> list[traceback.FrameSummary]:
         """What the loop's thread runs, from the loop's callback on; empty where it only waits."""
@@ -82,26 +83,27 @@ class _Watch(threading.Thread):
         ]
         return frames[inside[-1] + 1 :] if inside else []
 
-    def _tell(self, stack: list[traceback.FrameSummary], seconds: float) -> None:
+    def _report(self, stack: list[traceback.FrameSummary], seconds: float) -> None:
         own = [each for each in stack if not _installed(each.filename)]
         place = (own or stack)[-1]
         where = f"{place.filename}:{place.lineno} in {place.name}"
         now = time.monotonic()
-        if now - self._told.get(where, -_SAME_PLACE_SECONDS) < _SAME_PLACE_SECONDS:
+        if now - self._reported.get(where, -_SAME_PLACE_SECONDS) < _SAME_PLACE_SECONDS:
             return
-        if len(self._told) >= _MOST_PLACES:
-            self._told.clear()
-        self._told[where] = now
+        if len(self._reported) >= _MAX_PLACES:
+            self._reported.clear()
+        self._reported[where] = now
         log.warning(
             "event_loop_blocked",
             where=where,
             seconds=round(seconds, 2),
             doing=stack[-1].line,
-            stack=[f"{each.filename}:{each.lineno} in {each.name}" for each in stack[-12:]],
-            advice="everyone waits meanwhile: await it, use asyncio.to_thread, or a sync node",
+            # Not `stack`: a name that structlog's renderers treat as text of their own.
+            frames=[f"{each.filename}:{each.lineno} in {each.name}" for each in stack[-12:]],
+            advice="all other requests wait: await it, use asyncio.to_thread, or a sync node",
         )
 
 
 def _installed(file: str) -> bool:
-    """Tell the standard library and installed packages from the code of a project."""
+    """Whether a file is of the standard library or an installed package, not of a project."""
     return "site-packages" in file or file.startswith((sys.base_prefix, "<"))

@@ -1,6 +1,6 @@
 """Logs: readable on a terminal, one JSON object a line anywhere else.
 
-A line that cannot be made or written never reaches who wanted it written: see `server.output`.
+A line that cannot be made or written raises no error in the code that logs: see `output`.
 """
 
 import json
@@ -36,7 +36,7 @@ def configure_logs(level: str) -> None:
     handler = _Handler(output)
     handler.setFormatter(formatter)
     # DEBUG is for Everturn alone: drivers and clients (openai, sse_starlette …) would
-    # write whole statements, requests and chunks, which are what people said.
+    # write whole statements, requests and chunks, and so what people wrote.
     logging.basicConfig(handlers=[handler], level=max(ours, logging.INFO), force=True)
     logging.getLogger("everturn").setLevel(ours)
     # One line a request is ours (`api_request`); theirs would say it twice, or name what was
@@ -57,7 +57,7 @@ def _renderers(*, terminal: bool) -> list[structlog.typing.Processor]:
     if terminal:
         plain = structlog.dev.plain_traceback
         return [structlog.dev.ConsoleRenderer(exception_formatter=plain)]
-    # Never a frame's variables: they hold keys and what people said.
+    # Never a frame's variables: they hold keys and what people wrote.
     traces = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
     return [structlog.processors.ExceptionRenderer(traces), structlog.processors.JSONRenderer()]
 

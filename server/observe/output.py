@@ -1,8 +1,8 @@
-"""Standard error for log lines: who writes one never waits, and never fails.
+"""Standard error for log lines: to write one never waits, and never fails.
 
-A full disk, a closed pipe or one that nobody reads would otherwise cost the answer that the line
-is about. A thread of its own writes; what it cannot write is counted, and the count is written
-once that is possible again.
+A full disk, a closed pipe or a pipe without a reader would otherwise cost the answer that the line
+is about. A thread of its own writes the lines. Those that it cannot write are counted, and the
+count is written as soon as that is possible again.
 """
 
 import atexit
@@ -18,7 +18,7 @@ from threading import Event, Lock, Thread
 from typing import TextIO
 
 _MAX_LINES = 5_000
-"""Lines that wait to be written; where nobody reads, those that come then are lost."""
+"""Lines that wait to be written; while no one reads, those beyond are lost."""
 
 
 class LineWriter:
@@ -42,10 +42,10 @@ class LineWriter:
         return len(line)
 
     def flush(self) -> None:
-        """Do nothing, for whoever writes to files: see `drain`."""
+        """Do nothing: a file has this method, and `drain` is the one that waits."""
 
     def drain(self, seconds: float = 1.0) -> None:
-        """Wait, but not for long, until all lines that were given are written."""
+        """Wait until all lines are written, but no longer than `seconds`."""
         written = Event()
         with suppress(Full):
             self._lines.put(written, timeout=seconds)
@@ -107,7 +107,7 @@ def _writer_to(stream: TextIO | None) -> Callable[[str], object]:
         while data:
             try:
                 data = data[os.write(descriptor, data) :]
-            except BlockingIOError:  # whoever started us made it so
+            except BlockingIOError:  # the process that started us made it non-blocking
                 select.select([], [descriptor], [])
 
     return write

@@ -21,6 +21,8 @@ from tests.graph.conftest import CHAIN, BareModelSettings
 from tests.provider import KEY, FakeProvider, Fault, Reply, ToolCall
 from tests.provider.script import FaultName
 
+pytestmark = pytest.mark.slow
+
 _STATUSES = (404, 408, 429, 500, 529)
 _CALLS = [ToolCall("calculator", {"expression": "17 * 3"}), ToolCall("calculator", {"x": 1})]
 

@@ -3,28 +3,34 @@
 import os
 import subprocess
 import sys
+from contextlib import chdir, redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
+from everturn.server.__main__ import main
 from everturn.server.address import running_url
+from everturn.server.settings import FIELDS, ROOMS
 from tests.provider import FakeProvider
-from tests.service import ROOT, BareSettings, Client, process
+from tests.service import ROOT, Client, process
 from tests.waiting import PATIENCE
 
 SECRET = "hunter2"
 
 
 def config(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "everturn.server", "config", *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    """Run `everturn config` as in a process of its own, whose start would take most of the time."""
+    out, errors = StringIO(), StringIO()
+    with (
+        patch.dict(os.environ, environment),  # which `.env` joins, and which is restored
+        chdir(folder),
+        redirect_stdout(out),
+        redirect_stderr(errors),
+    ):
+        code = main(["config", *arguments])
+    return subprocess.CompletedProcess([], code, out.getvalue(), errors.getvalue())
 
 
 def shown(ran: subprocess.CompletedProcess[str]) -> dict[str, list[str]]:
@@ -229,16 +235,13 @@ def test_what_is_searched_for_is_in_no_log_either(tmp_path: Path) -> None:
     assert "wintermute" not in ran.stderr
 
 
-def test_every_rooms_lists_are_read_though_their_settings_are_joined(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    lists = {
-        "EVERTURN_MODELS": "models",
-        "EVERTURN_APPROVE_TOOLS": "approve_tools",
-        "EVERTURN_FETCH_ALLOW": "fetch_allow",
-    }
-    for name in lists:
-        monkeypatch.setenv(name, "one, two,")
-    settings = BareSettings()
-    for field in lists.values():
-        assert getattr(settings, field) == ["one", "two"]
+def test_what_is_wrong_in_several_rooms_is_said_at_once(tmp_path: Path) -> None:
+    wrong = {"EVERTURN_PORT": "many", "EVERTURN_TOOL_TIMEOUT": "0", "EVERTURN_STALL_TIMEOUT": "x"}
+    ran = config(tmp_path, **wrong)
+    assert ran.returncode == 1
+    assert len(ran.stderr.splitlines()) == 1
+    assert all(f"{name}: Input should" in ran.stderr for name in wrong)
+
+
+def test_no_two_rooms_have_a_setting_of_one_name() -> None:
+    assert len(FIELDS) == sum(len(room.model_fields) for room in ROOMS.values())

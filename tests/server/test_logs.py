@@ -1,5 +1,6 @@
 """A log line that cannot be made or written costs no answer and ends no process."""
 
+import ast
 import json
 import os
 import pty
@@ -121,23 +122,92 @@ print("went on")
 """
 
 
-@pytest.mark.parametrize("terminal", [False, True])
-def test_a_line_that_cannot_be_made_is_one_line_without_its_values(terminal: bool) -> None:
+def logged(program: str, *, terminal: bool) -> str:
+    """Run a program and return what it logs, to a terminal or to a pipe. It prints `went on`."""
     window, stderr = pty.openpty() if terminal else os.pipe()
-    command = [sys.executable, "-c", MAKING]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    out = subprocess.run(
-        command, env=environment, stderr=stderr, stdout=subprocess.PIPE, text=True, check=True
-    ).stdout
+    ran = subprocess.Popen(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=stderr,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     os.close(stderr)
     lines = b""
-    with suppress(OSError):  # EIO: how a terminal says that nobody is left
+    with suppress(OSError):  # EIO: how a terminal says that no one is left
         while data := os.read(window, 65536):
             lines += data
     os.close(window)
-    assert out == "went on\n"
-    made = [json.loads(line) for line in lines.decode().splitlines() if "log_line_not_made" in line]
+    assert ran.communicate(timeout=PATIENCE)[0] == "went on\n"
+    return lines.decode()
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_line_that_cannot_be_made_is_one_line_without_its_values(terminal: bool) -> None:
+    lines = logged(MAKING, terminal=terminal).splitlines()
+    made = [json.loads(line) for line in lines if "log_line_not_made" in line]
     assert [line["about"] for line in made] == ["first", "everturn", "everturn"]
-    assert b"hunter2" not in lines
-    assert b"last" in lines.splitlines()[-1]
-    assert len(lines.splitlines()) == 4
+    assert not [line for line in lines if "hunter2" in line]
+    assert "last" in lines[-1]
+    assert len(lines) == 4
+
+
+BLOCKING = """
+import asyncio
+import time
+
+from everturn.server.observe.blocking import watch_for_blocking
+from everturn.server.observe.logs import configure_logs
+
+def first_culprit():
+    time.sleep(0.8)
+
+def second_culprit():
+    time.sleep(0.8)
+
+async def main():
+    async with watch_for_blocking(0.1):
+        for culprit in (first_culprit, second_culprit):
+            await asyncio.sleep(0.3)
+            culprit()
+        await asyncio.sleep(0.3)
+
+configure_logs("INFO")
+asyncio.run(main())
+print("went on")
+"""
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_each_place_that_blocks_is_named(terminal: bool) -> None:
+    lines = logged(BLOCKING, terminal=terminal)
+    assert lines.count("event_loop_blocked") >= 2
+    assert "in first_culprit" in lines
+    assert "in second_culprit" in lines
+    assert "log_line_not_made" not in lines
+    assert "Traceback" not in lines
+
+
+LOG_METHODS = {"debug", "info", "warning", "error", "critical", "exception"}
+TAKEN = {"event", "exception", "level", "logger", "logger_name", "stack", "stack_info", "timestamp"}
+"""Names of values that a renderer takes for its own. `exc_info` is meant: it is given an error."""
+
+
+def test_no_log_call_gives_a_value_a_name_that_renderers_take_for_their_own() -> None:
+    calls = [
+        (path, call)
+        for room in ("checkpoints", "graph", "server", "tools")
+        for path in (ROOT / room).rglob("*.py")
+        for call in ast.walk(ast.parse(path.read_text()))
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Attribute)
+        and call.func.attr in LOG_METHODS
+    ]
+    assert len(calls) > 30  # else the names of the methods have changed
+    wrong = [
+        f"{path}:{call.lineno} {keyword.arg}"
+        for path, call in calls
+        for keyword in call.keywords
+        if keyword.arg in TAKEN
+    ]
+    assert wrong == []

@@ -14,6 +14,8 @@ from tests.provider.script import Fault
 from tests.server.test_environment import KEY
 from tests.service import Client, Process, process, serving
 
+pytestmark = pytest.mark.slow
+
 
 def logged(service: Process, event: str) -> list[dict[str, Any]]:
     lines = [json.loads(line) for line in service.log if line.startswith("{")]

@@ -14,6 +14,8 @@ from tests.provider import KEY, FakeProvider, Fault, Offer, Reply, ToolCall
 from tests.provider.script import FaultName
 from tests.service import Client, Event, serving
 
+pytestmark = pytest.mark.slow
+
 _STATUSES = (400, 404, 408, 429, 500, 529)
 _CALLS = [ToolCall("calculator", {"expression": "17 * 3"}), ToolCall("calculator", {"x": 1})]
 _NAMES = 600

@@ -17,6 +17,8 @@ from tests.provider.profiles import NAMES
 from tests.service import Client, serving
 from tests.wire import published
 
+pytestmark = pytest.mark.slow
+
 TEXT = "Grüße 😀 an alle, 둘 셋.\n\n  - Ende "
 THOUGHTS = "Erst denke ich. 🤔 Dann rede ich."
 PRODUCT = ToolCall("calculator", {"expression": "6 * 7"})

@@ -21,6 +21,8 @@ from tests.provider import KEY, FakeProvider, Fault, chaos
 from tests.provider.profiles import NAMES
 from tests.provider.script import FaultName
 
+pytestmark = pytest.mark.slow
+
 CHAIN = ["model-a", "model-b", "model-c"]
 SILENT = ("silent", "stall", "keepalive")
 NAMELESS = {"ollama": "unavailable", "lmstudio": "malformed"}

@@ -19,6 +19,8 @@ from tests.provider.profile import Profile
 from tests.provider.profiles import NAMES, load
 from tests.provider.transmission import transmit
 
+pytestmark = pytest.mark.slow
+
 ROOM = 60.0  # s; no time is tested here
 
 WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1).filter(str.strip)

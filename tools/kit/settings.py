@@ -39,8 +39,7 @@ class ToolSettings(BaseSettings):
         "stand for any characters.",
     )
 
-    # Not by the name of a validator of the other rooms' settings: joined, one would hide the other.
     @field_validator("tool_paths", "approve_tools", mode="before")
     @classmethod
-    def _split_list(cls, value: object) -> object:
+    def _split(cls, value: object) -> object:
         return listed(value)

@@ -15,7 +15,7 @@ from everturn.server.resources.sessions import Sessions
 from everturn.server.resources.threads import Threads
 from everturn.server.runs.crons import Crons
 from everturn.server.runs.runs import Runs
-from everturn.server.settings import Settings
+from everturn.server.settings import ServerSettings
 
 API_VERSION = "0.16.7"
 """The version of LangGraph's server whose API this is: clients look at it for what they may use."""
@@ -58,7 +58,7 @@ class Toolbox(Protocol):
 class Service:
     """All that the routes stand on, from the start of the service to its end."""
 
-    settings: Settings
+    settings: ServerSettings
     info: Info
     runs: Runs
     sessions: Sessions

@@ -20,7 +20,7 @@ from everturn.server.cli.chat.screen import Screen, open_screen
 from everturn.server.cli.chat.service import Event, Service, ServiceError
 
 HELP = """\
-- `/new` begins a new session
+- `/new` starts a new session
 - `/history` shows what was said in this one
 - `/sessions` lists the sessions that have not expired
 - `/approve` decides on tool calls that wait
@@ -33,12 +33,12 @@ def chat(url: str, *, session_id: str | None, agent: str, plain: bool) -> int:
 
     Args:
         url: the service's root, such as http://127.0.0.1:2024.
-        session_id: the conversation to go on with; None begins one.
+        session_id: the conversation to continue; None starts one.
         agent: the graph that answers, by its name in langgraph.json.
         plain: no Markdown and no colours, also on a terminal.
 
     Returns:
-        The exit status: 0; 1 when the chat could not begin or, with input from a pipe, when any
+        The exit status: 0; 1 when the chat could not start or, with input from a pipe, when any
         line of it failed.
     """
     with contextlib.suppress(ImportError):
@@ -54,7 +54,7 @@ def chat(url: str, *, session_id: str | None, agent: str, plain: bool) -> int:
     except ServiceError as error:
         screen.note(str(error), "red")
         return 1
-    except BrokenPipeError:  # whoever read our output, such as `head`, has seen enough
+    except BrokenPipeError:  # the reader of our output, such as `head`, has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
         return 1
 
@@ -103,7 +103,7 @@ class Conversation:
                 screen.note("tool calls wait for you: /approve", "yellow")
 
     def command(self, line: str) -> None:
-        """Do what a line that begins with a slash asks for."""
+        """Run the command of a line that starts with a slash."""
         match line.split(maxsplit=1)[0]:
             case "/new":
                 self._session_id = self._service.new_session()
@@ -135,7 +135,7 @@ class Conversation:
         self._follow(self._service.stream(message, self._session_id, self._agent))
 
     def _follow(self, events: Generator[Event, None, None]) -> None:
-        """Show a turn to its end; where tools wait to be approved, ask, and go on."""
+        """Show a turn to its end; where tools wait to be approved, ask, and continue."""
         with self._screen.turn(), contextlib.closing(events):
             done, calls = self._show_events(events)
         if calls:
@@ -168,7 +168,7 @@ class Conversation:
                     self._session_id = data["session_id"]
                 case "message":
                     if data["message_id"] != message_id:
-                        self._screen.settle()
+                        self._screen.finish()
                         message_id = data["message_id"]
                     self._screen.say(data["content"])
                 case "approval":
@@ -186,7 +186,7 @@ class Conversation:
         screen = self._screen
         match name:
             case "tool":
-                screen.settle()
+                screen.finish()
                 screen.note(*tool_line(data))
             case "reset":
                 screen.take_back()
@@ -196,4 +196,4 @@ class Conversation:
 
     def _show(self, markdown: str) -> None:
         self._screen.say(markdown)
-        self._screen.settle()
+        self._screen.finish()

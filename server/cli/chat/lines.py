@@ -6,10 +6,10 @@ from typing import Any
 SHORT = 100  # characters shown of a tool's arguments and of its result
 
 
-def session_line(session: dict[str, Any], current: str) -> str:
-    """A session in the list, marked when it is the current one."""
+def session_line(session: dict[str, Any], shown_id: str) -> str:
+    """A session in the list, marked when it is the one on the screen."""
     made, expires = (local_time(session[key]) for key in ("created_at", "expires_at"))
-    here = ", this one" if session["session_id"] == current else ""
+    here = ", this one" if session["session_id"] == shown_id else ""
     return f"- `{session['session_id']}` of {made}, until {expires}{here}"
 
 
@@ -35,7 +35,7 @@ def call_line(call: dict[str, Any]) -> str:
 
 
 def receipt(done: dict[str, Any]) -> str:
-    """Who answered, what it took and cost, and who was asked before."""
+    """Which model answered, what it took and cost, and which were asked before."""
     route = done.get("route") or {}
     model, mode = done.get("model"), route.get("mode")
     parts = ["offline answer" if mode == "offline" else str(model)]

@@ -1,7 +1,7 @@
 """What a chat shows: Markdown on a terminal, plain text everywhere else.
 
-A model can fail after half an answer, and then the half is taken back. A terminal erases it; into
-a pipe, where nothing can be erased, go whole messages only.
+A model can fail after half an answer, and then the half is taken back. A terminal erases it; a
+pipe, where nothing can be erased, gets whole messages only.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class Screen(Protocol):
     def turn(self) -> AbstractContextManager[None]:
         """Show that an answer is waited for, while the block runs.
 
-        At its end the message settles; if it ends with an exception, the message is broken off:
-        people see as much as came, a pipe sees none of it.
+        At its end the message is finished; after an exception it is broken off: a terminal shows
+        as much as came, a pipe gets none of it.
         """
         ...
 
@@ -37,8 +37,8 @@ class Screen(Protocol):
         """Add a piece to the message that is being written."""
         ...
 
-    def settle(self) -> None:
-        """End the message: it is complete and stays."""
+    def finish(self) -> None:
+        """End the message: it is whole and stays."""
         ...
 
     def take_back(self) -> None:
@@ -46,7 +46,7 @@ class Screen(Protocol):
         ...
 
     def note(self, text: str, style: str = "dim") -> None:
-        """Say a line about the conversation; `style` is a colour, or dim."""
+        """Show a line about the conversation; `style` is a colour, or dim."""
         ...
 
 
@@ -75,7 +75,7 @@ class PlainScreen:
         except BaseException:
             self.take_back()
             raise
-        self.settle()
+        self.finish()
 
     def say(self, text: str) -> None:
         text = CONTROL.sub("", text)
@@ -83,7 +83,7 @@ class PlainScreen:
         if self._live:
             print(text, end="", flush=True)
 
-    def settle(self) -> None:
+    def finish(self) -> None:
         if self._message:
             print("" if self._live else self._message, flush=True)
         self._message = ""
@@ -122,7 +122,7 @@ class TerminalScreen:
             try:
                 yield
             finally:
-                self.settle()
+                self.finish()
 
     def say(self, text: str) -> None:
         self._message += CONTROL.sub("", text)
@@ -131,7 +131,7 @@ class TerminalScreen:
             done, self._message = split_blocks(self._message)
             self._print(done)
 
-    def settle(self) -> None:
+    def finish(self) -> None:
         done, self._message = self._message, ""
         self._print(done)
 

@@ -59,7 +59,7 @@ class Service:
     def resume(
         self, session_id: str, decisions: list[dict[str, Any]]
     ) -> Generator[Event, None, None]:
-        """The events of a turn that goes on, with a decision on each call that waits."""
+        """The events of a turn that continues, with a decision on each call that waits."""
         path = f"/api/chat/session/{quote(session_id, safe='')}/resume/stream"
         return self._events(path, {"decisions": decisions})
 
@@ -89,7 +89,7 @@ class Service:
         except httpx2.ConnectError as error:
             raise ServiceError(f"Nothing answers at {self.url}. Start it: make run") from error
         except httpx2.TimeoutException as error:
-            raise ServiceError(f"{self.url} has gone silent.") from error
+            raise ServiceError(f"{self.url} does not answer any more.") from error
         except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:
             raise ServiceError(f"{self.url}: {error}") from error
 

@@ -19,6 +19,8 @@ from tests.checkpoints.redis.servers import (
     wait_for_cluster,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -11,6 +11,8 @@ from tests.graph.conftest import BareModelSettings
 from tests.provider import KEY, FakeProvider, Fault, Reply
 from tests.provider.rules import refuses
 
+pytestmark = pytest.mark.slow
+
 
 async def checked(provider: FakeProvider, *names: str, **settings: Any) -> list[ModelCheck]:
     chosen: dict[str, Any] = {"models": list(names), **settings}

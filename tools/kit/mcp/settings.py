@@ -62,7 +62,7 @@ class McpSettings(BaseSettings):
         '{"name": {"url": …, "headers": {…}}}.',
     )
     mcp_timeout: float = Field(
-        default=10.0, gt=0, description="Seconds an MCP server has to begin and to list its tools."
+        default=10.0, gt=0, description="Seconds an MCP server has to start and to list its tools."
     )
 
     @field_validator("mcp_servers", mode="before")

@@ -30,7 +30,7 @@ class WebSettings(BaseSettings):
     tools_offline: Literal["auto", "always", "never"] = Field(
         default="auto",
         description="Weather and search: auto gives marked sample data when no service answers, "
-        "always without asking one, never gives an error instead.",
+        "always gives it without asking one, never gives an error instead.",
     )
     web_timeout: float = Field(
         default=6.0, gt=0, description="Seconds a service has for one whole answer to a tool."
@@ -72,7 +72,7 @@ class WebSettings(BaseSettings):
     )
     fetch_allow: CommaList = Field(
         default_factory=list,
-        description="Comma list of hosts; where it is set, pages come from these alone. "
+        description="Comma list of hosts; if set, pages come from these only. "
         "*.example.org stands for every host below example.org.",
     )
     fetch_deny: CommaList = Field(
@@ -80,8 +80,8 @@ class WebSettings(BaseSettings):
     )
     fetch_networks: CommaList = Field(
         default_factory=list,
-        description="Comma list of networks that are not public and whose pages may yet be "
-        "fetched, at any port: 10.1.0.0/16.",
+        description="Comma list of private networks whose pages may be fetched all the same, "
+        "at any port: 10.1.0.0/16.",
     )
     fetch_timeout: float = Field(default=15.0, gt=0, description="Seconds one page may take.")
     fetch_max_bytes: int = Field(
@@ -90,7 +90,7 @@ class WebSettings(BaseSettings):
 
     @field_validator("fetch_allow", "fetch_deny", "fetch_networks", mode="before")
     @classmethod
-    def _split_parts(cls, value: object) -> object:
+    def _split(cls, value: object) -> object:
         return listed(value.lower() if isinstance(value, str) else value)
 
     @field_validator("ddgs_engines")
