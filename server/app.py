@@ -26,7 +26,7 @@ from everturn.checkpoints.sessions import Sessions
 from everturn.checkpoints.shared.circuits import RedisCircuits
 from everturn.checkpoints.shared.event_log import EventLog, open_event_log
 from everturn.checkpoints.shared.locks import LocalThreadLocks, RedisThreadLocks
-from everturn.checkpoints.shared.peers import Alone, Peers, open_peers
+from everturn.checkpoints.shared.peers import Peers, SinglePeer, open_peers
 from everturn.checkpoints.shared.tool_cache import RedisResultStore
 from everturn.checkpoints.sql.assistants import AssistantTable
 from everturn.checkpoints.sql.crons import CronTable
@@ -120,9 +120,9 @@ def create_app(settings: Settings) -> FastAPI:
                 # Who shares both stores shares runs.
                 open_peers(redis, prefix=settings.redis_prefix)
                 if redis_url and database_url
-                else nullcontext(Alone()) as peers,
+                else nullcontext(SinglePeer()) as peers,
                 open_event_log(
-                    redis, prefix=settings.redis_prefix, announced=not peers.alone
+                    redis, prefix=settings.redis_prefix, announced=not peers.single
                 ) as events,
                 open_store(database) as long_term,
                 open_models(
@@ -249,12 +249,12 @@ async def _agent_server(
     state.threads = threads = Threads(
         table, states, engine, saver, state.sessions, cancel_runs=runs.cancel_thread
     )
-    if peers.alone:  # whatever is unfinished was begun by a process before this one
-        await runs.adopt(await peers.beat())
+    if peers.single:  # whatever is unfinished was begun by a process before this one
+        await runs.adopt(await peers.heartbeat())
     async with (
         _beside(sweep(threads), "threads that expire"),
         _beside(crons.keep_time(), "crons"),
-        nullcontext() if peers.alone else _beside(watch_over(peers, runs), "peers' runs"),
+        nullcontext() if peers.single else _beside(watch_over(peers, runs), "peers' runs"),
     ):
         yield
     await runs.close()

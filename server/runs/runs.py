@@ -88,7 +88,7 @@ class Runs:
         self._running: dict[str, Running] = {}
         self._of_thread: dict[str, list[Running]] = {}
         self._telling: set[asyncio.Task[None]] = set()
-        peers.hear(self._heard)
+        peers.subscribe(self._heard)
 
     async def create(self, request: RunRequest) -> Running:
         """Start a run, or put it behind the others of its thread.
@@ -109,7 +109,7 @@ class Runs:
                 raise ThreadNotFound("Thread or assistant not found.")
         async with self._way_made(thread_id, request):
             run = self._begin(request, assistant, thread_id)
-            if not self._peers.alone and request.multitask_strategy != "enqueue":
+            if not self._peers.single and request.multitask_strategy != "enqueue":
                 await self.acknowledge(run)  # so that whoever comes next to the thread sees it
         return run
 
@@ -311,7 +311,7 @@ class Runs:
 
     async def cancel_all(self, status: Literal["pending", "running", "all"]) -> None:
         """Stop all runs that stand so."""
-        await self._peers.tell({"cancel_all": status})
+        await self._peers.publish({"cancel_all": status})
         self._cancel_all(status)
 
     def _cancel_all(self, status: Literal["pending", "running", "all"]) -> None:
@@ -362,7 +362,7 @@ class Runs:
         if strategy == "enqueue":
             yield
             return
-        async with nullcontext() if self._peers.alone else self._engine.alone(f"{thread_id}:next"):
+        async with nullcontext() if self._peers.single else self._engine.alone(f"{thread_id}:next"):
             while any(under_way := await self._under_way(thread_id)):
                 if strategy == "reject":
                     raise ThreadBusy(
@@ -375,7 +375,7 @@ class Runs:
     async def _under_way(self, thread_id: str) -> tuple[list[Running], list[RunRow]]:
         """The unfinished runs of a thread: those here, and those of other processes."""
         here = [run for run in self._of_thread.get(thread_id, ()) if not run.done.is_set()]
-        if self._peers.alone:
+        if self._peers.single:
             return here, []
         rows = await self._rows.unfinished(thread_id=thread_id)
         return here, [row for row in rows if row.run_id not in self._running]
@@ -383,7 +383,7 @@ class Runs:
     async def _unfinished_elsewhere(
         self, run_ids: Sequence[str], thread_id: str | None
     ) -> list[RunRow]:
-        if self._peers.alone:
+        if self._peers.single:
             return []
         rows = [await self._rows.get(run_id, thread_id) for run_id in run_ids]
         return [row for row in rows if row and row.status in UNFINISHED]
@@ -417,11 +417,11 @@ class Runs:
         perhaps this one, ends it.
         """
         told = {"cancel": [row.run_id for row in rows], "action": action}
-        await self._peers.tell(told)
+        await self._peers.publish(told)
         for row in rows:
             async for _ in self.ended(row):
                 self._heard(told)
-                await self._peers.tell(told)
+                await self._peers.publish(told)
 
     def _ended_elsewhere(self, ending: asyncio.Task[None]) -> None:
         self._telling.discard(ending)
@@ -448,9 +448,9 @@ class Runs:
         """Tell a run to end, wherever it is, whose listener left and wanted it so."""
         if run := self._find(run_id, thread_id):
             self.stop(run)
-        elif not self._peers.alone:
+        elif not self._peers.single:
             told = {"cancel": [run_id], "action": "interrupt"}
-            telling = asyncio.create_task(self._peers.tell(told))
+            telling = asyncio.create_task(self._peers.publish(told))
             self._telling.add(telling)
             telling.add_done_callback(self._telling.discard)
 
