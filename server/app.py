@@ -22,7 +22,7 @@ from everturn.checkpoints.shared.circuits import RedisCircuits
 from everturn.checkpoints.shared.event_log import EventLog, open_event_log
 from everturn.checkpoints.shared.locks import LocalThreadLocks, RedisThreadLocks
 from everturn.checkpoints.shared.old_sessions import move_sessions
-from everturn.checkpoints.shared.peers import Alone, Peers, open_peers
+from everturn.checkpoints.shared.peers import Peers, SinglePeer, open_peers
 from everturn.checkpoints.shared.tool_cache import RedisResultStore
 from everturn.checkpoints.sql.assistants import AssistantTable
 from everturn.checkpoints.sql.crons import CronTable
@@ -190,7 +190,7 @@ async def _stores(settings: Settings) -> AsyncIterator[_Stores]:
             open_memory(redis_url, data_dir, appendfsync=settings.stores.appendfsync) as redis,
             open_database(database_url, data_dir) as database,
             open_group_commit(database) as rows,
-            open_peers(redis, prefix=prefix) if shared else nullcontext(Alone()) as peers,
+            open_peers(redis, prefix=prefix) if shared else nullcontext(SinglePeer()) as peers,
             open_event_log(redis, prefix=prefix, announced=shared) as events,
         ):
             yield _Stores(redis, database, rows, events, peers)
@@ -257,12 +257,12 @@ async def _service(
         window=settings.server.window,
         max_message_length=settings.server.max_message_length,
     )
-    if peers.alone:  # whatever is unfinished was started by a process before this one
-        await runs.adopt(await peers.beat())
+    if peers.single:  # whatever is unfinished was started by a process before this one
+        await runs.adopt(await peers.heartbeat())
     async with (
         _beside(sweep(threads), "threads that expire"),
         _beside(crons.keep_time(), "crons"),
-        nullcontext() if peers.alone else _beside(watch_over(peers, runs), "peers' runs"),
+        nullcontext() if peers.single else _beside(watch_over(peers, runs), "peers' runs"),
     ):
         yield Service(
             settings=settings.server,

@@ -48,21 +48,21 @@ class Peers(Protocol):
 
     name: str
     """Of this process: no other has it, and it has no other after its next start."""
-    alone: bool
+    single: bool
     """There are no others."""
 
-    async def beat(self) -> frozenset[str]:
+    async def heartbeat(self) -> frozenset[str]:
         """Say that this process lives; return the names of all that do.
 
         Raises StoreUnavailable while Redis does not answer.
         """
         ...
 
-    async def tell(self, told: Told) -> None:
+    async def publish(self, told: Told) -> None:
         """Have all others hear something, if they can; nothing is raised."""
         ...
 
-    def hear(self, listener: Callable[[Told], None]) -> None:
+    def subscribe(self, listener: Callable[[Told], None]) -> None:
         """Pass on what the others tell, to this listener as well."""
         ...
 
@@ -71,22 +71,22 @@ class Peers(Protocol):
         ...
 
 
-class Alone:
+class SinglePeer:
     """One process that shares its runs with nobody."""
 
-    alone = True
+    single = True
 
     def __init__(self) -> None:
         self.name = uuid4().hex
 
-    async def beat(self) -> frozenset[str]:
+    async def heartbeat(self) -> frozenset[str]:
         """There is only this one."""
         return frozenset({self.name})
 
-    async def tell(self, told: Told) -> None:
+    async def publish(self, told: Told) -> None:
         """There is nobody to hear it."""
 
-    def hear(self, listener: Callable[[Told], None]) -> None:
+    def subscribe(self, listener: Callable[[Told], None]) -> None:
         """There is nobody to be heard."""
 
     def news(self, run_id: str) -> AbstractAsyncContextManager[asyncio.Event]:
@@ -97,7 +97,7 @@ class Alone:
 class RedisPeers:
     """The processes at one Redis under one prefix. Use `open_peers`: it listens."""
 
-    alone = False
+    single = False
 
     def __init__(self, client: Redis | RedisCluster, prefix: str) -> None:
         self.name = uuid4().hex
@@ -110,7 +110,7 @@ class RedisPeers:
         self._awaiting: dict[str, set[asyncio.Event]] = {}
         self._listeners: list[Callable[[Told], None]] = []
 
-    async def beat(self) -> frozenset[str]:
+    async def heartbeat(self) -> frozenset[str]:
         """Say that this process lives; return the names of all that do."""
         with redis_errors():
             alive = await self._beat([self._processes], [self.name, round(LEASE_SECONDS * 1000)])
@@ -120,9 +120,9 @@ class RedisPeers:
         """Say that this process ends: the others need not wait for its silence."""
         with suppress(CheckpointsError), redis_errors():
             await self._client.zrem(self._processes, self.name)
-        await self.tell({"left": self.name})
+        await self.publish({"left": self.name})
 
-    async def tell(self, told: Told) -> None:
+    async def publish(self, told: Told) -> None:
         """Have all others hear something, if they can."""
         try:
             with redis_errors():
@@ -130,7 +130,7 @@ class RedisPeers:
         except CheckpointsError as error:
             log.warning("peers_not_told", error=str(error))
 
-    def hear(self, listener: Callable[[Told], None]) -> None:
+    def subscribe(self, listener: Callable[[Told], None]) -> None:
         """Pass on what the others tell, to this listener as well."""
         self._listeners.append(listener)
 

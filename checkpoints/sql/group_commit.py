@@ -1,19 +1,18 @@
-"""Rows of many callers in one transaction: whoever comes while one commits shares the next."""
+"""Rows of many callers in one transaction: what arrives during a commit shares the next one."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Executable
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, StatementError
 
 from everturn.checkpoints.errors import CheckpointsError, StoreUnavailable
+from everturn.checkpoints.sql.batcher import Batcher
 from everturn.checkpoints.sql.database import Database
 
-_LARGEST_GROUP = 500  # callers; PostgreSQL takes 32,767 parameters a statement
-_PATIENCE_SECONDS = 30.0  # for one's rows, from `write` to their commit, and for draining at close
+_PATIENCE_SECONDS = 30.0  # from `write` to the commit of its rows, and for what waits at close
 
 
 class Row(NamedTuple):
@@ -27,36 +26,24 @@ class Row(NamedTuple):
     values: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Waiting:
-    rows: Sequence[Row]
-    written: asyncio.Future[list[Any]]
-
-
 class GroupCommit:
-    """Writes rows. Use `open_group_commit`: it runs the task that commits."""
+    """Writes rows. Use `open_group_commit`: at its end it writes what still waits."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._waiting: asyncio.Queue[_Waiting] = asyncio.Queue()
-        self._closed = False
+        self._batcher = Batcher(self._commit, name="group commit")
 
     def post(self, *rows: Row) -> asyncio.Future[list[Any]]:
         """Have rows written, after all that were posted before; the future is done at the commit.
 
         Its result is what the rows' statements return, a value for each row that returns one.
         Rows of one statement keep their order, and a statement stands where it first stood in its
-        group. Nobody has to wait for the future; its error is then lost.
+        group. No one has to await the future; its error is then lost.
 
         Raises, from the future:
-            StoreUnavailable: the rows were not written, or nobody can say.
+            StoreUnavailable: the rows were not written, or it is not known.
         """
-        future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
-        if self._closed:
-            future.set_exception(StoreUnavailable("the database is being closed"))
-        else:
-            self._waiting.put_nowait(_Waiting(rows, future))
-        return future
+        return self._batcher.submit(rows)
 
     async def write(self, *rows: Row) -> list[Any]:
         """Write rows as `post` does, and return what they return, once they are committed.
@@ -64,7 +51,7 @@ class GroupCommit:
         A caller that is cancelled while it waits does not know whether its rows were written.
 
         Raises:
-            StoreUnavailable: the rows were not written, or nobody can say.
+            StoreUnavailable: the rows were not written, or it is not known.
         """
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
@@ -74,43 +61,20 @@ class GroupCommit:
                 f"the database has written nothing for {_PATIENCE_SECONDS:.0f} s"
             ) from None
 
-    async def write_groups(self) -> None:
-        """Commit what waits, as one group; what arrives meanwhile is the next group. Never ends."""
-        while True:
-            group = [await self._waiting.get()]
-            while len(group) < _LARGEST_GROUP and not self._waiting.empty():
-                group.append(self._waiting.get_nowait())
-            await self._commit(group)
-            for _ in group:
-                self._waiting.task_done()
-
     async def close(self) -> None:
         """Take no more rows; return when those that wait are written."""
-        self._closed = True
-        with suppress(TimeoutError):  # the waiters then learn it from their own time limit
-            async with asyncio.timeout(_PATIENCE_SECONDS):
-                await self._waiting.join()
+        await self._batcher.close(_PATIENCE_SECONDS)
 
-    async def _commit(self, group: Sequence[_Waiting]) -> None:
+    async def _commit(self, group: Sequence[Sequence[Row]]) -> list[list[Any] | Exception]:
+        """Commit the rows of several callers; return what each one's rows return, or its error."""
         try:
-            returned = await self._database.write(
-                lambda c: _write(c, [each.rows for each in group])
-            )
+            return [*await self._database.write(lambda c: _write(c, group))]
         except Exception as error:
             if len(group) > 1 and _blames_a_row(_cause(error)):
                 # Halving finds the bad row in 2·log2(n) commits and spares its siblings.
                 middle = len(group) // 2
-                await self._commit(group[:middle])
-                await self._commit(group[middle:])
-                return
-            for each in group:
-                if not each.written.done():  # else its waiter was cancelled
-                    each.written.set_exception(_failure(error))
-                    each.written.exception()  # it is no news to the loop if nobody waits
-            return
-        for each, values in zip(group, returned, strict=True):
-            if not each.written.done():
-                each.written.set_result(values)
+                return [*await self._commit(group[:middle]), *await self._commit(group[middle:])]
+            return [_failure(error) for _ in group]
 
 
 def _write(connection: Connection, group: Sequence[Sequence[Row]]) -> list[list[Any]]:
@@ -131,17 +95,12 @@ def _write(connection: Connection, group: Sequence[Sequence[Row]]) -> list[list[
 
 @asynccontextmanager
 async def open_group_commit(database: Database) -> AsyncIterator[GroupCommit]:
-    """Run the writer; at the end, write what still waits."""
+    """Write rows to an open database; at the end, write what still waits."""
     rows = GroupCommit(database)
-    writer = asyncio.create_task(rows.write_groups(), name="group commit")
     try:
         yield rows
     finally:
-        try:
-            await rows.close()
-        finally:
-            writer.cancel()
-            await asyncio.wait([writer])
+        await rows.close()
 
 
 def _failure(error: Exception) -> StoreUnavailable:

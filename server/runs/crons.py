@@ -56,7 +56,7 @@ class Crons:
         self._threads = threads
         self._peers = peers
         self._changed = asyncio.Event()
-        peers.hear(self._heard)
+        peers.subscribe(self._heard)
 
     async def create(self, asked: CronRequest) -> Cron:
         """Keep a cron from now on.
@@ -176,7 +176,7 @@ class Crons:
 
     async def _tell(self) -> None:
         self._changed.set()
-        await self._peers.tell({"crons": True})
+        await self._peers.publish({"crons": True})
 
     def _heard(self, told: Told) -> None:
         if "crons" in told:

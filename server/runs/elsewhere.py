@@ -25,18 +25,18 @@ class Elsewhere:
         self._events = events
         self._peers = peers
         self._sending: set[asyncio.Task[None]] = set()
-        peers.hear(self._received)
+        peers.subscribe(self._received)
 
     async def unfinished(self, run_ids: Sequence[str], thread_id: str | None) -> list[RunRow]:
         """Return those of these runs that are under way in another process."""
-        if self._peers.alone:
+        if self._peers.single:
             return []
         rows = [await self._rows.get(each, thread_id) for each in run_ids if each not in self._here]
         return [row for row in rows if row and row.status in UNFINISHED]
 
     async def unfinished_on(self, thread_id: str) -> list[RunRow]:
         """Return the runs of a thread that are under way in another process."""
-        if self._peers.alone:
+        if self._peers.single:
             return []
         rows = await self._rows.unfinished(thread_id=thread_id)
         return [row for row in rows if row.run_id not in self._here]
@@ -82,12 +82,12 @@ class Elsewhere:
 
     def ask_to_cancel(self, run_id: str) -> None:
         """Ask once that a run is ended, by whichever process has it."""
-        if not self._peers.alone:
-            self._send(self._peers.tell({"cancel": [run_id], "action": "interrupt"}))
+        if not self._peers.single:
+            self._send(self._peers.publish({"cancel": [run_id], "action": "interrupt"}))
 
     async def cancel_all(self, statuses: Sequence[str]) -> None:
         """Ask all processes to end their runs of these statuses."""
-        await self._peers.tell({"cancel_all": list(statuses)})
+        await self._peers.publish({"cancel_all": list(statuses)})
 
     async def close(self) -> None:
         """Send no more; what the messages ask for is done by whoever goes on."""
@@ -100,11 +100,11 @@ class Elsewhere:
         # A process may die before it reads the message. Then another takes its run over, perhaps
         # this one, and must be asked too: so the message is repeated until the runs have ended.
         message = {"cancel": [row.run_id for row in rows], "action": action}
-        await self._peers.tell(message)
+        await self._peers.publish(message)
         for row in rows:
             async for _ in self.ended(row):
                 self._received(message)
-                await self._peers.tell(message)
+                await self._peers.publish(message)
 
     def _send(self, message: Any) -> asyncio.Task[None]:
         sending = asyncio.create_task(message)

@@ -28,7 +28,7 @@ async def watch_over(peers: Peers, runs: Runs) -> None:
     looks_at = began + LEASE_SECONDS
     while True:
         try:
-            living = await peers.beat()
+            living = await peers.heartbeat()
             if now() - beaten > LEASE_SECONDS / 2 and beaten != began:
                 looks_at = now() + LEASE_SECONDS  # Redis, or we, were away: the others as well?
             elif not living >= alive:

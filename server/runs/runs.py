@@ -134,7 +134,7 @@ class Runs:
             if request.lasting and run.written:
                 self._watch.begun(thread_id, row.run_id, run.written)
             self._start(run)
-            if not self._peers.alone and request.multitask_strategy != "enqueue":
+            if not self._peers.single and request.multitask_strategy != "enqueue":
                 await self.acknowledge(run)  # the next to come to the thread must see it
         return run
 
@@ -362,7 +362,7 @@ class Runs:
         if strategy == "enqueue":
             yield
             return
-        async with nullcontext() if self._peers.alone else self._engine.hold(f"{thread_id}:next"):
+        async with nullcontext() if self._peers.single else self._engine.hold(f"{thread_id}:next"):
             while any(under_way := await self._under_way(thread_id)):
                 if strategy == "reject":
                     raise ThreadBusy(

@@ -53,7 +53,7 @@ class Watch:
         self._peers = peers
         self._following: dict[str, set[asyncio.Queue[str | None]]] = {}
         self._telling: set[asyncio.Task[None]] = set()
-        peers.hear(self._heard)
+        peers.subscribe(self._heard)
 
     def begun(self, thread_id: str, run_id: str, written: asyncio.Future[Any]) -> None:
         """A run has begun, or waits for those before it; others look for it once it is written."""
@@ -84,9 +84,9 @@ class Watch:
         async def tell() -> None:
             if written is not None:
                 await asyncio.wait({written})
-            await self._peers.tell({"thread": thread_id, "begun": run_id})
+            await self._peers.publish({"thread": thread_id, "begun": run_id})
 
-        if not self._peers.alone:
+        if not self._peers.single:
             telling = asyncio.create_task(tell(), name="thread watch")
             self._telling.add(telling)
             telling.add_done_callback(self._telling.discard)

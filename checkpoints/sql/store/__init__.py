@@ -4,7 +4,6 @@ namespaces.py   labels as one text, and what matches them
 values.py       items as JSON, and filters on them
 meaning.py      texts as vectors, and which of them are near
 statements.py   the SQL, for SQLite and PostgreSQL
-together.py     calls of many, made as one
 sql.py          the store itself
 """
 

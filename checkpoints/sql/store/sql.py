@@ -28,12 +28,12 @@ from langgraph.store.base import (
 from sqlalchemy import ColumnElement, Connection, select
 from structlog import get_logger
 
+from everturn.checkpoints.sql.batcher import Batcher
 from everturn.checkpoints.sql.database import Database
 from everturn.checkpoints.sql.store import statements as sql
 from everturn.checkpoints.sql.store.meaning import Meaning
 from everturn.checkpoints.sql.store.namespaces import check, joined, literal_prefix, matches, split
 from everturn.checkpoints.sql.store.statements import Place
-from everturn.checkpoints.sql.store.together import Together
 from everturn.checkpoints.sql.store.values import as_json, check_filter, fits
 from everturn.checkpoints.sql.tables import store_items as items
 
@@ -102,8 +102,8 @@ class SQLStore(BaseStore):
         self._database = database
         self._meaning = meaning
         self._loop = asyncio.get_running_loop()
-        self._committed = Together(self._commit)
-        self._gotten = Together(self._read)
+        self._writes = Batcher(self._commit, name="store writes", drop_cancelled=True)
+        self._reads = Batcher(self._read, name="store reads", drop_cancelled=True)
 
     def batch(self, ops: Iterable[Op]) -> list[Result]:
         """Do `abatch` for a caller in another thread, as sync nodes are.
@@ -132,7 +132,7 @@ class SQLStore(BaseStore):
         refreshed: dict[Place, _Change] = {}
         gets = {number: op for number, op in enumerate(ops) if isinstance(op, GetOp)}
         if gets:
-            rows = await self._gotten([_place(op) for op in gets.values()])
+            rows = await self._reads.submit([_place(op) for op in gets.values()])
             for number, op in gets.items():
                 if row := rows.get(_place(op)):
                     results[number] = Item(**_common(row))
@@ -145,8 +145,13 @@ class SQLStore(BaseStore):
             elif isinstance(op, ListNamespacesOp):
                 results[number] = await self._reading(_namespaces, op)
         if changes or refreshed:
-            await self._committed({**refreshed, **changes})
+            await self._writes.submit({**refreshed, **changes})
         return results
+
+    async def close(self) -> None:
+        """Take no more reads by key and no more writes; return when those that wait are made."""
+        for batcher in (self._reads, self._writes):
+            await batcher.close(_TRANSACTION_SECONDS)
 
     async def sweep(self) -> int:
         """Delete what has expired; returns how many items."""
@@ -317,6 +322,7 @@ async def open_store(
     finally:
         sweeping.cancel()
         await asyncio.wait({sweeping})
+        await store.close()
 
 
 async def _keep_sweeping(store: SQLStore, minutes: float) -> None:

@@ -22,8 +22,8 @@ from everturn.checkpoints.local.data_dir import try_lock
 from everturn.checkpoints.local.embedded import open_embedded
 from everturn.checkpoints.local.valkey.address import address_of
 from everturn.checkpoints.local.valkey.process import find_binary
+from tests.checkpoints.local.test_data_dir import unprivileged
 from tests.checkpoints.stores import ROOT
-from tests.checkpoints.test_data_dir import unprivileged
 from tests.waiting import PATIENCE, eventually
 
 __all__ = ["unprivileged"]
