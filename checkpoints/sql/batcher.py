@@ -78,6 +78,7 @@ class Batcher(Generic[Call, Answer]):
 
     async def _run(self) -> None:
         try:
+            await asyncio.sleep(0)  # what the same moment brings shares the first batch
             while batch := self._next_batch():
                 await self._make(batch)
         finally:

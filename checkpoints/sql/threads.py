@@ -16,11 +16,9 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Delete,
-    Insert,
     bindparam,
     delete,
     func,
-    null,
     select,
     update,
 )
@@ -160,6 +158,7 @@ class Filter:
         return found
 
 
+_NULLABLE = json_object(none_as_null=True)
 _OF_THIS = update(threads).where(threads.c.thread_id == bindparam("this"))
 _BUSY = _OF_THIS.values(status="busy", updated_at=bindparam("now"))
 _STANDS = _OF_THIS.values(
@@ -167,7 +166,7 @@ _STANDS = _OF_THIS.values(
     updated_at=bindparam("now"),
     state_updated_at=bindparam("now"),
     interrupts=bindparam("asked"),
-    error=bindparam("failed", type_=json_object(none_as_null=True)),
+    error=bindparam("failed", type_=_NULLABLE),
 )
 _ABOUT = bindparam("about", type_=threads.c.metadata.type)
 _MERGED = {"metadata": merged(threads.c.metadata, _ABOUT)}
@@ -220,20 +219,26 @@ class ThreadTable:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._insert = sqlite.insert if database.dialect.name == "sqlite" else postgresql.insert
+        insert = sqlite.insert if database.dialect.name == "sqlite" else postgresql.insert
+        # Made once, as the statements above are. Here None is SQL's NULL, also in these columns.
+        nothing = {name: bindparam(name, type_=_NULLABLE) for name in ("error", "ttl")}
+        self._insert = insert(threads).values(nothing).on_conflict_do_nothing()
 
-    def created(self, thread: Thread) -> Insert:
+    def created(self, thread: Thread) -> Row:
         """Make a row, within any transaction; where there is one of this id, nothing happens."""
         row = asdict(thread) | {"expires_at": thread.ends_at}
         for name in ("metadata", "config", "interrupts"):
             row[name] = storable(row[name])
         for name in ("error", "ttl"):
-            row[name] = null() if row[name] is None else storable(row[name])
-        return self._insert(threads).values(row).on_conflict_do_nothing()
+            row[name] = None if row[name] is None else storable(row[name])
+        return Row(self._insert, row)
 
     async def create(self, thread: Thread) -> bool:
         """Make a row; `False` if there is one of this id, which stays as it is."""
-        return await self._database.write(lambda c: c.execute(self.created(thread)).rowcount == 1)
+        row = self.created(thread)
+        return await self._database.write(
+            lambda c: c.execute(row.statement, row.values).rowcount == 1
+        )
 
     async def get(self, thread_id: str) -> Thread | None:
         """Return the row of this id, also one that has expired; `None` if there is none."""

@@ -39,7 +39,7 @@ class ThreadStatus:
 
     def created(self, thread: Thread) -> Row:
         """The row of a new thread."""
-        return Row(self._table.created(thread))
+        return self._table.created(thread)
 
     def busy(self, run: Run) -> Row:
         """The change that says that a run is under way, and of which graph the thread is."""
@@ -48,7 +48,10 @@ class ThreadStatus:
 
     def failed(self, run: Run) -> Row:
         """The change that says what a run failed with."""
-        return status_changed(run.thread_id, "error", error=run.failure, lifetime=run.ttl)
+        about = _about(run.assistant)
+        return status_changed(
+            run.thread_id, "error", error=run.failure, metadata=about, lifetime=run.ttl
+        )
 
     def lost(self, thread_id: str, failure: Mapping[str, Any]) -> Row:
         """The change that says that a run cannot go on."""
@@ -59,10 +62,13 @@ class ThreadStatus:
 
         `state` is needed where it may wait for something.
         """
+        about = _about(run.assistant)
         if state is None or not state.next:
-            return status_changed(run.thread_id, "idle", lifetime=run.ttl)
+            return status_changed(run.thread_id, "idle", metadata=about, lifetime=run.ttl)
         waiting = self._jsonable(interrupts_of(state))
-        return status_changed(run.thread_id, "interrupted", interrupts=waiting, lifetime=run.ttl)
+        return status_changed(
+            run.thread_id, "interrupted", interrupts=waiting, metadata=about, lifetime=run.ttl
+        )
 
     async def error(self, thread_id: str) -> Mapping[str, Any]:
         """What the newest run that failed failed with, as far as the thread still knows."""

@@ -41,6 +41,10 @@ _ENQUEUED_SECONDS = 86_400.0
 _LONG_WAIT = 0.5
 """Seconds: a run that waited so long for its thread may have it because the holder died."""
 
+_SHORT = 0.03
+"""Seconds: that a run is under way is written only if it takes longer. A commit costs its process
+as much as two tokens, and most would come when the run has ended."""
+
 Dumps = Callable[[Any], bytes]
 
 
@@ -229,6 +233,8 @@ class Execution:
 
         Readers see it in the run's row when it is committed.
         """
+        if run.start is not None:
+            run.start.cancel()
         if run.end is None and run.request.lasting and not run.goes_on_elsewhere:
             run.end = self._rows.update(replace(run.row), run.status, *self._changes(run))
 
@@ -273,10 +279,15 @@ class Execution:
         )
 
     def _started(self, run: Run) -> None:
-        if run.row.status == "pending":
-            run.row.status = "running"
-            if run.request.recorded:
-                self._rows.update(run.row, "running", self._threads.busy(run))
+        """Have it written that a run is under way, unless it has ended by then."""
+        run.row.status = "running"
+        if run.request.recorded:
+            loop = asyncio.get_running_loop()
+            run.start = loop.call_later(_SHORT, self._post_start, run)
+
+    def _post_start(self, run: Run) -> None:
+        run.start = None
+        self._rows.update(run.row, "running", self._threads.busy(run))
 
     def _context(self, request: RunRequest, assistant: Assistant) -> dict[str, Any]:
         """What the graph may choose from: clients from before LangGraph 0.6 say it in the config.

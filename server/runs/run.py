@@ -36,6 +36,8 @@ class Run:
     resumes: bool = False
     """It may have begun before: it goes on from its last checkpoint, if nothing came between."""
     written: asyncio.Future[list[Any]] | None = None
+    start: asyncio.TimerHandle | None = None
+    """Set until its row says that it is under way."""
     end: asyncio.Future[list[Any]] | None = None
     """Done when its end is committed."""
     task: asyncio.Task[None] | None = None

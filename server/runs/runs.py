@@ -39,7 +39,7 @@ from everturn.server.runs.here import Here
 from everturn.server.runs.request import RunRequest
 from everturn.server.runs.run import CancelAction, Run
 from everturn.server.runs.webhooks import Webhooks
-from everturn.server.streams.feed import Cursor, Event, Feed
+from everturn.server.streams.feed import Cursor, Event, Feed, NoLog
 from everturn.server.streams.modes import SUMMARY
 from everturn.server.streams.thread import Place, ThreadEvent, ThreadMode, Watch, follow_thread
 from everturn.server.turns.engine import Engine
@@ -127,7 +127,7 @@ class Runs:
                 raise ThreadNotFound("Thread or assistant not found.")
         async with self._strategy_applied(thread_id, request):
             row = _row_of(request, assistant, thread_id)
-            run = Run(row, request, assistant, Feed(row.run_id, self._events), checked=checked)
+            run = Run(row, request, assistant, self._feed(row, request), checked=checked)
             run.ttl = thread.lifetime if thread else None
             if request.recorded:
                 run.written = self._rows.insert(row, *([self._threads.created(new)] if new else []))
@@ -188,6 +188,11 @@ class Runs:
         await self._rows.update(row, "error", self._threads.lost(row.thread_id, failure))
         feed.publish("error", self._dumps(failure))
         feed.close()
+
+    def _feed(self, row: RunRow, request: RunRequest, attempt: int = 1) -> Feed:
+        """Where a run's events go. Other processes wait for its end there, so they need the log."""
+        silent = self._peers.single and not request.stream_mode
+        return Feed(row.run_id, NoLog() if silent else self._events, attempt)
 
     def _start(self, run: Run) -> None:
         self._here.add(run)

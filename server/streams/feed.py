@@ -67,6 +67,20 @@ class Log(Protocol):
     async def written(self) -> None: ...
 
 
+class NoLog:
+    """The log of a run that streams nothing: there is nothing to be read again."""
+
+    def append(self, run_id: str, attempt: int, frame: Frame) -> None: ...
+
+    async def read(self, run_id: str, after: tuple[int, int]) -> list[tuple[int, Frame]]:
+        return []
+
+    async def last_attempt(self, run_id: str) -> int:
+        return 0
+
+    async def written(self) -> None: ...
+
+
 class Feed:
     """The events of one run that runs in this process."""
 

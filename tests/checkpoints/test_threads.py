@@ -125,7 +125,7 @@ async def test_a_row_and_its_status_ride_in_ones_own_transaction(
     thread = new_thread()
     busy = status_changed(thread.thread_id, "busy", metadata={"graph_id": "agent"})
     created = table.created(thread)
-    await database.write(lambda c: [c.execute(each) for each in (created, created)])
+    await database.write(lambda c: [c.execute(*each) for each in (created, created)])
     await database.write(lambda c: c.execute(busy.statement, busy.values))
     current = await table.get(thread.thread_id)
     assert current is not None
