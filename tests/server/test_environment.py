@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from everturn.server.environment import WrongSetting, read_env_file
-from tests.server.test_configuration import config, shown
+from tests.server.cli.test_configuration import config, shown
 from tests.service import process
 
 KEY = "sk-hunter2"

@@ -15,14 +15,14 @@ from langgraph_sdk import get_client
 from langgraph_sdk.client import LangGraphClient
 from langgraph_sdk.errors import ConflictError, NotFoundError, UnprocessableEntityError
 
-from tests.server.following import announce_silence, following
-from tests.service import Client, process, serving
+from tests.server.api.agent_server.following import announce_silence, following
+from tests.service import ROOT, Client, process, serving
 from tests.waiting import PATIENCE, eventually, eventually_sync
 
 pytestmark = pytest.mark.clock
 
-TOY = Path(__file__).with_name("toy_graph.py")
-ODD = Path(__file__).with_name("odd_graph.py")
+TOY = ROOT / "tests" / "server" / "toy_graph.py"
+ODD = ROOT / "tests" / "server" / "odd_graph.py"
 Json = dict[str, Any]
 
 

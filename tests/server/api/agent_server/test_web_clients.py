@@ -7,16 +7,15 @@ answer than CORS lets it; so does `Page`.
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
-from tests.service import Client, Event, read_events, serving
+from tests.service import ROOT, Client, Event, read_events, serving
 from tests.waiting import eventually_sync
 
-TOY = Path(__file__).with_name("toy_graph.py")
+TOY = ROOT / "tests" / "server" / "toy_graph.py"
 CHAT = "http://localhost:3000"
 STUDIO = "https://smith.langchain.com"
 SAFELISTED = {"cache-control", "content-length", "content-type"}

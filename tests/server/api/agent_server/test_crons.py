@@ -21,12 +21,12 @@ from langgraph_sdk.client import LangGraphClient
 from langgraph_sdk.errors import NotFoundError, UnprocessableEntityError
 
 from tests.checkpoints.stores import REDIS_URL, postgres_database, redis_store
-from tests.service import Client, process, serving
+from tests.service import ROOT, Client, process, serving
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.clock
 
-TOY = Path(__file__).with_name("toy_graph.py")
+TOY = ROOT / "tests" / "server" / "toy_graph.py"
 EVERY_SECOND = "* * * * * *"
 
 

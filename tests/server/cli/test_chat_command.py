@@ -19,7 +19,7 @@ import pytest
 from everturn.server.cli.chat import chat
 from everturn.server.cli.chat.lines import receipt, tool_line
 from everturn.server.cli.chat.screen import split_blocks
-from tests.server.pseudo_terminal import Terminal
+from tests.server.cli.pseudo_terminal import Terminal
 from tests.waiting import PATIENCE
 
 # Steps of a turn that are no events:
