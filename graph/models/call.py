@@ -1,15 +1,27 @@
 """One call of a model: what limits it, and what became of it, whether it failed or not."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
+
+from langchain_core.messages import BaseMessage
 
 from everturn.graph.models.answer import Answer
 from everturn.graph.models.blocks import Medium
 from everturn.graph.models.failures import Failure, failure_of
+from everturn.graph.models.reader import Chunk
 
-if TYPE_CHECKING:
-    from everturn.graph.models.openai_chat import OpenAIChat
+
+class Racer(Protocol):
+    """A model that can be asked beside another one in the same call."""
+
+    model_name: str
+
+    def stream_of(
+        self, messages: list[BaseMessage], stop: list[str] | None, call: "Call", kwargs: Any
+    ) -> AsyncGenerator[Chunk]:
+        """Ask this model alone, within the limits of `call`, and yield its answer as it comes."""
+        ...
 
 
 @dataclass(slots=True)
@@ -20,7 +32,7 @@ class Call:
     """The moment, in the event loop's seconds, at which it must have ended."""
     first_token_timeout: float | None = None
     """Seconds until its answer must have begun; none: as the model is set up."""
-    rivals: Sequence["OpenAIChat"] = ()
+    rivals: Sequence[Racer] = ()
     """Asked too, one after the other, when the model is slow to begin."""
     hedge_after: float = 0.0
     """Seconds the model has before its first rival is asked."""

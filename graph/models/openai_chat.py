@@ -16,7 +16,7 @@ from pydantic import Field
 from typing_extensions import override
 
 from everturn.graph.models.answer import Answer
-from everturn.graph.models.call import Call
+from everturn.graph.models.call import Call, Racer
 from everturn.graph.models.connection import send
 from everturn.graph.models.content import wire_messages
 from everturn.graph.models.failures import CallFailed
@@ -124,12 +124,9 @@ class OpenAIChat(ChatOpenAI):
     ) -> AsyncGenerator[Chunk]:
         """Yield a whole answer; raise at its end what was wrong with it."""
         now = asyncio.get_running_loop().time
-        racers = [self, *call.rivals]
+        racers: list[Racer] = [self, *call.rivals]
         call.begin([racer.model_name for racer in racers])
-        streams = [
-            racer._open(racer._payload(messages, stop, call, kwargs), call)  # noqa: SLF001 - its own class
-            for racer in racers
-        ]
+        streams = [racer.stream_of(messages, stop, call, kwargs) for racer in racers]
         race = Race([*map(_speaking, streams)], call.hedge_after, call)
         async with aclosing(race.run() if call.rivals else streams[0]) as stream:
             async for chunk in stream:
@@ -140,11 +137,13 @@ class OpenAIChat(ChatOpenAI):
         if flaw := call.answer.flaw():
             raise CallFailed(flaw)
 
-    def _payload(
+    def stream_of(
         self, messages: list[BaseMessage], stop: list[str] | None, call: Call, kwargs: Any
-    ) -> Body:
+    ) -> AsyncGenerator[Chunk]:
+        """See `Racer`."""
         left_out = call.left_out.get(self.model_name, ())
-        return self._get_request_payload(messages, stop=stop, left_out=left_out, **kwargs)
+        payload = self._get_request_payload(messages, stop=stop, left_out=left_out, **kwargs)
+        return self._open(payload, call)
 
     async def _open(self, payload: Body, call: Call) -> AsyncGenerator[Chunk]:
         """Ask this model; what it refuses to be told is left out, and it is asked again at once."""

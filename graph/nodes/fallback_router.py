@@ -24,7 +24,7 @@ async def fallback_router(state: State, *, runtime: Runtime[Context]) -> dict[st
     failed = state.get("route")
     if failed is None:
         return {}
-    chosen = await _next(failed, context_of(runtime), current_models())
+    chosen = await _next(failed, context_of(runtime), await current_models())
     attempt = failed["tried"][-1]
     runtime.stream_writer(
         {

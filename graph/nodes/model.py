@@ -62,8 +62,8 @@ def model_node(*, tools: bool = False, last: bool = False) -> Node:
     """
 
     async def model(state: State, *, runtime: Runtime[Context]) -> Update:
-        context, models = context_of(runtime), current_models()
-        offer = offered_tools(context, tools=tools)
+        context, models = context_of(runtime), await current_models()
+        offer = await offered_tools(context, tools=tools)
         known, call, heard = state.get("route"), None, None
         route = known or new_route(models, state["messages"], tools=bool(offer.tools))
         try:
@@ -94,8 +94,8 @@ def offline_node(*, tools: bool = False) -> Node:
     """Return the node that answers without any provider, and says why."""
 
     async def offline(state: State, *, runtime: Runtime[Context]) -> Update:
-        context, models = context_of(runtime), current_models()
-        offer, route = offered_tools(context, tools=tools), state.get("route")
+        context, models = context_of(runtime), await current_models()
+        offer, route = await offered_tools(context, tools=tools), state.get("route")
         if route is None:  # resumed here: nobody knows any more why
             unasked = new_route(models, state["messages"], tools=False)
             route = offline_route(unasked, "the run was broken off")

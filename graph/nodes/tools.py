@@ -35,8 +35,8 @@ async def tools(state: State, *, runtime: Runtime[Context]) -> Step | list[Step]
     for those that paused, one after the other. So nothing is done twice for it, and each answer
     reaches the tool that asked.
     """
-    config, toolbox = get_config(), current_toolbox()
-    offer = offered_tools(context_of(runtime))
+    config, toolbox = get_config(), await current_toolbox()
+    offer = await offered_tools(context_of(runtime))
     messages = state["messages"]
     at = max(i for i, message in enumerate(messages) if isinstance(message, AIMessage))
     asked = messages[at]

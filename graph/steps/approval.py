@@ -16,7 +16,7 @@ from langgraph.types import interrupt
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
 
 from everturn.graph.models.arguments import MAX_DEPTH
-from everturn.graph.steps.tool_calls import flaws
+from everturn.tools.kit.arguments import flaws
 from everturn.tools.kit.results import failed
 from everturn.tools.kit.toolbox import Offer, Toolbox
 from everturn.tools.kit.values import flaw_in

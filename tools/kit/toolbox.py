@@ -10,10 +10,9 @@ from langchain_core.tools import BaseTool
 from langgraph.prebuilt import ToolNode
 from structlog import get_logger
 
-from everturn.tools import UnknownTool
 from everturn.tools.kit.cache import ResultStore, ToolCache
 from everturn.tools.kit.declare import declared
-from everturn.tools.kit.discovery import Discovery, objection
+from everturn.tools.kit.discovery import Discovery, UnknownTool, objection
 from everturn.tools.kit.execution import Execution
 from everturn.tools.kit.health import Health
 from everturn.tools.kit.meter import Counter, Meter

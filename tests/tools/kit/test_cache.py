@@ -271,7 +271,7 @@ WORKER = """
 import asyncio, json, sys
 from redis.asyncio import Redis
 from langchain_core.messages import ToolMessage
-from everturn.checkpoints import tool_cache
+from everturn.checkpoints.shared import tool_cache
 from everturn.checkpoints.shared.tool_cache import RedisResultStore
 from everturn.tools.kit.cache import Made, ToolCache
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from lxml import etree  # type: ignore[import-untyped]  # it ships no types
 
-from everturn.tools.providers.pages import Text
+from everturn.tools.providers.pages.text import Text
 
 _SILENT = (
     "script style template noscript svg math iframe object canvas select button dialog "

@@ -19,7 +19,7 @@ class SearchServices:
 
     async def find(self, query: str, max_results: int, *, language: str = "") -> SearchReport:
         """Return results, or raise NobodyAnswered where sample data is not wanted."""
-        web, sample = current_web(), OfflineSearch()
+        web, sample = await current_web(), OfflineSearch()
         if web.settings.tools_offline == "always":
             return await sample.find(query, max_results)
         try:

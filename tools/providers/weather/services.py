@@ -23,7 +23,7 @@ class WeatherServices:
             PlaceNotFound: a service answered that there is no such place.
             NobodyAnswered: no service did, and sample data is not wanted.
         """
-        web, sample = current_web(), OfflineWeather()
+        web, sample = await current_web(), OfflineWeather()
         if web.settings.tools_offline == "always":
             return await sample.report(location, units, hours=hours, days=days)
         try:
