@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from everturn.graph.steps.tool_calls import give_ids, misuses, take_in
 from everturn.tools.kit.arguments import flaws
 from everturn.tools.kit.offered import offered_name
-from tests.graph.test_tools import toolbox
+from tests.graph.nodes.test_tools import toolbox
 
 
 @tool
