@@ -64,7 +64,7 @@ class ModelSettings(BaseSettings):
         description="Comma list of models, asked in this order; on OpenRouter a free chain.",
     )
     first_token_timeout: Seconds = Field(
-        default=20.0, description="Seconds until a model must have begun its answer."
+        default=20.0, description="Seconds until a model must have started its answer."
     )
     stall_timeout: Seconds = Field(
         default=30.0, description="Seconds a model may be silent in the middle of an answer."
@@ -157,7 +157,7 @@ class ModelSettings(BaseSettings):
 
     @property
     def account(self) -> str:
-        """A short name of the provider and key, which does not tell the key: circuits are its."""
+        """Names the provider and key without revealing the key: circuits are kept under it."""
         key = self.api_key.get_secret_value() if self.api_key else ""
         return blake2b(f"{self.provider_url} {key}".encode(), digest_size=6).hexdigest()
 

@@ -28,7 +28,7 @@ def take_in(answer: AIMessage, written: Sequence[Written] | None, offer: Offer) 
     """Give an answer its tool calls as its model has `written` them, under the tools' real names.
 
     What LangChain made of the text is not used: it completes what was cut, and keeps what no
-    store can. A call that nobody could make becomes one of the `invalid_tool_calls`, which says
+    store can. A call that cannot be made becomes one of the `invalid_tool_calls`, which says
     in `error` what is wrong; its arguments are then only to be shown. `written` is `None` for a
     model of our own, which writes no text.
 

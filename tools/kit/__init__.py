@@ -1,4 +1,4 @@
-"""What tools stand on; a tool of yours needs `declare`."""
+"""How any tool is run; a tool of yours needs only `declare`."""
 
 from everturn.tools.kit.declare import declare
 

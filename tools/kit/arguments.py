@@ -29,7 +29,7 @@ def flaws(call: ToolCall, tool: BaseTool) -> str | None:
 def unknown_arguments(args: Mapping[str, Any], tool: BaseTool) -> str | None:
     """Name the arguments that a tool does not have, and then those it lacks; `None` for none.
 
-    Pydantic passes over them in silence, so that a tool would do something else than was meant.
+    Pydantic ignores them in silence, so that a tool would do something else than was meant.
     A tool described by JSON Schema takes any, unless its own server refuses them. Those that
     LangGraph injects are passed over: it puts its own in their place.
     """

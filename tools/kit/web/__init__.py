@@ -1,8 +1,8 @@
 """How tools reach the world: one pooled client, guarded where a model chooses the address.
 
 `Web` asks the services that settings name and reads the pages that a caller names; `current` finds
-the one to use. `addresses` says where pages may come from, `connections` holds to it, `breaker`
-spares services that do not answer, `page` makes text of what came.
+the one to use. `addresses` says where pages may come from, `connections` enforces it, `breaker`
+spares services that do not answer.
 """
 
 from everturn.tools.kit.web.client import Web, open_web
