@@ -41,7 +41,6 @@ CALCULATIONS = {
     "calculate foo(3) + 2": ["foo(3) + 2"],
     "foo(3) + 2": ["foo(3) + 2"],
     "007 + 1": ["007 + 1"],
-    "sqrt()": ["sqrt()"],
 }
 WEATHER = {
     # English
