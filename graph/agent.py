@@ -1,6 +1,6 @@
 """The agent on one page: a model, its tools, and what happens when a model fails.
 
-Compiled without a checkpointer: whoever serves the graph brings the memory.
+Compiled without a checkpointer: the server that runs the graph brings the memory.
 """
 
 from langgraph.graph import START, StateGraph

@@ -2,8 +2,8 @@
 
 AgentError
   x InvalidAPIKey    the operator: the provider refuses the configured key
-  x ProviderFailed   nobody now: the model did not answer and nothing else may be asked
-    x NoModelLeft    the caller, later: no model answers, and the offline model shall not
+  x ProviderFailed   no one now: the model did not answer and no other may be asked
+    x NoModelLeft    the caller, later: no model answers, and the offline model may not
   x RequestRefused   the caller: models agree that the request cannot be answered
   x UnknownModel     the caller: there is no model of this name
   x NoModelFits      the caller: the choices leave no model; says what is wrong with each
@@ -17,7 +17,7 @@ class AgentError(Exception):
     """Base of every error with which a run of the agent ends on purpose."""
 
     route: Answered | None = None
-    """Who was asked before it came to this, and what that cost; `None` where nobody was."""
+    """The models that were asked, and what that cost; `None` where none was asked."""
 
 
 class InvalidAPIKey(AgentError):
@@ -25,7 +25,7 @@ class InvalidAPIKey(AgentError):
 
 
 class ProviderFailed(AgentError):
-    """The model did not answer, and the run may ask nobody else."""
+    """The model did not answer, and the run may ask no other."""
 
 
 class NoModelLeft(ProviderFailed):

@@ -3,7 +3,7 @@
 START -> model --tool calls--> tools -> model
            |--answer--> END
            '--failure--> fallback_router --candidate--> model
-                            |--nobody left--> offline -> END   (offline <-> tools)
+                            |--none left----> offline -> END   (offline <-> tools)
                             '--bad key-----> stop -> END
 """
 

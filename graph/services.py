@@ -1,11 +1,14 @@
-"""What the server lends to the nodes: found in the run's config, or made from the environment.
+"""What the server shares with the nodes: found in the run's config, or made from the environment.
 
 `configurable["__everturn"]` reaches nodes, tools and subgraphs and stays out of checkpoints.
 LangGraph's own development server does not set it; there the environment decides.
 """
 
+import asyncio
+from collections.abc import Callable
 from functools import cache
-from typing import NotRequired, TypedDict, cast
+from threading import Lock
+from typing import NotRequired, TypedDict, TypeVar, cast
 
 from langgraph.config import get_config
 
@@ -19,6 +22,10 @@ from everturn.tools.kit.web import Web
 
 SERVICES_KEY = "__everturn"
 
+T = TypeVar("T")
+
+_making = Lock()
+
 
 class Services(TypedDict):
     """The value of `configurable["__everturn"]`."""
@@ -27,34 +34,61 @@ class Services(TypedDict):
     tools: NotRequired[Toolbox]
     """Missing: those that are found in files."""
     web: NotRequired[Web]
-    """The way out of tools, which find it by themselves."""
+    """Outgoing requests of tools; a tool finds it with `current_web`."""
 
 
-def current_models() -> Models:
-    """Return the models of the server that runs the node which asks."""
-    services = _lent()
-    return services["models"] if services else _models_from_environment()
+async def current_models() -> Models:
+    """Return the models of the server that runs this node, or those of the environment.
+
+    Raises:
+        ValidationError: without a server, the settings of the environment are wrong.
+        WrongTransport: without a server, a file of certificates or the proxy cannot be used.
+    """
+    services = _services()
+    return services["models"] if services else await _once(_models_from_environment)
 
 
-def current_toolbox() -> Toolbox:
-    """Return the tools of the server that runs the node which asks."""
-    services = _lent()
-    lent = services.get("tools") if services else None
-    return lent or _tools_from_environment()
+async def current_toolbox() -> Toolbox:
+    """Return the tools of the server that runs this node, or those of the environment.
+
+    Raises:
+        ValidationError: without a server, the settings of the environment are wrong.
+    """
+    services = _services()
+    if services and "tools" in services:
+        return services["tools"]
+    return await _once(_tools_from_environment)
 
 
-def offered_tools(context: Context, *, tools: bool = True) -> Offer:
+async def offered_tools(context: Context, *, tools: bool = True) -> Offer:
     """Return the tools that a run may use now: none at a node that takes no `tools`."""
-    return current_toolbox().offer(context.tools if tools and context.use_tools else ())
+    toolbox = await current_toolbox()
+    return toolbox.offer(context.tools if tools and context.use_tools else ())
 
 
-def _lent() -> Services | None:
+def _services() -> Services | None:
     return cast("Services | None", get_config().get("configurable", {}).get(SERVICES_KEY))
+
+
+async def _once(make: Callable[[], T]) -> T:
+    """Return what a cached function made, or have it made in a thread: it reads files.
+
+    LangGraph's development server ends a run that reads a file on its event loop. The lock keeps
+    turns that start at the same time from importing the same tool files side by side.
+    """
+
+    def call() -> T:
+        with _making:
+            return make()
+
+    return await asyncio.to_thread(call)
 
 
 @cache
 def _models_from_environment() -> Models:
-    return Models(ModelSettings())
+    models = Models(ModelSettings())
+    models.connect()  # imports the provider's client and reads certificates
+    return models
 
 
 @cache

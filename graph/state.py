@@ -29,10 +29,10 @@ class Attempt(TypedDict):
     message: str
     """What happened, fit for the caller: no key, no trace."""
     seconds: NotRequired[float]
-    """How long it took to fail; missing where nobody was asked, and of who lost a race."""
+    """How long it took to fail; missing where it was not asked, and where it lost a race."""
     usage: NotRequired[Usage]
     cost: NotRequired[float]
-    """US dollars. Like the usage, it is there where the provider told it before the failure."""
+    """US dollars. Like the usage, present where the provider reported it before the failure."""
 
 
 class Answered(TypedDict):
@@ -54,10 +54,10 @@ class Answered(TypedDict):
 
 
 class Route(Answered):
-    """Which model speaks in this run, who was tried before, and what limits the rest of it."""
+    """Which model answers in this run, which were tried before, and what limits the rest of it."""
 
     failed: NotRequired[bool]
-    """The newest of `tried` has just failed and the router has not spoken yet."""
+    """The newest of `tried` has just failed and the router has not chosen yet."""
     since: int
     """How many of `tried` failed before the newest answer: they no longer matter."""
     tools: bool
@@ -72,8 +72,8 @@ class Route(Answered):
     """The moment at which the last model call must have ended, in the event loop's seconds."""
     trimmed: bool
     """The model is shown the current turn only."""
-    told: int
-    """How often the model was told that its tool calls are wrong."""
+    corrections: int
+    """How many of the model's answers had wrong tool calls, which it was asked to correct."""
     explained: NotRequired[str]
     """The newest failure in full: the provider's own words, and the setting that would help."""
     stopped: NotRequired[str]

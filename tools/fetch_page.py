@@ -38,8 +38,9 @@ async def fetch_page(url: Url, start: Start = 0, max_characters: Length = 10_000
         start: The character to begin at, to go on reading a long page.
         max_characters: How many characters to return at most, 100 to 50000.
     """
+    web = await current_web()
     try:
-        page = await current_web().fetch(url)
+        page = await web.fetch(url)
     except WebError as error:
         raise ToolException(str(error)) from None
     found = await asyncio.to_thread(text_of, page)

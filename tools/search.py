@@ -7,7 +7,7 @@ from pydantic import Field, StringConstraints
 
 from everturn.tools.kit.current import do_not_cache
 from everturn.tools.kit.declare import declare
-from everturn.tools.providers.first_answer import NobodyAnswered
+from everturn.tools.providers.first_answer import NoServiceAnswered
 from everturn.tools.providers.search import SearchProvider, SearchReport
 from everturn.tools.providers.search.services import SearchServices
 
@@ -31,7 +31,7 @@ async def search(query: Query, max_results: Count = 5, language: Language = "") 
     """
     try:
         report = await provider.find(query, max_results, language=language)
-    except NobodyAnswered as error:
+    except NoServiceAnswered as error:
         raise ToolException(str(error)) from None
     if report["sample"]:  # what stands in for an answer must not outlast its reason
         do_not_cache()

@@ -7,7 +7,7 @@ from pydantic import Field, StringConstraints
 
 from everturn.tools.kit.current import do_not_cache
 from everturn.tools.kit.declare import declare
-from everturn.tools.providers.first_answer import NobodyAnswered
+from everturn.tools.providers.first_answer import NoServiceAnswered
 from everturn.tools.providers.weather import PlaceNotFound, Units, WeatherProvider, WeatherReport
 from everturn.tools.providers.weather.services import WeatherServices
 
@@ -33,7 +33,7 @@ async def weather(
     """
     try:
         report = await provider.report(location, units, hours=hours, days=days)
-    except (PlaceNotFound, NobodyAnswered) as error:
+    except (PlaceNotFound, NoServiceAnswered) as error:
         raise ToolException(str(error)) from None
     if report["sample"]:  # what stands in for an answer must not outlast its reason
         do_not_cache()

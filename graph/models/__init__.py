@@ -1,1 +1,1 @@
-"""Chat models: which there are, how to reach them, how they fail, and the one that needs nobody."""
+"""Chat models: which there are, how to reach them, how they fail."""

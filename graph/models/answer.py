@@ -30,7 +30,7 @@ class Answer:
         self._calls: dict[int, dict[str, Any]] = {}
 
     @property
-    def begun(self) -> bool:
+    def started(self) -> bool:
         """Whether anything was said, thought or called."""
         return bool(self.text or self.reasoning or self._calls)
 

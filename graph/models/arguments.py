@@ -23,7 +23,7 @@ MAX_PIECE = 64
 time: 28 s for a piece of 20,000 that begins in the middle of a text."""
 
 _CHECK_EVERY = 512
-_LONGEST_TOKEN = 8
+_MAX_TOKEN = 8
 """Characters of JSON that may stand at the end half written, outside of a text: `-Infinit`."""
 _MARKS = re.compile(r'\\.|\\$|[\[\]{}"]', re.DOTALL)
 
@@ -32,7 +32,7 @@ class Bound:
     """Lets the pieces of a text through, up to the first character beyond a limit.
 
     So much of it is shown as it comes, and what is shown is read again and again by LangChain,
-    which takes seconds over a text that is long, deep or no JSON. The rest nobody needs.
+    which takes seconds over a text that is long, deep or no JSON. The rest is not needed.
     """
 
     def __init__(self) -> None:
@@ -87,7 +87,7 @@ def _begins_json(text: str) -> bool:
     try:
         json.loads(text, strict=False, parse_int=_to_int)
     except json.JSONDecodeError as error:
-        unfinished = error.pos >= len(text) - _LONGEST_TOKEN
+        unfinished = error.pos >= len(text) - _MAX_TOKEN
         return unfinished or error.msg.startswith("Unterminated string")
     return True
 

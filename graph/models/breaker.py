@@ -61,7 +61,7 @@ class _Record:
     sure: bool = False
     claimed: float = 0.0
     shared: bool = False
-    """It was seen in the store: once it is gone from there, somebody has closed it."""
+    """It was seen in the store: once it is gone from there, another process has closed it."""
 
 
 class Breaker:
@@ -84,7 +84,7 @@ class Breaker:
         """Return the circuits that are not closed."""
         now = self._clock()
         if self._shared is not None and now - self._read_at >= _READ_EVERY:
-            self._read_at = now  # first: whoever comes meanwhile does not wait
+            self._read_at = now  # first: a caller that comes meanwhile does not wait
             found = await self._ask(self._shared.read())
             if found is not None:
                 self._adopt(found)
@@ -92,7 +92,7 @@ class Breaker:
         return {circuit.subject: circuit for circuit in circuits if circuit.state != "closed"}
 
     async def claim(self, subject: str) -> bool:
-        """Say whether the caller may ask: anybody where it is closed, one where it is half-open."""
+        """Say whether the caller may ask: any where it is closed, one where it is half-open."""
         record, now = self._records.get(subject), self._clock()
         if record is None or self._circuit(subject, now).state == "closed":
             return True
@@ -109,7 +109,7 @@ class Breaker:
         record.claimed = 0.0
         if counts(failure):
             self._records[model] = record
-            # Whoever is only slower than another is never given up: it may be the last one left.
+            # A model that was only slower is never given up: it may be the last one left.
             most = GIVEN_UP - 1 if failure.kind == "outrun" else record.in_row + 1
             record.in_row = max(record.in_row, min(record.in_row + 1, most))
             vitals = self.vitals.setdefault(model, Vitals())
@@ -150,7 +150,7 @@ class Breaker:
         if record.sure and left <= 0:
             del self._records[subject]
             return Circuit(subject)
-        # While somebody tries, it stands as before: in doubt, for whoever has nobody else to ask.
+        # While one caller tries, it stays in doubt for those that have no other model to ask.
         left = left if left > 0 else record.claimed - now
         if left > 0:
             state: State = "open" if record.sure or record.in_row >= GIVEN_UP else "doubtful"

@@ -1,43 +1,55 @@
 """One call of a model: what limits it, and what became of it, whether it failed or not."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
+
+from langchain_core.messages import BaseMessage
 
 from everturn.graph.models.answer import Answer
 from everturn.graph.models.blocks import Medium
 from everturn.graph.models.failures import Failure, failure_of
+from everturn.graph.models.reader import Chunk
 
-if TYPE_CHECKING:
-    from everturn.graph.models.openai_chat import OpenAIChat
+
+class Racer(Protocol):
+    """A model that can be asked beside another one in the same call."""
+
+    model_name: str
+
+    def stream_of(
+        self, messages: list[BaseMessage], stop: list[str] | None, call: "Call", kwargs: Any
+    ) -> AsyncGenerator[Chunk]:
+        """Ask this model alone, within the limits of `call`, and yield its answer as it comes."""
+        ...
 
 
 @dataclass(slots=True)
 class Call:
-    """Goes into a call as `call=` and is filled while it runs."""
+    """Passed to a model as `call=`, and filled while it runs."""
 
     end: float = float("inf")
     """The moment, in the event loop's seconds, at which it must have ended."""
     first_token_timeout: float | None = None
-    """Seconds until its answer must have begun; none: as the model is set up."""
-    rivals: Sequence["OpenAIChat"] = ()
+    """Seconds until its answer must have started; none: as the model is set up."""
+    rivals: Sequence[Racer] = ()
     """Asked too, one after the other, when the model is slow to begin."""
     hedge_after: float = 0.0
     """Seconds the model has before its first rival is asked."""
     left_out: Mapping[str, Collection[Medium]] = field(default_factory=dict)
     """By model: what it is not shown of earlier turns."""
     model: str = ""
-    """Who answered, or failed last: the model or a rival."""
+    """Which one answered, or failed last: the model or a rival."""
     answer: Answer = field(default_factory=Answer)
-    """What was heard, whole or not."""
+    """What was received, whole or not."""
     first_token: float | None = None
     """Seconds until it began, since `model` was asked."""
     streamed: bool = False
-    """Its pieces were shown to whoever watches."""
+    """Its pieces were streamed to clients."""
     asked_at: dict[str, float] = field(default_factory=dict)
     """By model: the moment at which it was asked."""
     failures: dict[str, Failure] = field(default_factory=dict)
-    """Who else was asked, in a race, and did not answer."""
+    """The others that were asked in a race and did not answer."""
     _names: Sequence[str] = ()
 
     def begin(self, names: Sequence[str]) -> None:

@@ -11,7 +11,7 @@ from everturn.graph.models.breaker import Vitals
 from everturn.graph.models.circuits import FREE, KEY, PAID, media_of, tools_of
 
 OFFLINE = "offline"
-_MOST_MISFITS = 5
+_MAX_MISFITS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Model:
 
 
 SNAPSHOT = (
-    # What OpenRouter's pages say of the default chain, for as long as nobody has asked it.
+    # What OpenRouter's pages say of the default chain, until it has been asked.
     Model("deepseek/deepseek-chat-v3-0324:free", context=163_840, price=0.0),
     Model("google/gemini-2.0-flash-exp:free", context=1_048_576, price=0.0),
     Model("qwen/qwen3-235b-a22b-07-25:free", context=262_144, price=0.0),
@@ -156,9 +156,9 @@ def _misfit(model: Model, context: Context, media: Collection[Medium]) -> str:
 
 
 def _told(misfits: Mapping[str, str]) -> str:
-    each = [f"{name} {misfit}" for name, misfit in list(misfits.items())[:_MOST_MISFITS]]
-    if len(misfits) > _MOST_MISFITS:
-        each.append(f"{len(misfits) - _MOST_MISFITS} more do not fit either")
+    each = [f"{name} {misfit}" for name, misfit in list(misfits.items())[:_MAX_MISFITS]]
+    if len(misfits) > _MAX_MISFITS:
+        each.append(f"{len(misfits) - _MAX_MISFITS} more do not fit either")
     return f"No model fits what was asked for: {'; '.join(each)}. Ask for less, or name another."
 
 

@@ -97,7 +97,7 @@ async def _check(models: Models, name: str) -> ModelCheck:
     check = ModelCheck(name)
     chat = models.network_model(name)
     end = asyncio.get_running_loop().time() + models.settings.turn_timeout
-    # As in a turn: one that nobody comes after is waited for.
+    # As in a turn: one that has no successor is waited for.
     patience = None if name in models.settings.chain[:-1] else models.settings.turn_timeout
 
     async def trial(ask: Callable[[Call], Awaitable[None]]) -> Trial:

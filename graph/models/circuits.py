@@ -23,12 +23,12 @@ _WORSE: tuple[State, ...] = ("closed", "half_open", "doubtful", "open")
 
 @dataclass(frozen=True, slots=True)
 class Circuit:
-    """How a circuit stands at one moment."""
+    """The state of a circuit at one moment."""
 
     subject: str = ""
     """A model's name, or another name of this module."""
     state: State = "closed"
-    """half_open: one caller may try; doubtful: to be asked when nobody else is left."""
+    """half_open: one caller may try; doubtful: to be asked when no other model is left."""
     seconds: float = 0.0
     """Until it may be asked again."""
 
@@ -48,7 +48,7 @@ class Opening:
 
 _SURE: dict[Kind, float] = {
     # Seconds, where the provider does not say. A key can be repaired at the provider without a
-    # word to us: once a minute somebody may look.
+    # word to us: once a minute one caller may try.
     "invalid_api_key": 60.0,
     "payment_required": 300.0,
     "account_limited": 60.0,
@@ -72,11 +72,11 @@ _IN_ROW: dict[Kind, int] = {
     "cut": 3,
     "stalled": 3,
     "malformed": 3,
-    "outrun": 3,  # one slow beginning is nobody's fault, several are the model's
+    "outrun": 3,  # one slow start can be chance, several are the model's fault
 }
 GIVEN_UP = 6
-"""So many failures in a row, and a model is no longer asked even when nobody else is left."""
-_COOL, _COOL_MOST = 5.0, 60.0  # seconds: doubled with each opening
+"""So many failures in a row, and a model is no longer asked even when no other model is left."""
+_COOL, _MAX_COOL = 5.0, 60.0  # seconds: doubled with each opening
 
 
 def tools_of(model: str) -> str:
@@ -96,13 +96,14 @@ def counts(failure: Failure) -> bool:
 
 def opening(model: str, failure: Failure, *, in_row: int, openings: int) -> Opening | None:
     """Say what a failure of a model opens; it is the `in_row`-th, after so many `openings`."""
-    kind, told = failure.kind, failure.retry_after
+    kind, retry_after = failure.kind, failure.retry_after
     if kind in _SURE:
-        return Opening(_subject(model, kind), _SURE[kind] if told is None else told, sure=True)
-    if kind in _IN_ROW and told is not None:
-        return Opening(model, told, sure=True)
+        seconds = _SURE[kind] if retry_after is None else retry_after
+        return Opening(_subject(model, kind), seconds, sure=True)
+    if kind in _IN_ROW and retry_after is not None:
+        return Opening(model, retry_after, sure=True)
     if kind in _IN_ROW and in_row >= _IN_ROW[kind]:
-        return Opening(model, min(_COOL * 2**openings, _COOL_MOST), sure=False)
+        return Opening(model, min(_COOL * 2**openings, _MAX_COOL), sure=False)
     return None
 
 
@@ -120,5 +121,5 @@ def _subject(model: str, kind: Kind) -> str:
 
 def worst(view: View, subjects: Iterable[str]) -> Circuit:
     """Return the circuit that says most against asking."""
-    standing = [view[subject] for subject in subjects if subject in view]
-    return max(standing, key=lambda c: (_WORSE.index(c.state), c.seconds), default=Circuit())
+    found = [view[subject] for subject in subjects if subject in view]
+    return max(found, key=lambda c: (_WORSE.index(c.state), c.seconds), default=Circuit())

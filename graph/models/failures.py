@@ -40,13 +40,13 @@ Kind = Literal[
     "broken_tool_call",  # arguments that are no JSON object
     "empty",  # nothing said and nothing called
     "filtered",  # ended by the provider's content filter
-    "wrong_tool_call",  # an unknown tool or wrong arguments, and it was told twice
+    "wrong_tool_call",  # an unknown tool or wrong arguments, and it was asked twice to correct them
     "unoffered_tool",  # calls a tool though it was offered none
-    "tool_loop",  # calls tools although it was told to answer
+    "tool_loop",  # calls tools although only an answer was allowed
     "outrun",  # hedged: another model spoke first
-    "no_candidate",  # nobody was asked: the caller's wishes fit no model
-    "circuit_open",  # nobody was asked: all that fit have failed a moment ago
-    "out_of_time",  # the turn has no time left to ask anybody
+    "no_candidate",  # none was asked: the caller's wishes fit no model
+    "circuit_open",  # none was asked: all that fit have failed a moment ago
+    "out_of_time",  # the turn has no time left to ask a model
     "internal",  # a bug of ours
 ]
 
@@ -174,7 +174,7 @@ class CallFailed(Exception):
 
 
 def failure_of(error: Exception, *, midway: bool = False) -> Failure:
-    """Classify what a model call raised; `midway` says that its answer had begun."""
+    """Classify what a model call raised; `midway` says that its answer had started."""
     if isinstance(error, CallFailed):
         return error.failure
     failure = _failure_of(error)
@@ -225,7 +225,7 @@ def _error_of(choice: object) -> Any:
 
 
 def _failure_of(error: Exception) -> Failure:
-    # The client library is slow to import; whoever raised one of its errors has imported it.
+    # The client library is slow to import; code that raised one of its errors has imported it.
     import openai
 
     if _body(error).get("code") == "context_length_exceeded":  # OpenAI's, with or without a status

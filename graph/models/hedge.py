@@ -11,7 +11,7 @@ _AT_ONCE = 2
 
 
 class Watcher(Protocol):
-    """Learns how a race goes; streams are known by their numbers."""
+    """Is called as a race goes on; streams are known by their numbers."""
 
     def lost(self, number: int, error: BaseException | None) -> None:
         """Note that a stream is out: it failed, or (`None`) was only slower."""
@@ -38,8 +38,8 @@ class Race(Generic[T]):
         """Yield what the first stream says; where it is silent, what the first to speak says.
 
         When one of the two that race fails, the next one takes its place. The losers are closed
-        before the winner is heard. Raises what the first stream raises before any other began, and
-        what the last one raises when all have failed.
+        before the winner's words are passed on. Raises what the first stream raises before any
+        other started, and what the last one raises when all have failed.
         """
         async with AsyncExitStack() as stack:
             for stream in self._streams:

@@ -1,4 +1,4 @@
-"""`ChatOpenAI` that says only what it has heard to the end, under deadlines of its own."""
+"""`ChatOpenAI` that returns only answers it has received to their end, under its own deadlines."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -16,7 +16,7 @@ from pydantic import Field
 from typing_extensions import override
 
 from everturn.graph.models.answer import Answer
-from everturn.graph.models.call import Call
+from everturn.graph.models.call import Call, Racer
 from everturn.graph.models.connection import send
 from everturn.graph.models.content import wire_messages
 from everturn.graph.models.failures import CallFailed
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 
 
 class OpenAIChat(ChatOpenAI):
-    """Chat completions of any OpenAI-compatible provider, streamed upstream whoever listens.
+    """Chat completions of any OpenAI-compatible provider, always streamed from the provider.
 
     A call that is not streamed can be kept open by white space for ever, and a streamed one can
     end early without a sign of it in LangChain's message. So the stream is read here: each wait
     has an end, and only a whole answer is one. Reading it raw is cheaper, too: LangChain's and
-    the client's own chunks are made only where somebody watches.
+    the client's own chunks are made only where a client streams.
 
     It is made with an `http_async_client`. Its asynchronous methods raise CallFailed, Refused and
     what that client raises; `failure_of` tells them apart. They take a `call=` that limits and
@@ -53,7 +53,7 @@ class OpenAIChat(ChatOpenAI):
     use_responses_api: bool | None = False
     """Whatever a model's name looks like: other providers have no such API."""
     first_token_timeout: float = 20.0
-    """Seconds until an answer must have begun."""
+    """Seconds until an answer must have started."""
     stall_timeout: float = 30.0
     """Seconds between two pieces of an answer."""
 
@@ -124,12 +124,9 @@ class OpenAIChat(ChatOpenAI):
     ) -> AsyncGenerator[Chunk]:
         """Yield a whole answer; raise at its end what was wrong with it."""
         now = asyncio.get_running_loop().time
-        racers = [self, *call.rivals]
+        racers: list[Racer] = [self, *call.rivals]
         call.begin([racer.model_name for racer in racers])
-        streams = [
-            racer._open(racer._payload(messages, stop, call, kwargs), call)  # noqa: SLF001 - its own class
-            for racer in racers
-        ]
+        streams = [racer.stream_of(messages, stop, call, kwargs) for racer in racers]
         race = Race([*map(_speaking, streams)], call.hedge_after, call)
         async with aclosing(race.run() if call.rivals else streams[0]) as stream:
             async for chunk in stream:
@@ -140,14 +137,16 @@ class OpenAIChat(ChatOpenAI):
         if flaw := call.answer.flaw():
             raise CallFailed(flaw)
 
-    def _payload(
+    def stream_of(
         self, messages: list[BaseMessage], stop: list[str] | None, call: Call, kwargs: Any
-    ) -> Body:
+    ) -> AsyncGenerator[Chunk]:
+        """See `Racer`."""
         left_out = call.left_out.get(self.model_name, ())
-        return self._get_request_payload(messages, stop=stop, left_out=left_out, **kwargs)
+        payload = self._get_request_payload(messages, stop=stop, left_out=left_out, **kwargs)
+        return self._open(payload, call)
 
     async def _open(self, payload: Body, call: Call) -> AsyncGenerator[Chunk]:
-        """Ask this model; what it refuses to be told is left out, and it is asked again at once."""
+        """Ask this model; where it refuses a parameter, ask again at once without it."""
         call.asked_at[self.model_name] = asyncio.get_running_loop().time()
         patience = call.first_token_timeout or self.first_token_timeout
         clock = Clock(self.stall_timeout, call.end, patience)
@@ -209,11 +208,11 @@ async def _speaking(stream: AsyncGenerator[Chunk]) -> AsyncGenerator[Chunk]:
     answer = Answer()
     async with aclosing(stream):
         async for chunk in stream:
-            if not answer.begun:
+            if not answer.started:
                 answer.add(chunk)
-            if answer.begun:
+            if answer.started:
                 yield chunk
-    if not answer.begun and (flaw := answer.flaw()):
+    if not answer.started and (flaw := answer.flaw()):
         raise CallFailed(flaw)
 
 

@@ -70,7 +70,7 @@ class Models:
         return wanted[0] if wanted else None
 
     async def overview(self) -> list[dict[str, Any]]:
-        """Describe every model a caller may name, and how it stands; fit for JSON."""
+        """Describe every model a caller may name, with its circuit and latency; fit for JSON."""
         view = await self.breaker.view()
         return [self._described(model, view) for model in self.catalogue.models]
 

@@ -2,7 +2,7 @@
 
 Both come from the variables that every HTTP client knows: SSL_CERT_FILE and SSL_CERT_DIR, and
 HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY. Only the proxy that leads to the provider counts:
-another one that is wrong keeps nobody from a model on this machine.
+a wrong proxy for other addresses does not keep a model on this machine from being asked.
 """
 
 import os

@@ -34,14 +34,14 @@ class Clock:
     """
 
     stall: float
-    """Seconds of silence after which an answer that has begun has failed."""
+    """Seconds of silence after which an answer that has started has failed."""
     end: float
     """The moment at which the call must have ended, whatever it says."""
     patience: float
     """Seconds, from now, until something must have been said."""
     due: float = field(init=False)
     """The moment at which something must have been said."""
-    begun: bool = False
+    started: bool = False
     """Something was said."""
 
     def __post_init__(self) -> None:
@@ -49,15 +49,15 @@ class Clock:
 
     def push(self, seconds: float | None = None) -> None:
         """Wait anew for the next piece, `seconds` or as long as an answer may be silent."""
-        self.begun = True
+        self.started = True
         self.due = asyncio.get_running_loop().time() + (seconds or self.stall)
 
     def overrun(self) -> Failure:
         """Say which limit has ended the call, and how to change it."""
-        kind: Kind = "stalled" if self.begun else "timeout"
+        kind: Kind = "stalled" if self.started else "timeout"
         if self.end < self.due:
             return Failure(kind, "the turn's time was up (EVERTURN_TURN_TIMEOUT)")
-        if self.begun:
+        if self.started:
             said = f"nothing more came for {self.stall:g} s (EVERTURN_STALL_TIMEOUT)"
             return Failure(kind, said)
         said = f"no first token within {self.patience:g} s (EVERTURN_FIRST_TOKEN_TIMEOUT)"
@@ -151,7 +151,7 @@ async def _objects(
 ) -> AsyncGenerator[dict[str, Any]]:
     """Yield the JSON objects of a body, which is a stream of events or one JSON document.
 
-    Its first character tells which: gateways send either under any content type.
+    Its first character shows which: gateways send either under any content type.
     """
     start = await _start(pieces)
     if start[:1] in {b"{", b"["}:

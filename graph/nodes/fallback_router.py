@@ -1,4 +1,4 @@
-"""The router: a model has failed; who is asked next?"""
+"""The router: a model has failed; which one is asked next?"""
 
 from typing import Any
 
@@ -17,14 +17,15 @@ log = get_logger(__name__)
 
 
 async def fallback_router(state: State, *, runtime: Runtime[Context]) -> dict[str, Any]:
-    """Choose the next route and tell whoever watches, as a custom event `fallback`.
+    """Choose the next route, and emit it as a custom event `fallback`.
 
-    A run that is resumed here has lost its route: it goes back to its first choice.
+    A run that is resumed here has lost its route, which is never checkpointed: it goes back to
+    its first choice.
     """
     failed = state.get("route")
     if failed is None:
         return {}
-    chosen = await _next(failed, context_of(runtime), current_models())
+    chosen = await _next(failed, context_of(runtime), await current_models())
     attempt = failed["tried"][-1]
     runtime.stream_writer(
         {
@@ -40,13 +41,13 @@ async def fallback_router(state: State, *, runtime: Runtime[Context]) -> dict[st
 
 
 async def _next(failed: Route, context: Context, models: Models) -> Route:
-    """Follow the policy. A bug in it must not cost the turn its answer: it is an offline one."""
+    """Follow the policy. Where it fails by a bug, the offline model answers."""
     wanted = context.offline_answer
     try:
         return follow(
             failed,
             await choose(failed, context, models),
-            first="",  # whoever comes after a failure is a fallback
+            first="",  # no model is the first choice any more: each one is a fallback
             offline_answer=models.settings.offline_answer if wanted is None else wanted,
         )
     except AgentError:

@@ -1,4 +1,4 @@
-"""Asking a model: the node `model`, and `offline`, which answers when nobody else is left."""
+"""Asking a model: the node `model`, and `offline`, which answers when no model is left."""
 
 from collections.abc import Awaitable, Sequence
 from typing import Any, Protocol
@@ -20,7 +20,7 @@ from everturn.graph.models.failures import Failure
 from everturn.graph.models.provider import Models
 from everturn.graph.services import current_models, offered_tools
 from everturn.graph.state import Route, State
-from everturn.graph.steps.attempt import Heard, Prompt, ask, prompt_of
+from everturn.graph.steps.attempt import Outcome, Prompt, ask, prompt_of
 from everturn.graph.steps.choice import (
     candidates,
     choose,
@@ -39,7 +39,7 @@ log = get_logger(__name__)
 
 Update = dict[str, Any]
 
-_TOLD_AT_MOST = 2
+_MAX_CORRECTIONS = 2
 _UNASKED = {
     "no_candidate": "no configured model fits",
     "circuit_open": "all models have failed a moment ago",
@@ -55,16 +55,21 @@ class Node(Protocol):
 
 
 def model_node(*, tools: bool = False, last: bool = False) -> Node:
-    """Return the node that asks the run's current model, which may call `tools` where they are.
+    """Return the node that asks the run's current model.
 
-    On the happy path it chooses that model itself; a failure is left to the router, or is the end
-    where this node is the `last` that could answer. A bug in here is a failure like any other.
+    At the start of a run it chooses that model, so that a turn without a failure never visits the
+    router. A bug in this node is a failure like any other.
+
+    Args:
+        tools: The model may call tools.
+        last: No node comes after this one: a failure ends the run, and takes the question out of
+            the thread.
     """
 
     async def model(state: State, *, runtime: Runtime[Context]) -> Update:
-        context, models = context_of(runtime), current_models()
-        offer = offered_tools(context, tools=tools)
-        known, call, heard = state.get("route"), None, None
+        context, models = context_of(runtime), await current_models()
+        offer = await offered_tools(context, tools=tools)
+        known, call, outcome = state.get("route"), None, None
         route = known or new_route(models, state["messages"], tools=bool(offer.tools))
         try:
             if known is None:
@@ -74,17 +79,17 @@ def model_node(*, tools: bool = False, last: bool = False) -> Node:
             prompt = prompt_of(state, context, trimmed=route["trimmed"])
             call = await _call(route, context, models)
             chat = models.chat_model(route["model"])
-            heard = await ask(chat, prompt, offer.schemas, context, call)
-            route, failure = await _judged(route, call, heard, models, offer)
-            if heard.answer is not None and failure is None:
-                return _remembered(heard.answer, route, prompt, state["messages"])
+            outcome = await ask(chat, prompt, offer.schemas, context, call)
+            route, failure = await _judged(route, call, outcome, models, offer)
+            if outcome.answer is not None and failure is None:
+                return _remembered(outcome.answer, route, prompt, state["messages"])
         except (AgentError, GraphBubbleUp):
             raise
         except Exception:
             log.exception("model_node_failed", model=route["model"])
             route = failed(route, Failure("internal", "an error inside the service"))
-        if heard is not None:
-            _take_back(heard, call, route, runtime)
+        if outcome is not None:
+            _take_back(outcome, call, route, runtime)
         return _unanswered(route, state, last=last)
 
     return model
@@ -94,25 +99,25 @@ def offline_node(*, tools: bool = False) -> Node:
     """Return the node that answers without any provider, and says why."""
 
     async def offline(state: State, *, runtime: Runtime[Context]) -> Update:
-        context, models = context_of(runtime), current_models()
-        offer, route = offered_tools(context, tools=tools), state.get("route")
-        if route is None:  # resumed here: nobody knows any more why
+        context, models = context_of(runtime), await current_models()
+        offer, route = await offered_tools(context, tools=tools), state.get("route")
+        if route is None:  # resumed here: the reason is lost with the route
             unasked = new_route(models, state["messages"], tools=False)
             route = offline_route(unasked, "the run was broken off")
         chat = models.offline(because=route.get("reason", "unknown"))
         log.warning("offline_answer", reason=route.get("reason"))
         prompt = prompt_of(state, context)
-        heard = await ask(chat, prompt, offer.schemas, context)
-        if heard.answer is None or heard.failure is not None:
-            raise ProviderFailed(f"Nobody could answer: {route.get('reason')}")
-        take_in(heard.answer, None, offer)
-        return _remembered(heard.answer, route, prompt, state["messages"])
+        outcome = await ask(chat, prompt, offer.schemas, context)
+        if outcome.answer is None or outcome.failure is not None:
+            raise ProviderFailed(f"No model could answer: {route.get('reason')}")
+        take_in(outcome.answer, None, offer)
+        return _remembered(outcome.answer, route, prompt, state["messages"])
 
     return offline
 
 
 async def _first_choice(route: Route, state: State, context: Context, models: Models) -> Route:
-    """Begin a run; where nobody can be asked it begins with that failure."""
+    """Start a run; where no model can be asked, it starts with that failure."""
     earlier = resumed(route, state["messages"])
     names = [model.name for model in candidates(route, context, models)]
     if earlier and earlier["model"] in {*names, OFFLINE}:
@@ -134,7 +139,7 @@ def _unanswered(route: Route, state: State, *, last: bool) -> Update:
 
 
 async def _call(route: Route, context: Context, models: Models) -> Call | None:
-    """Limit the call; where hedging is on, find the models that may be asked beside."""
+    """Limit the call; where hedging is on, add the models that may be asked beside it."""
     if route["model"] == OFFLINE:
         return None
     call, after = Call(end=route["deadline"]), models.settings.hedge_after
@@ -151,15 +156,15 @@ async def _call(route: Route, context: Context, models: Models) -> Call | None:
 
 
 async def _judged(
-    route: Route, call: Call | None, heard: Heard, models: Models, offer: Offer
+    route: Route, call: Call | None, outcome: Outcome, models: Models, offer: Offer
 ) -> tuple[Route, Failure | None]:
-    """Enter the attempt into the record and into the breaker's; say what is wrong with it."""
-    breaker, failure, answer = models.breaker, heard.failure, heard.answer
+    """Record the attempt in the route and in the breaker; return what is wrong with it."""
+    breaker, failure, answer = models.breaker, outcome.failure, outcome.answer
     if answer is not None and failure is None:
         take_in(answer, call.answer.calls if call else None, offer)
         if misuses(answer, offer.tools):
-            route = {**route, "told": route["told"] + 1}
-            if route["told"] > _TOLD_AT_MOST:
+            route = {**route, "corrections": route["corrections"] + 1}
+            if route["corrections"] > _MAX_CORRECTIONS:
                 failure = Failure("wrong_tool_call", "the model calls tools wrongly")
     if call is not None:
         for loser, loss in call.failures.items():
@@ -171,11 +176,11 @@ async def _judged(
         if call.model not in {"", route["model"]}:
             route = {**route, "model": call.model, "mode": "fallback"}
     if failure is not None:
-        _log(route["model"], failure, seconds=round(heard.seconds, 3))
+        _log(route["model"], failure, seconds=round(outcome.seconds, 3))
         models.newest_failure = failure
         await breaker.failed(route["model"], failure)
         spent = call.answer if call else None
-        return failed(route, failure, seconds=heard.seconds, heard=spent), failure
+        return failed(route, failure, seconds=outcome.seconds, received=spent), failure
     if call is not None:
         await breaker.succeeded(route["model"], call.first_token)
     return route, None
@@ -186,16 +191,19 @@ def _log(model: str, failure: Failure, **more: float) -> None:
     log.warning("model_failed", model=model, failure=failure.kind, detail=detail, **more)
 
 
-def _take_back(heard: Heard, call: Call | None, route: Route, runtime: Runtime[Context]) -> None:
-    """Tell whoever watched that what they have seen will never be an answer."""
-    shown = call is not None and call.answer.begun and (call.streamed or heard.answer is not None)
-    if call is None or not shown:
+def _take_back(
+    outcome: Outcome, call: Call | None, route: Route, runtime: Runtime[Context]
+) -> None:
+    """Emit a custom event `reset` where clients have seen words that are no answer."""
+    if call is None or not call.answer.started:
         return
+    if not call.streamed and outcome.answer is None:
+        return  # not streamed: LangChain shows an answer only when it is whole
     attempt = route["tried"][-1]
     runtime.stream_writer(
         {
             "type": "reset",
-            "message_id": heard.message_id,
+            "message_id": outcome.message_id,
             "attempt": len(route["tried"]),
             "model": attempt["model"],
             "reason": attempt["failure"],

@@ -1,4 +1,4 @@
-"""The end without an answer: somebody must act first, or wait."""
+"""The end without an answer: a person must act first, or wait."""
 
 from datetime import UTC, datetime
 from typing import Never
@@ -26,11 +26,11 @@ async def stop(state: State) -> Never:
         InvalidAPIKey: the provider refused the key.
         RequestRefused: models agree that the request is wrong, not allowed or too long.
         NoModelFits: no model takes what the user shows.
-        NoModelLeft: nobody answers, and the caller wants no offline answer.
+        NoModelLeft: no model answers, and the caller wants no offline answer.
         ProviderFailed: the only model that could be asked did not answer.
     """
     route = state.get("route")
-    if route is None:  # resumed here by somebody who did not see the error
+    if route is None:  # resumed here by a client that did not see the error
         raise ProviderFailed("This turn ended without an answer; send the message again.")
     error = _error_of(route)
     error.route = public(route)

@@ -1,4 +1,4 @@
-"""The node `tools`: carries out the calls of one model turn, once a person has approved them."""
+"""The node `tools`: executes the calls of one model turn, once a person has approved them."""
 
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
@@ -19,7 +19,7 @@ from everturn.tools.kit.execution import Round
 from everturn.tools.kit.results import failed
 
 PAUSED = "paused_calls"
-"""A note on a message: some of its calls paused; its value are the ids of those approved before."""
+"""Key of a note on a message, some of whose calls paused: the ids of calls approved before that."""
 
 _MAX_FLAW = 500
 """Characters: a client may have stored the call, with any text for what is wrong with it."""
@@ -30,13 +30,17 @@ Step = dict[str, Any] | Command[Any]
 async def tools(state: State, *, runtime: Runtime[Context]) -> Step | list[Step]:
     """Answer each call under its `tool_call_id`, in the order of the calls.
 
-    Whatever goes wrong is an answer too: the model reads it and may try again. Where tools pause,
-    to ask a person say, the results of the others are stored first, and the node comes once more
-    for those that paused, one after the other. So nothing is done twice for it, and each answer
-    reaches the tool that asked.
+    A failure is an answer too: the model reads it and may try again.
+
+    Where tools pause, for instance to ask a person, the node first returns the results of the
+    others with a note (`PAUSED`) on the message that called them. Their results are then
+    checkpointed, and the node runs again for the paused calls alone, one after the other. It must
+    be so: a resumed node starts from its beginning, so tools whose results were not stored would
+    run twice, and LangGraph gives the n-th answer to the n-th interrupt, so an answer could reach
+    the wrong tool if several ran at once.
     """
-    config, toolbox = get_config(), current_toolbox()
-    offer = offered_tools(context_of(runtime))
+    config, toolbox = get_config(), await current_toolbox()
+    offer = await offered_tools(context_of(runtime))
     messages = state["messages"]
     at = max(i for i, message in enumerate(messages) if isinstance(message, AIMessage))
     asked = messages[at]
@@ -46,7 +50,7 @@ async def tools(state: State, *, runtime: Runtime[Context]) -> Step | list[Step]
     seen = approved(asked, waiting - {*(note or ())}, toolbox, offer)
     current = Round(
         name=f"{config.get('configurable', {}).get('thread_id')} {asked.id}",
-        settled=seen.refused,
+        answered=seen.refused,
         skipped=frozenset(call["id"] or "" for call in asked.tool_calls) - waiting,
         one_by_one=note is not None,
     )

@@ -1,8 +1,11 @@
 """Finding the arithmetic in a text, written in signs or in English or Korean words."""
 
-import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+
+from everturn.tools.providers.arithmetic.functions import FUNCTIONS
+from everturn.tools.providers.arithmetic.syntax import length_at
+from everturn.tools.providers.arithmetic.tokens import Token
 
 # Patterns stay strings: `re` compiles each at its first use and keeps it, so importing is free.
 _N = r"(?<![\d.])(-?\d++(?:\.\d+)?)"
@@ -60,7 +63,6 @@ _OPERATORS = {"×": "*", "·": "*", "x": "*", "÷": "/", "−": "-"}
 _DOUBTFUL = {"-", "/", "%", "x"}
 """Between numbers these may also mean a range, a date, a name such as `24/7`, or a size."""
 
-_FUNCTIONS = {name for name in dir(math) if name.isalnum()} | {"abs", "max", "min", "round"}
 _ORDER = r"(?i)\b(?:calculate|compute|evaluate|solve|calc)\b|계산"
 _FILLER = (
     r"(?i)\b(?:what(?:['’]?s| is| are)?|how much(?: is)?|please|tell me|can you|could you|hello|hi"
@@ -69,7 +71,6 @@ _FILLER = (
     r"|[\s?!.,:;=]"
 )
 _OPERANDS = {"number", "constant", "function"}
-_DEEPEST = 32
 
 
 def expressions(text: str) -> list[str]:
@@ -121,98 +122,71 @@ def _around(runs: Sequence[Sequence[re.Match[str]]], signs: str) -> str:
 
 def _read(run: Sequence[re.Match[str]], *, alone: bool) -> tuple[list[str], bool]:
     """Read the expressions of a run; the flag says whether no operator was left over."""
+    tokens = [_token(run, at) for at in range(len(run))]
     found: list[str] = []
     complete, at = True, 0
     while at < len(run):
-        reader = _Reader(run, at)
-        expression = reader.expression()
-        if expression is None:
+        # A plus in front of a number is no part of a calculation: `C++ 3 + 4`.
+        length = 0 if tokens[at].text == "+" else length_at(tokens, at)
+        if length == 0:
             complete = complete and run[at][0] in {")", ","}
             at += 1
             continue
-        if reader.certain or (reader.doubtful and alone):
-            found.append(expression)
-        at = reader.at
+        expression = run[at : at + length]
+        if _is_meant(expression, alone=alone):
+            found.append(_text_of(expression, tokens[at : at + length]))
+        at += length
     return found, complete
 
 
-class _Reader:
-    """Reads the longest expression from a place in a run: `operand (operator operand)*`."""
+def _token(run: Sequence[re.Match[str]], at: int) -> Token:
+    """Return a token of the calculator's, of the same kind but with no value of its own.
 
-    def __init__(self, run: Sequence[re.Match[str]], at: int) -> None:
-        self._run = run
-        self._depth = 0
-        self.at = at
-        self.certain = False
-        """An operator or a function was seen that means nothing but arithmetic."""
-        self.doubtful = False
-        """An operator was seen that may mean something else."""
+    The calculator says best what is wrong with a number or with the name of a function, so that
+    they are not checked here.
+    """
+    match run[at].lastgroup:
+        case "number":
+            return Token("number", "1", at)
+        case "function":
+            return Token("name", "max", at)
+        case "constant":
+            return Token("name", "pi", at)
+    sign = run[at][0].lower()
+    if sign == "%" and not _is_operand(run[at + 1 : at + 2]):
+        return Token("percent", sign, at)  # a share, as in `200 + 15%`, and no remainder
+    return Token("operator", _OPERATORS.get(sign, sign), at)
 
-    def expression(self) -> str | None:
-        """Return the expression in plain notation; `None` if there is none at this place."""
-        text = self._operand()
-        while text is not None and self._kind() == "operator":
-            before, sign = self.at, self._take()
-            operand = self._operand()
-            if operand is None:
-                self.at = before
-                break
-            self.certain |= sign not in _DOUBTFUL
-            self.doubtful |= sign in _DOUBTFUL
-            text = f"{text} {_OPERATORS.get(sign, sign)} {operand}"
-        return text
 
-    def _operand(self) -> str | None:
-        if self._depth >= _DEEPEST:
-            return None
-        self._depth += 1
-        operand = self._one_operand()
-        self._depth -= 1
-        return operand
+def _is_operand(following: Sequence[re.Match[str]]) -> bool:
+    return any(each.lastgroup in _OPERANDS or each[0] == "(" for each in following)
 
-    def _one_operand(self) -> str | None:
-        kind = self._kind()
-        if kind in {"number", "constant"}:
-            return self._take() + self._share()
-        if kind == "function":
-            name = self._take()
-            self.certain |= name in _FUNCTIONS
-            arguments = self._bracketed()
-            return None if arguments is None else name + arguments
-        if kind == "operator" and self._run[self.at][0] in {"-", "−"}:
-            self._take()
-            operand = self._operand()
-            return None if operand is None else f"-{operand}"
-        return self._bracketed()
 
-    def _share(self) -> str:
-        """Read the sign of a share, as in `200 + 15%`; before another operand it is a remainder."""
-        behind = self._run[self.at + 1 : self.at + 2]
-        is_operand = behind and (behind[0].lastgroup in _OPERANDS or behind[0][0] == "(")
-        return self._take() if self._peek() == "%" and not is_operand else ""
+def _is_meant(expression: Sequence[re.Match[str]], *, alone: bool) -> bool:
+    """Say whether an expression is arithmetic: for sure, or where the text is nothing `alone`."""
+    signs = {expression[at][0].lower() for at in _between(expression)}
+    functions = {each[0].lower() for each in expression if each.lastgroup == "function"}
+    return bool(signs - _DOUBTFUL or functions & FUNCTIONS.keys() or (signs and alone))
 
-    def _bracketed(self) -> str | None:
-        """Read `(a, b, …)`; grouping is the case of one."""
-        parts: list[str] = []
-        sign = "("
-        while sign != ")":
-            if self._peek() != sign:
-                return None
-            self._take()
-            part = self.expression()
-            if part is None:
-                return None
-            parts.append(part)
-            sign = ")" if self._peek() == ")" else ","
-        self._take()
-        return f"({', '.join(parts)})"
 
-    def _kind(self) -> str | None:
-        return self._run[self.at].lastgroup if self.at < len(self._run) else None
+def _between(expression: Sequence[re.Match[str]]) -> Iterator[int]:
+    """Yield the places of the operators between two operands."""
+    for at in range(1, len(expression) - 1):
+        if expression[at].lastgroup == "operator" and _ends_operand(expression[at - 1]):
+            yield at
 
-    def _peek(self) -> str:
-        return self._run[self.at][0] if self.at < len(self._run) else ""
 
-    def _take(self) -> str:
-        self.at += 1
-        return self._run[self.at - 1][0].lower()
+def _ends_operand(before: re.Match[str]) -> bool:
+    return before.lastgroup in {"number", "constant"} or before[0] in {")", "%"}
+
+
+def _text_of(expression: Sequence[re.Match[str]], tokens: Sequence[Token]) -> str:
+    """Write an expression in plain notation, spaced as people do."""
+    between = set(_between(expression))
+    pieces: list[str] = []
+    for at, (match, token) in enumerate(zip(expression, tokens, strict=True)):
+        text = match[0].lower() if token.kind in {"number", "name"} else token.text
+        if token.kind == "operator" and at in between:
+            text = f" {text} "
+        pieces.append(", " if text == "," else text)
+    return "".join(pieces)

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from everturn.graph.offline.arguments import Parameter, bind, fill, parameters, subject_of
-from everturn.graph.offline.intents import LONGEST, Kind, Request, requests
+from everturn.graph.offline.intents import MAX_LENGTH, Kind, Request, requests
 
-MOST_CALLS = 16
+MAX_CALLS = 16
 """Calls of one turn; what a text asks for beyond them is left out, and the answer says so."""
 
 _SERVES: dict[Kind, set[str]] = {
@@ -28,7 +28,7 @@ class Tool:
 
     @property
     def kind(self) -> Kind | None:
-        """The requests it serves: those its name tells of, if it takes a text to name a subject."""
+        """The requests it serves, by its name; none where it takes no text to name a subject."""
         return kind_of(self.name) if subject_of(self.parameters) else None
 
 
@@ -98,15 +98,15 @@ def serving(kind: Kind, tools: Iterable[Tool]) -> Tool | None:
 def plan(text: str, tools: Sequence[Tool]) -> Plan:
     """Decide freely: call what the text asks for, as far as the tools and the text allow."""
     made = Plan()
-    text = text[:LONGEST]
+    text = text[:MAX_LENGTH]
     for tool in tools:
         text = _written_out(tool, text, made.calls)
     asked = requests(text)
-    if made.calls:  # "what does name(3) say?" asks the tool, and nobody else
+    if made.calls:  # "what does name(3) say?" asks that tool alone
         asked = [request for request in asked if request.kind != "question"]
     for request in asked:
         server = serving(request.kind, tools)
-        if server is None or not request.subject or len(made.calls) >= MOST_CALLS:
+        if server is None or not request.subject or len(made.calls) >= MAX_CALLS:
             made.unserved.append(request)
         else:
             arguments = fill(server.parameters, request.text, subject=request.subject)
@@ -127,7 +127,7 @@ def forced(text: str, tools: Sequence[Tool]) -> list[Call]:
 
     Preferred is what the text asks for, then a tool that it can satisfy, then the first.
     """
-    text = text[:LONGEST]
+    text = text[:MAX_LENGTH]
     if calls := plan(text, tools).calls:
         return calls
     possible = [(tool, fill(tool.parameters, text)) for tool in tools]
@@ -143,7 +143,7 @@ def _written_out(tool: Tool, text: str, calls: list[Call]) -> str:
     """Take every `name(arguments)` of a tool out of a text."""
 
     def take(match: re.Match[str]) -> str:
-        if len(calls) < MOST_CALLS:
+        if len(calls) < MAX_CALLS:
             calls.append(Call(tool.name, bind(tool.parameters, match[1])))
         return " "
 

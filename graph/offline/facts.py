@@ -34,7 +34,7 @@ _OF_THE_CONVERSATION = r"(?:question|message|request|prompt)s?$|(?:질문|메시
 _ASKED_WHO = r"(?i)^\W*(?:who am i|do you know who i am)\b|(?:내가|제가|나는)\s*누구"
 
 
-def told(text: str) -> list[tuple[str, str]]:
+def stated(text: str) -> list[tuple[str, str]]:
     """Return what a text says of its writer: `my name is Ann` gives `("name", "Ann")`."""
     found = []
     for sentence in sentences(text):

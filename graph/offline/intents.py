@@ -10,10 +10,10 @@ from everturn.graph.offline.weather import places
 
 Kind = Literal["calculation", "weather", "search", "question"]
 
-LONGEST = 2000
+MAX_LENGTH = 2000
 """Characters of a text in which requests are looked for: a pasted book is not read through."""
 
-_MOST_JOINTS = 32
+_MAX_JOINTS = 32
 _SENTENCE_END = r"(?<=[.?!;。？！])\s+|\n+"
 _JOINT = (
     r"(?i)(,?\s+(?:and|then)(?:\s+(?:then|also))?\s+|,\s+"
@@ -26,7 +26,7 @@ class Request:
     """One thing that a text asks for."""
 
     kind: Kind
-    """A `question` (who, what, where …) is answered by a search, though nobody ordered one."""
+    """A `question` (who, what, where …) is answered by a search, though none was ordered."""
     subject: str
     """The expression, the place or the query; empty for the weather of no named place."""
     text: str
@@ -46,13 +46,13 @@ def requests(text: str) -> list[Request]:
 def sentences(text: str) -> list[str]:
     """Return the sentences of the part of a text that is read, with single spaces between words."""
     # Single spaces also keep the patterns from searching long gaps again and again.
-    split = (" ".join(one.split()) for one in re.split(_SENTENCE_END, text[:LONGEST]))
+    split = (" ".join(one.split()) for one in re.split(_SENTENCE_END, text[:MAX_LENGTH]))
     return [sentence for sentence in split if sentence]
 
 
 def is_korean(text: str) -> bool:
     """Say whether a text has Korean letters; everything else is answered in English."""
-    return bool(re.search(r"[\uac00-\ud7a3]", text[:LONGEST]))
+    return bool(re.search(r"[\uac00-\ud7a3]", text[:MAX_LENGTH]))
 
 
 def _pieces(sentence: str) -> list[str]:
@@ -61,7 +61,7 @@ def _pieces(sentence: str) -> list[str]:
     In English a part that asks for nothing itself continues what stands before it. A Korean
     request ends in its verb, so what follows a complete one belongs to the next.
     """
-    first, *rest = re.split(_JOINT, sentence, maxsplit=_MOST_JOINTS)
+    first, *rest = re.split(_JOINT, sentence, maxsplit=_MAX_JOINTS)
     pieces = [first]
     for joint, part in zip(rest[::2], rest[1::2], strict=True):
         if _requests_in(pieces[-1] if is_korean(sentence) else part):

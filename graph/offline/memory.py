@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from everturn.graph.offline.facts import asked, told
+from everturn.graph.offline.facts import asked, stated
 from everturn.graph.offline.wording import Wording
 
 # Patterns stay strings: `re` compiles each at its first use and keeps it, so importing is free.
@@ -46,8 +46,8 @@ _POSITIONS = (
 )
 _NUMBERED = r"(?ai)\b([1-9]\d{0,3})(?:st|nd|rd|th)\b|([1-9]\d{0,3})\s*번째"
 _ABOUT = r"(?i)\babout (?P<topic>.+?)[\s?.!]*$|(?P<topic_ko>\S{1,30}?)에 (?:대해|관해)"
-_LONGEST_QUOTE = 300
-_MOST_QUOTES = 10
+_MAX_QUOTE = 300
+_MAX_QUOTES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Conversation:
 def recall(sentence: str, conversation: Conversation, words: Wording) -> str | None:
     """Answer a sentence that asks about the conversation; `None` for any other."""
     if (what := asked(sentence)) is not None:
-        known = dict(chain.from_iterable(map(told, [*conversation.users, conversation.present])))
+        known = dict(chain.from_iterable(map(stated, [*conversation.users, conversation.present])))
         return words.fact.format(what, known[what]) if what in known else words.no_fact.format(what)
     if re.search(_COUNT, sentence):
         return words.count.format(len(conversation.users))
@@ -101,7 +101,7 @@ def _on_a_topic(sentence: str, said: Sequence[str], words: Wording) -> str:
     topic = re.search(_ABOUT, sentence)
     if topic and (found := _nearest(topic["topic"] or topic["topic_ko"], said)):
         return words.about.format(_quote(found))
-    quotes = [f"“{_quote(text)}”" for text in said[-_MOST_QUOTES:]]
+    quotes = [f"“{_quote(text)}”" for text in said[-_MAX_QUOTES:]]
     return words.all_messages.format(words.comma.join(quotes))
 
 
@@ -121,4 +121,4 @@ def _nearest(topic: str, said: Sequence[str]) -> str | None:
 
 
 def _quote(text: str) -> str:
-    return text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + "…"
+    return text if len(text) <= _MAX_QUOTE else text[:_MAX_QUOTE] + "…"

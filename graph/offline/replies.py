@@ -5,13 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from everturn.graph.offline.calls import MOST_CALLS, Plan, Tool, kind_of, serving
+from everturn.graph.offline.calls import MAX_CALLS, Plan, Tool, kind_of, serving
 from everturn.graph.offline.wording import Wording
 
 _MARKS = {"success", "sample", "note", "source", "units", "place", "next_start"}
 """Fields about a result rather than of it; a mark as a sample is said in words."""
-_MOST_ITEMS = 5
-_LONGEST_RESULT = 1500
+_MAX_ITEMS = 5
+_MAX_RESULT = 1500
 """Characters of one result that are repeated; the whole of it is in the conversation anyway."""
 _NESTED = 3
 _EXACT = 2**53
@@ -45,7 +45,7 @@ def of_unserved(plan: Plan, tools: Sequence[Tool], words: Wording) -> list[str]:
         elif not request.subject:
             said.append(words.which_place)
         else:
-            said.append(words.too_many.format(MOST_CALLS))
+            said.append(words.too_many.format(MAX_CALLS))
     for tool, lacking in plan.lacking.items():
         usage = words.comma.join(f"{name}=…" for name in lacking)
         said.append(words.lacking.format(tool, words.comma.join(lacking), usage))
@@ -96,7 +96,7 @@ def _read(content: str) -> Any:
 
 def _short(value: Any, words: Wording) -> str:
     text = _readable(value, words, _NESTED) or words.no_result
-    return text if len(text) <= _LONGEST_RESULT else text[:_LONGEST_RESULT] + "…"
+    return text if len(text) <= _MAX_RESULT else text[:_MAX_RESULT] + "…"
 
 
 def _readable(value: Any, words: Wording, depth: int) -> str:
@@ -105,7 +105,7 @@ def _readable(value: Any, words: Wording, depth: int) -> str:
         case dict() if depth:
             text = ", ".join(_fields(value, words, depth - 1))
         case list() if depth:
-            shown = [_readable(one, words, depth - 1) for one in value[:_MOST_ITEMS]]
+            shown = [_readable(one, words, depth - 1) for one in value[:_MAX_ITEMS]]
             more = [words.more.format(len(value) - len(shown))] if len(value) > len(shown) else []
             text = "; ".join([*shown, *more])
         case float() if value.is_integer() and abs(value) <= _EXACT:
@@ -132,7 +132,7 @@ def _fields(fields: Mapping[str, Any], words: Wording, depth: int) -> Iterator[s
 
 def _listed(hits: Sequence[Any], words: Wording) -> Iterator[str]:
     """Number the results of a search, one a line."""
-    for rank, hit in enumerate(hits[:_MOST_ITEMS], start=1):
+    for rank, hit in enumerate(hits[:_MAX_ITEMS], start=1):
         match hit:
             case {"title": title}:
                 text = hit.get("snippet") or hit.get("content") or ""
@@ -140,5 +140,5 @@ def _listed(hits: Sequence[Any], words: Wording) -> Iterator[str]:
                 yield f"{rank}. {title}{f' – {text}' if text else ''}{address}"
             case _:
                 yield f"{rank}. {_short(hit, words)}"
-    if len(hits) > _MOST_ITEMS:
-        yield words.more.format(len(hits) - _MOST_ITEMS)
+    if len(hits) > _MAX_ITEMS:
+        yield words.more.format(len(hits) - _MAX_ITEMS)

@@ -8,7 +8,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMe
 
 from everturn.graph.models.content import media_in, start_of_turn, text_of
 from everturn.graph.offline.calls import Call, Tool, forced, plan
-from everturn.graph.offline.facts import told
+from everturn.graph.offline.facts import stated
 from everturn.graph.offline.intents import sentences
 from everturn.graph.offline.memory import Conversation, recall
 from everturn.graph.offline.replies import Result, introduction, of_results, of_unserved
@@ -48,7 +48,7 @@ def take_turn(
         return Answer(calls=made.calls)
 
     said = [answer for answer in recalled.values() if answer is not None]
-    said += [words.noted.format(what, value) for what, value in told(text)]
+    said += [words.noted.format(what, value) for what, value in stated(text)]
     said += of_results(results, words)
     said += of_unserved(made, tools, words)
     answer = "\n".join(said) or introduction(allowed, words)

@@ -16,7 +16,7 @@ from langgraph.types import interrupt
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
 
 from everturn.graph.models.arguments import MAX_DEPTH
-from everturn.graph.steps.tool_calls import flaws
+from everturn.tools.kit.arguments import flaws
 from everturn.tools.kit.results import failed
 from everturn.tools.kit.toolbox import Offer, Toolbox
 from everturn.tools.kit.values import flaw_in
@@ -75,7 +75,7 @@ class Approved:
     asked: AIMessage
     """The message, with the arguments that were put in."""
     refused: dict[str, ToolMessage] = field(default_factory=dict)
-    """By id: what is answered in place of a call that shall not be made."""
+    """By id: what is answered in place of a call that was rejected."""
     ids: set[str] = field(default_factory=set)
     """The calls that a person let be made."""
 
@@ -85,11 +85,11 @@ def approved(
 ) -> Approved:
     """Have those of the `waiting` calls approved that need it, all at once.
 
-    Calls with wrong arguments ask nobody, and are answered here: only what a person has let
-    through reaches the tool, which may read its arguments less strictly than its schema says.
+    Calls with wrong arguments are answered here, without asking a person: only what a person
+    has approved reaches the tool, which may read its arguments less strictly than its schema says.
 
     Raises:
-        GraphInterrupt: nobody has decided yet.
+        GraphInterrupt: no decision has come yet.
         ValidationError: what came is not a decision on each call; they still wait.
     """
     seen = Approved(asked)
@@ -128,7 +128,7 @@ def approved(
 
 
 def _decisions(calls: Sequence[ToolCall], offer: Offer) -> dict[str, Decision]:
-    """Pause until somebody has decided on the calls; what was decided, by the call's id."""
+    """Pause until a person has decided on the calls; return the decisions by the call's id."""
 
     def by_id(found: list[Decision]) -> list[Decision]:
         if any(decision.id is None for decision in found):

@@ -34,8 +34,8 @@ class Prompt:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """What came of an attempt: a whole answer, or a failure, or an answer and its fault."""
+class Outcome:
+    """The result of an attempt: a whole answer, or a failure, or an answer and its fault."""
 
     answer: AIMessage | None
     failure: Failure | None
@@ -62,10 +62,10 @@ async def ask(
     schemas: ToolSchemas,
     context: Context,
     call: Call | None = None,
-) -> Heard:
-    """Ask once; what the model raises is a failure, not an error. A `call` is filled meanwhile."""
+) -> Outcome:
+    """Ask once; what the model raises is returned as a failure. A `call` is filled meanwhile."""
     now, run_id = asyncio.get_running_loop().time, uuid4()
-    message_id, begun = f"{LC_ID_PREFIX}-{run_id}", now()
+    message_id, started = f"{LC_ID_PREFIX}-{run_id}", now()
     choices = _choices(schemas, context, may_call=prompt.may_call)
     if call is not None:
         choices["call"] = call
@@ -73,10 +73,10 @@ async def ask(
         config = merge_configs(get_config(), {"run_id": run_id})
         answer = await chat.ainvoke(prompt.messages, config, **choices)
     except Exception as error:
-        midway = call is not None and call.answer.begun
-        return Heard(None, failure_of(error, midway=midway), now() - begun, message_id)
+        midway = call is not None and call.answer.started
+        return Outcome(None, failure_of(error, midway=midway), now() - started, message_id)
     fault = _disobedience(answer, choices)
-    return Heard(answer, fault, now() - begun, answer.id or message_id)
+    return Outcome(answer, fault, now() - started, answer.id or message_id)
 
 
 def _disobedience(answer: AIMessage, choices: dict[str, Any]) -> Failure | None:

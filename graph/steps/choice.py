@@ -1,4 +1,4 @@
-"""Choosing who speaks: the policy, fed with how things stand now, for the nodes that ask it."""
+"""Choosing the next model: gathers the situation, asks the policy, follows its step."""
 
 import asyncio
 import random
@@ -25,7 +25,7 @@ _RESERVE, _RESERVE_SHARE = 1.0, 0.1
 
 
 def new_route(models: Models, messages: Sequence[AnyMessage], *, tools: bool) -> Route:
-    """Begin a run: nobody was asked yet."""
+    """Start a run: no model was asked yet."""
     turn_start = start_of_turn(messages)
     turn = models.settings.turn_timeout
     now = asyncio.get_running_loop().time()
@@ -41,7 +41,7 @@ def new_route(models: Models, messages: Sequence[AnyMessage], *, tools: bool) ->
         without_older_media=False,
         deadline=now + turn - min(_RESERVE, turn * _RESERVE_SHARE),
         trimmed=False,
-        told=0,
+        corrections=0,
     )
 
 
@@ -84,10 +84,10 @@ def left_out(model: Model, route: Route, now: Situation) -> frozenset[Medium]:
 
 
 async def choose(route: Route, context: Context, models: Models) -> Step:
-    """Decide on the next step; wait, and claim a half-open circuit, where it takes that.
+    """Decide on the next step. Where the step says so, wait first and claim a half-open circuit.
 
     Raises:
-        UnknownModel, NoModelFits: the caller's choice leaves nobody to ask.
+        UnknownModel, NoModelFits: the caller's choice leaves no model to ask.
     """
     now = await situation(route, context, models)
     while True:
@@ -107,7 +107,7 @@ def follow(route: Route, step: Step, *, first: str, offline_answer: bool) -> Rou
     match step:
         case Ask(model=model):
             primary = not tried and model.name == first
-            after["model"], after["told"] = model.name, 0
+            after["model"], after["corrections"] = model.name, 0
             after["trimmed"] = after["trimmed"] or step.trim
             after["without_older_media"] = step.without_older_media
             after["mode"] = "primary" if primary else "fallback"
@@ -127,7 +127,7 @@ def follow(route: Route, step: Step, *, first: str, offline_answer: bool) -> Rou
 
 
 def _why(route: Route, kind: Kind) -> str:
-    """Explain why nobody is asked any more: by the newest failure, or where it is the time's."""
+    """Explain why no model is asked any more: by the newest failure, or by the lack of time."""
     newest = route.get("explained", "")
     if newest and kind != "out_of_time":
         return newest

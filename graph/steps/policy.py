@@ -1,7 +1,7 @@
 """What to do next: one pure function from what happened to the next step.
 
 The rows are those of a table of failures; what a failure says about the model's future is in
-`graph.models.circuits`. Here it only matters how the models stand now.
+`graph.models.circuits`. Here only the state of the circuits matters.
 """
 
 from collections.abc import Collection, Sequence
@@ -35,12 +35,12 @@ _OF_CONTENT: frozenset[str] = frozenset({"bad_request", "unreadable_media", *UNS
 """May be gone when a model is shown less. Not every provider says that it was a picture."""
 _FINAL: frozenset[str] = frozenset({"moderated", "unreadable_media"})
 """The request is wrong, where no one is left who could say otherwise."""
-_MOST_PASSES = 4
+_MAX_PASSES = 4
 """Calls of one model for one answer, at most."""
 _JITTER = 0.2
 """Seconds before the second pass, doubled with each, half of it by chance."""
 _WORTH_WAITING = 2.0
-"""Seconds a caller waits for a model whose limit ends, when nobody else is left."""
+"""Seconds a caller waits for a model whose limit ends, when no other model is left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +48,10 @@ class Situation:
     """All that the next step depends on."""
 
     candidates: Sequence[Model]
-    """Who fits the run, the first choice first."""
+    """The models that fit the run, the first choice first."""
     circuits: View = field(default_factory=dict)
     tried: Sequence[Attempt] = ()
-    """Who failed since the last answer, the newest last."""
+    """Attempts that failed since the last answer, the newest last."""
     tools: bool = False
     """Tools are bound."""
     media: Collection[Medium] = ()
@@ -63,7 +63,7 @@ class Situation:
     trimmed: bool = False
     """The newest attempt was shown the current turn only."""
     fallback: bool = True
-    """Whether anybody may be asked after a failure."""
+    """Whether another model may be asked after a failure."""
     chance: float = 0.0
     """Between 0 and 1: keeps callers from coming back together."""
 
@@ -84,7 +84,7 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """Ask nobody: the offline model answers."""
+    """Ask no model: the offline model answers."""
 
     kind: Kind = "circuit_open"
     """Why, where no attempt says it."""
@@ -103,7 +103,7 @@ Step = Ask | GiveUp | Stop
 
 
 def next_step(now: Situation) -> Step:
-    """Decide whom to ask next, or how to end."""
+    """Decide which model to ask next, or how to end."""
     if not now.candidates:
         return GiveUp("no_candidate")
     if KEY in now.circuits and all(KEY in m.circuits(tools=now.tools) for m in now.candidates):
@@ -116,7 +116,7 @@ def next_step(now: Situation) -> Step:
 
 
 def _end(now: Situation) -> Stop | GiveUp | None:
-    """After some failures it is in vain to ask anybody else."""
+    """End where, after the newest failure, no other model would answer either."""
     if not now.tried:
         return None
     last = now.tried[-1]["failure"]
@@ -157,13 +157,13 @@ def _lighter(now: Situation) -> Ask | None:
 
 
 def rivals_of(model: Model, now: Situation) -> list[Model]:
-    """List who may be asked beside a model that is slow to begin: no one where it is free."""
+    """List the models that may be asked beside one that is slow to start; none where it is free."""
     if model.free:
         return []
     return [
         other
         for other in _untried_beside(model, now)
-        if not other.free and _standing(now, other).state == "closed"
+        if not other.free and _circuit(now, other).state == "closed"
     ]
 
 
@@ -180,8 +180,8 @@ def has_successor(model: Model, now: Situation) -> bool:
     others = [other for other in now.candidates if other.name != model.name]
     return any(
         other.name not in silent
-        and passes[other.name] < _MOST_PASSES
-        and _standing(now, other).state in {"closed", "half_open"}
+        and passes[other.name] < _MAX_PASSES
+        and _circuit(now, other).state in {"closed", "half_open"}
         for other in others
     )
 
@@ -208,7 +208,7 @@ def _untried(now: Situation) -> Ask | None:
     fresh = [model for model in now.candidates if model.name not in tried]
     for states in ({"closed", "half_open"}, {"doubtful"}):
         for model in fresh:
-            circuit = _standing(now, model)
+            circuit = _circuit(now, model)
             if circuit.state in states:
                 return Ask(model, probe=_probe(circuit))
     return None
@@ -218,9 +218,9 @@ def _again(now: Situation) -> Ask | None:
     """Another pass: what failed may have passed."""
     passes = _passes(now)
     for model in sorted(now.candidates, key=lambda model: passes[model.name]):
-        circuit, earlier = _standing(now, model), passes[model.name]
+        circuit, earlier = _circuit(now, model), passes[model.name]
         wait = _JITTER * 2 ** (earlier - 1) * (1 + now.chance) / 2
-        if 0 < earlier < _MOST_PASSES and circuit.state != "open" and wait < now.time_left:
+        if 0 < earlier < _MAX_PASSES and circuit.state != "open" and wait < now.time_left:
             return Ask(model, wait, probe=_probe(circuit))
     return None
 
@@ -231,20 +231,20 @@ def _wait(now: Situation) -> Ask | None:
     soon = [
         (circuit.seconds, number, model)
         for number, model in enumerate(now.candidates)
-        if (circuit := _standing(now, model)).state == "open"
+        if (circuit := _circuit(now, model)).state == "open"
         and circuit.seconds <= min(_WORTH_WAITING, now.time_left)
-        and passes[model.name] < _MOST_PASSES
+        and passes[model.name] < _MAX_PASSES
     ]
     if not soon:
         return None
     seconds, _, model = min(soon)
-    return Ask(model, seconds, probe=_standing(now, model).subject)
+    return Ask(model, seconds, probe=_circuit(now, model).subject)
 
 
 def _give_up(now: Situation) -> GiveUp | Stop:
     if now.tried and (last := now.tried[-1]["failure"]) in _FINAL:
         return Stop(cast("Kind", last))
-    waits = [_standing(now, model).seconds for model in now.candidates]
+    waits = [_circuit(now, model).seconds for model in now.candidates]
     return GiveUp(expected_back=min((wait for wait in waits if wait > 0), default=None))
 
 
@@ -255,11 +255,11 @@ def _passes(now: Situation) -> dict[str, int]:
         name = attempt["model"]
         if name in passes:
             passing = attempt["failure"] in _PASSES
-            passes[name] = passes[name] + 1 if passing else _MOST_PASSES
+            passes[name] = passes[name] + 1 if passing else _MAX_PASSES
     return passes
 
 
-def _standing(now: Situation, model: Model) -> Circuit:
+def _circuit(now: Situation, model: Model) -> Circuit:
     return worst(now.circuits, model.circuits(tools=now.tools, media=now.media))
 
 

@@ -1,4 +1,4 @@
-"""Keeping the record of a run: who failed, what it cost, and what an answer says of its route."""
+"""Keeping the record of a run: what failed, what it cost, and what an answer keeps of it."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -21,14 +21,14 @@ def failed(
     *,
     model: str | None = None,
     seconds: float | None = None,
-    heard: Answer | None = None,
+    received: Answer | None = None,
 ) -> Route:
-    """Add an attempt that failed; `heard` is what was told of its usage and cost before."""
+    """Add an attempt that failed; `received` is what came before the failure."""
     attempt = Attempt(model=model or route["model"], failure=failure.kind, message=failure.message)
     if seconds is not None:
         attempt["seconds"] = round(seconds, 3)
-    usage = _usage(heard) if heard else None
-    cost = heard.cost if heard else None
+    usage = _usage(received) if received else None
+    cost = received.cost if received else None
     if usage is not None:
         attempt["usage"] = usage
     if cost is not None:
@@ -56,15 +56,15 @@ def public(route: Route) -> Answered:
 
 
 def sign(answer: AIMessage, route: Route) -> None:
-    """Write into the answer what must outlast the run: who gave it, and when."""
+    """Write into the answer what must outlast the run: its route, and the time."""
     answer.response_metadata["route"] = public(route)
     answer.additional_kwargs["timestamp"] = datetime.now(UTC).isoformat()
 
 
 def resumed(route: Route, messages: Sequence[AnyMessage]) -> Route | None:
-    """Go on where a run was broken off in its tools; `None` for a turn that only begins.
+    """Return the route of a run that was interrupted in its tools; `None` at the start of a turn.
 
-    The route does not outlast a run, but the model's call to the tools carries the record of it.
+    The route is not checkpointed; the message that called the tools carries a copy of it.
     """
     for message in reversed(messages):
         if isinstance(message, HumanMessage):
@@ -77,9 +77,9 @@ def resumed(route: Route, messages: Sequence[AnyMessage]) -> Route | None:
 def taken_back(messages: Sequence[AnyMessage]) -> list[RemoveMessage]:
     """Take a question that gets no answer out of the thread again.
 
-    Whoever is told of the error asks again, and would have asked twice; a question that no model
-    takes would spoil every later turn. It may be several messages, a picture before the words say.
-    Once tools have done something for it, it stays with them.
+    A client that gets the error asks again, and the thread would hold the question twice; one that
+    no model takes would spoil every later turn. A question may be several messages, for instance a
+    picture and then the words. Once tools have been called for it, it stays, with their results.
     """
     asked = takewhile(lambda message: isinstance(message, HumanMessage), reversed(messages))
     return [RemoveMessage(id=message.id) for message in asked if message.id]
@@ -96,8 +96,8 @@ def _spent(route: Route, usage: Usage | None, cost: float | None) -> Route:
     return route
 
 
-def _usage(heard: Answer) -> Usage | None:
-    found = heard.usage
+def _usage(received: Answer) -> Usage | None:
+    found = received.usage
     if not found:
         return None
     asked, said = found.get("prompt_tokens") or 0, found.get("completion_tokens") or 0

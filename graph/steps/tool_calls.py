@@ -7,13 +7,11 @@ from typing import Any
 from langchain_core.messages import AIMessage, AnyMessage, InvalidToolCall
 from langchain_core.messages.tool import ToolCall, invalid_tool_call, tool_call
 from langchain_core.tools import BaseTool
-from pydantic import BaseModel, ValidationError
 
 from everturn.graph.models.answer import PROVIDER_FIELDS
 from everturn.graph.models.arguments import read
 from everturn.graph.models.calls import new_call_id
-from everturn.tools.kit.arguments import unknown_arguments
-from everturn.tools.kit.results import named
+from everturn.tools.kit.arguments import flaws
 from everturn.tools.kit.toolbox import Offer
 from everturn.tools.kit.values import flaw_in, plain
 
@@ -30,7 +28,7 @@ def take_in(answer: AIMessage, written: Sequence[Written] | None, offer: Offer) 
     """Give an answer its tool calls as its model has `written` them, under the tools' real names.
 
     What LangChain made of the text is not used: it completes what was cut, and keeps what no
-    store can. A call that nobody could make becomes one of the `invalid_tool_calls`, which says
+    store can. A call that cannot be made becomes one of the `invalid_tool_calls`, which says
     in `error` what is wrong; its arguments are then only to be shown. `written` is `None` for a
     model of our own, which writes no text.
 
@@ -63,21 +61,6 @@ def misuses(answer: AIMessage, tools: Sequence[BaseTool]) -> bool:
     return bool(answer.invalid_tool_calls) or any(wrong)
 
 
-def flaws(call: ToolCall, tool: BaseTool) -> str | None:
-    """Say what is wrong with the arguments of a call, by what the model was told of the tool."""
-    schema = tool.tool_call_schema  # without what LangGraph injects
-    if isinstance(schema, dict):  # of a remote tool: JSON Schema
-        missing = [name for name in _required(schema) if name not in call["args"]]
-        return "; ".join(f"{name}: Field required" for name in missing) or None
-    if not issubclass(schema, BaseModel):
-        return None  # pydantic 1: the tool itself will say
-    try:
-        schema.model_validate(call["args"])
-    except ValidationError as error:
-        return named(error.errors(include_url=False, include_input=False, include_context=False))
-    return unknown_arguments(call["args"], tool)
-
-
 def give_ids(answer: AIMessage, before: Iterable[AnyMessage] = ()) -> None:
     """Give each call an id that no other call of the thread has.
 
@@ -102,11 +85,6 @@ def _move(answer: AIMessage, call_id: str | None, new: str) -> None:
     extras = answer.additional_kwargs.get(PROVIDER_FIELDS, {}).get("tool_calls", {})
     if call_id in extras:
         extras[new] = extras.pop(call_id)
-
-
-def _required(schema: Mapping[str, Any]) -> list[Any]:
-    found = schema.get("required")
-    return found if isinstance(found, list) else []
 
 
 def _misfits(call: ToolCall, tool: BaseTool | None) -> bool:

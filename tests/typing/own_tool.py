@@ -33,7 +33,7 @@ async def send_mail(to: str, text: str) -> str:
 async def headline(url: str) -> str:
     """Read the first line of a page."""
     try:
-        page = await current_web().fetch(url)
+        page = await (await current_web()).fetch(url)
     except WebError as error:
         return str(error)
     return page.body.decode(page.charset or "utf-8").partition("\n")[0]

@@ -53,7 +53,7 @@ async def _failure(models: Models, name: str, *, stream: bool) -> Failure | None
         else:
             await model.ainvoke("hello", call=call)
     except Exception as error:
-        return failure_of(error, midway=call.answer.begun)
+        return failure_of(error, midway=call.answer.started)
     return None
 
 

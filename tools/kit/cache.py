@@ -1,8 +1,8 @@
-"""Results that are good for a while: asked for once, by whoever comes first.
+"""Results that are good for a while: made once, by the first caller.
 
-Callers who ask the same at the same time wait for the one who came first, in this process through
-a future, in others through the store. Failures are never kept. A store that does not answer costs
-nothing but the use of it.
+Callers that ask the same at the same time wait for the first one, in this process through a
+future, in others through the store. Failures are never kept. While the store does not answer, calls
+are made without it.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ class ResultStore(Protocol):
         ...
 
     async def give_up(self, key: str) -> None:
-        """Tell those who wait that there will be no result."""
+        """Let those that wait know that there will be no result."""
         ...
 
 
@@ -76,7 +76,7 @@ class MemoryStore:
             self._drop(next(iter(self._kept)))
 
     async def give_up(self, key: str) -> None:
-        """Nobody waits."""
+        """See `ResultStore`; no other process waits."""
 
     def _drop(self, key: str) -> None:
         _, result = self._kept.pop(key, (0.0, ""))
@@ -112,7 +112,7 @@ class ToolCache:
         while (flight := self._flights.get(key)) is not None:
             await asyncio.wait({flight})  # which outlives it if this caller is cancelled
             if flight.cancelled():
-                continue  # whoever made it was stopped: somebody else has to
+                continue  # the caller that made it was cancelled: another one has to
             shared = flight.result()
             return ((await make()).answer, "miss") if shared is None else (shared, "joined")
         flight = self._flights[key] = asyncio.get_running_loop().create_future()
@@ -148,10 +148,10 @@ class ToolCache:
         return made.answer, "miss"
 
     async def _report(self, key: str, text: str | None, ttl: float) -> None:
-        """Tell the store what came of it; a caller who is cancelled is not kept from it."""
-        told = self._store.give_up(key) if text is None else self._store.keep(key, text, ttl)
+        """Give the store the result, or give up; also where the caller is cancelled meanwhile."""
+        report = self._store.give_up(key) if text is None else self._store.keep(key, text, ttl)
         try:
-            await asyncio.shield(asyncio.ensure_future(told))
+            await asyncio.shield(asyncio.ensure_future(report))
         except Exception as error:
             self._pause(error)
 
@@ -161,7 +161,7 @@ class ToolCache:
 
 
 def key_of(name: str, version: str, args: Mapping[str, Any]) -> str | None:
-    """Name a result by its tool and arguments; `None` where they cannot be told apart by a text."""
+    """Name a result by its tool and arguments; `None` where they cannot be written as JSON."""
     try:
         canonical = json.dumps([name, version, args], sort_keys=True, separators=(",", ":"))
     except (TypeError, ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""What a tool may ask of the call that it carries out."""
+"""What a tool may ask about the call that it executes."""
 
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class CurrentCall:
-    """The call that is carried out."""
+    """The call that is executed."""
 
     idempotency_key: str
     """See `idempotency_key`."""
@@ -18,18 +18,21 @@ CURRENT: ContextVar[CurrentCall | None] = ContextVar("current_tool_call", defaul
 
 
 def idempotency_key() -> str | None:
-    """Return a key that names this call, and is the same if the call is carried out again.
+    """Return a key that names this call, and is the same if the call is executed again.
 
     A process can die after a tool has done its work and before that is stored; the call is then
     made once more. A tool that must not do its work twice (send, pay, book) hands this key to
-    whoever does the work, or looks it up first. 32 hexadecimal digits; `None` outside of a call.
+    the service that does the work, or looks it up first.
+
+    Returns:
+        32 hexadecimal digits; `None` outside of a call.
     """
     call = CURRENT.get()
     return call.idempotency_key if call else None
 
 
 def do_not_cache() -> None:
-    """Keep the result of this call out of the cache, say because it is only half of one."""
+    """Keep the result of this call out of the cache, for instance because it is incomplete."""
     call = CURRENT.get()
     if call:
         call.keep = False

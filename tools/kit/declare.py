@@ -1,4 +1,4 @@
-"""What a tool says of itself beside its schema.
+"""What a tool declares about itself beside its schema.
 
     @declare(cache=600, timeout=5)
     @tool
@@ -38,7 +38,7 @@ def declare(
     version: str | None = None,
     approval: bool | None = None,
 ) -> Callable[[Tool], Tool]:
-    """Declare something of a tool; stands above `@tool`.
+    """Declare something about a tool; write it above `@tool`.
 
     Args:
         timeout: Seconds a call may take, in place of EVERTURN_TOOL_TIMEOUT.

@@ -4,7 +4,7 @@ One bad file costs its own tools and nothing else: it is named in `problems`, th
 """
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from importlib import import_module
@@ -17,6 +17,13 @@ from langchain_core.tools import BaseTool
 
 from everturn.tools.kit.offered import offered_name, offered_schema
 from everturn.tools.kit.values import flaw_in
+
+
+class UnknownTool(LookupError):
+    """No tool has this name; the message names those that there are."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        super().__init__(f"there is no tool {name!r}; there are {', '.join(known) or 'none'}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
-"""How the calls of one model turn are carried out: side by side, each within its own bounds.
+"""How the calls of one model turn are executed: side by side, each within its own bounds.
 
 LangGraph's `ToolNode` stays underneath: it knows what to inject into a tool, and what a tool that
 returns a `Command` may do. What it lacks is put around each call, through its `awrap_tool_call`:
-how many run at once, how long, off the loop, the cache, and failures told in safe words.
+how many run at once, for how long, threads for tools that block, the cache, and failures in words
+that are safe to show.
 """
 
 import asyncio
@@ -39,7 +40,7 @@ from everturn.tools.kit.threads import in_thread
 log = get_logger(__name__)
 
 _GRACE = 0.5  # s that a tool has to end once it is cancelled
-_MOST_STUCK = 4  # calls of a tool that may go on though nobody waits for them any more
+_MAX_STUCK = 4  # calls of one tool that may go on after their time
 
 Answer = Any
 """A ToolMessage, a Command, or a list of both, as `ToolNode` takes them."""
@@ -48,18 +49,18 @@ Execute = Callable[[ToolCallRequest], Awaitable[Answer]]
 
 @dataclass(slots=True)
 class Round:
-    """The calls of one model turn, while they are carried out."""
+    """The calls of one model turn, while they are executed."""
 
     name: str
     """Names the model's turn, on its thread; idempotency keys are made of it."""
-    settled: Mapping[str, ToolMessage] = field(default_factory=dict)
-    """By id: answers of calls that are not to be carried out."""
+    answered: Mapping[str, ToolMessage] = field(default_factory=dict)
+    """By id: answers of calls that are not to be executed, for instance refused ones."""
     skipped: frozenset[str] = frozenset()
     """Ids of calls that were answered before."""
     one_by_one: bool = False
     """In their order, and no further than the first that pauses."""
     paused: dict[str, Exception | None] = field(default_factory=dict)
-    """By id: calls without an answer, and what they raised to wait for somebody."""
+    """By id: calls without an answer, and the interrupt they raised; `None`: not started."""
     slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
 
 
@@ -71,7 +72,7 @@ class _TookTooLong(Exception):
 
 
 class Execution:
-    """Carries out calls, for all turns of a process."""
+    """Executes calls, for all turns of a process."""
 
     def __init__(self, settings: ToolSettings, cache: ToolCache, counter: Counter) -> None:
         self._settings = settings
@@ -80,7 +81,7 @@ class Execution:
         self._left: defaultdict[str, list[Callable[[], bool]]] = defaultdict(list)
 
     def begin(self, current: Round) -> None:
-        """Make a round the current one; it is so for the tasks that are started from here on."""
+        """Make a round the current one, for tasks that this context starts from here on."""
         at_once = 1 if current.one_by_one else self._settings.tool_concurrency
         current.slots = asyncio.Semaphore(at_once)
         ROUND.set(current)
@@ -92,9 +93,9 @@ class Execution:
         its siblings go on, and what they have done is not lost.
         """
         current, call_id = ROUND.get(), request.tool_call["id"] or ""
-        if settled := current.settled.get(call_id):
-            self.counter.called(_name(request.tool), failure_of(settled))
-            return settled
+        if answered := current.answered.get(call_id):
+            self.counter.called(_name(request.tool), failure_of(answered))
+            return answered
         nothing = ToolMessage("", tool_call_id=call_id)
         if call_id in current.skipped:
             return nothing
@@ -113,27 +114,27 @@ class Execution:
             return nothing
 
     def stuck(self, tool: str) -> int:
-        """Count the calls of a tool that go on though nobody waits for them any more."""
+        """Count the calls of a tool that go on after their time."""
         if tool not in self._left:
             return 0
         self._left[tool] = [goes_on for goes_on in self._left[tool] if goes_on()]
         return len(self._left[tool])
 
     async def _counted(self, request: ToolCallRequest, execute: Execute) -> Answer:
-        begun, tool, call = perf_counter(), request.tool, request.tool_call
+        started, tool, call = perf_counter(), request.tool, request.tool_call
         if tool is None:
             names = [offered_name(tool.name) for tool in request.runtime.tools]
             there_are = ", ".join(names) or "none"
             answer = failed(call, "unknown_tool", f"There is no such tool; there are: {there_are}.")
         elif unknown := unknown_arguments(call["args"], tool):
             answer = failed(call, "wrong_arguments", unknown)
-        elif self.stuck(tool.name) >= _MOST_STUCK:
+        elif self.stuck(tool.name) >= _MAX_STUCK:
             answer = failed(call, "stuck", "Earlier calls of this tool do not end. Do without it.")
         else:
             answer = await self._through_cache(request, execute, tool)
         first = next(_messages(answer), None)
         failure = failure_of(first) if first else None
-        self.counter.called(_name(tool), failure, perf_counter() - begun)
+        self.counter.called(_name(tool), failure, perf_counter() - started)
         return answer
 
     async def _through_cache(
@@ -161,7 +162,7 @@ class Execution:
     async def _safely(
         self, request: ToolCallRequest, execute: Execute, tool: BaseTool, seconds: float
     ) -> Answer:
-        """Carry out a call; what goes wrong is an answer too."""
+        """Execute a call; a failure becomes an answer too."""
         call = request.tool_call
         try:
             answer = await self._in_time(request, execute, tool, seconds)
@@ -186,7 +187,7 @@ class Execution:
     async def _in_time(
         self, request: ToolCallRequest, execute: Execute, tool: BaseTool, seconds: float
     ) -> Answer:
-        """Carry out a call within `seconds`; what goes on after that is left behind."""
+        """Execute a call within `seconds`; what goes on after that is left behind."""
         off_loop = _OffLoop(tool) if _blocks(tool) else None
         if off_loop:
             request = request.override(tool=cast("BaseTool", off_loop))
@@ -249,7 +250,7 @@ def _explained(error: Exception, tool: BaseTool, call: ToolCall) -> ToolMessage:
 
 
 def _is_of_arguments(error: ToolInvocationError, tool: BaseTool) -> bool:
-    """Tell the model's mistake from a validation that failed inside the tool."""
+    """Say whether the model's arguments are wrong, and not a validation inside the tool."""
     schema = tool.args_schema
     return isinstance(schema, type) and error.source.title == schema.__name__
 

@@ -1,4 +1,4 @@
-"""How a tool, or where it comes from, is doing."""
+"""The health of a tool or of its source."""
 
 from typing import Literal, NamedTuple
 
@@ -8,4 +8,4 @@ class Health(NamedTuple):
 
     status: Literal["healthy", "degraded", "down"] = "healthy"
     reason: str = ""
-    """What is wrong, in words that anybody may read."""
+    """What is wrong, in words that any client may read."""

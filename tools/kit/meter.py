@@ -1,4 +1,4 @@
-"""Counts what tools do: for `GET /api/tools`, and for whoever else wants to know."""
+"""Counts what tools do: for `GET /api/tools` and for metrics."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _CALLERS_FAULT: set[Failure] = {"malformed_call", "wrong_arguments", "refused"}
 
 
 class Meter(Protocol):
-    """Who wants to know of each call, as metrics do."""
+    """Is called for each call of a tool, for instance by metrics."""
 
     def tool_called(self, tool: str, status: str, seconds: float) -> None:
         """Count a call; its status is `success` or a class of failure."""
@@ -30,7 +30,7 @@ class Counts:
 
     calls: int = 0
     errors: int = 0
-    """Calls that brought nothing, whoever's fault it was."""
+    """Calls that failed, by the tool's or the model's fault."""
     cache_hits: int = 0
     failing: float = 0.0
     """The share of calls that failed by the tool's own fault, lately."""
@@ -51,7 +51,7 @@ class Counter:
         self._meter = meter
 
     def called(self, tool: str | None, failure: Failure | None, seconds: float = 0.0) -> None:
-        """Count a call that took so many seconds; `None`: of a tool that there is not."""
+        """Count a call that took so many seconds; tool `None`: the model named no tool there is."""
         if tool is not None:
             counts = self.counts[tool]
             counts.calls += 1

@@ -20,7 +20,7 @@ Failure = Literal[
 ]
 FAILURES: tuple[Failure, ...] = get_args(Failure)
 
-_MOST_MEDIA = 8_000_000
+_MAX_MEDIA = 8_000_000
 """Characters of what is no text, such as an image."""
 _SERIALIZER = JsonPlusSerializer()
 """LangGraph's own, by which values are stored unless a graph brings another."""
@@ -82,7 +82,7 @@ def bound(message: ToolMessage, limit: int) -> ToolMessage:
                 cut = _cut(text, limit - texts)
                 blocks.append(cut if isinstance(block, str) else {**block, "text": cut})
             texts += len(text)
-        elif (media := media + len(str(block))) <= _MOST_MEDIA and _storable(block):
+        elif (media := media + len(str(block))) <= _MAX_MEDIA and _storable(block):
             blocks.append(block)
         else:
             left_out = True
@@ -99,7 +99,7 @@ def _storable(value: Any) -> Any:
         _, body = _SERIALIZER.dumps_typed(found)
     except Exception:  # whatever the value's own code raises
         return None
-    return found if len(body) <= _MOST_MEDIA else None
+    return found if len(body) <= _MAX_MEDIA else None
 
 
 def _cut(text: str, limit: int) -> str:

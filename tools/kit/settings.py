@@ -1,4 +1,4 @@
-"""What is set about tools, read from the environment and `.env`."""
+"""The settings of tools, read from the environment and `.env`."""
 
 from pathlib import Path
 from typing import Annotated

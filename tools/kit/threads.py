@@ -21,12 +21,12 @@ class TriedToExit(Exception):
 def in_thread(work: Callable[[], T], name: str) -> tuple[Thread, asyncio.Future[T]]:
     """Start `work` in the caller's context; returns its thread and the future of its result.
 
-    Cancelling the future leaves the thread behind: nobody can end it.
+    Cancelling the future leaves the thread running: Python cannot end one.
     """
     loop, context = asyncio.get_running_loop(), copy_context()
     future: asyncio.Future[T] = loop.create_future()
 
-    def settle(result: T | None, error: Exception | None) -> None:
+    def finish(result: T | None, error: Exception | None) -> None:
         if future.done():
             return
         if error is None:
@@ -47,7 +47,7 @@ def in_thread(work: Callable[[], T], name: str) -> tuple[Thread, asyncio.Future[
         except BaseException as error:
             failure = TriedToExit(type(error).__name__)
         with suppress(RuntimeError):  # the loop may have been closed meanwhile
-            loop.call_soon_threadsafe(settle, result, failure)
+            loop.call_soon_threadsafe(finish, result, failure)
 
     thread = Thread(target=run, name=name, daemon=True)
     thread.start()

@@ -10,10 +10,9 @@ from langchain_core.tools import BaseTool
 from langgraph.prebuilt import ToolNode
 from structlog import get_logger
 
-from everturn.tools import UnknownTool
 from everturn.tools.kit.cache import ResultStore, ToolCache
 from everturn.tools.kit.declare import declared
-from everturn.tools.kit.discovery import Discovery, objection
+from everturn.tools.kit.discovery import Discovery, UnknownTool, objection
 from everturn.tools.kit.execution import Execution
 from everturn.tools.kit.health import Health
 from everturn.tools.kit.meter import Counter, Meter
@@ -41,11 +40,11 @@ class ToolSource(Protocol):
         ...
 
     def health(self) -> Health:
-        """Say how the source is doing."""
+        """Return whether the source works, and if not, why."""
         ...
 
     def misses(self, name: str) -> bool:
-        """Say whether a tool may be of this source, which is down and has none for now."""
+        """Say whether this source is down and may have had a tool of this name."""
         ...
 
 
@@ -73,12 +72,12 @@ class Offer:
 
     @cached_property
     def node(self) -> ToolNode:
-        """What carries out their calls."""
+        """The node of LangGraph that executes their calls."""
         return ToolNode(self.tools, handle_tool_errors=False, awrap_tool_call=self.execution.call)
 
 
 class Toolbox:
-    """All tools of a process, and how they are doing."""
+    """All tools of a process, with their health and counts."""
 
     def __init__(
         self,
@@ -89,14 +88,14 @@ class Toolbox:
         store: ResultStore | None = None,
         meter: Meter | None = None,
     ) -> None:
-        """Put the tools together.
+        """Join the tools of files and sources.
 
         Args:
             found: the tools that files define.
             sources: where more come from; of two tools with one name the earlier one is served.
             settings: what calls may cost, and which a person must approve.
             store: keeps cached results; this process's memory if there is none.
-            meter: is told of each call.
+            meter: counts each call.
         """
         self._found = found
         self._sources = tuple(sources)

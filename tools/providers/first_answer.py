@@ -13,14 +13,14 @@ Service = TypeVar("Service")
 Answer = TypeVar("Answer")
 
 
-class NobodyAnswered(Exception):
+class NoServiceAnswered(Exception):
     """No service answered; the text says of each why."""
 
 
 async def first_answer(
     services: Iterable[Service], ask: Callable[[Service], Awaitable[Answer]]
 ) -> Answer:
-    """Return the first answer there is, or raise NobodyAnswered."""
+    """Return the first answer there is, or raise NoServiceAnswered."""
     reasons = []
     for service in services:
         try:
@@ -28,4 +28,4 @@ async def first_answer(
         except WebError as error:
             reasons.append(str(error))
             log.info("service_passed_over", reason=str(error))
-    raise NobodyAnswered("; ".join(reasons))
+    raise NoServiceAnswered("; ".join(reasons))

@@ -1,4 +1,4 @@
-"""Telling a text's language from its letters, as far as they tell: enough to choose a Wikipedia."""
+"""Guessing a text's language from its letters: enough to choose a Wikipedia."""
 
 from collections import Counter
 from unicodedata import name

@@ -10,7 +10,7 @@ SOURCE = "offline sample data"
 
 
 def sample_note(what: str, reason: str = "no service was asked") -> str:
-    """Return the sentence that says `what` was not looked up, and why, for whoever reads it."""
+    """Return the sentence that says `what` was not looked up, and why."""
     return f"This is made-up sample data, not live {what}: {reason}."
 
 

@@ -47,7 +47,7 @@ def zone_of(name: str) -> str:
 def _zones() -> dict[str, str]:
     """Every name in plain letters, with its zone; a zone's own name comes before a city's."""
     names = sorted(available_timezones())
-    # Not those of Etc: its GMT+9 lies nine hours behind, which nobody means who asks for GMT+9.
+    # Not those of Etc: its GMT+9 lies nine hours behind, which is not what a user means by GMT+9.
     located = (zone for zone in names if "/" in zone and not zone.startswith("Etc/"))
     zones = {_plain(zone.rpartition("/")[2]): zone for zone in located}
     zones |= {city: zone for zone, cities in _CITIES.items() for city in cities.split(", ")}

@@ -94,7 +94,7 @@ async def _outcome(
             model = _model(provider, http, deadlines)
             return await model.ainvoke("hello", stream=streamed, call=call)
         except Exception as error:
-            return failure_of(error, midway=call.answer.begun)
+            return failure_of(error, midway=call.answer.started)
 
 
 def test_the_table_knows_every_fault() -> None:

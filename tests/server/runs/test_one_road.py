@@ -31,6 +31,7 @@ def test_a_streamed_turn_is_joined_again_after_kill_9(
 ) -> None:
     fake_provider.script("m", STALL, "It is done.")
     about: dict[str, Any] = {}
+    place = ""
     body = {"message": "Count to five"}
     with (
         process(data_dir, **asking(fake_provider)) as running,
@@ -94,12 +95,12 @@ def test_a_chat_turn_is_cancelled_by_its_id(data_dir: Path, fake_provider: FakeP
         body = {"message": "Count to five"}
         with client.stream("POST", "/api/chat/message/stream", json=body) as response:
             place = response.headers["content-location"]
-            names = []
+            events = []
             for event in read_events(response):
-                names.append(event.name)
-                if names.count("message") == 1 and event.name == "message":
+                events.append(event)
+                if [each.name for each in events].count("message") == 1:
                     client.post(f"{place}/cancel")
-        assert (event.name, event.data["type"]) == ("error", "run-cancelled")
+        assert (events[-1].name, events[-1].data["type"]) == ("error", "run-cancelled")
         run = client.get(place).json()
         assert run["status"] == "interrupted"
         assert client.get(f"/threads/{run['thread_id']}").json()["status"] in {

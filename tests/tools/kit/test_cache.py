@@ -35,11 +35,11 @@ class Maker:
         self.made = 0
         self.answer = answer or message()
         self.seconds = seconds
-        self.begun = asyncio.Event()
+        self.started = asyncio.Event()
 
     async def __call__(self) -> Made:
         self.made += 1
-        self.begun.set()
+        self.started.set()
         await asyncio.sleep(self.seconds)
         return Made(self.answer, keep=True)
 
@@ -139,7 +139,7 @@ async def test_they_share_its_failure_and_the_next_one_tries_anew(store: ResultS
 async def test_when_the_one_is_stopped_another_takes_over(store: ResultStore) -> None:
     cache, maker = ToolCache(store), Maker(seconds=0.2)
     first = asyncio.create_task(cache.answer("k", 60, 60, maker))
-    await maker.begun.wait()
+    await maker.started.wait()
     others = [asyncio.create_task(cache.answer("k", 60, 60, maker)) for _ in range(5)]
     await asyncio.sleep(0)
     first.cancel()
@@ -164,14 +164,14 @@ async def test_another_process_is_not_kept_by_a_failure_or_a_stop(
     one, other = (ToolCache(RedisResultStore(redis, prefix)) for _ in range(2))
     failing, maker = Maker(message(status="error"), seconds=0.1), Maker()
     first = asyncio.create_task(one.answer("k", 60, 600, failing))
-    await failing.begun.wait()
+    await failing.started.wait()
     assert (await asyncio.wait_for(other.answer("k", 60, 600, maker), PATIENCE))[
         0
     ].status == "success"
     await first
     slow = Maker(seconds=60)
     first = asyncio.create_task(one.answer("k2", 60, 600, slow))
-    await slow.begun.wait()
+    await slow.started.wait()
     waiting = asyncio.create_task(other.answer("k2", 60, 600, maker))
     await asyncio.sleep(0.05)
     first.cancel()

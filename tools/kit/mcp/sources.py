@@ -33,8 +33,8 @@ _PING_SECONDS = 15.0
 _PONG_SECONDS = 5.0
 """For the answer to a ping."""
 _WATCH_SECONDS = 2.0
-"""Between looks, while a call waits, at whether anybody still listens at a server's address."""
-_LONGEST_DESCRIPTION = 1024
+"""Between looks, while a call waits, at whether a server still listens at its address."""
+_MAX_DESCRIPTION = 1024
 """Characters: what a server says of its tools goes into every prompt."""
 
 
@@ -110,7 +110,7 @@ class McpSource:
         return self._health.status == "down" and name.startswith(f"{self._server_name}_")
 
     async def keep(self) -> None:
-        """Stay connected. Never ends; a server's failure is told by `health`."""
+        """Stay connected. Never ends; `health` reports a server's failure."""
         wait = _FIRST_WAIT
         while True:
             try:
@@ -133,7 +133,7 @@ class McpSource:
             async with asyncio.timeout(self._timeout):
                 reading, writing = await self._transport(stack)
                 session = await stack.enter_async_context(
-                    ClientSession(reading, writing, message_handler=self._hear)
+                    ClientSession(reading, writing, message_handler=self._receive)
                 )
                 await session.initialize()
             self._left = asyncio.Event()
@@ -179,7 +179,7 @@ class McpSource:
                 tool_name_prefix=True,
             )
         for tool in tools:
-            tool.description = tool.description[:_LONGEST_DESCRIPTION]
+            tool.description = tool.description[:_MAX_DESCRIPTION]
             if isinstance(tool, StructuredTool) and tool.coroutine is not None:
                 tool.coroutine = _as_text(tool.coroutine)
         self._tools, self._health = tuple(tools), Health()
@@ -206,7 +206,7 @@ class McpSource:
                     await self._list(session)
         self._gone("the connection was lost")
 
-    async def _hear(self, message: Any) -> None:
+    async def _receive(self, message: Any) -> None:
         from mcp.types import ServerNotification, ToolListChangedNotification
 
         if isinstance(message, ServerNotification) and isinstance(
@@ -242,13 +242,13 @@ class McpSource:
         try:
             await asyncio.wait({calling, *ends}, return_when=asyncio.FIRST_COMPLETED)
             if not calling.done():
-                raise ConnectionError("the session has ended, or nobody listens any more")
+                raise ConnectionError("the session has ended, or the server no longer listens")
         finally:
             for end in ends:
                 end.cancel()
 
     async def _deserted(self) -> None:
-        """Return when nobody listens at the server's address any more; a program ends its session.
+        """Return when the server no longer listens; over stdio its session ends instead.
 
         Over HTTP a call to a server that is gone is never answered, not even with an error. What a
         server that is there answers here, or whether it has the time to, says nothing.
@@ -260,7 +260,7 @@ class McpSource:
         while self._client is not None:
             await asyncio.sleep(_WATCH_SECONDS)
             try:
-                # Not the path of the protocol: servers begin a session for whoever asks there.
+                # Not the path of the protocol: servers start a session for each request there.
                 await self._client.head(urljoin(str(self._server.url), "/"), timeout=_PONG_SECONDS)
             except (ConnectError, ConnectTimeout):
                 return

@@ -27,7 +27,7 @@ Network = IPv4Network | IPv6Network
 
 PORTS = frozenset({80, 443, 8080, 8443})
 """Where public hosts serve pages; other ports speak other protocols."""
-LONGEST = 2048
+MAX_LENGTH = 2048
 """Characters of an address."""
 _HOST = re.compile(r"[a-z0-9_.-]{1,253}|[0-9a-f:.]{2,45}")  # a name, or an address of version 6
 

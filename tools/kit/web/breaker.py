@@ -1,7 +1,8 @@
-"""Spares a service that does not answer: whoever asks meanwhile hears so at once.
+"""Spares a service that does not answer: callers get an error at once while its circuit is open.
 
 A circuit opens at the first failure to reach the service, at the third bad answer in a row, or
-for as long as the service says. When its time is over, one caller tries; the others still hear no.
+for as long as the service says. When its time is over, one caller tries; the others still get the
+error until that one has succeeded.
 """
 
 import time
@@ -11,10 +12,10 @@ from dataclasses import dataclass
 
 from everturn.tools.kit.web.errors import BadAnswer, Unreachable, WebError
 
-_COOL, _COOL_MOST = 30.0, 600.0  # seconds: doubled with each opening
+_COOL, _MAX_COOL = 30.0, 600.0  # seconds: doubled with each opening
 _PROBE = 30.0  # seconds that the one who tries has before another may
 _BAD_IN_ROW = 3
-_MOST_CIRCUITS = 256  # a name may hold a language that a model chose
+_MAX_CIRCUITS = 256  # a name may hold a language that a model chose
 _OVERLOADED = 429
 _OUR_FAULT = frozenset(range(400, 500)) - {_OVERLOADED}
 """The service answers such questions with these, so it works."""
@@ -62,7 +63,7 @@ class Breaker:
             self._circuits.pop(service, None)
 
     def _failed(self, service: str, circuit: _Circuit, error: WebError) -> None:
-        cool = min(_COOL * 2**circuit.openings, _COOL_MOST)
+        cool = min(_COOL * 2**circuit.openings, _MAX_COOL)
         if isinstance(error, BadAnswer):
             if error.status in _OUR_FAULT:
                 self._circuits.pop(service, None)  # it is well
@@ -70,12 +71,12 @@ class Breaker:
             circuit.bad += 1
             opens = error.retry_after is not None or circuit.bad >= _BAD_IN_ROW
             opens = opens or error.status == _OVERLOADED or circuit.until > 0
-            cool = min(error.retry_after or cool, _COOL_MOST)
+            cool = min(error.retry_after or cool, _MAX_COOL)
         else:
             opens = True
         if opens:
             circuit.openings += 1
             circuit.until = self._clock() + cool
-        if service not in self._circuits and len(self._circuits) >= _MOST_CIRCUITS:
+        if service not in self._circuits and len(self._circuits) >= _MAX_CIRCUITS:
             del self._circuits[next(iter(self._circuits))]
         self._circuits[service] = circuit

@@ -1,4 +1,4 @@
-"""The one way out: what the services of settings answer, and the pages that a caller names."""
+"""All outgoing HTTP of tools: services that the settings name, and pages that a caller names."""
 
 import asyncio
 import time
@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import orjson
 from structlog import get_logger
 
-from everturn.tools.kit.web.addresses import LONGEST, Rules
+from everturn.tools.kit.web.addresses import MAX_LENGTH, Rules
 from everturn.tools.kit.web.breaker import Breaker
 from everturn.tools.kit.web.errors import BadAnswer, Refused, Unreachable
 from everturn.tools.kit.web.settings import WebSettings
 
-if TYPE_CHECKING:  # a quarter of a second, which a service that asks nobody need not spend
+if TYPE_CHECKING:  # a quarter of a second, which a service that sends no request need not spend
     import httpx2
 
     from everturn.tools.kit.web.connections import Network
@@ -28,8 +28,8 @@ log = get_logger(__name__)
 
 T = TypeVar("T")
 
-_MOST_REDIRECTS = 5
-_MOST_JSON = 2_000_000  # bytes, unpacked
+_MAX_REDIRECTS = 5
+_MAX_JSON = 2_000_000  # bytes, unpacked
 _JSON = "application/json"
 _PACKED = frozenset({"identity", "gzip", "deflate"})
 _TEXTS = ("text/", _JSON, "application/xml", "application/xhtml+xml")
@@ -88,7 +88,7 @@ class Web:
             )
 
     async def fetch(self, url: str) -> Page:
-        """Return the page at an address that anybody may have chosen.
+        """Return the page at an address that a model or a client may have chosen.
 
         Raises:
             Refused: it, or what it redirects to, is not a public page.
@@ -101,7 +101,7 @@ class Web:
         )
 
     async def check(self, url: str) -> None:
-        """Raise Refused for an address that may not be asked, as far as its text tells."""
+        """Raise Refused for an address that may not be asked, as far as its text shows."""
         checked = await asyncio.to_thread(self._checked, url)  # the first time, it loads the client
         try:
             address = ip_address(checked.host)
@@ -111,7 +111,7 @@ class Web:
         self._rules.check_addresses(checked.host, [address], port)
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> None:
-        """Send a body to an address that anybody may have chosen; it leads nowhere else.
+        """Send a body to an address that a client may have chosen; redirects are not followed.
 
         Raises:
             Refused: it is not a public address.
@@ -168,25 +168,25 @@ class Web:
 
     async def _page(self, client: "httpx2.AsyncClient", url: str) -> Page:
         request = client.build_request("GET", self._checked(url))
-        for _ in range(_MOST_REDIRECTS + 1):
+        for _ in range(_MAX_REDIRECTS + 1):
             response = await client.send(request, stream=True)
             async with aclosing(response):
                 if response.next_request is None:
                     return await _read_page(response, self.settings.fetch_max_bytes)
                 request = response.next_request
                 self._checked(str(request.url))
-        raise BadAnswer(f"The page redirects more than {_MOST_REDIRECTS} times.")
+        raise BadAnswer(f"The page redirects more than {_MAX_REDIRECTS} times.")
 
     def _checked(self, address: str) -> "httpx2.URL":
-        """Return an address that may be asked, as far as its text tells."""
+        """Return an address that may be asked, as far as its text shows."""
         import httpx2
 
         try:
-            url = httpx2.URL(address[: LONGEST + 1])
+            url = httpx2.URL(address[: MAX_LENGTH + 1])
         except httpx2.InvalidURL:
             raise Refused("That is no address of a page.") from None
-        if len(address) > LONGEST:
-            raise Refused(f"The address is longer than {LONGEST} characters.")
+        if len(address) > MAX_LENGTH:
+            raise Refused(f"The address is longer than {MAX_LENGTH} characters.")
         if url.scheme not in {"http", "https"}:
             raise Refused("The address must begin with https:// or http://.")
         if url.userinfo:
@@ -197,7 +197,7 @@ class Web:
 
 @asynccontextmanager
 async def open_web(settings: WebSettings) -> AsyncIterator[Web]:
-    """Make the way out for one event loop, and close its connections at the end."""
+    """Make the `Web` of one event loop, and close its connections at the end."""
     web = Web(settings)
     try:
         yield web
@@ -243,9 +243,9 @@ async def _read_json(
                 status=response.status_code,
                 retry_after=_retry_after(response.headers.get("retry-after", "")),
             )
-        body, cut = await _read(response, _MOST_JSON)
+        body, cut = await _read(response, _MAX_JSON)
     if cut:
-        raise BadAnswer(f"{service} sent more than {_MOST_JSON:,} bytes")
+        raise BadAnswer(f"{service} sent more than {_MAX_JSON:,} bytes")
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:

@@ -29,10 +29,10 @@ Check = Callable[[str, Sequence[Address], int], None]
 """Raises for a host, its addresses and a port that must not be connected to."""
 
 _STAGGER = 0.25  # seconds before the next address is tried too: RFC 8305
-_MOST_ADDRESSES = 6
+_MAX_ADDRESSES = 6
 _NAME_SHARE = 2 / 3  # of the time to connect
-_MOST_LOOKUPS = 16
-_lookups = BoundedSemaphore(_MOST_LOOKUPS)
+_MAX_LOOKUPS = 16
+_lookups = BoundedSemaphore(_MAX_LOOKUPS)
 
 
 class Network(Protocol):
@@ -120,19 +120,19 @@ class Transport(httpx2.AsyncHTTPTransport):
 
 
 def _look_up(host: str, found: Future[list[Address]]) -> None:
-    """Resolve in a thread that nobody waits for: a resolver can hang longer than the process."""
-    settle: Callable[[], None]
+    """Resolve in a daemon thread: a resolver that hangs must not keep the process from ending."""
+    finish: Callable[[], None]
     try:
         infos = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
         addresses = dict.fromkeys(ip_address(info[4][0]) for info in infos)
-        settle = partial(found.set_result, list(addresses))
+        finish = partial(found.set_result, list(addresses))
     except (OSError, ValueError):  # ValueError: a name that cannot be encoded
         error = httpcore2.ConnectError(f"no address is known for {host}")
-        settle = partial(found.set_exception, error)
+        finish = partial(found.set_exception, error)
     finally:
         _lookups.release()
     with suppress(RuntimeError):  # the loop is closed
-        found.get_loop().call_soon_threadsafe(lambda: None if found.done() else settle())
+        found.get_loop().call_soon_threadsafe(lambda: None if found.done() else finish())
 
 
 async def _first(
@@ -160,7 +160,7 @@ async def _first(
 
     try:
         async with anyio.create_task_group() as group:
-            for address in _in_turn(addresses)[:_MOST_ADDRESSES]:
+            for address in _in_turn(addresses)[:_MAX_ADDRESSES]:
                 over = anyio.Event()
                 group.start_soon(attempt, address, over)
                 with anyio.move_on_after(_STAGGER):

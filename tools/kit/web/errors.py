@@ -1,7 +1,7 @@
 """What can go wrong with a request, named by what its caller should do next.
 
 * WebError        its text may be shown to a model: it holds no key and no query
-  x Unreachable   ask somebody else, or later
+  x Unreachable   ask another service, or later
   x BadAnswer     it answered, but not what was asked for
   x Refused       never ask this; nothing was sent
 """
@@ -12,7 +12,7 @@ class WebError(Exception):
 
 
 class Unreachable(WebError):
-    """Nobody answered, or not in time, or the service is not asked for a while."""
+    """No answer came, or not in time, or the service is not asked for a while."""
 
 
 class BadAnswer(WebError):

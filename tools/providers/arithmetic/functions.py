@@ -25,7 +25,7 @@ class Function:
     most: int | None = 1
 
     def takes(self) -> str:
-        """Say how many arguments it takes, for the message to whoever gave another number."""
+        """Say how many arguments it takes, for the message about another number."""
         if self.most is None:
             return f"{self.least} or more arguments"
         if self.most > self.least:

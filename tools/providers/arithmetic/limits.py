@@ -1,6 +1,6 @@
 """What an expression may cost, and the error that says why it was refused.
 
-The caps are far above what people calculate and far below what anybody would notice: the most
+The caps are far above what people calculate and far below what a user would notice: the most
 expensive expression found that passes them all takes 13 ms, an ordinary one a fiftieth of one.
 """
 

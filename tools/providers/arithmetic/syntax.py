@@ -9,7 +9,10 @@
 """
 
 import math
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from typing import NoReturn, TypeAlias
 
 from everturn.tools.providers.arithmetic.functions import FUNCTIONS
@@ -80,11 +83,25 @@ def parse(expression: str) -> Node:
     return tree
 
 
+def length_at(tokens: Sequence[Token], start: int) -> int:
+    """Return how many tokens the longest expression at `start` has; 0 where there is none.
+
+    It finds a calculation in tokens that may go on with something else, and works nothing out.
+    """
+    rest = (tokens[at] for at in range(start, len(tokens)))  # no copy: most starts end at once
+    parser = _Parser(chain(rest, [Token("end", "", 0)]))
+    with suppress(CalculationError):
+        parser.comparison()
+    return parser.complete
+
+
 class _Parser:
-    def __init__(self, tokens: list[Token]) -> None:
+    def __init__(self, tokens: Iterable[Token]) -> None:
         self._tokens = iter(tokens)
-        self._depth = 0
+        self._depth = self._open = self._taken = 0
         self.next = next(self._tokens)
+        self.complete = 0
+        """How many tokens were taken when they last were an expression by themselves."""
 
     def comparison(self) -> Node:
         first = self._operation()
@@ -120,10 +137,12 @@ class _Parser:
 
     def _percent(self) -> Node:
         node = self._atom()
-        if self.next.kind != "percent":
-            return node
-        self._advance()
-        return Percent(node)
+        if self.next.kind == "percent":
+            self._advance()
+            node = Percent(node)
+        if not self._open:  # what follows an operand may be missing, unless a bracket is open
+            self.complete = self._taken
+        return node
 
     def _atom(self) -> Node:
         if self.next.kind == "number":
@@ -132,8 +151,10 @@ class _Parser:
             return self._named(self._advance().text)
         if not self._accept("("):
             self.refuse()
+        self._open += 1
         inside = self.comparison()
         self._require(")")
+        self._open -= 1
         return inside
 
     def _named(self, name: str) -> Node:
@@ -143,10 +164,12 @@ class _Parser:
             known = ", ".join(["pi", "tau", "e", *sorted(FUNCTIONS)])
             raise CalculationError(f"unknown name {name[:40]!r}; there are {known}")
         self._require("(")
+        self._open += 1
         arguments = [] if self._accept(")") else [self.comparison()]
         while arguments and not self._accept(")"):
             self._require(",")
             arguments.append(self.comparison())
+        self._open -= 1
         return Call(name, tuple(arguments))
 
     def _accept(self, *operators: str) -> str | None:
@@ -163,6 +186,7 @@ class _Parser:
 
     def _advance(self) -> Token:
         token = self.next
+        self._taken += 1
         self.next = next(self._tokens, token)
         return token
 

@@ -1,21 +1,10 @@
 """Making text of pages: `charset` finds how their bytes are meant, `readable` what people read."""
 
-from dataclasses import dataclass
-
 from everturn.tools.kit.web.client import Page
 from everturn.tools.providers.pages.charset import decoded
+from everturn.tools.providers.pages.text import Text
 
 _MARKUP = frozenset({"text/html", "application/xhtml+xml"})
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """What a page says."""
-
-    title: str
-    language: str
-    """As the page names it; often empty."""
-    text: str
 
 
 def text_of(page: Page) -> Text:
@@ -23,6 +12,6 @@ def text_of(page: Page) -> Text:
     whole = decoded(page.body, page.charset, markup=page.content_type in _MARKUP, cut=page.cut)
     if page.content_type not in _MARKUP:
         return Text("", "", whole.strip())
-    from everturn.tools.providers.pages.readable import readable
+    from everturn.tools.providers.pages.readable import readable  # lxml, which few need
 
     return readable(whole)

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from lxml import etree  # type: ignore[import-untyped]  # it ships no types
 
-from everturn.tools.providers.pages import Text
+from everturn.tools.providers.pages.text import Text
 
 _SILENT = (
     "script style template noscript svg math iframe object canvas select button dialog "
@@ -34,10 +34,10 @@ _KEPT = "\u00a0"
 """Stands for a space that says something, until the others are put in order."""
 _SPACES = {ord(space): " " for space in "\n\r\t\f\u00a0"}
 _MAIN = frozenset({"main", "article"})
-_LEAST_MAIN = 200
+_MIN_MAIN = 200
 """Characters a page's main part must have to be taken for all that it says."""
 _CHUNK = 65_536
-_LONGEST_TITLE = 300
+_MAX_TITLE = 300
 
 
 def readable(markup: str) -> Text:
@@ -52,7 +52,7 @@ def readable(markup: str) -> Text:
 
 
 class _Reader:
-    """What lxml tells of a page, element by element; a page may have a million of them."""
+    """Collects what lxml reads of a page, element by element; a page may have a million of them."""
 
     def __init__(self) -> None:
         self._title: list[str] = []
@@ -104,9 +104,9 @@ class _Reader:
     def text(self) -> Text:
         main, everything = _tidied("".join(self._main)), _tidied("".join(self._all))
         return Text(
-            title=" ".join("".join(self._title).split())[:_LONGEST_TITLE],
+            title=" ".join("".join(self._title).split())[:_MAX_TITLE],
             language=self._language,
-            text=main if len(main) >= _LEAST_MAIN else everything,
+            text=main if len(main) >= _MIN_MAIN else everything,
         )
 
     def _say(self, text: str) -> None:

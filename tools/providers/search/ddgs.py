@@ -17,7 +17,7 @@ from everturn.tools.providers.search import Hit, SearchReport
 
 log = get_logger(__name__)
 
-_LONGEST_SNIPPET = 500
+_MAX_SNIPPET = 500
 _COUNTRIES = {"en": "us", "ko": "kr", "ja": "jp", "zh": "cn", "uk": "ua", "el": "gr", "hi": "in"}
 """Of languages that are not called as the country where most search in them."""
 _NOTHING = "No results found."
@@ -79,7 +79,7 @@ def _ask(query: str, max_results: int, region: str, engines: str, seconds: int) 
         {
             "title": result["title"],
             "url": result["href"],
-            "snippet": " ".join(result["body"].split())[:_LONGEST_SNIPPET],
+            "snippet": " ".join(result["body"].split())[:_MAX_SNIPPET],
         }
         for result in found
     ]

@@ -18,7 +18,7 @@ _KINDS = (
 
 
 class OfflineSearch:
-    """A search provider that asks nobody."""
+    """A search provider that asks no service."""
 
     name = "offline"
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 from everturn.tools.kit.web import BadAnswer, Web
 from everturn.tools.providers.search import SearchReport
 
-_LONGEST_SNIPPET = 500
+_MAX_SNIPPET = 500
 _FORBIDDEN = 403
 
 
@@ -53,7 +53,7 @@ class SearXNG:
                 {
                     "title": result.title,
                     "url": result.url,
-                    "snippet": " ".join((result.content or "").split())[:_LONGEST_SNIPPET],
+                    "snippet": " ".join((result.content or "").split())[:_MAX_SNIPPET],
                 }
                 for result in found.results[:max_results]
             ],

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from everturn.tools.kit.web import Web, current_web
-from everturn.tools.providers.first_answer import NobodyAnswered, first_answer
+from everturn.tools.providers.first_answer import NoServiceAnswered, first_answer
 from everturn.tools.providers.sample import sample_note
 from everturn.tools.providers.search import SearchProvider, SearchReport
 from everturn.tools.providers.search.ddgs import Ddgs
@@ -18,15 +18,15 @@ class SearchServices:
     name = "services"
 
     async def find(self, query: str, max_results: int, *, language: str = "") -> SearchReport:
-        """Return results, or raise NobodyAnswered where sample data is not wanted."""
-        web, sample = current_web(), OfflineSearch()
+        """Return results, or raise NoServiceAnswered where sample data is not wanted."""
+        web, sample = await current_web(), OfflineSearch()
         if web.settings.tools_offline == "always":
             return await sample.find(query, max_results)
         try:
             return await first_answer(
                 _services(web), lambda service: service.find(query, max_results, language=language)
             )
-        except NobodyAnswered as reason:
+        except NoServiceAnswered as reason:
             if web.settings.tools_offline == "never":
                 raise
             report = await sample.find(query, max_results)

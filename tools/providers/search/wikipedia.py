@@ -9,7 +9,7 @@ from everturn.tools.kit.web import BadAnswer, Web
 from everturn.tools.providers.languages import language_of
 from everturn.tools.providers.search import SearchReport
 
-_LONGEST_SNIPPET = 500
+_MAX_SNIPPET = 500
 
 
 class _Article(BaseModel):
@@ -56,7 +56,7 @@ class Wikipedia:
                 "exintro": 1,
                 "explaintext": 1,
                 "exlimit": "max",
-                "exchars": _LONGEST_SNIPPET,
+                "exchars": _MAX_SNIPPET,
                 "format": "json",
                 "formatversion": 2,
             },

@@ -27,7 +27,7 @@ _CHANCES = {"clear": 0, "partly cloudy": 10, "overcast": 30, "light rain": 80}
 
 
 class OfflineWeather:
-    """A weather provider that asks nobody."""
+    """A weather provider that asks no service."""
 
     name = "offline"
 

@@ -20,7 +20,7 @@ from everturn.tools.providers.weather import (
 from everturn.tools.providers.weather.places import Candidate, best, full_name, others, split
 from everturn.tools.providers.weather.sky import condition
 
-_SHORTEST = 2
+_MIN_LENGTH = 2
 """Characters of a name that the geocoding searches for."""
 _CURRENT = "temperature_2m,apparent_temperature,relative_humidity_2m,weather_code,wind_speed_10m"
 _HOURLY = "temperature_2m,weather_code,precipitation_probability,wind_speed_10m"
@@ -118,7 +118,7 @@ class OpenMeteo:
 
     async def _places(self, location: str) -> list[Candidate]:
         name, qualifiers = split(location)
-        found = await self._search(name) if len(name) >= _SHORTEST else []
+        found = await self._search(name) if len(name) >= _MIN_LENGTH else []
         if not found and not qualifiers and " " in name:  # Paris Texas
             name, _, last = name.rpartition(" ")
             found, qualifiers = await self._search(name), [last]

@@ -6,7 +6,7 @@ from pydantic import BaseModel
 
 from everturn.tools.providers.weather import Place
 
-_MOST_OTHERS = 3
+_MAX_OTHERS = 3
 
 _STATES = (
     "AL=Alabama AK=Alaska AZ=Arizona AR=Arkansas CA=California CO=Colorado CT=Connecticut "
@@ -57,7 +57,7 @@ class Candidate(BaseModel):
 
 
 def split(location: str) -> tuple[str, list[str]]:
-    """Part what a place is called from what is said to tell it from others: `Paris, Texas`."""
+    """Split a place's name from what distinguishes it from others: `Paris, Texas`."""
     name, *more = (part.strip() for part in location.replace("，", ",").split(","))
     return name, [part for part in more if part]
 
@@ -76,7 +76,7 @@ def others(candidates: Sequence[Candidate]) -> list[str]:
     first, *rest = candidates
     names = dict.fromkeys(full_name(each.place) for each in rest if each.name == first.name)
     names.pop(full_name(first.place), None)
-    return list(names)[:_MOST_OTHERS]
+    return list(names)[:_MAX_OTHERS]
 
 
 def full_name(place: Place) -> str:

@@ -1,7 +1,7 @@
 """The weather as the settings want it: from a service, or a marked sample when none answers."""
 
 from everturn.tools.kit.web import Web, current_web
-from everturn.tools.providers.first_answer import NobodyAnswered, first_answer
+from everturn.tools.providers.first_answer import NoServiceAnswered, first_answer
 from everturn.tools.providers.sample import sample_note
 from everturn.tools.providers.weather import Units, WeatherProvider, WeatherReport
 from everturn.tools.providers.weather.offline import OfflineWeather
@@ -21,9 +21,9 @@ class WeatherServices:
 
         Raises:
             PlaceNotFound: a service answered that there is no such place.
-            NobodyAnswered: no service did, and sample data is not wanted.
+            NoServiceAnswered: no service did, and sample data is not wanted.
         """
-        web, sample = current_web(), OfflineWeather()
+        web, sample = await current_web(), OfflineWeather()
         if web.settings.tools_offline == "always":
             return await sample.report(location, units, hours=hours, days=days)
         try:
@@ -31,7 +31,7 @@ class WeatherServices:
                 _services(web),
                 lambda service: service.report(location, units, hours=hours, days=days),
             )
-        except NobodyAnswered as reason:
+        except NoServiceAnswered as reason:
             if web.settings.tools_offline == "never":
                 raise
             report = await sample.report(location, units, hours=hours, days=days)

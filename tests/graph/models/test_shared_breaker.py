@@ -75,7 +75,7 @@ async def prefix() -> AsyncIterator[str]:
 async def test_a_dead_model_is_dead_for_both(
     fake_provider: FakeProvider, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("_COOL", "_COOL_MOST"):  # longer than the start of the other process may take
+    for name in ("_COOL", "_MAX_COOL"):  # longer than the start of the other process may take
         monkeypatch.setattr(circuits, name, 600.0)
     fake_provider.script("model-a", Fault("reset"))
     where = fake_provider.url, os.environ["TEST_REDIS_URL"], prefix

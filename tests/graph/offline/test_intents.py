@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from everturn.graph.offline.intents import LONGEST, requests
+from everturn.graph.offline.intents import MAX_LENGTH, requests
 
 CALCULATIONS = {
     # English
@@ -39,6 +39,8 @@ CALCULATIONS = {
     "calculate 2 * (3": ["2 * (3"],
     "Calculate 10 *": ["10 *"],
     "calculate foo(3) + 2": ["foo(3) + 2"],
+    "foo(3) + 2": ["foo(3) + 2"],
+    "007 + 1": ["007 + 1"],
 }
 WEATHER = {
     # English
@@ -116,6 +118,8 @@ NOTHING = [
     "pages 5-10 of the book",
     "a 1920x1080 screen",
     "24/7 support",
+    "15% max(e",
+    "+49 and -5",
     "I have 3 cats and 2 dogs",
     "Google is great",
     "Search engines are great",
@@ -176,7 +180,7 @@ def test_several_requests_in_one_text(text: str) -> None:
 
 
 def test_only_the_beginning_of_a_long_text_is_read() -> None:
-    assert _found("1 + 1\n" + "word " * LONGEST + "\n2 + 2") == [("calculation", "1 + 1")]
+    assert _found("1 + 1\n" + "word " * MAX_LENGTH + "\n2 + 2") == [("calculation", "1 + 1")]
 
 
 def test_brackets_without_end_are_left_to_the_calculator() -> None:

@@ -8,7 +8,7 @@ from langchain_core.tools import BaseTool, tool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import BaseModel
 
-from everturn.graph.offline.calls import MOST_CALLS, Tool, allowed, bound_tools, forced, plan
+from everturn.graph.offline.calls import MAX_CALLS, Tool, allowed, bound_tools, forced, plan
 
 
 class Level(StrEnum):
@@ -150,8 +150,8 @@ def test_what_a_named_tool_lacks_is_said_not_made_up() -> None:
 
 
 def test_the_calls_of_one_turn_are_bounded() -> None:
-    made = plan("\n".join(f"{n} + 1" for n in range(MOST_CALLS + 3)), ALL)
-    assert len(made.calls) == MOST_CALLS
+    made = plan("\n".join(f"{n} + 1" for n in range(MAX_CALLS + 3)), ALL)
+    assert len(made.calls) == MAX_CALLS
     assert len(made.unserved) == 3
 
 

@@ -7,9 +7,10 @@ from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 from langchain_core.tools import BaseTool, StructuredTool, tool
 from pydantic import BaseModel, ConfigDict
 
-from everturn.graph.steps.tool_calls import flaws, give_ids, misuses, take_in
+from everturn.graph.steps.tool_calls import give_ids, misuses, take_in
+from everturn.tools.kit.arguments import flaws
 from everturn.tools.kit.offered import offered_name
-from tests.graph.test_tools import toolbox
+from tests.graph.nodes.test_tools import toolbox
 
 
 @tool

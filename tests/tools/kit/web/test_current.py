@@ -1,4 +1,4 @@
-"""Where tools find their way out, and that it costs nothing before it is used."""
+"""Where tools find the `Web` to use, and that it costs nothing before it is used."""
 
 import asyncio
 import socket
@@ -21,25 +21,26 @@ ROOT = Path(__file__).parents[4]
 @tool
 async def finding() -> int:
     """Say which way out is found."""
-    return id(current_web())
+    return id(await current_web())
 
 
-async def test_a_tool_finds_what_the_server_lends() -> None:
+async def test_a_tool_finds_what_the_server_shares() -> None:
     web = Web(settings())
     assert await finding.ainvoke({}, lending(web)) == id(web)
 
 
 @pytest.mark.parametrize("config", [{}, {"configurable": {}}, {"configurable": {"__everturn": {}}}])
 async def test_without_a_server_each_loop_has_its_own(config: RunnableConfig) -> None:
-    assert await finding.ainvoke({}, config) == id(current_web())
+    assert await finding.ainvoke({}, config) == id(await current_web())
     other = await asyncio.to_thread(lambda: asyncio.run(finding.ainvoke({}, config)))
-    assert other != id(current_web())
-    assert current_web().settings.tools_offline == "always"  # from the environment
+    assert other != id(await current_web())
+    assert (await current_web()).settings.tools_offline == "always"  # from the environment
 
 
 def test_importing_the_tools_loads_no_client() -> None:
     code = (
-        "import sys, tools.weather, tools.search, tools.fetch_page, tools.current_time\n"
+        "import sys\n"
+        "from everturn.tools import current_time, fetch_page, search, weather\n"
         "print([name for name in ('httpcore2', 'lxml') if name in sys.modules])"
     )
     ran = subprocess.run(

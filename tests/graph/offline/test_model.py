@@ -25,7 +25,7 @@ from langgraph.prebuilt import ToolNode
 from pydantic import ValidationError
 
 from everturn.graph.offline import OfflineModel
-from everturn.graph.offline.calls import MOST_CALLS
+from everturn.graph.offline.calls import MAX_CALLS
 from everturn.tools import load_tools
 
 THREE = "Calculate 10 * 20 and tell me the weather in Paris, and search for LangGraph"
@@ -151,12 +151,12 @@ async def test_what_no_tool_can_do_is_said_beside_what_one_can() -> None:
 
 def test_too_many_requests_are_told() -> None:
     bound = OfflineModel().bind_tools(load_tools())
-    text = "\n".join(f"{n} + 1" for n in range(MOST_CALLS + 3))
+    text = "\n".join(f"{n} + 1" for n in range(MAX_CALLS + 3))
     called = bound.invoke(text)
-    assert len(called.tool_calls) == MOST_CALLS
+    assert len(called.tool_calls) == MAX_CALLS
     results = [ToolMessage("1", tool_call_id=call["id"]) for call in called.tool_calls]
     answer = bound.invoke([HumanMessage(text), called, *results])
-    assert f"first {MOST_CALLS} of your requests" in answer.text
+    assert f"first {MAX_CALLS} of your requests" in answer.text
 
 
 @pytest.mark.parametrize(
