@@ -34,6 +34,8 @@ from tests.provider import (
 )
 from tests.provider.script import FaultName
 
+pytestmark = pytest.mark.slow
+
 HEADERS = {"Authorization": f"Bearer {KEY}"}
 PATIENT = httpx2.Timeout(10)
 IMPATIENT = httpx2.Timeout(10, read=0.4)  # where silence is what is expected

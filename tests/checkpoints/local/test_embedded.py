@@ -26,6 +26,8 @@ from tests.checkpoints.local.test_data_dir import unprivileged
 from tests.checkpoints.stores import ROOT
 from tests.waiting import PATIENCE, eventually
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["unprivileged"]
 
 # Opens the folder, says the URL, and leaves when its input ends.

@@ -18,6 +18,8 @@ from tests.provider.script import FaultName
 from tests.service import Client, Event, process, serving
 from tests.waiting import PATIENCE, eventually_sync
 
+pytestmark = pytest.mark.slow
+
 CHAIN = "model-a,model-b,model-c"
 KEY_FAULTS: set[int | str] = {
     401,
