@@ -170,10 +170,10 @@ class Execution:
 
     async def _run(self, run: Run, held: Hold) -> None:
         """Run the turn, and leave the thread as the next one may find it."""
-        turn = await self._turn(run)
         outcome, parts = Outcome(), Parts(run.request.stream_mode)
         spoken = False
         try:
+            turn = await self._turn(run)
             running = self._engine.run_held(turn, held, outcome, run.checked)
             async with aclosing(running):
                 async for part in running:
@@ -188,6 +188,9 @@ class Execution:
             if run.cancelled:
                 self._post_end(run)
             raise
+        except NothingWaits as error:  # the thread is as it was
+            self._fail(run, error)
+            run.left = await self._memory.state(run.assistant.graph_id, run.thread_id)
         except Exception as error:  # of a node
             self._fail(run, error)
         else:
@@ -242,13 +245,12 @@ class Execution:
         """What is committed with a run's end: its thread's status, and its turn's history."""
         if not run.held:  # its thread is another run's
             return []
-        if run.error:
+        if run.error and not isinstance(run.error, NothingWaits):
             return [self._threads.failed(run)]
-        if run.outcome is None:
-            return []
         rows = [self._threads.ended(run, run.left)]
-        if run.request.history and (finished := _finished(run, run.outcome)):
-            rows.append(turn_finished(finished))
+        if run.request.history and run.status == "success" and run.outcome:
+            finished = _finished(run, run.outcome)
+            rows += [turn_finished(finished)] if finished else []
         return rows
 
     async def _turn(self, run: Run) -> Turn:

@@ -73,8 +73,13 @@ class Run:
 
     @property
     def goes_on_elsewhere(self) -> bool:
-        """Another process takes it over, or the next one here; or one has done so already."""
-        return self.request.recorded and isinstance(self.error, ShuttingDown | StaleWriter)
+        """Another process takes it over, or the next one here; or one has done so already.
+
+        A client that waited for its turn was told to ask again: then it would be run twice.
+        """
+        if isinstance(self.error, ShuttingDown):
+            return self.request.recorded and not self.request.interactive
+        return self.request.recorded and isinstance(self.error, StaleWriter)
 
     @property
     def failure(self) -> dict[str, str]:

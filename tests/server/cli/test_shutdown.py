@@ -56,6 +56,12 @@ def test_turns_that_take_too_long_are_ended_with_a_word(
     assert refused.json()["type"] == "shutting-down"
     assert refused.headers["retry-after"]
     assert "Traceback" not in "".join(running.log)
+    # Both clients were told to ask again, so the next process must not run their turns.
+    with process(data_dir, **environment) as running, Client(running.url()) as client:
+        for session in client.get("/api/chat/sessions").json()["sessions"]:
+            runs = client.get(f"/threads/{session['session_id']}/runs").json()
+            assert [run["status"] for run in runs] == ["error"]
+    assert fake_provider.calls() == 2
 
 
 def test_turns_within_the_grace_end_as_they_would(

@@ -312,6 +312,8 @@ def test_two_who_decide_at_once_make_the_call_once(
         with client.stream("POST", path, json=body) as one:
             answer = client.post(path.removesuffix("/stream"), json=body)
             events = list(read_events(one))
+        thread = client.get(f"/threads/{waits['session_id']}").json()
+    assert thread["status"] == "idle"  # who came too late left no trace there
     endings = sorted([events[-1].name, str(answer.status_code)])
     assert endings in (["409", "done"], ["200", "error"])
     assert len(journal()) == 1
