@@ -26,7 +26,8 @@ _LANES = 4
 _CALLS = 32
 _ARGUMENTS = 8192
 # Turns of the loop between a call and its departure. LangGraph stores the writes of a task and, two
-# turns later, the checkpoint they lead to; whoever is answered asks on within two turns as well.
+# turns later, the checkpoint they lead to; a caller that is answered makes its next call within
+# two turns as well.
 _TURNS = 3
 
 _AWAY = (NotConnected, NotAnswered)
@@ -141,13 +142,14 @@ class _Pipelines:
         self.client = client
         self.loop = _running_loop()
         self._served = False
-        self._heard = 0.0  # when, by the loop's clock, the server last answered
+        self._answered_at = 0.0  # when, by the loop's clock, the server last answered
         self._turns_left = 0
         self._waiting: deque[tuple[Call, asyncio.Future[Any]]] = deque()
         self._flights: dict[asyncio.Task[None], set[str]] = {}
         self._airborne: set[str] = set()
 
     def make(self, wanted: Call | Scan) -> Awaitable[Any]:
+        """The reply to a call, to be awaited; raises StoreUnavailable or StoreMisconfigured."""
         loop = asyncio.get_running_loop()
         if loop is not self.loop:
             self._move_to(loop)
@@ -164,13 +166,13 @@ class _Pipelines:
             await asyncio.wait(self._flights)
 
     def _move_to(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Begins afresh in another loop: what a closed one left unfinished will never land."""
+        """Starts again in another loop: what a closed loop left will never be answered."""
         if self.loop and not self.loop.is_closed() and (self._waiting or self._flights):
             raise RuntimeError(
                 "This AsyncRedisSaver is at work in another event loop: open one in each loop."
             )
         self.loop = loop
-        self._heard = 0.0
+        self._answered_at = 0.0
         self._turns_left = 0
         self._waiting.clear()
         self._flights.clear()
@@ -201,6 +203,7 @@ class _Pipelines:
         self._airborne -= self._flights.pop(flight)
         if self._waiting:
             self._depart_soon()
+            # The callers of this flight have their answers and will call again: wait for them.
             self._turns_left = _TURNS
 
     def _board(self) -> list[tuple[Call, asyncio.Future[Any]]]:
@@ -211,6 +214,7 @@ class _Pipelines:
             call, future = self._waiting.popleft()
             if future.done():  # its caller was cancelled
                 continue
+            # One flight a thread at a time: lanes overtake each other, calls of a thread must not.
             if call.keys[0] in self._airborne:
                 staying.append((call, future))
             else:
@@ -225,8 +229,8 @@ class _Pipelines:
         try:
             replies = await self._send([call for call, _ in batch])
             if any(not isinstance(reply, Exception) for reply in replies):
-                self._heard = loop.time()
-            elif self._heard < departure and self._one_node and hangs(replies[0]):
+                self._answered_at = loop.time()
+            elif self._answered_at < departure and self._one_node and hangs(replies[0]):
                 self._give_up(replies[0])
             refused: dict[str, list[_Refusal]] = {}
             for (call, future), reply in zip(batch, replies, strict=True):
@@ -234,17 +238,17 @@ class _Pipelines:
                     refused.setdefault(call.keys[0], []).append((call, future, reply))
                 else:
                     self._answer(future, reply)
-            await asyncio.gather(*map(self._settle_in_order, refused.values()))
+            await asyncio.gather(*map(self._retry_in_order, refused.values()))
         except Exception as error:  # not the server's: a client of a closed loop, say
             for _, future in batch:
                 if not future.done():
                     future.set_exception(error)
         finally:
-            for _, future in batch:  # the loop is closing: nobody may wait for ever
+            for _, future in batch:  # the loop is closing: no caller may wait for ever
                 future.cancel()
 
     def _give_up(self, error: Exception) -> None:
-        """Nothing was heard of the server for as long as it may take: whoever waits is told so."""
+        """Fails the calls that wait: the server was silent for as long as an answer may take."""
         while self._waiting:
             _, future = self._waiting.popleft()
             self._answer(future, error)
@@ -263,7 +267,7 @@ class _Pipelines:
         except _CALL_FAILED as error:
             # A node of a cluster that does not even greet fails the calls to all nodes.
             said = NotConnected(*error.args) if hangs(error) and not self._one_node else error
-            return [_told(said)] * len(calls)
+            return [_as_disconnected(said)] * len(calls)
         # After a silence redis-py closes the connection, and says that of the calls that follow.
         silence = next(filter(hangs, replies), None)
         return [silence if silence and isinstance(each, _AWAY) else each for each in replies]
@@ -277,16 +281,20 @@ class _Pipelines:
             self._served = True
             future.set_result(reply)
 
-    async def _settle_in_order(self, refused: list[_Refusal]) -> None:
-        """Settles the calls of one thread. Of a node that is away each try takes seconds: one."""
+    async def _retry_in_order(self, refused: list[_Refusal]) -> None:
+        """Retries the refused calls of one thread, in order.
+
+        A try with a node that is away takes seconds, so after the first one that shows it the
+        others get their error at once.
+        """
         away = False
         for call, future, error in refused:
-            reply = error if away else await self._settle(call, error)
+            reply = error if away else await self._retry(call, error)
             away = away or isinstance(reply, _AWAY)
             self._answer(future, reply)
 
-    async def _settle(self, call: Call, reply: Any) -> Any:
-        """Tries once more, alone, what a fresh server or a changed cluster refused."""
+    async def _retry(self, call: Call, reply: Any) -> Any:
+        """Makes a call again, by itself, that a fresh server or a changed cluster refused."""
         if isinstance(reply, NotConnected) and not hangs(reply) and not self._one_node:
             reply = await self._try(*_evalsha(call))
         if isinstance(reply, NoScriptError):  # a replica that was promoted has none either
@@ -302,7 +310,7 @@ class _Pipelines:
         try:
             return await self.client.execute_command(*command)
         except _CALL_FAILED as error:
-            return _told(error)
+            return _as_disconnected(error)
 
     @property
     def _one_node(self) -> bool:
@@ -316,7 +324,7 @@ class _Pipelines:
             raise translate(error, served=self._served) from error
 
 
-def _told(error: Exception) -> Exception:
+def _as_disconnected(error: Exception) -> Exception:
     return NotConnected("the connection was closed") if type(error) is AttributeError else error
 
 

@@ -1,7 +1,9 @@
-"""Errors of redis-py, told as what the caller should do next."""
+"""Errors of redis-py, translated into what the caller should do next."""
 
 import re
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from redis import exceptions as redis
 
@@ -34,6 +36,15 @@ _ADVICE = {
 _PASSING = {"BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "NOREPLICAS", "TRYAGAIN"}
 # Redis 6.2 wraps the error of a command in a script: "Error running script (…): -OOM …".
 _WRAPPED_CODE = re.compile(r"(?:^| -)([A-Z]{3,})\b")
+
+
+@contextmanager
+def redis_errors() -> Iterator[None]:
+    """Turn what the client raises into StoreUnavailable or StoreMisconfigured."""
+    try:
+        yield
+    except CALL_FAILED as error:
+        raise translate(error, served=True) from error
 
 
 def hangs(error: BaseException | None) -> bool:

@@ -12,7 +12,7 @@ from everturn.checkpoints.errors import InvalidItem
 from everturn.checkpoints.sql.tables import storable
 
 _ORDER: dict[str, Callable[[Any, Any], bool]] = {"$gt": gt, "$gte": ge, "$lt": lt, "$lte": le}
-_DEEPEST = 250
+_MAX_DEPTH = 250
 _OPERATORS = {"$eq", "$ne", *_ORDER}
 
 
@@ -38,8 +38,8 @@ def as_json(value: Mapping[str, Any]) -> dict[str, Any]:
 
 def _check_depth(value: Any, depth: int = 0) -> None:
     """Refuse what other programs could not read."""
-    if depth > _DEEPEST:
-        raise ValueError(f"nested more than {_DEEPEST} levels deep")
+    if depth > _MAX_DEPTH:
+        raise ValueError(f"nested more than {_MAX_DEPTH} levels deep")
     for inner in value.values() if isinstance(value, dict) else value:
         if isinstance(inner, dict | list):
             _check_depth(inner, depth + 1)
@@ -69,8 +69,8 @@ def check_filter(condition: Any, depth: int = 0) -> None:
     Raises:
         InvalidItem: naming the operator.
     """
-    if depth > _DEEPEST:
-        raise InvalidItem(f"The filter is nested more than {_DEEPEST} levels deep.")
+    if depth > _MAX_DEPTH:
+        raise InvalidItem(f"The filter is nested more than {_MAX_DEPTH} levels deep.")
     if isinstance(condition, list | tuple):
         for inner in condition:
             check_filter(inner, depth + 1)

@@ -37,7 +37,7 @@ async def url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[s
 
 def alembic_config() -> Config:
     config = Config()
-    config.set_main_option("script_location", str(ROOT / "checkpoints" / "migrations"))
+    config.set_main_option("script_location", str(ROOT / "checkpoints" / "sql" / "migrations"))
     return config
 
 
@@ -92,7 +92,7 @@ async def test_an_older_database_is_migrated_and_keeps_its_rows(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scripts = tmp_path / "with 100% more" / "migrations"
-    shutil.copytree(ROOT / "checkpoints" / "migrations", scripts)
+    shutil.copytree(ROOT / "checkpoints" / "sql" / "migrations", scripts)
     (scripts / "versions" / "r0002_next.py").write_text(
         "import sqlalchemy as sa\nfrom alembic import op\n"
         f"revision, down_revision = 'next', {migrations.HEAD!r}\n"
