@@ -9,7 +9,7 @@ import orjson
 from pydantic import BaseModel
 
 from everturn.checkpoints.errors import InvalidItem
-from everturn.checkpoints.sql.tables import storable
+from everturn.checkpoints.sql.json_objects import cleaned
 
 _ORDER: dict[str, Callable[[Any, Any], bool]] = {"$gt": gt, "$gte": ge, "$lt": lt, "$lte": le}
 _MAX_DEPTH = 250
@@ -33,7 +33,7 @@ def as_json(value: Mapping[str, Any]) -> dict[str, Any]:
         _check_depth(found)
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidItem(f"The value cannot be stored as JSON: {error}") from None
-    return _storable(found) if b"\\u" in text else found
+    return cleaned(found) if b"\\u" in text else found
 
 
 def _check_depth(value: Any, depth: int = 0) -> None:
@@ -51,16 +51,6 @@ def _default(value: Any) -> Any:
     if isinstance(value, set | frozenset | tuple):
         return list(value)
     raise TypeError(f"{type(value).__name__} is no JSON")
-
-
-def _storable(value: Any) -> Any:
-    if isinstance(value, str):
-        return storable(value)
-    if isinstance(value, dict):
-        return {storable(key): _storable(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_storable(inner) for inner in value]
-    return value
 
 
 def check_filter(condition: Any, depth: int = 0) -> None:
