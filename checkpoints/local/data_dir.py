@@ -1,8 +1,8 @@
 """The data folder: made, checked, and locked.
 
 The kernel takes a lock back when the last process that has it open ends, however it ends, so
-nothing has to be cleaned up after `kill -9`. The lock files stay: who removed one could take it
-from under a process that has just opened it.
+nothing has to be cleaned up after `kill -9`. The lock files stay: a process that removed one could
+take it from another that has just opened it, and two would hold the folder.
 """
 
 import os
@@ -47,7 +47,7 @@ def prepare_data_dir(path: Path) -> Path:
     try:
         folder = path.resolve()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with TemporaryFile(dir=folder):  # rights alone do not tell of read-only or full disks
+        with TemporaryFile(dir=folder):  # rights alone do not show a read-only or full disk
             pass
     # ValueError: a character that no path may hold; RuntimeError: links that lead in a circle.
     except (OSError, ValueError, RuntimeError) as error:
@@ -98,7 +98,7 @@ def holder_of(path: Path) -> str:
 def publish_address(folder: Path, url: str) -> None:
     """Write where the `serve` that holds a data folder listens, for clients on this machine.
 
-    It is a convenience: where it cannot be written, or nobody holds the folder, nothing happens.
+    It is a convenience: where it cannot be written, or the folder is not held, nothing happens.
     """
     with suppress(OSError), (folder / "serve.lock").open("r+") as lock:
         lock.write(f"{os.getpid()}\n{url}\n")

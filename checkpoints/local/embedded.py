@@ -1,7 +1,7 @@
 """The embedded Valkey: a real server for those who have none, in the data folder.
 
 Any number of processes may open a folder. One owns the server: it starts it, starts it again if it
-dies, and stops it at the end. The others attach, and whoever is first takes over when the owner
+dies, and stops it at the end. The others attach; the first of them takes over when the owner
 has gone. Two locks, which the kernel takes back at any death, hold this together:
 
     valkey.owner.lock   is held by the owner
@@ -38,10 +38,10 @@ T = TypeVar("T")
 
 # Seconds.
 _PATIENCE = 10.0  # with a server that says nothing
-_LAST_WORDS = 5.0  # for a server to write what is unwritten and end
+_SHUTDOWN_SECONDS = 5.0  # for a server to write what is unwritten and end
 _RETRY = 0.005
 _SETTLED = 10.0  # a server that dies younger has died of something that may still be there
-_LONGEST_PAUSE = 30.0  # between starts of such a server
+_MAX_PAUSE = 30.0  # between starts of such a server
 
 
 @asynccontextmanager
@@ -129,7 +129,7 @@ class _Keeper:
             if self._server is not None:
                 await self._stop(self._server)
             elif self._link is not None:
-                # If the owner died and its server did not, nobody else may be left to stop it.
+                # If the owner died and its server did not, no other process may be left to stop it.
                 with suppress(CheckpointsError):
                     if self._owns():
                         os.close(await self._lock_data())
@@ -151,19 +151,19 @@ class _Keeper:
             os.close(lock)  # from here on it is the server's alone
         give_up = _now() + _PATIENCE
         while not await self._connect():
-            told = f"in {str(self._folder)!r}. Its log ends:\n{self._server.log_tail()}"
+            where = f"in {str(self._folder)!r}. Its log ends:\n{self._server.log_tail()}"
             if self._server.exit_code is not None:
-                raise StoreMisconfigured(f"the embedded Valkey cannot run {told}")
+                raise StoreMisconfigured(f"the embedded Valkey cannot run {where}")
             if _now() > give_up:
                 self._server.kill()
-                raise StoreUnavailable(f"the embedded Valkey does not answer {told}")
+                raise StoreUnavailable(f"the embedded Valkey does not answer {where}")
             await asyncio.sleep(_RETRY)
         log.info("valkey_started", data_dir=str(self._folder), pid=self._server.pid)
 
     async def _stop(self, server: ValkeyProcess) -> None:
         server.terminate()
         try:
-            await _until(lambda: server.exit_code, _LAST_WORDS)
+            await _until(lambda: server.exit_code, _SHUTDOWN_SECONDS)
         finally:  # also if we are cancelled while it writes
             if server.exit_code is None:
                 server.kill()
@@ -181,7 +181,7 @@ class _Keeper:
             if lock is None:
                 log.warning("valkey_orphan", data_dir=str(self._folder), signal=signum.name)
                 signal_listener(self.address, signum)
-                lock = await _until(lambda: try_lock(file), _LAST_WORDS)
+                lock = await _until(lambda: try_lock(file), _SHUTDOWN_SECONDS)
         if lock is None:
             raise StoreUnavailable(
                 f"another Valkey, out of reach, keeps its data in {str(self._folder)!r}: "
@@ -218,13 +218,13 @@ class _Keeper:
 
 def _pause(deaths: int) -> float:
     """Seconds before the next start, after so many untimely deaths in a row: 0, 0.05, 0.15, …."""
-    return min(0.05 * (2.0 ** min(deaths, 10) - 1), _LONGEST_PAUSE)
+    return min(0.05 * (2.0 ** min(deaths, 10) - 1), _MAX_PAUSE)
 
 
 async def _until(look: Callable[[], T | None], seconds: float) -> T | None:
-    """Look again and again, for so long, until there is something to see."""
+    """Call `look` until it returns something or the time is over; return what it returned last."""
     give_up = _now() + seconds
-    while (seen := look()) is None and _now() < give_up:  # noqa: ASYNC110 - nobody announces it
+    while (seen := look()) is None and _now() < give_up:  # noqa: ASYNC110 - there is no event to wait for
         await asyncio.sleep(_RETRY)
     return seen
 

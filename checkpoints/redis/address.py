@@ -8,7 +8,7 @@ from langchain_core.runnables import RunnableConfig
 TTL_KEY = "__ttl"
 FENCE_KEY = "__fence"
 
-# Lua holds numbers as doubles: above this it could not tell a token from the next one.
+# Lua holds numbers as doubles: above this a token and the next one look the same.
 _MAX_FENCE = 2**53
 
 

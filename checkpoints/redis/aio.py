@@ -19,18 +19,19 @@ from everturn.checkpoints.redis.failures import CALL_FAILED, hangs, translate
 from everturn.checkpoints.redis.listing import Steps
 from everturn.checkpoints.redis.saver import ThreadSaver
 
-# Pipelines in flight, each on a connection of its own: fewer than any sensible pool has.
-_LANES = 4
+# Pipelines at one time, each on a connection of its own: fewer than any sensible pool has.
+_MAX_PIPELINES = 4
 # A pipeline's bounds: enough calls to make the trip cheap, few enough not to keep the first one
 # waiting; and an argument is at most a chunk, so this many are at most 32 MB.
-_CALLS = 32
-_ARGUMENTS = 8192
-# Turns of the loop between a call and its departure. LangGraph stores the writes of a task and, two
-# turns later, the checkpoint they lead to; whoever is answered asks on within two turns as well.
-_TURNS = 3
+_MAX_CALLS = 32
+_MAX_ARGUMENTS = 8192
+# Turns of the loop between a call and its pipeline. LangGraph stores the writes of a task and, two
+# turns later, the checkpoint they lead to; a caller that is answered makes its next call within
+# two turns as well.
+_DELAY_TURNS = 3
 
 _AWAY = (NotConnected, NotAnswered)
-# A cluster client that looks for a node which is away closes the connections of all flights, and
+# A cluster client that looks for a node which is away closes the connections of all pipelines, and
 # redis-py then finds no writer in one that is just about to write.
 _CALL_FAILED = (*CALL_FAILED, AttributeError)
 _Refusal: TypeAlias = tuple[Call, asyncio.Future[Any], Exception]
@@ -77,7 +78,7 @@ class AsyncRedisSaver(ThreadSaver):
             await check_server(client)
             saver = cls(client, ttl=ttl, prefix=prefix, serde=serde, keep=keep)
             yield saver
-            await saver._pipelines.landed()
+            await saver._pipelines.drained()
         finally:
             await client.aclose()
 
@@ -133,21 +134,22 @@ class _Pipelines:
     """Makes calls with a client. Shared by the clones of a saver.
 
     A super-step stores the writes of its tasks and then its checkpoint, and many threads run side
-    by side: what they ask for between two turns of the loop costs one trip. While all lanes are
-    taken calls wait, and then leave together; there are never more waiting than there are callers.
+    by side: what they ask for between two turns of the loop costs one trip. While all pipelines are
+    in use calls wait, and then leave together; there are never more waiting than there are callers.
     """
 
     def __init__(self, client: Redis | RedisCluster) -> None:
         self.client = client
         self.loop = _running_loop()
         self._served = False
-        self._heard = 0.0  # when, by the loop's clock, the server last answered
+        self._answered_at = 0.0  # when, by the loop's clock, the server last answered
         self._turns_left = 0
         self._waiting: deque[tuple[Call, asyncio.Future[Any]]] = deque()
-        self._flights: dict[asyncio.Task[None], set[str]] = {}
-        self._airborne: set[str] = set()
+        self._sending: dict[asyncio.Task[None], set[str]] = {}
+        self._busy_threads: set[str] = set()
 
     def make(self, wanted: Call | Scan) -> Awaitable[Any]:
+        """The reply to a call, to be awaited; raises StoreUnavailable or StoreMisconfigured."""
         loop = asyncio.get_running_loop()
         if loop is not self.loop:
             self._move_to(loop)
@@ -155,30 +157,30 @@ class _Pipelines:
             return self._scan(wanted)
         future = loop.create_future()
         self._waiting.append((wanted, future))
-        self._depart_soon()
+        self._send_soon()
         return future
 
-    async def landed(self) -> None:
+    async def drained(self) -> None:
         """Waits for what callers, since cancelled, have sent; connections have timeouts."""
-        if self._flights:
-            await asyncio.wait(self._flights)
+        if self._sending:
+            await asyncio.wait(self._sending)
 
     def _move_to(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Begins afresh in another loop: what a closed one left unfinished will never land."""
-        if self.loop and not self.loop.is_closed() and (self._waiting or self._flights):
+        """Starts again in another loop: what a closed loop left will never be answered."""
+        if self.loop and not self.loop.is_closed() and (self._waiting or self._sending):
             raise RuntimeError(
                 "This AsyncRedisSaver is at work in another event loop: open one in each loop."
             )
         self.loop = loop
-        self._heard = 0.0
+        self._answered_at = 0.0
         self._turns_left = 0
         self._waiting.clear()
-        self._flights.clear()
-        self._airborne.clear()
+        self._sending.clear()
+        self._busy_threads.clear()
 
-    def _depart_soon(self) -> None:
+    def _send_soon(self) -> None:
         if not self._turns_left:
-            self._turns_left = _TURNS
+            self._turns_left = _DELAY_TURNS
             asyncio.get_running_loop().call_soon(self._count_down)
 
     def _count_down(self) -> None:
@@ -186,32 +188,34 @@ class _Pipelines:
         if self._turns_left:
             asyncio.get_running_loop().call_soon(self._count_down)
         else:
-            self._depart()
+            self._send_batches()
 
-    def _depart(self) -> None:
+    def _send_batches(self) -> None:
         loop = asyncio.get_running_loop()
-        while len(self._flights) < _LANES and (batch := self._board()):
-            flight = loop.create_task(self._fly(batch))
+        while len(self._sending) < _MAX_PIPELINES and (batch := self._next_batch()):
+            task = loop.create_task(self._send_batch(batch))
             threads = {call.keys[0] for call, _ in batch}
-            self._flights[flight] = threads
-            self._airborne |= threads
-            flight.add_done_callback(self._land)
+            self._sending[task] = threads
+            self._busy_threads |= threads
+            task.add_done_callback(self._sent)
 
-    def _land(self, flight: asyncio.Task[None]) -> None:
-        self._airborne -= self._flights.pop(flight)
+    def _sent(self, task: asyncio.Task[None]) -> None:
+        self._busy_threads -= self._sending.pop(task)
         if self._waiting:
-            self._depart_soon()
-            self._turns_left = _TURNS
+            self._send_soon()
+            # The callers of this batch have their answers and will call again: wait for them.
+            self._turns_left = _DELAY_TURNS
 
-    def _board(self) -> list[tuple[Call, asyncio.Future[Any]]]:
+    def _next_batch(self) -> list[tuple[Call, asyncio.Future[Any]]]:
         batch: list[tuple[Call, asyncio.Future[Any]]] = []
         staying: list[tuple[Call, asyncio.Future[Any]]] = []
         arguments = 0
-        while self._waiting and len(batch) < _CALLS and arguments < _ARGUMENTS:
+        while self._waiting and len(batch) < _MAX_CALLS and arguments < _MAX_ARGUMENTS:
             call, future = self._waiting.popleft()
             if future.done():  # its caller was cancelled
                 continue
-            if call.keys[0] in self._airborne:
+            # Pipelines may overtake each other; the calls of one thread must not.
+            if call.keys[0] in self._busy_threads:
                 staying.append((call, future))
             else:
                 batch.append((call, future))
@@ -219,14 +223,14 @@ class _Pipelines:
         self._waiting.extendleft(reversed(staying))
         return batch
 
-    async def _fly(self, batch: list[tuple[Call, asyncio.Future[Any]]]) -> None:
+    async def _send_batch(self, batch: list[tuple[Call, asyncio.Future[Any]]]) -> None:
         loop = asyncio.get_running_loop()
-        departure = loop.time()
+        started = loop.time()
         try:
             replies = await self._send([call for call, _ in batch])
             if any(not isinstance(reply, Exception) for reply in replies):
-                self._heard = loop.time()
-            elif self._heard < departure and self._one_node and hangs(replies[0]):
+                self._answered_at = loop.time()
+            elif self._answered_at < started and self._one_node and hangs(replies[0]):
                 self._give_up(replies[0])
             refused: dict[str, list[_Refusal]] = {}
             for (call, future), reply in zip(batch, replies, strict=True):
@@ -234,17 +238,17 @@ class _Pipelines:
                     refused.setdefault(call.keys[0], []).append((call, future, reply))
                 else:
                     self._answer(future, reply)
-            await asyncio.gather(*map(self._settle_in_order, refused.values()))
+            await asyncio.gather(*map(self._retry_in_order, refused.values()))
         except Exception as error:  # not the server's: a client of a closed loop, say
             for _, future in batch:
                 if not future.done():
                     future.set_exception(error)
         finally:
-            for _, future in batch:  # the loop is closing: nobody may wait for ever
+            for _, future in batch:  # the loop is closing: no caller may wait for ever
                 future.cancel()
 
     def _give_up(self, error: Exception) -> None:
-        """Nothing was heard of the server for as long as it may take: whoever waits is told so."""
+        """Fails the calls that wait: the server was silent for as long as an answer may take."""
         while self._waiting:
             _, future = self._waiting.popleft()
             self._answer(future, error)
@@ -263,7 +267,7 @@ class _Pipelines:
         except _CALL_FAILED as error:
             # A node of a cluster that does not even greet fails the calls to all nodes.
             said = NotConnected(*error.args) if hangs(error) and not self._one_node else error
-            return [_told(said)] * len(calls)
+            return [_as_disconnected(said)] * len(calls)
         # After a silence redis-py closes the connection, and says that of the calls that follow.
         silence = next(filter(hangs, replies), None)
         return [silence if silence and isinstance(each, _AWAY) else each for each in replies]
@@ -277,16 +281,20 @@ class _Pipelines:
             self._served = True
             future.set_result(reply)
 
-    async def _settle_in_order(self, refused: list[_Refusal]) -> None:
-        """Settles the calls of one thread. Of a node that is away each try takes seconds: one."""
+    async def _retry_in_order(self, refused: list[_Refusal]) -> None:
+        """Retries the refused calls of one thread, in order.
+
+        A try with a node that is away takes seconds, so after the first one that shows it the
+        others get their error at once.
+        """
         away = False
         for call, future, error in refused:
-            reply = error if away else await self._settle(call, error)
+            reply = error if away else await self._retry(call, error)
             away = away or isinstance(reply, _AWAY)
             self._answer(future, reply)
 
-    async def _settle(self, call: Call, reply: Any) -> Any:
-        """Tries once more, alone, what a fresh server or a changed cluster refused."""
+    async def _retry(self, call: Call, reply: Any) -> Any:
+        """Makes a call again, by itself, that a fresh server or a changed cluster refused."""
         if isinstance(reply, NotConnected) and not hangs(reply) and not self._one_node:
             reply = await self._try(*_evalsha(call))
         if isinstance(reply, NoScriptError):  # a replica that was promoted has none either
@@ -302,7 +310,7 @@ class _Pipelines:
         try:
             return await self.client.execute_command(*command)
         except _CALL_FAILED as error:
-            return _told(error)
+            return _as_disconnected(error)
 
     @property
     def _one_node(self) -> bool:
@@ -316,7 +324,7 @@ class _Pipelines:
             raise translate(error, served=self._served) from error
 
 
-def _told(error: Exception) -> Exception:
+def _as_disconnected(error: Exception) -> Exception:
     return NotConnected("the connection was closed") if type(error) is AttributeError else error
 
 

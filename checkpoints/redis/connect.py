@@ -42,7 +42,7 @@ _PORT, _SENTINEL_PORT = 6379, 26379
 _SENTINEL = "sentinel_"
 _FILES = ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile")
 
-# Every wait for an answer has an end (seconds), so that a caller is told within 2 s that the server
+# Every wait for an answer has an end (seconds), so that a caller learns within 2 s that the server
 # hangs: 4 MB, a page of a listing, arrive in that time at 25 Mbit/s, and the longest script took
 # 0.4 s, to copy a thread of 470 MB. `?socket_timeout=` in the URL is for what is slower and well. A
 # server that refuses connections is asked again and reported after some 0.5 s; one that takes a
@@ -66,7 +66,7 @@ def _may_help(error: Exception) -> bool:
 
 
 class _Retry(Retry):
-    """Asks nobody again who hangs."""
+    """Retries nothing after a silence: the next answer would take as long."""
 
     def call_with_retry(
         self, do: Any, fail: Any, is_retryable: Any = None, with_failure_count: bool = False
@@ -86,7 +86,10 @@ class _AsyncRetry(AsyncRetry):
 
 
 class _Cluster(redis.RedisCluster):
-    """Asks once more, after a look at who serves what: redis-py asks thrice, also whoever hangs."""
+    """Retries once, after a look at which node serves what; not after a silence.
+
+    redis-py retries three times, even with a server that hangs.
+    """
 
     def execute_command(self, *args: Any, **how: Any) -> Any:
         execute: Any = super().execute_command  # redis-py leaves it untyped
@@ -99,7 +102,7 @@ class _Cluster(redis.RedisCluster):
 
 
 class _AsyncCluster(aio.RedisCluster):
-    """As `_Cluster`, but asynchronous; and asks a node that failed last for the state of things.
+    """As `_Cluster`, but asynchronous; and asks a node that failed last for the slots.
 
     redis-py does so only while it asks again, and else waits for the silent one anew.
     """

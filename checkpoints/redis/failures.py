@@ -1,4 +1,4 @@
-"""Errors of redis-py, told as what the caller should do next."""
+"""Errors of redis-py, translated into what the caller should do next."""
 
 import re
 import ssl

@@ -21,7 +21,7 @@ def thread_ids(threads: Threads) -> Operation[list[str]]:
 
 
 def delete_thread(threads: Threads, thread_id: str) -> Operation[None]:
-    """Deletes a thread: two keys, nothing stays."""
+    """Deletes both keys of a thread."""
     yield threads.call("delete", Address(str(thread_id)))
 
 
@@ -83,8 +83,9 @@ def _check_listed(name: str, ids: Sequence[str]) -> None:
 def copy_thread(threads: Threads, source: str, target: str, *, one_slot: bool) -> Operation[None]:
     """Copies a whole thread: one script, or DUMP and RESTORE where nodes differ (a cluster).
 
-    Raises ValueError if the target exists: copying must not overwrite a conversation. A target that
-    is the copy already is none (the reply may have been lost). Of no source there is no copy.
+    Raises ValueError if the target exists: copying must not overwrite a conversation. It does not
+    if the target is this copy already: the reply to an earlier try may have been lost. A source
+    without checkpoints is not copied.
     """
     if source == target:
         return

@@ -1,8 +1,8 @@
 """What a process remembers of the threads it wrote and read: which chunks they hold already.
 
-A guess, never a truth: another process may have deleted the thread, or it may have expired. Every
-script checks the chunks it is told of and asks for all of them if one is missing, so forgetting
-costs bytes and remembering wrongly costs a trip.
+It may be wrong: another process may have deleted the thread, or it may have expired. Every script
+checks the chunks that it is given by name and asks for all of them if one is missing, so an entry
+that was forgotten costs bytes, and one that is wrong costs a round trip.
 """
 
 import secrets
@@ -20,7 +20,7 @@ class KnownChunks:
 
     `names` gives the name of a chunk by its fingerprint (XXH3, 128 bits, seeded at random for the
     process and the thread). That spares the cryptographic hash for a chunk that did not change:
-    0.1 ms instead of 2.7 ms for 1.4 MB. Fingerprints never leave the process, so nobody can look
+    0.1 ms instead of 2.7 ms for 1.4 MB. Fingerprints never leave the process, so no one can look
     for chunks that collide.
     """
 

@@ -31,7 +31,7 @@ class Listing:
     left: int | None
 
     def everywhere(self) -> Steps:
-        """The checkpoints of all threads, one after the other. Looking renews nobody's TTL."""
+        """The checkpoints of all threads, one after the other. Listing them renews no TTL."""
         for thread_id in (yield from thread_ids(self.threads)):
             yield from self._of_thread(Address(thread_id), use=False)
 
@@ -56,7 +56,10 @@ class Listing:
                 return
 
     def _of_thread(self, address: Address, *, use: bool = True) -> Steps:
-        """All namespaces, newest first. The index goes by namespace, so names are read first."""
+        """All namespaces, newest first.
+
+        The index is ordered by namespace and then by id, so all names are read and sorted here.
+        """
         if self.left == 0:
             return
         names = yield from checkpoint_names(self.threads, address.thread_id)

@@ -63,13 +63,14 @@ def read(
         record = unpack_checkpoint(unpacker, stored)
         if _matches(record, metadata or {}):
             found.append(_checkpoint_tuple(address, unpacker, name, record, blobs, writes))
-    if learn:
+    if learn:  # a run goes on from what it reads here, and stores most of it again
         threads.known.learn(unpacker.learned)
     return Page(found, None if complete or not entries else entries[-1][0])
 
 
 def newest(ns: str, *, limit: int, before: bytes | None = None) -> tuple[Argument, ...]:
     """What `read` takes for the newest checkpoints of a namespace, or those before a name."""
+    # Names begin with the namespace and \0, so \1 in its place comes right after all of them.
     first = checkpoints_of(ns)
     highest = first[:-1] + b"\1" if before is None else before
     return "newest", b"(" + highest, b"[" + first, limit
@@ -94,7 +95,7 @@ def get_delta_channel_history(
     sealed_key, chunks, seeds, groups = reply
     unpacker = threads.unpacker(address, sealed_key, chunks)
     writes: dict[str, list[PendingWrite]] = {channel: [] for channel in channels}
-    for group in reversed(groups):
+    for group in reversed(groups):  # the script walks from the newest to the oldest
         for write in unpack_writes(unpacker, group):
             writes[write.channel].append((write.task_id, write.channel, write.value))
     histories = {channel: DeltaChannelHistory(writes=writes[channel]) for channel in channels}

@@ -55,7 +55,10 @@ def pack_checkpoint(
     checkpoint: Checkpoint,
     metadata: CheckpointMetadata,
 ) -> bytes:
-    """The record of a checkpoint. What else `config` holds becomes metadata, but dunder keys."""
+    """The record of a checkpoint.
+
+    Other keys of `config` go into its metadata, except those that begin with `__`.
+    """
     versions = checkpoint["channel_versions"]
     # LangGraph counts, for each delta channel, how long ago it was stored whole.
     deltas = metadata.get("counters_since_delta_snapshot") or {}

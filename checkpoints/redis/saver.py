@@ -30,7 +30,7 @@ from everturn.checkpoints.redis.known import KnownChunks
 from everturn.checkpoints.redis.listing import Listing, Steps
 
 # As wide as in LangGraph's own savers: versions compare as text, and its development server counts
-# on with 32 digits on a thread that was begun here.
+# on with 32 digits on a thread that was started here.
 _VERSION_WIDTH = 32
 # Of seconds and of checkpoints: a lifetime the server could not add to its clock would fail a
 # script half-way.
@@ -121,13 +121,14 @@ class ThreadSaver(BaseCheckpointSaver[str]):
         return listing.everywhere() if config is None else listing.of(Address.of(config))
 
     def get_next_version(self, current: str | None, channel: None) -> str:
-        """A version greater than `current`, and one that nobody else makes.
+        """A version greater than `current`, and one that no other process makes.
 
         Two forks of a checkpoint count a channel to the same number: without the random part the
         later one would overwrite the value of the earlier. Not from `random`: user code that seeds
         it must not make forks alike.
         """
         count, _, _ = str(current or 0).partition(".")
+        # As wide as before: versions compare as text, so "10" must not follow "9".
         width = len(count) if isinstance(current, str) else _VERSION_WIDTH
         return f"{int(count) + 1:0{width}d}.{urandom(6).hex()}"
 

@@ -1,11 +1,11 @@
-"""Open circuits that several processes see: whom not to ask for a while, because it is in vain.
+"""Open circuits that several processes share: providers and models not to be called for a while.
 
     {everturn:breaker:<account>}:open             HASH    subject -> "<until (ms)>:<sure, 0 or 1>"
     {everturn:breaker:<account>}:probe:<subject>  STRING  expires: one caller tries if it is back
 
-The clock is Redis', so that all machines agree. A circuit whose time is over stays: the first who
-asks then tries it, the others wait for what comes of that. One that nobody has opened anew for an
-hour is dropped with the others.
+The clock is Redis', so that all machines agree. A circuit whose time is over stays until one caller
+has tried it (`claim`); the others keep away until then. A sure one is dropped when its time is
+over. All are dropped an hour after the last one's time.
 """
 
 from collections.abc import Mapping
@@ -29,20 +29,20 @@ redis.call('PEXPIRE', KEYS[1], math.max(kept, ARGV[2] + ARGV[4]))
 # KEYS open   Reply {now (ms), {subject, value, …}}; sure ones whose time is over are dropped
 _READ = f"""{_NOW}
 local found = redis.call('HGETALL', KEYS[1])
-local standing = {{}}
+local open = {{}}
 for i = 1, #found, 2 do
   local untl, sure = string.match(found[i + 1], '^(%d+):(%d)$')
   if sure == '1' and tonumber(untl) <= now then
     redis.call('HDEL', KEYS[1], found[i])
   else
-    standing[#standing + 1] = found[i]
-    standing[#standing + 1] = found[i + 1]
+    open[#open + 1] = found[i]
+    open[#open + 1] = found[i + 1]
   end
 end
-return {{ string.format('%.0f', now), standing }}
+return {{ string.format('%.0f', now), open }}
 """
 
-_KEPT = 3_600_000  # ms
+_KEEP_MS = 3_600_000
 
 
 class RedisCircuits:
@@ -65,17 +65,17 @@ class RedisCircuits:
         """Return each circuit's seconds until it may be asked (0: now), and whether it is sure."""
         with redis_errors():
             now, found = await self._read([f"{self._name}:open"])
-        standing = {}
+        circuits = {}
         for subject, value in zip(found[::2], found[1::2], strict=True):
             until, _, sure = value.decode().partition(":")
-            standing[subject.decode()] = max(0.0, (int(until) - int(now)) / 1000), sure == "1"
-        return standing
+            circuits[subject.decode()] = max(0.0, (int(until) - int(now)) / 1000), sure == "1"
+        return circuits
 
     async def open(self, subject: str, seconds: float, *, sure: bool) -> None:
         """Open a circuit for all, or open it anew."""
         with redis_errors():
             await self._open(
-                [f"{self._name}:open"], [subject, int(seconds * 1000), int(sure), _KEPT]
+                [f"{self._name}:open"], [subject, int(seconds * 1000), int(sure), _KEEP_MS]
             )
             await self._client.delete(self._probe(subject))
 

@@ -1,4 +1,4 @@
-r"""The event log of a run: what it streamed, for whoever comes later or comes back.
+r"""The event log of a run: what it streamed, for clients that come later or come back.
 
     {everturn:run:<run id>}:events    STREAM; an entry holds the events of some milliseconds
         id     <attempt>-<number of the last event in it>
@@ -7,8 +7,8 @@ r"""The event log of a run: what it streamed, for whoever comes later or comes b
 
 Explicit ids: Redis refuses one that does not grow, so a process that was overtaken cannot write
 into the log of its successor. An entry for many events, because a token is some 30 bytes and an
-entry costs a command. The log is for reading again; who listens live in the process of the run is
-not served from here.
+entry costs a command. The log is for reading again; a client that follows
+the run in its own process is served from memory.
 """
 
 import asyncio
@@ -29,11 +29,14 @@ log = get_logger(__name__)
 END = "__end__"
 """The name of the event that says no more will come; clients do not see it."""
 
-_LONGEST_WAIT = 0.005
-"""Seconds an event waits for company before its entry is written."""
-_ENTRY_BYTES = 262_144
+_MAX_DELAY = 0.005
+"""Seconds an event waits for others before its entry is written."""
+_MAX_ENTRY_BYTES = 262_144
 _RUNNING_TTL = 86_400
-"""Seconds a run may be silent, as one that waits for its turn or thinks; its process may die."""
+"""Seconds a log is kept after its last entry while its run has not ended.
+
+Long, because a run may wait for its turn or think; not for ever, because its process may die.
+"""
 
 
 class Frame(NamedTuple):
@@ -50,8 +53,8 @@ class EventLog:
     Args of `open_event_log`:
         prefix: what all keys begin with.
         ttl: seconds a log is kept after the run's end.
-        most_bytes: of one run; the oldest events go first.
-        announced: other processes hear of each entry; see `Peers.news`.
+        max_bytes: of one run; the oldest events go first.
+        announced: publish each entry to other processes; see `Peers.news`.
     """
 
     def __init__(
@@ -59,25 +62,25 @@ class EventLog:
         client: Redis | RedisCluster,
         prefix: str,
         ttl: int,
-        most_bytes: int,
+        max_bytes: int,
         *,
         announced: bool = False,
     ) -> None:
         self._client = client
         self._prefix = prefix
         self._ttl = ttl
-        self._most_bytes = most_bytes
+        self._max_bytes = max_bytes
         self._announced = announced
-        self._spread = isinstance(client, RedisCluster)  # whose pipelines are for keys alone
+        self._spread = isinstance(client, RedisCluster)  # whose pipelines take no PUBLISH
         self._waiting: dict[tuple[str, int], list[Frame]] = {}
         self._sizes: dict[str, deque[tuple[str, int]]] = {}
-        self._something = asyncio.Event()
+        self._wake_up = asyncio.Event()
         self._writing = asyncio.Lock()
 
     def append(self, run_id: str, attempt: int, frame: Frame) -> None:
         """Have an event written with the next entry of its run."""
         self._waiting.setdefault((run_id, attempt), []).append(frame)
-        self._something.set()
+        self._wake_up.set()
 
     async def read(self, run_id: str, after: tuple[int, int]) -> list[tuple[int, Frame]]:
         """Read the events after (attempt, number), each with its attempt; END among them."""
@@ -109,8 +112,8 @@ class EventLog:
     async def write(self) -> None:
         """Write what waits, entry after entry. Never ends."""
         while True:
-            await self._something.wait()
-            await asyncio.sleep(_LONGEST_WAIT)
+            await self._wake_up.wait()
+            await asyncio.sleep(_MAX_DELAY)
             await self.flush()
 
     async def written(self) -> None:
@@ -124,7 +127,7 @@ class EventLog:
             await self._flush()
 
     async def _flush(self) -> None:
-        self._something.clear()
+        self._wake_up.clear()
         waiting, self._waiting = self._waiting, {}
         if not waiting:
             return
@@ -162,10 +165,11 @@ class EventLog:
             self._sizes.pop(run_id, None)
 
     def _trim(self, pipeline: Any, key: str, run_id: str) -> None:
+        # By our own count of bytes: Redis trims a stream by its number of entries or by an id.
         sizes = self._sizes[run_id]
         total = sum(size for _, size in sizes) if len(sizes) > 1 else 0
         trimmed = False
-        while total > self._most_bytes and len(sizes) > 1:
+        while total > self._max_bytes and len(sizes) > 1:
             total -= sizes.popleft()[1]
             trimmed = True
         if trimmed:
@@ -184,11 +188,11 @@ async def open_event_log(
     *,
     prefix: str = "everturn",
     ttl: int = 300,
-    most_bytes: int = 16_777_216,
+    max_bytes: int = 16_777_216,
     announced: bool = False,
 ) -> AsyncIterator[EventLog]:
     """Run the writer; at the end, write what still waits."""
-    events = EventLog(client, prefix, ttl, most_bytes, announced=announced)
+    events = EventLog(client, prefix, ttl, max_bytes, announced=announced)
     writer = asyncio.create_task(events.write(), name="event log")
     try:
         yield events
@@ -204,7 +208,7 @@ def _entries(frames: Sequence[Frame]) -> list[list[Frame]]:
     entries: list[list[Frame]] = [[]]
     size = 0
     for frame in frames:
-        if entries[-1] and size + len(frame.data) > _ENTRY_BYTES:
+        if entries[-1] and size + len(frame.data) > _MAX_ENTRY_BYTES:
             entries.append([])
             size = 0
         entries[-1].append(frame)

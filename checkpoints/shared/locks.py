@@ -1,4 +1,4 @@
-"""One turn a thread at a time: whoever comes second waits, in order, and is woken.
+"""One turn a thread at a time: others wait, in order, and are woken.
 
 `LocalThreadLocks` serves one process, `RedisThreadLocks` any number of machines. The latter keeps
 three keys a thread, for a lease after their last use (the fence for a day):
@@ -8,8 +8,8 @@ three keys a thread, for a lease after their last use (the fence for a day):
     {everturn:lock:<thread>}:baton   a list that waiters pop: the token that was handed on
 
 A release does not free the thread: it makes the next token, holds the thread for it and pushes it
-on the list. Redis gives it to the client that has blocked longest, and nobody who comes later can
-step in between. If nobody waits, it lies there for the next to come.
+on the list. Redis gives it to the client that has blocked longest, and no later one can step in
+between. If none waits, the token stays on the list for the next to come.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from everturn.checkpoints.redis.failures import redis_errors
 
 T = TypeVar("T")
 
-_POPS_AT_ONCE = 16
+_MAX_POPS = 16
 """A waiter's pop keeps a connection: more of them could leave none to the holders."""
 
 _SOCKET_TIMEOUT = 5.0
@@ -60,7 +60,7 @@ return {{ false, redis.call('PTTL', held) }}
 # KEYS held, fence, baton   ARGV token, lease (ms)   Reply 1 if the thread is still the token's
 _RENEW = """
 local holder = redis.call('GET', KEYS[1])
--- A lease that ended unseen is no loss as long as nobody has come since.
+-- A lease that ended unseen is no loss as long as no other has come since.
 if holder == ARGV[1] or not holder and redis.call('GET', KEYS[2]) == ARGV[1] then
   redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
   return 1
@@ -144,10 +144,10 @@ class RedisThreadLocks:
         self._lease_ms = round(lease * 1000)
         self._prefix = prefix
         self._local = LocalThreadLocks()
-        self._pops = asyncio.Semaphore(_POPS_AT_ONCE)
+        self._pops = asyncio.Semaphore(_MAX_POPS)
         # A pop must end before the socket's patience does, or what it pops is lost.
         socket_timeout = client.get_connection_kwargs().get("socket_timeout", _SOCKET_TIMEOUT)
-        self._longest_pop = min(lease, socket_timeout / 2 if socket_timeout else lease)
+        self._max_pop = min(lease, socket_timeout / 2 if socket_timeout else lease)
         self._take = client.register_script(_TAKE)
         self._renew = client.register_script(_RENEW)
         self._hand_on = client.register_script(_HAND_ON)
@@ -157,6 +157,7 @@ class RedisThreadLocks:
     async def hold(self, thread_id: str, *, wait: float) -> AsyncIterator[int]:
         """Hold a thread among all processes; see `ThreadLocks`."""
         deadline = asyncio.get_running_loop().time() + wait
+        # First among the tasks of this process, so that only one of them keeps a connection.
         async with self._local.hold(thread_id, wait=wait):
             keys = self._keys(thread_id)
             token = await self._acquire(keys, deadline)
@@ -175,7 +176,7 @@ class RedisThreadLocks:
                     raise
                 raise StaleWriter(f"another process has taken over thread {thread_id!r}") from None
             finally:
-                # A cancelled holder hands on as well: the task ends even if nobody waits for it.
+                # A cancelled holder hands on as well: the task ends even if nothing awaits it.
                 await asyncio.shield(self._spawn(self._release(keys, token)))
 
     async def _acquire(self, keys: _Keys, deadline: float) -> int | None:
@@ -185,7 +186,7 @@ class RedisThreadLocks:
             try:
                 token = await asyncio.shield(attempt)
             except asyncio.CancelledError:
-                # Redis may be giving us the thread right now, and must hear that we left.
+                # Redis may be giving us the thread right now: then it has to be handed on.
                 self._spawn(self._pass_on(keys, attempt))
                 raise
             if token is not None or loop.time() >= deadline:
@@ -212,7 +213,7 @@ class RedisThreadLocks:
             left = deadline - asyncio.get_running_loop().time()
             if left <= 0:
                 return None
-            patience = max(0.001, min(lease, left, self._longest_pop))  # 0 would be for ever
+            patience = max(0.001, min(lease, left, self._max_pop))  # 0 would be for ever
             popped = await self._client.blpop([baton], timeout=patience)
             return int(popped[1]) if popped else None
         finally:
@@ -220,7 +221,7 @@ class RedisThreadLocks:
 
     async def _keep(self, keys: _Keys, token: int, lost: asyncio.Timeout) -> None:
         while True:
-            await asyncio.sleep(self._lease / 3)
+            await asyncio.sleep(self._lease / 3)  # one may fail: the next is in time
             with suppress(CheckpointsError), redis_errors():
                 if not await self._renew(keys, [token, self._lease_ms]):
                     lost.reschedule(asyncio.get_running_loop().time())

@@ -1,11 +1,11 @@
-"""The other processes of this service: which are alive, and what they tell each other at once.
+"""The other processes of this service: which are alive, and the messages between them.
 
-    {everturn:processes}           ZSET     process by its last beat (ms of Redis' clock)
-    everturn:told                  channel  what all shall hear, as JSON
+    {everturn:processes}           ZSET     process by its last heartbeat (ms of Redis' clock)
+    everturn:messages              channel  messages for all, as JSON
     everturn:run:<run id>:news     channel  the run's event log has grown
 
-Messages are hints: they are lost where Redis is away, so whoever waits for one looks again by
-itself after a while.
+Messages are hints: they are lost while Redis is away, so a process that waits for one looks again
+by itself after a while.
 """
 
 import asyncio
@@ -23,15 +23,15 @@ from everturn.checkpoints.redis.failures import redis_errors
 
 log = get_logger(__name__)
 
-BEAT_SECONDS = 1.0
+HEARTBEAT_SECONDS = 1.0
 LEASE_SECONDS = 3.0
-"""A process that has not beaten for so long is dead."""
+"""A process without a heartbeat for so long is dead."""
 
-_QUIET_SECONDS = 5.0
-_PAUSE_SECONDS = 0.5
+_QUIET_SECONDS = 5.0  # without a message, before the connection is checked
+_PAUSE_SECONDS = 0.5  # before the next try where Redis is away
 
 # KEYS processes   ARGV process, lease (ms)   Reply the processes that are alive
-_BEAT = """
+_HEARTBEAT = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('ZADD', KEYS[1], now, ARGV[1])
@@ -40,7 +40,12 @@ redis.call('PEXPIRE', KEYS[1], ARGV[2] * 10)
 return redis.call('ZRANGE', KEYS[1], 0, -1)
 """
 
-Told = Mapping[str, Any]
+Message = Mapping[str, Any]
+"""Any JSON object; RedisPeers adds `from`, the name of its sender."""
+
+# The former names, which server/ still uses.
+Told = Message
+BEAT_SECONDS = HEARTBEAT_SECONDS
 
 
 class Peers(Protocol):
@@ -49,21 +54,21 @@ class Peers(Protocol):
     name: str
     """Of this process: no other has it, and it has no other after its next start."""
     single: bool
-    """There are no others."""
+    """Whether there are no others."""
 
     async def heartbeat(self) -> frozenset[str]:
-        """Say that this process lives; return the names of all that do.
+        """Record that this process is alive; return the names of all that are.
 
         Raises StoreUnavailable while Redis does not answer.
         """
         ...
 
-    async def publish(self, told: Told) -> None:
-        """Have all others hear something, if they can; nothing is raised."""
+    async def publish(self, message: Message) -> None:
+        """Send a message to all other processes; it may be lost, and nothing is raised."""
         ...
 
-    def subscribe(self, listener: Callable[[Told], None]) -> None:
-        """Pass on what the others tell, to this listener as well."""
+    def subscribe(self, listener: Callable[[Message], None]) -> None:
+        """Call `listener` with every message of the other processes."""
         ...
 
     def news(self, run_id: str) -> AbstractAsyncContextManager[asyncio.Event]:
@@ -72,7 +77,7 @@ class Peers(Protocol):
 
 
 class SinglePeer:
-    """One process that shares its runs with nobody."""
+    """The only process of its service."""
 
     single = True
 
@@ -80,17 +85,17 @@ class SinglePeer:
         self.name = uuid4().hex
 
     async def heartbeat(self) -> frozenset[str]:
-        """There is only this one."""
+        """Return the name of this process."""
         return frozenset({self.name})
 
-    async def publish(self, told: Told) -> None:
-        """There is nobody to hear it."""
+    async def publish(self, message: Message) -> None:
+        """Do nothing: there is no other process."""
 
-    def subscribe(self, listener: Callable[[Told], None]) -> None:
-        """There is nobody to be heard."""
+    def subscribe(self, listener: Callable[[Message], None]) -> None:
+        """Do nothing: no message will come."""
 
     def news(self, run_id: str) -> AbstractAsyncContextManager[asyncio.Event]:
-        """Of runs elsewhere: never."""
+        """An event that is never set: no run is elsewhere."""
         return nullcontext(asyncio.Event())
 
 
@@ -103,35 +108,38 @@ class RedisPeers:
         self.name = uuid4().hex
         self._client = client
         self._processes = f"{{{prefix}:processes}}"
-        self._told = f"{prefix}:told"
+        self._messages = f"{prefix}:messages"
         self._news = f"{prefix}:run:{{}}:news"
-        self._beat = client.register_script(_BEAT)
+        self._heartbeat = client.register_script(_HEARTBEAT)
         self._pubsub: Any = client.pubsub(ignore_subscribe_messages=True)
         self._awaiting: dict[str, set[asyncio.Event]] = {}
-        self._listeners: list[Callable[[Told], None]] = []
+        self._listeners: list[Callable[[Message], None]] = []
 
     async def heartbeat(self) -> frozenset[str]:
-        """Say that this process lives; return the names of all that do."""
+        """Record that this process is alive; return the names of all that are."""
         with redis_errors():
-            alive = await self._beat([self._processes], [self.name, round(LEASE_SECONDS * 1000)])
+            alive = await self._heartbeat(
+                [self._processes], [self.name, round(LEASE_SECONDS * 1000)]
+            )
         return frozenset(name.decode() for name in alive)
 
     async def leave(self) -> None:
-        """Say that this process ends: the others need not wait for its silence."""
+        """Say that this process ends: the others need not wait for its lease to end."""
         with suppress(CheckpointsError), redis_errors():
             await self._client.zrem(self._processes, self.name)
         await self.publish({"left": self.name})
 
-    async def publish(self, told: Told) -> None:
-        """Have all others hear something, if they can."""
+    async def publish(self, message: Message) -> None:
+        """Send a message to all other processes; it may be lost, and nothing is raised."""
         try:
             with redis_errors():
-                await self._client.publish(self._told, json.dumps({**told, "from": self.name}))
+                body = json.dumps({**message, "from": self.name})
+                await self._client.publish(self._messages, body)
         except CheckpointsError as error:
-            log.warning("peers_not_told", error=str(error))
+            log.warning("peers_publish_failed", error=str(error))
 
-    def subscribe(self, listener: Callable[[Told], None]) -> None:
-        """Pass on what the others tell, to this listener as well."""
+    def subscribe(self, listener: Callable[[Message], None]) -> None:
+        """Call `listener` with every message of the other processes."""
         self._listeners.append(listener)
 
     @asynccontextmanager
@@ -152,12 +160,12 @@ class RedisPeers:
                     await self._pubsub.unsubscribe(channel)
 
     async def begin(self) -> None:
-        """Subscribe to what all shall hear; raises StoreUnavailable where that fails."""
+        """Subscribe to the messages for all; raises StoreUnavailable where that fails."""
         with redis_errors():
-            await self._pubsub.subscribe(self._told)
+            await self._pubsub.subscribe(self._messages)
 
     async def listen(self) -> None:
-        """Pass on what comes. Never ends."""
+        """Pass messages on to their listeners. Never ends."""
         while True:
             try:
                 with redis_errors():
@@ -166,9 +174,9 @@ class RedisPeers:
                         await self._pubsub.ping()  # else a connection that is dead looks quiet
                         continue
             except CheckpointsError as error:
-                log.warning("peers_not_heard", error=str(error))
+                log.warning("peers_listen_failed", error=str(error))
                 for event in [each for some in self._awaiting.values() for each in some]:
-                    event.set()  # what was told meanwhile is lost: look
+                    event.set()  # messages were lost meanwhile: look at the log
                 await asyncio.sleep(_PAUSE_SECONDS)
                 continue
             self._pass_on(message)
@@ -177,19 +185,19 @@ class RedisPeers:
         if message["type"] != "message":
             return
         channel = message["channel"].decode()
-        if channel != self._told:
+        if channel != self._messages:
             for event in self._awaiting.get(channel, ()):
                 event.set()
             return
         try:
-            told = json.loads(message["data"])
-            for listener in self._listeners if told["from"] != self.name else ():
-                listener(told)
+            body = json.loads(message["data"])
+            for listener in self._listeners if body["from"] != self.name else ():
+                listener(body)
         except Exception:
-            log.exception("peers_not_understood")
+            log.exception("peers_message_failed")
 
     async def close(self) -> None:
-        """Give the connection back."""
+        """Give the connection back to the pool."""
         with suppress(CheckpointsError), redis_errors():
             await self._pubsub.aclose()
 
@@ -198,7 +206,7 @@ class RedisPeers:
 async def open_peers(
     client: Redis | RedisCluster, *, prefix: str = "everturn"
 ) -> AsyncIterator[RedisPeers]:
-    """Listen to the other processes; at the end, tell them that this one leaves."""
+    """Listen to the other processes; at the end, let them know that this one leaves."""
     peers = RedisPeers(client, prefix)
     await peers.begin()
     listening = asyncio.create_task(peers.listen(), name="peers")

@@ -4,8 +4,9 @@
     {everturn:tool_cache:<key>}:lease           STRING  the token of who makes it, for its lease
     {everturn:tool_cache:<key>}:flight:<token>  STREAM  one entry: the result, or that there is none
 
-Whoever makes a result writes it to the stream, where all who wait have blocked; it stays there for
-a moment, for those who were just about to. So nobody polls, and a hit is one round trip.
+The process that makes a result writes it to the stream on which all others have blocked. It stays
+there for some seconds, for those that read the lease but have not blocked yet. So none polls, and a
+hit is one round trip.
 """
 
 import asyncio
@@ -19,13 +20,13 @@ from everturn.checkpoints.redis.failures import redis_errors
 _TIMEOUT = 0.5
 """Seconds: a cache that is slower is no help, and the caller can do without."""
 
-_BLOCKED_AT_ONCE = 8
-"""Who waits keeps a connection: more of them could leave none to the others."""
+_MAX_BLOCKED = 8
+"""A caller that waits keeps a connection: more of them could leave none to the others."""
 
 _SOCKET_TIMEOUT = 5.0
 """Seconds; redis-py's own default, which a pool does not repeat among its options."""
 
-_HEARD = 10_000  # ms that a flight's end can be read
+_FLIGHT_MS = 10_000  # that the end of a flight can be read
 
 # KEYS result, lease   ARGV token, lease (ms)
 # Reply {result}, {false} if the caller holds the lease now, or {false, token of the holder, ms}
@@ -42,7 +43,7 @@ redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
 return { false }
 """
 
-# KEYS result, lease, flight   ARGV token, ms to be heard, [result, ttl (ms)]
+# KEYS result, lease, flight   ARGV token, ms that it can be read, [result, ttl (ms)]
 _LAND = """
 if redis.call('GET', KEYS[2]) == ARGV[1] then
   redis.call('DEL', KEYS[2])
@@ -69,10 +70,10 @@ class RedisResultStore:
         self._find = client.register_script(_FIND)
         self._land = client.register_script(_LAND)
         self._leases: dict[str, str] = {}
-        self._blocked = asyncio.Semaphore(_BLOCKED_AT_ONCE)
+        self._blocked = asyncio.Semaphore(_MAX_BLOCKED)
         # A read must end before the socket's patience does.
         socket_timeout = client.get_connection_kwargs().get("socket_timeout", _SOCKET_TIMEOUT)
-        self._longest = socket_timeout / 2 if socket_timeout else _SOCKET_TIMEOUT
+        self._max_wait = socket_timeout / 2 if socket_timeout else _SOCKET_TIMEOUT
 
     async def find(self, key: str, lease: float) -> str | None:
         """Return a result; with `None` the caller is to make it, within `lease` seconds."""
@@ -102,12 +103,12 @@ class RedisResultStore:
         await self._end(key, [result, max(1, round(ttl * 1000))])
 
     async def give_up(self, key: str) -> None:
-        """Tell those who wait that there will be no result."""
+        """Let those who wait know that there will be no result."""
         await self._end(key, [])
 
     async def _wait(self, flight: str, lease: float) -> dict[bytes, bytes] | None:
         """Wait for the end of a flight; `None`: ask anew, its lease may have ended."""
-        seconds = min(lease, self._longest)
+        seconds = min(lease, self._max_wait)
         async with self._blocked:
             with redis_errors():
                 async with asyncio.timeout(seconds + _TIMEOUT):
@@ -123,7 +124,7 @@ class RedisResultStore:
         keys = [f"{name}:result", f"{name}:lease", f"{name}:flight:{token}"]
         with redis_errors():
             async with asyncio.timeout(_TIMEOUT):
-                await self._land(keys, [token, _HEARD, *result])
+                await self._land(keys, [token, _FLIGHT_MS, *result])
 
     def _name(self, key: str) -> str:
         return f"{{{self._prefix}:tool_cache:{key}}}"

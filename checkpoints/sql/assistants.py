@@ -4,7 +4,7 @@ An assistant's row is its latest version. Versions are numbered from 1 and never
 latest may be set back to an older one, and the next change counts on from the highest there is.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -14,12 +14,13 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from everturn.checkpoints.sql.database import Database
 from everturn.checkpoints.sql.json_objects import contains, merged, storable
+from everturn.checkpoints.sql.searched import SearchedTable, conditions
+from everturn.checkpoints.sql.searched import SortOrder as SortOrder  # noqa: PLC0414 - re-exported
 from everturn.checkpoints.sql.tables import assistant_versions, assistants, crons
 
 SortBy = Literal["assistant_id", "graph_id", "name", "created_at", "updated_at"]
-SortOrder = Literal["asc", "desc"]
 
-_HIGHEST_VERSION = 2**31 - 1
+_MAX_VERSION = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,22 +69,21 @@ class Filter:
     """What the assistant's metadata contains."""
 
     def conditions(self) -> list[ColumnElement[bool]]:
-        """Say it in SQL."""
-        found: list[ColumnElement[bool]] = []
-        if self.graph_id is not None:
-            found.append(assistants.c.graph_id == self.graph_id)
+        """Return the conditions in SQL."""
+        found = conditions(assistants, {"graph_id": self.graph_id}, self.metadata)
         if self.name:
             found.append(assistants.c.name.icontains(self.name, autoescape=True))
-        if self.metadata:
-            found.append(contains(assistants.c.metadata, self.metadata))
         return found
 
 
-class AssistantTable:
+class AssistantTable(SearchedTable[Assistant, SortBy]):
     """The rows. Every method raises StoreUnavailable or StoreMisconfigured as the database does."""
 
+    table = assistants
+    row = Assistant
+
     def __init__(self, database: Database) -> None:
-        self._database = database
+        super().__init__(database)
         self._insert = sqlite.insert if database.dialect.name == "sqlite" else postgresql.insert
 
     async def create(self, *wanted: Assistant) -> int:
@@ -104,12 +104,6 @@ class AssistantTable:
             return made
 
         return await self._database.write(work)
-
-    async def get(self, assistant_id: str) -> Assistant | None:
-        """Return the row of this id; `None` if there is none."""
-        wanted = select(assistants).where(assistants.c.assistant_id == assistant_id)
-        row = await self._database.read(lambda c: c.execute(wanted).mappings().one_or_none())
-        return Assistant(**row) if row else None
 
     async def change(self, assistant_id: str, changes: Changes) -> Assistant | None:
         """Make the next version; `None` if there is no such assistant."""
@@ -138,7 +132,7 @@ class AssistantTable:
 
     async def set_latest(self, assistant_id: str, version: int) -> Assistant | None:
         """Make a version the latest again; `None` if there is no such assistant or version."""
-        if not 1 <= version <= _HIGHEST_VERSION:
+        if not 1 <= version <= _MAX_VERSION:
             return None
         wanted = select(assistant_versions).where(
             assistant_versions.c.assistant_id == assistant_id,
@@ -190,35 +184,6 @@ class AssistantTable:
             return connection.execute(gone).rowcount == 1
 
         return await self._database.write(work)
-
-    async def search(
-        self,
-        wanted: Filter,
-        *,
-        limit: int,
-        offset: int = 0,
-        sort_by: SortBy = "created_at",
-        sort_order: SortOrder = "desc",
-    ) -> list[Assistant]:
-        """Read one page of the rows that fit; by name, capitals count as small letters."""
-        first = func.lower(assistants.c.name) if sort_by == "name" else assistants.c[sort_by]
-        # The id, so that pages do not overlap where rows tie.
-        columns: Sequence[ColumnElement[Any]] = (first, assistants.c.assistant_id)
-        page = (
-            select(assistants)
-            .where(*wanted.conditions())
-            .order_by(*(c.desc() if sort_order == "desc" else c.asc() for c in columns))
-            .limit(limit)
-            .offset(offset)
-        )
-        return await self._database.read(
-            lambda c: [Assistant(**row) for row in c.execute(page).mappings()]
-        )
-
-    async def count(self, wanted: Filter) -> int:
-        """Count the rows that fit."""
-        counted = select(func.count()).select_from(assistants).where(*wanted.conditions())
-        return await self._database.read(lambda c: c.scalar(counted) or 0)
 
 
 def _lock(connection: Connection, assistant_id: str) -> None:

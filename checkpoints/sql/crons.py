@@ -8,16 +8,16 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, delete, insert, select, update
 
-from everturn.checkpoints.sql.database import Database
-from everturn.checkpoints.sql.json_objects import contains, storable
+from everturn.checkpoints.sql.json_objects import storable
+from everturn.checkpoints.sql.searched import SearchedTable, conditions
+from everturn.checkpoints.sql.searched import SortOrder as SortOrder  # noqa: PLC0414 - re-exported
 from everturn.checkpoints.sql.tables import crons
 
 SortBy = Literal[
     "cron_id", "assistant_id", "thread_id", "created_at", "updated_at", "next_run_date", "end_time"
 ]
-SortOrder = Literal["asc", "desc"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,33 +57,25 @@ class Filter:
     """What the cron's metadata contains."""
 
     def conditions(self) -> list[ColumnElement[bool]]:
-        """Say it in SQL."""
-        found: list[ColumnElement[bool]] = [
-            crons.c[name] == value
-            for name in ("assistant_id", "thread_id", "enabled")
-            if (value := getattr(self, name)) is not None
-        ]
-        if self.metadata:
-            found.append(contains(crons.c.metadata, self.metadata))
-        return found
+        """Return the conditions in SQL."""
+        equal = {
+            "assistant_id": self.assistant_id,
+            "thread_id": self.thread_id,
+            "enabled": self.enabled,
+        }
+        return conditions(crons, equal, self.metadata)
 
 
-class CronTable:
+class CronTable(SearchedTable[Cron, SortBy]):
     """The rows. Every method raises StoreUnavailable or StoreMisconfigured as the database does."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    table = crons
+    row = Cron
 
     async def create(self, cron: Cron) -> None:
         """Make a row under a new id."""
         made = insert(crons).values(_storable(asdict(cron)))
         await self._database.write(lambda c: c.execute(made))
-
-    async def get(self, cron_id: str) -> Cron | None:
-        """Return the row of this id; `None` if there is none."""
-        wanted = select(crons).where(crons.c.cron_id == cron_id)
-        row = await self._database.read(lambda c: c.execute(wanted).mappings().one_or_none())
-        return Cron(**row) if row else None
 
     async def change(self, cron_id: str, values: Mapping[str, Any]) -> Cron | None:
         """Set columns of a row; `None` if there is none of this id."""
@@ -101,31 +93,6 @@ class CronTable:
         gone = delete(crons).where(crons.c.cron_id == cron_id)
         return await self._database.write(lambda c: c.execute(gone).rowcount == 1)
 
-    async def search(
-        self,
-        wanted: Filter,
-        *,
-        limit: int,
-        offset: int = 0,
-        sort_by: SortBy = "created_at",
-        sort_order: SortOrder = "desc",
-    ) -> list[Cron]:
-        """Read one page of the rows that fit."""
-        columns = (crons.c[sort_by], crons.c.cron_id)  # so that pages do not overlap where rows tie
-        page = (
-            select(crons)
-            .where(*wanted.conditions())
-            .order_by(*(c.desc() if sort_order == "desc" else c.asc() for c in columns))
-            .limit(limit)
-            .offset(offset)
-        )
-        return await self._database.read(lambda c: [Cron(**r) for r in c.execute(page).mappings()])
-
-    async def count(self, wanted: Filter) -> int:
-        """Count the rows that fit."""
-        counted = select(func.count()).select_from(crons).where(*wanted.conditions())
-        return await self._database.read(lambda c: c.scalar(counted) or 0)
-
     async def next_due(self) -> datetime | None:
         """Say when the next run of all is due; `None` where none is."""
         first = select(crons.c.next_run_date).where(_WAITING).order_by(crons.c.next_run_date)
@@ -139,9 +106,7 @@ class CronTable:
             .order_by(crons.c.next_run_date)
             .limit(limit)
         )
-        return await self._database.read(
-            lambda c: [Cron(**row) for row in c.execute(overdue).mappings()]
-        )
+        return await self._read(overdue)
 
     async def claim(self, cron: Cron, following: datetime | None) -> bool:
         """Move a due cron on to its following run; `False` if another has done so already."""

@@ -1,6 +1,6 @@
 """Open the SQL database: SQLite in the data folder, or PostgreSQL by URL.
 
-A transaction is a function of a connection, and the database calls it where it blocks nobody:
+A transaction is a function of a connection; it is called where it does not block the event loop:
 SQLite's in a thread, as a whole, for a hand-over between threads costs more than its statements;
 PostgreSQL's on the event loop, which goes on meanwhile.
 """
@@ -59,7 +59,7 @@ class Database(ABC):
 
     def __init__(self, engine: Engine) -> None:
         self.sync_engine = engine
-        """What SQLAlchemy's events are heard at."""
+        """Where SQLAlchemy's events are listened to."""
 
     @property
     def dialect(self) -> Dialect:
@@ -86,7 +86,7 @@ class Database(ABC):
         """Call `work` in a transaction, and return what it returned once that is committed.
 
         Raises:
-            StoreUnavailable, StoreMisconfigured: nothing was committed, or nobody can say.
+            StoreUnavailable, StoreMisconfigured: nothing was committed, or it is not known.
             Exception: what `work` raises of its own; nothing was committed.
         """
         with translated_errors(self.url):

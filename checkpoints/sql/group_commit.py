@@ -121,7 +121,7 @@ def _cause(error: Exception) -> BaseException:
 
 
 def _blames_a_row(error: BaseException) -> bool:
-    """Tell a row that the database or the driver refuses from a database in trouble."""
+    """Say whether the database or the driver refuses a row, or whether it is itself in trouble."""
     if isinstance(error, DBAPIError):
         refused = isinstance(error, (IntegrityError, DataError, InterfaceError))
         # Class 22 of PostgreSQL's states, "data exception", is a plain DBAPIError with asyncpg.

@@ -73,14 +73,15 @@ def storable(value: Any) -> Any:
     """
     if _SUSPECT.search(json.dumps(value)) is None:
         return value
-    return _cleaned(value)
+    return cleaned(value)
 
 
-def _cleaned(value: Any) -> Any:
+def cleaned(value: Any) -> Any:
+    """Return what `storable` does, without the look whether there is anything to replace."""
     if isinstance(value, dict):
-        return {_cleaned(key): _cleaned(inner) for key, inner in value.items()}
+        return {cleaned(key): cleaned(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_cleaned(each) for each in value]
+        return [cleaned(each) for each in value]
     if isinstance(value, str):
         return re.sub("[\0\ud800-\udfff]", "\ufffd", value)
     if isinstance(value, float) and (value != value or value in {float("inf"), float("-inf")}):  # noqa: PLR0124

@@ -213,7 +213,7 @@ class RunColumns(TypedColumns):
     owner: Named[str | None] = Column(Text)
     """The process that runs it, or did last."""
     attempts: Named[int] = Column(Integer, server_default="1")
-    """How often it was begun: each process that takes it over counts."""
+    """How often it was started: each process that takes it over counts."""
     created_at: Named[datetime] = Column(UtcDateTime)
     updated_at: Named[datetime] = Column(UtcDateTime)
 

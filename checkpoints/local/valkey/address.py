@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from everturn.checkpoints.errors import DataDirError
 
-_LONGEST = 103 if sys.platform == "darwin" else 107
+MAX_PATH_BYTES = 103 if sys.platform == "darwin" else 107
 """Bytes that the system takes for a socket's path: man 7 unix; man 4 unix on macOS."""
 
 
@@ -25,7 +25,7 @@ def address_of(folder: Path) -> Path:
     """
     address = folder / "valkey.sock"
     with suppress(UnicodeEncodeError):  # a name in no known encoding: a URL cannot carry it
-        if len(str(address).encode()) <= _LONGEST:
+        if len(str(address).encode()) <= MAX_PATH_BYTES:
             return address
     digest = blake2b(os.fsencode(folder), digest_size=8).hexdigest()
     return Path(f"/tmp/everturn-{os.geteuid()}-{digest}/{address.name}")  # noqa: S108 - see below
@@ -81,4 +81,4 @@ def signal_listener(address: Path, signum: signal.Signals) -> None:
             (pid, _, _) = struct.unpack("3i", credentials)
         if pid > 0:  # else it is in another container
             os.kill(pid, signum)
-            os.kill(pid, signal.SIGCONT)  # stopped, it would hear of nothing
+            os.kill(pid, signal.SIGCONT)  # a stopped process does not receive it

@@ -20,7 +20,7 @@ class Link:
         """Connect to the server at `address`, and wait until it has loaded its data.
 
         Raises:
-            OSError: nobody listens there, or what does is silent for `patience` seconds.
+            OSError: no server listens there, or it is silent for `patience` seconds.
         """
         link = cls(*await asyncio.open_unix_connection(str(address)))
         try:

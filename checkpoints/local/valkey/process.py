@@ -23,7 +23,7 @@ _OPTIONS = {
     "maxmemory-policy": "noeviction",  # refuse to write rather than forget a conversation
 }
 _TIED = Path(__file__).with_name("tied.py")
-_LARGEST_LOG = 1_000_000  # bytes; at a start above that it begins afresh
+_MAX_LOG = 1_000_000  # bytes; a larger log is emptied at the next start
 _LOG_TAIL = 5  # lines
 _KILL_SECONDS = 5.0
 
@@ -52,7 +52,7 @@ class ValkeyProcess:
         self._log = folder / "valkey.log"
         try:
             with self._log.open("ab") as log:
-                if log.tell() > _LARGEST_LOG:
+                if log.tell() > _MAX_LOG:
                     log.truncate(0)
                 self._log_start = log.tell()
                 self._process = subprocess.Popen(  # noqa: S603 - nothing of it comes from outside
@@ -82,7 +82,7 @@ class ValkeyProcess:
     def terminate(self) -> None:
         """Ask it to write what is unwritten, and to end."""
         self._process.terminate()
-        self._process.send_signal(signal.SIGCONT)  # stopped, it would hear of nothing
+        self._process.send_signal(signal.SIGCONT)  # a stopped process does not receive it
 
     def kill(self) -> None:
         """End it at once."""

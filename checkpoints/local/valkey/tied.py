@@ -1,4 +1,4 @@
-"""Becomes the program it is told to run, tied to its parent: the kernel ends it with the parent.
+"""Becomes the program in its arguments, tied to its parent: the kernel ends it with the parent.
 
     python -I -S tied.py PARENT_PID PROGRAM ARGUMENT…
 

@@ -1,6 +1,6 @@
 -- Reads checkpoints with their channels and writes.
 --
--- ARGV 4 bytes after which no further checkpoint is begun
+-- ARGV 4 bytes after which no further checkpoint is added
 --      5 'newest', then 6 highest 7 lowest 8 limit: a lexical range, newest first
 --        'named',  then 6… names of checkpoints
 --        'bare',   then 6… names, without channels and writes

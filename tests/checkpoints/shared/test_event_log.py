@@ -64,7 +64,7 @@ async def test_an_attempt_that_was_overtaken_writes_no_more(store: Store) -> Non
 
 
 async def test_the_oldest_events_go_first(store: Store) -> None:
-    opened = open_event_log(store.client, prefix=store.prefix, most_bytes=1000)
+    opened = open_event_log(store.client, prefix=store.prefix, max_bytes=1000)
     async with opened as events:
         for number in range(1, 11):
             say(events, number, data=b'"%s"' % (b"x" * 300))

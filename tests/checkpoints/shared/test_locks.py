@@ -340,7 +340,7 @@ async def test_a_release_outlives_the_second_cancellation() -> None:
 async def test_waiters_leave_connections_to_the_holders(
     own_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(everturn.checkpoints.shared.locks, "_POPS_AT_ONCE", 2)
+    monkeypatch.setattr(everturn.checkpoints.shared.locks, "_MAX_POPS", 2)
     holder, waiter = process(own_store), process(own_store)
     threads = [str(number) for number in range(8)]
     seen = asyncio.Event()

@@ -1,0 +1,88 @@
+"""What the tables that clients search have in common: rows by id, pages of them, their number."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
+
+from sqlalchemy import ColumnElement, Select, Table, func, select
+
+from everturn.checkpoints.sql.database import Database
+from everturn.checkpoints.sql.json_objects import contains
+from everturn.checkpoints.sql.tables import Prose
+
+Found = TypeVar("Found")
+SortBy = TypeVar("SortBy", bound=str)
+SortOrder = Literal["asc", "desc"]
+
+
+class Conditions(Protocol):
+    """Which rows are meant."""
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """Return the conditions in SQL; a row has to meet all of them."""
+        ...
+
+
+class SearchedTable(Generic[Found, SortBy]):
+    """A table with a text as its primary key, whose rows are read as objects.
+
+    A subclass names the table and the class of its rows. Every method raises StoreUnavailable or
+    StoreMisconfigured as the database does.
+    """
+
+    table: ClassVar[Table[Any]]
+    row: type[Found]
+    default_sort: ClassVar[str] = "created_at"
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        (self._id,) = self.table.primary_key.columns
+
+    async def get(self, row_id: str) -> Found | None:
+        """Return the row of this id; `None` if there is none."""
+        rows = await self._read(select(self.table).where(self._id == row_id))
+        return rows[0] if rows else None
+
+    async def search(
+        self,
+        wanted: Conditions,
+        *,
+        limit: int,
+        offset: int = 0,
+        sort_by: SortBy | None = None,
+        sort_order: SortOrder = "desc",
+    ) -> list[Found]:
+        """Read one page of the rows that fit; in prose, capitals count as small letters."""
+        column = self.table.c[sort_by or self.default_sort]
+        first = func.lower(column) if isinstance(column.type, Prose) else column
+        # The id, so that pages do not overlap where rows tie.
+        order = [first, self._id] if column is not self._id else [first]
+        page = (
+            select(self.table)
+            .where(*wanted.conditions())
+            .order_by(*(each.desc() if sort_order == "desc" else each.asc() for each in order))
+            .limit(limit)
+            .offset(offset)
+        )
+        return await self._read(page)
+
+    async def count(self, wanted: Conditions) -> int:
+        """Count the rows that fit."""
+        counted = select(func.count()).select_from(self.table).where(*wanted.conditions())
+        return await self._database.read(lambda c: c.scalar(counted) or 0)
+
+    async def _read(self, query: Select[Any]) -> list[Found]:
+        return await self._database.read(
+            lambda c: [self.row(**row) for row in c.execute(query).mappings()]
+        )
+
+
+def conditions(
+    table: Table[Any], equal: Mapping[str, Any], metadata: Mapping[str, Any]
+) -> list[ColumnElement[bool]]:
+    """Match rows by columns that equal a value, where it is not None, and by their metadata."""
+    found: list[ColumnElement[bool]] = [
+        table.c[name] == value for name, value in equal.items() if value is not None
+    ]
+    if metadata:
+        found.append(contains(table.c.metadata, metadata))
+    return found
