@@ -12,7 +12,7 @@ from everturn.server.environment import read_env_file
 DEFAULT_PORT = 2024
 """Of LangGraph's development server, where its clients look first."""
 _PORTS = 20
-"""Of these, from the default one on, the first free one is taken where nobody has chosen."""
+"""Of these, from the default one on, the first free one is taken where none was chosen."""
 
 
 class CannotListen(Exception):
@@ -20,7 +20,7 @@ class CannotListen(Exception):
 
 
 def listen(host: str, port: int, *, chosen: bool) -> socket.socket:
-    """Listen at a port; where nobody has chosen it, at the next free one.
+    """Listen at a port; where none was chosen, at the next free one.
 
     Raises:
         CannotListen: saying what to do.
@@ -60,7 +60,7 @@ def url_of(listener: socket.socket) -> str:
 
 
 def local_url_of(listener: socket.socket) -> str:
-    """The URL for clients on this machine: nobody can connect to 0.0.0.0 everywhere."""
+    """The URL for clients on this machine: not every system connects to 0.0.0.0."""
     host, port = listener.getsockname()[:2]
     address = ip_address(host.partition("%")[0])
     if address.is_unspecified:

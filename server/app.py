@@ -260,9 +260,9 @@ async def _service(
     if peers.single:  # whatever is unfinished was started by a process before this one
         await runs.adopt(await peers.heartbeat())
     async with (
-        _beside(sweep(threads), "threads that expire"),
-        _beside(crons.keep_time(), "crons"),
-        nullcontext() if peers.single else _beside(watch_over(peers, runs), "peers' runs"),
+        _background(sweep(threads), "threads that expire"),
+        _background(crons.keep_time(), "crons"),
+        nullcontext() if peers.single else _background(watch_over(peers, runs), "peers' runs"),
     ):
         yield Service(
             settings=settings.server,
@@ -346,12 +346,12 @@ async def _catalogue_refreshed(models: Models) -> AsyncIterator[None]:
                 wait = _CATALOGUE_RETRY_SECONDS
             await asyncio.sleep(wait)
 
-    async with _beside(refresh(), "catalogue"):
+    async with _background(refresh(), "catalogue"):
         yield
 
 
 @asynccontextmanager
-async def _beside(work: Coroutine[Any, Any, None], name: str) -> AsyncIterator[None]:
+async def _background(work: Coroutine[Any, Any, None], name: str) -> AsyncIterator[None]:
     """Let something without an end go on beside the service."""
     working = asyncio.create_task(work, name=name)
     try:

@@ -43,10 +43,6 @@ return redis.call('ZRANGE', KEYS[1], 0, -1)
 Message = Mapping[str, Any]
 """Any JSON object; RedisPeers adds `from`, the name of its sender."""
 
-# The former names, which server/ still uses.
-Told = Message
-BEAT_SECONDS = HEARTBEAT_SECONDS
-
 
 class Peers(Protocol):
     """The processes that share runs with this one."""

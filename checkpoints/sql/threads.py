@@ -18,7 +18,6 @@ from sqlalchemy import (
     Delete,
     bindparam,
     delete,
-    func,
     select,
     update,
 )
@@ -26,12 +25,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from everturn.checkpoints.sql.database import Database
 from everturn.checkpoints.sql.group_commit import Row
-from everturn.checkpoints.sql.json_objects import contains, merged, storable
+from everturn.checkpoints.sql.json_objects import merged, storable
+from everturn.checkpoints.sql.searched import SearchedTable, conditions
 from everturn.checkpoints.sql.tables import crons, json_object, runs, threads
 
 Status = Literal["idle", "busy", "interrupted", "error"]
 SortBy = Literal["thread_id", "status", "created_at", "updated_at", "state_updated_at"]
-SortOrder = Literal["asc", "desc"]
 Kind = Literal["thread", "session"]
 
 
@@ -146,13 +145,9 @@ class Filter:
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """Say it in SQL."""
-        found: list[ColumnElement[bool]] = []
+        found = conditions(threads, {"status": self.status}, self.metadata)
         if self.ids is not None:
             found.append(threads.c.thread_id.in_(self.ids))
-        if self.metadata:
-            found.append(contains(threads.c.metadata, self.metadata))
-        if self.status is not None:
-            found.append(threads.c.status == self.status)
         if self.sessions:
             found += [threads.c.kind == "session", threads.c.expires_at > _now()]
         return found
@@ -214,11 +209,15 @@ def status_changed(
     return Row(_CHANGES[status == "busy", bool(metadata), lifetime is not None], values)
 
 
-class ThreadTable:
-    """The rows. Every method raises StoreUnavailable or StoreMisconfigured as the database does."""
+class ThreadTable(SearchedTable[Thread, SortBy]):
+    """The rows, also those that have expired. Methods raise as those of `SearchedTable` do."""
+
+    table = threads
+    row = Thread
+    default_sort = "updated_at"
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        super().__init__(database)
         insert = sqlite.insert if database.dialect.name == "sqlite" else postgresql.insert
         # Made once, as the statements above are. Here None is SQL's NULL, also in these columns.
         nothing = {name: bindparam(name, type_=_NULLABLE) for name in ("error", "ttl")}
@@ -239,12 +238,6 @@ class ThreadTable:
         return await self._database.write(
             lambda c: c.execute(row.statement, row.values).rowcount == 1
         )
-
-    async def get(self, thread_id: str) -> Thread | None:
-        """Return the row of this id, also one that has expired; `None` if there is none."""
-        wanted = select(threads).where(threads.c.thread_id == thread_id)
-        row = await self._database.read(lambda c: c.execute(wanted).mappings().one_or_none())
-        return Thread(**row) if row else None
 
     async def patch(
         self,
@@ -296,35 +289,6 @@ class ThreadTable:
 
         return await self._database.write(work)
 
-    async def search(
-        self,
-        wanted: Filter,
-        *,
-        limit: int,
-        offset: int = 0,
-        sort_by: SortBy = "updated_at",
-        sort_order: SortOrder = "desc",
-    ) -> list[Thread]:
-        """Read one page of the rows that fit."""
-        columns = [threads.c[sort_by]]
-        if sort_by != "thread_id":
-            columns.append(threads.c.thread_id)  # so that pages do not overlap where rows tie
-        page = (
-            select(threads)
-            .where(*wanted.conditions())
-            .order_by(*(c.desc() if sort_order == "desc" else c.asc() for c in columns))
-            .limit(limit)
-            .offset(offset)
-        )
-        return await self._database.read(
-            lambda c: [Thread(**row) for row in c.execute(page).mappings()]
-        )
-
-    async def count(self, wanted: Filter) -> int:
-        """Count the rows that fit."""
-        counted = select(func.count()).select_from(threads).where(*wanted.conditions())
-        return await self._database.read(lambda c: c.scalar(counted) or 0)
-
     async def due(self, limit: int) -> list[Thread]:
         """Read the rows whose end somebody should look at, the longest overdue first."""
         overdue = (
@@ -333,9 +297,7 @@ class ThreadTable:
             .order_by(threads.c.expires_at)
             .limit(limit)
         )
-        return await self._database.read(
-            lambda c: [Thread(**row) for row in c.execute(overdue).mappings()]
-        )
+        return await self._read(overdue)
 
     async def look_again(self, thread_id: str, at: datetime | None) -> None:
         """Put off the next look at a thread; `None` is never."""

@@ -1,6 +1,6 @@
 """Graphs that are made for each run: functions, coroutines and context managers.
 
-What a factory is given is told by its annotations, as LangGraph's server does it: a
+What a factory is given is said by its annotations, as LangGraph's server does it: a
 `RunnableConfig` or a mapping gets the run's config, a `ServerRuntime` the runtime; a single
 parameter that says nothing gets the config.
 """
@@ -41,7 +41,7 @@ class Factory:
             where: names it in errors: file and key.
 
         Raises:
-            ConfigError: it takes what nobody can give it.
+            ConfigError: it takes an argument that there is not.
         """
         self._make = make
         self._where = where

@@ -1,4 +1,4 @@
-"""The graphs that `langgraph.json` names, with the memory that they are lent."""
+"""The graphs that `langgraph.json` names, with the memory that they are given."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -37,7 +37,7 @@ class Graphs:
     ) -> None:
         self._sources = dict(sources)
         self._descriptions = dict(descriptions or {})
-        self._lent: dict[str, Any] = {}
+        self._given: dict[str, Any] = {}
         fixed = {name: graph for name, graph in sources.items() if isinstance(graph, Pregel)}
         self._open = {name: _Open(graph) for name, graph in fixed.items()}
         schemas = {
@@ -62,13 +62,13 @@ class Graphs:
 
         The graphs themselves stay as they were, and their own checkpointer and store unused.
         """
-        lent = {"checkpointer": checkpointer, "store": store}
+        given = {"checkpointer": checkpointer, "store": store}
         sources = {
-            name: source.copy(lent) if isinstance(source, Pregel) else source
+            name: source.copy(given) if isinstance(source, Pregel) else source
             for name, source in self._sources.items()
         }
         graphs = Graphs(sources, self._descriptions)
-        graphs._lent = lent
+        graphs._given = given
         return graphs
 
     def __getitem__(self, name: str) -> Graph:
@@ -100,7 +100,7 @@ class Graphs:
         access: AccessContext = "threads.create_run",
         context: Any = None,
     ) -> AbstractAsyncContextManager[Graph]:
-        """Have a graph for as long as the context lasts, with the memory that was lent.
+        """Have a graph for as long as the context lasts, with the memory that was given.
 
         Args:
             name: which graph.
@@ -123,9 +123,9 @@ class Graphs:
         self, factory: Factory, config: RunnableConfig | None, access: AccessContext, context: Any
     ) -> AsyncIterator[Graph]:
         given: RunnableConfig = {"configurable": {}, "metadata": {}, "tags": [], **(config or {})}
-        runtime = runtime_of(access, self._lent["store"], context)
+        runtime = runtime_of(access, self._given["store"], context)
         async with factory.open(given, runtime) as graph:
-            yield graph.copy(self._lent)
+            yield graph.copy(self._given)
 
     def _source(self, name: str) -> Graph | Factory:
         try:

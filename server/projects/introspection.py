@@ -22,7 +22,7 @@ JsonSchema = dict[str, Any]
 Schemas = dict[str, JsonSchema | None]
 """Of input, output, state, config and context; `None` where a type has no JSON schema."""
 
-_DEEPEST = 100
+_MAX_DEPTH = 100
 _KINDS = ("input_schema", "output_schema", "state_schema", "config_schema", "context_schema")
 _SEPARATOR = "|"
 
@@ -47,7 +47,7 @@ class Introspection:
             InvalidInput: the graph or a subgraph cannot be drawn; the log says why.
         """
         opened = self._open(name)
-        depth = xray if isinstance(xray, bool) else min(xray, _DEEPEST)
+        depth = xray if isinstance(xray, bool) else min(xray, _MAX_DEPTH)
         key = (name, isinstance(depth, bool), int(depth))
         if key not in self._drawings:
             try:

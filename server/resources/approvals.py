@@ -32,7 +32,7 @@ class Decision:
     args: Mapping[str, Any] | None = None
     """With `edit`: the arguments to call with instead."""
     message: str | None = None
-    """With `reject`: what the model is told."""
+    """With `reject`: what the model reads."""
 
 
 def approval_in(interrupts: Sequence[Interrupt]) -> Interrupt | None:

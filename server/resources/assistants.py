@@ -35,7 +35,7 @@ NAMESPACE = UUID("6ba7b821-9dad-11d1-80b4-00c04fd430c8")
 
 _FRESH_SECONDS = 1.0
 """How long what was read is used without another look: another process may have changed it."""
-_MOST_KEPT = 1000
+_MAX_KEPT = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,7 +242,7 @@ class Assistants:
             self._read.pop(assistant_id, None)
             raise _not_found(assistant_id)
         if writes == self._writes:  # else it may be older than what was written meanwhile
-            if len(self._read) >= _MOST_KEPT:
+            if len(self._read) >= _MAX_KEPT:
                 self._read.clear()
             self._read[assistant_id] = _Read(assistant, monotonic() + _FRESH_SECONDS)
         return assistant

@@ -1,4 +1,4 @@
-"""The end of threads with a ttl: looked after once a minute, by whoever is up."""
+"""The end of threads with a ttl: looked for once a minute, by every process."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta

@@ -64,7 +64,7 @@ class States:
             engine: knows the graphs and keeps turns of one thread apart.
             checkpointer: the memory of threads.
             jsonable: makes plain JSON of values.
-            edited: told of each thread whose state was changed by hand.
+            edited: called with each thread whose state a client has changed.
         """
         self._table = table
         self._engine = engine
@@ -89,7 +89,7 @@ class States:
         return None
 
     async def values(self, thread: Thread) -> Any:
-        """Return the latest values; `None` where there are none, or nobody knows the graph."""
+        """Return the latest values; `None` where there are none, or the graph is not known."""
         try:
             config = self._config(thread)
             async with self._open(thread, config) as graph:
@@ -140,7 +140,7 @@ class States:
 
         Raises:
             ThreadBusy: a run is on.
-            ThreadHasNoGraph, GraphNotFound: nobody knows what the state means.
+            ThreadHasNoGraph, GraphNotFound: the graph of the state is not known.
             CheckpointNotFound: there is nothing to fork.
             InvalidUpdate: the update does not fit.
         """
@@ -181,7 +181,7 @@ class States:
         """Return the name of the graph whose state a thread has.
 
         Raises:
-            ThreadHasNoGraph, GraphNotFound: nobody knows it, or it is no longer served.
+            ThreadHasNoGraph, GraphNotFound: it is not known, or no longer served.
         """
         name = _graph_of(thread)
         if name is None:

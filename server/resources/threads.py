@@ -12,10 +12,10 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from everturn.checkpoints.errors import ThreadBusy
 from everturn.checkpoints.sql.history import History
 from everturn.checkpoints.sql.json_objects import contained
+from everturn.checkpoints.sql.searched import SortOrder
 from everturn.checkpoints.sql.threads import (
     Filter,
     SortBy,
-    SortOrder,
     Thread,
     ThreadTable,
     new_thread_id,

@@ -18,7 +18,7 @@ from cronsim import CronSim, CronSimError
 from langchain_core.utils.uuid import uuid7
 from structlog import get_logger
 
-from everturn.checkpoints.shared.peers import Peers, Told
+from everturn.checkpoints.shared.peers import Message, Peers
 from everturn.checkpoints.sql.crons import Cron, CronTable, Filter, SortBy, SortOrder
 from everturn.server.errors import CronNotFound, InvalidInput, ThreadNotFound
 from everturn.server.runs.execution import Threads
@@ -27,7 +27,7 @@ from everturn.server.runs.runs import Assistants, Runs
 
 log = get_logger(__name__)
 
-_LONGEST_SLEEP = 60.0
+_MAX_SLEEP = 60.0
 """Seconds after which the clock is looked at again: it may have been set, or slept."""
 _AT_ONCE = 100
 
@@ -56,7 +56,7 @@ class Crons:
         self._threads = threads
         self._peers = peers
         self._changed = asyncio.Event()
-        peers.subscribe(self._heard)
+        peers.subscribe(self._received)
 
     async def create(self, asked: CronRequest) -> Cron:
         """Keep a cron from now on.
@@ -87,7 +87,7 @@ class Crons:
             updated_at=now,
         )
         await self._table.create(cron)
-        await self._tell()
+        await self._publish()
         return cron
 
     async def get(self, cron_id: str) -> Cron:
@@ -99,8 +99,8 @@ class Crons:
 
         Args:
             cron_id: of the cron.
-            columns: of its row, as they shall be.
-            run: fields of the runs' request, as they shall be.
+            columns: of its row, as they will be.
+            run: fields of the runs' request, as they will be.
 
         Raises:
             CronNotFound: there is none.
@@ -114,7 +114,7 @@ class Crons:
         values["next_run_date"] = _following(*terms)
         await self._runs.check_webhook(run.get("webhook"))
         changed = _found(await self._table.change(cron_id, values), cron_id)
-        await self._tell()
+        await self._publish()
         return changed
 
     async def delete(self, cron_id: str) -> None:
@@ -144,9 +144,9 @@ class Crons:
             except Exception:
                 log.exception("crons_not_kept")
                 due = None
-            left = _LONGEST_SLEEP if due is None else (due - datetime.now(UTC)).total_seconds()
+            left = _MAX_SLEEP if due is None else (due - datetime.now(UTC)).total_seconds()
             with suppress(TimeoutError):
-                async with asyncio.timeout(max(0.0, min(left, _LONGEST_SLEEP))):
+                async with asyncio.timeout(max(0.0, min(left, _MAX_SLEEP))):
                     await self._changed.wait()
 
     async def _begin_due(self) -> None:
@@ -174,12 +174,12 @@ class Crons:
         else:
             log.info("cron_run_begun", cron_id=cron.cron_id, run_id=run.row.run_id)
 
-    async def _tell(self) -> None:
+    async def _publish(self) -> None:
         self._changed.set()
         await self._peers.publish({"crons": True})
 
-    def _heard(self, told: Told) -> None:
-        if "crons" in told:
+    def _received(self, message: Message) -> None:
+        if "crons" in message:
             self._changed.set()
 
 

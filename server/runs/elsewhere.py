@@ -90,7 +90,7 @@ class Elsewhere:
         await self._peers.publish({"cancel_all": list(statuses)})
 
     async def close(self) -> None:
-        """Send no more; what the messages ask for is done by whoever goes on."""
+        """Send no more; other processes do what the messages ask for."""
         for sending in self._sending:
             sending.cancel()
         if self._sending:

@@ -34,7 +34,7 @@ class Run:
     """What was found out before it began, where it was checked then."""
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     resumes: bool = False
-    """It may have begun before: it goes on from its last checkpoint, if nothing came between."""
+    """It may have started before: it goes on from its last checkpoint, if nothing came between."""
     written: asyncio.Future[list[Any]] | None = None
     start: asyncio.TimerHandle | None = None
     """Set until its row says that it is under way."""

@@ -1,7 +1,7 @@
 """Runs: started where they arrive, in tasks of their own, so that a client may leave.
 
     create -> thread there? strategy? -> row posted -> task: executed, its end committed
-           -> counted and logged -> feed closed -> whoever waits goes on
+           -> counted and logged -> feed closed -> clients that wait go on
 
 Every door asks here, and nothing else runs turns. A run's row is written while it runs, and its
 end is acknowledged after the commit. Runs of other processes: see `elsewhere`; of processes that
@@ -132,7 +132,7 @@ class Runs:
             if request.recorded:
                 run.written = self._rows.insert(row, *([self._threads.created(new)] if new else []))
             if request.lasting and run.written:
-                self._watch.begun(thread_id, row.run_id, run.written)
+                self._watch.started(thread_id, row.run_id, run.written)
             self._start(run)
             if not self._peers.single and request.multitask_strategy != "enqueue":
                 await self.acknowledge(run)  # the next to come to the thread must see it

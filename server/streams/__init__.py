@@ -1,1 +1,1 @@
-"""Events: numbered once, kept for who comes later, told to who listens."""
+"""Events: numbered once, kept for those who come later, handed to those who listen."""

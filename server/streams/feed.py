@@ -12,13 +12,13 @@ from typing import NamedTuple, Protocol
 
 from everturn.checkpoints.shared.event_log import END, Frame
 
-_MOST_BYTES = 4_194_304
+_MAX_BYTES = 4_194_304
 """Of one running run, in memory; a listener who is further behind reads the log."""
 
 _NUMBER = re.compile("[0-9]{1,18}")
 
 SILENT_SECONDS = 5.0
-"""After which a listener hears that there is nothing to be heard."""
+"""After which a listener gets an empty list, where there is nothing new."""
 
 GAP = "gap"
 """The event that says that some before it are lost: the log was trimmed."""
@@ -96,7 +96,7 @@ class Feed:
 
     @property
     def attempt(self) -> int:
-        """How often the run was begun, this time included."""
+        """How often the run was started, this time included."""
         return self._attempt
 
     @property
@@ -111,7 +111,7 @@ class Feed:
             self._log.append(self.run_id, self._attempt, Frame(self._number, name, data))
         self._events.append(Event(self.end, name, data))
         self._bytes += len(data)
-        while self._bytes > _MOST_BYTES and len(self._events) > 1:
+        while self._bytes > _MAX_BYTES and len(self._events) > 1:
             self._bytes -= len(self._events.popleft().data)
         self._wake()
 
@@ -166,7 +166,7 @@ class Feed:
     async def _news(self) -> bool:
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[bool] = loop.create_future()
-        patience = loop.call_later(SILENT_SECONDS, _tell, waiter, False)
+        patience = loop.call_later(SILENT_SECONDS, _wake_up, waiter, False)
         self._waiting.add(waiter)
         try:
             return await waiter
@@ -176,10 +176,10 @@ class Feed:
 
     def _wake(self) -> None:
         for waiter in self._waiting:
-            _tell(waiter, True)
+            _wake_up(waiter, True)
 
 
-def _tell(waiter: asyncio.Future[bool], news: bool) -> None:
+def _wake_up(waiter: asyncio.Future[bool], news: bool) -> None:
     if not waiter.done():
         waiter.set_result(news)
 

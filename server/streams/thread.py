@@ -1,8 +1,8 @@
 """The stream of a thread: what its runs stream, one after another, and the edits of its state.
 
-Who follows a thread is told of each run that begins on it, in any process, and of each edit. The
+Who follows a thread is message of each run that begins on it, in any process, and of each edit. The
 runs of a thread follow one another, and so do their streams. A place in it is an event of a run;
-edits have none: they are heard by those who listen.
+edits have none: they reach those who listen.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Ite
 from contextlib import aclosing, contextmanager
 from typing import Any, Literal, NamedTuple
 
-from everturn.checkpoints.shared.peers import Peers, Told
+from everturn.checkpoints.shared.peers import Message, Peers
 from everturn.server.streams.feed import SILENT_SECONDS, Cursor, Event
 
 _DONE = Cursor(10**9, 0)
@@ -52,18 +52,18 @@ class Watch:
     def __init__(self, peers: Peers) -> None:
         self._peers = peers
         self._following: dict[str, set[asyncio.Queue[str | None]]] = {}
-        self._telling: set[asyncio.Task[None]] = set()
-        peers.subscribe(self._heard)
+        self._sending: set[asyncio.Task[None]] = set()
+        peers.subscribe(self._received)
 
-    def begun(self, thread_id: str, run_id: str, written: asyncio.Future[Any]) -> None:
-        """A run has begun, or waits for those before it; others look for it once it is written."""
+    def started(self, thread_id: str, run_id: str, written: asyncio.Future[Any]) -> None:
+        """A run has started, or waits for those before it; others look for it once it is written."""
         self._pass_on(thread_id, run_id)
-        self._tell(thread_id, run_id, written)
+        self._publish(thread_id, run_id, written)
 
     def edited(self, thread_id: str) -> None:
         """The thread's state is another one, by no run."""
         self._pass_on(thread_id, None)
-        self._tell(thread_id, None, None)
+        self._publish(thread_id, None, None)
 
     @contextmanager
     def on(self, thread_id: str) -> Iterator[asyncio.Queue[str | None]]:
@@ -78,26 +78,26 @@ class Watch:
             if not others and self._following.get(thread_id) is others:
                 del self._following[thread_id]
 
-    def _tell(
+    def _publish(
         self, thread_id: str, run_id: str | None, written: asyncio.Future[Any] | None
     ) -> None:
         async def tell() -> None:
             if written is not None:
                 await asyncio.wait({written})
-            await self._peers.publish({"thread": thread_id, "begun": run_id})
+            await self._peers.publish({"thread": thread_id, "started": run_id})
 
         if not self._peers.single:
             telling = asyncio.create_task(tell(), name="thread watch")
-            self._telling.add(telling)
-            telling.add_done_callback(self._telling.discard)
+            self._sending.add(telling)
+            telling.add_done_callback(self._sending.discard)
 
     def _pass_on(self, thread_id: str, run_id: str | None) -> None:
         for happens in self._following.get(thread_id, ()):
             happens.put_nowait(run_id)
 
-    def _heard(self, told: Told) -> None:
-        if "thread" in told:
-            self._pass_on(told["thread"], told["begun"])
+    def _received(self, message: Message) -> None:
+        if "thread" in message:
+            self._pass_on(message["thread"], message["started"])
 
 
 async def follow_thread(
@@ -119,7 +119,7 @@ async def follow_thread(
         runs_after: the thread's runs from one on, by their ids, oldest first; those under way
             where that is None.
         follow: the events of a run after a place, or from now on.
-        state: the thread's state as JSON, for those who are told of edits.
+        state: the thread's state as JSON, for those who are message of edits.
         modes: what is wanted.
     """
     with watch.on(thread_id) as happens:

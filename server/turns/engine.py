@@ -1,4 +1,4 @@
-"""How a turn is run, whoever wants it: hold the thread, run the graph on it, leave.
+"""How a turn is run: hold the thread, run the graph on it, leave.
 
     hold(thread) -> run_held(turn): graph.astream, part after part -> outcome
 
@@ -66,7 +66,7 @@ class Engine:
             locks: one turn a thread at a time.
             services: what nodes and tools may use, as `configurable["__everturn"]`.
             candidates: which models a context and an input would ask.
-            turn_timeout: seconds a turn may take once it has begun.
+            turn_timeout: seconds a turn may take once it has started.
             thread_wait: seconds to wait for a thread where nothing else is said.
         """
         self.graphs = graphs

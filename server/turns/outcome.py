@@ -34,9 +34,9 @@ class Call:
     failure: str = ""
     """The class of failure; empty where it was answered."""
     usage: Mapping[str, int] = field(default_factory=dict)
-    """`input_tokens`, `output_tokens`, `total_tokens`; empty where nobody said."""
+    """`input_tokens`, `output_tokens`, `total_tokens`; empty where no provider said."""
     cost: float | None = None
-    """US dollars; `None` where nobody said."""
+    """US dollars; `None` where no provider said."""
 
 
 def failed_calls(route: Mapping[str, Any] | None, after: int = 0) -> Iterator[Call]:

@@ -32,7 +32,7 @@ from everturn.server.resources.assistants import Search
 
 router = APIRouter(prefix="/assistants", tags=["assistants"])
 
-_MOST = 1000
+_MAX = 1000
 _LARGEST = 2**63 - 1
 
 AssistantField = Literal[
@@ -59,8 +59,8 @@ def _xray(value: Any) -> Any:
     raise ValueError("must be true, false, or a depth from 1 on")
 
 
-Offset = Annotated[int, Field(ge=0, le=_LARGEST - _MOST)]
-Limit = Annotated[int, Field(ge=1, le=_MOST)]
+Offset = Annotated[int, Field(ge=0, le=_LARGEST - _MAX)]
+Limit = Annotated[int, Field(ge=1, le=_MAX)]
 Xray = Annotated[
     bool | int,
     BeforeValidator(_xray),
@@ -107,7 +107,7 @@ class AssistantCount(BaseModel):
     metadata: JsonObject | None = Field(default=None, description="Contained in the assistant's.")
     graph_id: str | None = None
     name: str | None = Field(
-        default=None, max_length=_MOST, description="A part of the name; capitals do not matter."
+        default=None, max_length=_MAX, description="A part of the name; capitals do not matter."
     )
 
     def filter(self) -> Filter:

@@ -18,7 +18,7 @@ from everturn.server.runs.crons import CronRequest
 
 router = APIRouter(tags=["crons"])
 
-_MOST = 1000
+_MAX = 1000
 _Completion = Literal["delete", "keep"]
 
 
@@ -47,7 +47,7 @@ Field_ = Literal[
 
 
 class CronBody(RunBody):
-    """A run as `/runs` takes it, and when it shall begin."""
+    """A run as `/runs` takes it, and when it starts."""
 
     schedule: str = Field(description="As crontab(5) writes it: 30 8 * * 1-5", max_length=200)
     timezone: str | None = Field(default=None, description="IANA name; UTC without.")
@@ -70,7 +70,7 @@ class CronBody(RunBody):
 
 
 class CronChange(RunBody):
-    """What shall be otherwise from now on; what is left out stays."""
+    """What changes from now on; what is left out stays."""
 
     assistant_id: str = ""
     schedule: str | None = Field(default=None, max_length=200)
@@ -87,7 +87,7 @@ class CronSearch(BaseModel):
     thread_id: UUID | None = None
     enabled: bool | None = None
     metadata: JsonObject = Field(default_factory=dict)
-    limit: int = Field(default=10, ge=1, le=_MOST)
+    limit: int = Field(default=10, ge=1, le=_MAX)
     offset: int = Field(default=0, ge=0, le=2**31)
     sort_by: SortBy = "created_at"
     sort_order: SortOrder = "desc"
@@ -202,7 +202,7 @@ async def change_cron(
 @router.delete(
     "/runs/crons/{cron_id}",
     summary="Delete a cron",
-    description="The runs that it has begun go on.",
+    description="The runs that it has started go on.",
     status_code=204,
     responses=problems(404, 422, 503),
 )

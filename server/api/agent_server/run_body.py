@@ -53,7 +53,7 @@ class RunBody(BaseModel):
     on_completion: Literal["delete", "keep"] = "delete"
     multitask_strategy: MultitaskStrategy = "enqueue"
     webhook: str | None = Field(
-        default=None, max_length=2000, description="An address that is told of the run's end."
+        default=None, max_length=2000, description="Where the run's end is reported, by POST."
     )
     if_not_exists: Literal["create", "reject"] = "reject"
     after_seconds: float = Field(default=0, ge=0, le=31_536_000)

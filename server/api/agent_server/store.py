@@ -14,15 +14,15 @@ from everturn.server.errors import InvalidInput
 
 router = APIRouter(tags=["store"])
 
-_MOST = 2**31 - 1
+_MAX = 2**31 - 1
 
 
 Labels = Annotated[
     list[str],
     Field(description="Labels from the outside in, without dots; the first is not `langgraph`."),
 ]
-Limit = Annotated[int, Field(ge=0, le=_MOST, strict=True, description="At most so many.")]
-Offset = Annotated[int, Field(ge=0, le=_MOST, strict=True, description="Pass over so many.")]
+Limit = Annotated[int, Field(ge=0, le=_MAX, strict=True, description="At most so many.")]
+Offset = Annotated[int, Field(ge=0, le=_MAX, strict=True, description="Pass over so many.")]
 
 
 class PutRequest(BaseModel):
@@ -39,7 +39,7 @@ class PutRequest(BaseModel):
     ttl: float | None = Field(
         default=None,
         gt=0,
-        le=_MOST,
+        le=_MAX,
         description="Minutes it lives after its last use; `null` keeps it. Where it is not named, "
         "`store.ttl` of `langgraph.json` says.",
     )
@@ -77,7 +77,7 @@ class NamespacesRequest(BaseModel):
     prefix: list[str] | None = Field(default=None, description="How they begin.")
     suffix: list[str] | None = Field(default=None, description="How they end.")
     max_depth: int | None = Field(
-        default=None, ge=0, le=_MOST, strict=True, description="Cut them to so many labels."
+        default=None, ge=0, le=_MAX, strict=True, description="Cut them to so many labels."
     )
     limit: Limit = 100
     offset: Offset = 0

@@ -9,7 +9,8 @@ from fastapi import APIRouter, Header, Query, Response
 from langgraph.types import Command
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, model_validator
 
-from everturn.checkpoints.sql.threads import Filter, SortBy, SortOrder, Status, Thread, new_thread
+from everturn.checkpoints.sql.searched import SortOrder
+from everturn.checkpoints.sql.threads import Filter, SortBy, Status, Thread, new_thread
 from everturn.server.api.agent_server.bodies import ThreadId, json_response, page_headers
 from everturn.server.api.agent_server.state_json import FIELDS, state_as_json
 from everturn.server.api.http.deps import ThreadsDep
@@ -23,10 +24,10 @@ from everturn.server.turns.places import LATEST, Place, place_as_json
 
 router = APIRouter(prefix="/threads", tags=["threads"])
 
-_MOST = 1000
+_MAX = 1000
 _LARGEST = 2**63 - 1
-_LONGEST_MINUTES = 525_600_000  # a thousand years
-_MOST_PATHS = 10
+_MAX_MINUTES = 525_600_000  # a thousand years
+_MAX_PATHS = 10
 
 ThreadField = Literal[
     "thread_id",
@@ -71,7 +72,7 @@ class Ttl(BaseModel):
     """How long a thread lives after its last change."""
 
     ttl: float = Field(
-        gt=0, le=_LONGEST_MINUTES, allow_inf_nan=False, description="Minutes after the last change."
+        gt=0, le=_MAX_MINUTES, allow_inf_nan=False, description="Minutes after the last change."
     )
     strategy: Literal["delete", "keep_latest"] = Field(
         default="delete",
@@ -147,7 +148,7 @@ class ThreadCreate(BaseModel):
     )
     ttl: Ttl | None = None
     supersteps: list[Superstep] | None = Field(
-        default=None, max_length=_MOST, description="A state to begin with, step by step."
+        default=None, max_length=_MAX, description="A state to begin with, step by step."
     )
 
 
@@ -173,21 +174,21 @@ class ThreadCount(BaseModel):
 class ThreadSearch(ThreadCount):
     """What to look for, in which order, and what to tell of it."""
 
-    ids: list[UUID] | None = Field(default=None, max_length=_MOST)
-    limit: int = Field(default=10, ge=1, le=_MOST)
-    offset: int = Field(default=0, ge=0, le=_LARGEST - _MOST)
+    ids: list[UUID] | None = Field(default=None, max_length=_MAX)
+    limit: int = Field(default=10, ge=1, le=_MAX)
+    offset: int = Field(default=0, ge=0, le=_LARGEST - _MAX)
     sort_by: SortBy | None = Field(default=None, description="None is `updated_at`.")
     sort_order: SortOrder | None = Field(default=None, description="None is `desc`.")
     select: list[ThreadField] | None = Field(default=None, description="None is all.")
     extract: dict[Annotated[str, Field(pattern=r"^\w+$")], ThreadPath] | None = Field(
         default=None,
-        max_length=_MOST_PATHS,
-        description="Names for paths such as `values.messages[-1].content`, told as `extracted`.",
+        max_length=_MAX_PATHS,
+        description="Names for paths such as `values.messages[-1].content`, returned as `extracted`.",
     )
 
     def search(self) -> Search:
         """Put it in the engine's words."""
-        told = self.select is None or "values" in self.select
+        shown = self.select is None or "values" in self.select
         looked_into = any(path.startswith("values") for path in (self.extract or {}).values())
         return Search(
             filter=self.filter([str(each) for each in self.ids] if self.ids is not None else None),
@@ -196,14 +197,14 @@ class ThreadSearch(ThreadCount):
             offset=self.offset,
             sort_by=self.sort_by or "updated_at",
             sort_order=self.sort_order or "desc",
-            with_values=told or looked_into,
+            with_values=shown or looked_into,
         )
 
 
 class ThreadPrune(BaseModel):
     """What to make room from."""
 
-    thread_ids: list[UUID] = Field(max_length=_MOST)
+    thread_ids: list[UUID] = Field(max_length=_MAX)
     strategy: Literal["delete", "keep_latest"] = Field(
         default="delete", description="Threads, or all but their newest checkpoints."
     )
@@ -240,7 +241,7 @@ class StateAt(BaseModel):
 class HistorySearch(BaseModel):
     """Which states to show."""
 
-    limit: int = Field(default=1, ge=1, le=_MOST)
+    limit: int = Field(default=1, ge=1, le=_MAX)
     before: CheckpointRef | None = Field(default=None, description="Only states before this one.")
     metadata: JsonObject | None = Field(default=None, description="Contained in the state's.")
     checkpoint: CheckpointRef | None = Field(default=None, description="Whose subgraph's states.")
@@ -496,7 +497,7 @@ async def show_state_by_id(
 async def list_history(
     thread_id: ThreadId,
     threads: ThreadsDep,
-    limit: Annotated[int, Query(ge=1, le=_MOST)] = 10,
+    limit: Annotated[int, Query(ge=1, le=_MAX)] = 10,
     before: str | None = None,
 ) -> Response:
     thread = await threads.row(str(thread_id))
@@ -542,13 +543,13 @@ def _selected(
     found: Found, select: Sequence[str] | None, extract: dict[str, str] | None
 ) -> dict[str, Any]:
     document = _to_json(found)
-    told = {name: each for name, each in document.items() if select is None or name in select}
+    shown = {name: each for name, each in document.items() if select is None or name in select}
     if extract:
         plain = jsonable(document)
-        told["extracted"] = {
+        shown["extracted"] = {
             name: follow(parse_path(path), plain) for name, path in extract.items()
         }
-    return told
+    return shown
 
 
 def _lifetime(thread: Thread) -> dict[str, Any]:

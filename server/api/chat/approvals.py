@@ -29,7 +29,7 @@ class DecisionRequest(BaseModel):
         default=None, description="With `edit`: what to call the tool with instead."
     )
     message: str | None = Field(
-        default=None, max_length=4000, description="With `reject`: why; the model is told."
+        default=None, max_length=4000, description="With `reject`: why; the model reads it."
     )
 
     @model_validator(mode="after")

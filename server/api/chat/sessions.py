@@ -31,7 +31,7 @@ def _small(context: dict[str, Any]) -> dict[str, Any]:
 
 
 class SessionRequest(BaseModel):
-    """What a new session is told about itself."""
+    """What is kept with a new session."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -68,7 +68,7 @@ class Message(BaseModel):
 
     role: Literal["user", "assistant", "tool", "system"]
     content: str
-    timestamp: datetime | None = Field(description="When it was said; null where nobody noted it.")
+    timestamp: datetime | None = Field(description="When it was said; null where it is not known.")
     tool_calls: list[dict[str, Any]] = Field(default_factory=list)
     tool_call_id: str | None = None
     name: str | None = None

@@ -63,7 +63,7 @@ class Problem(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """How one type of error is told to clients."""
+    """How clients see one type of error."""
 
     status: int
     type: str
@@ -106,7 +106,7 @@ _UNEXPECTED = Kind(500, "internal-error", "Something unexpected went wrong; the 
 
 
 def problem_of(error: Exception, kinds: Mapping[type[Exception], Kind] = KINDS) -> Problem:
-    """Describe an error to a client. What is not in the table is told without its text."""
+    """Describe an error to a client. One that is not in the table is described without its text."""
     kind = next((kinds[t] for t in type(error).__mro__ if t in kinds), _UNEXPECTED)
     return Problem(
         type=kind.type,
@@ -150,17 +150,17 @@ class UnexpectedErrors:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        begun = False
+        started = False
 
         async def watched(message: Message) -> None:
-            nonlocal begun
-            begun = True
+            nonlocal started
+            started = True
             await send(message)
 
         try:
             await self.app(scope, receive, watched)
         except Exception as error:
-            if begun or scope["type"] != "http":
+            if started or scope["type"] != "http":
                 raise
             log.exception("unexpected_error", path=scope["path"])
             await problem_response(problem_of(error))(scope, receive, send)

@@ -19,14 +19,14 @@ class ModelStatus(BaseModel):
     tools: bool = Field(description="Can call tools, as far as is known.")
     pictures: bool = Field(description="Can be shown pictures, as far as is known.")
     free: bool = Field(description="Costs nothing: the offline model, and names in `:free`.")
-    context: int | None = Field(description="Tokens it reads at most; null where nobody says.")
+    context: int | None = Field(description="Tokens it reads at most; null where no provider says.")
     price: float | None = Field(
         description="US dollars a million tokens, of those read or those written, whichever cost "
-        "more; null where nobody says."
+        "more; null where no provider says."
     )
     circuit: Literal["closed", "doubtful", "open", "half_open"] = Field(
         description="The breaker: closed, it is asked in its turn; doubtful, it failed and is "
-        "asked when nobody else is left; open, it is not asked; half_open, one caller tries it."
+        "asked when no other is left; open, it is not asked; half_open, one caller tries it."
     )
     retry_after: float | None = Field(
         description="Seconds until the circuit is tried again; null where nothing keeps it."

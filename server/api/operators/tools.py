@@ -27,7 +27,7 @@ class Tool(BaseModel):
         description="Seconds a result is good for; null where results are never used again."
     )
     calls: int
-    errors: int = Field(description="Calls that brought nothing, whoever's fault it was.")
+    errors: int = Field(description="Calls without a result, whatever the cause.")
     cache_hits: int = Field(description="Calls answered by a result that another call had made.")
 
 

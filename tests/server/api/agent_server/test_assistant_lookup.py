@@ -124,7 +124,7 @@ async def test_a_look_that_a_write_overtakes_is_not_kept(
 
 
 async def test_memory_is_bounded(assistants: Assistants, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(everturn.server.resources.assistants, "_MOST_KEPT", 3)
+    monkeypatch.setattr(everturn.server.resources.assistants, "_MAX_KEPT", 3)
     for _ in range(10):
         made = await assistants.create("agent")
         assert await assistants.resolve(made.assistant_id) == made
