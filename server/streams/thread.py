@@ -56,7 +56,7 @@ class Watch:
         peers.subscribe(self._received)
 
     def started(self, thread_id: str, run_id: str, written: asyncio.Future[Any]) -> None:
-        """A run has started, or waits for those before it; others look for it once it is written."""
+        """A run has started, or waits for others; who follows looks for it once it is written."""
         self._pass_on(thread_id, run_id)
         self._publish(thread_id, run_id, written)
 
@@ -81,15 +81,15 @@ class Watch:
     def _publish(
         self, thread_id: str, run_id: str | None, written: asyncio.Future[Any] | None
     ) -> None:
-        async def tell() -> None:
+        async def publish() -> None:
             if written is not None:
                 await asyncio.wait({written})
             await self._peers.publish({"thread": thread_id, "started": run_id})
 
         if not self._peers.single:
-            telling = asyncio.create_task(tell(), name="thread watch")
-            self._sending.add(telling)
-            telling.add_done_callback(self._sending.discard)
+            sending = asyncio.create_task(publish(), name="thread watch")
+            self._sending.add(sending)
+            sending.add_done_callback(self._sending.discard)
 
     def _pass_on(self, thread_id: str, run_id: str | None) -> None:
         for happens in self._following.get(thread_id, ()):

@@ -183,7 +183,7 @@ class ThreadSearch(ThreadCount):
     extract: dict[Annotated[str, Field(pattern=r"^\w+$")], ThreadPath] | None = Field(
         default=None,
         max_length=_MAX_PATHS,
-        description="Names for paths such as `values.messages[-1].content`, returned as `extracted`.",
+        description="Names of paths like `values.messages[-1].content`, returned as `extracted`.",
     )
 
     def search(self) -> Search:
