@@ -10,6 +10,7 @@ from langgraph.types import StreamMode
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from sse_starlette import EventSourceResponse
 
+from everturn.server.api.http.command import Command
 from everturn.server.api.http.deps import RunsDep
 from everturn.server.api.http.json import dumps
 from everturn.server.api.http.problems import problem_event, problems
@@ -25,14 +26,10 @@ _CANCELLED = RunCancelled("The run was cancelled before its end.")
 router = APIRouter(tags=["graphs"])
 
 
-class CommandRequest(BaseModel):
-    """What to tell a graph that waits, in place of an input."""
+class StrictCommand(Command):
+    """What to send a graph that waits, in place of an input."""
 
     model_config = ConfigDict(extra="forbid")
-
-    resume: Any = Field(default=None, description="The answer to its interrupt.")
-    update: dict[str, Any] | None = Field(default=None, description="Changes to its state.")
-    goto: str | list[str] = Field(default_factory=list, description="Nodes to go to.")
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
@@ -75,7 +72,7 @@ class InvokeRequest(BaseModel):
         description="The memory to use; none keeps none.",
     )
     input: dict[str, Any] | None = Field(default=None, description="Input of the graph's schema.")
-    command: CommandRequest | None = Field(default=None, description="In place of `input`.")
+    command: StrictCommand | None = Field(default=None, description="In place of `input`.")
     config: RunConfig = Field(default_factory=RunConfig, description="LangGraph's run config.")
     context: dict[str, Any] = Field(default_factory=dict, description="Of the graph's schema.")
 

@@ -44,7 +44,7 @@ from everturn.server.streams.modes import SUMMARY
 from everturn.server.streams.thread import Place, ThreadEvent, ThreadMode, Watch, follow_thread
 from everturn.server.turns.engine import Engine
 from everturn.server.turns.memory import ThreadMemory
-from everturn.server.turns.outcome import summary
+from everturn.server.turns.outcome import Outcome, summary
 
 log = get_logger(__name__)
 
@@ -230,9 +230,7 @@ class Runs:
         if row.status in {"error", "timeout"}:
             return {"__error__": await self._threads.error(row.thread_id)}
         state = await self._memory.state(str(row.metadata["graph_id"]), row.thread_id)
-        if state.interrupts and isinstance(state.values, dict):
-            return {**state.values, "__interrupt__": list(state.interrupts)}
-        return state.values
+        return Outcome(state.values, state.interrupts).state
 
     def ended(self, row: RunRow) -> AsyncGenerator[None]:
         """Wait for the end of a run; yields now and then, so that the caller can do something."""

@@ -8,24 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from everturn.checkpoints.sql.runs import MultitaskStrategy
 from everturn.server.api.agent_server.bodies import Config, Context
 from everturn.server.api.agent_server.threads import CheckpointRef
+from everturn.server.api.http.command import Command
 from everturn.server.errors import InvalidInput
 from everturn.server.runs.request import RunRequest
 from everturn.server.streams.modes import StreamMode
-
-
-class SendBody(BaseModel):
-    """What LangGraph's `Send` takes."""
-
-    node: str
-    input: Any = None
-
-
-class CommandBody(BaseModel):
-    """What LangGraph's `Command` takes."""
-
-    resume: Any = None
-    update: dict[str, Any] | list[Any] | None = None
-    goto: str | SendBody | list[str | SendBody] | None = None
 
 
 class RunBody(BaseModel):
@@ -35,7 +21,7 @@ class RunBody(BaseModel):
 
     assistant_id: str = Field(description="An assistant's id, or a graph's name.")
     input: Any = None
-    command: CommandBody | None = None
+    command: Command | None = None
     stream_mode: StreamMode | list[StreamMode] = "values"
     stream_subgraphs: bool = False
     stream_resumable: bool = False
