@@ -19,8 +19,7 @@ from everturn.tools import find_tools
 from everturn.tools.kit.settings import ToolSettings
 from everturn.tools.kit.toolbox import Offer, Toolbox
 from everturn.tools.kit.web import Web
-
-SERVICES_KEY = "__everturn"
+from everturn.tools.kit.web.current import SERVICES_KEY
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ _TOLD = (
     rf"(?i)\bmy {_WHAT}(?:['’]s| is| are) (?P<value>[^?;]{{1,120}})"
     r"|\b(?:call me|i(?:['’]m| am) called) (?P<name>[^?;]{1,60})"
 )
-_TOLD_KO = (
+_STATED_KO = (
     rf"{_WHAT_KO}(?:은|는) (?P<value>[^?;,]{{1,60}})"
     r"|(?:나는|난|저는|전) (?P<name>\S+?)(?:이)?라고\s*(?:해|합니다|불러|하고)"
 )
@@ -43,7 +43,7 @@ def stated(text: str) -> list[tuple[str, str]]:
         if match := re.search(_TOLD, sentence):
             value = re.sub(_NEXT_CLAUSE, "", match["value"] or match["name"])
             found.append((_key(match["what"] or "name"), value))
-        elif match := re.search(_TOLD_KO, sentence):
+        elif match := re.search(_STATED_KO, sentence):
             value = re.sub(_COPULA_KO, "", match["value"] or match["name"])
             found.append((_key(match["what"] or "이름"), value))
     return [(what, value) for what, value in found if value]

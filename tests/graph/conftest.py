@@ -34,8 +34,8 @@ async def models(fake_provider: FakeProvider) -> AsyncIterator[Models]:
 
 
 @pytest.fixture
-def lend() -> Callable[..., RunnableConfig]:
-    """Make the config with which a server lends its models to a run."""
+def share() -> Callable[..., RunnableConfig]:
+    """Make the config with which a server shares its models with a run."""
 
     def config(models: Models, **configurable: str) -> RunnableConfig:
         return {"configurable": {"__everturn": Services(models=models), **configurable}}

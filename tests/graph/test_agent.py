@@ -21,7 +21,7 @@ from everturn.graph.state import Input
 from tests.graph.conftest import BareModelSettings
 from tests.provider import KEY, FakeProvider, Fault, Reply, ToolCall
 
-Lend = Callable[..., RunnableConfig]
+Share = Callable[..., RunnableConfig]
 
 ADD = Reply(tool_calls=[ToolCall("calculator", {"expression": "2 + 3"})])
 
@@ -67,7 +67,7 @@ def test_studio_finds_every_schema(served: Pregel[Any, Any, Any, Any]) -> None:
 
 
 async def test_tools_of_one_turn_are_answered_in_order(
-    fake_provider: FakeProvider, models: Models, lend: Lend
+    fake_provider: FakeProvider, models: Models, share: Share
 ) -> None:
     calls = [
         ToolCall("calculator", {"expression": "6 * 7"}),
@@ -75,7 +75,7 @@ async def test_tools_of_one_turn_are_answered_in_order(
         ToolCall("calculator", {"wrong": 1}),
     ]
     fake_provider.script("model-a", Reply(tool_calls=calls), "The answer is 42.")
-    done = await agent.graph.ainvoke(_ask("six times seven"), lend(models))
+    done = await agent.graph.ainvoke(_ask("six times seven"), share(models))
     _, called, *results, answer = done["messages"]
     assert [r.tool_call_id for r in results] == [c["id"] for c in called.tool_calls]
     assert [r.status for r in results] == ["success", "error", "error"]
@@ -92,11 +92,11 @@ async def test_tools_of_one_turn_are_answered_in_order(
 
 
 async def test_the_request_carries_the_callers_choices(
-    fake_provider: FakeProvider, models: Models, lend: Lend
+    fake_provider: FakeProvider, models: Models, share: Share
 ) -> None:
     fake_provider.script("model-b", "fine")
     choices = Context(model="model-b", temperature=0.1, max_tokens=7, use_tools=False)
-    await agent.graph.ainvoke(_ask("hello"), lend(models), context=choices)
+    await agent.graph.ainvoke(_ask("hello"), share(models), context=choices)
     (request,) = fake_provider.requests
     assert request.model == "model-b"
     assert request.body["temperature"] == 0.1
@@ -106,9 +106,9 @@ async def test_the_request_carries_the_callers_choices(
 
 
 async def test_what_no_one_chose_is_not_sent(
-    fake_provider: FakeProvider, models: Models, lend: Lend
+    fake_provider: FakeProvider, models: Models, share: Share
 ) -> None:
-    await agent.graph.ainvoke(_ask("hello"), lend(models), context=Context(use_tools=False))
+    await agent.graph.ainvoke(_ask("hello"), share(models), context=Context(use_tools=False))
     (request,) = fake_provider.requests
     assert set(request.body) == {"model", "messages", "stream"}
 
@@ -134,7 +134,7 @@ async def test_what_no_one_chose_is_not_sent(
     ids=lambda fault: str(fault.kind),
 )
 async def test_a_model_that_fails_is_followed_by_the_next(
-    fault: Fault, streamed: bool, fake_provider: FakeProvider, models: Models, lend: Lend
+    fault: Fault, streamed: bool, fake_provider: FakeProvider, models: Models, share: Share
 ) -> None:
     fake_provider.script("model-a", fault)
     fake_provider.script("model-b", "All is well.")
@@ -145,7 +145,7 @@ async def test_a_model_that_fails_is_followed_by_the_next(
     seen: dict[str | None, str] = {}
     customs: list[dict[str, Any]] = []
     async for mode, data in agent.graph.astream(
-        _ask("how are you?"), lend(models), stream_mode=modes
+        _ask("how are you?"), share(models), stream_mode=modes
     ):
         assert not isinstance(data, str)
         if mode == "values":
@@ -169,11 +169,11 @@ async def test_a_model_that_fails_is_followed_by_the_next(
 
 
 async def test_a_refused_key_ends_the_run_at_once(
-    fake_provider: FakeProvider, models: Models, lend: Lend
+    fake_provider: FakeProvider, models: Models, share: Share
 ) -> None:
     fake_provider.key = "another"
     graph = agent.graph.copy({"checkpointer": InMemorySaver()})
-    config = lend(models, thread_id="t")
+    config = share(models, thread_id="t")
     with pytest.raises(InvalidAPIKey, match="401") as refused:
         await graph.ainvoke(_ask("hello"), config)
     assert fake_provider.calls() == 1
@@ -182,10 +182,10 @@ async def test_a_refused_key_ends_the_run_at_once(
 
 
 async def test_when_all_fail_the_offline_model_answers_and_says_so(
-    fake_provider: FakeProvider, models: Models, lend: Lend
+    fake_provider: FakeProvider, models: Models, share: Share
 ) -> None:
     fake_provider.script("*", Fault(429, retry_after=30))
-    done = await agent.graph.ainvoke(_ask("Calculate 10 * 20"), lend(models))
+    done = await agent.graph.ainvoke(_ask("Calculate 10 * 20"), share(models))
     answer = done["messages"][-1]
     assert any(isinstance(m, ToolMessage) and m.name == "calculator" for m in done["messages"])
     assert "200" in answer.text
@@ -201,50 +201,52 @@ async def test_when_all_fail_the_offline_model_answers_and_says_so(
 
 
 async def test_without_fallback_one_model_is_asked(
-    fake_provider: FakeProvider, models: Models, lend: Lend
+    fake_provider: FakeProvider, models: Models, share: Share
 ) -> None:
     fake_provider.script("*", Fault(500))
-    done = await agent.graph.ainvoke(_ask("hi"), lend(models), context=Context(use_fallback=False))
+    done = await agent.graph.ainvoke(_ask("hi"), share(models), context=Context(use_fallback=False))
     assert fake_provider.calls() == 1
     assert _route(done["messages"][-1])["mode"] == "offline"
 
 
-async def test_free_only_never_asks_a_paid_model(lend: Lend, fake_provider: FakeProvider) -> None:
+async def test_free_only_never_asks_a_paid_model(share: Share, fake_provider: FakeProvider) -> None:
     settings = BareModelSettings(
         base_url=HttpUrl(fake_provider.url),
         openai_api_key=SecretStr(KEY),
         models=["paid", "gift:free"],
     )
     async with open_models(settings) as models:
-        done = await agent.graph.ainvoke(_ask("hi"), lend(models), context=Context(free_only=True))
+        done = await agent.graph.ainvoke(_ask("hi"), share(models), context=Context(free_only=True))
         assert _route(done["messages"][-1])["model"] == "gift:free"
         fake_provider.script("gift:free", Fault(500))
-        done = await agent.graph.ainvoke(_ask("hi"), lend(models), context=Context(free_only=True))
+        done = await agent.graph.ainvoke(_ask("hi"), share(models), context=Context(free_only=True))
         assert _route(done["messages"][-1])["mode"] == "offline"
     assert fake_provider.calls("paid") == 0
 
 
-async def test_wishes_that_fit_no_model_are_told(lend: Lend, fake_provider: FakeProvider) -> None:
+async def test_wishes_that_fit_no_model_are_told(share: Share, fake_provider: FakeProvider) -> None:
     settings = BareModelSettings(
         base_url=HttpUrl(fake_provider.url), openai_api_key=SecretStr(KEY), models=["paid"]
     )
     async with open_models(settings) as models:
         with pytest.raises(NoModelFits, match=r"paid is not free \(free_only\)"):
-            await agent.graph.ainvoke(_ask("hi"), lend(models), context=Context(free_only=True))
+            await agent.graph.ainvoke(_ask("hi"), share(models), context=Context(free_only=True))
     assert fake_provider.calls() == 0
 
 
-async def test_an_unknown_model_is_named_with_those_there_are(models: Models, lend: Lend) -> None:
+async def test_an_unknown_model_is_named_with_those_there_are(models: Models, share: Share) -> None:
     with pytest.raises(UnknownModel, match="model-a, model-b, model-c, offline"):
-        await agent.graph.ainvoke(_ask("hi"), lend(models), context=Context(model="gpt-99"))
+        await agent.graph.ainvoke(_ask("hi"), share(models), context=Context(model="gpt-99"))
 
 
 async def test_a_tool_loop_has_an_end(
-    fake_provider: FakeProvider, models: Models, lend: Lend
+    fake_provider: FakeProvider, models: Models, share: Share
 ) -> None:
     fake_provider.script("model-a", ADD)
     fake_provider.script("model-b", "Enough.")
-    done = await agent.graph.ainvoke(_ask("loop"), lend(models), context=Context(max_tool_rounds=3))
+    done = await agent.graph.ainvoke(
+        _ask("loop"), share(models), context=Context(max_tool_rounds=3)
+    )
     assert done["messages"][-1].text == "Enough."
     assert fake_provider.calls("model-a") == 4
     assert fake_provider.requests[3].body["tool_choice"] == "none"
@@ -252,22 +254,22 @@ async def test_a_tool_loop_has_an_end(
 
 
 async def test_a_tool_that_was_not_offered_is_not_called(
-    fake_provider: FakeProvider, models: Models, lend: Lend
+    fake_provider: FakeProvider, models: Models, share: Share
 ) -> None:
     fake_provider.script("model-a", ADD)
     fake_provider.script("model-b", "Without tools, then.")
     without = Context(use_tools=False)
     for graph in (agent.graph, chat.graph):
-        done = await graph.ainvoke(_ask("2 + 3?"), lend(models), context=without)
+        done = await graph.ainvoke(_ask("2 + 3?"), share(models), context=without)
         assert [m.type for m in done["messages"]] == ["human", "ai"]
         assert done["messages"][-1].text == "Without tools, then."
         assert _route(done["messages"][-1])["tried"][0]["failure"] == "unoffered_tool"
     with pytest.raises(ProviderFailed, match="offered none"):
-        await simple.graph.ainvoke(_ask("2 + 3?"), lend(models))
+        await simple.graph.ainvoke(_ask("2 + 3?"), share(models))
 
 
 async def test_a_thread_left_with_open_calls_is_mended(
-    fake_provider: FakeProvider, models: Models, lend: Lend
+    fake_provider: FakeProvider, models: Models, share: Share
 ) -> None:
     broken: list[AnyMessage] = [
         HumanMessage("add"),
@@ -275,7 +277,7 @@ async def test_a_thread_left_with_open_calls_is_mended(
         HumanMessage("never mind"),
     ]
     fake_provider.script("model-a", "All right.")
-    done = await agent.graph.ainvoke(Input(messages=broken), lend(models))
+    done = await agent.graph.ainvoke(Input(messages=broken), share(models))
     roles = [m["role"] for m in fake_provider.requests[0].messages]
     # Between a tool's result and the user Mistral wants the model to have spoken.
     assert roles == ["system", "user", "assistant", "tool", "assistant", "user"]
@@ -284,10 +286,10 @@ async def test_a_thread_left_with_open_calls_is_mended(
 
 
 async def test_models_that_failed_in_one_turn_are_asked_in_the_next(
-    fake_provider: FakeProvider, models: Models, lend: Lend
+    fake_provider: FakeProvider, models: Models, share: Share
 ) -> None:
     graph = agent.graph.copy({"checkpointer": InMemorySaver()})
-    config = lend(models, thread_id="t")
+    config = share(models, thread_id="t")
     fake_provider.script("model-a", Fault(503), "Back again.")
     fake_provider.script("model-b", "I stand in.")
     first = await graph.ainvoke(_ask("one"), config)
@@ -298,32 +300,32 @@ async def test_models_that_failed_in_one_turn_are_asked_in_the_next(
 
 
 async def test_chat_has_no_tools_but_falls_back(
-    fake_provider: FakeProvider, models: Models, lend: Lend
+    fake_provider: FakeProvider, models: Models, share: Share
 ) -> None:
     fake_provider.script("model-a", Fault(500))
-    done = await chat.graph.ainvoke(_ask("2 + 2?"), lend(models))
+    done = await chat.graph.ainvoke(_ask("2 + 2?"), share(models))
     assert _route(done["messages"][-1])["mode"] == "fallback"
     assert all(request.tools == {} for request in fake_provider.requests)
 
 
 async def test_simple_is_one_call_and_fails_with_it(
-    fake_provider: FakeProvider, models: Models, lend: Lend
+    fake_provider: FakeProvider, models: Models, share: Share
 ) -> None:
     fake_provider.script("model-a", "Hello.", Fault(500))
-    done = await simple.graph.ainvoke(_ask("hi"), lend(models))
+    done = await simple.graph.ainvoke(_ask("hi"), share(models))
     assert done["messages"][-1].text == "Hello."
     with pytest.raises(ProviderFailed, match="model-a did not answer: HTTP 500"):
-        await simple.graph.ainvoke(_ask("hi"), lend(models))
+        await simple.graph.ainvoke(_ask("hi"), share(models))
     assert fake_provider.calls() == 2
 
 
 async def test_cost_and_usage_come_with_the_answer(
-    fake_provider: FakeProvider, models: Models, lend: Lend
+    fake_provider: FakeProvider, models: Models, share: Share
 ) -> None:
     fake_provider.script("model-a", Reply("Ten words.", cost=0.0025))
-    answers = [(await agent.graph.ainvoke(_ask("hi"), lend(models)))["messages"][-1]]
+    answers = [(await agent.graph.ainvoke(_ask("hi"), share(models)))["messages"][-1]]
     async for _, data in agent.graph.astream(
-        _ask("hi"), lend(models), stream_mode=["values", "messages"]
+        _ask("hi"), share(models), stream_mode=["values", "messages"]
     ):
         if isinstance(data, dict):
             answers[1:] = [data["messages"][-1]]

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from everturn.tools.fetch_page import PageText, fetch_page
 from everturn.tools.kit.web import Web
-from tests.tools.world import PUBLIC, Names, Reply, World, lending, settings
+from tests.tools.world import PUBLIC, Names, Reply, World, settings, sharing
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def page_web(world: World) -> Web:
 
 
 async def fetch(web: Web, url: str, **more: Any) -> PageText:
-    page: PageText = await fetch_page.ainvoke({"url": url, **more}, lending(web))
+    page: PageText = await fetch_page.ainvoke({"url": url, **more}, sharing(web))
     return page
 
 
@@ -62,7 +62,7 @@ async def test_a_long_page_is_read_in_parts(world: World) -> None:
 )
 async def test_errors_that_the_model_reads(page_web: Web, url: str, reason: str) -> None:
     call = {"type": "tool_call", "id": "c", "name": "fetch_page", "args": {"url": url}}
-    answer = await fetch_page.ainvoke(call, lending(page_web))
+    answer = await fetch_page.ainvoke(call, sharing(page_web))
     assert isinstance(answer, ToolMessage)
     assert (answer.status, answer.content) == ("error", reason)
     await page_web.aclose()

@@ -179,6 +179,6 @@ def settings(world: World | None = None, **values: Any) -> BareSettings:
     return BareSettings(**{**services, **values})
 
 
-def lending(web: Web) -> RunnableConfig:
-    """The config of a run to which a server lends its way out."""
+def sharing(web: Web) -> RunnableConfig:
+    """The config of a run to which a server shares its way out."""
     return {"configurable": {"__everturn": {"web": web}}}

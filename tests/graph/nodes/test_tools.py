@@ -70,7 +70,7 @@ def toolbox(*tools: BaseTool, **settings: Any) -> Toolbox:
     return Toolbox(found, settings=BareToolSettings(**settings))
 
 
-def lent(box: Toolbox, thread: str = "t") -> RunnableConfig:
+def sharing(box: Toolbox, thread: str = "t") -> RunnableConfig:
     services = Services(models=cast("Any", None), tools=box)
     return {"configurable": {"__everturn": services, "thread_id": thread}}
 
@@ -88,7 +88,7 @@ async def answers(
     box: Toolbox, *calls: tuple[str, Args], thread: str | None = None, **context: Any
 ) -> list[ToolMessage]:
     thread = thread or f"thread {time.monotonic_ns()}"
-    done = await graph.ainvoke(asking(*calls), lent(box, thread), context=Context(**context))
+    done = await graph.ainvoke(asking(*calls), sharing(box, thread), context=Context(**context))
     return [message for message in done["messages"] if isinstance(message, ToolMessage)]
 
 
@@ -237,7 +237,9 @@ async def test_what_the_model_got_wrong_is_told_to_it() -> None:
         ("echo", {"words": 1}),
         ("echo", {"text": ["x"]}),
     ]
-    done = await graph.ainvoke(asking(*calls, invalid=[invalid]), lent(toolbox(echo, nap), "wrong"))
+    done = await graph.ainvoke(
+        asking(*calls, invalid=[invalid]), sharing(toolbox(echo, nap), "wrong")
+    )
     found = [message for message in done["messages"] if isinstance(message, ToolMessage)]
     assert failures(found) == [
         "unknown_tool",
@@ -252,7 +254,7 @@ async def test_what_the_model_got_wrong_is_told_to_it() -> None:
 
 async def test_only_malformed_calls_are_answered_too() -> None:
     invalid = InvalidToolCall(name="x", args="[", id=None, error=None, type="invalid_tool_call")
-    done = await graph.ainvoke(asking(invalid=[invalid]), lent(toolbox(), "malformed"))
+    done = await graph.ainvoke(asking(invalid=[invalid]), sharing(toolbox(), "malformed"))
     assert failures(done["messages"][2:]) == ["malformed_call"]
 
 
@@ -468,7 +470,7 @@ async def test_a_tool_may_ask_a_person_and_its_siblings_work_once() -> None:
         done.append(what)
         return what
 
-    config = lent(toolbox(ask, work), "asks")
+    config = sharing(toolbox(ask, work), "asks")
     calls = [("ask", {"question": "who"}), ("work", {"what": "w"}), ("ask", {"question": "where"})]
     waits = await graph.ainvoke(asking(*calls), config)
     assert [each.value for each in waits["__interrupt__"]] == ["who"]
@@ -488,7 +490,7 @@ async def test_two_who_ask_at_once_each_get_their_own_answer() -> None:
             time.sleep(0.05)  # so that the second asks first
         return f"{question}: {interrupt(question)}"
 
-    config = lent(toolbox(ask), "two ask")
+    config = sharing(toolbox(ask), "two ask")
     calls = [("ask", {"question": "first"}), ("ask", {"question": "second"})]
     waits = await graph.ainvoke(asking(*calls), config)
     assert [each.value for each in waits["__interrupt__"]] == ["first"]
@@ -506,7 +508,7 @@ async def test_an_approved_tool_that_pauses_is_not_approved_again() -> None:
         """Ask a person."""
         return f"{question}: {interrupt(question)}"
 
-    config = lent(toolbox(ask, echo), "approved asks")
+    config = sharing(toolbox(ask, echo), "approved asks")
     calls = [("ask", {"question": "who"}), ("echo", {"text": "e"})]
     waits = await graph.ainvoke(asking(*calls), config)
     (approval,) = waits["__interrupt__"]
@@ -550,7 +552,7 @@ async def test_a_tool_may_return_a_command() -> None:
 
     done = await graph.ainvoke(
         asking(("echo", {"text": "a"}), ("steer", {}), ("echo", {"text": "b"})),
-        lent(toolbox(steer, echo, tool_result_limit=100), "command"),
+        sharing(toolbox(steer, echo, tool_result_limit=100), "command"),
     )
     found = [m for m in done["messages"] if isinstance(m, ToolMessage)]
     assert [m.tool_call_id for m in found] == ["c0", "c1", "c2"]
@@ -595,7 +597,7 @@ async def test_calls_that_are_not_made_are_counted_too_and_are_no_fault_of_the_t
 
     found = Discovery({"echo": echo})
     box = Toolbox(found, settings=BareToolSettings(approve_tools=["echo"]), meter=Meter())
-    config, cut = lent(box, "counted"), '{"text": "cut'
+    config, cut = sharing(box, "counted"), '{"text": "cut'
     invalid = [
         InvalidToolCall(name=name, args=cut, id=name, error=None, type="invalid_tool_call")
         for name in ("echo", "made_up")
@@ -663,7 +665,7 @@ async def test_a_decision_that_names_its_call_holds_for_no_other(
         return f"shout {text.upper()}"
 
     def box(approve: str) -> RunnableConfig:
-        return lent(toolbox(echo, shout, approve_tools=[approve]), f"{before} {after} {again}")
+        return sharing(toolbox(echo, shout, approve_tools=[approve]), f"{before} {after} {again}")
 
     await graph.ainvoke(asking(("echo", {"text": "a"}), ("shout", {"text": "b"})), box(before))
     done = await graph.ainvoke(Command(resume={"decisions": decisions}), box(after))
@@ -678,9 +680,9 @@ async def test_a_decision_that_names_its_call_holds_for_no_other(
 
 
 async def test_a_tool_that_goes_while_its_call_waits_keeps_no_other_waiting() -> None:
-    config = lent(toolbox(echo, nap, approve_tools=["*"]), "goes")
+    config = sharing(toolbox(echo, nap, approve_tools=["*"]), "goes")
     await graph.ainvoke(asking(("echo", {"text": "a"}), ("nap", {"seconds": 0})), config)
-    left = lent(toolbox(nap, approve_tools=["*"]), "goes")
+    left = sharing(toolbox(nap, approve_tools=["*"]), "goes")
     decisions = [{"id": call_id, "type": "approve"} for call_id in ("c0", "c1")]
     done = await graph.ainvoke(Command(resume={"decisions": decisions}), left)
     assert failures(done["messages"][2:]) == ["unknown_tool", None]

@@ -12,6 +12,9 @@ from langchain_core.runnables import ensure_config
 from everturn.tools.kit.web.client import Web
 from everturn.tools.kit.web.settings import WebSettings
 
+SERVICES_KEY = "__everturn"
+"""Of `configurable`, where a server puts what it shares; see `graph.services`."""
+
 _by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, Web] = WeakKeyDictionary()
 
 
@@ -21,7 +24,7 @@ async def current_web() -> Web:
     Raises:
         ValidationError: without a server, the settings of the environment are wrong.
     """
-    services = ensure_config().get("configurable", {}).get("__everturn") or {}
+    services = ensure_config().get("configurable", {}).get(SERVICES_KEY) or {}
     shared: Web | None = services.get("web")
     return shared or await _of_this_loop()
 

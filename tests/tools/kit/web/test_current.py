@@ -12,7 +12,7 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import tool
 
 from everturn.tools.kit.web import Web, connections, current_web
-from tests.tools.world import lending, settings
+from tests.tools.world import settings, sharing
 from tests.waiting import PATIENCE, eventually
 
 ROOT = Path(__file__).parents[4]
@@ -26,7 +26,7 @@ async def finding() -> int:
 
 async def test_a_tool_finds_what_the_server_shares() -> None:
     web = Web(settings())
-    assert await finding.ainvoke({}, lending(web)) == id(web)
+    assert await finding.ainvoke({}, sharing(web)) == id(web)
 
 
 @pytest.mark.parametrize("config", [{}, {"configurable": {}}, {"configurable": {"__everturn": {}}}])

@@ -13,11 +13,11 @@ from everturn.tools.providers.languages import language_of
 from everturn.tools.providers.search import SearchReport
 from everturn.tools.search import search
 from tests.tools.wire import mojeek_page, searxng, wikipedia
-from tests.tools.world import Reply, World, json_reply, lending, settings
+from tests.tools.world import Reply, World, json_reply, settings, sharing
 
 
 async def ask(web: Web, query: str, **more: Any) -> SearchReport:
-    report: SearchReport = await search.ainvoke({"query": query, **more}, lending(web))
+    report: SearchReport = await search.ainvoke({"query": query, **more}, sharing(web))
     return report
 
 
@@ -202,7 +202,7 @@ async def test_never_a_sample_where_the_operator_wants_none(world: World) -> Non
     world.at("/sx/search", Reply(status=403))
     world.at("/wiki/en/w/api.php", Reply(status=500))
     call = {"type": "tool_call", "id": "c", "name": "search", "args": {"query": "x"}}
-    answer = await search.ainvoke(call, lending(web))
+    answer = await search.ainvoke(call, sharing(web))
     assert isinstance(answer, ToolMessage)
     assert answer.status == "error"
     assert "json under search.formats; Wikipedia (en) answered with status 500" in answer.text

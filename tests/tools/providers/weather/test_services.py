@@ -12,17 +12,17 @@ from everturn.tools.kit.web.addresses import Address
 from everturn.tools.providers.weather.places import Candidate, best, split
 from everturn.tools.weather import weather
 from tests.tools.wire import open_meteo_at, wttr
-from tests.tools.world import Names, Reply, World, json_reply, lending, settings
+from tests.tools.world import Names, Reply, World, json_reply, settings, sharing
 
 
 async def ask(web: Web, location: str, **more: Any) -> dict[str, Any]:
-    report: dict[str, Any] = await weather.ainvoke({"location": location, **more}, lending(web))
+    report: dict[str, Any] = await weather.ainvoke({"location": location, **more}, sharing(web))
     return report
 
 
 async def call(web: Web, location: str) -> ToolMessage:
     request = {"type": "tool_call", "id": "c", "name": "weather", "args": {"location": location}}
-    answer = await weather.ainvoke(request, lending(web))
+    answer = await weather.ainvoke(request, sharing(web))
     assert isinstance(answer, ToolMessage)
     return answer
 
