@@ -38,7 +38,7 @@ def test_the_reason_names_the_providers_words_and_the_setting(
 ) -> None:
     fake_provider.script("*", fault)
     settings = {"base_url": fake_provider.url, "models": "a,b", "openai_api_key": "sk-test"}
-    with serving(data_dir, **settings, first_token_timeout=0.3, turn_timeout=2) as client:
+    with serving(data_dir, **settings, first_token_timeout=0.3, turn_timeout=8) as client:
         route = client.ask("hello")["route"]
         again = client.ask("hello")
     assert route["mode"] == again["route"]["mode"] == "offline"
