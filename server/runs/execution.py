@@ -228,18 +228,16 @@ class Execution:
             await self._memory.forget(run.thread_id)
         if request.recorded and (run.cancelled == "rollback" or not request.lasting):
             await self._rows.delete(run.row.run_id)
-        run.row = replace(run.row, status=run.status, updated_at=datetime.now(UTC))
+        run.row = run.ended or replace(run.row, status=run.status)
         return None
 
     def _post_end(self, run: Run) -> None:
-        """Have the end written once, while the thread is held: the next run starts after it.
-
-        Readers see it in the run's row when it is committed.
-        """
+        """Have the end written once, while the thread is held: the next run starts after it."""
         if run.start is not None:
             run.start.cancel()
         if run.end is None and run.request.lasting and not run.goes_on_elsewhere:
-            run.end = self._rows.update(replace(run.row), run.status, *self._changes(run))
+            run.ended = replace(run.row)
+            run.end = self._rows.update(run.ended, run.status, *self._changes(run))
 
     def _changes(self, run: Run) -> list[Row]:
         """What is committed with a run's end: its thread's status, and its turn's history."""

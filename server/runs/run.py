@@ -38,6 +38,8 @@ class Run:
     written: asyncio.Future[list[Any]] | None = None
     start: asyncio.TimerHandle | None = None
     """Set until its row says that it is under way."""
+    ended: RunRow | None = None
+    """Its row after its end, which readers see once it is committed."""
     end: asyncio.Future[list[Any]] | None = None
     """Done when its end is committed."""
     task: asyncio.Task[None] | None = None
