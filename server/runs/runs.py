@@ -133,6 +133,10 @@ class Runs:
                 run.written = self._rows.insert(row, *([self._threads.created(new)] if new else []))
             if request.lasting and run.written:
                 self._watch.started(thread_id, row.run_id, run.written)
+            if request.interactive:
+                # First, and not beside its turn: the two would fight for the interpreter, and the
+                # first token wait for the row.
+                await self.acknowledge(run)
             self._start(run)
             if not self._peers.single and request.multitask_strategy != "enqueue":
                 await self.acknowledge(run)  # the next to come to the thread must see it
