@@ -90,7 +90,7 @@ def provider() -> Iterator[FakeProvider]:
 def failing(provider: FakeProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """A client of a service whose chain is well; whoever wants a failure names its model."""
     settings = {"base_url": provider.url, "models": "well", "openai_api_key": KEY}
-    deadlines = {"first_token_timeout": 1.0, "stall_timeout": 1.0}
+    deadlines = {"first_token_timeout": 3.0, "stall_timeout": 3.0}
     data_dir = tmp_path_factory.mktemp("failing") / "data"
     with serving(data_dir, **settings, **deadlines) as client:
         _wait_for_catalogue(client, _failing(400, "stream"))
