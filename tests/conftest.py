@@ -22,8 +22,11 @@ provider.ALLOW_NETWORK_MODELS = False
 connections.ALLOW_NETWORK = False
 configure_logs("WARNING")
 
-hypothesis.settings.register_profile(  # no test fails because the machine is slow
-    "everturn", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+hypothesis.settings.register_profile(
+    "everturn",
+    deadline=None,  # no test fails because the machine is slow
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    derandomize="CI" in os.environ,  # new examples are for those who can look into them
 )
 hypothesis.settings.load_profile("everturn")
 
