@@ -7,12 +7,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 from pydantic import HttpUrl
 
 from everturn.tools.kit.mcp.settings import McpServer
 from tests.provider import KEY, FakeProvider, Reply, Request, ToolCall
 from tests.service import Client, serving
 from tests.waiting import eventually_sync
+
+pytestmark = pytest.mark.slow
 
 WORLD = str(Path(__file__).parents[1] / "tools" / "kit" / "mcp" / "world.py")
 

@@ -124,6 +124,7 @@ def test_what_a_killed_process_left_is_not_believed(
     assert running_url() == f"http://127.0.0.1:{DEFAULT_PORT}"
 
 
+@pytest.mark.slow
 def test_a_taken_port_that_the_environment_chose(taken: ExitStack, data_dir: Path) -> None:
     listener = taken.enter_context(socket.create_server((HOST, 0)))
     port = str(listener.getsockname()[1])

@@ -128,6 +128,7 @@ def test_deleting_a_session_ends_its_turn_and_leaves_nothing(
             assert client.get(gone).status_code == 404
 
 
+@pytest.mark.slow
 def test_a_session_lives_as_long_as_it_is_used(data_dir: Path) -> None:
     with serving(data_dir, session_ttl=3) as client:
         session = client.ask("Calculate 1 + 1")["session_id"]
