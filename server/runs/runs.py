@@ -233,8 +233,12 @@ class Runs:
         """Return the state of a run's thread, as a client that waited for the run is answered."""
         if row.status in {"error", "timeout"}:
             return {"__error__": await self._threads.error(row.thread_id)}
+        return (await self.outcome(row)).state
+
+    async def outcome(self, row: RunRow) -> Outcome:
+        """Return what a run came to, as far as its thread still is where the run left it."""
         state = await self._memory.state(str(row.metadata["graph_id"]), row.thread_id)
-        return Outcome(state.values, state.interrupts).state
+        return Outcome(state.values, state.interrupts)
 
     def ended(self, row: RunRow) -> AsyncGenerator[None]:
         """Wait for the end of a run; yields now and then, so that the caller can do something."""

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
+from functools import partial
 from typing import Any, Literal
 
 from fastapi import Request, Response
 from pydantic import BaseModel, Field
 
 from everturn.server.api.chat.approvals import WaitingCall
-from everturn.server.api.chat.events import ChatEvent, events_of
-from everturn.server.api.http.json import dumps
+from everturn.server.api.chat.events import ChatEvent, ending, events_of
+from everturn.server.api.http.json import dumps, jsonable
 from everturn.server.api.http.problems import problem_event
 from everturn.server.api.http.sse import HEARTBEAT, EventStream, frames
 from everturn.server.errors import InvalidInput, RunCancelled
@@ -68,9 +69,10 @@ async def streamed(request: Request, runs: Runs, run: Run) -> EventStream:
         "agent": run.assistant.graph_id,
         "model": next(iter(candidates), None),
     }
+    at_end = partial(_cancelled, request)
     return EventStream(
         request,
-        _frames(run.feed.follow(BEGINNING), ChatStream(request, about, run)),
+        _frames(run.feed.follow(BEGINNING), ChatStream(request, about, run), at_end),
         headers=_where(run),
         on_leave=run.stop if run.request.on_disconnect == "cancel" else None,
     )
@@ -87,20 +89,42 @@ async def joined(
     about = {"session_id": session_id, "agent": row.metadata.get("graph_id"), "model": None}
     # From the start, whatever was seen: what a new attempt takes back may lie before that.
     events = await runs.follow(run_id, session_id, BEGINNING)
-    return EventStream(request, _frames(events, ChatStream(request, about), after))
+    at_end = partial(_ending, request, runs, run_id, session_id)
+    return EventStream(request, _frames(events, ChatStream(request, about), at_end, after))
 
 
 async def _frames(
-    events: AsyncGenerator[list[Event]], chat: ChatStream, after: Cursor = BEGINNING
+    events: AsyncGenerator[list[Event]],
+    chat: ChatStream,
+    at_end: Callable[[], Awaitable[list[ChatEvent]]],
+    after: Cursor = BEGINNING,
 ) -> AsyncGenerator[bytes]:
-    """Write the chat's events after a place; the last one is `done` or `error`."""
+    """Write the chat's events after a place; `at_end` ends a stream that does not end itself."""
     async with aclosing(events):
         async for news in events:
             read = [(chat.read(event), event.cursor) for event in news]
             written = [frames(named, place) for named, place in read if place > after]
             yield b"".join(written) or HEARTBEAT
     if not chat.ended:
-        yield frames([("error", problem_event(chat.request, {}, _CANCELLED))])
+        yield frames(await at_end())
+
+
+async def _cancelled(request: Request) -> list[ChatEvent]:
+    return [("error", problem_event(request, {}, _CANCELLED))]
+
+
+async def _ending(request: Request, runs: Runs, run_id: str, session_id: str) -> list[ChatEvent]:
+    """How a turn ended that did not say so in its stream: as its thread remembers it."""
+    row = await runs.get(run_id, session_id)
+    if row.status == "success":
+        outcome = await runs.outcome(row)
+        said = outcome.answer
+        words = {"content": said.text, "message_id": said.id} if said else None
+        return [*([("message", words)] if words else []), *ending(jsonable(summary(outcome)))]
+    if row.status in {"error", "timeout"}:
+        failure = (await runs.final_state(row))["__error__"]
+        return [("error", problem_event(request, failure, None))]
+    return await _cancelled(request)
 
 
 class ChatStream:

@@ -1,4 +1,7 @@
-"""From the events of a run to those of a chat stream: a pure function, so any process can do it."""
+"""From the events of a run to those of a chat stream: a pure function, so any process can do it.
+
+docs/api.md lists the chat's events; `answers` completes `metadata` and `error`.
+"""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -31,14 +34,14 @@ def events_of(event: Event) -> Iterator[ChatEvent]:
         case "custom":
             yield from _route_events(orjson.loads(event.data))
         case _ if event.name == SUMMARY:
-            yield from _ending(json.loads(event.data))
+            yield from ending(json.loads(event.data))
         case "error" | "metadata":
             yield event.name, orjson.loads(event.data)
         case _ if event.name == GAP:
             yield event.name, orjson.loads(event.data)
 
 
-def _ending(summary: dict[str, Any]) -> Iterator[ChatEvent]:
+def ending(summary: dict[str, Any]) -> Iterator[ChatEvent]:
     """`done`, and before it what the turn waits for."""
     interrupts = summary.get("interrupts", ())
     asked = [Interrupt(value=each["value"], id=each["id"]) for each in interrupts]

@@ -1,4 +1,7 @@
-"""Every error a client can see, as RFC 9457 problem details: one table from type to status."""
+"""Every error a client can see, as RFC 9457 problem details: one table from type to status.
+
+The rows of the agent's errors are in `server.app`: no door knows the agent.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,5 +1,6 @@
 """A turn is a run, by whichever door: it survives, is joined, cancelled and counted by its id."""
 
+import asyncio
 import json
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -9,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.checkpoints.stores import REDIS_URL, postgres_database, redis_store
 from tests.provider import KEY, FakeProvider, Fault, Reply
 from tests.service import Client, process, read_events, serving
 from tests.waiting import eventually_sync
@@ -86,6 +88,48 @@ def test_a_message_is_answered_after_kill_9(data_dir: Path, fake_provider: FakeP
         eventually_sync(lambda: len(client.get(history).json()) == 2)
         rows = client.get(history).json()
     assert [row["assistant_message"] for row in rows] == ["Hello.", "It is done."]
+
+
+@pytest.mark.clock
+async def test_another_process_goes_on_with_a_chat_turn(
+    tmp_path: Path, fake_provider: FakeProvider
+) -> None:
+    fake_provider.script("m", STALL, "It is done.")
+    async with redis_store() as redis, postgres_database() as database:
+        shared = {
+            "REDIS_URL": REDIS_URL,
+            "DATABASE_URL": database.render_as_string(hide_password=False),
+            "EVERTURN_REDIS_PREFIX": redis.prefix,
+        }
+        await asyncio.to_thread(_dies_and_is_joined_elsewhere, tmp_path, fake_provider, shared)
+
+
+def _dies_and_is_joined_elsewhere(
+    tmp_path: Path, fake_provider: FakeProvider, shared: dict[str, str]
+) -> None:
+    settings = {**asking(fake_provider), **shared}
+    with (
+        process(tmp_path / "a", **settings) as dies,
+        process(tmp_path / "b", **settings) as lives,
+        Client(dies.url()) as client,
+        Client(lives.url()) as other,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        session = client.post("/api/chat/session", json={"context": {"who": "ada"}}).json()
+        asked = pool.submit(client.ask, "Count to five", session["session_id"])
+        eventually_sync(lambda: fake_provider.calls() == 1)
+        (run,) = other.get(f"/threads/{session['session_id']}/runs").json()
+        dies.kill()
+        assert isinstance(asked.exception(), httpx.TransportError)
+        joined = f"/api/chat/session/{session['session_id']}/runs/{run['run_id']}/stream"
+        with other.stream("GET", joined) as response:
+            events = list(read_events(response))
+        assert [event.name for event in events][-2:] == ["message", "done"]
+        assert (events[-2].data["content"], events[-1].data["model"]) == ("It is done.", "m")
+        (row,) = other.get(f"/api/chat/history/{session['session_id']}").json()
+        assert row["assistant_message"] == "It is done."
+        shown = other.get(f"/api/chat/session/{session['session_id']}").json()
+        assert shown["context"] == {"who": "ada"}
 
 
 def test_a_chat_turn_is_cancelled_by_its_id(data_dir: Path, fake_provider: FakeProvider) -> None:
