@@ -229,7 +229,7 @@ async def _service(
     webhooks = Webhooks(web.post, web.check, _secret(settings.server.webhook_secret))
     assistants = Assistants(AssistantTable(database), graphs)
     await assistants.begin()
-    status = ThreadStatus(table, jsonable)
+    status = ThreadStatus(table, memory, jsonable)
     run_rows = RunRows(database, rows, peers.name)
     runs = Runs(
         engine,

@@ -37,7 +37,9 @@ async def move_sessions(
                 key = f"{name}:id:{session_id}"
                 created, ends, context = await client.hmget(key, ["created", "ends", "context"])
                 if created and ends and context:
-                    await table.create(_thread(session_id, created, ends, context, lifetime))
+                    session = _thread(session_id, created, ends, context, lifetime)
+                    if not await table.create(session):  # a run had taken the id for its thread
+                        await table.make_session(session)
                     moved += 1
                 await client.unlink(key)
                 await client.zrem(f"{name}:created", session_id)

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Delete,
     bindparam,
     delete,
+    or_,
     select,
     update,
 )
@@ -79,7 +80,8 @@ class Thread:
     @property
     def has_expired(self) -> bool:
         """Whether a session has ended, though nobody has deleted it yet."""
-        return self.kind == "session" and self.expires_at is not None and self.expires_at <= _now()
+        ends = self.expires_at if self.kind == "session" and self.status != "busy" else None
+        return ends is not None and ends <= _now()
 
 
 def new_thread(
@@ -141,15 +143,17 @@ class Filter:
     """What the thread's metadata contains."""
     status: Status | None = None
     sessions: bool = False
-    """Only chat sessions that have not expired."""
+    """Only chat sessions. Those that have expired fit no filter."""
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """Say it in SQL."""
         found = conditions(threads, {"status": self.status}, self.metadata)
         if self.ids is not None:
             found.append(threads.c.thread_id.in_(self.ids))
+        alive = or_(threads.c.status == "busy", threads.c.expires_at > _now())
+        found.append(or_(threads.c.kind != "session", alive))
         if self.sessions:
-            found += [threads.c.kind == "session", threads.c.expires_at > _now()]
+            found.append(threads.c.kind == "session")
         return found
 
 
@@ -238,6 +242,20 @@ class ThreadTable(SearchedTable[Thread, SortBy]):
         return await self._database.write(
             lambda c: c.execute(row.statement, row.values).rowcount == 1
         )
+
+    async def make_session(self, session: Thread) -> None:
+        """Make a session of a thread that is there, with all that is on it."""
+        changed = (
+            update(threads)
+            .where(threads.c.thread_id == session.thread_id)
+            .values(
+                kind="session",
+                ttl=dict(session.ttl or {}),
+                expires_at=session.expires_at,
+                metadata=merged(threads.c.metadata, session.metadata),
+            )
+        )
+        await self._database.write(lambda c: c.execute(changed))
 
     async def patch(
         self,

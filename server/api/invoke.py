@@ -13,8 +13,10 @@ from sse_starlette import EventSourceResponse
 from everturn.server.api.http.command import Command
 from everturn.server.api.http.deps import RunsDep
 from everturn.server.api.http.json import dumps
+from everturn.server.api.http.location import location_of
 from everturn.server.api.http.problems import problem_event, problems
 from everturn.server.api.http.sse import HEARTBEAT, EventStream, frame
+from everturn.server.api.http.values import Identifier
 from everturn.server.errors import RunCancelled
 from everturn.server.runs.request import RunRequest
 from everturn.server.runs.run import Run
@@ -65,7 +67,7 @@ class InvokeRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     graph: str = Field(default="agent", description="A name of langgraph.json, see GET /info.")
-    thread_id: str | None = Field(
+    thread_id: Identifier | None = Field(
         default=None,
         min_length=1,
         max_length=200,
@@ -174,7 +176,4 @@ async def _frames(request: Request, run: Run) -> AsyncGenerator[bytes]:
 
 
 def _where(run: Run) -> dict[str, str]:
-    """A run on a thread can be joined, cancelled and looked at there."""
-    if not run.request.lasting:
-        return {}
-    return {"Content-Location": f"/threads/{run.thread_id}/runs/{run.row.run_id}"}
+    return location_of(run) if run.request.lasting else {}

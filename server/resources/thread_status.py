@@ -9,6 +9,7 @@ from everturn.checkpoints.sql.assistants import Assistant
 from everturn.checkpoints.sql.group_commit import Row
 from everturn.checkpoints.sql.threads import Thread, ThreadTable, new_thread, status_changed
 from everturn.server.runs.run import Run
+from everturn.server.turns.memory import ThreadMemory
 from everturn.server.turns.places import interrupts_of
 
 _FORGOTTEN = {"error": "RunFailed", "message": "It failed; the thread has gone on since."}
@@ -17,9 +18,12 @@ _FORGOTTEN = {"error": "RunFailed", "message": "It failed; the thread has gone o
 class ThreadStatus:
     """What runs need of the table `threads`."""
 
-    def __init__(self, table: ThreadTable, jsonable: Callable[[Any], Any]) -> None:
+    def __init__(
+        self, table: ThreadTable, memory: ThreadMemory, jsonable: Callable[[Any], Any]
+    ) -> None:
         """Wire it up; `jsonable` makes plain JSON of what an interrupt asks."""
         self._table = table
+        self._memory = memory
         self._jsonable = jsonable
 
     async def get(self, thread_id: str) -> Thread | None:
@@ -31,7 +35,12 @@ class ThreadStatus:
         self, thread_id: str, assistant: Assistant, *, create: bool, metadata: Mapping[str, Any]
     ) -> Thread | None:
         """Return the row of a thread; one is made where there is none, if `create` says so."""
-        thread = await self.get(thread_id)
+        thread = await self._table.get(thread_id)
+        if thread and thread.has_expired:
+            thread = None
+            if create:  # its sweep would come too late
+                await self._memory.forget(thread_id)
+                await self._table.delete(thread_id)
         if thread is None and create:
             thread = new_thread(thread_id, metadata={**metadata, **_about(assistant)})
             await self._table.create(thread)

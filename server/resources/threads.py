@@ -104,7 +104,13 @@ class Threads:
         """
         if supersteps:
             self.states.graph_of(thread)  # raises, before anything is made
-        if not await self.table.create(thread):
+        there = (
+            await self.table.get(thread.thread_id) if not await self.table.create(thread) else None
+        )
+        if there and there.has_expired:
+            await self.forget(thread.thread_id)
+            await self.table.create(thread)
+        elif there:
             if or_get:
                 return await self.get(thread.thread_id)
             raise ThreadExists(
@@ -119,6 +125,10 @@ class Threads:
             await self.forget(thread.thread_id)
             raise
         return await self.get(thread.thread_id)
+
+    async def _has_expired(self, thread_id: str) -> bool:
+        thread = await self.table.get(thread_id)
+        return thread is not None and thread.has_expired
 
     async def reachable(self) -> None:
         """Ask for nothing, of the rows and of the memory.
@@ -154,7 +164,13 @@ class Threads:
         metadata: Mapping[str, Any] | None = None,
         ttl: Mapping[str, Any] | None = None,
     ) -> Thread:
-        """Merge metadata and replace the ttl, where given."""
+        """Merge metadata and replace the ttl, where given.
+
+        Raises:
+            InvalidInput: a ttl for a chat session, which has its own.
+        """
+        if (await self.row(thread_id)).kind == "session" and ttl is not None:
+            raise InvalidInput("ttl: a chat session lives EVERTURN_SESSION_TTL seconds.")
         thread = await self.table.patch(thread_id, metadata=metadata, ttl=ttl)
         if thread is None:
             raise _not_found(thread_id)

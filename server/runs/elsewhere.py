@@ -85,6 +85,11 @@ class Elsewhere:
         if not self._peers.single:
             self._send(self._peers.publish({"cancel": [run_id], "action": "interrupt"}))
 
+    async def thread_deleted(self, thread_id: str) -> None:
+        """Have every process know that a thread is being deleted."""
+        self._here.thread_deleted(thread_id)
+        await self._peers.publish({"deleted": thread_id})
+
     async def cancel_all(self, statuses: Sequence[str]) -> None:
         """Ask all processes to end their runs of these statuses."""
         await self._peers.publish({"cancel_all": list(statuses)})
@@ -122,6 +127,8 @@ class Elsewhere:
         for run_id in message.get("cancel", ()):
             if (run := self._here.find(run_id, None)) and not run.done.is_set():
                 run.stop(message["action"])
+        if thread_id := message.get("deleted"):
+            self._here.thread_deleted(thread_id)
         if statuses := message.get("cancel_all"):
             stop_all(self._here, statuses)
 

@@ -23,8 +23,15 @@ from everturn.checkpoints.sql.group_commit import Row
 from everturn.checkpoints.sql.history import FinishedTurn, turn_finished
 from everturn.checkpoints.sql.runs import RunRow, RunRows
 from everturn.checkpoints.sql.threads import Thread
-from everturn.server.errors import InvalidInput, NothingWaits, RunError, ShuttingDown
+from everturn.server.errors import (
+    InvalidInput,
+    NothingWaits,
+    RunError,
+    ShuttingDown,
+    ThreadNotFound,
+)
 from everturn.server.runs.elsewhere import Elsewhere
+from everturn.server.runs.here import Here
 from everturn.server.runs.request import RunRequest
 from everturn.server.runs.run import Run
 from everturn.server.streams.modes import Parts, graph_modes
@@ -98,6 +105,7 @@ class Execution:
         memory: ThreadMemory,
         rows: RunRows,
         threads: Threads,
+        here: Here,
         elsewhere: Elsewhere,
         dumps: Dumps,
     ) -> None:
@@ -106,6 +114,7 @@ class Execution:
         self._memory = memory
         self._rows = rows
         self._threads = threads
+        self._here = here
         self._elsewhere = elsewhere
         self._dumps = dumps
 
@@ -157,10 +166,18 @@ class Execution:
                 long = now() - asked_at > _LONG_WAIT and request.lasting
                 others = await self._before(run) if long else []
                 if not others:
+                    await self._check_thread(run)
                     yield held
                     return
             for row in others:
                 await self._elsewhere.until_ended(row)
+
+    async def _check_thread(self, run: Run) -> None:
+        """Refuse to run on a thread that was deleted while the run waited for it."""
+        if not (run.request.lasting and self._here.may_be_deleted(run.thread_id)):
+            return
+        if await self._threads.get(run.thread_id) is None:
+            raise ThreadNotFound(f"The thread {run.thread_id} was deleted.")
 
     async def _before(self, run: Run) -> list[RunRow]:
         """The runs that came before on the thread, and wait to go on or to be taken over."""
@@ -226,7 +243,8 @@ class Execution:
             await run.end
         if run.on_own_thread:
             await self._memory.forget(run.thread_id)
-        if request.recorded and (run.cancelled == "rollback" or not request.lasting):
+        gone = run.cancelled == "rollback" or isinstance(run.error, ThreadNotFound)
+        if request.recorded and (gone or not request.lasting):
             await self._rows.delete(run.row.run_id)
         run.row = run.ended or replace(run.row, status=run.status)
         return None

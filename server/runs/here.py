@@ -1,8 +1,12 @@
 """The runs of this process, found by their id or by their thread."""
 
+import asyncio
 from collections.abc import Iterator
 
 from everturn.server.runs.run import Run
+
+_DELETED_SECONDS = 120.0
+"""Longer than a run waits for its thread, as far as somebody waits for the run."""
 
 
 class Here:
@@ -10,6 +14,7 @@ class Here:
 
     def __init__(self) -> None:
         self._runs: dict[str, Run] = {}
+        self._deleted: set[str] = set()
         self._of_thread: dict[str, list[Run]] = {}
 
     def __iter__(self) -> Iterator[Run]:
@@ -44,6 +49,15 @@ class Here:
             others.remove(run)
         if not others:
             self._of_thread.pop(run.thread_id, None)
+
+    def thread_deleted(self, thread_id: str) -> None:
+        """Remember for a while that a thread is being deleted: runs may be waiting for it."""
+        self._deleted.add(thread_id)
+        asyncio.get_running_loop().call_later(_DELETED_SECONDS, self._deleted.discard, thread_id)
+
+    def may_be_deleted(self, thread_id: str) -> bool:
+        """Whether the thread of a run that holds it now may have been deleted meanwhile."""
+        return thread_id in self._deleted
 
     def forget(self, run: Run) -> None:
         """Know a run no more."""

@@ -94,7 +94,9 @@ class Runs:
         self._dumps = dumps
         self._here = Here()
         self._elsewhere = Elsewhere(self._here, rows, events, peers)
-        self._execution = Execution(engine, memory, rows, threads, self._elsewhere, dumps)
+        self._execution = Execution(
+            engine, memory, rows, threads, self._here, self._elsewhere, dumps
+        )
 
     async def create(self, request: RunRequest, thread: Thread | None = None) -> Run:
         """Start a run, or put it behind the others of its thread.
@@ -312,7 +314,11 @@ class Runs:
         stop_all(self._here, statuses)
 
     async def cancel_thread(self, thread_id: str) -> None:
-        """End all runs of a thread, and wait until they have ended."""
+        """End all runs of a thread that is to be deleted, and wait until they have ended.
+
+        Runs that come to the thread after this find out when they hold it.
+        """
+        await self._elsewhere.thread_deleted(thread_id)
         await self._end_all(*await self._under_way(thread_id), "interrupt", wait=True)
 
     def leave(self, run_id: str, thread_id: str | None) -> None:
@@ -428,16 +434,17 @@ class Runs:
             self._webhooks.send(run.request.webhook, run.row.run_id, body)
 
     def _finish(self, run: Run) -> None:
-        """Count a run, and let those go on who wait for its end."""
-        report_turn(
-            self._metrics,
-            endpoint=run.request.door,
-            session_id=None if run.request.without_memory else run.thread_id,
-            outcome=run.outcome,
-            error=run.error,
-            cancelled=run.cancelled is not None,
-            started_at=run.started_at,
-        )
+        """Count a run, unless it goes on elsewhere, and let those go on who wait for its end."""
+        if not run.goes_on_elsewhere:
+            report_turn(
+                self._metrics,
+                endpoint=run.request.door,
+                session_id=None if run.request.without_memory else run.thread_id,
+                outcome=run.outcome,
+                error=run.error,
+                cancelled=run.cancelled is not None,
+                started_at=run.started_at,
+            )
         if SUMMARY in run.request.stream_mode and run.status == "success" and run.outcome:
             run.feed.publish(SUMMARY, self._dumps(summary(run.outcome)))
         run.feed.close(for_good=not run.goes_on_elsewhere)

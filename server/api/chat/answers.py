@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 from everturn.server.api.chat.approvals import WaitingCall
 from everturn.server.api.chat.events import ChatEvent, ending, events_of
 from everturn.server.api.http.json import dumps, jsonable
+from everturn.server.api.http.location import location_of
 from everturn.server.api.http.problems import problem_event
 from everturn.server.api.http.sse import HEARTBEAT, EventStream, frames
 from everturn.server.errors import InvalidInput, RunCancelled
@@ -57,7 +58,7 @@ async def answered(run: Run) -> Response:
     if run.cancelled or run.outcome is None:
         raise _CANCELLED
     body = _body(run, run.outcome)
-    return Response(dumps(body), media_type="application/json", headers=_where(run))
+    return Response(dumps(body), media_type="application/json", headers=location_of(run))
 
 
 async def streamed(request: Request, runs: Runs, run: Run) -> EventStream:
@@ -73,7 +74,7 @@ async def streamed(request: Request, runs: Runs, run: Run) -> EventStream:
     return EventStream(
         request,
         _frames(run.feed.follow(BEGINNING), ChatStream(request, about, run), at_end),
-        headers=_where(run),
+        headers=location_of(run),
         on_leave=run.stop if run.request.on_disconnect == "cancel" else None,
     )
 
@@ -187,7 +188,3 @@ def _body(run: Run, outcome: Outcome) -> MessageResponse:
             **state,
         },
     )
-
-
-def _where(run: Run) -> dict[str, str]:
-    return {"Content-Location": f"/threads/{run.thread_id}/runs/{run.row.run_id}"}

@@ -12,6 +12,7 @@ from everturn.server.api.chat.approvals import ResumeRequest
 from everturn.server.api.http.deps import RunsDep, SessionsDep
 from everturn.server.api.http.problems import problems
 from everturn.server.api.http.sse import EventStream
+from everturn.server.api.http.values import Identifier
 from everturn.server.resources.sessions import Answer, Question
 
 router = APIRouter(prefix="/api/chat", tags=["chat"])
@@ -23,7 +24,7 @@ class MessageRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     message: str = Field(min_length=1, description="What the user says.")
-    session_id: str | None = Field(
+    session_id: Identifier | None = Field(
         default=None, max_length=200, description="The conversation; none begins a new one."
     )
     agent: str = Field(default="agent", description="The graph that answers, see GET /info.")

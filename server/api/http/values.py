@@ -52,6 +52,15 @@ def _inside(outer: Any) -> list[Any]:
     return outer if isinstance(outer, list) else []
 
 
+def _identifier(value: str) -> str:
+    if any(ord(each) < 32 or ord(each) == 127 or _SURROGATE.match(each) for each in value):  # noqa: PLR2004 - ASCII
+        raise ValueError("must not contain control characters or half a character")
+    return value
+
+
+Identifier = Annotated[str, AfterValidator(_identifier)]
+"""For ids that clients choose."""
+
 Sendable = AfterValidator(_sendable)
 """For members of bodies that go into a graph's state."""
 

@@ -8,7 +8,7 @@ import pytest
 
 from everturn.checkpoints.shared.old_sessions import move_sessions
 from everturn.checkpoints.sql.database import open_database
-from everturn.checkpoints.sql.threads import Filter, ThreadTable
+from everturn.checkpoints.sql.threads import Filter, ThreadTable, new_thread
 from tests.checkpoints.stores import Store, one_node_cluster, redis_store
 
 BEGUN = datetime(2026, 11, 1, 12, 30, 15, 123456, tzinfo=UTC)
@@ -67,12 +67,14 @@ async def test_what_had_expired_is_no_thread(store: Store, table: ThreadTable) -
     assert await table.get("gone") is None
 
 
-async def test_a_thread_that_is_there_stays_as_it_is(store: Store, table: ThreadTable) -> None:
-    ends = datetime.now(UTC) + timedelta(minutes=5)
-    await keep(store, "s", ends)
-    await move_sessions(store.client, table, prefix=store.prefix, lifetime=90)
-    await keep(store, "s", ends, '{"late": true}')
-    await move_sessions(store.client, table, prefix=store.prefix, lifetime=90)
+async def test_a_thread_that_a_run_had_made_of_it_is_a_session_again(
+    store: Store, table: ThreadTable
+) -> None:
+    ends = datetime.now(UTC).replace(microsecond=0) + timedelta(minutes=5)
+    await table.create(new_thread("s", metadata={"graph_id": "agent"}))
+    await keep(store, "s", ends, '{"user": "ada"}')
+    assert await move_sessions(store.client, table, prefix=store.prefix, lifetime=90) == 1
     session = await table.get("s")
     assert session is not None
-    assert session.metadata == {}
+    assert (session.kind, session.expires_at, session.lifetime) == ("session", ends, 90)
+    assert session.metadata == {"graph_id": "agent", "context": {"user": "ada"}}

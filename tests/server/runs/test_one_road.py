@@ -15,6 +15,7 @@ from tests.provider import KEY, FakeProvider, Fault, Reply
 from tests.service import Client, process, read_events, serving
 from tests.waiting import eventually_sync
 
+MINE = "0b9c4cd2-6b3e-4c07-9c6e-1f6a2ad4f0a1"
 STALL = Fault("stall", reply=Reply("one two three four five"), after=3)
 
 
@@ -163,7 +164,7 @@ def test_every_door_counts_its_turns_and_says_where_they_are(data_dir: Path) -> 
         session = first["session_id"]
         client.events("/api/chat/message/stream", {"message": "hi", "session_id": session})
         assert client.post("/invoke", json={"input": said}).status_code == 200
-        kept = client.post("/invoke", json={"input": said, "thread_id": "mine"})
+        kept = client.post("/invoke", json={"input": said, "thread_id": MINE})
         client.events("/stream", {"input": said})
         for path in ("/runs/wait", f"/threads/{session}/runs/wait"):
             assert client.post(path, json=run).status_code == 200
@@ -172,7 +173,7 @@ def test_every_door_counts_its_turns_and_says_where_they_are(data_dir: Path) -> 
         started = client.post(f"/threads/{session}/runs", json=run).json()
         client.get(f"/threads/{session}/runs/{started['run_id']}/join")
         metrics = client.get("/metrics").text
-        thread = client.get("/threads/mine").status_code
+        thread = client.get(f"/threads/{MINE}").status_code
         runs = client.get(f"/threads/{session}/runs").json()
     counted = {
         line.partition('endpoint="')[2].partition('"')[0]: float(line.rpartition(" ")[2])
@@ -188,8 +189,8 @@ def test_every_door_counts_its_turns_and_says_where_they_are(data_dir: Path) -> 
         "/runs/stream": 2,
         "/runs": 1,
     }
-    assert kept.headers["content-location"].startswith("/threads/mine/runs/")
-    assert thread == 422  # the Agent Server API names threads by UUIDs
+    assert kept.headers["content-location"].startswith(f"/threads/{MINE}/runs/")
+    assert thread == 200
     assert len(runs) == 5
     assert first["run_id"] in {each["run_id"] for each in runs}
 
@@ -197,9 +198,62 @@ def test_every_door_counts_its_turns_and_says_where_they_are(data_dir: Path) -> 
 def test_an_invocation_on_a_thread_is_seen_by_the_agent_server_api(data_dir: Path) -> None:
     said = {"messages": [{"role": "user", "content": "Calculate 6 * 7"}]}
     with serving(data_dir) as client:
-        thread = "0b9c4cd2-6b3e-4c07-9c6e-1f6a2ad4f0a1"
-        assert client.post("/invoke", json={"input": said, "thread_id": thread}).status_code == 200
-        found = client.get(f"/threads/{thread}").json()
+        assert client.post("/invoke", json={"input": said, "thread_id": MINE}).status_code == 200
+        found = client.get(f"/threads/{MINE}").json()
         assert found["status"] == "idle"
         assert len(found["values"]["messages"]) == 4
-        assert json.loads(client.get(f"/threads/{thread}/runs").text)[0]["status"] == "success"
+        assert json.loads(client.get(f"/threads/{MINE}/runs").text)[0]["status"] == "success"
+
+
+def test_no_turn_outlives_the_deletion_of_its_thread(
+    data_dir: Path, fake_provider: FakeProvider
+) -> None:
+    fake_provider.script("m", Reply("Hello there, all of you.", between=0.01))
+    settings = {"base_url": fake_provider.url, "openai_api_key": KEY, "models": "m"}
+    with serving(data_dir, **settings) as client, ThreadPoolExecutor(6) as pool:
+        for _ in range(6):
+            session = client.post("/api/chat/session").json()["session_id"]
+            asked = {"message": "hi", "session_id": session}
+            turns = [pool.submit(client.post, "/api/chat/message", json=asked) for _ in range(4)]
+            gone = pool.submit(client.delete, f"/api/chat/session/{session}")
+            turns += [pool.submit(client.post, "/api/chat/message", json=asked) for _ in range(4)]
+            assert gone.result().status_code == 204
+            for turn in turns:
+                assert turn.result().status_code in {200, 404, 409}
+            assert client.get(f"/api/chat/history/{session}").status_code == 404
+            assert client.get(f"/threads/{session}").status_code == 404
+            assert client.get(f"/threads/{session}/runs").status_code == 404
+
+
+def test_the_id_of_an_expired_session_begins_anew(data_dir: Path) -> None:
+    said = {"messages": [{"role": "user", "content": "Calculate 6 * 7"}]}
+    with serving(data_dir, session_ttl=1) as client:
+        session = client.ask("Calculate 1 + 1")["session_id"]
+        eventually_sync(lambda: client.get(f"/threads/{session}").status_code == 404)
+        found = client.post("/threads/search", json={"ids": [session]}).json()
+        assert found == []
+        invoked = client.post("/invoke", json={"input": said, "thread_id": session})
+        assert len(invoked.json()["messages"]) == 4
+        assert len(client.get(f"/threads/{session}").json()["values"]["messages"]) == 4
+        again = client.ask("Calculate 1 + 1")["session_id"]
+        refused = client.patch(f"/threads/{again}", json={"ttl": 60})
+        assert refused.status_code == 422
+        eventually_sync(lambda: client.get(f"/threads/{again}").status_code == 404)
+        assert client.post("/threads", json={"thread_id": again}).status_code == 200
+
+
+@pytest.mark.parametrize("thread", ["한국", "a/b", "%41", ".."])
+def test_any_text_names_a_thread_of_invoke(client: Client, thread: str) -> None:
+    asked = {"input": {"messages": "hi"}, "thread_id": thread}
+    made = client.post("/invoke", json=asked)
+    assert made.status_code == 200, made.text
+    assert "content-location" not in made.headers
+    assert client.ask("hi again", thread)["session_id"] == thread
+
+
+@pytest.mark.parametrize("thread", ["x\nSet-Cookie: a=1", "\0", "\x7f"])
+def test_control_characters_name_none(client: Client, thread: str) -> None:
+    asked = {"input": {"messages": "hi"}, "thread_id": thread}
+    assert client.post("/invoke", json=asked).status_code == 422
+    asked = {"message": "hi", "session_id": thread}
+    assert client.post("/api/chat/message", json=asked).status_code == 422
