@@ -1,1 +1,1 @@
-"""What outlives a request: checkpoints and sessions in Redis, history in SQL."""
+"""What outlives a request: checkpoints in Redis, threads, runs and history in SQL."""

@@ -1,4 +1,4 @@
-"""The service: a thin HTTP layer (`api`) over the engine that runs turns (`runs`)."""
+"""The service: doors (`api`) ask for runs (`runs`), which execute turns (`turns`) of graphs."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Chat sessions as versions before 0.2 kept them in Redis: found once, and made threads.
+"""Chat sessions as earlier versions kept them in Redis: found at the start, and made threads.
 
 {everturn:sessions}:id:<id>   HASH  created (µs), ends (ms), context (JSON); expires then
 {everturn:sessions}:created   ZSET  id by its creation (µs)

@@ -1,1 +1,1 @@
-"""The thin HTTP layer: a route turns a request into one call of the engine, and its result back."""
+"""The doors: each translates a request into a run or a look at a resource, and the result back."""

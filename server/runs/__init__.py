@@ -1,1 +1,1 @@
-"""The engine: loads graphs and runs turns on threads. No HTTP, and no import of `graph`."""
+"""Runs: what is asked is executed once, here or by another process, and its end is stored."""

@@ -34,7 +34,7 @@ async def table(tmp_path: Path) -> AsyncIterator[ThreadTable]:
 
 
 async def keep(store: Store, session_id: str, ends: datetime, context: str = "{}") -> None:
-    """Write a session as version 0.1 did."""
+    """Write a session as earlier versions did."""
     name = f"{{{store.prefix}:sessions}}"
     created = str(round(BEGUN.timestamp() * 1_000_000))
     end = round(ends.timestamp() * 1000)
