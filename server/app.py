@@ -154,7 +154,7 @@ def request_path(settings: ServerSettings) -> list[Middleware]:
     size = {"max_body_size": settings.max_body_size}
     return [
         Middleware(CORSMiddleware, **cors_options(origins)),  # errors too can be read by web pages
-        Middleware(PlainTextJson, origins=origins),  # Studio's JSON, before anybody reads it
+        Middleware(PlainTextJson, origins=origins),  # Studio's JSON, which comes as text
         Middleware(AroundTheService),  # `http.app`, whose middleware sees every request
         Middleware(UnexpectedErrors),  # a bug anywhere below is a 500
         Middleware(AnnouncedBodyLimit, **size),  # by Content-Length, before a byte is read

@@ -1,8 +1,8 @@
 """The table `threads`: what is searched of a thread. What was said on it is in the checkpoints.
 
-A thread with a `ttl` lives so many minutes after its last change. `expires_at` is when somebody
-should look; whether it has expired then, `updated_at` says. So nothing that happens on a thread
-has to push its end, and a run's start and end cost one plain UPDATE each.
+A thread with a `ttl` lives so many minutes after its last change. `expires_at` is when the sweep
+looks at it; whether it has expired by then, `updated_at` says, so what happens on a thread does
+not have to move its end. A chat session ends at its `expires_at`, to the second: its runs move it.
 """
 
 from collections.abc import Collection, Mapping
@@ -50,7 +50,7 @@ class Thread:
 
     thread_id: str
     kind: Kind = "thread"
-    """A `session` was begun by a chat route: it lives for its ttl from its last run on, to the
+    """A `session` was made by a chat route: it lives for its ttl from its last run on, to the
     second, and its history outlives it."""
     status: Status = "idle"
     metadata: Mapping[str, Any] = field(default_factory=dict)
@@ -79,7 +79,7 @@ class Thread:
 
     @property
     def has_expired(self) -> bool:
-        """Whether a session has ended, though nobody has deleted it yet."""
+        """Whether a session has ended, though the sweep has not deleted it yet."""
         ends = self.expires_at if self.kind == "session" and self.status != "busy" else None
         return ends is not None and ends <= _now()
 
@@ -308,7 +308,7 @@ class ThreadTable(SearchedTable[Thread, SortBy]):
         return await self._database.write(work)
 
     async def due(self, limit: int) -> list[Thread]:
-        """Read the rows whose end somebody should look at, the longest overdue first."""
+        """Read the rows that the sweep should look at, the longest overdue first."""
         overdue = (
             select(threads)
             .where(threads.c.expires_at <= _now())

@@ -1,6 +1,6 @@
 """What a run is made of: its turn, its events, and the rows that say how it ended.
 
-    due? -> hold the thread -> is somebody first? -> run, each part to the feed -> leave the thread
+    due? -> hold the thread -> are others first? -> run, each part to the feed -> leave the thread
     -> rows of run, thread and history committed
 
 The only place that runs turns.

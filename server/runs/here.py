@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from everturn.server.runs.run import Run
 
 _DELETED_SECONDS = 120.0
-"""Longer than a run waits for its thread, as far as somebody waits for the run."""
+"""Longer than a run that comes during a deletion waits for its end (EVERTURN_THREAD_WAIT)."""
 
 
 class Here:
