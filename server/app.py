@@ -44,6 +44,7 @@ from everturn.graph.errors import (
 from everturn.graph.incoming import media_of_input
 from everturn.graph.models.provider import Models, open_models
 from everturn.graph.services import Services
+from everturn.server.access.access import Access, Everybody, HandlerAccess
 from everturn.server.api import invoke
 from everturn.server.api.agent_server import assistants as assistant_routes
 from everturn.server.api.agent_server import crons as cron_routes
@@ -52,6 +53,7 @@ from everturn.server.api.agent_server import store as store_routes
 from everturn.server.api.agent_server import threads as thread_routes
 from everturn.server.api.chat import messages as message_routes
 from everturn.server.api.chat import sessions as session_routes
+from everturn.server.api.http.authentication import Authentication, Gate, document_auth
 from everturn.server.api.http.body_limit import AnnouncedBodyLimit
 from everturn.server.api.http.cors import PlainTextJson, cors_options, origin_pattern
 from everturn.server.api.http.deps import Info, Service
@@ -68,6 +70,7 @@ from everturn.server.api.operators import system
 from everturn.server.api.operators import tools as tool_routes
 from everturn.server.observe.blocking import watch_for_blocking
 from everturn.server.observe.metrics import Metrics
+from everturn.server.projects.auth import ProjectAuth, load_auth
 from everturn.server.projects.graphs import Graphs, load_graphs
 from everturn.server.projects.project import Project, load_project
 from everturn.server.projects.store import load_store, warn_of_checkpointer
@@ -75,6 +78,7 @@ from everturn.server.resources.assistants import Assistants
 from everturn.server.resources.expiry import sweep
 from everturn.server.resources.sessions import Sessions
 from everturn.server.resources.states import States
+from everturn.server.resources.store_items import StoreItems
 from everturn.server.resources.thread_status import ThreadStatus
 from everturn.server.resources.threads import Threads
 from everturn.server.runs.crons import Crons
@@ -116,6 +120,8 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         project = load_project(settings.server.config)  # first: a wrong one opens nothing
+        auth = load_auth(project)  # before what it guards
+        app.state.gate = auth and Gate(auth, max_body_size=settings.server.max_body_size)
         loaded, open_store = load_graphs(project), load_store(project)
         warn_of_checkpointer(project)
         async with (
@@ -127,7 +133,9 @@ def create_app(settings: Settings) -> FastAPI:
             open_mcp(settings.mcp) as mcp,
             _users_app(project, app),
             watch_for_blocking(settings.server.blocking_warning),
-            _service(settings, loaded, stores, store, models, web, mcp) as app.state.service,
+            _service(
+                settings, loaded, stores, store, models, web, mcp, _access(auth)
+            ) as app.state.service,
         ):
             yield
 
@@ -145,6 +153,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(routes.router)
     answer_errors(app, AGENT_ERRORS)
     document_errors(app)
+    document_auth(app)
     return app
 
 
@@ -155,10 +164,12 @@ def request_path(settings: ServerSettings) -> list[Middleware]:
     return [
         Middleware(CORSMiddleware, **cors_options(origins)),  # errors too can be read by web pages
         Middleware(PlainTextJson, origins=origins),  # Studio's JSON, which comes as text
+        Middleware(Authentication, place="first"),  # with `middleware_order: auth_first`
         Middleware(AroundTheService),  # `http.app`, whose middleware sees every request
         Middleware(UnexpectedErrors),  # a bug anywhere below is a 500
         Middleware(AnnouncedBodyLimit, **size),  # by Content-Length, before a byte is read
         Middleware(RequestBodyLimitMiddleware, **size),  # and as the bytes come
+        Middleware(Authentication),  # nobody comes to a route without a user, where there is `auth`
     ]
 
 
@@ -205,6 +216,7 @@ async def _service(
     models: Models,
     web: Web,
     mcp: Sequence[ToolSource],
+    access: Access,
 ) -> AsyncIterator[Service]:
     """Wire the rooms, and run what goes on beside the requests."""
     redis, database, rows, events, peers = stores
@@ -227,7 +239,7 @@ async def _service(
     )
     memory, history, watch = ThreadMemory(saver, graphs), History(database), Watch(peers)
     webhooks = Webhooks(web.post, web.check, _secret(settings.server.webhook_secret))
-    assistants = Assistants(AssistantTable(database), graphs)
+    assistants = Assistants(AssistantTable(database), graphs, access)
     await assistants.begin()
     status = ThreadStatus(table, memory, jsonable)
     run_rows = RunRows(database, rows, peers.name)
@@ -243,16 +255,18 @@ async def _service(
         webhooks,
         metrics,
         dumps,
+        access,
     )
-    crons = Crons(CronTable(database), runs, assistants, status, peers)
-    states = States(table, engine, saver, jsonable=jsonable, edited=watch.edited)
-    threads = Threads(table, states, engine, memory, saver, history, runs)
+    crons = Crons(CronTable(database), runs, assistants, status, peers, access)
+    states = States(table, engine, saver, jsonable=jsonable, edited=watch.edited, access=access)
+    threads = Threads(table, states, engine, memory, saver, history, runs, access)
     sessions = Sessions(
         table,
         threads,
         memory,
         history,
         graphs,
+        access,
         lifetime=settings.server.session_ttl,
         window=settings.server.window,
         max_message_length=settings.server.max_message_length,
@@ -272,14 +286,17 @@ async def _service(
             threads=threads,
             assistants=assistants,
             crons=crons,
-            store=store,
-            history=history,
+            store=StoreItems(store, access),
             metrics=metrics,
             models=models,
             toolbox=toolbox,
         )
     await runs.close()
     await webhooks.close()
+
+
+def _access(auth: ProjectAuth | None) -> Access:
+    return HandlerAccess(auth.handlers) if auth else Everybody()
 
 
 def _info(settings: Settings, stores: _Stores, graphs: Graphs, models: Models) -> Info:
@@ -326,7 +343,11 @@ async def _users_app(project: Project, app: FastAPI) -> AsyncIterator[None]:
     if target is None:
         yield
         return
-    users = surround(project.load(target, "http.app"), f"{project.path}: http.app")
+    loaded, where = project.load(target, "http.app"), f"{project.path}: http.app"
+    gate: Gate | None = app.state.gate
+    users = surround(loaded, where, Middleware(Authentication, place="users_app") if gate else None)
+    if gate:
+        gate.users_app = users
     async with users.router.lifespan_context(users) as state:
         app.state.users_app, app.state.users_state = users, state or {}
         yield

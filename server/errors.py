@@ -17,6 +17,8 @@ RunError
   x RunNotFound       the caller: there is no such run, or no longer
     x NothingToCancel the caller: the runs have ended, or never were
   x NothingWaits      the caller: look at the session, it was answered meanwhile
+  x Forbidden         the caller: ask somebody who may do it, or for the permission
+  x InvalidRule       the operator: a handler of the project's `auth` is wrong; nothing was done
   x RunCancelled      the caller: send the message again, if it is still wanted
   x TurnTimeout       try again: the turn did not end in its time
   x ShuttingDown      try again soon: the service is being stopped or restarted
@@ -93,6 +95,14 @@ class NothingToCancel(RunNotFound):
 
 class NothingWaits(RunError):
     """There is nothing to resume: no turn of the session waits for an answer, or not for this."""
+
+
+class Forbidden(RunError):
+    """The project's rules do not allow this caller to do it."""
+
+
+class InvalidRule(RunError):
+    """A rule of the project failed, or says what is not understood: so nothing is allowed."""
 
 
 class RunCancelled(RunError):

@@ -25,6 +25,7 @@ from everturn.checkpoints.redis.codec import Packer, Unpacker
 from everturn.checkpoints.redis.keyspace import channel_at, join, text, untext, version_of, write_at
 
 _PLAIN, _DELTA = b"v", b"d"
+_CALLER = "langgraph_auth_"
 _ELSEWHERE = {"id", "channel_versions", "channel_values"}
 
 
@@ -57,7 +58,7 @@ def pack_checkpoint(
 ) -> bytes:
     """The record of a checkpoint.
 
-    Other keys of `config` go into its metadata, except those that begin with `__`.
+    Other keys of `config` go into its metadata, except those that begin with `__`, and who asked.
     """
     versions = checkpoint["channel_versions"]
     # LangGraph counts, for each delta channel, how long ago it was stored whole.
@@ -68,7 +69,9 @@ def pack_checkpoint(
     ]
     head = join(text(parent or ""), b"%d" % len(versions), *names)
     rest = {key: value for key, value in checkpoint.items() if key not in _ELSEWHERE}
-    value = (rest, get_checkpoint_metadata(config, metadata))
+    whole = get_checkpoint_metadata(config, metadata)
+    about = {key: value for key, value in whole.items() if not key.startswith(_CALLER)}
+    value = (rest, about)
     return head + packer.pack(value, "The checkpoint or its metadata")
 
 

@@ -14,6 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from everturn.checkpoints.sql.database import Database
 from everturn.checkpoints.sql.json_objects import contains, merged, storable
+from everturn.checkpoints.sql.matches import EVERYTHING, Match
 from everturn.checkpoints.sql.searched import SearchedTable, conditions
 from everturn.checkpoints.sql.searched import SortOrder as SortOrder  # noqa: PLC0414 - re-exported
 from everturn.checkpoints.sql.tables import assistant_versions, assistants, crons
@@ -67,10 +68,12 @@ class Filter:
     """A part of the name, in capitals or not; SQLite takes patterns of up to 50,000 bytes."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """What the assistant's metadata contains."""
+    allowed: Match = EVERYTHING
+    """Which the caller may see at all, by their metadata."""
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """Return the conditions in SQL."""
-        found = conditions(assistants, {"graph_id": self.graph_id}, self.metadata)
+        found = conditions(assistants, {"graph_id": self.graph_id}, self.metadata, self.allowed)
         if self.name:
             found.append(assistants.c.name.icontains(self.name, autoescape=True))
         return found

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, delete, insert, select, update
 
 from everturn.checkpoints.sql.json_objects import storable
+from everturn.checkpoints.sql.matches import EVERYTHING, Match
 from everturn.checkpoints.sql.searched import SearchedTable, conditions
 from everturn.checkpoints.sql.searched import SortOrder as SortOrder  # noqa: PLC0414 - re-exported
 from everturn.checkpoints.sql.tables import crons
@@ -42,6 +43,8 @@ class Cron:
     """After which no run begins."""
     next_run_date: datetime | None = None
     """None: no run will begin."""
+    caller: Mapping[str, Any] | None = None
+    """Who made it, and whose its runs are: no client is shown this."""
     created_at: datetime
     updated_at: datetime
 
@@ -55,6 +58,8 @@ class Filter:
     enabled: bool | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """What the cron's metadata contains."""
+    allowed: Match = EVERYTHING
+    """Which the caller may see at all, by their metadata."""
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """Return the conditions in SQL."""
@@ -63,7 +68,7 @@ class Filter:
             "thread_id": self.thread_id,
             "enabled": self.enabled,
         }
-        return conditions(crons, equal, self.metadata)
+        return conditions(crons, equal, self.metadata, self.allowed)
 
 
 class CronTable(SearchedTable[Cron, SortBy]):
@@ -122,12 +127,12 @@ class CronTable(SearchedTable[Cron, SortBy]):
         return await self._database.write(lambda c: c.execute(moved).rowcount == 1)
 
 
-COLUMNS = tuple(each.name for each in fields(Cron))
+COLUMNS = tuple(each.name for each in fields(Cron) if each.name != "caller")
 """What a client may `select` of a cron."""
 
 _WAITING = crons.c.enabled & crons.c.next_run_date.is_not(None)
 
 
 def _storable(row: Mapping[str, Any]) -> dict[str, Any]:
-    objects = {"payload", "metadata"} & row.keys()
+    objects = {name for name in ("payload", "metadata", "caller") if row.get(name) is not None}
     return {**row, **{name: storable(row[name]) for name in objects}}

@@ -35,9 +35,22 @@ class Merged(FunctionElement[Any]):
     inherit_cache = True
 
 
+class MemberEquals(FunctionElement[bool]):
+    """Whether a member of an object is exactly a value."""
+
+    name = "json_member_equals"
+    type: TypeEngine[bool] = Boolean()
+    inherit_cache = True
+
+
 def contains(column: ColumnElement[Any], wanted: Object) -> Contains:
     """Match rows whose object contains another."""
     return Contains(column, literal(storable(wanted), column.type))
+
+
+def member_equals(column: ColumnElement[Any], key: str, value: Any) -> MemberEquals:
+    """Match rows whose object has this key, with exactly this value."""
+    return MemberEquals(column, literal(key), literal(storable(value), column.type))
 
 
 def merged(column: ColumnElement[Any], more: Object | BindParameter[Any]) -> Merged:
@@ -106,16 +119,24 @@ def _between(
     return f"({left} {operator} {right})"
 
 
+@compiles(MemberEquals, "postgresql")
+def _equality(element: MemberEquals, compiler: SQLCompiler, **options: Any) -> str:
+    column, key, value = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"(({column} -> {key}) = {value})"
+
+
 @compiles(Contains, "sqlite")
 @compiles(Merged, "sqlite")
+@compiles(MemberEquals, "sqlite")
 def _call(element: FunctionElement[Any], compiler: SQLCompiler, **options: Any) -> str:
     return f"{element.name}({compiler.process(element.clauses, **options)})"
 
 
 def install_functions(connection: Any) -> None:
-    """Teach a connection to SQLite both functions."""
+    """Teach a connection to SQLite these functions."""
     connection.create_function("json_contains", 2, _contains_text, deterministic=True)
     connection.create_function("json_merged", 2, _merge_text, deterministic=True)
+    connection.create_function("json_member_equals", 3, _member_equals_text, deterministic=True)
 
 
 def _contains_text(document: str, wanted: str) -> bool:
@@ -124,3 +145,8 @@ def _contains_text(document: str, wanted: str) -> bool:
 
 def _merge_text(document: str, more: str) -> str:
     return json.dumps({**json.loads(document), **json.loads(more)})
+
+
+def _member_equals_text(document: str, key: str, value: str) -> bool:
+    members = json.loads(document)
+    return key in members and bool(members[key] == json.loads(value))

@@ -1,10 +1,10 @@
 """The rows of runs: written in group commits, read where somebody asks."""
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import bindparam, delete, insert, or_, select, update
 
@@ -50,6 +50,16 @@ COLUMNS = tuple(each.name for each in fields(RunRow))
 _COLUMNS = [runs.c[name] for name in COLUMNS]
 
 
+class Adopted(NamedTuple):
+    """A run that was taken over from a process that is not alive any more."""
+
+    row: RunRow
+    attempt: int
+    """How often it has been started, this time included."""
+    caller: Mapping[str, Any] | None
+    """Whose run it is. Not in the row, which clients are shown."""
+
+
 class RunRows:
     """The table `runs`."""
 
@@ -59,9 +69,12 @@ class RunRows:
         self._rows = rows
         self._owner = owner
 
-    def insert(self, run: RunRow, *before: Row) -> asyncio.Future[list[Any]]:
-        """Have a new run written, behind rows that it needs; see `GroupCommit.post`."""
+    def insert(
+        self, run: RunRow, *before: Row, caller: Mapping[str, Any] | None = None
+    ) -> asyncio.Future[list[Any]]:
+        """Have a new run of a caller written, behind rows that it needs; see `GroupCommit.post`."""
         values = {name: getattr(run, name) for name in COLUMNS}
+        values["caller"] = None if caller is None else storable(dict(caller))
         for name in ("metadata", "kwargs"):
             values[name] = storable(values[name])
         return self._rows.post(*before, Row(_INSERT, {**values, "owner": self._owner}))
@@ -111,10 +124,8 @@ class RunRows:
         query = query.order_by(runs.c.run_id)  # of version 7: they sort by their creation
         return await self._database.read(lambda c: list(c.scalars(query)))
 
-    async def adopt(self, alive: Collection[str]) -> list[tuple[RunRow, int]]:
+    async def adopt(self, alive: Collection[str]) -> list[Adopted]:
         """Take over the unfinished runs of processes that are not alive; return them in order.
-
-        With each, how often it has been begun, this time included.
 
         Of several that try at once, each run goes to one.
         """
@@ -123,13 +134,16 @@ class RunRows:
             update(runs)
             .where(runs.c.status.in_(UNFINISHED), orphaned)
             .values(owner=self._owner, attempts=runs.c.attempts + 1)
-            .returning(*_COLUMNS, runs.c.attempts)
+            .returning(*_COLUMNS, runs.c.attempts, runs.c.caller)
         )
         rows = await self._database.write(lambda c: c.execute(taken).mappings().all())
         found = [
-            (RunRow(**{name: row[name] for name in COLUMNS}), int(row["attempts"])) for row in rows
+            Adopted(
+                RunRow(**{name: row[name] for name in COLUMNS}), int(row["attempts"]), row["caller"]
+            )
+            for row in rows
         ]
-        return sorted(found, key=lambda each: each[0].run_id)
+        return sorted(found, key=lambda each: each.row.run_id)
 
     def release(self, run_id: str) -> asyncio.Future[list[Any]]:
         """Have it written that a run is nobody's, so that it is adopted again."""

@@ -7,6 +7,7 @@ from sqlalchemy import ColumnElement, Select, Table, func, select
 
 from everturn.checkpoints.sql.database import Database
 from everturn.checkpoints.sql.json_objects import contains
+from everturn.checkpoints.sql.matches import EVERYTHING, Match
 from everturn.checkpoints.sql.tables import Prose
 
 Found = TypeVar("Found")
@@ -77,12 +78,20 @@ class SearchedTable(Generic[Found, SortBy]):
 
 
 def conditions(
-    table: Table[Any], equal: Mapping[str, Any], metadata: Mapping[str, Any]
+    table: Table[Any],
+    equal: Mapping[str, Any],
+    metadata: Mapping[str, Any],
+    allowed: Match = EVERYTHING,
 ) -> list[ColumnElement[bool]]:
-    """Match rows by columns that equal a value, where it is not None, and by their metadata."""
+    """Match rows by columns that equal a value, where it is not None, and by their metadata.
+
+    `allowed` is what the metadata of those must be that the caller may see at all.
+    """
     found: list[ColumnElement[bool]] = [
         table.c[name] == value for name, value in equal.items() if value is not None
     ]
     if metadata:
         found.append(contains(table.c.metadata, metadata))
+    if allowed is not EVERYTHING:
+        found.append(allowed.condition(table.c.metadata))
     return found

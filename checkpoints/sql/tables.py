@@ -214,6 +214,8 @@ class RunColumns(TypedColumns):
     """The process that runs it, or did last."""
     attempts: Named[int] = Column(Integer, server_default="1")
     """How often it was started: each process that takes it over counts."""
+    caller: Named[dict[str, Any] | None] = Column(json_object(none_as_null=True))
+    """Whose run it is, where a project demands to know: for a process that takes it over."""
     created_at: Named[datetime] = Column(UtcDateTime)
     updated_at: Named[datetime] = Column(UtcDateTime)
 
@@ -241,6 +243,7 @@ class CronColumns(TypedColumns):
     on_run_completed: Named[str | None] = Column(Text)
     end_time: Named[datetime | None] = Column(UtcDateTime)
     next_run_date: Named[datetime | None] = Column(UtcDateTime)
+    caller: Named[dict[str, Any] | None] = Column(json_object(none_as_null=True))
     created_at: Named[datetime] = Column(UtcDateTime)
     updated_at: Named[datetime] = Column(UtcDateTime)
 

@@ -27,6 +27,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from everturn.checkpoints.sql.database import Database
 from everturn.checkpoints.sql.group_commit import Row
 from everturn.checkpoints.sql.json_objects import merged, storable
+from everturn.checkpoints.sql.matches import EVERYTHING, Match
 from everturn.checkpoints.sql.searched import SearchedTable, conditions
 from everturn.checkpoints.sql.tables import crons, json_object, runs, threads
 
@@ -144,10 +145,12 @@ class Filter:
     status: Status | None = None
     sessions: bool = False
     """Only chat sessions. Those that have expired fit no filter."""
+    allowed: Match = EVERYTHING
+    """Which the caller may see at all, by their metadata."""
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """Say it in SQL."""
-        found = conditions(threads, {"status": self.status}, self.metadata)
+        found = conditions(threads, {"status": self.status}, self.metadata, self.allowed)
         if self.ids is not None:
             found.append(threads.c.thread_id.in_(self.ids))
         alive = or_(threads.c.status == "busy", threads.c.expires_at > _now())

@@ -9,12 +9,13 @@ import inspect
 import typing
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, get_origin, get_type_hints
+from typing import Any, cast, get_origin, get_type_hints
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph import StateGraph
 from langgraph.pregel import Pregel
 from langgraph.store.base import BaseStore
+from langgraph_sdk.auth.types import BaseUser
 from langgraph_sdk.runtime import (
     AccessContext,
     ServerRuntime,
@@ -22,6 +23,7 @@ from langgraph_sdk.runtime import (
     _ReadRuntime,
 )
 
+from everturn.server.access.caller import current_caller
 from everturn.server.errors import ConfigError
 
 Graph = Pregel[Any, Any, Any, Any]
@@ -77,9 +79,10 @@ async def entered(made: Any) -> AsyncIterator[Any]:
 
 def runtime_of(access: AccessContext, store: BaseStore, context: Any) -> Runtime:
     """Describe a call to a factory in the SDK's words; only a run has a context."""
+    user = cast("BaseUser | None", current_caller())
     if access == "threads.create_run":
-        return _ExecutionRuntime(access_context=access, store=store, context=context)
-    return _ReadRuntime(access_context=access, store=store)
+        return _ExecutionRuntime(access_context=access, user=user, store=store, context=context)
+    return _ReadRuntime(access_context=access, user=user, store=store)
 
 
 def compiled(made: object, where: str) -> Graph:

@@ -18,6 +18,7 @@ from pydantic import (
     ValidationError,
 )
 
+from everturn.server.access.caller import caller_config, current_caller
 from everturn.server.errors import ConfigError, GraphNotFound, InvalidInput
 from everturn.server.projects.factories import Factory, Graph, compiled, runtime_of
 from everturn.server.projects.project import Project
@@ -122,7 +123,9 @@ class Graphs:
     async def _made(
         self, factory: Factory, config: RunnableConfig | None, access: AccessContext, context: Any
     ) -> AsyncIterator[Graph]:
-        given: RunnableConfig = {"configurable": {}, "metadata": {}, "tags": [], **(config or {})}
+        given: RunnableConfig = {"metadata": {}, "tags": [], **(config or {})}
+        configurable = (config or {}).get("configurable", {})
+        given["configurable"] = {**configurable, **caller_config(current_caller())}
         runtime = runtime_of(access, self._given["store"], context)
         async with factory.open(given, runtime) as graph:
             yield graph.copy(self._given)

@@ -21,6 +21,7 @@ from everturn.checkpoints.sql.assistants import (
     SortBy,
     SortOrder,
 )
+from everturn.server.access.access import Access, Action
 from everturn.server.errors import (
     AssistantExists,
     AssistantNotFound,
@@ -58,14 +59,17 @@ class Assistants:
     """Makes, finds and changes assistants; `introspection` tells of their graphs.
 
     Methods that take a name or an id raise InvalidAssistant for what is neither a graph's name nor
-    a UUID, and AssistantNotFound where there is no such assistant.
+    a UUID, and AssistantNotFound where there is no such assistant, or it is somebody else's. What
+    the project's rules forbid is raised as `Access.allowed` does.
     """
 
-    def __init__(self, table: AssistantTable, graphs: Graphs) -> None:
+    def __init__(self, table: AssistantTable, graphs: Graphs, access: Access) -> None:
         self.introspection = Introspection(graphs)
         self._table = table
         self._graphs = graphs
+        self._access = access
         self._ids = {name: str(uuid5(NAMESPACE, name)) for name in graphs.names}
+        self._own = frozenset(self._ids.values())
         self._read: dict[str, _Read] = {}
         self._writes = 0
 
@@ -87,16 +91,35 @@ class Assistants:
         )
 
     async def resolve(self, name_or_id: str) -> Assistant:
-        """Return an assistant for a run: as this process wrote it, or as it stood a second ago."""
+        """Return an assistant for a run: as this process wrote it, or as it stood a second ago.
+
+        A graph's own assistant is nobody's: whoever may run something may run it.
+        """
         assistant_id = self._id(name_or_id)
         known = self._read.get(assistant_id)
         if known is not None and monotonic() < known.until:
-            return known.assistant
-        return await self._look_up(assistant_id)
+            found = known.assistant
+        else:
+            found = await self._look_up(assistant_id)
+        if assistant_id not in self._own:
+            await self._check("read", found, {})
+        return found
 
     async def get(self, name_or_id: str) -> Assistant:
         """Return an assistant as it stands."""
-        return await self._look_up(self._id(name_or_id))
+        return await self._allowed("read", name_or_id, {})
+
+    async def _allowed(self, action: Action, name_or_id: str, asked: dict[str, Any]) -> Assistant:
+        """Return an assistant with which the caller may do something."""
+        found = await self._look_up(self._id(name_or_id))
+        await self._check(action, found, asked)
+        return found
+
+    async def _check(self, action: Action, found: Assistant, asked: dict[str, Any]) -> None:
+        asked["assistant_id"] = UUID(found.assistant_id)
+        allowed = await self._access.allowed("assistants", action, asked)
+        if not allowed.fits(found.metadata):
+            raise _not_found(found.assistant_id)
 
     async def create(
         self,
@@ -129,24 +152,36 @@ class Assistants:
         """
         self._graphs.fixed(graph_id)  # raises where there is none
         changes = _both_ways(Changes(config=config, context=context), {}, {})
-        now = datetime.now(UTC)
+        now, assistant_id = datetime.now(UTC), assistant_id or str(uuid4())
+        asked: dict[str, Any] = {
+            "assistant_id": UUID(assistant_id),
+            "graph_id": graph_id,
+            "config": dict(config or {}),
+            "context": dict(context or {}),
+            "metadata": dict(metadata or {}),
+            "if_exists": "do_nothing" if or_get else "raise",
+            "name": name or "Untitled",
+        }
+        allowed = await self._access.allowed("assistants", "create", asked)
         assistant = Assistant(
-            assistant_id=assistant_id or str(uuid4()),
+            assistant_id=assistant_id,
             graph_id=graph_id,
             name=name or "Untitled",
             description=description,
             config=changes.config or {},
             context=changes.context or {},
-            metadata=metadata or {},
+            metadata=asked["metadata"] or {},
             created_at=now,
             updated_at=now,
         )
-        if not await self._table.create(assistant) and not or_get:
+        made = await self._table.create(assistant)
+        there = await self._look_up(assistant_id)  # as the database has it
+        if not made and not (or_get and allowed.fits(there.metadata)):
             raise AssistantExists(
                 f"There is an assistant {assistant_id} already: take another id, or ask for it "
                 "with if_exists=do_nothing."
             )
-        return await self.get(assistant.assistant_id)  # as the database has it
+        return there
 
     async def change(self, name_or_id: str, changes: Changes) -> Assistant:
         """Make the next version of an assistant; what is not said stays.
@@ -156,7 +191,15 @@ class Assistants:
         """
         if changes.graph_id is not None:
             self._graphs.fixed(changes.graph_id)  # raises where there is none
-        now = await self.get(name_or_id)
+        asked: dict[str, Any] = {
+            "graph_id": changes.graph_id,
+            "config": dict(changes.config or {}),
+            "context": dict(changes.context or {}),
+            "metadata": dict(changes.metadata or {}),
+            "name": changes.name,
+        }
+        now = await self._allowed("update", name_or_id, asked)
+        changes = replace(changes, metadata=asked["metadata"] or changes.metadata)
         changes = _both_ways(changes, now.config, now.context)
         async with self._written(now.assistant_id):
             changed = await self._table.change(now.assistant_id, changes)
@@ -170,11 +213,12 @@ class Assistants:
         Raises:
             AssistantNotFound: also where there is no such version.
         """
-        assistant_id = self._id(name_or_id)
+        assistant_id = (
+            await self._allowed("update", name_or_id, {"version": version})
+        ).assistant_id
         async with self._written(assistant_id):
             latest = await self._table.set_latest(assistant_id, version)
         if latest is None:
-            await self.get(assistant_id)
             raise AssistantNotFound(f"The assistant {name_or_id} has no version {version}.")
         return latest
 
@@ -182,17 +226,19 @@ class Assistants:
         self, name_or_id: str, *, metadata: Mapping[str, Any] | None, limit: int, offset: int
     ) -> list[AssistantVersion]:
         """Return versions that contain this metadata, the newest first."""
-        assistant_id = self._id(name_or_id)
-        found = await self._table.versions(
+        asked: dict[str, Any] = {"metadata": dict(metadata or {})}
+        assistant_id = (await self._allowed("read", name_or_id, asked)).assistant_id
+        return await self._table.versions(
             assistant_id, metadata=metadata, limit=limit, offset=offset
         )
-        if not found:
-            await self.get(assistant_id)
-        return found
+
+    async def deletable(self, name_or_id: str) -> Assistant:
+        """Return an assistant that the caller may delete."""
+        return await self._allowed("delete", name_or_id, {})
 
     async def delete(self, name_or_id: str) -> None:
         """Delete an assistant with its versions; a graph's own is back at the next start."""
-        assistant_id = self._id(name_or_id)
+        assistant_id = (await self.deletable(name_or_id)).assistant_id
         async with self._written(assistant_id):
             deleted = await self._table.delete(assistant_id)
         if not deleted:
@@ -204,9 +250,8 @@ class Assistants:
         Raises:
             GraphNotFound: the filter names a graph that there is not.
         """
-        self._check(search.filter)
         found = await self._table.search(
-            search.filter,
+            await self._allowed_filter(search.filter, search.limit, search.offset),
             limit=search.limit + 1,
             offset=search.offset,
             sort_by=search.sort_by,
@@ -220,12 +265,19 @@ class Assistants:
         Raises:
             GraphNotFound: the filter names a graph that there is not.
         """
-        self._check(wanted)
-        return await self._table.count(wanted)
+        return await self._table.count(await self._allowed_filter(wanted, 0, 0))
 
-    def _check(self, wanted: Filter) -> None:
+    async def _allowed_filter(self, wanted: Filter, limit: int, offset: int) -> Filter:
         if wanted.graph_id is not None:
             self._graphs.fixed(wanted.graph_id)  # raises where there is none
+        asked: dict[str, Any] = {
+            "graph_id": wanted.graph_id,
+            "metadata": dict(wanted.metadata),
+            "limit": limit,
+            "offset": offset,
+        }
+        allowed = await self._access.allowed("assistants", "search", asked)
+        return replace(wanted, metadata=asked["metadata"] or {}, allowed=allowed)
 
     def _id(self, name_or_id: str) -> str:
         if name_or_id in self._ids:

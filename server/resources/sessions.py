@@ -2,14 +2,16 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from langchain_core.messages import AnyMessage
 
-from everturn.checkpoints.sql.history import History
+from everturn.checkpoints.sql.history import FinishedTurn, History
+from everturn.checkpoints.sql.matches import Match
 from everturn.checkpoints.sql.threads import Filter, Thread, ThreadTable, new_session
+from everturn.server.access.access import Access
 from everturn.server.errors import InvalidInput, NothingWaits, SessionNotFound, ThreadNotFound
 from everturn.server.projects.graphs import Graphs
 from everturn.server.resources.approvals import (
@@ -19,7 +21,9 @@ from everturn.server.resources.approvals import (
     approval_in,
     calls_in,
 )
+from everturn.server.resources.states import id_of
 from everturn.server.resources.threads import Threads
+from everturn.server.runs.execution import THREAD_METADATA
 from everturn.server.runs.request import RunRequest
 from everturn.server.streams.modes import SUMMARY, StreamMode
 from everturn.server.turns.memory import ThreadMemory, Waiting
@@ -64,6 +68,7 @@ class Sessions:
         memory: ThreadMemory,
         history: History,
         graphs: Graphs,
+        access: Access,
         *,
         lifetime: int,
         window: int,
@@ -75,6 +80,7 @@ class Sessions:
         self._memory = memory
         self._history = history
         self._graphs = graphs
+        self._access = access
         self._lifetime = lifetime
         self._window = window
         self._max_message_length = max_message_length
@@ -82,6 +88,7 @@ class Sessions:
     async def create(self, context: Mapping[str, Any]) -> Thread:
         """Make a session; `context` is kept with it."""
         session = new_session(None, context, lifetime=self._lifetime)
+        session, _ = await self._threads.permitted(session)
         await self._table.create(session)
         return session
 
@@ -96,14 +103,17 @@ class Sessions:
         except ThreadNotFound:
             raise _not_found(session_id) from None
 
-    async def lives(self, session_id: str) -> bool:
-        """Say whether there is a session of this id that has not expired."""
-        session = await self._table.get(session_id)
-        return session is not None and not session.has_expired
-
     async def page(self, limit: int, offset: int) -> tuple[list[Thread], int]:
         """Return one page of the living sessions, newest first, and count all of them."""
-        living = Filter(sessions=True)
+        asked: dict[str, Any] = {
+            "metadata": {},
+            "values": {},
+            "status": None,
+            "limit": limit,
+            "offset": offset,
+        }
+        allowed = await self._access.allowed("threads", "search", asked)
+        living = Filter(sessions=True, metadata=asked["metadata"] or {}, allowed=allowed)
         page = await self._table.search(living, limit=limit, offset=offset, sort_by="created_at")
         return page, await self._table.count(living)
 
@@ -139,7 +149,8 @@ class Sessions:
             door=door,
         )
         if question.session_id is None:
-            return request, new_session(None, {}, lifetime=self._lifetime)
+            new = new_session(None, {}, lifetime=self._lifetime)
+            return request, (await self._threads.permitted(new))[0]
         return request, await self.get(question.session_id)
 
     async def answer(
@@ -192,8 +203,54 @@ class Sessions:
         try:
             await self._threads.delete(session_id)
         except ThreadNotFound:
-            if not await self._history.delete(session_id):
+            allowed = await self._access.allowed(
+                "threads", "delete", {"thread_id": id_of(session_id)}
+            )
+            if not await self._had_turns(session_id, allowed):
                 raise _not_found(session_id) from None
+            await self._history.delete(session_id)
+
+    async def history(
+        self, session_id: str, *, limit: int, before: int | None
+    ) -> tuple[list[FinishedTurn], bool]:
+        """Return the newest `limit` turns of a session before an id, and whether there are older.
+
+        They are there when the session has ended, too.
+
+        Raises:
+            SessionNotFound: there never was a turn, nor a session that lives.
+        """
+        allowed = await self._access.allowed("threads", "read", {"thread_id": id_of(session_id)})
+        turns, more = await self._history.page(session_id, limit=limit, before=before)
+        session = await self._table.get(session_id)
+        lives = session is not None and not session.has_expired and allowed.fits(session.metadata)
+        if not lives and not await self._had_turns(session_id, allowed):
+            raise SessionNotFound(
+                f"There is no history of a session {session_id!r}: "
+                "it never was, or it expired without a finished turn."
+            )
+        shown = [
+            turn
+            for turn in turns
+            # The id may have been another session's before.
+            if _belongs(turn, allowed) or (lives and THREAD_METADATA not in turn.metadata)
+        ]
+        return [_public(turn) for turn in shown], more
+
+    async def _had_turns(self, session_id: str, allowed: Match) -> bool:
+        """Say whether there is a turn of a session that is the caller's."""
+        newest, _ = await self._history.page(session_id, limit=1)
+        return any(_belongs(turn, allowed) for turn in newest)
+
+
+def _belongs(turn: FinishedTurn, allowed: Match) -> bool:
+    """Say whether a turn is the caller's: the session, which said so, may be gone."""
+    return allowed.fits(turn.metadata.get(THREAD_METADATA) or {})
+
+
+def _public(turn: FinishedTurn) -> FinishedTurn:
+    shown = {key: each for key, each in turn.metadata.items() if key != THREAD_METADATA}
+    return replace(turn, metadata=shown)
 
 
 def _resumption(waiting: Waiting, answer: Answer) -> tuple[str, Any]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -12,11 +13,13 @@ from langgraph_sdk.runtime import AccessContext
 
 from everturn.checkpoints.errors import CheckpointsError, ThreadBusy
 from everturn.checkpoints.sql.threads import Status, Thread, ThreadTable
+from everturn.server.access.access import Access
 from everturn.server.errors import (
     CheckpointNotFound,
     GraphNotFound,
     InvalidUpdate,
     ThreadHasNoGraph,
+    ThreadNotFound,
 )
 from everturn.server.projects.graphs import Graph
 from everturn.server.turns.engine import Engine
@@ -56,6 +59,7 @@ class States:
         *,
         jsonable: Callable[[Any], Any],
         edited: Callable[[str], None],
+        access: Access,
     ) -> None:
         """Wire it up.
 
@@ -65,12 +69,14 @@ class States:
             checkpointer: the memory of threads.
             jsonable: makes plain JSON of values.
             edited: called with each thread whose state a client has changed.
+            access: what the caller may do.
         """
         self._table = table
         self._engine = engine
         self._checkpointer = checkpointer
         self.jsonable = jsonable
         self._edited = edited
+        self._access = access
 
     async def read(
         self, thread: Thread, place: Place = LATEST, *, subgraphs: bool = False
@@ -143,7 +149,11 @@ class States:
             ThreadHasNoGraph, GraphNotFound: the graph of the state is not known.
             CheckpointNotFound: there is nothing to fork.
             InvalidUpdate: the update does not fit.
+            ThreadNotFound: the caller may not change it; or what `Access.allowed` raises.
         """
+        asked = {"thread_id": id_of(thread.thread_id)}
+        if not (await self._access.allowed("threads", "update", asked)).fits(thread.metadata):
+            raise thread_not_found(thread.thread_id)
         if thread.status == "busy":
             raise ThreadBusy(
                 f"A run is on in the thread {thread.thread_id}: wait for it, or cancel it."
@@ -221,6 +231,19 @@ class States:
         if fence is not None:
             configurable["__fence"] = fence
         return {"configurable": configurable, "metadata": {"graph_id": _graph_of(thread)}}
+
+
+def id_of(thread_id: str) -> UUID | str:
+    """Return an id as LangGraph's server gives it to rules; only our own routes know other ones."""
+    try:
+        return UUID(thread_id)
+    except ValueError:
+        return thread_id
+
+
+def thread_not_found(thread_id: str) -> ThreadNotFound:
+    """Say that there is no such thread, whether it never was or is somebody else's."""
+    return ThreadNotFound(f"There is no thread {thread_id}: make one with POST /threads.")
 
 
 def _graph_of(thread: Thread) -> str | None:

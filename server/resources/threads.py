@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -12,6 +12,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from everturn.checkpoints.errors import ThreadBusy
 from everturn.checkpoints.sql.history import History
 from everturn.checkpoints.sql.json_objects import contained
+from everturn.checkpoints.sql.matches import Match
 from everturn.checkpoints.sql.searched import SortOrder
 from everturn.checkpoints.sql.threads import (
     Filter,
@@ -20,8 +21,15 @@ from everturn.checkpoints.sql.threads import (
     ThreadTable,
     new_thread_id,
 )
-from everturn.server.errors import InvalidInput, ThreadExists, ThreadNotFound
-from everturn.server.resources.states import UPDATE_WAIT_SECONDS, States, Step
+from everturn.server.access.access import Access, Action
+from everturn.server.errors import InvalidInput, ThreadExists
+from everturn.server.resources.states import (
+    UPDATE_WAIT_SECONDS,
+    States,
+    Step,
+    id_of,
+    thread_not_found,
+)
 from everturn.server.runs.runs import Runs
 from everturn.server.turns.engine import Engine
 from everturn.server.turns.memory import ThreadMemory
@@ -64,6 +72,7 @@ class Threads:
         checkpointer: BaseCheckpointSaver[Any],
         history: History,
         runs: Runs,
+        access: Access,
     ) -> None:
         """Wire it up.
 
@@ -75,6 +84,7 @@ class Threads:
             checkpointer: copies and prunes it.
             history: the finished turns of threads.
             runs: what runs on a thread that is deleted, and what it streamed.
+            access: what the caller may do.
         """
         self.table = table
         self.states = states
@@ -83,6 +93,7 @@ class Threads:
         self._checkpointer = checkpointer
         self._history = history
         self._runs = runs
+        self._access = access
 
     async def create(
         self,
@@ -102,17 +113,18 @@ class Threads:
             ThreadExists: the id is taken.
             ThreadHasNoGraph, GraphNotFound, InvalidUpdate: of the supersteps; no thread was made.
         """
+        thread, allowed = await self.permitted(thread, or_get=or_get)
         if supersteps:
             self.states.graph_of(thread)  # raises, before anything is made
         there = (
             await self.table.get(thread.thread_id) if not await self.table.create(thread) else None
         )
-        if there and there.has_expired:
+        if there and there.has_expired and allowed.fits(there.metadata):
             await self.forget(thread.thread_id)
             await self.table.create(thread)
         elif there:
-            if or_get:
-                return await self.get(thread.thread_id)
+            if or_get and allowed.fits(there.metadata):
+                return await self.filled(there)
             raise ThreadExists(
                 f"There is a thread {thread.thread_id} already: take another id, or ask for it "
                 "with if_exists=do_nothing."
@@ -124,11 +136,20 @@ class Threads:
         except BaseException:
             await self.forget(thread.thread_id)
             raise
-        return await self.get(thread.thread_id)
+        return await self.filled(await self._row(thread.thread_id))
 
-    async def _has_expired(self, thread_id: str) -> bool:
-        thread = await self.table.get(thread_id)
-        return thread is not None and thread.has_expired
+    async def permitted(self, thread: Thread, *, or_get: bool = False) -> tuple[Thread, Match]:
+        """Return a thread that is to be made as the project's rules have it.
+
+        With it, which thread of this id the caller may be given instead.
+        """
+        asked: dict[str, Any] = {
+            "thread_id": id_of(thread.thread_id),
+            "metadata": dict(thread.metadata),
+            "if_exists": "do_nothing" if or_get else "raise",
+        }
+        allowed = await self._access.allowed("threads", "create", asked)
+        return replace(thread, metadata=asked["metadata"] or {}), allowed
 
     async def reachable(self) -> None:
         """Ask for nothing, of the rows and of the memory.
@@ -142,11 +163,23 @@ class Threads:
         """Return a thread as its row says.
 
         Raises:
-            ThreadNotFound: there is none; so do all methods that take an id.
+            ThreadNotFound: there is none, or it is somebody else's; so do all methods that take an
+                id. What the project's rules forbid is raised as `Access.allowed` does.
         """
+        return await self._allowed_row("read", thread_id, {})
+
+    async def _allowed_row(self, action: Action, thread_id: str, asked: dict[str, Any]) -> Thread:
+        asked["thread_id"] = id_of(thread_id)
+        allowed = await self._access.allowed("threads", action, asked)
+        thread = await self._row(thread_id)
+        if not allowed.fits(thread.metadata):
+            raise thread_not_found(thread_id)
+        return thread
+
+    async def _row(self, thread_id: str) -> Thread:
         thread = await self.table.get(thread_id)
         if thread is None or thread.has_expired:
-            raise _not_found(thread_id)
+            raise thread_not_found(thread_id)
         return thread
 
     async def get(self, thread_id: str) -> Found:
@@ -169,11 +202,13 @@ class Threads:
         Raises:
             InvalidInput: a ttl for a chat session, which has its own.
         """
-        if (await self.row(thread_id)).kind == "session" and ttl is not None:
+        asked: dict[str, Any] = {"metadata": dict(metadata or {})}
+        there = await self._allowed_row("update", thread_id, asked)
+        if there.kind == "session" and ttl is not None:
             raise InvalidInput("ttl: a chat session lives EVERTURN_SESSION_TTL seconds.")
-        thread = await self.table.patch(thread_id, metadata=metadata, ttl=ttl)
+        thread = await self.table.patch(thread_id, metadata=asked["metadata"], ttl=ttl)
         if thread is None:
-            raise _not_found(thread_id)
+            raise thread_not_found(thread_id)
         return thread
 
     async def delete(self, thread_id: str) -> None:
@@ -184,22 +219,27 @@ class Threads:
         Raises:
             ThreadBusy: what runs would not end; nothing was deleted.
         """
-        await self.row(thread_id)
+        await self._allowed_row("delete", thread_id, {})
+        await self._delete(thread_id)
+
+    async def _delete(self, thread_id: str) -> None:
         await self._runs.cancel_thread(thread_id)
         async with self._engine.hold(thread_id):
             await self.forget(thread_id)
             await self.forget_history(thread_id)
 
     async def delete_all(self, wanted: Filter) -> None:
-        """Delete all threads that fit, as `delete` does.
+        """Delete all threads that fit, and that the caller may delete, as `delete` does.
 
         Raises:
             ThreadBusy: on one of them; those before it are gone.
         """
+        asked = {"metadata": dict(wanted.metadata)}
+        allowed = await self._access.allowed("threads", "delete", asked)
+        wanted = replace(wanted, allowed=allowed)
         while page := await self.table.search(wanted, limit=_PAGE):
             for thread in page:
-                with suppress(ThreadNotFound):  # another client was faster
-                    await self.delete(thread.thread_id)
+                await self._delete(thread.thread_id)
 
     async def forget(self, thread_id: str) -> None:
         """Delete a thread that is held, all but its history."""
@@ -226,16 +266,16 @@ class Threads:
 
     async def prune(self, thread_ids: Sequence[str], *, keep_latest: bool) -> int:
         """Delete threads, or all but their newest checkpoints; returns how many there were."""
+        asked = {"thread_ids": list(thread_ids)}
+        allowed = await self._access.allowed("threads", "delete", asked)
+        wanted = Filter(ids=thread_ids, allowed=allowed)
+        there = [each.thread_id for each in await self.table.search(wanted, limit=len(thread_ids))]
         if keep_latest:
-            there = await self.table.search(Filter(ids=thread_ids), limit=len(thread_ids))
-            await self.keep_latest([thread.thread_id for thread in there])
-            return len(there)
-        pruned = 0
-        for thread_id in thread_ids:
-            with suppress(ThreadNotFound):
-                await self.delete(thread_id)
-                pruned += 1
-        return pruned
+            await self.keep_latest(there)
+        else:
+            for thread_id in there:
+                await self._delete(thread_id)
+        return len(there)
 
     async def keep_latest(self, thread_ids: Sequence[str]) -> None:
         """Delete all but the newest checkpoint of each namespace of threads."""
@@ -253,6 +293,7 @@ class Threads:
             updated_at=now,
             state_updated_at=now,
         )
+        copied, _ = await self.permitted(copied)
         await self._checkpointer.acopy_thread(thread_id, copied.thread_id)
         await self.table.create(copied)
         return copied
@@ -263,6 +304,7 @@ class Threads:
         Raises:
             InvalidInput: it would read the values of too many threads.
         """
+        search = await self._allowed_search(search)
         if search.values:
             found = await self._search_values(search, enough=search.offset + search.limit + 1)
             page = found[search.offset :]
@@ -280,9 +322,24 @@ class Threads:
         Raises:
             InvalidInput: it would read the values of too many threads.
         """
+        search = await self._allowed_search(replace(search, limit=0))
         if search.values:
             return len(await self._search_values(search, enough=MAX_READ))
         return await self.table.count(search.filter)
+
+    async def _allowed_search(self, search: Search) -> Search:
+        wanted = search.filter
+        asked: dict[str, Any] = {
+            "metadata": dict(wanted.metadata),
+            "values": dict(search.values),
+            "status": wanted.status,
+            "limit": search.limit,
+            "offset": search.offset,
+            **({} if wanted.ids is None else {"ids": [id_of(each) for each in wanted.ids]}),
+        }
+        allowed = await self._access.allowed("threads", "search", asked)
+        wanted = replace(wanted, metadata=asked["metadata"] or {}, allowed=allowed)
+        return replace(search, filter=wanted)
 
     async def _page(self, search: Search, limit: int, offset: int) -> list[Thread]:
         return await self.table.search(
@@ -313,7 +370,3 @@ class Threads:
     async def _filled(self, threads: Sequence[Thread]) -> list[Found]:
         """Read the values of threads side by side: they share their trips to Redis."""
         return list(await asyncio.gather(*map(self.filled, threads)))
-
-
-def _not_found(thread_id: str) -> ThreadNotFound:
-    return ThreadNotFound(f"There is no thread {thread_id}: make one with POST /threads.")

@@ -9,9 +9,10 @@ no process lived begins once, as soon as one does.
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
@@ -20,6 +21,8 @@ from structlog import get_logger
 
 from everturn.checkpoints.shared.peers import Message, Peers
 from everturn.checkpoints.sql.crons import Cron, CronTable, Filter, SortBy, SortOrder
+from everturn.server.access.access import Access, Action
+from everturn.server.access.caller import Caller, current_caller
 from everturn.server.errors import CronNotFound, InvalidInput, ThreadNotFound
 from everturn.server.runs.execution import Threads
 from everturn.server.runs.request import RunRequest
@@ -48,13 +51,20 @@ class Crons:
     """Keeps crons, and begins their runs."""
 
     def __init__(
-        self, table: CronTable, runs: Runs, assistants: Assistants, threads: Threads, peers: Peers
+        self,
+        table: CronTable,
+        runs: Runs,
+        assistants: Assistants,
+        threads: Threads,
+        peers: Peers,
+        access: Access,
     ) -> None:
         self._table = table
         self._runs = runs
         self._assistants = assistants
         self._threads = threads
         self._peers = peers
+        self._access = access
         self._changed = asyncio.Event()
         peers.subscribe(self._received)
 
@@ -69,16 +79,29 @@ class Crons:
         assistant = await self._assistants.resolve(asked.run.assistant_id)
         thread_id, now = asked.run.thread_id, datetime.now(UTC)
         following = _following(asked.schedule, asked.timezone, asked.end_time)
-        if thread_id and not await self._threads.get(thread_id):
+        if thread_id and not await self._may_run_on(thread_id):
             raise ThreadNotFound("Thread or assistant not found.")
+        caller = current_caller()
+        cron_id, payload = str(uuid7()), _payload(asked.run)
+        value: dict[str, Any] = {
+            "payload": payload,
+            "schedule": asked.schedule,
+            "cron_id": UUID(cron_id),
+            "thread_id": UUID(thread_id) if thread_id else None,
+            "user_id": caller.identity if caller else None,
+            "end_time": asked.end_time,
+            "metadata": dict(asked.run.metadata),
+        }
+        await self._access.allowed("crons", "create", value)
         cron = Cron(
-            cron_id=str(uuid7()),
+            cron_id=cron_id,
             assistant_id=assistant.assistant_id,
             thread_id=thread_id,
             schedule=asked.schedule,
             timezone=asked.timezone,
-            payload=_payload(asked.run),
-            metadata=asked.run.metadata,
+            payload=payload,
+            metadata=value["metadata"] or {},
+            caller=dict(caller) if caller else None,
             enabled=asked.enabled,
             on_run_completed=asked.on_run_completed,
             end_time=asked.end_time,
@@ -91,8 +114,20 @@ class Crons:
         return cron
 
     async def get(self, cron_id: str) -> Cron:
-        """Return a cron; raises CronNotFound."""
-        return _found(await self._table.get(cron_id), cron_id)
+        """Return a cron; raises CronNotFound, also where it is somebody else's."""
+        return await self._allowed("read", cron_id, {})
+
+    async def _allowed(self, action: Action, cron_id: str, value: dict[str, Any]) -> Cron:
+        value["cron_id"] = UUID(cron_id)
+        allowed = await self._access.allowed("crons", action, value)
+        cron = _found(await self._table.get(cron_id), cron_id)
+        return _found(cron if allowed.fits(cron.metadata) else None, cron_id)
+
+    async def _may_run_on(self, thread_id: str) -> bool:
+        value = {"thread_id": UUID(thread_id)}
+        allowed = await self._access.allowed("threads", "read", value)
+        thread = await self._threads.get(thread_id)
+        return thread is not None and allowed.fits(thread.metadata)
 
     async def change(self, cron_id: str, columns: dict[str, Any], run: Mapping[str, Any]) -> Cron:
         """Change a cron, and what it asks of its runs from now on.
@@ -106,7 +141,10 @@ class Crons:
             CronNotFound: there is none.
             InvalidInput: the schedule, its time zone, or the webhook.
         """
-        cron = await self.get(cron_id)
+        value = {**columns, "payload": dict(run)}
+        cron = await self._allowed("update", cron_id, value)
+        if value.get("metadata"):
+            columns = {**columns, "metadata": value["metadata"]}
         values = {**columns, "payload": {**cron.payload, **run}}
         terms = (
             values.get(name, getattr(cron, name)) for name in ("schedule", "timezone", "end_time")
@@ -119,6 +157,7 @@ class Crons:
 
     async def delete(self, cron_id: str) -> None:
         """Delete a cron; the runs that it began go on. Raises CronNotFound."""
+        await self._allowed("delete", cron_id, {})
         if not await self._table.delete(cron_id):
             _found(None, cron_id)
 
@@ -126,13 +165,25 @@ class Crons:
         self, wanted: Filter, *, limit: int, offset: int, sort_by: SortBy, sort_order: SortOrder
     ) -> list[Cron]:
         """Return one page of the crons that fit."""
+        wanted = await self._allowed_filter(wanted, limit, offset)
         return await self._table.search(
             wanted, limit=limit, offset=offset, sort_by=sort_by, sort_order=sort_order
         )
 
     async def count(self, wanted: Filter) -> int:
         """Count the crons that fit."""
-        return await self._table.count(wanted)
+        return await self._table.count(await self._allowed_filter(wanted, 0, 0))
+
+    async def _allowed_filter(self, wanted: Filter, limit: int, offset: int) -> Filter:
+        value: dict[str, Any] = {
+            "assistant_id": wanted.assistant_id and UUID(wanted.assistant_id),
+            "thread_id": wanted.thread_id and UUID(wanted.thread_id),
+            "limit": limit,
+            "offset": offset,
+            "metadata": dict(wanted.metadata),
+        }
+        allowed = await self._access.allowed("crons", "search", value)
+        return replace(wanted, metadata=value["metadata"] or {}, allowed=allowed)
 
     async def keep_time(self) -> None:
         """Begin runs as they become due. Never ends."""
@@ -168,7 +219,9 @@ class Crons:
         }
         try:
             request = RunRequest.of_kwargs(cron.thread_id, cron.assistant_id, asked)
-            run = await self._runs.create(request)
+            # The rules were asked when the cron was made; no client is asking now.
+            caller = Caller(cron.caller) if cron.caller else None
+            run = await self._runs.create(request, caller=caller)
         except Exception:
             log.exception("cron_run_not_begun", cron_id=cron.cron_id)
         else:

@@ -23,6 +23,7 @@ from everturn.checkpoints.sql.group_commit import Row
 from everturn.checkpoints.sql.history import FinishedTurn, turn_finished
 from everturn.checkpoints.sql.runs import RunRow, RunRows
 from everturn.checkpoints.sql.threads import Thread
+from everturn.server.access.caller import caller_config, without_caller
 from everturn.server.errors import (
     InvalidInput,
     NothingWaits,
@@ -41,6 +42,9 @@ from everturn.server.turns.outcome import Outcome, readable
 from everturn.server.turns.turn import Checked, Turn
 
 log = get_logger(__name__)
+
+THREAD_METADATA = "thread_metadata"
+"""In the metadata of a turn's history: what its thread's were, which may be gone. Not shown."""
 
 _ENQUEUED_SECONDS = 86_400.0
 """How long a run waits for those before it on its thread."""
@@ -333,7 +337,8 @@ class Execution:
         configurable = {
             **_without_place(run.assistant.config.get("configurable", {})),
             **context,
-            **request.config.get("configurable", {}),
+            **without_caller(request.config.get("configurable", {})),
+            **caller_config(run.caller),
             **about,
             **{key: value for key, value in place.items() if value and key != "thread_id"},
         }
@@ -378,7 +383,11 @@ def _finished(run: Run, outcome: Outcome) -> FinishedTurn | None:
         model_used=outcome.route["model"] or "",
         tokens_used=outcome.usage["total_tokens"],
         cost=outcome.cost,
-        metadata={"graph": run.assistant.graph_id, "route": outcome.route},
+        metadata={
+            "graph": run.assistant.graph_id,
+            "route": outcome.route,
+            **({THREAD_METADATA: dict(run.of_thread)} if run.of_thread is not None else {}),
+        },
     )
 
 
@@ -394,9 +403,10 @@ def due_at(row: RunRow) -> datetime:
 
 
 def _without_place(configurable: Mapping[str, Any]) -> dict[str, Any]:
-    """An assistant is of no thread: only a request says where to run."""
+    """An assistant is of no thread, and of no caller: only a request says where to run."""
     place = {"thread_id", "checkpoint_id", "checkpoint_ns", "checkpoint_map"}
-    return {key: value for key, value in configurable.items() if key not in place}
+    said = without_caller(configurable)
+    return {key: value for key, value in said.items() if key not in place}
 
 
 def _input(request: RunRequest) -> Any:

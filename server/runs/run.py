@@ -11,6 +11,7 @@ from langgraph.types import StateSnapshot
 from everturn.checkpoints.errors import StaleWriter
 from everturn.checkpoints.sql.assistants import Assistant
 from everturn.checkpoints.sql.runs import COLUMNS, RunRow, RunStatus
+from everturn.server.access.caller import Caller
 from everturn.server.errors import InvalidInput, ShuttingDown, TurnTimeout
 from everturn.server.runs.request import RunRequest
 from everturn.server.streams.feed import Feed
@@ -33,6 +34,10 @@ class Run:
     checked: Checked | None = None
     """What was found out before it began, where it was checked then."""
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    caller: Caller | None = None
+    """Whose run it is; None is the service's own, or everybody's."""
+    of_thread: Mapping[str, Any] | None = None
+    """The metadata of its thread at its start, where rules say whose that is."""
     resumes: bool = False
     """It may have started before: it goes on from its last checkpoint, if nothing came between."""
     written: asyncio.Future[list[Any]] | None = None

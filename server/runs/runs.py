@@ -28,14 +28,18 @@ from everturn.checkpoints.errors import ThreadBusy
 from everturn.checkpoints.shared.event_log import EventLog
 from everturn.checkpoints.shared.peers import Peers
 from everturn.checkpoints.sql.assistants import Assistant
+from everturn.checkpoints.sql.matches import EVERYTHING, Match
 from everturn.checkpoints.sql.runs import UNFINISHED, RunRow, RunRows, RunStatus
 from everturn.checkpoints.sql.threads import Thread
-from everturn.server.errors import NothingToCancel, RunError, RunNotFound, ThreadNotFound
+from everturn.server.access.access import Access
+from everturn.server.access.caller import Caller, acting_as, current_caller
+from everturn.server.errors import NothingToCancel, RunError, ThreadNotFound
 from everturn.server.observe.metrics import Metrics
 from everturn.server.observe.turns import report_turn
 from everturn.server.runs.elsewhere import Elsewhere, stop_all
 from everturn.server.runs.execution import Dumps, Execution, Threads
 from everturn.server.runs.here import Here
+from everturn.server.runs.permission import RunAccess, run_not_found
 from everturn.server.runs.request import RunRequest
 from everturn.server.runs.run import CancelAction, Run
 from everturn.server.runs.webhooks import Webhooks
@@ -50,6 +54,11 @@ log = get_logger(__name__)
 
 MAX_ATTEMPTS = 5
 """A run that did not outlive its process so often may be what ends it."""
+
+_NOTHING_TO_CANCEL = (
+    "No matching runs to cancel. Please verify the thread ID and run IDs are correct, "
+    "and the runs haven't been deleted or completed."
+)
 
 _KNOWN_SECONDS = 0.05
 """How long a run is served from memory after its end; then from its row and the event log."""
@@ -79,8 +88,9 @@ class Runs:
         webhooks: Webhooks,
         metrics: Metrics,
         dumps: Dumps,
+        access: Access,
     ) -> None:
-        """Wire it up; `dumps` makes JSON of an event's data."""
+        """Wire it up; `dumps` makes JSON of an event's data, `access` says who may do what."""
         self._engine = engine
         self._memory = memory
         self._rows = rows
@@ -92,35 +102,46 @@ class Runs:
         self._webhooks = webhooks
         self._metrics = metrics
         self._dumps = dumps
+        self._access = RunAccess(access, threads)
         self._here = Here()
         self._elsewhere = Elsewhere(self._here, rows, events, peers)
         self._execution = Execution(
             engine, memory, rows, threads, self._here, self._elsewhere, dumps
         )
 
-    async def create(self, request: RunRequest, thread: Thread | None = None) -> Run:
+    async def create(
+        self, request: RunRequest, thread: Thread | None = None, *, caller: Caller | None = None
+    ) -> Run:
         """Start a run, or put it behind the others of its thread.
 
         Args:
             request: what is asked.
+            caller: whose run it is, where that is not the current caller: of a cron.
             thread: the row of its thread, where the caller has read it; with a request that names
                 no thread, a new one, which is stored with the run.
 
         Raises:
             AssistantNotFound, GraphNotFound, InvalidInput, and for an interactive request all that
                 `Engine.check` raises: it cannot be run; nothing was written.
-            ThreadNotFound: there is no such thread, and the request does not create it.
+            ThreadNotFound: there is no such thread, and the request does not create it; or it is
+                somebody else's.
             ThreadBusy: a run is under way, and the strategy is `reject`.
+            Forbidden, InvalidRule, HTTPException: of the project's rules, see `Access.allowed`.
         """
         await self.check_webhook(request.webhook)
         if request.interactive:  # these name a graph
             self._engine.graphs.fixed(request.assistant_id)
         assistant = await self._assistants.resolve(request.assistant_id)
+        run_id, asked_of = str(uuid7()), thread.thread_id if thread else request.thread_id
+        request, allowed = await self._access.create(request, assistant, asked_of, run_id)
         checked = self._execution.check(request, assistant)
         new = thread if request.thread_id is None else None
         thread_id = new.thread_id if new else request.thread_id or str(uuid7())
+        if not new:
+            await self._check_thread(thread, thread_id, allowed)
         if new:
             request = replace(request, thread_id=thread_id)
+            thread = new = replace(new, metadata={**request.metadata, **new.metadata})
         elif request.lasting and thread is None:
             create = request.if_not_exists == "create" or request.thread_id is None
             about = {**request.config.get("metadata", {}), **request.metadata}
@@ -128,11 +149,14 @@ class Runs:
             if thread is None:
                 raise ThreadNotFound("Thread or assistant not found.")
         async with self._strategy_applied(thread_id, request):
-            row = _row_of(request, assistant, thread_id)
+            row = _row_of(request, assistant, thread_id, run_id)
             run = Run(row, request, assistant, self._feed(row, request), checked=checked)
             run.ttl = thread.lifetime if thread else None
+            run.caller = caller or current_caller()
+            run.of_thread = thread.metadata if thread and self._access.on else None
             if request.recorded:
-                run.written = self._rows.insert(row, *([self._threads.created(new)] if new else []))
+                before = [self._threads.created(new)] if new else []
+                run.written = self._rows.insert(row, *before, caller=run.caller)
             if request.lasting and run.written:
                 self._watch.started(thread_id, row.run_id, run.written)
             if request.interactive:
@@ -143,6 +167,13 @@ class Runs:
             if not self._peers.single and request.multitask_strategy != "enqueue":
                 await self.acknowledge(run)  # the next to come to the thread must see it
         return run
+
+    async def _check_thread(self, thread: Thread | None, thread_id: str, allowed: Match) -> None:
+        """Refuse a thread that is somebody else's, before it is touched."""
+        if allowed is not EVERYTHING:
+            there = thread or await self._threads.get(thread_id)
+            if there is not None and not allowed.fits(there.metadata):
+                raise ThreadNotFound("Thread or assistant not found.")
 
     async def check_webhook(self, url: str | None) -> None:
         """Refuse one that may not be called; raises InvalidInput."""
@@ -165,14 +196,14 @@ class Runs:
 
     async def adopt(self, alive: Collection[str]) -> None:
         """Go on with the runs of processes that are not alive any more."""
-        for row, attempt in await self._rows.adopt(alive):
+        for row, attempt, caller in await self._rows.adopt(alive):
             try:
-                await self._go_on(row, attempt)
+                await self._go_on(row, attempt, Caller(caller) if caller else None)
             except Exception:  # one that cannot go on now must not keep the others from it
                 log.exception("run_not_recovered", run_id=row.run_id)
                 self._rows.release(row.run_id)
 
-    async def _go_on(self, row: RunRow, attempt: int) -> None:
+    async def _go_on(self, row: RunRow, attempt: int, caller: Caller | None) -> None:
         feed = Feed(row.run_id, self._events, attempt)
         if attempt > MAX_ATTEMPTS:
             await self._give_up(row, feed, "Its process has died each time it was started.")
@@ -185,8 +216,10 @@ class Runs:
             return
         thread = await self._threads.get(row.thread_id) if request.lasting else None
         log.info("run_recovered", run_id=row.run_id, attempt=attempt)
-        ttl = thread.lifetime if thread else None
-        self._start(Run(row, request, assistant, feed, ttl=ttl, resumes=True))
+        run = Run(row, request, assistant, feed, caller=caller, resumes=True)
+        run.ttl = thread.lifetime if thread else None
+        run.of_thread = thread.metadata if thread and self._access.on else None
+        self._start(run)
 
     async def _give_up(self, row: RunRow, feed: Feed, reason: str) -> None:
         log.error("run_lost", run_id=row.run_id, thread_id=row.thread_id, reason=reason)
@@ -204,31 +237,38 @@ class Runs:
         self._here.add(run)
         run.task = asyncio.create_task(self._execute(run), name=f"run {run.row.run_id}")
 
-    async def find(self, run_id: str, thread_id: str | None) -> Run | RunRow:
+    async def find(self, run_id: str, thread_id: str) -> Run | RunRow:
         """Return a run, as it runs here, or else as its row says.
 
         Raises:
             RunNotFound: there is none.
         """
-        return self._here.find(run_id, thread_id) or await self.get(run_id, thread_id)
+        row = await self.get(run_id, thread_id)
+        return self._here.find(run_id, thread_id) or row
 
-    async def get(self, run_id: str, thread_id: str | None = None) -> RunRow:
+    async def get(self, run_id: str, thread_id: str) -> RunRow:
         """Return a run's row.
 
         Raises:
-            RunNotFound: there is none.
+            RunNotFound: there is none, or its thread is somebody else's.
         """
+        await self._access.check("read", run_id, thread_id)
+        return await self._get(run_id, thread_id)
+
+    async def _get(self, run_id: str, thread_id: str) -> RunRow:
         if run := self._here.find(run_id, thread_id):
             return run.row
         row = await self._rows.get(run_id, thread_id)
         if row is None:
-            raise RunNotFound(f"There is no run {run_id!r} on this thread.")
+            raise run_not_found(run_id)
         return row
 
     async def of_thread(
         self, thread_id: str, *, limit: int, offset: int, status: RunStatus | None
     ) -> list[RunRow]:
-        """Return the runs of a thread, newest first."""
+        """Return the runs of a thread, newest first; none of a thread that is somebody else's."""
+        if not await self._access.of_thread("read", thread_id):
+            return []
         return await self._rows.of_thread(thread_id, limit=limit, offset=offset, status=status)
 
     async def final_state(self, row: RunRow) -> Any:
@@ -252,12 +292,16 @@ class Runs:
         """Return what a run streams after a place; None means from now on.
 
         Raises:
-            RunNotFound: there is none.
+            RunNotFound: there is none, or it is somebody else's.
         """
-        if run := self._here.find(run_id, thread_id):
-            return run.feed.follow(run.feed.end if after is None else after)
+        run = self._here.find(run_id, thread_id)
         if thread_id is not None:
             await self.get(run_id, thread_id)
+        elif self._access.on:
+            row = run.row if run else await self._rows.get(run_id)
+            await self._access.check_threadless(row, run_id)
+        if run := self._here.find(run_id, thread_id):
+            return run.feed.follow(run.feed.end if after is None else after)
         return self._elsewhere.follow(run_id, thread_id, after)
 
     async def follow_thread(
@@ -295,23 +339,37 @@ class Runs:
         """End runs; with `rollback` they and what they did are undone.
 
         Raises:
-            NothingToCancel: none of them is under way.
+            NothingToCancel: none of them is under way, or they are somebody else's.
         """
+        if thread_id is not None:
+            about = {"run_ids": list(run_ids), "status": None}
+            more = {"action": action, "metadata": about}
+            if not await self._access.of_thread("update", thread_id, more):
+                raise NothingToCancel(_NOTHING_TO_CANCEL)
         found = [run for run_id in run_ids if (run := self._here.find(run_id, thread_id))]
         here = [run for run in found if not run.done.is_set()]
         elsewhere = await self._elsewhere.unfinished(run_ids, thread_id)
         if not here and not elsewhere:
-            raise NothingToCancel(
-                "No matching runs to cancel. Please verify the thread ID and run IDs are correct, "
-                "and the runs haven't been deleted or completed."
-            )
+            raise NothingToCancel(_NOTHING_TO_CANCEL)
         await self._end_all(here, elsewhere, action, wait=wait)
 
     async def cancel_all(self, status: Literal["pending", "running", "all"]) -> None:
-        """End all runs of this status, in every process."""
+        """End all runs of this status, in every process, that are the caller's to end."""
         statuses = UNFINISHED if status == "all" else (status,)
+        allowed = await self._access.cancellable(status)
+        if allowed is not EVERYTHING:
+            await self._cancel_allowed(statuses, allowed)
+            return
         await self._elsewhere.cancel_all(statuses)
         stop_all(self._here, statuses)
+
+    async def _cancel_allowed(self, statuses: Sequence[RunStatus], allowed: Match) -> None:
+        for run in self._here.unfinished():
+            if run.row.status in statuses and await self._access.fits(run.row, allowed):
+                run.stop()
+        for row in await self._rows.unfinished(status=statuses):
+            if row.run_id not in self._here and await self._access.fits(row, allowed):
+                self._elsewhere.ask_to_cancel(row.run_id)
 
     async def cancel_thread(self, thread_id: str) -> None:
         """End all runs of a thread that is to be deleted, and wait until they have ended.
@@ -332,10 +390,11 @@ class Runs:
         """Delete a run that has ended, and what it streamed.
 
         Raises:
-            RunNotFound: there is none.
+            RunNotFound: there is none, or its thread is somebody else's.
             ThreadBusy: it is under way.
         """
-        row = await self.get(run_id, thread_id)
+        await self._access.check("delete", run_id, thread_id)
+        row = await self._get(run_id, thread_id)
         if row.status in UNFINISHED:
             raise ThreadBusy(f"run {row.run_id!r} is under way: cancel it first")
         await self._rows.delete(run_id)
@@ -408,7 +467,8 @@ class Runs:
             await asyncio.shield(ending)
 
     async def _execute(self, run: Run) -> None:
-        await self._execution.execute(run)
+        with acting_as(run.caller):  # in a task of its own, also for a run that was taken over
+            await self._execution.execute(run)
         # Cancelled once, the task still has to store how the run ended.
         ending = asyncio.create_task(self._end(run))
         while not ending.done():
@@ -428,7 +488,7 @@ class Runs:
         finally:
             self._finish(run)
         if attempt is not None:
-            await self._go_on(run.row, attempt)
+            await self._go_on(run.row, attempt, run.caller)
         elif run.request.webhook and not run.goes_on_elsewhere:
             body = self._dumps(run.webhook_payload())
             self._webhooks.send(run.request.webhook, run.row.run_id, body)
@@ -454,10 +514,10 @@ class Runs:
         asyncio.get_running_loop().call_later(known, self._here.forget, run)
 
 
-def _row_of(request: RunRequest, assistant: Assistant, thread_id: str) -> RunRow:
+def _row_of(request: RunRequest, assistant: Assistant, thread_id: str, run_id: str) -> RunRow:
     about = {"graph_id": assistant.graph_id, "assistant_id": assistant.assistant_id}
     return RunRow(
-        run_id=str(uuid7()),
+        run_id=run_id,
         thread_id=thread_id,
         assistant_id=assistant.assistant_id,
         metadata={**assistant.metadata, **request.metadata, **about},

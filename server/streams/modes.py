@@ -12,6 +12,7 @@ from typing import Any, Literal
 from langchain_core.messages import BaseMessage, BaseMessageChunk, message_chunk_to_message
 from langgraph.types import StreamMode as GraphMode
 
+from everturn.server.access.caller import without_caller
 from everturn.server.turns.places import place_as_json
 from everturn.server.turns.turn import Part
 
@@ -99,7 +100,7 @@ def _place(config: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 
 def public(value: Any) -> Any:
-    """Drop the internal keys of every `configurable` inside: services, fences, tasks."""
+    """Drop the internal keys of every `configurable` inside: services, fences, tasks, callers."""
     if isinstance(value, Mapping):
         return {
             key: _without_internal(inner) if key == "configurable" else public(inner)
@@ -113,7 +114,8 @@ def public(value: Any) -> Any:
 def _without_internal(configurable: Any) -> Any:
     if not isinstance(configurable, Mapping):
         return configurable
-    return {k: v for k, v in configurable.items() if not str(k).startswith("__")}
+    said = {k: v for k, v in configurable.items() if not str(k).startswith("__")}
+    return without_caller(said)
 
 
 def _name(mode: str, namespace: Sequence[str]) -> str:
@@ -121,4 +123,5 @@ def _name(mode: str, namespace: Sequence[str]) -> str:
 
 
 def _public(metadata: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in metadata.items() if not key.startswith("__")}
+    said = {key: value for key, value in metadata.items() if not key.startswith("__")}
+    return without_caller(said)

@@ -280,7 +280,7 @@ async def delete_assistant(
     ] = False,
 ) -> None:
     if delete_threads:
-        found = await assistants.get(assistant_id)
+        found = await assistants.deletable(assistant_id)
         await threads.delete_all(ThreadFilter(metadata={"assistant_id": found.assistant_id}))
     await assistants.delete(assistant_id)
 
@@ -321,7 +321,7 @@ async def set_latest_version(
 async def show_graph(
     assistant_id: AssistantId, assistants: AssistantsDep, xray: Xray = False
 ) -> Response:
-    found = await assistants.resolve(assistant_id)
+    found = await assistants.get(assistant_id)
     return json_response(await assistants.introspection.drawing(found.graph_id, xray))
 
 
@@ -332,7 +332,7 @@ async def show_graph(
     responses={200: {"model": SchemasModel}, **problems(404, 422, 500, 503)},
 )
 async def show_schemas(assistant_id: AssistantId, assistants: AssistantsDep) -> Response:
-    found = await assistants.resolve(assistant_id)
+    found = await assistants.get(assistant_id)
     return json_response(await assistants.introspection.schemas(found.graph_id))
 
 
@@ -345,7 +345,7 @@ async def show_schemas(assistant_id: AssistantId, assistants: AssistantsDep) -> 
 async def list_subgraphs(
     assistant_id: AssistantId, assistants: AssistantsDep, recurse: Recurse = False
 ) -> Response:
-    found = await assistants.resolve(assistant_id)
+    found = await assistants.get(assistant_id)
     return json_response(await assistants.introspection.subgraphs(found.graph_id, recurse=recurse))
 
 
@@ -362,7 +362,7 @@ async def show_subgraph(
     assistants: AssistantsDep,
     recurse: Recurse = False,
 ) -> Response:
-    found = await assistants.resolve(assistant_id)
+    found = await assistants.get(assistant_id)
     return json_response(
         await assistants.introspection.subgraphs(found.graph_id, namespace, recurse=recurse)
     )

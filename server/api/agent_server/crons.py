@@ -223,5 +223,9 @@ async def _filter(
 
 
 def _to_json(cron: Cron, select: Sequence[str] | None = None) -> dict[str, Any]:
-    whole = {**{name: getattr(cron, name) for name in COLUMNS}, "user_id": None}
+    whole = {**{name: getattr(cron, name) for name in COLUMNS}, "user_id": _user_id(cron)}
     return {name: value for name, value in whole.items() if select is None or name in select}
+
+
+def _user_id(cron: Cron) -> str | None:
+    return cron.caller["identity"] if cron.caller else None

@@ -125,7 +125,7 @@ async def put_item(body: PutRequest, store: StoreDep) -> None:
     if body.index is True:
         raise InvalidInput("index: give `false`, `null` or a list of paths.")
     ttl = body.ttl if "ttl" in body.model_fields_set else NOT_PROVIDED
-    await store.aput(namespace, body.key, body.value, body.index, ttl=ttl)
+    await store.put(namespace, body.key, body.value, body.index, ttl)
 
 
 @router.get(
@@ -146,7 +146,7 @@ async def get_item(
     labels = _checked(namespace.split("."))
     if not key:
         raise InvalidItem("Key is required.")
-    item = await store.aget(labels, key, refresh_ttl=refresh_ttl)
+    item = await store.get(labels, key, refresh_ttl=refresh_ttl)
     return _json(item and _shown(item))
 
 
@@ -158,7 +158,7 @@ async def get_item(
     responses=problems(400, 413, 422, 503),
 )
 async def delete_item(body: DeleteRequest, store: StoreDep) -> None:
-    await store.adelete(_checked(body.namespace), body.key)
+    await store.delete(_checked(body.namespace), body.key)
 
 
 @router.post(
@@ -170,7 +170,7 @@ async def delete_item(body: DeleteRequest, store: StoreDep) -> None:
     responses=problems(400, 413, 422, 503),
 )
 async def search_items(body: SearchRequest, store: StoreDep) -> Response:
-    found = await store.asearch(
+    found = await store.search(
         _checked(body.namespace_prefix or []),
         query=body.query,
         filter=body.filter,
@@ -189,8 +189,8 @@ async def search_items(body: SearchRequest, store: StoreDep) -> Response:
     responses=problems(400, 413, 422, 503),
 )
 async def list_namespaces(body: NamespacesRequest, store: StoreDep) -> Response:
-    namespaces = await store.alist_namespaces(
-        prefix=_checked(body.prefix or []) or None,
+    namespaces = await store.namespaces(
+        _checked(body.prefix or []) or None,
         suffix=_checked(body.suffix or []) or None,
         max_depth=body.max_depth,
         limit=body.limit,

@@ -10,10 +10,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from everturn.checkpoints.sql.threads import Thread
 from everturn.server.api.chat.approvals import WaitingCall
-from everturn.server.api.http.deps import HistoryDep, SessionsDep
+from everturn.server.api.http.deps import SessionsDep
 from everturn.server.api.http.problems import problems
 from everturn.server.api.http.values import MAX_DEPTH, JsonObject
-from everturn.server.errors import SessionNotFound
 from everturn.server.turns.outcome import readable
 
 router = APIRouter(prefix="/api/chat", tags=["sessions"])
@@ -175,20 +174,14 @@ async def read_history(
     session_id: str,
     request: Request,
     response: Response,
-    history: HistoryDep,
     sessions: SessionsDep,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100,
     before: Annotated[
         int | None, Query(ge=1, le=_LARGEST_INTEGER, description="Only turns older than this id.")
     ] = None,
 ) -> list[HistoryRow]:
-    rows, more = await history.page(session_id, limit=limit, before=before)
-    if not (rows or await history.exists(session_id) or await sessions.lives(session_id)):
-        raise SessionNotFound(
-            f"There is no history of a session {session_id!r}: "
-            "it never was, or it expired without a finished turn."
-        )
-    if more:
+    rows, more = await sessions.history(session_id, limit=limit, before=before)
+    if more and rows:
         older = request.url.include_query_params(before=rows[0].id)
         response.headers["X-Pagination-Next"] = str(rows[0].id)
         response.headers["Link"] = f'<{older}>; rel="next"'

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Protocol, cast
 
 from fastapi import Depends, Request
-from langgraph.store.base import BaseStore
 from pydantic import BaseModel, Field
 
-from everturn.checkpoints.sql.history import History
 from everturn.server.observe.metrics import Metrics
 from everturn.server.resources.assistants import Assistants
 from everturn.server.resources.sessions import Sessions
+from everturn.server.resources.store_items import StoreItems
 from everturn.server.resources.threads import Threads
 from everturn.server.runs.crons import Crons
 from everturn.server.runs.runs import Runs
@@ -65,8 +64,7 @@ class Service:
     threads: Threads
     assistants: Assistants
     crons: Crons
-    store: BaseStore
-    history: History
+    store: StoreItems
     metrics: Metrics
     models: Models
     toolbox: Toolbox
@@ -102,12 +100,8 @@ async def _crons(request: Request) -> Crons:
     return service_of(request).crons
 
 
-async def _store(request: Request) -> BaseStore:
+async def _store(request: Request) -> StoreItems:
     return service_of(request).store
-
-
-async def _history(request: Request) -> History:
-    return service_of(request).history
 
 
 async def _metrics(request: Request) -> Metrics:
@@ -128,8 +122,7 @@ SessionsDep = Annotated[Sessions, Depends(_sessions)]
 ThreadsDep = Annotated[Threads, Depends(_threads)]
 AssistantsDep = Annotated[Assistants, Depends(_assistants)]
 CronsDep = Annotated[Crons, Depends(_crons)]
-StoreDep = Annotated[BaseStore, Depends(_store)]
-HistoryDep = Annotated[History, Depends(_history)]
+StoreDep = Annotated[StoreItems, Depends(_store)]
 MetricsDep = Annotated[Metrics, Depends(_metrics)]
 ModelsDep = Annotated[Models, Depends(_models)]
 ToolboxDep = Annotated[Toolbox, Depends(_toolbox)]

@@ -14,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from langgraph.errors import GraphRecursionError
 from langgraph.store.base import InvalidNamespaceError
+from langgraph_sdk.auth.exceptions import HTTPException as RefusedByProject
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.middleware.body_limit import MAX_BODY_SIZE_SCOPE_KEY
@@ -34,9 +35,11 @@ from everturn.server.errors import (
     CheckpointNotFound,
     ContextTwice,
     CronNotFound,
+    Forbidden,
     GraphNotFound,
     InvalidAssistant,
     InvalidInput,
+    InvalidRule,
     InvalidUpdate,
     NothingToCancel,
     NothingWaits,
@@ -75,6 +78,8 @@ class Kind:
 
 
 KINDS: dict[type[Exception], Kind] = {
+    Forbidden: Kind(403, "forbidden"),
+    InvalidRule: Kind(500, "invalid-rule"),
     GraphNotFound: Kind(404, "graph-not-found"),
     SessionNotFound: Kind(404, "session-not-found"),
     ThreadNotFound: Kind(404, "thread-not-found"),
@@ -186,6 +191,7 @@ def answer_errors(app: FastAPI, more: Mapping[type[Exception], Kind]) -> None:
     for known in kinds:
         app.add_exception_handler(known, on_known)
     app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(RefusedByProject, _on_refused)
     app.add_exception_handler(RequestValidationError, _on_validation)
 
 
@@ -202,6 +208,22 @@ async def _on_http(request: Request, error: Exception) -> JSONResponse:
         type=phrase.lower().replace(" ", "-"), title=phrase, status=error.status_code, detail=detail
     )
     return problem_response(problem, error.headers)
+
+
+async def _on_refused(request: Request, error: Exception) -> JSONResponse:
+    """What a handler of the project's `auth` raised, with its own status and headers."""
+    assert isinstance(error, RefusedByProject)  # noqa: S101 - as above
+    return problem_response(problem_of_status(error.status_code, str(error.detail)), error.headers)
+
+
+def problem_of_status(status: int, detail: str) -> Problem:
+    """Describe an error whose status a project has chosen."""
+    try:
+        title = HTTPStatus(status).phrase
+    except ValueError:  # one of its own
+        title = "Refused"
+    kind = title.lower().replace(" ", "-").replace("'", "")
+    return Problem(type=kind, title=title, status=status, detail=detail)
 
 
 async def _on_validation(request: Request, error: Exception) -> JSONResponse:

@@ -8,6 +8,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -40,8 +41,13 @@ async def _service(scope: Scope, receive: Receive, send: Send) -> None:
     await app(scope, receive, send)
 
 
-def surround(app: Any, where: str) -> Starlette:
+def surround(app: Any, where: str, behind: Middleware | None = None) -> Starlette:
     """Put the service behind the routes of an app.
+
+    Args:
+        app: what the project names.
+        where: names it in errors: file and key.
+        behind: stands behind the app's own middleware, before its routes.
 
     Raises:
         ConfigError: it is no Starlette or FastAPI app.
@@ -55,6 +61,8 @@ def surround(app: Any, where: str) -> Starlette:
         if not (isinstance(route, Route) and route.path in reserved and _reads(route))
     ]
     app.router.routes.append(Mount("", app=_service))
+    if behind is not None:
+        app.user_middleware.append(behind)
     return app
 
 

@@ -13,6 +13,7 @@ from everturn.checkpoints.shared.locks import LocalThreadLocks
 from everturn.checkpoints.sql.database import open_database
 from everturn.checkpoints.sql.history import History
 from everturn.checkpoints.sql.threads import Thread, ThreadTable, new_thread
+from everturn.server.access.access import Everybody
 from everturn.server.projects.graphs import Graphs
 from everturn.server.resources.expiry import end_expired
 from everturn.server.resources.states import States
@@ -45,9 +46,11 @@ async def threads(tmp_path: Path) -> AsyncIterator[Threads]:
             saver,
             jsonable=lambda value: value,
             edited=lambda thread_id: None,
+            access=Everybody(),
         )
         memory, history = ThreadMemory(saver, graphs), History(database)
-        yield Threads(table, states, engine, memory, saver, history, cast("Any", NoRuns()))
+        runs = cast("Any", NoRuns())
+        yield Threads(table, states, engine, memory, saver, history, runs, Everybody())
 
 
 async def expired(threads: Threads, **how: Any) -> Thread:

@@ -13,6 +13,7 @@ from sqlalchemy import event
 import everturn.server.resources.assistants
 from everturn.checkpoints.sql.assistants import Assistant, AssistantTable, Changes
 from everturn.checkpoints.sql.database import Database, open_database
+from everturn.server.access.access import Everybody
 from everturn.server.errors import AssistantNotFound, InvalidAssistant
 from everturn.server.projects.graphs import Graphs
 from everturn.server.resources.assistants import Assistants
@@ -32,7 +33,7 @@ def started(database: Database) -> Assistants:
     builder = StateGraph(State)
     builder.add_node("one", lambda state: {"n": 1})
     builder.add_edge(START, "one")
-    return Assistants(AssistantTable(database), Graphs({"agent": builder.compile()}))
+    return Assistants(AssistantTable(database), Graphs({"agent": builder.compile()}), Everybody())
 
 
 @pytest.fixture

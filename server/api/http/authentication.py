@@ -1,0 +1,268 @@
+"""Who is asking: the project's authenticator, asked once for each request, before any route.
+
+Without `auth` in `langgraph.json` everything passes. With it, nobody comes to a route of the
+service without a user but for `OPEN`: what LangGraph's server leaves open, and readiness. A call
+from inside the process (`langgraph_sdk.get_client()` without a URL) needs no user: the transport
+that makes it sets `IN_PROCESS` in its scope, which nothing that comes over a network can do.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from time import monotonic
+from typing import Any, Literal
+
+import orjson
+from fastapi import FastAPI
+from langgraph_sdk.auth.exceptions import HTTPException
+from starlette.applications import Starlette
+from starlette.authentication import AuthCredentials
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.requests import HTTPConnection, Request
+from starlette.routing import Match
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog import get_logger
+
+from everturn.server.access.caller import Caller, acting_as, caller_of
+from everturn.server.api.http.problems import (
+    Problem,
+    content_too_large,
+    problem_of_status,
+    problem_response,
+)
+from everturn.server.projects.auth import ProjectAuth
+
+log = get_logger(__name__)
+
+IN_PROCESS = "everturn.in_process"
+_CALLER = "everturn.caller"
+
+OPEN = frozenset(
+    {
+        "/",
+        "/ok",
+        "/ready",
+        "/info",
+        "/metrics",
+        "/docs",
+        "/docs/oauth2-redirect",
+        "/redoc",
+        "/openapi.json",
+    }
+)
+"""The paths that need no user."""
+
+_REFUSED = 1008
+"""Of a websocket: the peer breaks a rule, RFC 6455."""
+
+
+@dataclass(slots=True)
+class Gate:
+    """What the middleware has to know of the project."""
+
+    auth: ProjectAuth
+    users_app: Starlette | None = None
+    """The app of `http.app`."""
+    max_body_size: int = 10_000_000
+    """Bytes that are read for an authenticator that takes the body."""
+    known: dict[tuple[str, ...], tuple[Caller, float]] = field(default_factory=dict)
+    """By the headers of `auth.cache`: a caller, and until when."""
+
+    def needs_user(self, scope: Scope, place: "Place") -> bool:
+        """Say whether nobody may pass without a user."""
+        if place != "service" and self._is_theirs(scope):
+            return self.auth.custom_routes
+        return _path(scope) not in OPEN
+
+    def _is_theirs(self, scope: Scope) -> bool:
+        if self.users_app is None:
+            return False
+        *theirs, _ = self.users_app.router.routes  # the last one is the service
+        return any(route.matches(scope)[0] is Match.FULL for route in theirs)
+
+
+Place = Literal["first", "users_app", "service"]
+"""Where the middleware stands: before `http.app`, between its middleware and its routes, or before
+the routes of the service. There it always looks, and passes who was let in before."""
+
+
+class Authentication:
+    """Middleware: finds out who asks, or answers that nobody does."""
+
+    def __init__(self, app: ASGIApp, place: Place = "service") -> None:
+        self.app = app
+        self._place: Place = place
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        gate = None if scope["type"] == "lifespan" else _gate_of(scope)
+        if gate is None or _CALLER in scope or not self._looks(gate):
+            await self.app(scope, receive, send)
+        elif scope.get(IN_PROCESS) is True:
+            with acting_as(None):
+                await self.app(scope, receive, send)
+        elif gate.needs_user(scope, self._place):
+            await self._authenticated(gate, scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+    def _looks(self, gate: Gate) -> bool:
+        first = gate.auth.order == "auth_first"
+        match self._place:
+            case "first":
+                return first
+            case "users_app":
+                return gate.auth.custom_routes and not first
+            case "service":
+                return True
+
+    async def _authenticated(self, gate: Gate, scope: Scope, receive: Receive, send: Send) -> None:
+        recorded = _Recorded(receive, gate.max_body_size)
+        caller = await _caller(gate, scope, recorded)
+        if isinstance(caller, Problem):
+            await _refuse(caller, recorded.headers, scope, recorded.again, send)
+            return
+        scope[_CALLER] = scope["user"] = caller
+        scope["auth"] = AuthCredentials(caller.permissions)
+        with acting_as(caller):
+            await self.app(scope, recorded.again, send)
+
+
+def _gate_of(scope: Scope) -> Gate | None:
+    _, app = scope.get("everturn") or (None, scope["app"])  # see `users_app`
+    gate: Gate | None = getattr(app.state, "gate", None)
+    return gate
+
+
+def _path(scope: Scope) -> str:
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", "")) or "/"
+
+
+class _TooLarge(Exception):
+    """The body is larger than what is read of it."""
+
+
+class _Recorded:
+    """What an authenticator reads of a request, so that the route can read it again."""
+
+    def __init__(self, receive: Receive, limit: int) -> None:
+        self._receive = receive
+        self._limit = limit
+        self._messages: list[Message] = []
+        self.headers: Mapping[str, str] = {}
+        """For the answer, where it is refused."""
+
+    async def __call__(self) -> Message:
+        """Receive, and remember."""
+        message = await self._receive()
+        self._messages.append(message)
+        if sum(len(each.get("body", b"")) for each in self._messages) > self._limit:
+            raise _TooLarge
+        return message
+
+    async def again(self) -> Message:
+        """Receive what was read already, and then what comes."""
+        return self._messages.pop(0) if self._messages else await self._receive()
+
+    async def body(self) -> Any:
+        """Read the body as JSON; None where it is none."""
+        read = b""
+        while True:
+            message = await self()
+            read += message.get("body", b"")
+            if not message.get("more_body", False):
+                break
+        try:
+            return orjson.loads(read)
+        except ValueError:
+            return None
+
+
+async def _caller(gate: Gate, scope: Scope, recorded: _Recorded) -> Caller | Problem:
+    """Ask the authenticator, unless the caller is known."""
+    headers = Headers(scope=scope)
+    cache = gate.auth.cache
+    values = [headers.get(name) for name in cache.cache_keys] if cache else []
+    key = tuple(each for each in values if each is not None)
+    cached = cache is not None and len(key) == len(values)
+    if cached and (known := gate.known.get(key)) and monotonic() < known[1]:
+        return known[0]
+    try:
+        user = await gate.auth.authenticate(**await _given(gate.auth.takes, scope, recorded))
+        if user is None:
+            raise HTTPException(detail="Sign in: the project does not know who is asking.")  # noqa: TRY301
+        caller = caller_of(user)
+    except _TooLarge:
+        return content_too_large(gate.max_body_size)
+    except (HTTPException, StarletteHTTPException) as error:
+        recorded.headers = error.headers or {}
+        return problem_of_status(error.status_code, str(error.detail))
+    except Exception:
+        log.exception("authenticator_failed", path=scope["path"])
+        return problem_of_status(500, "The project's authenticator failed; the log says why.")
+    if cache is not None and cached:
+        if len(gate.known) >= cache.max_size:
+            gate.known.pop(next(iter(gate.known)))
+        gate.known[key] = caller, monotonic() + cache.ttl_seconds
+    return caller
+
+
+async def _given(takes: frozenset[str], scope: Scope, recorded: _Recorded) -> dict[str, Any]:
+    """What the authenticator takes, by name. No route is known yet, so `path_params` are empty."""
+    http = scope["type"] == "http"
+    headers = Headers(scope=scope)
+    given: dict[str, Any] = {
+        "path": _path(scope),
+        "method": scope.get("method", "GET"),
+        "path_params": dict(scope.get("path_params") or {}),
+        "query_params": HTTPConnection(scope).query_params,
+        "headers": dict(scope["headers"]),
+        "authorization": headers.get("authorization"),
+        "request": Request(scope, recorded) if http else HTTPConnection(scope),
+    }
+    if "body" in takes:
+        given["body"] = await recorded.body() if http else None
+    return {name: each for name, each in given.items() if name in takes}
+
+
+async def _refuse(
+    problem: Problem, headers: Mapping[str, str], scope: Scope, receive: Receive, send: Send
+) -> None:
+    named = {name.lower() for name in headers}
+    if problem.status == HTTPStatus.UNAUTHORIZED and "www-authenticate" not in named:
+        headers = {**headers, "WWW-Authenticate": "Bearer"}  # RFC 9110 wants one
+    if scope["type"] == "http" or "websocket.http.response" in scope.get("extensions", {}):
+        await problem_response(problem, headers)(scope, receive, send)
+    else:
+        await send({"type": "websocket.close", "code": _REFUSED, "reason": problem.title})
+
+
+_BEARER = {"bearer": {"type": "http", "scheme": "bearer"}}
+
+
+def document_auth(app: FastAPI) -> None:
+    """Put the security schemes of `auth.openapi` into OpenAPI; without any, a bearer token."""
+    described = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = described()
+        gate: Gate | None = getattr(app.state, "gate", None)
+        if gate is not None:
+            _add_security(document, gate.auth.openapi)
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend it
+
+
+def _add_security(document: dict[str, Any], said: Mapping[str, Any]) -> None:
+    schemes = document.setdefault("components", {}).setdefault("securitySchemes", {})
+    schemes.update(said.get("securitySchemes") or _BEARER)
+    document["security"] = said.get("security") or [{name: []} for name in schemes]
+    by_path = said.get("paths") or {}
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            if path in OPEN:
+                operation["security"] = []
+            for named in {method, method.upper()} & by_path.get(path, {}).keys():
+                operation["security"] = by_path[path][named]

@@ -1,0 +1,152 @@
+"""`auth` of `langgraph.json`: the project's `Auth` of `langgraph_sdk`, or a start that is refused.
+
+A project that names one is never served open: whatever keeps its rules from being carried out is
+an error at the start.
+"""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from langgraph_sdk import Auth
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from everturn.server.access.access import Handler
+from everturn.server.errors import ConfigError
+from everturn.server.projects.project import Project
+
+GIVEN = frozenset(
+    {
+        "request",
+        "body",
+        "path",
+        "method",
+        "path_params",
+        "query_params",
+        "headers",
+        "authorization",
+    }
+)
+"""What an authenticator may take, by the names of its parameters."""
+
+_EXAMPLE = '{"auth": {"path": "./auth.py:auth"}}'
+
+Order = Literal["middleware_first", "auth_first"]
+
+
+class Cache(BaseModel):
+    """How long a caller is known by certain headers without asking the authenticator again."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    cache_keys: list[str] = Field(min_length=1)
+    ttl_seconds: float = Field(gt=0)
+    max_size: int = Field(default=1000, ge=1)
+
+
+class _Auth(BaseModel):
+    path: str = Field(min_length=1)
+    disable_studio_auth: bool = False
+    openapi: dict[str, Any] = Field(default_factory=dict)
+    cache: Cache | None = None
+
+
+class _Http(BaseModel):
+    middleware_order: Order | None = None
+    enable_custom_route_auth: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectAuth:
+    """Who may call a project, and what they may do."""
+
+    authenticate: Callable[..., Awaitable[Any]]
+    takes: frozenset[str]
+    """The parameters of `authenticate`, of those in `GIVEN`."""
+    handlers: Mapping[tuple[str, str], Handler] = field(default_factory=dict)
+    """By resource and action; `*` is any."""
+    openapi: Mapping[str, Any] = field(default_factory=dict)
+    """`securitySchemes`, `security` and `paths`, for the OpenAPI document."""
+    cache: Cache | None = None
+    order: Order = "middleware_first"
+    """Whether the middleware of `http.app` comes before or behind the authenticator."""
+    custom_routes: bool = False
+    """Whether the routes of `http.app` are authenticated, too."""
+
+
+def load_auth(project: Project) -> ProjectAuth | None:
+    """Load what `auth.path` names; None where the project has no `auth`.
+
+    Raises:
+        ConfigError: naming the file, the key and what to do.
+    """
+    http = _validated(_Http, project, "http")
+    if "auth" not in project.config:
+        return None
+    where = f"{project.path}: auth"
+    if not project.section("auth").get("path"):
+        raise ConfigError(f"{where}: names no `path`: write {_EXAMPLE}, or leave `auth` out.")
+    config = _validated(_Auth, project, "auth")
+    auth = project.load(config.path, "auth.path")
+    if not isinstance(auth, Auth):
+        raise ConfigError(
+            f"{where}.path: is a {type(auth).__name__}, not an `Auth` of langgraph_sdk: "
+            "name the variable that holds one."
+        )
+    authenticator = auth._authenticate_handler  # noqa: SLF001 - the SDK keeps these for servers
+    if authenticator is None:
+        raise ConfigError(
+            f"{where}.path: has no authenticator: write a function under `@auth.authenticate`, "
+            "or leave `auth` out."
+        )
+    found = {place: each[0] for place, each in auth._handlers.items() if each}  # noqa: SLF001
+    for handler in auth._global_handlers:  # noqa: SLF001
+        found["*", "*"] = handler
+    return ProjectAuth(
+        authenticate=_awaitable(authenticator),
+        takes=_takes(authenticator, f"{where}.path"),
+        handlers=found,
+        openapi=config.openapi,
+        cache=config.cache,
+        order=http.middleware_order or "middleware_first",
+        custom_routes=http.enable_custom_route_auth,
+    )
+
+
+def _validated(model: type[Any], project: Project, section: str) -> Any:
+    try:
+        return model.model_validate(project.section(section))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(key) for key in (section, *first["loc"]))
+        raise ConfigError(f"{project.path}: {where}: {first['msg']}.") from None
+
+
+def _awaitable(authenticate: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
+    """Have a plain function run in a thread, so that it may ask a database."""
+    function = authenticate if inspect.isroutine(authenticate) else type(authenticate).__call__
+    if inspect.iscoroutinefunction(function):
+        return authenticate
+
+    async def in_thread(**given: Any) -> Any:
+        said = await asyncio.to_thread(authenticate, **given)
+        return await said if inspect.isawaitable(said) else said
+
+    return in_thread
+
+
+def _takes(authenticate: Callable[..., Any], where: str) -> frozenset[str]:
+    names = set()
+    for parameter in inspect.signature(authenticate).parameters.values():
+        if parameter.kind in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}:
+            continue
+        if parameter.name in GIVEN and parameter.kind is not parameter.POSITIONAL_ONLY:
+            names.add(parameter.name)
+        elif parameter.default is parameter.empty:
+            raise ConfigError(
+                f"{where}: the authenticator takes {parameter.name!r}; there are "
+                f"{', '.join(sorted(GIVEN))}."
+            )
+    return frozenset(names)
