@@ -79,7 +79,7 @@ class Gate:
         if self.users_app is None:
             return False
         *theirs, _ = self.users_app.router.routes  # the last one is the service
-        return any(route.matches(scope)[0] is Match.FULL for route in theirs)
+        return any(route.matches(dict(scope))[0] is Match.FULL for route in theirs)
 
 
 Place = Literal["first", "users_app", "service"]
