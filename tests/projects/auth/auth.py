@@ -6,7 +6,7 @@ from langgraph_sdk import Auth
 
 auth = Auth()
 
-_USERS = {
+_USERS: dict[str, dict[str, Any]] = {
     "alice": {"permissions": ["crons"], "display_name": "Alice A.", "team": {"name": "crimson"}},
     "bob": {"permissions": ["crons"]},
     "carol": {},

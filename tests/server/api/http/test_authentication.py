@@ -297,7 +297,7 @@ async def test_a_websocket_needs_a_user_too() -> None:
     auth = ProjectAuth(authenticate=nobody, takes=frozenset())
     sent, callers = await called(auth, {"type": "websocket"})
     assert sent == [{"type": "websocket.close", "code": 1008, "reason": "Unauthorized"}]
-    extensions = {"websocket.http.response": {}}
+    extensions: dict[str, Any] = {"websocket.http.response": {}}
     sent, _ = await called(auth, {"type": "websocket", "extensions": extensions})
     assert sent[0]["type"] == "websocket.http.response.start"
     assert sent[0]["status"] == 401
