@@ -35,7 +35,7 @@ class RunAccess:
         self._threads = threads
 
     async def create(
-        self, request: RunRequest, assistant: Assistant, thread_id: str | None, run_id: str
+        self, request: RunRequest, assistant: Assistant, thread_id: str | None
     ) -> tuple[RunRequest, Match]:
         """Return a run as the rules have it, and on which threads it may be."""
         if not self.on:
@@ -44,7 +44,7 @@ class RunAccess:
         asked: dict[str, Any] = {
             "thread_id": _id(thread_id),
             "assistant_id": UUID(assistant.assistant_id),
-            "run_id": UUID(run_id),
+            "run_id": None,  # given when it has its place among the others of its thread
             "status": "pending",
             "metadata": dict(request.metadata),
             "prevent_insert_if_inflight": request.multitask_strategy == "reject",

@@ -1,7 +1,7 @@
 """Runs: started where they arrive, in tasks of their own, so that a client may leave.
 
-    create -> thread there? strategy? -> row posted -> task: executed, its end committed
-           -> counted and logged -> feed closed -> clients that wait go on
+    create -> place on the thread -> thread there? strategy? -> row posted -> task: executed, its
+           end committed -> counted and logged -> feed closed -> clients that wait go on
 
 Every door asks here, and nothing else runs turns. A run's row is written while it runs, and its
 end is acknowledged after the commit. Runs of other processes: see `elsewhere`; of processes that
@@ -36,6 +36,7 @@ from everturn.server.access.caller import Caller, acting_as, current_caller
 from everturn.server.errors import NothingToCancel, RunError, ThreadNotFound
 from everturn.server.observe.metrics import Metrics
 from everturn.server.observe.turns import report_turn
+from everturn.server.runs.arrivals import Arrivals, Reached
 from everturn.server.runs.elsewhere import Elsewhere, stop_all
 from everturn.server.runs.execution import Dumps, Execution, Threads
 from everturn.server.runs.here import Here
@@ -104,6 +105,7 @@ class Runs:
         self._dumps = dumps
         self._access = RunAccess(access, threads)
         self._here = Here()
+        self._arrivals = Arrivals()
         self._elsewhere = Elsewhere(self._here, rows, events, peers)
         self._execution = Execution(
             engine, memory, rows, threads, self._here, self._elsewhere, dumps
@@ -112,7 +114,7 @@ class Runs:
     async def create(
         self, request: RunRequest, thread: Thread | None = None, *, caller: Caller | None = None
     ) -> Run:
-        """Start a run, or put it behind the others of its thread.
+        """Start a run, or put it behind the others of its thread, in the order of the calls.
 
         Args:
             request: what is asked.
@@ -128,12 +130,32 @@ class Runs:
             ThreadBusy: a run is under way, and the strategy is `reject`.
             Forbidden, InvalidRule, HTTPException: of the project's rules, see `Access.allowed`.
         """
+        with self._arrivals.place(request.thread_id) as reached:
+            return await self._create(request, thread, reached, caller or current_caller())
+
+    async def create_from(
+        self, thread_id: str | None, asked: Awaitable[tuple[RunRequest, Thread]]
+    ) -> Run:
+        """Start a run whose request is still to be made; its place on the thread is taken first.
+
+        Raises what making it raises, and what `create` does.
+        """
+        with self._arrivals.place(thread_id) as reached:
+            return await self._create(*await asked, reached, current_caller())
+
+    async def _create(
+        self,
+        request: RunRequest,
+        thread: Thread | None,
+        reached: Reached,
+        caller: Caller | None,
+    ) -> Run:
         await self.check_webhook(request.webhook)
         if request.interactive:  # these name a graph
             self._engine.graphs.fixed(request.assistant_id)
         assistant = await self._assistants.resolve(request.assistant_id)
-        run_id, asked_of = str(uuid7()), thread.thread_id if thread else request.thread_id
-        request, allowed = await self._access.create(request, assistant, asked_of, run_id)
+        asked_of = thread.thread_id if thread else request.thread_id
+        request, allowed = await self._access.create(request, assistant, asked_of)
         checked = self._execution.check(request, assistant)
         new = thread if request.thread_id is None else None
         thread_id = new.thread_id if new else request.thread_id or str(uuid7())
@@ -148,11 +170,12 @@ class Runs:
             thread = await self._threads.open(thread_id, assistant, create=create, metadata=about)
             if thread is None:
                 raise ThreadNotFound("Thread or assistant not found.")
+        await reached()
         async with self._strategy_applied(thread_id, request):
-            row = _row_of(request, assistant, thread_id, run_id)
+            row = _row_of(request, assistant, thread_id)
             run = Run(row, request, assistant, self._feed(row, request), checked=checked)
             run.ttl = thread.lifetime if thread else None
-            run.caller = caller or current_caller()
+            run.caller = caller
             run.of_thread = thread.metadata if thread and self._access.on else None
             if request.recorded:
                 before = [self._threads.created(new)] if new else []
@@ -514,10 +537,10 @@ class Runs:
         asyncio.get_running_loop().call_later(known, self._here.forget, run)
 
 
-def _row_of(request: RunRequest, assistant: Assistant, thread_id: str, run_id: str) -> RunRow:
+def _row_of(request: RunRequest, assistant: Assistant, thread_id: str) -> RunRow:
     about = {"graph_id": assistant.graph_id, "assistant_id": assistant.assistant_id}
     return RunRow(
-        run_id=run_id,
+        run_id=str(uuid7()),
         thread_id=thread_id,
         assistant_id=assistant.assistant_id,
         metadata={**assistant.metadata, **request.metadata, **about},
