@@ -138,7 +138,6 @@ def caller_config(caller: Caller | None) -> dict[str, Any]:
         f"{_PREFIX}user": Caller(caller),
         f"{_PREFIX}user_id": caller.identity,
         f"{_PREFIX}permissions": caller.permissions,
-        "user_id": caller.identity,
     }
 
 

@@ -335,6 +335,8 @@ class Execution:
         # of each checkpoint, too; the routes of our own are younger than that.
         context = {} if request.interactive else _without_place(request.context)
         configurable = {
+            # What a client says of this one counts, as with LangGraph's server.
+            **({"user_id": run.caller.identity} if run.caller else {}),
             **_without_place(run.assistant.config.get("configurable", {})),
             **context,
             **without_caller(request.config.get("configurable", {})),

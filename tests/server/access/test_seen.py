@@ -31,7 +31,6 @@ FORGED = {
     "langgraph_auth_user": {"identity": "root"},
     "langgraph_auth_user_id": "root",
     "langgraph_auth_permissions": ["all"],
-    "user_id": "root",
 }
 HIDDEN = ("langgraph_auth", "crimson", "Alice A.")
 """The names under which a graph is given its user, and what only the authenticator knows."""
@@ -56,6 +55,13 @@ def test_a_graph_sees_who_asks_whatever_the_client_says(
     body = {"assistant_id": "agent", "input": {"until": ""}, **said}
     state = alice.post(f"/threads/{thread}/runs/wait", json=body).json()
     assert state["seen"] == ALICE
+
+
+def test_a_user_id_of_ones_own_is_a_choice_as_any_other(alice: httpx.Client, thread: str) -> None:
+    body = {"assistant_id": "agent", "input": {"until": ""}}
+    chosen = {**body, "config": {"configurable": {"user_id": "chosen"}}}
+    state = alice.post(f"/threads/{thread}/runs/wait", json=chosen).json()
+    assert state["seen"] == {**ALICE, "user_id": "chosen"}  # as LangGraph's server has it
 
 
 def test_nor_does_an_assistant_say_who_asks(alice: httpx.Client, thread: str) -> None:

@@ -239,7 +239,10 @@ def test_openapi_says_how_to_sign_in(client: Client) -> None:
     assert document["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
     assert document["security"] == [{"bearer": []}]
     assert document["paths"]["/ok"]["get"]["security"] == []
+    assert document["paths"]["/mine"]["get"]["security"] == []
+    assert "401" not in document["paths"]["/ok"]["get"]["responses"]
     assert "security" not in document["paths"]["/threads"]["post"]
+    assert document["paths"]["/threads"]["post"]["responses"].keys() >= {"401", "403"}
 
 
 async def called(
