@@ -53,7 +53,7 @@ from everturn.server.api.agent_server import store as store_routes
 from everturn.server.api.agent_server import threads as thread_routes
 from everturn.server.api.chat import messages as message_routes
 from everturn.server.api.chat import sessions as session_routes
-from everturn.server.api.http.authentication import Authentication, Gate, document_auth
+from everturn.server.api.http.authentication import Authentication, Gate
 from everturn.server.api.http.body_limit import AnnouncedBodyLimit
 from everturn.server.api.http.cors import PlainTextJson, cors_options, origin_pattern
 from everturn.server.api.http.deps import Info, Service
@@ -64,6 +64,7 @@ from everturn.server.api.http.problems import (
     answer_errors,
     document_errors,
 )
+from everturn.server.api.http.security import document_auth
 from everturn.server.api.http.users_app import AroundTheService, surround
 from everturn.server.api.operators import models as model_routes
 from everturn.server.api.operators import system

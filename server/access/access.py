@@ -8,6 +8,7 @@ A handler may change the value that it is given, and what it says then is used.
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Literal, Protocol, cast
+from uuid import UUID
 
 from langgraph_sdk.auth.exceptions import HTTPException
 from langgraph_sdk.auth.types import AuthContext, BaseUser
@@ -135,3 +136,11 @@ def _plain_metadata(value: dict[str, Any]) -> None:
     if not isinstance(metadata, Mapping):
         raise InvalidRule(f"`metadata` must be an object, not a {type(metadata).__name__}")
     value["metadata"] = json.loads(json.dumps(dict(metadata), default=str))
+
+
+def rule_id(text: str | None) -> UUID | str | None:
+    """Return an id as LangGraph's server gives it to rules; only our own routes know other ones."""
+    try:
+        return UUID(text or "")
+    except ValueError:
+        return text

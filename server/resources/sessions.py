@@ -11,7 +11,7 @@ from langchain_core.messages import AnyMessage
 from everturn.checkpoints.sql.history import FinishedTurn, History
 from everturn.checkpoints.sql.matches import Match
 from everturn.checkpoints.sql.threads import Filter, Thread, ThreadTable, new_session
-from everturn.server.access.access import Access
+from everturn.server.access.access import Access, rule_id
 from everturn.server.errors import InvalidInput, NothingWaits, SessionNotFound, ThreadNotFound
 from everturn.server.projects.graphs import Graphs
 from everturn.server.resources.approvals import (
@@ -21,7 +21,6 @@ from everturn.server.resources.approvals import (
     approval_in,
     calls_in,
 )
-from everturn.server.resources.states import id_of
 from everturn.server.resources.threads import Threads
 from everturn.server.runs.execution import THREAD_METADATA
 from everturn.server.runs.request import RunRequest
@@ -204,7 +203,7 @@ class Sessions:
             await self._threads.delete(session_id)
         except ThreadNotFound:
             allowed = await self._access.allowed(
-                "threads", "delete", {"thread_id": id_of(session_id)}
+                "threads", "delete", {"thread_id": rule_id(session_id)}
             )
             if not await self._had_turns(session_id, allowed):
                 raise _not_found(session_id) from None
@@ -220,7 +219,7 @@ class Sessions:
         Raises:
             SessionNotFound: there never was a turn, nor a session that lives.
         """
-        allowed = await self._access.allowed("threads", "read", {"thread_id": id_of(session_id)})
+        allowed = await self._access.allowed("threads", "read", {"thread_id": rule_id(session_id)})
         turns, more = await self._history.page(session_id, limit=limit, before=before)
         session = await self._table.get(session_id)
         lives = session is not None and not session.has_expired and allowed.fits(session.metadata)

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Any, NamedTuple
-from uuid import UUID
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -13,7 +12,7 @@ from langgraph_sdk.runtime import AccessContext
 
 from everturn.checkpoints.errors import CheckpointsError, ThreadBusy
 from everturn.checkpoints.sql.threads import Status, Thread, ThreadTable
-from everturn.server.access.access import Access
+from everturn.server.access.access import Access, rule_id
 from everturn.server.errors import (
     CheckpointNotFound,
     GraphNotFound,
@@ -151,7 +150,7 @@ class States:
             InvalidUpdate: the update does not fit.
             ThreadNotFound: the caller may not change it; or what `Access.allowed` raises.
         """
-        asked = {"thread_id": id_of(thread.thread_id)}
+        asked = {"thread_id": rule_id(thread.thread_id)}
         if not (await self._access.allowed("threads", "update", asked)).fits(thread.metadata):
             raise thread_not_found(thread.thread_id)
         if thread.status == "busy":
@@ -231,14 +230,6 @@ class States:
         if fence is not None:
             configurable["__fence"] = fence
         return {"configurable": configurable, "metadata": {"graph_id": _graph_of(thread)}}
-
-
-def id_of(thread_id: str) -> UUID | str:
-    """Return an id as LangGraph's server gives it to rules; only our own routes know other ones."""
-    try:
-        return UUID(thread_id)
-    except ValueError:
-        return thread_id
 
 
 def thread_not_found(thread_id: str) -> ThreadNotFound:

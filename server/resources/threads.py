@@ -21,13 +21,12 @@ from everturn.checkpoints.sql.threads import (
     ThreadTable,
     new_thread_id,
 )
-from everturn.server.access.access import Access, Action
+from everturn.server.access.access import Access, Action, rule_id
 from everturn.server.errors import InvalidInput, ThreadExists
 from everturn.server.resources.states import (
     UPDATE_WAIT_SECONDS,
     States,
     Step,
-    id_of,
     thread_not_found,
 )
 from everturn.server.runs.runs import Runs
@@ -144,7 +143,7 @@ class Threads:
         With it, which thread of this id the caller may be given instead.
         """
         asked: dict[str, Any] = {
-            "thread_id": id_of(thread.thread_id),
+            "thread_id": rule_id(thread.thread_id),
             "metadata": dict(thread.metadata),
             "if_exists": "do_nothing" if or_get else "raise",
         }
@@ -169,7 +168,7 @@ class Threads:
         return await self._allowed_row("read", thread_id, {})
 
     async def _allowed_row(self, action: Action, thread_id: str, asked: dict[str, Any]) -> Thread:
-        asked["thread_id"] = id_of(thread_id)
+        asked["thread_id"] = rule_id(thread_id)
         allowed = await self._access.allowed("threads", action, asked)
         thread = await self._row(thread_id)
         if not allowed.fits(thread.metadata):
@@ -335,7 +334,7 @@ class Threads:
             "status": wanted.status,
             "limit": search.limit,
             "offset": search.offset,
-            **({} if wanted.ids is None else {"ids": [id_of(each) for each in wanted.ids]}),
+            **({} if wanted.ids is None else {"ids": [rule_id(each) for each in wanted.ids]}),
         }
         allowed = await self._access.allowed("threads", "search", asked)
         wanted = replace(wanted, metadata=asked["metadata"] or {}, allowed=allowed)

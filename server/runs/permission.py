@@ -10,7 +10,7 @@ from everturn.checkpoints.sql.assistants import Assistant
 from everturn.checkpoints.sql.matches import EVERYTHING, Match
 from everturn.checkpoints.sql.runs import RunRow
 from everturn.checkpoints.sql.threads import Thread
-from everturn.server.access.access import Access, Action
+from everturn.server.access.access import Access, Action, rule_id
 from everturn.server.errors import RunNotFound
 from everturn.server.runs.request import RunRequest
 
@@ -42,7 +42,7 @@ class RunAccess:
             return request, EVERYTHING
         kwargs = deepcopy({name: getattr(request, name) for name in _CHANGED})
         asked: dict[str, Any] = {
-            "thread_id": _id(thread_id),
+            "thread_id": rule_id(thread_id),
             "assistant_id": UUID(assistant.assistant_id),
             "run_id": None,  # given when it has its place among the others of its thread
             "status": "pending",
@@ -61,7 +61,7 @@ class RunAccess:
         self, action: Action, thread_id: str, more: Mapping[str, Any] | None = None
     ) -> bool:
         """Say whether the caller may do something with the runs of a thread."""
-        asked = {"thread_id": _id(thread_id), **(more or {})}
+        asked = {"thread_id": rule_id(thread_id), **(more or {})}
         allowed = await self._access.allowed("threads", action, asked)
         return allowed is EVERYTHING or await self._fits(thread_id, allowed)
 
@@ -71,7 +71,7 @@ class RunAccess:
         Raises:
             RunNotFound: as if there were none.
         """
-        if self.on and not await self.of_thread(action, thread_id, {"run_id": _id(run_id)}):
+        if self.on and not await self.of_thread(action, thread_id, {"run_id": rule_id(run_id)}):
             raise run_not_found(run_id)
 
     async def check_threadless(self, row: RunRow | None, run_id: str) -> None:
@@ -82,7 +82,7 @@ class RunAccess:
         """
         if not self.on:
             return
-        asked = {"thread_id": row and _id(row.thread_id), "run_id": _id(run_id)}
+        asked = {"thread_id": row and rule_id(row.thread_id), "run_id": rule_id(run_id)}
         allowed = await self._access.allowed("threads", "read", asked)
         if allowed is EVERYTHING:
             return
@@ -105,14 +105,6 @@ class RunAccess:
         thread = await self._threads.get(thread_id)
         metadata = thread.metadata if thread else otherwise
         return metadata is not None and allowed.fits(metadata)
-
-
-def _id(text: str | None) -> UUID | str | None:
-    """Return an id as LangGraph's server gives it to rules; only our own routes know other ones."""
-    try:
-        return UUID(text or "")
-    except ValueError:
-        return text
 
 
 def run_not_found(run_id: str) -> RunNotFound:

@@ -6,14 +6,13 @@ from inside the process (`langgraph_sdk.get_client()` without a URL) needs no us
 that makes it sets `IN_PROCESS` in its scope, which nothing that comes over a network can do.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from time import monotonic
 from typing import Any, Literal
 
 import orjson
-from fastapi import FastAPI
 from langgraph_sdk.auth.exceptions import HTTPException
 from starlette.applications import Starlette
 from starlette.authentication import AuthCredentials
@@ -30,7 +29,6 @@ from everturn.server.api.http.problems import (
     content_too_large,
     problem_of_status,
     problem_response,
-    problems,
 )
 from everturn.server.projects.auth import ProjectAuth
 
@@ -75,12 +73,6 @@ class Gate:
         if place != "service" and self._is_theirs(scope):
             return self.auth.custom_routes
         return _path(scope) not in OPEN
-
-    def open_routes(self) -> Collection[str]:
-        """Return the paths of the project's own routes that need no user, as far as it says."""
-        if self.auth.custom_routes or not isinstance(self.users_app, FastAPI):
-            return ()
-        return list(self.users_app.openapi().get("paths", {}))
 
     def _is_theirs(self, scope: Scope) -> bool:
         if self.users_app is None:
@@ -243,38 +235,3 @@ async def _refuse(
         await problem_response(problem, headers)(scope, receive, send)
     else:
         await send({"type": "websocket.close", "code": _REFUSED, "reason": problem.title})
-
-
-_BEARER = {"bearer": {"type": "http", "scheme": "bearer"}}
-
-
-def document_auth(app: FastAPI) -> None:
-    """Put the security schemes of `auth.openapi` into OpenAPI; without any, a bearer token."""
-    described = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        document = described()
-        gate: Gate | None = getattr(app.state, "gate", None)
-        if gate is not None:
-            _add_security(document, gate.auth.openapi, [*OPEN, *gate.open_routes()])
-        return document
-
-    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend it
-
-
-def _add_security(
-    document: dict[str, Any], said: Mapping[str, Any], open_paths: Collection[str]
-) -> None:
-    schemes = document.setdefault("components", {}).setdefault("securitySchemes", {})
-    schemes.update(said.get("securitySchemes") or _BEARER)
-    document["security"] = said.get("security") or [{name: []} for name in schemes]
-    by_path = said.get("paths") or {}
-    for path, operations in document["paths"].items():
-        for method, operation in operations.items():
-            if path in open_paths:
-                operation["security"] = []
-            else:
-                for status, answer in problems(401, 403).items():
-                    operation.setdefault("responses", {}).setdefault(str(status), answer)
-            for named in {method, method.upper()} & by_path.get(path, {}).keys():
-                operation["security"] = by_path[path][named]
