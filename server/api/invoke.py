@@ -146,7 +146,7 @@ async def invoke(body: InvokeRequest, runs: RunsDep) -> Response:
     description="Server-sent events: `event` is a stream mode and `data` what LangGraph sends "
     "under it. An `error` event (a problem) comes last when the run fails. With `messages`, ask "
     "for `custom` as well: its `reset` takes back what was streamed under its `message_id`, since "
-    "the model died half-way, and its `fallback` says who is asked next.",
+    "the model died half-way, and its `fallback` or `retry` says who is asked next.",
     response_class=EventSourceResponse,
     responses=problems(404, 413, 422, 500, 503),
 )

@@ -191,7 +191,7 @@ class Conversation:
             case "reset":
                 screen.take_back()
                 screen.note(f"↩ took back {data['chars']} characters", "yellow")
-            case "fallback":
+            case "fallback" | "retry":
                 screen.note(fallback_line(data), "yellow")
 
     def _show(self, markdown: str) -> None:

@@ -16,6 +16,8 @@ def session_line(session: dict[str, Any], shown_id: str) -> str:
 def fallback_line(data: dict[str, Any]) -> str:
     """One model failed; `to` is None when there is no other to ask."""
     failed = f"↪ {data['from']}: {readable(data['reason'])}"
+    if data["to"] == data["from"]:
+        return f"{failed}; asking it again"
     return f"{failed}; asking {data['to']}" if data["to"] else failed
 
 
@@ -43,7 +45,10 @@ def receipt(done: dict[str, Any]) -> str:
         parts.append(f"{tokens} tokens")
     if cost := done.get("cost"):
         parts.append(f"${cost:.6f}")
-    if tried := [attempt["model"] for attempt in route.get("tried") or ()]:
+    tried = [attempt["model"] for attempt in route.get("tried") or ()]
+    if mode == "retry":
+        parts.append("asked again")
+    elif tried:
         parts.append(f"after {', '.join(tried)}")
     return " · ".join(parts)
 

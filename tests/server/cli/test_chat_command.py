@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from everturn.server.cli.chat import chat
-from everturn.server.cli.chat.lines import receipt, tool_line
+from everturn.server.cli.chat.lines import fallback_line, receipt, tool_line
 from everturn.server.cli.chat.screen import split_blocks
 from tests.server.cli.pseudo_terminal import Terminal
 from tests.waiting import PATIENCE
@@ -325,6 +325,10 @@ def test_lines() -> None:
     assert receipt(paid) == "m · 3 tokens · $0.001250"
     offline = {"route": {"mode": "offline", "tried": [{"model": "a"}, {"model": "b"}]}}
     assert receipt(offline) == "offline answer · after a, b"
+    again = {"model": "a", "route": {"mode": "retry", "tried": [{"model": "a"}]}}
+    assert receipt(again) == "a · asked again"
+    retried = {"from": "a", "to": "a", "reason": "rate_limited"}
+    assert fallback_line(retried) == "↪ a: rate limited; asking it again"
     failed = {"name": "weather", "status": "error", "result": "no\n\nsuch city"}
     assert tool_line(failed) == ("  weather → no such city", "red")
 
