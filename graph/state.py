@@ -11,7 +11,6 @@ from typing_extensions import TypedDict
 
 from everturn.graph.models.blocks import Medium
 
-
 Mode = Literal["primary", "retry", "fallback", "offline", "stopped"]
 """Which model a run asks: its first choice, the same once more after it failed, another one, or the
 offline model; with `stopped` none."""

@@ -42,7 +42,8 @@ class Question:
 
     text: str
     session_id: str | None
-    agent: str
+    agent: str | None
+    """The graph that answers; none: the default."""
     choices: Mapping[str, Any]
 
 
@@ -120,14 +121,15 @@ class Sessions:
                 f"message: {len(question.text)} characters; "
                 f"at most {self._max_message_length} are taken."
             )
-        graph = self._graphs.fixed(question.agent)  # a factory's graph is known when it is made
+        agent = self._graphs.chosen(question.agent, "agent")
+        graph = self._graphs.fixed(agent)  # a factory's graph is known when it is made
         if graph is not None and "messages" not in graph.channels:
-            raise InvalidInput(f"agent: {question.agent!r} keeps no messages; run it with /invoke.")
-        fields = self._graphs.context_fields(question.agent)
+            raise InvalidInput(f"agent: {agent!r} keeps no messages; run it with /invoke.")
+        fields = self._graphs.context_fields(agent)
         choices = {"window": self._window, **question.choices}
         context = {name: value for name, value in choices.items() if name in fields}
         request = RunRequest(
-            assistant_id=question.agent,
+            assistant_id=agent,
             thread_id=question.session_id,
             input={"messages": [_from_user(question.text)]},
             context=context,

@@ -144,6 +144,14 @@ class Runs:
                 await self.acknowledge(run)  # the next to come to the thread must see it
         return run
 
+    def graph(self, name: str | None) -> str:
+        """Return the graph that a request of a graph's door means; without a name the default.
+
+        Raises:
+            InvalidInput: no name was given and there is no default.
+        """
+        return self._engine.graphs.chosen(name, "graph")
+
     async def check_webhook(self, url: str | None) -> None:
         """Refuse one that may not be called; raises InvalidInput."""
         if url:

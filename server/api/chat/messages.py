@@ -27,7 +27,10 @@ class MessageRequest(BaseModel):
     session_id: Identifier | None = Field(
         default=None, max_length=200, description="The conversation; none begins a new one."
     )
-    agent: str = Field(default="agent", description="The graph that answers, see GET /info.")
+    agent: str | None = Field(
+        default=None,
+        description="The graph that answers, see GET /info; none: `agent`, or the only one.",
+    )
     model: str | list[str] | None = Field(
         default=None, description="Model to ask first, or several in order; see /api/chat/models."
     )

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from everturn.server.__main__ import main
 from everturn.server.cli.chat import chat
 from everturn.server.cli.chat.lines import fallback_line, receipt, tool_line
 from everturn.server.cli.chat.screen import split_blocks
@@ -147,9 +148,15 @@ class Pipe:
     ) -> None:
         self._monkeypatch, self._capsys, self._url = monkeypatch, capsys, url
 
-    def __call__(self, *lines: str, session_id: str | None = None) -> tuple[int, str, str]:
+    def __call__(
+        self,
+        *lines: str,
+        question: str | None = None,
+        session_id: str | None = None,
+        agent: str | None = "agent",
+    ) -> tuple[int, str, str]:
         self._monkeypatch.setattr("sys.stdin", io.StringIO("".join(f"{line}\n" for line in lines)))
-        status = chat(self._url, session_id=session_id, agent="agent", plain=False)
+        status = chat(self._url, question, session_id=session_id, agent=agent, plain=False)
         out, err = self._capsys.readouterr()
         return status, out, err
 
@@ -171,6 +178,53 @@ def test_a_pipe_gets_the_answers_and_nothing_else(pipe: Pipe, service: Service) 
         {"message": "Hi", "session_id": "session-1", "agent": "agent"},
         {"message": "Again", "session_id": "session-1", "agent": "agent"},
     ]
+
+
+def test_one_question_is_answered_once(pipe: Pipe, service: Service) -> None:
+    service.turns += [[*said("Hello there"), done()], [*said("It is 4."), done()]]
+    status, out, err = pipe("never read", question="Hi there", agent=None)
+    assert (status, out, err) == (0, "Hello there\n", "model-a · 42 tokens\n")
+    status, out, _ = pipe("What is", "2 + 2?", question="-", session_id="s", agent="math")
+    assert (status, out) == (0, "It is 4.\n")
+    assert service.asked == [
+        {"message": "Hi there"},  # the service makes the session and chooses the graph
+        {"message": "What is\n2 + 2?", "session_id": "s", "agent": "math"},
+    ]
+    assert service.sessions == 0
+
+
+@pytest.mark.parametrize("question", ["", " ", "-"])
+def test_an_empty_question_is_none(pipe: Pipe, service: Service, question: str) -> None:
+    status, out, err = pipe(question=question)
+    assert (status, out) == (1, "")
+    assert "The question is empty" in err
+    assert service.asked == []
+
+
+def test_one_question_that_gets_no_answer(pipe: Pipe, service: Service) -> None:
+    call = {"id": "c1", "name": "send_mail", "args": {"to": "ada"}}
+    service.turns += [
+        (422, {"detail": "agent: say which graph should answer; there are: a, b."}),
+        [*said("Half"), ("error", {"detail": "No model answered."})],
+        [("approval", {"calls": [call]}), done(status="interrupted")],
+    ]
+    for complaint in (
+        "there are: a, b.",
+        "No model answered.",
+        "everturn chat --session session-1",
+    ):
+        status, out, err = pipe(question="Hi")
+        assert (status, out) == (1, "")
+        assert complaint in err
+
+
+def test_the_command_line_takes_a_question(
+    service: Service, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service.turns.append([*said("Fine"), done()])
+    assert main(["chat", "--url", service.url, "How", "are you?"]) == 0
+    assert capsys.readouterr().out == "Fine\n"
+    assert service.asked == [{"message": "How are you?"}]
 
 
 def test_text_taken_back_never_enters_a_pipe(pipe: Pipe, service: Service) -> None:
@@ -260,7 +314,7 @@ def test_no_service(
 ) -> None:
     status, out, err = Pipe(monkeypatch, capsys, url)("Hi")
     assert (status, out) == (1, "")
-    assert err == "Nothing answers at http://127.0.0.1:9. Start it: make run\n"
+    assert err == "Nothing answers at http://127.0.0.1:9. Start it: make run, or everturn serve\n"
 
 
 def test_a_url_that_is_none(
