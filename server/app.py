@@ -253,6 +253,7 @@ async def _service(
         memory,
         history,
         graphs,
+        toolbox.flaws,
         lifetime=settings.server.session_ttl,
         window=settings.server.window,
         max_message_length=settings.server.max_message_length,

@@ -14,6 +14,7 @@ from everturn.server.errors import InvalidInput, NothingWaits, SessionNotFound, 
 from everturn.server.projects.graphs import Graphs
 from everturn.server.resources.approvals import (
     Decision,
+    Flaws,
     WaitingCall,
     answer_with,
     approval_in,
@@ -65,17 +66,22 @@ class Sessions:
         memory: ThreadMemory,
         history: History,
         graphs: Graphs,
+        flaws: Flaws,
         *,
         lifetime: int,
         window: int,
         max_message_length: int,
     ) -> None:
-        """Wire it up: `lifetime` in seconds, `window` in messages, the length in characters."""
+        """Wire it up: `lifetime` in seconds, `window` in messages, the length in characters.
+
+        `flaws` says what is wrong with the arguments of a tool call.
+        """
         self._table = table
         self._threads = threads
         self._memory = memory
         self._history = history
         self._graphs = graphs
+        self._flaws = flaws
         self._lifetime = lifetime
         self._window = window
         self._max_message_length = max_message_length
@@ -158,7 +164,7 @@ class Sessions:
         waiting = await self._memory.waiting(session_id)
         if waiting is None:
             raise NothingWaits(f"No turn of the session {session_id!r} waits for an answer.")
-        interrupt_id, value = _resumption(waiting, answer)
+        interrupt_id, value = _resumption(waiting, answer, self._flaws)
         choices = waiting.metadata.get(_CHOICES)
         request = RunRequest(
             assistant_id=waiting.graph,
@@ -198,13 +204,13 @@ class Sessions:
                 raise _not_found(session_id) from None
 
 
-def _resumption(waiting: Waiting, answer: Answer) -> tuple[str, Any]:
+def _resumption(waiting: Waiting, answer: Answer, flaws: Flaws) -> tuple[str, Any]:
     """Match an answer to one of the interrupts that wait."""
     asking = approval_in(waiting.interrupts)
     if answer.decisions is not None:
         if asking is None:
             raise InvalidInput("decisions: no tool call waits, but a question: give `answer`.")
-        return asking.id, answer_with(asking, answer.decisions)
+        return asking.id, answer_with(asking, answer.decisions, flaws)
     if asking is not None:
         raise InvalidInput("answer: tool calls wait for approval: give `decisions`.")
     if len(waiting.interrupts) > 1:

@@ -24,6 +24,7 @@ from everturn.checkpoints.sql.history import FinishedTurn, turn_finished
 from everturn.checkpoints.sql.runs import RunRow, RunRows
 from everturn.checkpoints.sql.threads import Thread
 from everturn.server.errors import (
+    InvalidAnswer,
     InvalidInput,
     NothingWaits,
     RunError,
@@ -42,6 +43,7 @@ from everturn.server.turns.turn import Checked, Turn
 
 log = get_logger(__name__)
 
+_CHANGED_NOTHING = (NothingWaits, InvalidAnswer)
 _ENQUEUED_SECONDS = 86_400.0
 """How long a run waits for those before it on its thread."""
 
@@ -205,7 +207,7 @@ class Execution:
             if run.cancelled:
                 self._post_end(run)
             raise
-        except NothingWaits as error:  # the thread is as it was
+        except _CHANGED_NOTHING as error:  # the thread is as it was
             self._fail(run, error)
             run.left = await self._memory.state(run.assistant.graph_id, run.thread_id)
         except Exception as error:  # of a node
@@ -261,7 +263,7 @@ class Execution:
         """What is committed with a run's end: its thread's status, and its turn's history."""
         if not run.held:  # its thread is another run's
             return []
-        if run.error and not isinstance(run.error, NothingWaits):
+        if run.error and not isinstance(run.error, _CHANGED_NOTHING):
             return [self._threads.failed(run)]
         rows = [self._threads.ended(run, run.left)]
         if run.request.history and run.status == "success" and run.outcome:
