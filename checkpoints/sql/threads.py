@@ -16,8 +16,10 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Delete,
+    and_,
     bindparam,
     delete,
+    not_,
     or_,
     select,
     update,
@@ -32,7 +34,7 @@ from everturn.checkpoints.sql.tables import crons, json_object, runs, threads
 
 Status = Literal["idle", "busy", "interrupted", "error"]
 SortBy = Literal["thread_id", "status", "created_at", "updated_at", "state_updated_at"]
-Kind = Literal["thread", "session"]
+Kind = Literal["thread", "session", "ended"]
 
 
 def new_thread_id() -> str:
@@ -51,7 +53,8 @@ class Thread:
     thread_id: str
     kind: Kind = "thread"
     """A `session` was made by a chat route: it lives for its ttl from its last run on, to the
-    second, and its history outlives it."""
+    second. Its history outlives it, and so does its row, as `ended`: for all but the list of
+    sessions such a row is not there."""
     status: Status = "idle"
     metadata: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
@@ -70,7 +73,7 @@ class Thread:
     @property
     def ends_at(self) -> datetime | None:
         """When its ttl ends if nothing happens on it any more; `None` for a thread without."""
-        return self.expires_at if self.kind == "session" else _end(self.ttl, self.updated_at)
+        return _end(self.ttl, self.updated_at) if self.kind == "thread" else self.expires_at
 
     @property
     def lifetime(self) -> int | None:
@@ -79,7 +82,9 @@ class Thread:
 
     @property
     def has_expired(self) -> bool:
-        """Whether a session has ended, though the sweep has not deleted it yet."""
+        """Whether a session has ended, though the sweep may not have seen it yet."""
+        if self.kind == "ended":
+            return True
         ends = self.expires_at if self.kind == "session" and self.status != "busy" else None
         return ends is not None and ends <= _now()
 
@@ -143,17 +148,23 @@ class Filter:
     """What the thread's metadata contains."""
     status: Status | None = None
     sessions: bool = False
-    """Only chat sessions. Those that have expired fit no filter."""
+    """Only chat sessions."""
+    ended: bool | None = False
+    """Of chat sessions those that live; `True`: those that have ended; `None`: both."""
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """Say it in SQL."""
         found = conditions(threads, {"status": self.status}, self.metadata)
         if self.ids is not None:
             found.append(threads.c.thread_id.in_(self.ids))
-        alive = or_(threads.c.status == "busy", threads.c.expires_at > _now())
-        found.append(or_(threads.c.kind != "session", alive))
         if self.sessions:
-            found.append(threads.c.kind == "session")
+            found.append(threads.c.kind.in_(["session", "ended"]))
+        if self.ended is not None:
+            lives = and_(
+                threads.c.kind == "session",
+                or_(threads.c.status == "busy", threads.c.expires_at > _now()),
+            )
+            found.append(not_(lives) if self.ended else or_(threads.c.kind == "thread", lives))
         return found
 
 
@@ -307,11 +318,20 @@ class ThreadTable(SearchedTable[Thread, SortBy]):
 
         return await self._database.write(work)
 
+    async def end(self, thread_id: str) -> None:
+        """Say of a session that it has ended; when it was used last stays as it is."""
+        ended = (
+            update(threads)
+            .where(threads.c.thread_id == thread_id)
+            .values(kind="ended", status="idle", interrupts={})
+        )
+        await self._database.write(lambda c: c.execute(ended))
+
     async def due(self, limit: int) -> list[Thread]:
         """Read the rows that the sweep should look at, the longest overdue first."""
         overdue = (
             select(threads)
-            .where(threads.c.expires_at <= _now())
+            .where(threads.c.expires_at <= _now(), threads.c.kind != "ended")
             .order_by(threads.c.expires_at)
             .limit(limit)
         )

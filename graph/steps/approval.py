@@ -154,9 +154,9 @@ def _decisions(calls: Sequence[ToolCall], offer: Offer) -> dict[str, Decision]:
             for call, decision in zip(calls, found, strict=True):
                 decision.id = decision.id or call["id"]
         for decision in found:
-            call = waiting.get(decision.id or "")
-            if call is not None and isinstance(decision, Edit):
-                _check(_edited(call, decision.edited_action), offer)
+            made = waiting.get(decision.id or "")
+            if made is not None and isinstance(decision, Edit):
+                _check(_edited(made, decision.edited_action), offer)
         return found
 
     answer: Any = interrupt(

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from langchain_core.messages import AnyMessage
 
-from everturn.checkpoints.sql.history import History
+from everturn.checkpoints.sql.history import FinishedTurn, History, Totals
 from everturn.checkpoints.sql.threads import Filter, Thread, ThreadTable, new_session
 from everturn.server.errors import InvalidInput, NothingWaits, SessionNotFound, ThreadNotFound
 from everturn.server.projects.graphs import Graphs
@@ -33,6 +34,9 @@ CHAT_MODES: tuple[StreamMode | Literal["summary"], ...] = (
 )
 """What a chat stream is made of."""
 
+_PAGE = 500
+_TITLE = 80
+"""Characters, at most."""
 _CHOICES = "choices"
 """In the metadata of a turn's checkpoints: its context, as JSON, for when it is resumed."""
 
@@ -54,6 +58,19 @@ class Answer:
 
     decisions: list[Decision] | None = None
     value: Any = None
+
+
+class Session(NamedTuple):
+    """A session, and what its finished turns come to."""
+
+    thread: Thread
+    totals: Totals
+
+    @property
+    def title(self) -> str | None:
+        """The beginning of its first message, on one line; `None` before the first turn."""
+        words = " ".join((self.totals.first_message or "").split())
+        return (words if len(words) <= _TITLE else f"{words[: _TITLE - 1]}…") or None
 
 
 class Sessions:
@@ -103,16 +120,57 @@ class Sessions:
         except ThreadNotFound:
             raise _not_found(session_id) from None
 
-    async def lives(self, session_id: str) -> bool:
-        """Say whether there is a session of this id that has not expired."""
-        session = await self._table.get(session_id)
-        return session is not None and not session.has_expired
+    async def kept(self, session_id: str) -> Thread:
+        """Return a session, also one that has ended.
 
-    async def page(self, limit: int, offset: int) -> tuple[list[Thread], int]:
-        """Return one page of the living sessions, newest first, and count all of them."""
-        living = Filter(sessions=True)
-        page = await self._table.search(living, limit=limit, offset=offset, sort_by="created_at")
-        return page, await self._table.count(living)
+        Raises:
+            SessionNotFound: there is none of this id, or it ended without a finished turn.
+        """
+        thread = await self._table.get(session_id)
+        ended = thread is not None and thread.has_expired
+        if thread is None or (ended and not await self._history.exists(session_id)):
+            raise SessionNotFound(
+                f"There is no history of a session {session_id!r}: "
+                "it never was, or it expired without a finished turn."
+            )
+        return thread
+
+    async def summed_up(self, *threads: Thread) -> list[Session]:
+        """Say of sessions what their turns come to."""
+        totals = await self._history.totals([thread.thread_id for thread in threads])
+        return [Session(thread, totals.get(thread.thread_id, Totals())) for thread in threads]
+
+    async def page(
+        self, limit: int, offset: int, *, ended: bool | None = None
+    ) -> tuple[list[Session], int]:
+        """Return one page of the sessions, the last used first, and count all of them.
+
+        With `ended` only those that have ended, or only those that have not.
+        """
+        wanted = Filter(sessions=True, ended=ended)
+        page = await self._table.search(wanted, limit=limit, offset=offset, sort_by="updated_at")
+        return await self.summed_up(*page), await self._table.count(wanted)
+
+    async def history(
+        self, session_id: str, *, limit: int, before: int | None = None
+    ) -> tuple[list[FinishedTurn], bool]:
+        """Read the newest `limit` turns older than `before`, and whether there are older ones.
+
+        Raises:
+            SessionNotFound: there is no such session, or it ended without a finished turn.
+        """
+        await self.kept(session_id)
+        return await self._history.page(session_id, limit=limit, before=before)
+
+    async def all_turns(self, session_id: str) -> list[FinishedTurn]:
+        """Read all finished turns of a session, oldest first."""
+        found: list[FinishedTurn] = []
+        more = True
+        while more:
+            before = found[0].id if found else None
+            older, more = await self._history.page(session_id, limit=_PAGE, before=before)
+            found[:0] = older
+        return found
 
     async def question(
         self, question: Question, door: str, *, stream: bool
@@ -191,7 +249,7 @@ class Sessions:
         return await self._memory.messages(session_id)
 
     async def delete(self, session_id: str) -> None:
-        """Cancel what runs in a session and delete it whole, or what is left of one that expired.
+        """Cancel what runs in a session and delete it whole, or what is left of one that ended.
 
         Raises:
             ThreadBusy: what runs would not end; nothing was deleted.
@@ -200,8 +258,35 @@ class Sessions:
         try:
             await self._threads.delete(session_id)
         except ThreadNotFound:
-            if not await self._history.delete(session_id):
+            if not await self._delete_ended(session_id):
                 raise _not_found(session_id) from None
+
+    async def delete_all(self, *, ended: bool | None = None) -> int:
+        """Delete the sessions that there are now, as `delete` does; returns how many there were.
+
+        Raises:
+            ThreadBusy: what runs in one of them would not end; those before it are gone.
+        """
+        wanted, found = Filter(sessions=True, ended=ended), list[str]()
+        while page := await self._table.search(
+            wanted, limit=_PAGE, offset=len(found), sort_by="thread_id"
+        ):
+            found += [thread.thread_id for thread in page]
+        deleted = 0
+        for session_id in found:
+            with suppress(SessionNotFound):  # another client was faster
+                await self.delete(session_id)
+                deleted += 1
+        return deleted
+
+    async def _delete_ended(self, session_id: str) -> bool:
+        """Delete the row and the history of a session that has ended; `False` if there is none."""
+        there = await self._table.get(session_id) is not None
+        if there:
+            async with self._threads.idle(session_id):
+                await self._threads.forget(session_id)
+        turns = await self._history.delete(session_id)
+        return there or turns > 0
 
 
 def _resumption(waiting: Waiting, answer: Answer, flaws: Flaws) -> tuple[str, Any]:

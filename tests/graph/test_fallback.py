@@ -144,12 +144,13 @@ async def test_the_same_model_once_more_is_a_retry(
     for model in chain:
         fake_provider.script(model, Fault(503), "Back.")
     asked = Input(messages=[HumanMessage("hello")])
-    customs, state = [], {}
+    customs: list[Any] = []
+    state: Any = None
     async with _models(fake_provider, *chain) as models:
-        async for stream, data in agent.graph.astream(
+        async for mode_of, data in agent.graph.astream(
             asked, share(models), stream_mode=["custom", "values"]
         ):
-            if stream == "custom":
+            if mode_of == "custom":
                 customs.append(data)
             else:
                 state = data

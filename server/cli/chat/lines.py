@@ -8,9 +8,11 @@ SHORT = 100  # characters shown of a tool's arguments and of its result
 
 def session_line(session: dict[str, Any], shown_id: str) -> str:
     """A session in the list, marked when it is the one on the screen."""
-    made, expires = (local_time(session[key]) for key in ("created_at", "expires_at"))
+    title = session["title"] or "nothing said yet"
+    ended = ", ended" if session["status"] == "ended" else ""
     here = ", this one" if session["session_id"] == shown_id else ""
-    return f"- `{session['session_id']}` of {made}, until {expires}{here}"
+    used = local_time(session["last_used_at"])
+    return f"- `{session['session_id']}` {title} ({used}, turns: {session['turns']}{ended}{here})"
 
 
 def fallback_line(data: dict[str, Any]) -> str:

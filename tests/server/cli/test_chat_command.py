@@ -84,9 +84,13 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if self.path == "/api/chat/sessions":
-            times = {"created_at": "2026-11-24T10:00:00Z", "expires_at": "2026-11-24T11:00:00Z"}
-            sessions = [{"session_id": f"session-{n + 1}"} for n in range(self.service.sessions)]
-            self.answer(200, {"sessions": [{**each, **times, "context": {}} for each in sessions]})
+            about = {"title": "Hi", "turns": 1, "last_used_at": "2026-11-24T10:00:00Z"}
+            sessions = [
+                {"session_id": f"session-{n + 1}", "status": "active", **about}
+                for n in range(self.service.sessions)
+            ]
+            sessions[0] |= {"title": None, "turns": 0, "status": "ended"}
+            self.answer(200, {"sessions": sessions})
         elif self.path.startswith("/api/chat/session/"):
             self.answer(200, {"calls": self.service.waiting})
         elif self.path == "/api/chat/history/nobody":
@@ -286,8 +290,11 @@ def test_commands(pipe: Pipe, service: Service) -> None:
     service.history = [{"user_message": "Hi", "assistant_message": "Hello"}]
     status, out, err = pipe("/new", "/sessions", "/history", "/help", "/what", "/quit", "unread")
     assert status == 0
-    assert "- `session-1` of 2026-11-24" in out
-    assert "session-2` of 2026-11-24" in next(line for line in out.splitlines() if "this" in line)
+    assert "- `session-1` nothing said yet (2026-11-24" in out
+    assert ", turns: 0, ended)" in out
+    (here,) = [line for line in out.splitlines() if "this one)" in line]
+    assert here.startswith("- `session-2` Hi (2026-11-24")
+    assert here.endswith(", turns: 1, this one)")
     assert "Hello\n" in out
     assert "/sessions" in out
     assert "There is no /what" in err

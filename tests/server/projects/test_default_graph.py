@@ -1,6 +1,7 @@
 """Which graph answers a request that names none: `agent`, or the only one that is served."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -54,7 +55,7 @@ def test_the_default_answers_at_each_door(
 def test_of_several_graphs_one_has_to_be_named(
     tmp_path: Path, data_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def refused(client: Client, path: str, body: dict[str, object], field: str) -> None:
+    def refused(client: Client, path: str, body: Mapping[str, object], field: str) -> None:
         answer = client.post(path, json=body)
         assert (answer.status_code, answer.json()["type"]) == (422, "invalid-input")
         says = f"{field}: say which graph should answer; there are: first, second."
