@@ -16,6 +16,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Delete,
+    Update,
     and_,
     bindparam,
     delete,
@@ -310,22 +311,27 @@ class ThreadTable(SearchedTable[Thread, SortBy]):
 
     async def delete(self, thread_id: str) -> bool:
         """Delete a row, and the runs and crons of its thread; `False` if there was none."""
+        return await self._without_runs(thread_id, _deletion(thread_id))
 
-        def work(connection: Connection) -> bool:
-            for table in (runs, crons):
-                connection.execute(delete(table).where(table.c.thread_id == thread_id))
-            return connection.execute(_deletion(thread_id)).rowcount == 1
+    async def end(self, thread_id: str) -> bool:
+        """Delete the runs and crons of a session and say in its row that it has ended.
 
-        return await self._database.write(work)
-
-    async def end(self, thread_id: str) -> None:
-        """Say of a session that it has ended; when it was used last stays as it is."""
+        When it was used last, and when it ended, stay as they are.
+        """
         ended = (
             update(threads)
             .where(threads.c.thread_id == thread_id)
             .values(kind="ended", status="idle", interrupts={})
         )
-        await self._database.write(lambda c: c.execute(ended))
+        return await self._without_runs(thread_id, ended)
+
+    async def _without_runs(self, thread_id: str, change: Delete | Update) -> bool:
+        def work(connection: Connection) -> bool:
+            for table in (runs, crons):
+                connection.execute(delete(table).where(table.c.thread_id == thread_id))
+            return connection.execute(change).rowcount == 1
+
+        return await self._database.write(work)
 
     async def due(self, limit: int) -> list[Thread]:
         """Read the rows that the sweep should look at, the longest overdue first."""
