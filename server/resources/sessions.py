@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
@@ -127,13 +127,15 @@ class Sessions:
             SessionNotFound: there is none of this id, or it ended without a finished turn.
         """
         thread = await self._table.get(session_id)
-        ended = thread is not None and thread.has_expired
-        if thread is None or (ended and not await self._history.exists(session_id)):
+        if thread is not None and not thread.has_expired:
+            return thread
+        newest, _ = await self._history.page(session_id, limit=1)
+        if not newest:
             raise SessionNotFound(
                 f"There is no history of a session {session_id!r}: "
                 "it never was, or it expired without a finished turn."
             )
-        return thread
+        return thread or _without_row(newest[0])
 
     async def summed_up(self, *threads: Thread) -> list[Session]:
         """Say of sessions what their turns come to."""
@@ -287,6 +289,13 @@ class Sessions:
                 await self._threads.forget(session_id)
         turns = await self._history.delete(session_id)
         return there or turns > 0
+
+
+def _without_row(newest: FinishedTurn) -> Thread:
+    """Describe a session that ended before rows were kept, by its newest turn."""
+    moment = newest.created_at
+    session = new_session(newest.session_id, {}, lifetime=0, created_at=moment, expires_at=moment)
+    return replace(session, kind="ended")
 
 
 def _resumption(waiting: Waiting, answer: Answer, flaws: Flaws) -> tuple[str, Any]:

@@ -1,6 +1,8 @@
 """Conversations can be found again: listed with what they came to, exported, deleted."""
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +77,20 @@ def test_a_session_that_ended_is_found_again(data_dir: Path, ended: str) -> None
         for gone in (f"/api/chat/history/{ended}", f"/api/chat/session/{ended}/export"):
             assert client.get(gone).status_code == 404
         assert client.delete(f"/api/chat/session/{ended}").status_code == 404
+
+
+def test_the_history_of_a_session_without_a_row_is_still_there(data_dir: Path, ended: str) -> None:
+    """Earlier versions deleted the row of a session that ended."""
+    with closing(sqlite3.connect(data_dir / "everturn.db")) as database:
+        database.execute("DELETE FROM threads")
+        database.commit()
+    with serving(data_dir) as client:
+        (row,) = client.get(f"/api/chat/history/{ended}").json()
+        exported = client.get(f"/api/chat/session/{ended}/export").json()
+        assert (exported["status"], exported["history"]) == ("ended", [row])
+        assert exported["title"] == row["user_message"]
+        assert client.delete(f"/api/chat/session/{ended}").status_code == 204
+        assert client.get(f"/api/chat/history/{ended}").status_code == 404
 
 
 def test_an_export_is_a_file_to_keep_or_to_read(client: Client) -> None:
