@@ -257,6 +257,7 @@ async def test_a_session_that_ended_is_found_by_the_list_of_sessions_alone(
     await table.end(ended.thread_id)
     row = await table.get(ended.thread_id)
     assert row == replace(ended, kind="ended")
+    assert row is not None
     assert row.has_expired
 
     async def found(wanted: Filter) -> set[str]:
