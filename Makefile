@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal -q
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run chat test test-fast coverage check bench lock clean
+.PHONY: help setup run chat config check-model test test-fast coverage check bench lock clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -20,6 +20,12 @@ run: .venv/ready ## start the service on http://127.0.0.1:2024, or the next free
 
 chat: .venv/ready ## talk to the running service
 	@$(BIN)/everturn chat $(ARGS)
+
+config: .venv/ready ## show every setting, its value and where it came from
+	@$(BIN)/everturn config $(ARGS)
+
+check-model: .venv/ready ## ask each configured model once, and say what is wrong
+	@$(BIN)/everturn check-model $(ARGS)
 
 test: .venv/ready-dev ## run all tests
 	@$(PYTEST) $(ARGS)

@@ -11,6 +11,10 @@ from typing_extensions import TypedDict
 
 from everturn.graph.models.blocks import Medium
 
+Mode = Literal["primary", "retry", "fallback", "offline", "stopped"]
+"""Which model a run asks: its first choice, the same once more after it failed, another one, or the
+offline model; with `stopped` none."""
+
 
 class Usage(TypedDict):
     """Tokens."""
@@ -39,7 +43,7 @@ class Answered(TypedDict):
     """The route as an answer carries it, in `response_metadata["route"]`."""
 
     model: str
-    mode: Literal["primary", "fallback", "offline", "stopped"]
+    mode: Mode
     tried: list[Attempt]
     degraded: bool
     """The offline model stands in for models that failed."""

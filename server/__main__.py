@@ -31,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
                 return chat(
                     options.url or running_url(options.data_dir),
+                    " ".join(options.message) if options.message else None,
                     session_id=options.session,
                     agent=options.agent,
                     plain=options.plain,
@@ -61,11 +62,14 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("names", nargs="*", metavar="NAME", help="a model (all of EVERTURN_MODELS)")
     check.add_argument("--json", action="store_true", help="print the result as JSON")
 
-    chat = commands.add_parser("chat", help="talk to the running service")
+    chat = commands.add_parser("chat", help="talk to the running service, or ask it once")
+    chat.add_argument(
+        "message", nargs="*", help="ask this once and end; - reads it from stdin (a conversation)"
+    )
     chat.add_argument("--url", help="where the service is (found by its data folder)")
     chat.add_argument("--data-dir", help="the service's data folder (EVERTURN_DATA_DIR)")
     chat.add_argument("--session", help="go on with this session")
-    chat.add_argument("--agent", default="agent", help="the graph that answers (%(default)s)")
+    chat.add_argument("--agent", help="the graph that answers (`agent`, or the only one)")
     chat.add_argument("--plain", action="store_true", help="no colours, no Markdown")
     return parser
 

@@ -51,6 +51,7 @@ from everturn.server.api.agent_server import crons as cron_routes
 from everturn.server.api.agent_server import runs as run_routes
 from everturn.server.api.agent_server import store as store_routes
 from everturn.server.api.agent_server import threads as thread_routes
+from everturn.server.api.chat import export as export_routes
 from everturn.server.api.chat import messages as message_routes
 from everturn.server.api.chat import sessions as session_routes
 from everturn.server.api.http.authentication import Authentication, Gate
@@ -148,7 +149,7 @@ def create_app(settings: Settings) -> FastAPI:
         middleware=request_path(settings.server),
     )
     for routes in (
-        *(message_routes, session_routes, model_routes, tool_routes, invoke),
+        *(message_routes, session_routes, export_routes, model_routes, tool_routes, invoke),
         *(assistant_routes, thread_routes, cron_routes, run_routes, store_routes, system),
     ):
         app.include_router(routes.router)
@@ -268,6 +269,7 @@ async def _service(
         history,
         graphs,
         access,
+        toolbox.flaws,
         lifetime=settings.server.session_ttl,
         window=settings.server.window,
         max_message_length=settings.server.max_message_length,

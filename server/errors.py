@@ -4,6 +4,7 @@ RunError
   x ConfigError       the operator: `langgraph.json` cannot be served; says file, key and reason
   x GraphNotFound     the caller: names the graphs there are
   x InvalidInput      the caller: says which part of the input is wrong
+    x InvalidAnswer   the caller: answer again, what waits waits still
   x InvalidUpdate     the caller: says which part of the state's update does not fit the graph
   x AssistantNotFound the caller: make the assistant first
   x InvalidAssistant  the caller: say an assistant's id, or one of the graphs' names
@@ -39,6 +40,10 @@ class GraphNotFound(RunError):
 
 class InvalidInput(RunError):
     """The input, command, context or config does not fit the graph."""
+
+
+class InvalidAnswer(InvalidInput):
+    """The answer does not fit what waits, which waits still."""
 
 
 class InvalidUpdate(RunError):

@@ -1,9 +1,13 @@
 """The README and the docs promise nothing that is not there: their commands are run."""
 
 import ast
+import os
 import re
+import shlex
 import shutil
 import subprocess
+import sys
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
@@ -11,7 +15,10 @@ import pytest
 
 from everturn.graph.agent import graph
 from everturn.server.__main__ import main
-from tests.service import ROOT, Client
+from everturn.server.api.chat.approvals import ResumeRequest
+from everturn.tools import find_tools
+from tests.checkpoints.redis.servers import answers
+from tests.service import ROOT, Client, serving
 from tests.waiting import PATIENCE
 
 README = ROOT / "README.md"
@@ -77,16 +84,94 @@ def test_what_is_imported_is_there_and_public(page: Path) -> None:
             assert hasattr(import_module(module), attribute), name
 
 
+def shell_lines(page: Path) -> list[str]:
+    """The commands that a page shows at a prompt, without the comments behind them."""
+    shown = "".join(blocks(page, "console")).replace("\\\n", " ")
+    lines = re.findall(r"^\$ (.*)$", shown, re.MULTILINE)
+    return [re.sub(r"\s+# .*", "", line) for line in lines]
+
+
 @each_page
 def test_commands_are_there(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
     targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    for target in re.findall(r"(?:`|^\$ )make ([\w-]+)", page.read_text(), re.MULTILINE):
+    written = [*shell_lines(page), *re.findall(r"`([^`\n]+)`", prose(page))]
+    for target in re.findall(r"^make ([\w-]+)", "\n".join(written), re.MULTILINE):
         assert target in targets
-    for command in set(re.findall(r"(?:`|^\$ )everturn ([\w-]+)", page.read_text(), re.MULTILINE)):
+    for text in written:
+        if (found := re.search(r"(?:^|\| )(?:\.venv/bin/)?everturn ([\w-]+)(.*)", text)) is None:
+            continue
+        command, more = found.groups()
         with pytest.raises(SystemExit) as ended:
             main([command, "--help"])
         assert ended.value.code == 0, command
-    capsys.readouterr()
+        explained = capsys.readouterr().out
+        for option in re.findall(r"(?<!\S)--[\w-]+", more):
+            assert option in explained, text
+
+
+@pytest.fixture(scope="module")
+def dice(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """The service, with the tool that README.md shows."""
+    folder = tmp_path_factory.mktemp("readme")
+    (tool,) = blocks(README, "python")
+    (folder / "tools").mkdir()
+    (folder / "tools" / "dice.py").write_text(tool)
+    with serving(folder / "data", tool_paths=[folder / "tools"]) as client:
+        yield client
+
+
+def test_the_first_five_minutes(dice: Client, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each line at a prompt is run as it stands, but for the address of the service."""
+    if shutil.which("bash") is None or shutil.which("curl") is None:
+        pytest.skip("no bash or no curl to run the commands with")
+    for line in shell_lines(README):
+        match shlex.split(line):
+            case ["make", target]:
+                assert target in {"run", "chat"}
+            case ["curl", *_]:
+                command = line.replace("http://127.0.0.1:2024", str(dice.base_url).rstrip("/"))
+                ran = subprocess.run(
+                    ["bash", "-c", command], capture_output=True, text=True, check=True
+                )
+                (shown,) = re.findall(r"^\{.*\}$", README.read_text(), re.MULTILINE)
+                said = ".*".join(map(re.escape, shown.split("…")))
+                assert re.fullmatch(said, ran.stdout), ran.stdout
+            case [".venv/bin/everturn", "chat", question]:
+                assert main(["chat", "--url", str(dice.base_url), question]) == 0
+                said = capsys.readouterr().out
+                assert ("10 * 20 = 200" in said) or re.search(r"\b([1-9]|1\d|20)\b", said), said
+            case other:
+                pytest.fail(f"nothing runs {other}")
+
+
+@each_page
+def test_snippets_run(page: Path, dice: Client, tmp_path: Path) -> None:
+    for number, block in enumerate(blocks(page, "python")):
+        redis = os.environ["TEST_REDIS_URL"]
+        if "redis://" in block and not answers(redis):
+            pytest.skip(f"no Redis answers at {redis}")
+        code = block.replace("redis://127.0.0.1:6379", redis)
+        code = code.replace("http://127.0.0.1:2024", str(dice.base_url).rstrip("/"))
+        if "@tool" not in code:
+            command = [sys.executable, "-c", code]
+            ran = subprocess.run(
+                command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False
+            )
+            assert ran.returncode == 0, ran.stderr
+            assert bool(ran.stdout) == ("print(" in code)
+            continue
+        folder = tmp_path / f"tools_{number}"
+        folder.mkdir()
+        (folder / "snippet.py").write_text(code)
+        found = find_tools([folder])
+        defined = re.findall(r"@tool\n(?:async )?def (\w+)", code)
+        for name in defined:
+            assert found.origins[name] == folder / "snippet.py"
+
+
+def test_the_decisions_of_the_docs_are_decisions() -> None:
+    (block,) = blocks(ROOT / "docs/api.md", "json")
+    assert len(ResumeRequest.model_validate_json(block).decided() or ()) == 3
 
 
 def settings_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
@@ -128,19 +213,32 @@ def test_each_route_is_listed(client: Client) -> None:
     assert set(roots) <= set(paths)
 
 
-def test_the_examples_run(client: Client) -> None:
+def run_script(client: Client, script: str) -> str:
+    """Run a script of the docs with bash; returns what it printed."""
     bash = shutil.which("bash")
     if bash is None or shutil.which("curl") is None:
         pytest.skip("no bash or no curl to run the examples with")
-    (script,) = [block for block in blocks(ROOT / "docs/api.md", "sh") if "url=" in block]
-    session = client.post("/api/chat/session", json={}).json()["session_id"]
     script = script.replace("url=http://127.0.0.1:2024", f"url={client.base_url}")
-    script = script.replace("id=…", f"id={session}")
     assert "…" not in script
     strict = 'set -euo pipefail; curl() { command curl --fail-with-body "$@"; echo; }\n'
     ran = subprocess.run(
         [bash, "-c", strict + script], capture_output=True, text=True, timeout=PATIENCE, check=False
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert "event: done" in ran.stdout
-    assert client.get(f"/api/chat/session/{session}").status_code == 404
+    return ran.stdout
+
+
+def test_the_examples_run(client: Client) -> None:
+    example, rejoined = [block for block in blocks(ROOT / "docs/api.md", "sh") if "curl" in block]
+    before = client.get("/api/chat/sessions").json()["total"]
+    printed = run_script(client, example)
+    assert "event: done" in printed
+    assert "## Assistant, offline, with calculator" in printed
+    assert client.get("/api/chat/sessions").json()["total"] == before  # it deletes its own
+
+    turn = client.events("/api/chat/message/stream", {"message": "hello"})[0].data
+    join, _, cancel = rejoined.strip().rpartition("\n")
+    assert "/threads/$id/runs/$run_id/cancel" in cancel  # there is nothing to cancel any more
+    given = f"url={client.base_url}\nid={turn['session_id']}\n"
+    joined = run_script(client, given + join.replace("run_id=…", f"run_id={turn['run_id']}"))
+    assert "event: done" in joined

@@ -1,16 +1,19 @@
 """The chat history: one row a turn, written in group commits."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import delete, exists, insert, select
+from sqlalchemy import delete, exists, func, insert, select
 
 from everturn.checkpoints.sql.database import Database
 from everturn.checkpoints.sql.group_commit import Row
 from everturn.checkpoints.sql.tables import chat_history
 
 _LARGEST_ID = 2**63 - 1
+_TITLE_LENGTH = 500
+"""Characters of a first message, which may have megabytes."""
 
 # In the order of the rows: PostgreSQL promises none for RETURNING by itself.
 _INSERT = insert(chat_history).returning(chat_history.c.id, sort_by_parameter_order=True)
@@ -40,6 +43,17 @@ def turn_finished(turn: FinishedTurn) -> Row:
     return Row(_INSERT, row)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """What all turns of a session come to."""
+
+    turns: int = 0
+    cost: float | None = None
+    """US dollars; `None` where no provider named a price."""
+    first_message: str | None = None
+    """The beginning of what the user said first; `None` before the first turn."""
+
+
 class History:
     """The table `chat_history`."""
 
@@ -64,6 +78,29 @@ class History:
         )
         rows = await self._database.read(lambda c: c.execute(newest_first).mappings().all())
         return [FinishedTurn(**row) for row in reversed(rows[:limit])], len(rows) > limit
+
+    async def totals(self, session_ids: Collection[str]) -> dict[str, Totals]:
+        """Sum up sessions, all with one query; those without a finished turn are left out."""
+        of_each = (
+            select(
+                chat_history.c.session_id,
+                func.count().label("turns"),
+                func.sum(chat_history.c.cost).label("cost"),
+                func.min(chat_history.c.id).label("first"),
+            )
+            .where(chat_history.c.session_id.in_(session_ids))
+            .group_by(chat_history.c.session_id)
+            .subquery()
+        )
+        begun = func.substr(chat_history.c.user_message, 1, _TITLE_LENGTH)
+        query = select(of_each.c.session_id, of_each.c.turns, of_each.c.cost, begun).join(
+            chat_history, chat_history.c.id == of_each.c.first
+        )
+        rows = await self._database.read(lambda c: c.execute(query).all())
+        return {
+            session_id: Totals(turns=turns, cost=cost, first_message=first)
+            for session_id, turns, cost, first in rows
+        }
 
     async def exists(self, session_id: str) -> bool:
         """Say whether the session has ever had a turn."""

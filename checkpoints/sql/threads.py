@@ -16,8 +16,11 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Delete,
+    Update,
+    and_,
     bindparam,
     delete,
+    not_,
     or_,
     select,
     update,
@@ -33,7 +36,7 @@ from everturn.checkpoints.sql.tables import crons, json_object, runs, threads
 
 Status = Literal["idle", "busy", "interrupted", "error"]
 SortBy = Literal["thread_id", "status", "created_at", "updated_at", "state_updated_at"]
-Kind = Literal["thread", "session"]
+Kind = Literal["thread", "session", "ended"]
 
 
 def new_thread_id() -> str:
@@ -52,7 +55,8 @@ class Thread:
     thread_id: str
     kind: Kind = "thread"
     """A `session` was made by a chat route: it lives for its ttl from its last run on, to the
-    second, and its history outlives it."""
+    second. Its history outlives it, and so does its row, as `ended`: for all but the list of
+    sessions such a row is not there."""
     status: Status = "idle"
     metadata: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
@@ -71,7 +75,7 @@ class Thread:
     @property
     def ends_at(self) -> datetime | None:
         """When its ttl ends if nothing happens on it any more; `None` for a thread without."""
-        return self.expires_at if self.kind == "session" else _end(self.ttl, self.updated_at)
+        return _end(self.ttl, self.updated_at) if self.kind == "thread" else self.expires_at
 
     @property
     def lifetime(self) -> int | None:
@@ -80,7 +84,9 @@ class Thread:
 
     @property
     def has_expired(self) -> bool:
-        """Whether a session has ended, though the sweep has not deleted it yet."""
+        """Whether a session has ended, though the sweep may not have seen it yet."""
+        if self.kind == "ended":
+            return True
         ends = self.expires_at if self.kind == "session" and self.status != "busy" else None
         return ends is not None and ends <= _now()
 
@@ -144,7 +150,9 @@ class Filter:
     """What the thread's metadata contains."""
     status: Status | None = None
     sessions: bool = False
-    """Only chat sessions. Those that have expired fit no filter."""
+    """Only chat sessions."""
+    ended: bool | None = False
+    """Of chat sessions those that live; `True`: those that have ended; `None`: both."""
     allowed: Match = EVERYTHING
     """Which the caller may see at all, by their metadata."""
 
@@ -153,10 +161,14 @@ class Filter:
         found = conditions(threads, {"status": self.status}, self.metadata, self.allowed)
         if self.ids is not None:
             found.append(threads.c.thread_id.in_(self.ids))
-        alive = or_(threads.c.status == "busy", threads.c.expires_at > _now())
-        found.append(or_(threads.c.kind != "session", alive))
         if self.sessions:
-            found.append(threads.c.kind == "session")
+            found.append(threads.c.kind.in_(["session", "ended"]))
+        if self.ended is not None:
+            lives = and_(
+                threads.c.kind == "session",
+                or_(threads.c.status == "busy", threads.c.expires_at > _now()),
+            )
+            found.append(not_(lives) if self.ended else or_(threads.c.kind == "thread", lives))
         return found
 
 
@@ -302,11 +314,25 @@ class ThreadTable(SearchedTable[Thread, SortBy]):
 
     async def delete(self, thread_id: str) -> bool:
         """Delete a row, and the runs and crons of its thread; `False` if there was none."""
+        return await self._without_runs(thread_id, _deletion(thread_id))
 
+    async def end(self, thread_id: str) -> bool:
+        """Delete the runs and crons of a session and say in its row that it has ended.
+
+        When it was used last, and when it ended, stay as they are.
+        """
+        ended = (
+            update(threads)
+            .where(threads.c.thread_id == thread_id)
+            .values(kind="ended", status="idle", interrupts={})
+        )
+        return await self._without_runs(thread_id, ended)
+
+    async def _without_runs(self, thread_id: str, change: Delete | Update) -> bool:
         def work(connection: Connection) -> bool:
             for table in (runs, crons):
                 connection.execute(delete(table).where(table.c.thread_id == thread_id))
-            return connection.execute(_deletion(thread_id)).rowcount == 1
+            return connection.execute(change).rowcount == 1
 
         return await self._database.write(work)
 
@@ -314,7 +340,7 @@ class ThreadTable(SearchedTable[Thread, SortBy]):
         """Read the rows that the sweep should look at, the longest overdue first."""
         overdue = (
             select(threads)
-            .where(threads.c.expires_at <= _now())
+            .where(threads.c.expires_at <= _now(), threads.c.kind != "ended")
             .order_by(threads.c.expires_at)
             .limit(limit)
         )

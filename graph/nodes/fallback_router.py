@@ -17,8 +17,9 @@ log = get_logger(__name__)
 
 
 async def fallback_router(state: State, *, runtime: Runtime[Context]) -> dict[str, Any]:
-    """Choose the next route, and emit it as a custom event `fallback`.
+    """Choose the next route, and emit it as a custom event `fallback`, or `retry`.
 
+    A `retry` asks the model that has just failed once more; its fields are those of `fallback`.
     A run that is resumed here has lost its route, which is never checkpointed: it goes back to
     its first choice.
     """
@@ -27,11 +28,12 @@ async def fallback_router(state: State, *, runtime: Runtime[Context]) -> dict[st
         return {}
     chosen = await _next(failed, context_of(runtime), await current_models())
     attempt = failed["tried"][-1]
+    to = None if chosen["mode"] == "stopped" else chosen["model"]
     runtime.stream_writer(
         {
-            "type": "fallback",
+            "type": "retry" if to == attempt["model"] else "fallback",
             "from": attempt["model"],
-            "to": None if chosen["mode"] == "stopped" else chosen["model"],
+            "to": to,
             "reason": attempt["failure"],
         }
     )
@@ -47,7 +49,7 @@ async def _next(failed: Route, context: Context, models: Models) -> Route:
         return follow(
             failed,
             await choose(failed, context, models),
-            first="",  # no model is the first choice any more: each one is a fallback
+            first="",  # it has failed: a model is asked again, or another one
             offline_answer=models.settings.offline_answer if wanted is None else wanted,
         )
     except AgentError:

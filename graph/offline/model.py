@@ -42,7 +42,8 @@ class OfflineModel(BaseChatModel):
     A forced call carries only what the text says: a missing argument is left out, never made up.
     What it cannot do: structured output, images and other media; temperature changes nothing.
 
-    Usage is an estimate: a token for every four bytes of UTF-8, OpenAI's rule of thumb for English
+    Its usage is zero: it has no tokens. Where a limit such as `max_tokens` needs a number, a token
+    is four bytes of UTF-8, OpenAI's rule of thumb for English
     (https://platform.openai.com/tokenizer), which gives Korean three tokens for four letters.
 
     An instance has no state but its fields: share it between any number of concurrent calls.
@@ -167,17 +168,15 @@ class OfflineModel(BaseChatModel):
         turn = take_turn(messages, bound, callable_now, must=must)
         text, finish = self._cut(self.notice + turn.text if turn.text else "", stop, max_tokens)
         calls = _with_ids(turn.calls[: 1 if parallel_tool_calls is False else None], messages)
-        asked = [*map(_everything, messages), json.dumps(tools) if tools else ""]
-        answer = AIMessage(
+        return AIMessage(
             text,
             tool_calls=calls,
             response_metadata={
                 "model_name": self.model_name,
                 "finish_reason": "tool_calls" if calls else finish,
             },
+            usage_metadata=UsageMetadata(input_tokens=0, output_tokens=0, total_tokens=0),
         )
-        answer.usage_metadata = self._usage(asked, _everything(answer))
-        return answer
 
     def _cut(
         self, text: str, stop: Sequence[str] | None, max_tokens: int | None
@@ -193,11 +192,6 @@ class OfflineModel(BaseChatModel):
                 break
             kept += word
         return kept, "length"
-
-    def _usage(self, asked: Sequence[str], answered: str) -> UsageMetadata:
-        read = sum(map(self.get_num_tokens, asked))
-        written = self.get_num_tokens(answered)
-        return UsageMetadata(input_tokens=read, output_tokens=written, total_tokens=read + written)
 
     @override
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:

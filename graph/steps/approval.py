@@ -116,8 +116,7 @@ def approved(
                 seen.refused[call_id] = failed(call, "refused", text)
                 continue
             case Edit(edited_action=action):
-                name = action.name or call["name"]
-                edited[call_id] = {**call, "name": name, "args": action.args}
+                edited[call_id] = _edited(call, action)
             case None:
                 continue
         seen.ids.add(call_id)
@@ -127,8 +126,26 @@ def approved(
     return seen
 
 
+def _edited(call: ToolCall, action: Action) -> ToolCall:
+    return {**call, "name": action.name or call["name"], "args": action.args}
+
+
+def _check(edited: ToolCall, offer: Offer) -> None:
+    """Refuse an edit that its tool would not take, while the call can still be decided on.
+
+    Raises:
+        ValueError: there is no such tool, or naming what is wrong with its arguments.
+    """
+    tool = offer.by_name.get(edited["name"])
+    if tool is None:
+        raise ValueError(f"there is no tool {edited['name']!r}")
+    if wrong := flaws(edited, tool):
+        raise ValueError(f"the arguments do not fit {tool.name}: {wrong}")
+
+
 def _decisions(calls: Sequence[ToolCall], offer: Offer) -> dict[str, Decision]:
     """Pause until a person has decided on the calls; return the decisions by the call's id."""
+    waiting = {call["id"] or "": call for call in calls}
 
     def by_id(found: list[Decision]) -> list[Decision]:
         if any(decision.id is None for decision in found):
@@ -136,6 +153,10 @@ def _decisions(calls: Sequence[ToolCall], offer: Offer) -> dict[str, Decision]:
                 raise ValueError(f"give {len(calls)}, one for each call, or name calls by id")
             for call, decision in zip(calls, found, strict=True):
                 decision.id = decision.id or call["id"]
+        for decision in found:
+            made = waiting.get(decision.id or "")
+            if made is not None and isinstance(decision, Edit):
+                _check(_edited(made, decision.edited_action), offer)
         return found
 
     answer: Any = interrupt(

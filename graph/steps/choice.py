@@ -17,7 +17,7 @@ from everturn.graph.models.circuits import media_of
 from everturn.graph.models.content import media_in, shows, start_of_turn
 from everturn.graph.models.failures import Failure, Kind
 from everturn.graph.models.provider import Models
-from everturn.graph.state import Route
+from everturn.graph.state import Mode, Route
 from everturn.graph.steps.policy import Ask, GiveUp, Situation, Step, Stop, next_step
 
 _RESERVE, _RESERVE_SHARE = 1.0, 0.1
@@ -102,17 +102,14 @@ async def choose(route: Route, context: Context, models: Models) -> Step:
 
 def follow(route: Route, step: Step, *, first: str, offline_answer: bool) -> Route:
     """Return the route that a step leads to; `first` is the run's first choice."""
-    tried, after = route["tried"], route.copy()
+    after = route.copy()
     after["failed"] = False
     match step:
         case Ask(model=model):
-            primary = not tried and model.name == first
+            after["mode"] = _mode(route, model, first)
             after["model"], after["corrections"] = model.name, 0
             after["trimmed"] = after["trimmed"] or step.trim
             after["without_older_media"] = step.without_older_media
-            after["mode"] = "primary" if primary else "fallback"
-            if model.name == OFFLINE:
-                after["mode"] = "offline"
         case Stop(kind=kind):
             after["mode"], after["stopped"] = "stopped", kind
         case GiveUp(kind=kind, expected_back=seconds):
@@ -124,6 +121,16 @@ def follow(route: Route, step: Step, *, first: str, offline_answer: bool) -> Rou
                 return offline_route(after, after["reason"])
             after["mode"], after["stopped"] = "stopped", kind
     return after
+
+
+def _mode(route: Route, model: Model, first: str) -> Mode:
+    """Name what asking this model is: `retry` where the first choice alone was asked before."""
+    if model.name == OFFLINE:
+        return "offline"
+    if not route["tried"]:
+        return "primary" if model.name == first else "fallback"
+    same = all(attempt["model"] == model.name for attempt in route["tried"])
+    return "retry" if same and route["mode"] in {"primary", "retry"} else "fallback"
 
 
 def _why(route: Route, kind: Kind) -> str:

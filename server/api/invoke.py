@@ -66,7 +66,10 @@ class InvokeRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    graph: str = Field(default="agent", description="A name of langgraph.json, see GET /info.")
+    graph: str | None = Field(
+        default=None,
+        description="A name of langgraph.json, see GET /info; none: `agent`, or the only one.",
+    )
     thread_id: Identifier | None = Field(
         default=None,
         min_length=1,
@@ -86,10 +89,10 @@ class InvokeRequest(BaseModel):
             raise ValueError("a `command` needs the `thread_id` of the thread that waits")
         return self
 
-    def request(self, door: str, *modes: RunMode) -> RunRequest:
-        """Return what is asked to be run."""
+    def request(self, graph: str, door: str, *modes: RunMode) -> RunRequest:
+        """Return what is asked to be run, on this graph."""
         return RunRequest(
-            assistant_id=self.graph,
+            assistant_id=graph,
             thread_id=self.thread_id,
             if_not_exists="create",
             without_memory=self.thread_id is None,
@@ -131,7 +134,7 @@ class StreamRequest(InvokeRequest):
     },
 )
 async def invoke(body: InvokeRequest, runs: RunsDep) -> Response:
-    run = await runs.create(body.request("/invoke"))
+    run = await runs.create(body.request(runs.graph(body.graph), "/invoke"))
     await run.done.wait()
     if run.error is not None:
         raise run.error
@@ -146,12 +149,13 @@ async def invoke(body: InvokeRequest, runs: RunsDep) -> Response:
     description="Server-sent events: `event` is a stream mode and `data` what LangGraph sends "
     "under it. An `error` event (a problem) comes last when the run fails. With `messages`, ask "
     "for `custom` as well: its `reset` takes back what was streamed under its `message_id`, since "
-    "the model died half-way, and its `fallback` says who is asked next.",
+    "the model died half-way, and its `fallback` or `retry` says who is asked next.",
     response_class=EventSourceResponse,
     responses=problems(404, 413, 422, 500, 503),
 )
 async def stream(body: StreamRequest, request: Request, runs: RunsDep) -> EventStream:
-    run = await runs.create(body.request("/stream", *body.modes()))
+    asked = body.request(runs.graph(body.graph), "/stream", *body.modes())
+    run = await runs.create(asked)
     await runs.acknowledge(run)
     return EventStream(request, _frames(request, run), headers=_where(run), on_leave=run.stop)
 

@@ -51,7 +51,8 @@ class Metrics:
         )
         self.model_tokens = Counter(
             "model_tokens_total",
-            "Tokens of model calls, failed ones included where known, by direction.",
+            "Tokens of model calls, failed ones included where known, by direction. The offline "
+            "model has none.",
             ["model", "direction"],
             registry=self._registry,
         )

@@ -46,7 +46,8 @@ def _count(metrics: Metrics, call: Call) -> None:
     model = metrics.model_label(call.model)
     if call.failure:
         metrics.model_failures.labels(model, call.failure).inc()
-    for direction in ("input", "output") if call.usage else ():
+    counted = any(call.usage.values())  # the offline model's are all zero
+    for direction in ("input", "output") if counted else ():
         metrics.model_tokens.labels(model, direction).inc(call.usage[f"{direction}_tokens"])
     if call.cost:
         metrics.model_cost.labels(model).inc(call.cost)

@@ -26,6 +26,9 @@ from everturn.server.projects.project import Project
 __all__ = ["Graph", "Graphs", "load_graphs"]
 
 
+_DEFAULT = "agent"
+
+
 class Graphs:
     """The served graphs by name.
 
@@ -53,6 +56,24 @@ class Graphs:
     def names(self) -> list[str]:
         """The names of `langgraph.json`, in its order."""
         return list(self._sources)
+
+    def chosen(self, name: str | None, field: str) -> str:
+        """Return the graph that a client means; without a name the default.
+
+        The default is `agent`, or the only graph that is served.
+
+        Raises:
+            InvalidInput: no name was given and there is no default; starts with the `field`.
+        """
+        if name is not None:
+            return name
+        if _DEFAULT not in self._sources and len(self._sources) > 1:
+            there_are = ", ".join(self._sources)
+            raise InvalidInput(
+                f"{field}: say which graph should answer; there are: {there_are}. "
+                f"Without a name only a graph called {_DEFAULT!r}, or the only one, answers."
+            )
+        return _DEFAULT if _DEFAULT in self._sources else next(iter(self._sources))
 
     def description(self, name: str) -> str | None:
         """Return what `langgraph.json` says of a graph."""

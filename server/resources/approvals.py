@@ -4,13 +4,16 @@ A graph asks as LangChain's human-in-the-loop middleware does: an interrupt whos
 `action_requests`, resumed with `decisions` in the same order. Here each call has an id.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from langgraph.types import Interrupt
 
 from everturn.server.errors import InvalidInput
+
+Flaws = Callable[[str, Mapping[str, Any]], str | None]
+"""From a tool's name and arguments to what is wrong with them, argument by argument."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +57,12 @@ def calls_in(interrupts: Sequence[Interrupt]) -> list[WaitingCall]:
     ]
 
 
-def answer_with(asking: Interrupt, decisions: Sequence[Decision]) -> dict[str, Any]:
+def answer_with(asking: Interrupt, decisions: Sequence[Decision], flaws: Flaws) -> dict[str, Any]:
     """Put decisions as the graph takes them.
 
     Raises:
-        InvalidInput: they are not one for each call that waits; names the calls.
+        InvalidInput: they are not one for each call that waits, or an edit does not fit its tool;
+            names the calls, and the arguments. All of them still wait.
     """
     calls = calls_in([asking])
     by_id = {decision.id: decision for decision in decisions}
@@ -71,6 +75,14 @@ def answer_with(asking: Interrupt, decisions: Sequence[Decision]) -> dict[str, A
         raise InvalidInput(f"decisions: there is none on the call {missing[0]!r}, which waits too.")
     if len(by_id) < len(decisions):
         raise InvalidInput("decisions: there is more than one on the same call.")
+    for call, request in zip(calls, _requests(asking), strict=True):
+        args = by_id[call.id].args
+        # A graph that gives its calls no ids is not ours, and a tool of the same name neither.
+        if args is not None and request.get("id") and (wrong := flaws(call.name, args)):
+            raise InvalidInput(
+                f"decisions: the arguments of the call {call.id!r} do not fit {call.name}: "
+                f"{wrong}. The call still waits."
+            )
     return {"decisions": [_put(call, by_id[call.id]) for call in calls]}
 
 

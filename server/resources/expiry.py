@@ -50,7 +50,10 @@ async def _end(threads: Threads, thread: Thread) -> datetime | None:
         if current.ttl["strategy"] == "keep_latest":
             await threads.keep_latest([current.thread_id])
             return now + timedelta(minutes=current.ttl["ttl"])
-        await threads.forget(current.thread_id)
-        if current.kind == "thread":  # the history of a session outlives it
+        if current.kind == "thread":
+            await threads.forget(current.thread_id)
             await threads.forget_history(current.thread_id)
+        else:
+            await threads.end_session(current.thread_id)
+            return end  # its row, where it stays, goes on saying when it ended
         return None

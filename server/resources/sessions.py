@@ -2,27 +2,27 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from langchain_core.messages import AnyMessage
 
-from everturn.checkpoints.sql.history import FinishedTurn, History
-from everturn.checkpoints.sql.matches import Match
+from everturn.checkpoints.sql.history import FinishedTurn, History, Totals
 from everturn.checkpoints.sql.threads import Filter, Thread, ThreadTable, new_session
 from everturn.server.access.access import Access, rule_id
 from everturn.server.errors import InvalidInput, NothingWaits, SessionNotFound, ThreadNotFound
 from everturn.server.projects.graphs import Graphs
 from everturn.server.resources.approvals import (
     Decision,
+    Flaws,
     WaitingCall,
     answer_with,
     approval_in,
     calls_in,
 )
 from everturn.server.resources.threads import Threads
-from everturn.server.runs.execution import THREAD_METADATA
 from everturn.server.runs.request import RunRequest
 from everturn.server.streams.modes import SUMMARY, StreamMode
 from everturn.server.turns.memory import ThreadMemory, Waiting
@@ -35,6 +35,9 @@ CHAT_MODES: tuple[StreamMode | Literal["summary"], ...] = (
 )
 """What a chat stream is made of."""
 
+_PAGE = 500
+_TITLE = 80
+"""Characters, at most."""
 _CHOICES = "choices"
 """In the metadata of a turn's checkpoints: its context, as JSON, for when it is resumed."""
 
@@ -45,7 +48,8 @@ class Question:
 
     text: str
     session_id: str | None
-    agent: str
+    agent: str | None
+    """The graph that answers; none: the default."""
     choices: Mapping[str, Any]
 
 
@@ -55,6 +59,19 @@ class Answer:
 
     decisions: list[Decision] | None = None
     value: Any = None
+
+
+class Session(NamedTuple):
+    """A session, and what its finished turns come to."""
+
+    thread: Thread
+    totals: Totals
+
+    @property
+    def title(self) -> str | None:
+        """The beginning of its first message, on one line; `None` before the first turn."""
+        words = " ".join((self.totals.first_message or "").split())
+        return (words if len(words) <= _TITLE else f"{words[: _TITLE - 1]}…") or None
 
 
 class Sessions:
@@ -68,18 +85,23 @@ class Sessions:
         history: History,
         graphs: Graphs,
         access: Access,
+        flaws: Flaws,
         *,
         lifetime: int,
         window: int,
         max_message_length: int,
     ) -> None:
-        """Wire it up: `lifetime` in seconds, `window` in messages, the length in characters."""
+        """Wire it up: `lifetime` in seconds, `window` in messages, the length in characters.
+
+        `flaws` says what is wrong with the arguments of a tool call.
+        """
         self._table = table
         self._threads = threads
         self._memory = memory
         self._history = history
         self._graphs = graphs
         self._access = access
+        self._flaws = flaws
         self._lifetime = lifetime
         self._window = window
         self._max_message_length = max_message_length
@@ -102,8 +124,37 @@ class Sessions:
         except ThreadNotFound:
             raise _not_found(session_id) from None
 
-    async def page(self, limit: int, offset: int) -> tuple[list[Thread], int]:
-        """Return one page of the living sessions, newest first, and count all of them."""
+    async def kept(self, session_id: str) -> Thread:
+        """Return a session, also one that has ended.
+
+        Raises:
+            SessionNotFound: there is none of this id, or it ended without a finished turn.
+        """
+        asked = {"thread_id": rule_id(session_id)}
+        allowed = await self._access.allowed("threads", "read", asked)
+        thread = await self._table.get(session_id)
+        if thread is None or thread.has_expired:
+            newest, _ = await self._history.page(session_id, limit=1)
+            thread = (thread or _without_row(newest[0])) if newest else None
+        if thread is None or not allowed.fits(thread.metadata):
+            raise SessionNotFound(
+                f"There is no history of a session {session_id!r}: "
+                "it never was, or it expired without a finished turn."
+            )
+        return thread
+
+    async def summed_up(self, *threads: Thread) -> list[Session]:
+        """Say of sessions what their turns come to."""
+        totals = await self._history.totals([thread.thread_id for thread in threads])
+        return [Session(thread, totals.get(thread.thread_id, Totals())) for thread in threads]
+
+    async def page(
+        self, limit: int, offset: int, *, ended: bool | None = None
+    ) -> tuple[list[Session], int]:
+        """Return one page of the sessions, the last used first, and count all of them.
+
+        With `ended` only those that have ended, or only those that have not.
+        """
         asked: dict[str, Any] = {
             "metadata": {},
             "values": {},
@@ -112,9 +163,31 @@ class Sessions:
             "offset": offset,
         }
         allowed = await self._access.allowed("threads", "search", asked)
-        living = Filter(sessions=True, metadata=asked["metadata"] or {}, allowed=allowed)
-        page = await self._table.search(living, limit=limit, offset=offset, sort_by="created_at")
-        return page, await self._table.count(living)
+        metadata = asked["metadata"] or {}
+        wanted = Filter(sessions=True, ended=ended, metadata=metadata, allowed=allowed)
+        page = await self._table.search(wanted, limit=limit, offset=offset, sort_by="updated_at")
+        return await self.summed_up(*page), await self._table.count(wanted)
+
+    async def history(
+        self, session_id: str, *, limit: int, before: int | None = None
+    ) -> tuple[list[FinishedTurn], bool]:
+        """Read the newest `limit` turns older than `before`, and whether there are older ones.
+
+        Raises:
+            SessionNotFound: there is no such session, or it ended without a finished turn.
+        """
+        await self.kept(session_id)
+        return await self._history.page(session_id, limit=limit, before=before)
+
+    async def all_turns(self, session_id: str) -> list[FinishedTurn]:
+        """Read all finished turns of a session that is `kept`, oldest first."""
+        found: list[FinishedTurn] = []
+        more = True
+        while more:
+            before = found[0].id if found else None
+            older, more = await self._history.page(session_id, limit=_PAGE, before=before)
+            found[:0] = older
+        return found
 
     async def question(
         self, question: Question, door: str, *, stream: bool
@@ -129,14 +202,15 @@ class Sessions:
                 f"message: {len(question.text)} characters; "
                 f"at most {self._max_message_length} are taken."
             )
-        graph = self._graphs.fixed(question.agent)  # a factory's graph is known when it is made
+        agent = self._graphs.chosen(question.agent, "agent")
+        graph = self._graphs.fixed(agent)  # a factory's graph is known when it is made
         if graph is not None and "messages" not in graph.channels:
-            raise InvalidInput(f"agent: {question.agent!r} keeps no messages; run it with /invoke.")
-        fields = self._graphs.context_fields(question.agent)
+            raise InvalidInput(f"agent: {agent!r} keeps no messages; run it with /invoke.")
+        fields = self._graphs.context_fields(agent)
         choices = {"window": self._window, **question.choices}
         context = {name: value for name, value in choices.items() if name in fields}
         request = RunRequest(
-            assistant_id=question.agent,
+            assistant_id=agent,
             thread_id=question.session_id,
             input={"messages": [_from_user(question.text)]},
             context=context,
@@ -166,7 +240,7 @@ class Sessions:
         waiting = await self._memory.waiting(session_id)
         if waiting is None:
             raise NothingWaits(f"No turn of the session {session_id!r} waits for an answer.")
-        interrupt_id, value = _resumption(waiting, answer)
+        interrupt_id, value = _resumption(waiting, answer, self._flaws)
         choices = waiting.metadata.get(_CHOICES)
         request = RunRequest(
             assistant_id=waiting.graph,
@@ -193,7 +267,7 @@ class Sessions:
         return await self._memory.messages(session_id)
 
     async def delete(self, session_id: str) -> None:
-        """Cancel what runs in a session and delete it whole, or what is left of one that expired.
+        """Cancel what runs in a session and delete it whole, or what is left of one that ended.
 
         Raises:
             ThreadBusy: what runs would not end; nothing was deleted.
@@ -202,63 +276,60 @@ class Sessions:
         try:
             await self._threads.delete(session_id)
         except ThreadNotFound:
-            allowed = await self._access.allowed(
-                "threads", "delete", {"thread_id": rule_id(session_id)}
-            )
-            if not await self._had_turns(session_id, allowed):
+            if not await self._delete_ended(session_id):
                 raise _not_found(session_id) from None
-            await self._history.delete(session_id)
 
-    async def history(
-        self, session_id: str, *, limit: int, before: int | None
-    ) -> tuple[list[FinishedTurn], bool]:
-        """Return the newest `limit` turns of a session before an id, and whether there are older.
-
-        They are there when the session has ended, too.
+    async def delete_all(self, *, ended: bool | None = None) -> int:
+        """Delete the sessions that there are now, as `delete` does; returns how many there were.
 
         Raises:
-            SessionNotFound: there never was a turn, nor a session that lives.
+            ThreadBusy: what runs in one of them would not end; those before it are gone.
         """
-        allowed = await self._access.allowed("threads", "read", {"thread_id": rule_id(session_id)})
-        turns, more = await self._history.page(session_id, limit=limit, before=before)
-        session = await self._table.get(session_id)
-        lives = session is not None and not session.has_expired and allowed.fits(session.metadata)
-        if not lives and not await self._had_turns(session_id, allowed):
-            raise SessionNotFound(
-                f"There is no history of a session {session_id!r}: "
-                "it never was, or it expired without a finished turn."
-            )
-        shown = [
-            turn
-            for turn in turns
-            # The id may have been another session's before.
-            if _belongs(turn, allowed) or (lives and THREAD_METADATA not in turn.metadata)
-        ]
-        return [_public(turn) for turn in shown], more
+        asked: dict[str, Any] = {"metadata": {}}
+        allowed = await self._access.allowed("threads", "delete", asked)
+        wanted = Filter(
+            sessions=True, ended=ended, metadata=asked["metadata"] or {}, allowed=allowed
+        )
+        found: list[str] = []
+        while page := await self._table.search(
+            wanted, limit=_PAGE, offset=len(found), sort_by="thread_id"
+        ):
+            found += [thread.thread_id for thread in page]
+        deleted = 0
+        for session_id in found:
+            with suppress(SessionNotFound):  # another client was faster
+                await self.delete(session_id)
+                deleted += 1
+        return deleted
 
-    async def _had_turns(self, session_id: str, allowed: Match) -> bool:
-        """Say whether there is a turn of a session that is the caller's."""
-        newest, _ = await self._history.page(session_id, limit=1)
-        return any(_belongs(turn, allowed) for turn in newest)
-
-
-def _belongs(turn: FinishedTurn, allowed: Match) -> bool:
-    """Say whether a turn is the caller's: the session, which said so, may be gone."""
-    return allowed.fits(turn.metadata.get(THREAD_METADATA) or {})
-
-
-def _public(turn: FinishedTurn) -> FinishedTurn:
-    shown = {key: each for key, each in turn.metadata.items() if key != THREAD_METADATA}
-    return replace(turn, metadata=shown)
+    async def _delete_ended(self, session_id: str) -> bool:
+        """Delete the row and the history of a session that has ended; `False` if there is none."""
+        asked = {"thread_id": rule_id(session_id)}
+        allowed = await self._access.allowed("threads", "delete", asked)
+        thread = await self._table.get(session_id)
+        if not allowed.fits(thread.metadata if thread else {}):
+            return False
+        if thread:
+            async with self._threads.idle(session_id):
+                await self._threads.forget(session_id)
+        turns = await self._history.delete(session_id)
+        return thread is not None or turns > 0
 
 
-def _resumption(waiting: Waiting, answer: Answer) -> tuple[str, Any]:
+def _without_row(newest: FinishedTurn) -> Thread:
+    """Describe a session that ended before rows were kept, by its newest turn."""
+    moment = newest.created_at
+    session = new_session(newest.session_id, {}, lifetime=0, created_at=moment, expires_at=moment)
+    return replace(session, kind="ended")
+
+
+def _resumption(waiting: Waiting, answer: Answer, flaws: Flaws) -> tuple[str, Any]:
     """Match an answer to one of the interrupts that wait."""
     asking = approval_in(waiting.interrupts)
     if answer.decisions is not None:
         if asking is None:
             raise InvalidInput("decisions: no tool call waits, but a question: give `answer`.")
-        return asking.id, answer_with(asking, answer.decisions)
+        return asking.id, answer_with(asking, answer.decisions, flaws)
     if asking is not None:
         raise InvalidInput("answer: tool calls wait for approval: give `decisions`.")
     if len(waiting.interrupts) > 1:

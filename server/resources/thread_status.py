@@ -26,10 +26,13 @@ class ThreadStatus:
         self._memory = memory
         self._jsonable = jsonable
 
-    async def get(self, thread_id: str) -> Thread | None:
-        """Return the row of a thread; None where there is none, or it has expired."""
+    async def get(self, thread_id: str, *, ended: bool = False) -> Thread | None:
+        """Return the row of a thread; None where there is none.
+
+        With `ended` also of a session that has ended.
+        """
         thread = await self._table.get(thread_id)
-        return None if thread is None or thread.has_expired else thread
+        return thread if ended or not (thread and thread.has_expired) else None
 
     async def open(
         self, thread_id: str, assistant: Assistant, *, create: bool, metadata: Mapping[str, Any]

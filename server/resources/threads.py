@@ -242,9 +242,20 @@ class Threads:
 
     async def forget(self, thread_id: str) -> None:
         """Delete a thread that is held, all but its history."""
+        await self._forget_content(thread_id)
+        await self.table.delete(thread_id)
+
+    async def end_session(self, thread_id: str) -> None:
+        """Delete what a session remembers; with a history, its row stays, to be found again."""
+        await self._forget_content(thread_id)
+        if await self._history.exists(thread_id):
+            await self.table.end(thread_id)
+        else:
+            await self.table.delete(thread_id)
+
+    async def _forget_content(self, thread_id: str) -> None:
         await self._runs.forget_thread(thread_id)
         await self._memory.forget(thread_id)
-        await self.table.delete(thread_id)
 
     async def forget_history(self, thread_id: str) -> None:
         """Delete the history of a thread."""

@@ -25,6 +25,7 @@ from everturn.checkpoints.sql.runs import RunRow, RunRows
 from everturn.checkpoints.sql.threads import Thread
 from everturn.server.access.caller import caller_config, without_caller
 from everturn.server.errors import (
+    InvalidAnswer,
     InvalidInput,
     NothingWaits,
     RunError,
@@ -43,9 +44,7 @@ from everturn.server.turns.turn import Checked, Turn
 
 log = get_logger(__name__)
 
-THREAD_METADATA = "thread_metadata"
-"""In the metadata of a turn's history: what its thread's were, which may be gone. Not shown."""
-
+_CHANGED_NOTHING = (NothingWaits, InvalidAnswer)
 _ENQUEUED_SECONDS = 86_400.0
 """How long a run waits for those before it on its thread."""
 
@@ -62,8 +61,11 @@ Dumps = Callable[[Any], bytes]
 class Threads(Protocol):
     """The rows of threads, for runs."""
 
-    async def get(self, thread_id: str) -> Thread | None:
-        """Return the row of a thread; None where there is none, or it has expired."""
+    async def get(self, thread_id: str, *, ended: bool = False) -> Thread | None:
+        """Return the row of a thread; None where there is none.
+
+        With `ended` also of a session that has ended.
+        """
         ...
 
     async def open(
@@ -209,7 +211,7 @@ class Execution:
             if run.cancelled:
                 self._post_end(run)
             raise
-        except NothingWaits as error:  # the thread is as it was
+        except _CHANGED_NOTHING as error:  # the thread is as it was
             self._fail(run, error)
             run.left = await self._memory.state(run.assistant.graph_id, run.thread_id)
         except Exception as error:  # of a node
@@ -265,7 +267,7 @@ class Execution:
         """What is committed with a run's end: its thread's status, and its turn's history."""
         if not run.held:  # its thread is another run's
             return []
-        if run.error and not isinstance(run.error, NothingWaits):
+        if run.error and not isinstance(run.error, _CHANGED_NOTHING):
             return [self._threads.failed(run)]
         rows = [self._threads.ended(run, run.left)]
         if run.request.history and run.status == "success" and run.outcome:
@@ -385,11 +387,7 @@ def _finished(run: Run, outcome: Outcome) -> FinishedTurn | None:
         model_used=outcome.route["model"] or "",
         tokens_used=outcome.usage["total_tokens"],
         cost=outcome.cost,
-        metadata={
-            "graph": run.assistant.graph_id,
-            "route": outcome.route,
-            **({THREAD_METADATA: dict(run.of_thread)} if run.of_thread is not None else {}),
-        },
+        metadata={"graph": run.assistant.graph_id, "route": outcome.route},
     )
 
 

@@ -36,8 +36,6 @@ class Run:
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     caller: Caller | None = None
     """Whose run it is; None is the service's own, or everybody's."""
-    of_thread: Mapping[str, Any] | None = None
-    """The metadata of its thread at its start, where rules say whose that is."""
     resumes: bool = False
     """It may have started before: it goes on from its last checkpoint, if nothing came between."""
     written: asyncio.Future[list[Any]] | None = None

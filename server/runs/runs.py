@@ -176,7 +176,6 @@ class Runs:
             run = Run(row, request, assistant, self._feed(row, request), checked=checked)
             run.ttl = thread.lifetime if thread else None
             run.caller = caller
-            run.of_thread = thread.metadata if thread and self._access.on else None
             if request.recorded:
                 before = [self._threads.created(new)] if new else []
                 run.written = self._rows.insert(row, *before, caller=run.caller)
@@ -194,9 +193,16 @@ class Runs:
     async def _check_thread(self, thread: Thread | None, thread_id: str, allowed: Match) -> None:
         """Refuse a thread that is somebody else's, before it is touched."""
         if allowed is not EVERYTHING:
-            there = thread or await self._threads.get(thread_id)
+            there = thread or await self._threads.get(thread_id, ended=True)
             if there is not None and not allowed.fits(there.metadata):
                 raise ThreadNotFound("Thread or assistant not found.")
+    def graph(self, name: str | None) -> str:
+        """Return the graph that a request of a graph's door means; without a name the default.
+
+        Raises:
+            InvalidInput: no name was given and there is no default.
+        """
+        return self._engine.graphs.chosen(name, "graph")
 
     async def check_webhook(self, url: str | None) -> None:
         """Refuse one that may not be called; raises InvalidInput."""
@@ -241,7 +247,6 @@ class Runs:
         log.info("run_recovered", run_id=row.run_id, attempt=attempt)
         run = Run(row, request, assistant, feed, caller=caller, resumes=True)
         run.ttl = thread.lifetime if thread else None
-        run.of_thread = thread.metadata if thread and self._access.on else None
         self._start(run)
 
     async def _give_up(self, row: RunRow, feed: Feed, reason: str) -> None:

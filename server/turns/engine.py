@@ -24,7 +24,7 @@ from langgraph.types import Command
 from pydantic import ValidationError
 
 from everturn.checkpoints.shared.locks import ThreadLocks
-from everturn.server.errors import InvalidInput, ShuttingDown, TurnTimeout
+from everturn.server.errors import InvalidAnswer, InvalidInput, ShuttingDown, TurnTimeout
 from everturn.server.projects.graphs import Graph, Graphs
 from everturn.server.turns.outcome import Outcome
 from everturn.server.turns.turn import Checked, Part, Turn
@@ -218,7 +218,7 @@ async def _stream(
         NotImplementedError,
     ) as error:
         if is_invalid_resume(error):
-            raise InvalidInput(f"What waits cannot be answered so: {_flaws(error)}") from error
+            raise InvalidAnswer(f"What waits cannot be answered so: {_flaws(error)}") from error
         if streamed or isinstance(turn.input, Command):
             raise
         raise InvalidInput(f"The input does not fit the graph {turn.graph!r}: {error}") from error

@@ -119,6 +119,58 @@ async def test_a_limit_of_a_moment_is_waited_for(fake_provider: FakeProvider, sh
         answer, route = await _answer(models, share)
     assert answer.text == "Thank you for waiting."
     assert _failures(route) == ["model-a:rate_limited"]
+    assert (route["model"], route["mode"]) == ("model-a", "retry")
+
+
+@pytest.mark.parametrize(
+    ("chain", "mode", "steps"),
+    [
+        (["model-a"], "retry", [("retry", "model-a", "model-a")]),
+        (
+            ["model-a", "model-b"],
+            "fallback",
+            [("fallback", "model-a", "model-b"), ("fallback", "model-b", "model-a")],
+        ),
+    ],
+    ids=["alone", "of two"],
+)
+async def test_the_same_model_once_more_is_a_retry(
+    chain: list[str],
+    mode: str,
+    steps: list[tuple[str, str, str]],
+    fake_provider: FakeProvider,
+    share: Share,
+) -> None:
+    for model in chain:
+        fake_provider.script(model, Fault(503), "Back.")
+    asked = Input(messages=[HumanMessage("hello")])
+    customs: list[Any] = []
+    state: Any = None
+    async with _models(fake_provider, *chain) as models:
+        async for mode_of, data in agent.graph.astream(
+            asked, share(models), stream_mode=["custom", "values"]
+        ):
+            if mode_of == "custom":
+                customs.append(data)
+            else:
+                state = data
+    assert [(each["type"], each["from"], each["to"]) for each in customs] == steps
+    assert {each["reason"] for each in customs} == {"unavailable"}
+    route = state["messages"][-1].response_metadata["route"]
+    assert (route["model"], route["mode"]) == ("model-a", mode)
+
+
+async def test_a_second_choice_asked_again_is_a_fallback_still(
+    fake_provider: FakeProvider, share: Share
+) -> None:
+    fake_provider.script("model-a", Fault(404))
+    fake_provider.script("model-b", Fault(503), "Back.")
+    async with _models(fake_provider, "model-a", "model-b") as models:
+        _, route = await _answer(models, share)
+        _, later = await _answer(models, share)
+    assert _failures(route) == ["model-a:not_found", "model-b:unavailable"]
+    assert (route["model"], route["mode"]) == ("model-b", "fallback")
+    assert (later["model"], later["mode"]) == ("model-b", "fallback")
 
 
 # The breaker

@@ -6,10 +6,12 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any, Protocol
 
+from langchain_core.messages import ToolCall
 from langchain_core.tools import BaseTool
 from langgraph.prebuilt import ToolNode
 from structlog import get_logger
 
+from everturn.tools.kit.arguments import flaws
 from everturn.tools.kit.cache import ResultStore, ToolCache
 from everturn.tools.kit.declare import declared
 from everturn.tools.kit.discovery import Discovery, UnknownTool, objection
@@ -127,6 +129,12 @@ class Toolbox:
         """Say whether a person must approve each call of a tool."""
         named = any(fnmatchcase(tool.name, pattern) for pattern in self._approve)
         return named or declared(tool).get("approval", False)
+
+    def flaws(self, name: str, args: Mapping[str, Any]) -> str | None:
+        """Say what is wrong with arguments; `None` for nothing, or a tool that there is not now."""
+        tool, _ = self._now().get(name, (None, None))
+        call = ToolCall(name=name, args=dict(args), id=None)
+        return None if tool is None else flaws(call, tool)
 
     def unmatched_approvals(self) -> list[str]:
         """Return what the settings want approved and is no tool; none while more may come."""

@@ -39,10 +39,14 @@ class MessageResponse(BaseModel):
     calls: list[WaitingCall] = Field(description="Tool calls that wait to be approved.")
     model: str | None = Field(description="The model that answered.")
     tools_used: list[str]
-    usage: dict[str, int] = Field(description="Tokens of all model calls of the turn.")
+    usage: dict[str, int] = Field(
+        description="Tokens of all model calls of the turn; zero where no provider counted any, as "
+        "with the offline model."
+    )
     cost: float | None = Field(description="US dollars; null where no provider named a price.")
     route: dict[str, Any] = Field(
-        description="`mode` (primary, fallback, offline), `model`, and who was `tried` before."
+        description="`mode` (primary, retry, fallback, offline), `model`, and who was `tried` "
+        "before."
     )
     metadata: dict[str, Any] = Field(
         description="`agent`, the answer's `message_id`, and `status`: completed, or interrupted "

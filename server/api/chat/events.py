@@ -82,7 +82,7 @@ def _tool_events(messages: list[dict[str, Any]]) -> Iterator[ChatEvent]:
 
 
 def _route_events(data: Any) -> Iterator[ChatEvent]:
-    if isinstance(data, dict) and data.get("type") in {"fallback", "reset"}:
+    if isinstance(data, dict) and data.get("type") in {"fallback", "retry", "reset"}:
         yield data["type"], {key: value for key, value in data.items() if key != "type"}
 
 

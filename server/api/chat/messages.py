@@ -27,7 +27,10 @@ class MessageRequest(BaseModel):
     session_id: Identifier | None = Field(
         default=None, max_length=200, description="The conversation; none begins a new one."
     )
-    agent: str = Field(default="agent", description="The graph that answers, see GET /info.")
+    agent: str | None = Field(
+        default=None,
+        description="The graph that answers, see GET /info; none: `agent`, or the only one.",
+    )
     model: str | list[str] | None = Field(
         default=None, description="Model to ask first, or several in order; see /api/chat/models."
     )
@@ -91,7 +94,7 @@ async def send_message(body: MessageRequest, runs: RunsDep, sessions: SessionsDe
     summary="Send a message and stream the answer",
     description="Server-sent events: `metadata` {session_id, run_id, agent, model}, then `message` "
     "{content, message_id}, `reasoning` (the same shape: what the model thinks before it answers), "
-    "`tool`, `fallback` and `reset` as they happen, and always one `done` "
+    "`tool`, `retry`, `fallback` and `reset` as they happen, and always one `done` "
     "{status, model, usage, cost, route} or `error` (a problem) last. `reset` takes back what was "
     "streamed under its `message_id`. An `approval` {calls} before a `done` {status: interrupted} "
     "says that tools wait to be approved: see /resume/stream. Leaving the stream stops the turn. "

@@ -8,16 +8,19 @@ from fastapi import APIRouter, Body, Query, Request, Response
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, SystemMessage, ToolMessage
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from everturn.checkpoints.sql.threads import Thread
+from everturn.checkpoints.sql.history import Totals
 from everturn.server.api.chat.approvals import WaitingCall
 from everturn.server.api.http.deps import SessionsDep
 from everturn.server.api.http.problems import problems
 from everturn.server.api.http.values import MAX_DEPTH, JsonObject
+from everturn.server.errors import InvalidInput
+from everturn.server.resources.sessions import Session
 from everturn.server.turns.outcome import readable
 
 router = APIRouter(prefix="/api/chat", tags=["sessions"])
 
 MAX_PAGE = 1000
+Status = Literal["active", "ended"]
 MAX_CONTEXT_BYTES = 16_384
 _LARGEST_INTEGER = 2**63 - 1  # Redis and SQL count with 64 bits
 
@@ -42,24 +45,43 @@ class SessionRequest(BaseModel):
 
 
 class SessionSummary(BaseModel):
-    """A living session."""
+    """A session, and what its finished turns come to."""
 
     session_id: str
+    title: str | None = Field(description="From its first message; null before the first turn.")
+    status: Status = Field(
+        description="ended: it has expired; its history is kept, what the agent remembered is not."
+    )
     created_at: datetime
+    last_used_at: datetime
     expires_at: datetime | None = Field(
         description="Renewed by every turn; null for a thread that does not expire."
     )
+    turns: int = Field(description="Finished turns.")
+    cost: float | None = Field(description="US dollars; null where no provider named a price.")
     context: dict[str, Any]
 
     @classmethod
-    def of(cls, thread: Thread) -> Self:
+    def of(cls, session: Session) -> Self:
         """Describe a session."""
+        thread, totals = session
         return cls(
             session_id=thread.thread_id,
+            title=session.title,
+            status="ended" if thread.has_expired else "active",
             created_at=thread.created_at,
+            last_used_at=thread.updated_at,
             expires_at=thread.ends_at,
+            turns=totals.turns,
+            cost=totals.cost,
             context=thread.metadata.get("context") or {},
         )
+
+
+class Deleted(BaseModel):
+    """What was deleted."""
+
+    deleted: int = Field(description="Sessions.")
 
 
 class Message(BaseModel):
@@ -81,7 +103,7 @@ class SessionDetail(SessionSummary):
 
 
 class SessionList(BaseModel):
-    """One page of the living sessions, newest first."""
+    """One page of the sessions, the last used first."""
 
     sessions: list[SessionSummary]
     total: int
@@ -114,22 +136,45 @@ class HistoryRow(BaseModel):
 async def create_session(
     sessions: SessionsDep, body: Annotated[SessionRequest | None, Body()] = None
 ) -> SessionSummary:
-    return SessionSummary.of(await sessions.create(body.context if body else {}))
+    made = await sessions.create(body.context if body else {})
+    return SessionSummary.of(Session(made, Totals()))
 
 
 @router.get(
     "/sessions",
     summary="List sessions",
-    description="The sessions that have not expired, newest first.",
+    description="All sessions, the last used first, with what their turns come to; also those that "
+    "have ended, as long as they have a history. `total` counts them, `limit` and `offset` choose "
+    "the page.",
     responses=problems(422, 500, 503),
 )
 async def list_sessions(
     sessions: SessionsDep,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100,
     offset: Annotated[int, Query(ge=0, le=_LARGEST_INTEGER)] = 0,
+    status: Annotated[Status | None, Query(description="Only these; none: all.")] = None,
 ) -> SessionList:
-    page, total = await sessions.page(limit, offset)
+    page, total = await sessions.page(limit, offset, ended=_ended(status))
     return SessionList(sessions=[SessionSummary.of(session) for session in page], total=total)
+
+
+@router.delete(
+    "/sessions",
+    summary="Delete all sessions",
+    description="Deletes each session as DELETE /api/chat/session/{session_id} does, with its "
+    "history. Nothing brings them back, so the request has to say `confirm=all`.",
+    responses=problems(409, 422, 500, 503),
+)
+async def delete_sessions(
+    sessions: SessionsDep,
+    confirm: Annotated[str, Query(description="`all`.")] = "",
+    status: Annotated[Status | None, Query(description="Only these; none: all.")] = None,
+) -> Deleted:
+    if confirm != "all":
+        raise InvalidInput(
+            "confirm: this deletes all sessions with their history; say so with ?confirm=all."
+        )
+    return Deleted(deleted=await sessions.delete_all(ended=_ended(status)))
 
 
 @router.get(
@@ -140,7 +185,7 @@ async def list_sessions(
     responses=problems(404, 422, 500, 503),
 )
 async def show_session(session_id: str, sessions: SessionsDep) -> SessionDetail:
-    session = await sessions.get(session_id)
+    (session,) = await sessions.summed_up(await sessions.get(session_id))
     messages = await sessions.messages(session_id)
     calls = await sessions.waiting_calls(session_id)
     return SessionDetail(
@@ -155,7 +200,7 @@ async def show_session(session_id: str, sessions: SessionsDep) -> SessionDetail:
     status_code=204,
     summary="Forget a session",
     description="Cancels what runs in it and deletes it whole: its memory, its history, its runs "
-    "and what they streamed. Of a session that has expired, the history.",
+    "and what they streamed. Of a session that has ended, the history.",
     responses=problems(404, 409, 422, 500, 503),
 )
 async def delete_session(session_id: str, sessions: SessionsDep) -> None:
@@ -186,6 +231,10 @@ async def read_history(
         response.headers["X-Pagination-Next"] = str(rows[0].id)
         response.headers["Link"] = f'<{older}>; rel="next"'
     return [HistoryRow.model_validate(row) for row in rows]
+
+
+def _ended(status: Status | None) -> bool | None:
+    return None if status is None else status == "ended"
 
 
 def _shown(message: AnyMessage) -> Message:

@@ -1,4 +1,4 @@
-"""`everturn chat`: a conversation with the running service, in a terminal or through a pipe.
+"""`everturn chat`: a conversation with the running service, or one question and its answer.
 
 A client like any other: it knows the service by its HTTP routes alone, and imports nothing of it.
 """

@@ -1,4 +1,4 @@
-"""Lines go in, answers come out: the loop, its commands, and one turn of the conversation."""
+"""Lines go in, answers come out: one question, or the loop, its commands, and one turn of it."""
 
 from __future__ import annotations
 
@@ -22,24 +22,32 @@ from everturn.server.cli.chat.service import Event, Service, ServiceError
 HELP = """\
 - `/new` starts a new session
 - `/history` shows what was said in this one
-- `/sessions` lists the sessions that have not expired
+- `/sessions` lists the newest sessions
 - `/approve` decides on tool calls that wait
 - `/help` shows this
 - `/quit` or Ctrl-D leaves; Ctrl-C stops an answer"""
 
 
-def chat(url: str, *, session_id: str | None, agent: str, plain: bool) -> int:
-    """Talk with the service until the input ends.
+def chat(
+    url: str,
+    message: str | None = None,
+    *,
+    session_id: str | None,
+    agent: str | None,
+    plain: bool,
+) -> int:
+    """Ask the service once, or talk with it until the input ends.
 
     Args:
         url: the service's root, such as http://127.0.0.1:2024.
+        message: the one question; `-` reads it from stdin, None talks.
         session_id: the conversation to continue; None starts one.
-        agent: the graph that answers, by its name in langgraph.json.
+        agent: the graph that answers, by its name in langgraph.json; None leaves it to the service.
         plain: no Markdown and no colours, also on a terminal.
 
     Returns:
-        The exit status: 0; 1 when the chat could not start or, with input from a pipe, when any
-        line of it failed.
+        The exit status: 0; 1 when the chat could not start, the one question got no answer or,
+        with input from a pipe, any line of it failed.
     """
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401 - once imported, it gives input() line editing and history
@@ -50,13 +58,26 @@ def chat(url: str, *, session_id: str | None, agent: str, plain: bool) -> int:
         return 1
     try:
         with Service(url) as service:
-            return converse(Conversation(service, screen, agent, session_id), screen)
+            conversation = Conversation(service, screen, agent, session_id)
+            if message is None:
+                conversation.begin()
+                return converse(conversation, screen)
+            conversation.answer(_question(message))
+            return 0
     except ServiceError as error:
         screen.note(str(error), "red")
         return 1
     except BrokenPipeError:  # the reader of our output, such as `head`, has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
         return 1
+
+
+def _question(message: str) -> str:
+    if message == "-":
+        message = sys.stdin.read()
+    if not message.strip():
+        raise ServiceError('The question is empty. Ask one: everturn chat "Hello"')
+    return message.strip()
 
 
 def converse(conversation: Conversation, screen: Screen) -> int:
@@ -88,14 +109,25 @@ class Conversation:
     """One session after the other with one service, shown on one screen."""
 
     def __init__(
-        self, service: Service, screen: Screen, agent: str, session_id: str | None
+        self, service: Service, screen: Screen, agent: str | None, session_id: str | None
     ) -> None:
         self._service = service
         self._screen = screen
         self._agent = agent
+        self._session_id = session_id
+        """None: the next message starts one."""
+
+    def begin(self) -> None:
+        """Say where the conversation goes on, or start one.
+
+        Raises:
+            ServiceError: there never was a session of this id.
+        """
+        service, screen, session_id = self._service, self._screen, self._session_id
         turns = len(service.history(session_id)) if session_id else 0
         self._session_id = session_id or service.new_session()
-        screen.note(f"{agent} at {service.url} · session {self._session_id} · /help")
+        where = f"{self._agent} at {service.url}" if self._agent else service.url
+        screen.note(f"{where} · session {self._session_id} · /help")
         if turns:
             screen.note(f"turns so far: {turns}, /history shows them")
         with contextlib.suppress(ServiceError):  # expired, but its history is there
@@ -109,15 +141,15 @@ class Conversation:
                 self._session_id = self._service.new_session()
                 self._screen.note(f"session {self._session_id}")
             case "/history":
-                for row in self._service.history(self._session_id):
+                for row in self._service.history(self._session):
                     self._screen.note(f"› {row['user_message']}", "bold")
                     self._show(row["assistant_message"])
             case "/sessions":
-                here = self._session_id
+                here = self._session
                 lines = [session_line(each, here) for each in self._service.sessions()]
                 self._show("\n".join(lines) or "No sessions.")
             case "/approve":
-                if calls := self._service.waiting_calls(self._session_id):
+                if calls := self._service.waiting_calls(self._session):
                     self._decide(calls)
                 else:
                     self._screen.note("No tool call waits.")
@@ -156,7 +188,12 @@ class Conversation:
         except (KeyboardInterrupt, EOFError):
             self._screen.note("\nstill waiting; /approve asks again, a message gives it up")
             return
-        self._follow(self._service.resume(self._session_id, decisions))
+        self._follow(self._service.resume(self._session, decisions))
+
+    @property
+    def _session(self) -> str:
+        assert self._session_id is not None  # noqa: S101 - it has begun
+        return self._session_id
 
     def _show_events(self, events: Iterator[Event]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         """Show a turn as it happens; returns its last event, `done`, and what waits."""
@@ -191,7 +228,7 @@ class Conversation:
             case "reset":
                 screen.take_back()
                 screen.note(f"↩ took back {data['chars']} characters", "yellow")
-            case "fallback":
+            case "fallback" | "retry":
                 screen.note(fallback_line(data), "yellow")
 
     def _show(self, markdown: str) -> None:

@@ -8,14 +8,18 @@ SHORT = 100  # characters shown of a tool's arguments and of its result
 
 def session_line(session: dict[str, Any], shown_id: str) -> str:
     """A session in the list, marked when it is the one on the screen."""
-    made, expires = (local_time(session[key]) for key in ("created_at", "expires_at"))
+    title = session["title"] or "nothing said yet"
+    ended = ", ended" if session["status"] == "ended" else ""
     here = ", this one" if session["session_id"] == shown_id else ""
-    return f"- `{session['session_id']}` of {made}, until {expires}{here}"
+    used = local_time(session["last_used_at"])
+    return f"- `{session['session_id']}` {title} ({used}, turns: {session['turns']}{ended}{here})"
 
 
 def fallback_line(data: dict[str, Any]) -> str:
     """One model failed; `to` is None when there is no other to ask."""
     failed = f"↪ {data['from']}: {readable(data['reason'])}"
+    if data["to"] == data["from"]:
+        return f"{failed}; asking it again"
     return f"{failed}; asking {data['to']}" if data["to"] else failed
 
 
@@ -43,7 +47,10 @@ def receipt(done: dict[str, Any]) -> str:
         parts.append(f"{tokens} tokens")
     if cost := done.get("cost"):
         parts.append(f"${cost:.6f}")
-    if tried := [attempt["model"] for attempt in route.get("tried") or ()]:
+    tried = [attempt["model"] for attempt in route.get("tried") or ()]
+    if mode == "retry":
+        parts.append("asked again")
+    elif tried:
         parts.append(f"after {', '.join(tried)}")
     return " · ".join(parts)
 

@@ -51,9 +51,12 @@ class Service:
         sessions: list[dict[str, Any]] = self._call("GET", "/api/chat/sessions")["sessions"]
         return sessions
 
-    def stream(self, message: str, session_id: str, agent: str) -> Generator[Event, None, None]:
-        """The events of one turn; closing the generator ends the turn."""
-        body = {"message": message, "session_id": session_id, "agent": agent}
+    def stream(
+        self, message: str, session_id: str | None, agent: str | None
+    ) -> Generator[Event, None, None]:
+        """The events of one turn, in a new session without an id; closing it ends the turn."""
+        chosen = {"session_id": session_id, "agent": agent}
+        body = {"message": message, **{name: value for name, value in chosen.items() if value}}
         return self._events("/api/chat/message/stream", body)
 
     def resume(
@@ -87,7 +90,9 @@ class Service:
         try:
             yield
         except httpx2.ConnectError as error:
-            raise ServiceError(f"Nothing answers at {self.url}. Start it: make run") from error
+            raise ServiceError(
+                f"Nothing answers at {self.url}. Start it: make run, or everturn serve"
+            ) from error
         except httpx2.TimeoutException as error:
             raise ServiceError(f"{self.url} does not answer any more.") from error
         except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:

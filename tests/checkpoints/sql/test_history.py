@@ -19,7 +19,7 @@ import everturn.checkpoints.sql.database
 from everturn.checkpoints.errors import StoreUnavailable
 from everturn.checkpoints.sql.database import Database, open_database
 from everturn.checkpoints.sql.group_commit import GroupCommit, open_group_commit
-from everturn.checkpoints.sql.history import FinishedTurn, turn_finished
+from everturn.checkpoints.sql.history import FinishedTurn, Totals, turn_finished
 from everturn.checkpoints.sql.history import History as Readings
 from tests.checkpoints.stores import ROOT, in_postgres, postgres_database
 from tests.waiting import eventually
@@ -149,6 +149,27 @@ async def test_pages_go_back_in_time_and_read_forward(history: History) -> None:
     assert await page(ids[0]) == ([], False)
     assert await page(10**30) == (ids[3:], True)
     assert await page(0) == await page(-(10**30)) == ([], False)
+
+
+async def test_sessions_are_summed_up_by_one_query(history: History, database: Database) -> None:
+    for number, (session_id, cost) in enumerate(
+        [("a", 0.25), ("b", None), ("a", None), ("c", 9.0), ("a", 0.5)]
+    ):
+        await history.add(turn(number, session_id, cost=cost))
+    long = replace(turn(0, "long"), user_message="가" * 5000)
+    await history.add(long)
+    queries: list[str] = []
+    event.listen(
+        database.sync_engine, "before_cursor_execute", lambda *about: queries.append(about[2])
+    )
+    found = await history.totals(["a", "b", "long", "nobody"])
+    assert len([query for query in queries if "chat_history" in query]) == 1
+    assert found == {
+        "a": Totals(turns=3, cost=0.75, first_message="question 0"),
+        "b": Totals(turns=1, cost=None, first_message="question 1"),
+        "long": Totals(turns=1, cost=None, first_message="가" * 500),
+    }
+    assert await history.totals([]) == {}
 
 
 async def test_a_deleted_session_is_gone_and_its_ids_are_not_given_again(history: History) -> None:

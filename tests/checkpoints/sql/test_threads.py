@@ -15,7 +15,14 @@ from everturn.checkpoints.errors import StoreUnavailable
 from everturn.checkpoints.sql.database import Database, open_database
 from everturn.checkpoints.sql.group_commit import open_group_commit
 from everturn.checkpoints.sql.tables import crons, runs
-from everturn.checkpoints.sql.threads import Filter, Thread, ThreadTable, new_thread, status_changed
+from everturn.checkpoints.sql.threads import (
+    Filter,
+    Thread,
+    ThreadTable,
+    new_session,
+    new_thread,
+    status_changed,
+)
 from tests.checkpoints.stores import in_database, postgres_database
 
 
@@ -181,8 +188,9 @@ async def test_pages_do_not_overlap_where_rows_tie(table: ThreadTable) -> None:
     assert len({row.thread_id for page in pages for row in page}) == 9
 
 
-async def test_a_deleted_thread_takes_its_runs_and_crons_along(
-    database: Database, table: ThreadTable
+@pytest.mark.parametrize("how", ["delete", "end"])
+async def test_a_thread_that_is_gone_takes_its_runs_and_crons_along(
+    how: str, database: Database, table: ThreadTable
 ) -> None:
     gone, stays = await made(table), await made(table)
     now = datetime.now(UTC)
@@ -195,8 +203,8 @@ async def test_a_deleted_thread_takes_its_runs_and_crons_along(
         cron = {"cron_id": f"c{n}", "schedule": "* * * * *", "payload": {}, **ids, **moments}
         rows.append(insert(crons).values(enabled=True, **cron))
     await database.write(lambda c: [c.execute(row) for row in rows])
-    assert await table.delete(gone.thread_id)
-    assert not await table.delete(gone.thread_id)
+    assert await getattr(table, how)(gone.thread_id)
+    assert not await getattr(table, how)("nobody")
     for column, left in ((runs.c.run_id, "r1"), (crons.c.cron_id, "c1")):
         assert (await in_database(database, select(column))).scalars().all() == [left]
 
@@ -236,3 +244,30 @@ async def test_a_database_that_is_gone_says_so(tmp_path: Path) -> None:
         await opened.write(lambda c: c.exec_driver_sql("DROP TABLE threads"))
         with pytest.raises(StoreUnavailable, match="threads"):
             await table.get(str(uuid4()))
+
+
+async def test_a_session_that_ended_is_found_by_the_list_of_sessions_alone(
+    table: ThreadTable,
+) -> None:
+    thread = new_thread()
+    living = new_session(None, {}, lifetime=60)
+    expired, ended = (new_session(None, {"user": name}, lifetime=-60) for name in ("ada", "bob"))
+    for each in (thread, living, expired, ended):
+        assert await table.create(each)
+    await table.end(ended.thread_id)
+    row = await table.get(ended.thread_id)
+    assert row == replace(ended, kind="ended")
+    assert row is not None
+    assert row.has_expired
+
+    async def found(wanted: Filter) -> set[str]:
+        rows = {each.thread_id for each in await table.search(wanted, limit=10)}
+        assert await table.count(wanted) == len(rows)
+        return rows
+
+    assert await found(Filter()) == {thread.thread_id, living.thread_id}
+    assert await found(Filter(sessions=True)) == {living.thread_id}
+    gone = {expired.thread_id, ended.thread_id}
+    assert await found(Filter(sessions=True, ended=True)) == gone
+    assert await found(Filter(sessions=True, ended=None)) == {living.thread_id, *gone}
+    assert [each.thread_id for each in await table.due(10)] == [expired.thread_id]

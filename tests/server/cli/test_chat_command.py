@@ -16,8 +16,9 @@ from typing import Any
 
 import pytest
 
+from everturn.server.__main__ import main
 from everturn.server.cli.chat import chat
-from everturn.server.cli.chat.lines import receipt, tool_line
+from everturn.server.cli.chat.lines import fallback_line, receipt, tool_line
 from everturn.server.cli.chat.screen import split_blocks
 from tests.server.cli.pseudo_terminal import Terminal
 from tests.waiting import PATIENCE
@@ -83,9 +84,13 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if self.path == "/api/chat/sessions":
-            times = {"created_at": "2026-11-24T10:00:00Z", "expires_at": "2026-11-24T11:00:00Z"}
-            sessions = [{"session_id": f"session-{n + 1}"} for n in range(self.service.sessions)]
-            self.answer(200, {"sessions": [{**each, **times, "context": {}} for each in sessions]})
+            about = {"title": "Hi", "turns": 1, "last_used_at": "2026-11-24T10:00:00Z"}
+            sessions = [
+                {"session_id": f"session-{n + 1}", "status": "active", **about}
+                for n in range(self.service.sessions)
+            ]
+            sessions[0] |= {"title": None, "turns": 0, "status": "ended"}
+            self.answer(200, {"sessions": sessions})
         elif self.path.startswith("/api/chat/session/"):
             self.answer(200, {"calls": self.service.waiting})
         elif self.path == "/api/chat/history/nobody":
@@ -147,9 +152,15 @@ class Pipe:
     ) -> None:
         self._monkeypatch, self._capsys, self._url = monkeypatch, capsys, url
 
-    def __call__(self, *lines: str, session_id: str | None = None) -> tuple[int, str, str]:
+    def __call__(
+        self,
+        *lines: str,
+        question: str | None = None,
+        session_id: str | None = None,
+        agent: str | None = "agent",
+    ) -> tuple[int, str, str]:
         self._monkeypatch.setattr("sys.stdin", io.StringIO("".join(f"{line}\n" for line in lines)))
-        status = chat(self._url, session_id=session_id, agent="agent", plain=False)
+        status = chat(self._url, question, session_id=session_id, agent=agent, plain=False)
         out, err = self._capsys.readouterr()
         return status, out, err
 
@@ -171,6 +182,53 @@ def test_a_pipe_gets_the_answers_and_nothing_else(pipe: Pipe, service: Service) 
         {"message": "Hi", "session_id": "session-1", "agent": "agent"},
         {"message": "Again", "session_id": "session-1", "agent": "agent"},
     ]
+
+
+def test_one_question_is_answered_once(pipe: Pipe, service: Service) -> None:
+    service.turns += [[*said("Hello there"), done()], [*said("It is 4."), done()]]
+    status, out, err = pipe("never read", question="Hi there", agent=None)
+    assert (status, out, err) == (0, "Hello there\n", "model-a · 42 tokens\n")
+    status, out, _ = pipe("What is", "2 + 2?", question="-", session_id="s", agent="math")
+    assert (status, out) == (0, "It is 4.\n")
+    assert service.asked == [
+        {"message": "Hi there"},  # the service makes the session and chooses the graph
+        {"message": "What is\n2 + 2?", "session_id": "s", "agent": "math"},
+    ]
+    assert service.sessions == 0
+
+
+@pytest.mark.parametrize("question", ["", " ", "-"])
+def test_an_empty_question_is_none(pipe: Pipe, service: Service, question: str) -> None:
+    status, out, err = pipe(question=question)
+    assert (status, out) == (1, "")
+    assert "The question is empty" in err
+    assert service.asked == []
+
+
+def test_one_question_that_gets_no_answer(pipe: Pipe, service: Service) -> None:
+    call = {"id": "c1", "name": "send_mail", "args": {"to": "ada"}}
+    service.turns += [
+        (422, {"detail": "agent: say which graph should answer; there are: a, b."}),
+        [*said("Half"), ("error", {"detail": "No model answered."})],
+        [("approval", {"calls": [call]}), done(status="interrupted")],
+    ]
+    for complaint in (
+        "there are: a, b.",
+        "No model answered.",
+        "everturn chat --session session-1",
+    ):
+        status, out, err = pipe(question="Hi")
+        assert (status, out) == (1, "")
+        assert complaint in err
+
+
+def test_the_command_line_takes_a_question(
+    service: Service, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service.turns.append([*said("Fine"), done()])
+    assert main(["chat", "--url", service.url, "How", "are you?"]) == 0
+    assert capsys.readouterr().out == "Fine\n"
+    assert service.asked == [{"message": "How are you?"}]
 
 
 def test_text_taken_back_never_enters_a_pipe(pipe: Pipe, service: Service) -> None:
@@ -232,8 +290,11 @@ def test_commands(pipe: Pipe, service: Service) -> None:
     service.history = [{"user_message": "Hi", "assistant_message": "Hello"}]
     status, out, err = pipe("/new", "/sessions", "/history", "/help", "/what", "/quit", "unread")
     assert status == 0
-    assert "- `session-1` of 2026-11-24" in out
-    assert "session-2` of 2026-11-24" in next(line for line in out.splitlines() if "this" in line)
+    assert "- `session-1` nothing said yet (2026-11-24" in out
+    assert ", turns: 0, ended)" in out
+    (here,) = [line for line in out.splitlines() if "this one)" in line]
+    assert here.startswith("- `session-2` Hi (2026-11-24")
+    assert here.endswith(", turns: 1, this one)")
     assert "Hello\n" in out
     assert "/sessions" in out
     assert "There is no /what" in err
@@ -260,7 +321,7 @@ def test_no_service(
 ) -> None:
     status, out, err = Pipe(monkeypatch, capsys, url)("Hi")
     assert (status, out) == (1, "")
-    assert err == "Nothing answers at http://127.0.0.1:9. Start it: make run\n"
+    assert err == "Nothing answers at http://127.0.0.1:9. Start it: make run, or everturn serve\n"
 
 
 def test_a_url_that_is_none(
@@ -325,6 +386,10 @@ def test_lines() -> None:
     assert receipt(paid) == "m · 3 tokens · $0.001250"
     offline = {"route": {"mode": "offline", "tried": [{"model": "a"}, {"model": "b"}]}}
     assert receipt(offline) == "offline answer · after a, b"
+    again = {"model": "a", "route": {"mode": "retry", "tried": [{"model": "a"}]}}
+    assert receipt(again) == "a · asked again"
+    retried = {"from": "a", "to": "a", "reason": "rate_limited"}
+    assert fallback_line(retried) == "↪ a: rate limited; asking it again"
     failed = {"name": "weather", "status": "error", "result": "no\n\nsuch city"}
     assert tool_line(failed) == ("  weather → no such city", "red")
 

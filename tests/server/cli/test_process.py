@@ -105,7 +105,7 @@ def test_each_turn_is_one_log_line_and_counted(data_dir: Path) -> None:
     assert line["endpoint"] == "/api/chat/message"
     assert line["session_id"] == session
     assert line["model_used"] == "offline"
-    assert line["tokens_used"] > 0
+    assert line["tokens_used"] == 0  # the offline model has none
     assert line["response_time"] > 0
     counted = (
         'chat_requests_total{endpoint="/api/chat/message",model="offline",status="success"} 1.0'

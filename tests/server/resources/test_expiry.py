@@ -10,10 +10,12 @@ import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 
 from everturn.checkpoints.shared.locks import LocalThreadLocks
-from everturn.checkpoints.sql.database import open_database
-from everturn.checkpoints.sql.history import History
-from everturn.checkpoints.sql.threads import Thread, ThreadTable, new_thread
+from everturn.checkpoints.sql.database import Database, open_database
+from everturn.checkpoints.sql.group_commit import GroupCommit, open_group_commit
+from everturn.checkpoints.sql.history import FinishedTurn, History, turn_finished
+from everturn.checkpoints.sql.threads import Thread, ThreadTable, new_session, new_thread
 from everturn.server.access.access import Everybody
+from everturn.server.errors import ThreadNotFound
 from everturn.server.projects.graphs import Graphs
 from everturn.server.resources.expiry import end_expired
 from everturn.server.resources.states import States
@@ -33,30 +35,63 @@ class NoRuns:
 
 
 @pytest.fixture
-async def threads(tmp_path: Path) -> AsyncIterator[Threads]:
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    async with open_database(None, tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def rows(database: Database) -> AsyncIterator[GroupCommit]:
+    async with open_group_commit(database) as opened:
+        yield opened
+
+
+@pytest.fixture
+def history(database: Database) -> History:
+    return History(database)
+
+
+@pytest.fixture
+async def threads(database: Database, history: History) -> Threads:
     saver, graphs = InMemorySaver(), Graphs({})
-    async with open_database(None, tmp_path) as database:
-        engine = Engine(
-            graphs, LocalThreadLocks(), {}, lambda *_: (), turn_timeout=5, thread_wait=5
-        )
-        table = ThreadTable(database)
-        states = States(
-            table,
-            engine,
-            saver,
-            jsonable=lambda value: value,
-            edited=lambda thread_id: None,
-            access=Everybody(),
-        )
-        memory, history = ThreadMemory(saver, graphs), History(database)
-        runs = cast("Any", NoRuns())
-        yield Threads(table, states, engine, memory, saver, history, runs, Everybody())
+    engine = Engine(graphs, LocalThreadLocks(), {}, lambda *_: (), turn_timeout=5, thread_wait=5)
+    table, runs = ThreadTable(database), cast("Any", NoRuns())
+    states = States(
+        table,
+        engine,
+        saver,
+        jsonable=lambda value: value,
+        edited=lambda thread_id: None,
+        access=Everybody(),
+    )
+    memory = ThreadMemory(saver, graphs)
+    return Threads(table, states, engine, memory, saver, history, runs, Everybody())
 
 
 async def expired(threads: Threads, **how: Any) -> Thread:
     thread = replace(new_thread(ttl={"ttl": 1, "strategy": "delete"}), updated_at=LONG_AGO, **how)
     await threads.create(thread)
     return thread
+
+
+async def test_a_session_with_a_history_leaves_its_row(
+    threads: Threads, history: History, rows: GroupCommit
+) -> None:
+    used, unused = (new_session(None, {"user": "ada"}, lifetime=-60) for _ in range(2))
+    for session in (used, unused):
+        await threads.table.create(session)
+    turn = FinishedTurn(
+        session_id=used.thread_id, user_message="hi", assistant_message="hello", model_used="m"
+    )
+    await rows.write(turn_finished(turn))
+    assert await end_expired(threads) == 2
+    assert await threads.table.get(unused.thread_id) is None
+    left = await threads.table.get(used.thread_id)
+    assert left == replace(used, kind="ended")  # with its context, and when it was used last
+    with pytest.raises(ThreadNotFound):
+        await threads.row(used.thread_id)
+    assert await history.exists(used.thread_id)
+    assert await end_expired(threads) == 0
 
 
 async def due(threads: Threads) -> list[str]:

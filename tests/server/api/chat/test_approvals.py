@@ -143,17 +143,64 @@ def test_an_edited_call_is_made_and_remembered_as_it_was_edited(
     assert json.loads(sent["arguments"]) == {"to": "bob", "text": "yo"}
 
 
-def test_an_edit_that_does_not_fit_the_tool_is_answered_to_the_model(
+def test_an_edit_that_does_not_fit_the_tool_is_refused_and_the_call_still_waits(
     serve: Serve, fake_provider: FakeProvider, journal: Journal
 ) -> None:
     fake_provider.script("model-a", Reply(tool_calls=[MAIL]), say_results)
     with serve() as client:
         waits = client.ask("mail ada")
-        edit = {"id": waits["calls"][0]["id"], "type": "edit", "args": {"whom": "bob"}}
-        assert (
-            "wrong_arguments: to: Field required" in decide(client, waits, edit).json()["response"]
-        )
-    assert journal() == []
+        session, call_id = waits["session_id"], waits["calls"][0]["id"]
+        for args, says in (
+            ({"whom": "bob"}, "to: Field required"),
+            ({"to": "bob", "cc": "eve"}, "cc: There is no such argument; there are: to, text"),
+            ({"to": ["bob"]}, "to: Input should be a valid string"),
+        ):
+            edit = {"id": call_id, "type": "edit", "args": args}
+            for route in ("resume", "resume/stream"):
+                path = f"/api/chat/session/{session}/{route}"
+                answer = client.post(path, json={"decisions": [edit]})
+                assert (answer.status_code, answer.json()["type"]) == (422, "invalid-input")
+                assert f"{call_id!r} do not fit send_mail: {says}" in answer.json()["detail"]
+        assert client.get(f"/api/chat/session/{session}").json()["calls"] == waits["calls"]
+        assert journal() == []
+        edit = {"id": call_id, "type": "edit", "args": {"to": "bob"}}
+        assert decide(client, waits, edit).json()["response"] == "sent to bob"
+
+
+@pytest.mark.parametrize(
+    ("action", "says"),
+    [
+        ({"args": {"whom": "bob"}}, "the arguments do not fit send_mail: to: Field required"),
+        ({"name": "send_male", "args": {"to": "bob"}}, "there is no tool 'send_male'"),
+    ],
+)
+def test_a_run_that_brings_a_wrong_edit_leaves_the_call_waiting(
+    action: dict[str, Any],
+    says: str,
+    serve: Serve,
+    fake_provider: FakeProvider,
+    journal: Journal,
+) -> None:
+    fake_provider.script("model-a", Reply(tool_calls=[MAIL]), say_results)
+    with serve() as client:
+        waits = client.ask("mail ada")
+        thread = waits["session_id"]
+
+        def resume(action: dict[str, Any]) -> dict[str, Any]:
+            resumed = {"decisions": [{"type": "edit", "edited_action": action}]}
+            body = {"assistant_id": "agent", "command": {"resume": resumed}}
+            found: dict[str, Any] = client.post(f"/threads/{thread}/runs/wait", json=body).json()
+            return found
+
+        assert says in resume(action)["__error__"]["message"]
+        left = client.get(f"/threads/{thread}").json()
+        assert left["status"] == "interrupted"
+        (asked,) = next(iter(left["interrupts"].values()))
+        assert asked["value"]["action_requests"][0]["args"] == {"to": "ada"}
+        assert journal() == []
+        done = resume({"args": {"to": "bob"}})
+        assert done["messages"][-1]["content"] == "sent to bob"
+    assert len(journal()) == 1
 
 
 def test_of_two_calls_one_is_refused_and_the_model_reads_why(

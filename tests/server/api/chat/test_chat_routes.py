@@ -24,7 +24,7 @@ def test_a_session_then_a_calculation(client: Client) -> None:
     assert answer["route"]["mode"] == "offline"
     assert answer["route"]["degraded"] is False
     assert answer["route"]["tried"] == []
-    assert answer["usage"]["total_tokens"] > 0
+    assert answer["usage"]["total_tokens"] == 0
     assert answer["metadata"]["agent"] == "agent"
 
 
@@ -45,7 +45,7 @@ def test_a_stream_says_the_same_in_pieces(client: Client) -> None:
     assert len({word["message_id"] for word in words}) == 1
     done = events[-1].data
     assert done["status"] == "completed"
-    assert done["usage"]["total_tokens"] > 0
+    assert done["usage"]["total_tokens"] == 0
     text = "".join(word["content"] for word in words)
     history = client.get(f"/api/chat/history/{events[0].data['session_id']}").json()
     assert history[0]["assistant_message"] == text
@@ -175,6 +175,21 @@ def test_a_provider_brings_usage_and_cost_into_answer_and_history(
     assert events[-1].data["cost"] == 0.75
 
 
+def test_the_offline_model_counts_no_tokens(client: Client) -> None:
+    nothing = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
+    answer = client.ask("Calculate 10 * 20")
+    done = client.events("/api/chat/message/stream", {"message": "hello"})[-1].data
+    for found in (answer, done):
+        assert (found["model"], found["usage"]) == ("offline", nothing)
+    (row,) = client.get(f"/api/chat/history/{answer['session_id']}").json()
+    assert (row["model_used"], row["tokens_used"], row["cost"]) == ("offline", 0, None)
+    invoked = client.post("/invoke", json={"input": {"messages": "hello"}}).json()
+    assert invoked["messages"][-1]["usage_metadata"] == nothing
+    metrics = client.get("/metrics").text
+    assert 'chat_requests_total{endpoint="/invoke",model="offline",status="success"}' in metrics
+    assert "model_tokens_total{" not in metrics
+
+
 def test_a_fallback_is_seen_in_the_stream(data_dir: Path, fake_provider: FakeProvider) -> None:
     fake_provider.script("a", Fault("cut", reply=Reply("one two three four"), after=3))
     fake_provider.script("b", "All of it.")
@@ -189,6 +204,18 @@ def test_a_fallback_is_seen_in_the_stream(data_dir: Path, fake_provider: FakePro
     taken_back = by_name["reset"]["message_id"]
     kept = [e.data for e in events if e.name == "message" and e.data["message_id"] != taken_back]
     assert "".join(word["content"] for word in kept) == "All of it."
+
+
+def test_the_same_model_once_more_is_a_retry_in_the_stream(
+    data_dir: Path, fake_provider: FakeProvider
+) -> None:
+    fake_provider.script("a", Fault(503), "All of it.")
+    with serving(data_dir, base_url=fake_provider.url, openai_api_key=KEY, models="a") as client:
+        events = client.events("/api/chat/message/stream", {"message": "hello"})
+    by_name = {event.name: event.data for event in events}
+    assert by_name["retry"] == {"from": "a", "to": "a", "reason": "unavailable"}
+    assert "fallback" not in by_name
+    assert (by_name["done"]["model"], by_name["done"]["route"]["mode"]) == ("a", "retry")
 
 
 def test_a_refused_key_is_an_error_of_the_service(

@@ -1,0 +1,73 @@
+"""A session as a file: its finished turns as JSON or as Markdown."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+from urllib.parse import quote
+
+from fastapi import APIRouter, Query, Response
+
+from everturn.checkpoints.sql.history import FinishedTurn
+from everturn.server.api.chat.sessions import HistoryRow, SessionSummary
+from everturn.server.api.http.deps import SessionsDep
+from everturn.server.api.http.problems import problems
+
+router = APIRouter(prefix="/api/chat", tags=["sessions"])
+
+
+class ExportedSession(SessionSummary):
+    """A session with all its finished turns, oldest first."""
+
+    history: list[HistoryRow]
+
+
+@router.get(
+    "/session/{session_id}/export",
+    summary="Export a session",
+    description="All finished turns of a session, also of one that has ended, as a file: JSON with "
+    "every field, or Markdown to read.",
+    response_model=ExportedSession,
+    responses={
+        200: {"content": {"text/markdown": {"schema": {"type": "string"}}}},
+        **problems(404, 422, 500, 503),
+    },
+)
+async def export_session(
+    session_id: str,
+    sessions: SessionsDep,
+    form: Annotated[Literal["json", "markdown"], Query(alias="format")] = "json",
+) -> Response:
+    (session,) = await sessions.summed_up(await sessions.kept(session_id))
+    turns = await sessions.all_turns(session_id)
+    summary = SessionSummary.of(session)
+    if form == "markdown":
+        return _file(markdown(summary, turns), "text/markdown", session_id, "md")
+    rows = [HistoryRow.model_validate(turn) for turn in turns]
+    exported = ExportedSession(**dict(summary), history=rows)
+    return _file(exported.model_dump_json(indent=2), "application/json", session_id, "json")
+
+
+def markdown(session: SessionSummary, turns: Sequence[FinishedTurn]) -> str:
+    """Write a session down for people; what was said stays as it was said."""
+    return "\n\n".join(_paragraphs(session, turns)) + "\n"
+
+
+def _paragraphs(session: SessionSummary, turns: Sequence[FinishedTurn]) -> Iterator[str]:
+    yield f"# {session.title or 'Session'}"
+    yield f"Session `{session.session_id}`, {_moment(session.created_at)}"
+    for turn in turns:
+        yield f"## User, {_moment(turn.created_at)}"
+        yield turn.user_message
+        tools = f", with {', '.join(turn.tools_used)}" if turn.tools_used else ""
+        yield f"## Assistant, {turn.model_used}{tools}"
+        yield turn.assistant_message
+
+
+def _moment(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def _file(content: str, media_type: str, session_id: str, ending: str) -> Response:
+    name = f"filename*=UTF-8''{quote(f'session-{session_id}.{ending}', safe='')}"
+    headers = {"Content-Disposition": f"attachment; {name}"}
+    return Response(content, media_type=media_type, headers=headers)
