@@ -196,6 +196,7 @@ class Runs:
             there = thread or await self._threads.get(thread_id, ended=True)
             if there is not None and not allowed.fits(there.metadata):
                 raise ThreadNotFound("Thread or assistant not found.")
+
     def graph(self, name: str | None) -> str:
         """Return the graph that a request of a graph's door means; without a name the default.
 
