@@ -113,6 +113,7 @@ class Runs:
             ThreadBusy: a run is under way, and the strategy is `reject`.
         """
         await self.check_webhook(request.webhook)
+        request = request.with_inherited()
         if request.interactive:  # these name a graph
             self._engine.graphs.fixed(request.assistant_id)
         assistant = await self._assistants.resolve(request.assistant_id)
