@@ -53,7 +53,7 @@ from everturn.server.api.agent_server import threads as thread_routes
 from everturn.server.api.chat import messages as message_routes
 from everturn.server.api.chat import sessions as session_routes
 from everturn.server.api.http.body_limit import AnnouncedBodyLimit
-from everturn.server.api.http.closed import close_routes
+from everturn.server.api.http.closed import without_closed
 from everturn.server.api.http.configurable_headers import ConfigurableHeaders
 from everturn.server.api.http.cors import PlainTextJson, allowed_origins, cors_options
 from everturn.server.api.http.deps import Info, Service
@@ -122,6 +122,7 @@ def create_app(settings: Settings) -> FastAPI:
     """
     named = "config" in settings.server.model_fields_set
     project = read_project(settings.server.config, named=named)
+    http = project.keys.http
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -150,15 +151,15 @@ def create_app(settings: Settings) -> FastAPI:
         summary="Every turn gets an answer, and no acknowledged turn is lost.",
         version=version("everturn"),
         lifespan=lifespan,
-        middleware=request_path(settings.server, project.keys.http),
+        middleware=request_path(settings.server, http),
+        openapi_url=None if http.disable_meta else "/openapi.json",
     )
     for routes in (
         *(message_routes, session_routes, model_routes, tool_routes, invoke),
         *(assistant_routes, thread_routes, cron_routes, run_routes, store_routes, system),
     ):
-        app.include_router(routes.router)
-    close_routes(app, project.keys.http)
-    app.state.mount_prefix = project.keys.http.mount_prefix
+        app.include_router(without_closed(routes.router, http))
+    app.state.mount_prefix = http.mount_prefix
     answer_errors(app, AGENT_ERRORS)
     document_errors(app)
     return app

@@ -24,7 +24,7 @@ class GraphEntry(Section):
     """One of `graphs`; a text is its `path`."""
 
     path: str | None = honoured("the graph, or the factory that makes it")
-    description: str | None = honoured("is the description of its assistant")
+    description: str | None = honoured("describes its assistant, from when that is made")
 
 
 class StoreIndex(Section):

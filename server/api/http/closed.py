@@ -6,9 +6,9 @@ so a key closes them, too: who disables runs wants nobody to start one, by which
 
 import re
 from collections.abc import Mapping
+from copy import copy
 
-from fastapi import FastAPI
-from starlette.routing import BaseRoute
+from fastapi import APIRouter
 
 from everturn.server.projects.config import Http
 
@@ -20,24 +20,22 @@ _CLOSES: Mapping[str, str] = {
     "disable_runs": r"/runs(/.*)?|/invoke|/stream|/api/chat/.*"
     rf"|{_OF_A_THREAD}/(runs(/.*)?|stream(/.*)?|commands)",
     "disable_store": r"/store(/.*)?",
-    "disable_meta": r"/|/openapi\.json|/docs(/.*)?|/redoc|/info|/metrics|/api/(models|tools)(/.*)?",
+    "disable_meta": r"/|/info|/metrics|/api/(models|tools)(/.*)?",
     "disable_mcp": r"/mcp(/.*)?",
     "disable_a2a": r"/a2a(/.*)?|/\.well-known/agent-card\.json",
     "disable_ui": r"/ui(/.*)?",
 }
 
 
-def close_routes(app: FastAPI, http: Http) -> None:
-    """Take away the routes that a project closes; OpenAPI does not list them, either."""
+def without_closed(router: APIRouter, http: Http) -> APIRouter:
+    """Return a router without the routes that a project closes."""
     closed = [re.compile(path) for key, path in _CLOSES.items() if getattr(http, key)]
-    if closed:
-        app.router.routes[:] = [
-            route
-            for route in app.router.routes
-            if not any(path.fullmatch(_path(route)) for path in closed)
-        ]
-
-
-def _path(route: BaseRoute) -> str:
-    path: str = getattr(route, "path", "")
-    return path
+    if not closed:
+        return router
+    left = copy(router)
+    left.routes = [
+        route
+        for route in router.routes
+        if not any(path.fullmatch(getattr(route, "path", "")) for path in closed)
+    ]
+    return left
