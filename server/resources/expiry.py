@@ -27,13 +27,14 @@ async def sweep(
     """
     while True:
         try:
-            await _sweep_once(threads, limit)
+            await sweep_once(threads, limit)
         except Exception as error:  # those that are due stay due
             log.warning("threads_not_swept", error=str(error))
         await asyncio.sleep(seconds)
 
 
-async def _sweep_once(threads: Threads, limit: int | None) -> None:
+async def sweep_once(threads: Threads, limit: int | None = None) -> None:
+    """End what has expired, or as much of it as `limit` allows."""
     left = float("inf") if limit is None else limit
     while left > 0:
         at_once = int(min(_AT_ONCE, left))

@@ -11,7 +11,7 @@ class State(TypedDict, total=False):
 
 
 def echo(state: State, config: RunnableConfig) -> State:
-    values = config["configurable"]
+    values = config.get("configurable", {})
     return {"seen": {key: value for key, value in values.items() if key.startswith("x-")}}
 
 

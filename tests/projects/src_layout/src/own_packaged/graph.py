@@ -4,7 +4,7 @@ from typing import TypedDict
 
 from langgraph.graph import START, StateGraph
 
-from own_packaged.words import WORD
+from own_packaged.words import WORD  # type: ignore[import-not-found]  # there once it is served
 
 
 class State(TypedDict, total=False):
