@@ -100,7 +100,14 @@ NOBODY = "/threads/00000000-0000-4000-8000-000000000000"
 
 def test_closed_routes_are_not_there_by_any_door(tmp_path: Path) -> None:
     with serving(tmp_path / "data", config=PROJECTS / "closed" / "langgraph.json") as client:
-        for path in ("/info", "/metrics", "/docs", "/openapi.json", "/api/tools", "/api/models"):
+        for path in (
+            "/info",
+            "/metrics",
+            "/docs",
+            "/openapi.json",
+            "/api/tools",
+            "/api/chat/models",
+        ):
             assert client.get(path).json()["detail"] == f"Not Found: GET {path}"
         for path in ("/threads", "/threads/search", f"{NOBODY}/history", "/store/items/search"):
             assert client.post(path, json={}).status_code == 404, path
