@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal -q
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run chat config check-model test test-fast coverage check bench lock clean
+.PHONY: help setup run chat config check-model doctor test test-fast coverage check bench lock clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -26,6 +26,9 @@ config: .venv/ready ## show every setting, its value and where it came from
 
 check-model: .venv/ready ## ask each configured model once, and say what is wrong
 	@$(BIN)/everturn check-model $(ARGS)
+
+doctor: .venv/ready ## say what becomes of a langgraph.json, without running it (ARGS='--config …')
+	@$(BIN)/everturn doctor $(ARGS)
 
 test: .venv/ready-dev ## run all tests
 	@$(PYTEST) $(ARGS)

@@ -17,10 +17,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 from everturn.server.cli.serve import serve
 
                 return serve(_settings_from(options))
-            case "config":
-                from everturn.server.cli.config import show
+            case "config" | "doctor":
+                from everturn.server.cli import config, doctor
 
-                return show(_settings_from(options))
+                look = config.show if options.command == "config" else doctor.doctor
+                return look(_settings_from(options))
             case "check-model":
                 from everturn.server.cli.check_model import check_model
 
@@ -57,6 +58,9 @@ def _parser() -> argparse.ArgumentParser:
     settings.add_argument("--data-dir", help="folder of memory and history (EVERTURN_DATA_DIR)")
     commands.add_parser("serve", parents=[settings], help="start the service")
     commands.add_parser("config", parents=[settings], help="show every setting and its source")
+    commands.add_parser(
+        "doctor", parents=[settings], help="say what becomes of a project, without running it"
+    )
 
     check = commands.add_parser("check-model", help="try the provider's key, address and models")
     check.add_argument("names", nargs="*", metavar="NAME", help="a model (all of EVERTURN_MODELS)")

@@ -56,9 +56,12 @@ from everturn.server.api.chat import messages as message_routes
 from everturn.server.api.chat import sessions as session_routes
 from everturn.server.api.http.authentication import Authentication, Gate
 from everturn.server.api.http.body_limit import AnnouncedBodyLimit
-from everturn.server.api.http.cors import PlainTextJson, cors_options, origin_pattern
+from everturn.server.api.http.closed import without_closed
+from everturn.server.api.http.configurable_headers import ConfigurableHeaders
+from everturn.server.api.http.cors import PlainTextJson, allowed_origins, cors_options
 from everturn.server.api.http.deps import Info, Service
 from everturn.server.api.http.json import dumps, jsonable
+from everturn.server.api.http.mount_prefix import MountPrefix
 from everturn.server.api.http.problems import (
     Kind,
     UnexpectedErrors,
@@ -73,9 +76,13 @@ from everturn.server.api.operators import tools as tool_routes
 from everturn.server.observe.blocking import watch_for_blocking
 from everturn.server.observe.metrics import Metrics
 from everturn.server.projects.auth import ProjectAuth, load_auth
+from everturn.server.projects.builtin import NO_FILE
+from everturn.server.projects.checkpointer import load_serde, thread_ttl
+from everturn.server.projects.checks import check
+from everturn.server.projects.config import Http
 from everturn.server.projects.graphs import Graphs, load_graphs
-from everturn.server.projects.project import Project, load_project
-from everturn.server.projects.store import load_store, warn_of_checkpointer
+from everturn.server.projects.project import Project, prepare, read_project
+from everturn.server.projects.store import load_store
 from everturn.server.resources.assistants import Assistants
 from everturn.server.resources.expiry import sweep
 from everturn.server.resources.sessions import Sessions
@@ -86,6 +93,7 @@ from everturn.server.resources.threads import Threads
 from everturn.server.runs.crons import Crons
 from everturn.server.runs.recovery import watch_over
 from everturn.server.runs.runs import Runs
+from everturn.server.runs.webhook_policy import load_policy
 from everturn.server.runs.webhooks import Webhooks
 from everturn.server.settings import ServerSettings, Settings
 from everturn.server.streams.thread import Watch
@@ -113,19 +121,24 @@ AGENT_ERRORS: dict[type[Exception], Kind] = {
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """Build the service. Nothing is opened before its lifespan begins.
+    """Build the service. `langgraph.json` is read; nothing is opened before its lifespan begins.
 
     The lifespan raises `CheckpointsError` where a store or the data folder cannot be used, and
-    `ConfigError` where `langgraph.json` cannot be served; both say what to do.
+    both raise `ConfigError` where `langgraph.json` cannot be served; all say what to do.
     """
+    named = "config" in settings.server.model_fields_set
+    project = read_project(settings.server.config, named=named)
+    http = project.keys.http
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        project = load_project(settings.server.config)  # first: a wrong one opens nothing
+        prepare(project)  # first: a wrong project opens nothing
+        check(project)
+        if project.path is None:
+            log.info("built_in_graphs", graphs=list(project.keys.graphs), note=NO_FILE)
         auth = load_auth(project)  # before what it guards
         app.state.gate = auth and Gate(auth, max_body_size=settings.server.max_body_size)
         loaded, open_store = load_graphs(project), load_store(project)
-        warn_of_checkpointer(project)
         async with (
             _stores(settings) as stores,
             open_store(stores.database) as store,
@@ -136,7 +149,7 @@ def create_app(settings: Settings) -> FastAPI:
             _users_app(project, app),
             watch_for_blocking(settings.server.blocking_warning),
             _service(
-                settings, loaded, stores, store, models, web, mcp, _access(auth)
+                settings, project, loaded, stores, store, models, web, mcp, _access(auth)
             ) as app.state.service,
         ):
             yield
@@ -146,26 +159,32 @@ def create_app(settings: Settings) -> FastAPI:
         summary="Every turn gets an answer, and no acknowledged turn is lost.",
         version=version("everturn"),
         lifespan=lifespan,
-        middleware=request_path(settings.server),
+        middleware=request_path(settings.server, http),
+        openapi_url=None if http.disable_meta else "/openapi.json",
     )
     for routes in (
         *(message_routes, session_routes, export_routes, model_routes, tool_routes, invoke),
         *(assistant_routes, thread_routes, cron_routes, run_routes, store_routes, system),
     ):
-        app.include_router(routes.router)
+        app.include_router(without_closed(routes.router, http))
+    app.state.mount_prefix = http.mount_prefix
     answer_errors(app, AGENT_ERRORS)
     document_errors(app)
     document_auth(app)
     return app
 
 
-def request_path(settings: ServerSettings) -> list[Middleware]:
+def request_path(settings: ServerSettings, http: Http) -> list[Middleware]:
     """Return what a request goes through on its way to a route, the outermost first."""
-    origins = origin_pattern(settings.cors_origins)
+    origins = allowed_origins(settings, http.cors)
     size = {"max_body_size": settings.max_body_size}
+    prefix, headers = http.mount_prefix, http.configurable_headers
     return [
-        Middleware(CORSMiddleware, **cors_options(origins)),  # errors too can be read by web pages
+        # Errors too can be read by web pages.
+        Middleware(CORSMiddleware, **cors_options(origins, http.cors)),
+        *([Middleware(MountPrefix, prefix=prefix)] if prefix else []),  # from here on without it
         Middleware(PlainTextJson, origins=origins),  # Studio's JSON, which comes as text
+        *([Middleware(ConfigurableHeaders, patterns=headers)] if headers else []),
         Middleware(Authentication, place="first"),  # with `middleware_order: auth_first`
         Middleware(AroundTheService),  # `http.app`, whose middleware sees every request
         Middleware(UnexpectedErrors),  # a bug anywhere below is a 500
@@ -212,6 +231,7 @@ async def _stores(settings: Settings) -> AsyncIterator[_Stores]:
 @asynccontextmanager
 async def _service(
     settings: Settings,
+    project: Project,
     loaded: Graphs,
     stores: _Stores,
     store: BaseStore,
@@ -223,10 +243,11 @@ async def _service(
     """Wire the rooms, and run what goes on beside the requests."""
     redis, database, rows, events, peers = stores
     prefix = settings.stores.redis_prefix
-    table = ThreadTable(database)
+    ttl = thread_ttl(project)
+    table = ThreadTable(database, ttl.for_new_threads)
     await move_sessions(redis, table, prefix=prefix, lifetime=settings.server.session_ttl)
 
-    saver = AsyncRedisSaver(redis, prefix=prefix)
+    saver = AsyncRedisSaver(redis, prefix=prefix, serde=load_serde(project))
     graphs = loaded.with_memory(saver, store)
     metrics = Metrics()
     toolbox = _toolbox(settings, mcp, RedisResultStore(redis, prefix), metrics)
@@ -240,7 +261,9 @@ async def _service(
         thread_wait=settings.server.thread_wait,
     )
     memory, history, watch = ThreadMemory(saver, graphs), History(database), Watch(peers)
-    webhooks = Webhooks(web.post, web.check, _secret(settings.server.webhook_secret))
+    webhooks = Webhooks(
+        web.post, web.check, _secret(settings.server.webhook_secret), load_policy(project)
+    )
     assistants = Assistants(AssistantTable(database), graphs, access)
     await assistants.begin()
     status = ThreadStatus(table, memory, jsonable)
@@ -277,7 +300,7 @@ async def _service(
     if peers.single:  # whatever is unfinished was started by a process before this one
         await runs.adopt(await peers.heartbeat())
     async with (
-        _background(sweep(threads), "threads that expire"),
+        _background(sweep(threads, **ttl.sweeps), "threads that expire"),
         _background(crons.keep_time(), "crons"),
         nullcontext() if peers.single else _background(watch_over(peers, runs), "peers' runs"),
     ):
@@ -346,7 +369,7 @@ async def _users_app(project: Project, app: FastAPI) -> AsyncIterator[None]:
     if target is None:
         yield
         return
-    loaded, where = project.load(target, "http.app"), f"{project.path}: http.app"
+    loaded, where = project.load(target, "http.app"), f"{project.name}: http.app"
     gate: Gate | None = app.state.gate
     users = surround(loaded, where, Middleware(Authentication, place="users_app") if gate else None)
     if gate:

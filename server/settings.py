@@ -36,7 +36,9 @@ class ServerSettings(BaseSettings):
         description="Port to listen on; 0 picks one; unset, the first free one from 2024 to 2043.",
     )
     config: Path = Field(
-        default=Path("langgraph.json"), description="The file that names the graphs to serve."
+        default=Path("langgraph.json"),
+        validation_alias=AliasChoices("EVERTURN_CONFIG", "LANGGRAPH_CONFIG"),
+        description="The file that names the graphs to serve; if there is none, the built-in ones.",
     )
     session_ttl: int = Field(
         default=3600, ge=1, description="Seconds a chat session lives, renewed by use."

@@ -62,6 +62,21 @@ def test_the_wheel_holds_one_package_and_is_the_same_from_the_sdist(tmp_path: Pa
     assert again.read_bytes() == wheel.read_bytes()
 
 
+def test_a_wheel_alone_serves_the_built_in_graphs(tmp_path: Path) -> None:
+    installed, empty = tmp_path / "installed", tmp_path / "empty"
+    empty.mkdir()
+    with zipfile.ZipFile(build(ROOT, "wheel", tmp_path / "wheel")) as wheel:
+        wheel.extractall(installed)
+    here = {"PYTHONPATH": str(installed), "EVERTURN_CONFIG": ""}
+    with process(empty / "data", **here) as running:
+        with Client(running.url()) as client:
+            assert client.get("/info").json()["graphs"] == ["agent", "chat", "simple"]
+            assert "42" in str(client.ask("Compute 6*7"))
+        (said,) = [json.loads(line) for line in running.log if "built_in_graphs" in line]
+    assert said["graphs"] == ["agent", "chat", "simple"]
+    assert "--config" in said["note"]
+
+
 GRAPH = """
 from typing import TypedDict
 

@@ -6,7 +6,7 @@ not have to move its end. A chat session ends at its `expires_at`, to the second
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from uuid import uuid4
@@ -235,8 +235,10 @@ class ThreadTable(SearchedTable[Thread, SortBy]):
     row = Thread
     default_sort = "updated_at"
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, ttl: Mapping[str, Any] | None = None) -> None:
+        """Read and write the rows; `ttl` is that of new threads that have none of their own."""
         super().__init__(database)
+        self._ttl = ttl
         insert = sqlite.insert if database.dialect.name == "sqlite" else postgresql.insert
         # Made once, as the statements above are. Here None is SQL's NULL, also in these columns.
         nothing = {name: bindparam(name, type_=_NULLABLE) for name in ("error", "ttl")}
@@ -244,6 +246,8 @@ class ThreadTable(SearchedTable[Thread, SortBy]):
 
     def created(self, thread: Thread) -> Row:
         """Make a row, within any transaction; where there is one of this id, nothing happens."""
+        if thread.ttl is None and self._ttl is not None:
+            thread = replace(thread, ttl=self._ttl)
         row = asdict(thread) | {"expires_at": thread.ends_at}
         for name in ("metadata", "config", "interrupts"):
             row[name] = storable(row[name])

@@ -109,8 +109,9 @@ class _Server(uvicorn.Server):
         gc.collect()
         gc.freeze()
         for listener in sockets or ():
-            publish_address(self._settings.stores.data_dir, local_url_of(listener))
-            url = url_of(listener)
+            prefix: str = self._app.state.mount_prefix
+            publish_address(self._settings.stores.data_dir, local_url_of(listener) + prefix)
+            url = url_of(listener) + prefix
             log.info("everturn_ready", url=url, docs=f"{url}/docs", **self._note(listener))
         if reason := self._settings.models.unfinished:
             log.warning("no_model_is_asked", reason=reason)

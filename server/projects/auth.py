@@ -8,13 +8,13 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from langgraph_sdk import Auth
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from everturn.server.access.access import Handler
 from everturn.server.errors import ConfigError
+from everturn.server.projects.config import AuthCache, MiddlewareOrder
 from everturn.server.projects.project import Project
 
 GIVEN = frozenset(
@@ -33,30 +33,6 @@ GIVEN = frozenset(
 
 _EXAMPLE = '{"auth": {"path": "./auth.py:auth"}}'
 
-Order = Literal["middleware_first", "auth_first"]
-
-
-class Cache(BaseModel):
-    """How long a caller is known by certain headers without asking the authenticator again."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    cache_keys: list[str] = Field(min_length=1)
-    ttl_seconds: float = Field(gt=0)
-    max_size: int = Field(default=1000, ge=1)
-
-
-class _Auth(BaseModel):
-    path: str = Field(min_length=1)
-    disable_studio_auth: bool = False
-    openapi: dict[str, Any] = Field(default_factory=dict)
-    cache: Cache | None = None
-
-
-class _Http(BaseModel):
-    middleware_order: Order | None = None
-    enable_custom_route_auth: bool = False
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectAuth:
@@ -69,8 +45,8 @@ class ProjectAuth:
     """By resource and action; `*` is any."""
     openapi: Mapping[str, Any] = field(default_factory=dict)
     """`securitySchemes`, `security` and `paths`, for the OpenAPI document."""
-    cache: Cache | None = None
-    order: Order = "middleware_first"
+    cache: AuthCache | None = None
+    order: MiddlewareOrder = "middleware_first"
     """Whether the middleware of `http.app` comes before or behind the authenticator."""
     custom_routes: bool = False
     """Whether the routes of `http.app` are authenticated, too."""
@@ -82,13 +58,12 @@ def load_auth(project: Project) -> ProjectAuth | None:
     Raises:
         ConfigError: naming the file, the key and what to do.
     """
-    http = _validated(_Http, project, "http")
-    if "auth" not in project.config:
+    config, http = project.keys.auth, project.keys.http
+    if config is None:
         return None
-    where = f"{project.path}: auth"
-    if not project.section("auth").get("path"):
+    where = f"{project.name}: auth"
+    if not config.path:
         raise ConfigError(f"{where}: names no `path`: write {_EXAMPLE}, or leave `auth` out.")
-    config = _validated(_Auth, project, "auth")
     auth = project.load(config.path, "auth.path")
     if not isinstance(auth, Auth):
         raise ConfigError(
@@ -110,18 +85,9 @@ def load_auth(project: Project) -> ProjectAuth | None:
         handlers=found,
         openapi=config.openapi,
         cache=config.cache,
-        order=http.middleware_order or "middleware_first",
+        order=http.middleware_order,
         custom_routes=http.enable_custom_route_auth,
     )
-
-
-def _validated(model: type[Any], project: Project, section: str) -> Any:
-    try:
-        return model.model_validate(project.section(section))
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(key) for key in (section, *first["loc"]))
-        raise ConfigError(f"{project.path}: {where}: {first['msg']}.") from None
 
 
 def _awaitable(authenticate: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:

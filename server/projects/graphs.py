@@ -219,22 +219,20 @@ def load_graphs(project: Project) -> Graphs:
     Raises:
         ConfigError: naming the file, the key and the reason.
     """
-    entries = project.section("graphs")
+    entries = project.keys.graphs
     if not entries:
         raise ConfigError(
-            f"{project.path}: `graphs` must map names to graphs, as in "
+            f"{project.name}: `graphs` must map names to graphs, as in "
             '{"graphs": {"agent": "./graph/agent.py:graph"}}.'
         )
     sources: dict[str, Graph | Factory] = {}
     descriptions = {}
     for name, entry in entries.items():
-        target = entry.get("path") if isinstance(entry, dict) else entry
-        description = entry.get("description") if isinstance(entry, dict) else None
-        if isinstance(description, str):
-            descriptions[name] = description
-        key = f"graphs.{name}"
+        target, key = entry.path, f"graphs.{name}"
+        if entry.description is not None:
+            descriptions[name] = entry.description
         loaded = project.load(target, key)
-        where = f"{project.path}: {key}: {str(target).rpartition(':')[2]!r}"
+        where = f"{project.name}: {key}: {str(target).rpartition(':')[2]!r}"
         is_graph = isinstance(loaded, Pregel | StateGraph) or not callable(loaded)
         make = cast("Callable[..., Any]", loaded)
         sources[name] = compiled(loaded, where) if is_graph else Factory(make, where)

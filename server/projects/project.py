@@ -13,21 +13,44 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from pydantic import ValidationError
+
+import everturn.checkpoints.checkpointer
 from everturn.server.environment import WrongSetting, read_env_file
 from everturn.server.errors import ConfigError
+from everturn.server.projects.builtin import BUILT_IN
+from everturn.server.projects.config import LangGraphJson
+from everturn.server.projects.dependencies import folders
 
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A `langgraph.json` that was read; its folder is on the path, its environment is set."""
+    """A `langgraph.json` that was read, or the built-in graphs where there is none."""
 
-    path: Path
+    path: Path | None
+    """The file; None for the built-in graphs."""
     config: Mapping[str, Any]
+    """As it is written."""
+    keys: LangGraphJson
+    """The same, checked and typed."""
+
+    @property
+    def name(self) -> str:
+        """Names it in errors and warnings."""
+        return str(self.path) if self.path else "the built-in graphs"
 
     @property
     def folder(self) -> Path:
         """Where everything that the file names is found from."""
-        return self.path.resolve().parent
+        return self.path.resolve().parent if self.path else Path.cwd()
+
+    def ours(self, key: str) -> bool:
+        """Whether a key only says, for LangGraph's own tools, what the service does anyway."""
+        path = self.keys.checkpointer and self.keys.checkpointer.path
+        if key != "checkpointer.path" or not path:
+            return False
+        file = (self.folder / path.rpartition(":")[0]).resolve()
+        return file == Path(everturn.checkpoints.checkpointer.__file__).resolve()
 
     def section(self, name: str) -> Mapping[str, Any]:
         """Return a part of the file; empty where it is missing.
@@ -37,7 +60,7 @@ class Project:
         """
         found = self.config.get(name)
         if not isinstance(found, dict | None):
-            raise ConfigError(f"{self.path}: `{name}` must be a JSON object.")
+            raise ConfigError(f"{self.name}: `{name}` must be a JSON object.")
         return found or {}
 
     def load(self, target: object, key: str) -> Any:
@@ -46,7 +69,7 @@ class Project:
         Raises:
             ConfigError: naming the file, the key and the reason.
         """
-        where = f"{self.path}: {key}"
+        where = f"{self.name}: {key}"
         if not isinstance(target, str) or ":" not in target:
             raise ConfigError(f"{where}: must read './file.py:variable', not {target!r}.")
         location, _, variable = target.rpartition(":")
@@ -54,6 +77,11 @@ class Project:
             module = _import(location, self.folder)
         except FileNotFoundError:
             raise ConfigError(f"{where}: there is no file {location}.") from None
+        except ModuleNotFoundError as error:
+            advice = f"install what holds {error.name} where Everturn is installed"
+            raise ConfigError(
+                f"{where}: {location} cannot be imported: {error}: {advice}."
+            ) from error
         except (Exception, SystemExit) as error:
             reason = f"{type(error).__name__}: {error}"
             raise ConfigError(f"{where}: {location} cannot be imported: {reason}") from error
@@ -62,23 +90,44 @@ class Project:
         return getattr(module, variable)
 
 
-def load_project(path: Path) -> Project:
-    """Read a `langgraph.json`, put its `dependencies` on the path, and set its `env`.
+def read_project(path: Path, *, named: bool = True) -> Project:
+    """Read a `langgraph.json`. Nothing is imported, and no environment changed.
+
+    Args:
+        path: the file.
+        named: whether somebody named it; one that nobody named may be missing, and then the
+            built-in graphs are the project.
 
     Raises:
         ConfigError: naming the file, the key and the reason.
     """
-    project = Project(path, _read(path))
-    dependencies = project.config.get("dependencies", ["."])
-    if not isinstance(dependencies, list) or not all(isinstance(d, str) for d in dependencies):
-        raise ConfigError(f"{path}: `dependencies` must be a list of folders and packages.")
-    for dependency in (".", *dependencies):
-        folder = project.folder / dependency
-        if folder.is_dir():
-            _add_to_path(folder)
-        elif dependency.startswith("."):  # else the name of an installed package
-            raise ConfigError(f"{path}: dependencies: there is no folder {dependency}.")
+    if not named and not path.exists():
+        return Project(None, BUILT_IN, LangGraphJson.model_validate(BUILT_IN))
+    config = _read(path)
+    try:
+        return Project(path, config, LangGraphJson.model_validate(config))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        reason = first["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"{path}: {where}: {reason}.") from None
+
+
+def prepare(project: Project) -> None:
+    """Put a project's `dependencies` on the path, and set its `env`.
+
+    Raises:
+        ConfigError: naming the file, the key and the reason.
+    """
+    for folder in folders(project.folder, project.keys.dependencies, project.name):
+        _add_to_path(folder)
     _load_env(project.config.get("env"), project)
+
+
+def load_project(path: Path) -> Project:
+    """Read a `langgraph.json` and prepare what it needs; see `read_project` and `prepare`."""
+    project = read_project(path)
+    prepare(project)
     return project
 
 

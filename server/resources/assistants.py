@@ -82,6 +82,7 @@ class Assistants:
                     assistant_id=assistant_id,
                     graph_id=name,
                     name=name,
+                    description=self._graphs.description(name),
                     metadata={"created_by": "system"},
                     created_at=now,
                     updated_at=now,

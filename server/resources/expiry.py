@@ -1,4 +1,4 @@
-"""The end of threads with a ttl: looked for once a minute, by every process."""
+"""The end of threads with a ttl: looked for now and then, by every process."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -15,20 +15,37 @@ SWEEP_SECONDS = 60
 _AT_ONCE = 100
 
 
-async def sweep(threads: Threads) -> None:
-    """End what has expired, now and every minute. Never ends itself."""
+async def sweep(
+    threads: Threads, *, seconds: float = SWEEP_SECONDS, limit: int | None = None
+) -> None:
+    """End what has expired, now and every so many seconds. Never ends itself.
+
+    Args:
+        threads: of the service.
+        seconds: between two sweeps.
+        limit: threads that one sweep looks at, at most.
+    """
     while True:
         try:
-            while await end_expired(threads) == _AT_ONCE:
-                pass
+            await sweep_once(threads, limit)
         except Exception as error:  # those that are due stay due
             log.warning("threads_not_swept", error=str(error))
-        await asyncio.sleep(SWEEP_SECONDS)
+        await asyncio.sleep(seconds)
 
 
-async def end_expired(threads: Threads) -> int:
+async def sweep_once(threads: Threads, limit: int | None = None) -> None:
+    """End what has expired, or as much of it as `limit` allows."""
+    left = float("inf") if limit is None else limit
+    while left > 0:
+        at_once = int(min(_AT_ONCE, left))
+        if await end_expired(threads, at_once) < at_once:
+            return
+        left -= at_once
+
+
+async def end_expired(threads: Threads, at_once: int = _AT_ONCE) -> int:
     """Look at the threads that are due, the longest overdue first; returns how many it were."""
-    due = await threads.table.due(_AT_ONCE)
+    due = await threads.table.due(at_once)
     for thread in due:
         try:
             again = await _end(threads, thread)

@@ -1,11 +1,15 @@
 """What is asked of a run, by whichever door."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from contextvars import ContextVar
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, Self
 
 from everturn.checkpoints.sql.runs import MultitaskStrategy
 from everturn.server.streams.modes import StreamMode
+
+inherited: ContextVar[Mapping[str, str] | None] = ContextVar("inherited", default=None)
+"""What the runs of the current request get as `configurable` values, unless they say their own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +66,13 @@ class RunRequest:
     def lasting(self) -> bool:
         """Whether the run's thread is there after it."""
         return self.thread_id is not None or self.on_completion == "keep"
+
+    def with_inherited(self) -> Self:
+        """Take over what the current request hands on."""
+        if not (values := inherited.get()):
+            return self
+        own = self.config.get("configurable") or {}
+        return replace(self, config={**self.config, "configurable": {**values, **own}})
 
     def kwargs(self) -> dict[str, Any]:
         """What the run's row keeps of it, as `kwargs`: clients see it, and a recovery needs it."""

@@ -151,6 +151,7 @@ class Runs:
         caller: Caller | None,
     ) -> Run:
         await self.check_webhook(request.webhook)
+        request = request.with_inherited()
         if request.interactive:  # these name a graph
             self._engine.graphs.fixed(request.assistant_id)
         assistant = await self._assistants.resolve(request.assistant_id)

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from structlog import get_logger
 
 from everturn.server.errors import InvalidInput
+from everturn.server.runs.webhook_policy import WebhookPolicy
 
 log = get_logger(__name__)
 
@@ -29,9 +30,16 @@ _PAUSES = (0.0, 1.0, 10.0)  # seconds before each try
 class Webhooks:
     """Sends them, in tasks of its own."""
 
-    def __init__(self, post: Post, check: Check, secret: str | None = None) -> None:
+    def __init__(
+        self,
+        post: Post,
+        check: Check,
+        secret: str | None = None,
+        policy: WebhookPolicy | None = None,
+    ) -> None:
         """Sign with `secret`, where there is one: `whsec_` and Base64, or any text."""
         self._post, self._check = post, check
+        self._policy = policy or WebhookPolicy()
         self._key = _key(secret) if secret else None
         self._sending: set[asyncio.Task[None]] = set()
 
@@ -41,6 +49,7 @@ class Webhooks:
         Raises:
             InvalidInput: saying why.
         """
+        self._policy.check(url)
         try:
             await self._check(url)
         except Exception as error:
@@ -48,6 +57,8 @@ class Webhooks:
 
     def send(self, url: str, about: str, body: bytes) -> None:
         """Have a body sent; `about` identifies the message, for who gets it twice."""
+        if self._policy.disabled:
+            return
         sending = asyncio.create_task(self._send(url, about, body), name=f"webhook {about}")
         self._sending.add(sending)
         sending.add_done_callback(self._sending.discard)
@@ -71,7 +82,9 @@ class Webhooks:
                 return
 
     def _headers(self, about: str, body: bytes) -> dict[str, str]:
-        headers = {"Content-Type": "application/json", "webhook-id": f"msg_{about}"}
+        own = {"content-type", "webhook-id", "webhook-timestamp", "webhook-signature"}
+        said = {k: v for k, v in self._policy.headers.items() if k.lower() not in own}
+        headers = {**said, "Content-Type": "application/json", "webhook-id": f"msg_{about}"}
         headers["webhook-timestamp"] = str(int(time.time()))
         if self._key is not None:
             signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body

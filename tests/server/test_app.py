@@ -3,6 +3,7 @@
 from starlette.middleware import Middleware
 
 from everturn.server.app import create_app, request_path
+from everturn.server.projects.config import Http
 from everturn.server.settings import Settings
 
 
@@ -12,6 +13,6 @@ def name(layer: Middleware) -> str:
 
 def test_the_request_path_is_the_list() -> None:
     settings = Settings.read({})
-    listed = [name(layer) for layer in request_path(settings.server)]
+    listed = [name(layer) for layer in request_path(settings.server, Http())]
     assert listed == [name(layer) for layer in create_app(settings).user_middleware]
     assert listed[0] == "CORSMiddleware"  # else a page could not read an error

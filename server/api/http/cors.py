@@ -11,25 +11,41 @@ from typing import Any
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from everturn.server.projects.config import Cors
+from everturn.server.settings import ServerSettings
+
 ROUTES = ("/assistants", "/threads", "/runs", "/store")
 """Where Studio sends JSON as plain text."""
+EXPOSED = ("content-location", "location", "x-pagination-total", "x-pagination-next")
+"""What LangGraph's clients read in a browser."""
 
 
-def cors_options(origins: str) -> dict[str, Any]:
+def allowed_origins(settings: ServerSettings, cors: Cors | None) -> str:
+    """Return the pattern of the origins that may call.
+
+    EVERTURN_CORS_ORIGINS, where it is set; else `http.cors` of the project; else the default.
+    """
+    if cors is None or "cors_origins" in settings.model_fields_set:
+        return origin_pattern(settings.cors_origins)
+    said = [] if cors.allow_origins is None else [origin_pattern(",".join(cors.allow_origins))]
+    if cors.allow_origin_regex is not None:
+        said.append(f"(?:{cors.allow_origin_regex})")
+    return "|".join(said) or origin_pattern(settings.cors_origins)
+
+
+def cors_options(origins: str, cors: Cors | None) -> dict[str, Any]:
     """Return the options of Starlette's CORS middleware that let pages of these origins call.
 
-    From public into private networks too; `origins` is what `origin_pattern` makes.
+    From public into private networks too; `origins` is what `allowed_origins` makes.
     """
+    said = cors or Cors()
     return {
         "allow_origin_regex": origins,
-        "allow_methods": ["*"],
-        "allow_headers": ["*"],
-        "expose_headers": [
-            "content-location",
-            "location",
-            "x-pagination-total",
-            "x-pagination-next",
-        ],
+        "allow_methods": ["*"] if said.allow_methods is None else said.allow_methods,
+        "allow_headers": ["*"] if said.allow_headers is None else said.allow_headers,
+        "allow_credentials": bool(said.allow_credentials),
+        "expose_headers": [*EXPOSED, *(said.expose_headers or ())],
+        "max_age": 600 if said.max_age is None else said.max_age,
         "allow_private_network": True,
     }
 

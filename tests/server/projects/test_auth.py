@@ -7,7 +7,7 @@ import pytest
 
 from everturn.server.errors import ConfigError
 from everturn.server.projects.auth import load_auth
-from everturn.server.projects.project import Project
+from everturn.server.projects.project import Project, read_project
 
 AUTH = """
 from langgraph_sdk import Auth
@@ -39,7 +39,7 @@ def project(tmp_path: Path, **config: object) -> Project:
     (tmp_path / "who.py").write_text(AUTH)
     path = tmp_path / "langgraph.json"
     path.write_text(json.dumps(config))
-    return Project(path, config)
+    return read_project(path)
 
 
 def test_a_project_without_auth_has_none(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_an_auth_is_read_whole(tmp_path: Path) -> None:
     [
         ({}, "auth: names no `path`"),
         ({"disable_studio_auth": True}, "auth: names no `path`"),
-        ("./who.py:auth", "`auth` must be a JSON object"),
+        ("./who.py:auth", "langgraph.json: auth: "),
         ({"path": "./nowhere.py:auth"}, "auth.path: there is no file"),
         ({"path": "./who.py:nothing"}, "has no 'nothing'"),
         ({"path": "./who.py:number"}, "is a int, not an `Auth` of langgraph_sdk"),
@@ -73,8 +73,8 @@ def test_an_auth_is_read_whole(tmp_path: Path) -> None:
         ({"path": "./who.py:odd"}, "takes 'cookies'; there are authorization"),
         ({"path": "./who.py:auth", "cache": {"ttl_seconds": 5}}, "auth.cache.cache_keys: Field"),
         (
-            {"path": "./who.py:auth", "cache": {"cache_keys": ["a"], "ttl_seconds": 5, "x": 1}},
-            "auth.cache.x",
+            {"path": "./who.py:auth", "cache": {"cache_keys": ["a"], "ttl_seconds": 0}},
+            "auth.cache.ttl_seconds",
         ),
         ({"path": "./who.py:auth", "openapi": []}, "auth.openapi"),
     ],

@@ -281,11 +281,11 @@ def test_the_command_serves_somebody_elses_project(tmp_path: Path) -> None:
         with Client(running.url()) as client:
             assert client.get("/info").json()["graphs"] == ["typed"]
             assert invoke(client, "typed")["log"] == ["in", "nobody", OURS]
-        warned = [json.loads(line) for line in running.log if "checkpointer_not_used" in line]
-        assert [each["path"] for each in warned] == [CHECKPOINTER["path"]]
+        warned = [json.loads(line) for line in running.log if "project_warning" in line]
+        assert [each["key"] for each in warned] == ["checkpointer.path"]
     with process(tmp_path / "data2") as running:
         assert running.url()
-        assert not [line for line in running.log if "checkpointer_not_used" in line]
+        assert not [line for line in running.log if "project_warning" in line]
 
 
 SLEEPS = (

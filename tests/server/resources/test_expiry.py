@@ -17,7 +17,7 @@ from everturn.checkpoints.sql.threads import Thread, ThreadTable, new_session, n
 from everturn.server.access.access import Everybody
 from everturn.server.errors import ThreadNotFound
 from everturn.server.projects.graphs import Graphs
-from everturn.server.resources.expiry import end_expired
+from everturn.server.resources.expiry import end_expired, sweep_once
 from everturn.server.resources.states import States
 from everturn.server.resources.threads import Threads
 from everturn.server.turns.engine import Engine
@@ -108,6 +108,15 @@ async def test_what_has_expired_is_gone_and_the_rest_is_not_looked_at(threads: T
     for each in (forever, later):
         assert await threads.table.get(each.thread_id) == replace(each, expires_at=each.ends_at)
     assert await end_expired(threads) == 0
+
+
+async def test_one_sweep_ends_no_more_than_its_limit(threads: Threads) -> None:
+    for _ in range(3):
+        await expired(threads)
+    await sweep_once(threads, limit=2)
+    assert len(await due(threads)) == 1
+    await sweep_once(threads)
+    assert await due(threads) == []
 
 
 async def test_a_thread_used_since_lives_on_from_there(threads: Threads) -> None:

@@ -14,7 +14,8 @@ from starlette.types import Message, Receive, Scope, Send
 from everturn.server.access.caller import current_caller
 from everturn.server.api.http.authentication import IN_PROCESS, Authentication, Gate
 from everturn.server.app import create_app
-from everturn.server.projects.auth import Cache, ProjectAuth
+from everturn.server.projects.auth import ProjectAuth
+from everturn.server.projects.config import AuthCache
 from everturn.server.settings import Settings
 from tests.server.access.project import headers
 from tests.service import Client, serving
@@ -314,7 +315,7 @@ async def test_a_caller_is_known_by_headers_for_a_while() -> None:
         asked.append(authorization)
         return authorization or "nobody"
 
-    cache = Cache(cache_keys=["authorization"], ttl_seconds=60, max_size=2)
+    cache = AuthCache(cache_keys=["authorization"], ttl_seconds=60, max_size=2)
     auth = ProjectAuth(authenticate=who, takes=frozenset({"authorization"}), cache=cache)
     gate = Gate(auth)
     app = create_app(Settings.read({"data_dir": "unused"}))

@@ -1,0 +1,1 @@
+"""A package where an installation would find it."""

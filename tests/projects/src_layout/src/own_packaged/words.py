@@ -1,0 +1,3 @@
+"""What another module of the package imports."""
+
+WORD = "packaged"

@@ -1,0 +1,50 @@
+"""Which routes each `http.disable_…` takes away, of all that the service has."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from everturn.server.app import create_app
+from everturn.server.settings import Settings
+
+ALL = {"disable_assistants", "disable_threads", "disable_runs", "disable_store", "disable_meta"}
+RUNS = "/threads/{thread_id}/runs"
+
+
+def paths(folder: Path, *keys: str) -> set[str]:
+    config = folder / "langgraph.json"
+    config.write_text(json.dumps({"graphs": {}, "http": dict.fromkeys(keys, True)}))
+    return set(create_app(Settings.read({"config": config})).openapi()["paths"])
+
+
+def chat(path: str) -> bool:
+    return path.startswith("/api/chat/")
+
+
+@pytest.mark.parametrize("key", sorted(ALL))
+def test_each_key_closes_what_leads_to_the_same(tmp_path: Path, key: str) -> None:
+    there = paths(tmp_path)
+    closes = {
+        "disable_assistants": {path for path in there if path.startswith("/assistants")},
+        "disable_threads": {
+            path
+            for path in there
+            if chat(path) or (path.startswith("/threads") and not path.startswith(RUNS))
+        },
+        "disable_runs": {
+            path
+            for path in there
+            if chat(path)
+            or path.startswith(("/runs", RUNS))
+            or path in {"/invoke", "/stream", "/threads/{thread_id}/stream"}
+        },
+        "disable_store": {path for path in there if path.startswith("/store")},
+        "disable_meta": {"/info", "/metrics", "/api/tools", "/api/chat/models"},
+    }
+    assert closes[key] <= there
+    assert there - paths(tmp_path, key) == closes[key]
+
+
+def test_what_is_left_when_all_are_closed(tmp_path: Path) -> None:
+    assert paths(tmp_path, *ALL) == {"/ok", "/ready"}
