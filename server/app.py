@@ -5,11 +5,13 @@ from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from fastapi import FastAPI
 from langgraph.store.base import BaseStore
 from pydantic import SecretStr
+from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.middleware.cors import CORSMiddleware
@@ -56,6 +58,8 @@ from everturn.server.api.http.body_limit import AnnouncedBodyLimit
 from everturn.server.api.http.cors import PlainTextJson, cors_options, origin_pattern
 from everturn.server.api.http.deps import Info, Service
 from everturn.server.api.http.json import dumps, jsonable
+from everturn.server.api.http.loopback import KnownInside, reachable_inside
+from everturn.server.api.http.own_routes import OwnRoutes
 from everturn.server.api.http.problems import (
     Kind,
     UnexpectedErrors,
@@ -69,8 +73,9 @@ from everturn.server.api.operators import tools as tool_routes
 from everturn.server.observe.blocking import watch_for_blocking
 from everturn.server.observe.metrics import Metrics
 from everturn.server.projects.graphs import Graphs, load_graphs
-from everturn.server.projects.project import Project, load_project
-from everturn.server.projects.store import load_store, warn_of_checkpointer
+from everturn.server.projects.imports import off_the_loop
+from everturn.server.projects.project import load_project
+from everturn.server.projects.store import OpenStore, load_store, warn_of_checkpointer
 from everturn.server.resources.assistants import Assistants
 from everturn.server.resources.expiry import sweep
 from everturn.server.resources.sessions import Sessions
@@ -115,21 +120,24 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        project = load_project(settings.server.config)  # first: a wrong one opens nothing
-        loaded, open_store = load_graphs(project), load_store(project)
-        warn_of_checkpointer(project)
-        async with (
-            _stores(settings) as stores,
-            open_store(stores.database) as store,
-            open_models(settings.models, _shared_circuits(settings, stores)) as models,
-            _catalogue_refreshed(models),
-            open_web(settings.web) as web,
-            open_mcp(settings.mcp) as mcp,
-            _users_app(project, app),
-            watch_for_blocking(settings.server.blocking_warning),
-            _service(settings, loaded, stores, store, models, web, mcp) as app.state.service,
-        ):
-            yield
+        async with reachable_inside(app):
+            # First: a wrong project opens nothing.
+            loaded = await off_the_loop(partial(_load, settings.server.config))
+            async with (
+                _stores(settings) as stores,
+                loaded.open_store(stores.database) as store,
+                open_models(settings.models, _shared_circuits(settings, stores)) as models,
+                _catalogue_refreshed(models),
+                open_web(settings.web) as web,
+                open_mcp(settings.mcp) as mcp,
+                watch_for_blocking(settings.server.blocking_warning),
+                _service(
+                    settings, loaded.graphs, stores, store, models, web, mcp, OwnRoutes(app, web)
+                ) as app.state.service,
+                _users_app(loaded.users_app, app),  # which may ask the service as it starts
+                _going_on(app.state.service, stores.peers),
+            ):
+                yield
 
     app = FastAPI(
         title="Everturn",
@@ -155,11 +163,33 @@ def request_path(settings: ServerSettings) -> list[Middleware]:
     return [
         Middleware(CORSMiddleware, **cors_options(origins)),  # errors too can be read by web pages
         Middleware(PlainTextJson, origins=origins),  # Studio's JSON, which comes as text
+        Middleware(KnownInside),  # what is started here can ask the service without a URL
         Middleware(AroundTheService),  # `http.app`, whose middleware sees every request
         Middleware(UnexpectedErrors),  # a bug anywhere below is a 500
         Middleware(AnnouncedBodyLimit, **size),  # by Content-Length, before a byte is read
         Middleware(RequestBodyLimitMiddleware, **size),  # and as the bytes come
     ]
+
+
+class _Loaded(NamedTuple):
+    """What a project is made of."""
+
+    graphs: Graphs
+    open_store: OpenStore
+    users_app: Starlette | None
+    """Of `http.app`, with the service behind its routes."""
+
+
+def _load(path: Path) -> _Loaded:
+    """Import all that a `langgraph.json` names; may block."""
+    project = load_project(path)
+    graphs, store = load_graphs(project), load_store(project)
+    warn_of_checkpointer(project)
+    target = project.section("http").get("app")
+    users = None
+    if target is not None:
+        users = surround(project.load(target, "http.app"), f"{project.path}: http.app")
+    return _Loaded(graphs, store, users)
 
 
 class _Stores(NamedTuple):
@@ -205,8 +235,9 @@ async def _service(
     models: Models,
     web: Web,
     mcp: Sequence[ToolSource],
+    own_routes: OwnRoutes,
 ) -> AsyncIterator[Service]:
-    """Wire the rooms, and run what goes on beside the requests."""
+    """Wire the rooms."""
     redis, database, rows, events, peers = stores
     prefix = settings.stores.redis_prefix
     table = ThreadTable(database)
@@ -226,7 +257,7 @@ async def _service(
         thread_wait=settings.server.thread_wait,
     )
     memory, history, watch = ThreadMemory(saver, graphs), History(database), Watch(peers)
-    webhooks = Webhooks(web.post, web.check, _secret(settings.server.webhook_secret))
+    webhooks = Webhooks(own_routes.post, own_routes.check, _secret(settings.server.webhook_secret))
     assistants = Assistants(AssistantTable(database), graphs)
     await assistants.begin()
     status = ThreadStatus(table, memory, jsonable)
@@ -245,7 +276,14 @@ async def _service(
         dumps,
     )
     crons = Crons(CronTable(database), runs, assistants, status, peers)
-    states = States(table, engine, saver, jsonable=jsonable, edited=watch.edited)
+    states = States(
+        table,
+        engine,
+        saver,
+        jsonable=jsonable,
+        edited=watch.edited,
+        configurable=runs.newest_configurable,
+    )
     threads = Threads(table, states, engine, memory, saver, history, runs)
     sessions = Sessions(
         table,
@@ -257,29 +295,36 @@ async def _service(
         window=settings.server.window,
         max_message_length=settings.server.max_message_length,
     )
-    if peers.single:  # whatever is unfinished was started by a process before this one
-        await runs.adopt(await peers.heartbeat())
-    async with (
-        _background(sweep(threads), "threads that expire"),
-        _background(crons.keep_time(), "crons"),
-        nullcontext() if peers.single else _background(watch_over(peers, runs), "peers' runs"),
-    ):
-        yield Service(
-            settings=settings.server,
-            info=_info(settings, stores, graphs, models),
-            runs=runs,
-            sessions=sessions,
-            threads=threads,
-            assistants=assistants,
-            crons=crons,
-            store=store,
-            history=history,
-            metrics=metrics,
-            models=models,
-            toolbox=toolbox,
-        )
+    yield Service(
+        settings=settings.server,
+        info=_info(settings, stores, graphs, models),
+        runs=runs,
+        sessions=sessions,
+        threads=threads,
+        assistants=assistants,
+        crons=crons,
+        store=store,
+        history=history,
+        metrics=metrics,
+        models=models,
+        toolbox=toolbox,
+    )
     await runs.close()
     await webhooks.close()
+
+
+@asynccontextmanager
+async def _going_on(service: Service, peers: Peers) -> AsyncIterator[None]:
+    """Go on with the runs that were left, and do what is done beside the requests."""
+    if peers.single:  # whatever is unfinished was started by a process before this one
+        await service.runs.adopt(await peers.heartbeat())
+    watch = nullcontext() if peers.single else _background(watch_over(peers, service.runs), "peers")
+    async with (
+        _background(sweep(service.threads), "threads that expire"),
+        _background(service.crons.keep_time(), "crons"),
+        watch,
+    ):
+        yield
 
 
 def _info(settings: Settings, stores: _Stores, graphs: Graphs, models: Models) -> Info:
@@ -320,13 +365,11 @@ def _candidates(models: Models, toolbox: Toolbox, context: object, given: object
 
 
 @asynccontextmanager
-async def _users_app(project: Project, app: FastAPI) -> AsyncIterator[None]:
+async def _users_app(users: Starlette | None, app: FastAPI) -> AsyncIterator[None]:
     """Let the app that `http.app` names stand around this one, and live as long."""
-    target = project.section("http").get("app")
-    if target is None:
+    if users is None:
         yield
         return
-    users = surround(project.load(target, "http.app"), f"{project.path}: http.app")
     async with users.router.lifespan_context(users) as state:
         app.state.users_app, app.state.users_state = users, state or {}
         yield

@@ -30,11 +30,17 @@ from everturn.checkpoints.shared.peers import Peers
 from everturn.checkpoints.sql.assistants import Assistant
 from everturn.checkpoints.sql.runs import UNFINISHED, RunRow, RunRows, RunStatus
 from everturn.checkpoints.sql.threads import Thread
-from everturn.server.errors import NothingToCancel, RunError, RunNotFound, ThreadNotFound
+from everturn.server.errors import (
+    AssistantNotFound,
+    NothingToCancel,
+    RunError,
+    RunNotFound,
+    ThreadNotFound,
+)
 from everturn.server.observe.metrics import Metrics
 from everturn.server.observe.turns import report_turn
 from everturn.server.runs.elsewhere import Elsewhere, stop_all
-from everturn.server.runs.execution import Dumps, Execution, Threads
+from everturn.server.runs.execution import Dumps, Execution, Threads, configurable_of
 from everturn.server.runs.here import Here
 from everturn.server.runs.request import RunRequest
 from everturn.server.runs.run import CancelAction, Run
@@ -110,9 +116,10 @@ class Runs:
             AssistantNotFound, GraphNotFound, InvalidInput, and for an interactive request all that
                 `Engine.check` raises: it cannot be run; nothing was written.
             ThreadNotFound: there is no such thread, and the request does not create it.
-            ThreadBusy: a run is under way, and the strategy is `reject`.
+            ThreadBusy: a run is under way, and the strategy is `reject`; or it waits for this one.
         """
         await self.check_webhook(request.webhook)
+        self._refuse_own_thread(request)
         if request.interactive:  # these name a graph
             self._engine.graphs.fixed(request.assistant_id)
         assistant = await self._assistants.resolve(request.assistant_id)
@@ -143,6 +150,22 @@ class Runs:
             if not self._peers.single and request.multitask_strategy != "enqueue":
                 await self.acknowledge(run)  # the next to come to the thread must see it
         return run
+
+    def _refuse_own_thread(self, request: RunRequest) -> None:
+        """Refuse a run that its own caller holds the thread of: each would wait for the other.
+
+        A `RemoteGraph` that is a node sends the thread and the metadata of the run around it.
+        """
+        caller = request.config.get("metadata", {}).get("run_id")
+        if request.thread_id is None or not isinstance(caller, str):
+            return
+        run = self._here.find(caller, request.thread_id)
+        if run is not None and not run.done.is_set():
+            raise ThreadBusy(
+                f"The run {caller} waits for this one and holds its thread {request.thread_id}, so "
+                "neither would end. Call a RemoteGraph of this service in a node function, with a "
+                "thread of its own or none: `await remote.ainvoke(state)`."
+            )
 
     async def check_webhook(self, url: str | None) -> None:
         """Refuse one that may not be called; raises InvalidInput."""
@@ -239,8 +262,22 @@ class Runs:
 
     async def outcome(self, row: RunRow) -> Outcome:
         """Return what a run came to, as far as its thread still is where the run left it."""
-        state = await self._memory.state(str(row.metadata["graph_id"]), row.thread_id)
+        chosen = await self._configurable(row)
+        state = await self._memory.state(str(row.metadata["graph_id"]), row.thread_id, chosen)
         return Outcome(state.values, state.interrupts)
+
+    async def newest_configurable(self, thread_id: str) -> dict[str, Any]:
+        """Return what the newest run of a thread was given as `config.configurable`."""
+        rows = await self._rows.of_thread(thread_id, limit=1, offset=0, status=None)
+        return await self._configurable(rows[0]) if rows else {}
+
+    async def _configurable(self, row: RunRow) -> dict[str, Any]:
+        try:
+            assistant = await self._assistants.resolve(row.assistant_id)
+        except AssistantNotFound:  # deleted since
+            return {}
+        request = RunRequest.of_kwargs(row.thread_id, row.assistant_id, row.kwargs)
+        return configurable_of(assistant, request)
 
     def ended(self, row: RunRow) -> AsyncGenerator[None]:
         """Wait for the end of a run; yields now and then, so that the caller can do something."""
