@@ -14,6 +14,7 @@ from starlette.routing import Match
 from starlette.types import Scope
 
 from everturn.server.api.http.in_process import Exchange
+from everturn.server.api.http.users_app import own_routes
 from everturn.server.errors import InvalidInput
 
 
@@ -52,10 +53,8 @@ class OwnRoutes:
             return
         users: Starlette | None = getattr(self._app.state, "users_app", None)
         scope = _scope(url, {})
-        # The last route is the service itself.
-        if users is None or not any(
-            route.matches(scope)[0] is Match.FULL for route in users.router.routes[:-1]
-        ):
+        routes = own_routes(users) if users else []
+        if not any(route.matches(scope)[0] is Match.FULL for route in routes):
             raise InvalidInput(
                 f"no route of the project takes POST {url}: give `http.app` one, or name a whole "
                 "address, https://…"
