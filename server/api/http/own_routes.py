@@ -5,13 +5,12 @@ anything. For the same reason they come without a user: a route that demands one
 """
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Match
-from starlette.types import Scope
 
 from everturn.server.api.http.in_process import Exchange
 from everturn.server.api.http.users_app import own_routes
@@ -88,7 +87,7 @@ def _is_path(url: str) -> bool:
     return url.startswith("/") and not url.startswith("//")  # the latter names a host
 
 
-def _scope(url: str, headers: Mapping[str, str]) -> Scope:
+def _scope(url: str, headers: Mapping[str, str]) -> dict[str, Any]:
     path, _, query = url.partition("?")
     return {
         "type": "http",

@@ -26,6 +26,9 @@ LONG_AGO = datetime.now(UTC) - timedelta(days=1)
 class NoRuns:
     """No run is on any thread."""
 
+    async def newest_configurable(self, thread_id: str) -> dict[str, Any]:
+        return {}
+
     async def cancel_thread(self, thread_id: str) -> None: ...
 
     async def forget_thread(self, thread_id: str) -> None: ...
@@ -45,6 +48,7 @@ async def threads(tmp_path: Path) -> AsyncIterator[Threads]:
             saver,
             jsonable=lambda value: value,
             edited=lambda thread_id: None,
+            configurable=NoRuns().newest_configurable,
         )
         memory, history = ThreadMemory(saver, graphs), History(database)
         yield Threads(table, states, engine, memory, saver, history, cast("Any", NoRuns()))
