@@ -14,17 +14,17 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from everturn.server.observe.logs import configure_logs  # noqa: E402 - found by the line above
-from tests.server.runs.test_order import DOORS, TOY, arrived  # noqa: E402
-from tests.service import serving  # noqa: E402
+from everturn.server.observe.logs import configure_logs
+from tests.server.runs.test_order import DOORS, TOY, arrived
+from tests.service import serving
 
 
 def main() -> None:
-    asked = argparse.ArgumentParser(description=__doc__)
-    asked.add_argument("--rounds", type=int, default=100)
-    asked.add_argument("--runs", type=int, default=8)
-    asked.add_argument("--gap", type=float, default=10)
-    asked = asked.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=100)
+    parser.add_argument("--runs", type=int, default=8)
+    parser.add_argument("--gap", type=float, default=10)
+    asked = parser.parse_args()
     configure_logs("ERROR")
     right = 0
     with tempfile.TemporaryDirectory() as folder:
