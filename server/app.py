@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from fastapi import FastAPI
 from langgraph.store.base import BaseStore
 from pydantic import SecretStr
+from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.middleware.cors import CORSMiddleware
@@ -44,7 +45,7 @@ from everturn.graph.errors import (
 from everturn.graph.incoming import media_of_input
 from everturn.graph.models.provider import Models, open_models
 from everturn.graph.services import Services
-from everturn.server.access.access import Access, Everybody, HandlerAccess
+from everturn.server.access.access import Everybody, HandlerAccess
 from everturn.server.api import invoke
 from everturn.server.api.agent_server import assistants as assistant_routes
 from everturn.server.api.agent_server import crons as cron_routes
@@ -61,7 +62,9 @@ from everturn.server.api.http.configurable_headers import ConfigurableHeaders
 from everturn.server.api.http.cors import PlainTextJson, allowed_origins, cors_options
 from everturn.server.api.http.deps import Info, Service
 from everturn.server.api.http.json import dumps, jsonable
+from everturn.server.api.http.loopback import KnownInside, reachable_inside
 from everturn.server.api.http.mount_prefix import MountPrefix
+from everturn.server.api.http.own_routes import OwnRoutes
 from everturn.server.api.http.problems import (
     Kind,
     UnexpectedErrors,
@@ -79,10 +82,11 @@ from everturn.server.projects.auth import ProjectAuth, load_auth
 from everturn.server.projects.builtin import NO_FILE
 from everturn.server.projects.checkpointer import load_serde, thread_ttl
 from everturn.server.projects.checks import check
-from everturn.server.projects.config import Http
+from everturn.server.projects.config import Http, ThreadTTL
 from everturn.server.projects.graphs import Graphs, load_graphs
+from everturn.server.projects.imports import off_the_loop
 from everturn.server.projects.project import Project, prepare, read_project
-from everturn.server.projects.store import load_store
+from everturn.server.projects.store import OpenStore, load_store
 from everturn.server.resources.assistants import Assistants
 from everturn.server.resources.expiry import sweep
 from everturn.server.resources.sessions import Sessions
@@ -132,27 +136,25 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        prepare(project)  # first: a wrong project opens nothing
-        check(project)
-        if project.path is None:
-            log.info("built_in_graphs", graphs=list(project.keys.graphs), note=NO_FILE)
-        auth = load_auth(project)  # before what it guards
-        app.state.gate = auth and Gate(auth, max_body_size=settings.server.max_body_size)
-        loaded, open_store = load_graphs(project), load_store(project)
-        async with (
-            _stores(settings) as stores,
-            open_store(stores.database) as store,
-            open_models(settings.models, _shared_circuits(settings, stores)) as models,
-            _catalogue_refreshed(models),
-            open_web(settings.web) as web,
-            open_mcp(settings.mcp) as mcp,
-            _users_app(project, app),
-            watch_for_blocking(settings.server.blocking_warning),
-            _service(
-                settings, project, loaded, stores, store, models, web, mcp, _access(auth)
-            ) as app.state.service,
-        ):
-            yield
+        async with reachable_inside(app):
+            # First: a wrong project opens nothing.
+            loaded = await off_the_loop(partial(_load, project))
+            app.state.gate = _gate(loaded, settings.server)
+            async with (
+                _stores(settings) as stores,
+                loaded.open_store(stores.database) as store,
+                open_models(settings.models, _shared_circuits(settings, stores)) as models,
+                _catalogue_refreshed(models),
+                open_web(settings.web) as web,
+                open_mcp(settings.mcp) as mcp,
+                watch_for_blocking(settings.server.blocking_warning),
+                _service(
+                    settings, project, loaded, stores, store, models, web, mcp, OwnRoutes(app, web)
+                ) as app.state.service,
+                _users_app(loaded.users_app, app),  # which may ask the service as it starts
+                _going_on(app.state.service, stores.peers, thread_ttl(project)),
+            ):
+                yield
 
     app = FastAPI(
         title="Everturn",
@@ -185,6 +187,7 @@ def request_path(settings: ServerSettings, http: Http) -> list[Middleware]:
         *([Middleware(MountPrefix, prefix=prefix)] if prefix else []),  # from here on without it
         Middleware(PlainTextJson, origins=origins),  # Studio's JSON, which comes as text
         *([Middleware(ConfigurableHeaders, patterns=headers)] if headers else []),
+        Middleware(KnownInside),  # what is started here can ask the service without a URL
         Middleware(Authentication, place="first"),  # with `middleware_order: auth_first`
         Middleware(AroundTheService),  # `http.app`, whose middleware sees every request
         Middleware(UnexpectedErrors),  # a bug anywhere below is a 500
@@ -192,6 +195,32 @@ def request_path(settings: ServerSettings, http: Http) -> list[Middleware]:
         Middleware(RequestBodyLimitMiddleware, **size),  # and as the bytes come
         Middleware(Authentication),  # nobody comes to a route without a user, where there is `auth`
     ]
+
+
+class _Loaded(NamedTuple):
+    """What a project is made of."""
+
+    graphs: Graphs
+    open_store: OpenStore
+    users_app: Starlette | None
+    """Of `http.app`, with the service behind its routes."""
+    auth: ProjectAuth | None
+
+
+def _load(project: Project) -> _Loaded:
+    """Import all that a project names; may block."""
+    prepare(project)
+    check(project)
+    if project.path is None:
+        log.info("built_in_graphs", graphs=list(project.keys.graphs), note=NO_FILE)
+    auth = load_auth(project)  # before what it guards
+    graphs, store = load_graphs(project), load_store(project)
+    users, target = None, project.keys.http.app
+    if target is not None:
+        guarded = Middleware(Authentication, place="users_app") if auth else None
+        app = project.load(target, "http.app")
+        users = surround(app, f"{project.name}: http.app", guarded)
+    return _Loaded(graphs, store, users, auth)
 
 
 class _Stores(NamedTuple):
@@ -232,15 +261,15 @@ async def _stores(settings: Settings) -> AsyncIterator[_Stores]:
 async def _service(
     settings: Settings,
     project: Project,
-    loaded: Graphs,
+    loaded: _Loaded,
     stores: _Stores,
     store: BaseStore,
     models: Models,
     web: Web,
     mcp: Sequence[ToolSource],
-    access: Access,
+    own_routes: OwnRoutes,
 ) -> AsyncIterator[Service]:
-    """Wire the rooms, and run what goes on beside the requests."""
+    """Wire the rooms."""
     redis, database, rows, events, peers = stores
     prefix = settings.stores.redis_prefix
     ttl = thread_ttl(project)
@@ -248,7 +277,8 @@ async def _service(
     await move_sessions(redis, table, prefix=prefix, lifetime=settings.server.session_ttl)
 
     saver = AsyncRedisSaver(redis, prefix=prefix, serde=load_serde(project))
-    graphs = loaded.with_memory(saver, store)
+    graphs = loaded.graphs.with_memory(saver, store)
+    access = HandlerAccess(loaded.auth.handlers) if loaded.auth else Everybody()
     metrics = Metrics()
     toolbox = _toolbox(settings, mcp, RedisResultStore(redis, prefix), metrics)
     engine = Engine(
@@ -262,7 +292,10 @@ async def _service(
     )
     memory, history, watch = ThreadMemory(saver, graphs), History(database), Watch(peers)
     webhooks = Webhooks(
-        web.post, web.check, _secret(settings.server.webhook_secret), load_policy(project)
+        own_routes.post,
+        own_routes.check,
+        _secret(settings.server.webhook_secret),
+        load_policy(project),
     )
     assistants = Assistants(AssistantTable(database), graphs, access)
     await assistants.begin()
@@ -283,7 +316,15 @@ async def _service(
         access,
     )
     crons = Crons(CronTable(database), runs, assistants, status, peers, access)
-    states = States(table, engine, saver, jsonable=jsonable, edited=watch.edited, access=access)
+    states = States(
+        table,
+        engine,
+        saver,
+        jsonable=jsonable,
+        edited=watch.edited,
+        configurable=runs.newest_configurable,
+        access=access,
+    )
     threads = Threads(table, states, engine, memory, saver, history, runs, access)
     sessions = Sessions(
         table,
@@ -297,32 +338,44 @@ async def _service(
         window=settings.server.window,
         max_message_length=settings.server.max_message_length,
     )
-    if peers.single:  # whatever is unfinished was started by a process before this one
-        await runs.adopt(await peers.heartbeat())
-    async with (
-        _background(sweep(threads, **ttl.sweeps), "threads that expire"),
-        _background(crons.keep_time(), "crons"),
-        nullcontext() if peers.single else _background(watch_over(peers, runs), "peers' runs"),
-    ):
-        yield Service(
-            settings=settings.server,
-            info=_info(settings, stores, graphs, models),
-            runs=runs,
-            sessions=sessions,
-            threads=threads,
-            assistants=assistants,
-            crons=crons,
-            store=StoreItems(store, access),
-            metrics=metrics,
-            models=models,
-            toolbox=toolbox,
-        )
+    yield Service(
+        settings=settings.server,
+        info=_info(settings, stores, graphs, models),
+        runs=runs,
+        sessions=sessions,
+        threads=threads,
+        assistants=assistants,
+        crons=crons,
+        store=StoreItems(store, access),
+        metrics=metrics,
+        models=models,
+        toolbox=toolbox,
+    )
     await runs.close()
     await webhooks.close()
 
 
-def _access(auth: ProjectAuth | None) -> Access:
-    return HandlerAccess(auth.handlers) if auth else Everybody()
+@asynccontextmanager
+async def _going_on(service: Service, peers: Peers, ttl: ThreadTTL) -> AsyncIterator[None]:
+    """Go on with the runs that were left, and do what is done beside the requests."""
+    if peers.single:  # whatever is unfinished was started by a process before this one
+        await service.runs.adopt(await peers.heartbeat())
+    watch = nullcontext() if peers.single else _background(watch_over(peers, service.runs), "peers")
+    async with (
+        _background(sweep(service.threads, **ttl.sweeps), "threads that expire"),
+        _background(service.crons.keep_time(), "crons"),
+        watch,
+    ):
+        yield
+
+
+def _gate(loaded: _Loaded, settings: ServerSettings) -> Gate | None:
+    """Who comes in, where the project says it."""
+    if loaded.auth is None:
+        return None
+    gate = Gate(loaded.auth, max_body_size=settings.max_body_size)
+    gate.users_app = loaded.users_app
+    return gate
 
 
 def _info(settings: Settings, stores: _Stores, graphs: Graphs, models: Models) -> Info:
@@ -363,17 +416,11 @@ def _candidates(models: Models, toolbox: Toolbox, context: object, given: object
 
 
 @asynccontextmanager
-async def _users_app(project: Project, app: FastAPI) -> AsyncIterator[None]:
+async def _users_app(users: Starlette | None, app: FastAPI) -> AsyncIterator[None]:
     """Let the app that `http.app` names stand around this one, and live as long."""
-    target = project.section("http").get("app")
-    if target is None:
+    if users is None:
         yield
         return
-    loaded, where = project.load(target, "http.app"), f"{project.name}: http.app"
-    gate: Gate | None = app.state.gate
-    users = surround(loaded, where, Middleware(Authentication, place="users_app") if gate else None)
-    if gate:
-        gate.users_app = users
     async with users.router.lifespan_context(users) as state:
         app.state.users_app, app.state.users_state = users, state or {}
         yield

@@ -1,6 +1,7 @@
 """What a caller's config says: which thread, namespace and checkpoint, and on what terms."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
 from langchain_core.runnables import RunnableConfig
@@ -10,6 +11,16 @@ FENCE_KEY = "__fence"
 
 # Lua holds numbers as doubles: above this a token and the next one look the same.
 _MAX_FENCE = 2**53
+
+
+@dataclass(frozen=True, slots=True)
+class Unsent:
+    """A number in a run's config that is for this process alone.
+
+    A `RemoteGraph` sends the numbers of its run's config on to another service.
+    """
+
+    value: int
 
 
 class Address(NamedTuple):
@@ -54,6 +65,7 @@ def _text(named: Mapping[str, Any], name: str) -> str | None:
 
 
 def _whole_number(value: object, name: str, limit: int) -> int | None:
+    value = value.value if isinstance(value, Unsent) else value
     if value is None or (type(value) is int and 0 <= value < limit):
         return value
     raise ValueError(f'config["configurable"]["{name}"] must be a whole number, not {value!r}.')

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, cast, get_type_hints
+from typing import Any, cast
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -10,16 +10,10 @@ from langgraph.graph import StateGraph
 from langgraph.pregel import Pregel
 from langgraph.store.base import BaseStore
 from langgraph_sdk.runtime import AccessContext
-from pydantic import (
-    BaseModel,
-    PydanticSchemaGenerationError,
-    PydanticUserError,
-    TypeAdapter,
-    ValidationError,
-)
 
 from everturn.server.access.caller import caller_config, current_caller
 from everturn.server.errors import ConfigError, GraphNotFound, InvalidInput
+from everturn.server.projects.contexts import ContextType
 from everturn.server.projects.factories import Factory, Graph, compiled, runtime_of
 from everturn.server.projects.project import Project
 
@@ -44,13 +38,7 @@ class Graphs:
         self._given: dict[str, Any] = {}
         fixed = {name: graph for name, graph in sources.items() if isinstance(graph, Pregel)}
         self._open = {name: _Open(graph) for name, graph in fixed.items()}
-        schemas = {
-            name: graph.context_schema
-            for name, graph in fixed.items()
-            if graph.context_schema is not None
-        }
-        self._fields = {name: _fields_of(schema) for name, schema in schemas.items()}
-        self._contexts = {name: _adapter_of(schema) for name, schema in schemas.items()}
+        self._contexts = {name: ContextType(graph.context_schema) for name, graph in fixed.items()}
 
     @property
     def names(self) -> list[str]:
@@ -165,23 +153,30 @@ class Graphs:
             GraphNotFound: naming those there are.
         """
         self._source(name)
-        return self._fields.get(name, frozenset())
+        known = self._contexts.get(name)
+        return known.fields if known else frozenset()
 
     def context(self, name: str, values: Mapping[str, Any]) -> Any:
-        """Return a context in the graph's own type; `None` where it takes none and gets none.
+        """Return a context in the graph's own type; see `contexts`.
+
+        What a graph takes that a factory makes is known when it is made: until then its context
+        is a dict, and then `context_of` makes it.
 
         Raises:
             InvalidInput: naming the field that does not fit.
         """
-        adapter = self._contexts.get(name)
-        if adapter is None:
-            return dict(values) or None
-        try:
-            return adapter.validate_python(dict(values))
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            where = ".".join(str(key) for key in first["loc"])
-            raise InvalidInput(f"context.{where}: {first['msg']}") from None
+        known = self._contexts.get(name)
+        return known.make(values) if known else dict(values)
+
+    def context_of(self, name: str, graph: Graph, context: Any) -> Any:
+        """Return what `context` returned, in the type of a graph that was made since.
+
+        Raises:
+            InvalidInput: naming the field that does not fit.
+        """
+        if name in self._contexts:
+            return context
+        return ContextType(graph.context_schema).make(context)
 
 
 class _Open(AbstractAsyncContextManager[Graph]):
@@ -196,20 +191,6 @@ class _Open(AbstractAsyncContextManager[Graph]):
         return self._graph
 
     async def __aexit__(self, *_: object) -> None:
-        return None
-
-
-def _fields_of(schema: type[Any]) -> frozenset[str]:
-    if issubclass(schema, BaseModel):
-        return frozenset(schema.model_fields)
-    return frozenset(get_type_hints(schema))
-
-
-def _adapter_of(schema: type[Any]) -> TypeAdapter[Any] | None:
-    """Make what validates a context; `None` for types that only their graph understands."""
-    try:
-        return TypeAdapter(schema)
-    except (PydanticUserError, PydanticSchemaGenerationError):  # `typing.TypedDict` before 3.12
         return None
 
 

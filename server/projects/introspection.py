@@ -1,6 +1,7 @@
 """What a graph says of itself: its drawing, its schemas and its subgraphs.
 
-Graphs stay as they are while they are served, so each answer is drawn up once and kept.
+Graphs stay as they are while they are served, so each answer is drawn up once and kept. What a
+factory makes depends on the assistant that it is made for, and is looked at each time.
 """
 
 import asyncio
@@ -8,6 +9,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, cast, get_type_hints
 
+from langchain_core.runnables import RunnableConfig
 from langgraph.channels.base import BaseChannel
 from langgraph.pregel import Pregel
 from pydantic import BaseModel, Field, TypeAdapter, create_model
@@ -17,6 +19,9 @@ from everturn.server.errors import InvalidInput
 from everturn.server.projects.graphs import Graph, Graphs
 
 log = get_logger(__name__)
+
+Config = Mapping[str, Any] | None
+"""LangGraph's run config, as an assistant has it."""
 
 JsonSchema = dict[str, Any]
 Schemas = dict[str, JsonSchema | None]
@@ -36,20 +41,24 @@ class Introspection:
         self._schemas: dict[str, Schemas] = {}
         self._subgraphs: dict[str, dict[str, Schemas]] = {}
 
-    async def drawing(self, name: str, xray: bool | int = False) -> dict[str, Any]:
+    async def drawing(
+        self, name: str, xray: bool | int = False, *, config: Config = None
+    ) -> dict[str, Any]:
         """Return nodes and edges; with `xray` those of subgraphs in their place.
 
         Args:
             name: of a graph.
             xray: all subgraphs, or those down to a depth.
+            config: the assistant's, for a factory.
 
         Raises:
             InvalidInput: the graph or a subgraph cannot be drawn; the log says why.
         """
-        opened = self._open(name)
+        opened = self._open(name, config)
         depth = xray if isinstance(xray, bool) else min(xray, _MAX_DEPTH)
         key = (name, isinstance(depth, bool), int(depth))
-        if key not in self._drawings:
+        found = self._drawings.get(key)
+        if found is None:
             try:
                 async with opened as graph:
                     drawn = await graph.aget_graph(xray=depth)
@@ -59,20 +68,29 @@ class Introspection:
                 raise InvalidInput(
                     f"The graph {name!r} cannot be drawn{how} ({type(error).__name__})."
                 ) from error
-            self._drawings[key] = _as_clients_draw(drawn.to_json())
-        return self._drawings[key]
+            found = _as_clients_draw(drawn.to_json())
+            if self._stays(name):
+                self._drawings[key] = found
+        return found
 
-    async def schemas(self, name: str) -> dict[str, Any]:
+    async def schemas(self, name: str, *, config: Config = None) -> dict[str, Any]:
         """Return the schemas of a graph, and its name as `graph_id`."""
-        opened = self._open(name)
-        if name not in self._schemas:
+        opened = self._open(name, config)
+        found = self._schemas.get(name)
+        if found is None:
             async with opened as graph:
                 found = await asyncio.to_thread(_schemas_of, graph, f"{name}_state")
-            self._schemas[name] = found
-        return {"graph_id": name, **self._schemas[name]}
+            if self._stays(name):
+                self._schemas[name] = found
+        return {"graph_id": name, **found}
 
     async def subgraphs(
-        self, name: str, namespace: str | None = None, *, recurse: bool = False
+        self,
+        name: str,
+        namespace: str | None = None,
+        *,
+        recurse: bool = False,
+        config: Config = None,
     ) -> dict[str, Schemas]:
         """Return the schemas of a graph's subgraphs by namespace: `outer|inner`, without ids.
 
@@ -80,21 +98,28 @@ class Introspection:
             name: of a graph.
             namespace: of the only subgraph that is wanted.
             recurse: look into subgraphs too.
+            config: the assistant's, for a factory.
         """
-        opened = self._open(name)
-        if name not in self._subgraphs:
+        opened = self._open(name, config)
+        found = self._subgraphs.get(name)
+        if found is None:
             async with opened as graph:
                 found = await asyncio.to_thread(_schemas_of_subgraphs, graph)
-            self._subgraphs[name] = found
+            if self._stays(name):
+                self._subgraphs[name] = found
         return {
             path: schemas
-            for path, schemas in self._subgraphs[name].items()
+            for path, schemas in found.items()
             if (recurse or _SEPARATOR not in path) and namespace in {None, path}
         }
 
-    def _open(self, name: str) -> AbstractAsyncContextManager[Graph]:
+    def _open(self, name: str, config: Config) -> AbstractAsyncContextManager[Graph]:
         """The graph, or one that its factory makes for looking at; raises where there is none."""
-        return self._graphs.open(name, access="assistants.read")
+        given = cast("RunnableConfig", dict(config or {}))
+        return self._graphs.open(name, given, access="assistants.read")
+
+    def _stays(self, name: str) -> bool:
+        return self._graphs.fixed(name) is not None
 
 
 def _as_clients_draw(drawn: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The states of threads: read, listed, changed and forked through the graph whose they are."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Any, NamedTuple
 
 from langchain_core.runnables import RunnableConfig
@@ -58,6 +58,7 @@ class States:
         *,
         jsonable: Callable[[Any], Any],
         edited: Callable[[str], None],
+        configurable: Callable[[str], Awaitable[Mapping[str, Any]]],
         access: Access,
     ) -> None:
         """Wire it up.
@@ -68,6 +69,7 @@ class States:
             checkpointer: the memory of threads.
             jsonable: makes plain JSON of values.
             edited: called with each thread whose state a client has changed.
+            configurable: what the newest run of a thread was given, for a factory.
             access: what the caller may do.
         """
         self._table = table
@@ -75,6 +77,7 @@ class States:
         self._checkpointer = checkpointer
         self.jsonable = jsonable
         self._edited = edited
+        self._configurable = configurable
         self._access = access
 
     async def read(
@@ -204,7 +207,23 @@ class States:
     def _open(
         self, thread: Thread, config: RunnableConfig, access: AccessContext = "threads.read"
     ) -> AbstractAsyncContextManager[Graph]:
-        return self._engine.graphs.open(self.graph_of(thread), config, access=access)
+        name = self.graph_of(thread)
+        if self._engine.graphs.fixed(name) is None:
+            return self._made(name, thread, config, access)
+        return self._engine.graphs.open(name, config, access=access)
+
+    @asynccontextmanager
+    async def _made(
+        self, name: str, thread: Thread, config: RunnableConfig, access: AccessContext
+    ) -> AsyncIterator[Graph]:
+        """Have a factory make the graph as it was for the thread's newest run."""
+        chosen = await self._configurable(thread.thread_id)
+        given: RunnableConfig = {
+            **config,
+            "configurable": {**chosen, **config.get("configurable", {})},
+        }
+        async with self._engine.graphs.open(name, given, access=access) as graph:
+            yield graph
 
     async def _store_status(self, thread: Thread, graph: Graph) -> None:
         """Write down what a changed state waits for."""

@@ -213,7 +213,7 @@ class Execution:
             raise
         except _CHANGED_NOTHING as error:  # the thread is as it was
             self._fail(run, error)
-            run.left = await self._memory.state(run.assistant.graph_id, run.thread_id)
+            run.left = await self._state(run)
         except Exception as error:  # of a node
             self._fail(run, error)
         else:
@@ -226,9 +226,13 @@ class Execution:
             await self._memory.undo(run.thread_id, run.row.run_id)
         outcome = run.outcome
         if run.request.lasting and (outcome is None or outcome.may_wait):
-            run.left = await self._memory.state(run.assistant.graph_id, run.thread_id)
+            run.left = await self._state(run)
             if outcome is None:
                 run.outcome = Outcome(run.left.values)
+
+    async def _state(self, run: Run) -> StateSnapshot:
+        chosen = configurable_of(run.assistant, run.request)
+        return await self._memory.state(run.assistant.graph_id, run.thread_id, chosen)
 
     async def store_end(self, run: Run) -> int | None:
         """Commit how a run ended; the number of its next attempt where it has to start again.
@@ -333,15 +337,10 @@ class Execution:
             "assistant_id": run.assistant.assistant_id,
         }
         place = {"checkpoint_id": request.checkpoint_id, **(request.checkpoint or {})}
-        # Graphs from before LangGraph 0.6 look for their context here. It would be in the metadata
-        # of each checkpoint, too; the routes of our own are younger than that.
-        context = {} if request.interactive else _without_place(request.context)
         configurable = {
             # What a client says of this one counts, as with LangGraph's server.
             **({"user_id": run.caller.identity} if run.caller else {}),
-            **_without_place(run.assistant.config.get("configurable", {})),
-            **context,
-            **without_caller(request.config.get("configurable", {})),
+            **configurable_of(run.assistant, request),
             **caller_config(run.caller),
             **about,
             **{key: value for key, value in place.items() if value and key != "thread_id"},
@@ -400,6 +399,20 @@ def _has_blocks(given: Any) -> bool:
 def due_at(row: RunRow) -> datetime:
     """When a run may start."""
     return row.created_at + timedelta(seconds=row.kwargs.get("after_seconds") or 0)
+
+
+def configurable_of(assistant: Assistant, request: RunRequest) -> dict[str, Any]:
+    """What an assistant and a request say in `config.configurable`.
+
+    Graphs from before LangGraph 0.6 look for their context here. It would be in the metadata of
+    each checkpoint, too; the routes of our own are younger than that.
+    """
+    context = {} if request.interactive else _without_place(request.context)
+    return {
+        **_without_place(assistant.config.get("configurable", {})),
+        **context,
+        **without_caller(request.config.get("configurable", {})),
+    }
 
 
 def _without_place(configurable: Mapping[str, Any]) -> dict[str, Any]:

@@ -33,12 +33,17 @@ from everturn.checkpoints.sql.runs import UNFINISHED, RunRow, RunRows, RunStatus
 from everturn.checkpoints.sql.threads import Thread
 from everturn.server.access.access import Access
 from everturn.server.access.caller import Caller, acting_as, current_caller
-from everturn.server.errors import NothingToCancel, RunError, ThreadNotFound
+from everturn.server.errors import (
+    AssistantNotFound,
+    NothingToCancel,
+    RunError,
+    ThreadNotFound,
+)
 from everturn.server.observe.metrics import Metrics
 from everturn.server.observe.turns import report_turn
 from everturn.server.runs.arrivals import Arrivals, Reached
 from everturn.server.runs.elsewhere import Elsewhere, stop_all
-from everturn.server.runs.execution import Dumps, Execution, Threads
+from everturn.server.runs.execution import Dumps, Execution, Threads, configurable_of
 from everturn.server.runs.here import Here
 from everturn.server.runs.permission import RunAccess, run_not_found
 from everturn.server.runs.request import RunRequest
@@ -127,7 +132,7 @@ class Runs:
                 `Engine.check` raises: it cannot be run; nothing was written.
             ThreadNotFound: there is no such thread, and the request does not create it; or it is
                 somebody else's.
-            ThreadBusy: a run is under way, and the strategy is `reject`.
+            ThreadBusy: a run is under way, and the strategy is `reject`; or it waits for this one.
             Forbidden, InvalidRule, HTTPException: of the project's rules, see `Access.allowed`.
         """
         with self._arrivals.place(request.thread_id) as reached:
@@ -151,6 +156,7 @@ class Runs:
         caller: Caller | None,
     ) -> Run:
         await self.check_webhook(request.webhook)
+        self._refuse_own_thread(request)
         request = request.with_inherited()
         if request.interactive:  # these name a graph
             self._engine.graphs.fixed(request.assistant_id)
@@ -205,6 +211,22 @@ class Runs:
             InvalidInput: no name was given and there is no default.
         """
         return self._engine.graphs.chosen(name, "graph")
+
+    def _refuse_own_thread(self, request: RunRequest) -> None:
+        """Refuse a run that its own caller holds the thread of: each would wait for the other.
+
+        A `RemoteGraph` that is a node sends the thread and the metadata of the run around it.
+        """
+        caller = request.config.get("metadata", {}).get("run_id")
+        if request.thread_id is None or not isinstance(caller, str):
+            return
+        run = self._here.find(caller, request.thread_id)
+        if run is not None and not run.done.is_set():
+            raise ThreadBusy(
+                f"The run {caller} waits for this one and holds its thread {request.thread_id}, so "
+                "neither would end. Call a RemoteGraph of this service in a node function, with a "
+                "thread of its own or none: `await remote.ainvoke(state)`."
+            )
 
     async def check_webhook(self, url: str | None) -> None:
         """Refuse one that may not be called; raises InvalidInput."""
@@ -309,8 +331,22 @@ class Runs:
 
     async def outcome(self, row: RunRow) -> Outcome:
         """Return what a run came to, as far as its thread still is where the run left it."""
-        state = await self._memory.state(str(row.metadata["graph_id"]), row.thread_id)
+        chosen = await self._configurable(row)
+        state = await self._memory.state(str(row.metadata["graph_id"]), row.thread_id, chosen)
         return Outcome(state.values, state.interrupts)
+
+    async def newest_configurable(self, thread_id: str) -> dict[str, Any]:
+        """Return what the newest run of a thread was given as `config.configurable`."""
+        rows = await self._rows.of_thread(thread_id, limit=1, offset=0, status=None)
+        return await self._configurable(rows[0]) if rows else {}
+
+    async def _configurable(self, row: RunRow) -> dict[str, Any]:
+        try:
+            assistant = await self._assistants.resolve(row.assistant_id)
+        except AssistantNotFound:  # deleted since
+            return {}
+        request = RunRequest.of_kwargs(row.thread_id, row.assistant_id, row.kwargs)
+        return configurable_of(assistant, request)
 
     def ended(self, row: RunRow) -> AsyncGenerator[None]:
         """Wait for the end of a run; yields now and then, so that the caller can do something."""

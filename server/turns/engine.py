@@ -15,6 +15,7 @@ from contextlib import (
     suppress,
 )
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, cast
 
 from langchain_core.runnables import RunnableConfig
@@ -23,6 +24,7 @@ from langgraph.errors import EmptyInputError, InvalidUpdateError, is_invalid_res
 from langgraph.types import Command
 from pydantic import ValidationError
 
+from everturn.checkpoints.redis.address import FENCE_KEY, TTL_KEY, Unsent
 from everturn.checkpoints.shared.locks import ThreadLocks
 from everturn.server.errors import InvalidAnswer, InvalidInput, ShuttingDown, TurnTimeout
 from everturn.server.projects.graphs import Graph, Graphs
@@ -64,13 +66,14 @@ class Engine:
         Args:
             graphs: what can be run.
             locks: one turn a thread at a time.
-            services: what nodes and tools may use, as `configurable["__everturn"]`.
+            services: what nodes and tools may use, as `configurable["__everturn"]`; no dict, of
+                which a `RemoteGraph` would send on what it can.
             candidates: which models a context and an input would ask.
             turn_timeout: seconds a turn may take once it has started.
             thread_wait: seconds to wait for a thread where nothing else is said.
         """
         self.graphs = graphs
-        self.services = services
+        self.services = MappingProxyType(services)
         self._locks = locks
         self._candidates = candidates
         self._turn_timeout = turn_timeout
@@ -154,7 +157,7 @@ class Engine:
         config = self._config(turn, held.fence)
         async with (
             self.graphs.open(turn.graph, config, context=checked.context) as graph,
-            aclosing(_stream(turn, graph, checked.context, config)) as parts,
+            aclosing(self._stream(turn, graph, checked.context, config)) as parts,
         ):
             before = turn.interrupt_before or graph.interrupt_before_nodes
             after = turn.interrupt_after or graph.interrupt_after_nodes
@@ -166,6 +169,11 @@ class Engine:
                     yield part
         if not (self._closing or held.deadline.expired()):
             held.deadline.reschedule(None)  # it has its answer, which is only to be stored
+
+    def _stream(
+        self, turn: Turn, graph: Graph, context: Any, config: RunnableConfig
+    ) -> AsyncGenerator[Part]:
+        return _stream(turn, graph, self.graphs.context_of(turn.graph, graph, context), config)
 
     async def drain(self, grace: float) -> None:
         """Take no more turns; end those that run on after `grace` seconds with ShuttingDown."""
@@ -181,9 +189,9 @@ class Engine:
         if turn.thread_id is not None:
             configurable["thread_id"] = turn.thread_id
         if turn.ttl is not None:
-            configurable["__ttl"] = turn.ttl
+            configurable[TTL_KEY] = Unsent(turn.ttl)
         if fence is not None:
-            configurable["__fence"] = fence
+            configurable[FENCE_KEY] = Unsent(fence)
         # LangGraph's own name for it; a thread that waits is resumed by the graph that asked.
         metadata = {**turn.config.get("metadata", {}), "graph_id": turn.graph}
         config = {**turn.config, "configurable": configurable, "metadata": metadata}

@@ -52,10 +52,15 @@ class ThreadMemory:
         state = await self.state(name, thread_id)
         return Waiting(name, metadata, state.interrupts) if state.interrupts else None
 
-    async def state(self, graph: str, thread_id: str) -> StateSnapshot:
-        """Return the latest state of a thread."""
+    async def state(
+        self, graph: str, thread_id: str, configurable: Mapping[str, Any] | None = None
+    ) -> StateSnapshot:
+        """Return the latest state of a thread; `configurable` is its run's, for a factory."""
         config = _newest(thread_id)
-        async with self._graphs.open(graph, config, access="threads.read") as served:
+        given: RunnableConfig = {
+            "configurable": {**(configurable or {}), **config.get("configurable", {})}
+        }
+        async with self._graphs.open(graph, given, access="threads.read") as served:
             return await served.aget_state(config)
 
     async def is_newest(self, thread_id: str, run_id: str) -> bool:

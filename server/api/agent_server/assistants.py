@@ -322,7 +322,9 @@ async def show_graph(
     assistant_id: AssistantId, assistants: AssistantsDep, xray: Xray = False
 ) -> Response:
     found = await assistants.get(assistant_id)
-    return json_response(await assistants.introspection.drawing(found.graph_id, xray))
+    return json_response(
+        await assistants.introspection.drawing(found.graph_id, xray, config=found.config)
+    )
 
 
 @router.get(
@@ -333,7 +335,9 @@ async def show_graph(
 )
 async def show_schemas(assistant_id: AssistantId, assistants: AssistantsDep) -> Response:
     found = await assistants.get(assistant_id)
-    return json_response(await assistants.introspection.schemas(found.graph_id))
+    return json_response(
+        await assistants.introspection.schemas(found.graph_id, config=found.config)
+    )
 
 
 @router.get(
@@ -346,7 +350,11 @@ async def list_subgraphs(
     assistant_id: AssistantId, assistants: AssistantsDep, recurse: Recurse = False
 ) -> Response:
     found = await assistants.get(assistant_id)
-    return json_response(await assistants.introspection.subgraphs(found.graph_id, recurse=recurse))
+    return json_response(
+        await assistants.introspection.subgraphs(
+            found.graph_id, recurse=recurse, config=found.config
+        )
+    )
 
 
 @router.get(
@@ -364,7 +372,9 @@ async def show_subgraph(
 ) -> Response:
     found = await assistants.get(assistant_id)
     return json_response(
-        await assistants.introspection.subgraphs(found.graph_id, namespace, recurse=recurse)
+        await assistants.introspection.subgraphs(
+            found.graph_id, namespace, recurse=recurse, config=found.config
+        )
     )
 
 

@@ -37,8 +37,10 @@ def _run_config(value: dict[str, Any]) -> dict[str, Any]:
     for claim, holds in checks.items():
         if not holds:
             raise ValueError(claim)
-    _of_the_graph(configurable)
-    return value
+    # A `RemoteGraph` sends on what LangGraph keeps there for the run around it.
+    ours = {key: each for key, each in configurable.items() if not key.startswith("__pregel_")}
+    _of_the_graph(ours)
+    return {**value, "configurable": ours} if configurable else value
 
 
 Config = Annotated[JsonObject, AfterValidator(_run_config)]

@@ -24,6 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog import get_logger
 
 from everturn.server.access.caller import Caller, acting_as, caller_of
+from everturn.server.api.http.in_process import IN_PROCESS
 from everturn.server.api.http.problems import (
     Problem,
     content_too_large,
@@ -34,7 +35,6 @@ from everturn.server.projects.auth import ProjectAuth
 
 log = get_logger(__name__)
 
-IN_PROCESS = "everturn.in_process"
 _CALLER = "everturn.caller"
 
 OPEN = frozenset(

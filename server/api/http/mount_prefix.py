@@ -5,6 +5,7 @@ Addresses inside answers stay without it, as LangGraph's clients join them to th
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from everturn.server.api.http.in_process import IN_PROCESS
 from everturn.server.api.http.problems import Problem, problem_response
 
 PROBES = frozenset({"/ok", "/ready", "/metrics"})
@@ -19,7 +20,8 @@ class MountPrefix:
         self._prefix = prefix
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
+        # The project itself asks for routes as it names them, without the prefix.
+        if scope["type"] == "lifespan" or scope.get(IN_PROCESS):
             await self.app(scope, receive, send)
             return
         path: str = scope["path"]

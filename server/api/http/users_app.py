@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from everturn.server.errors import ConfigError
@@ -54,6 +54,8 @@ def surround(app: Any, where: str, behind: Middleware | None = None) -> Starlett
     """
     if not isinstance(app, Starlette):
         raise ConfigError(f"{where}: is a {type(app).__name__}, not a FastAPI or Starlette app.")
+    # Another service of this process may stand behind it already.
+    app.router.routes[:] = own_routes(app)
     reserved = ("/docs/oauth2-redirect", "/redoc", *ALWAYS_OURS)
     app.router.routes[:] = [
         route
@@ -64,6 +66,15 @@ def surround(app: Any, where: str, behind: Middleware | None = None) -> Starlett
     if behind is not None:
         app.user_middleware.append(behind)
     return app
+
+
+def own_routes(app: Starlette) -> list[BaseRoute]:
+    """Return the routes of an app, without the service behind them."""
+    return [
+        route
+        for route in app.router.routes
+        if not (isinstance(route, Mount) and route.app is _service)
+    ]
 
 
 def _reads(route: Route) -> bool:

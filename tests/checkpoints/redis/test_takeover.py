@@ -4,11 +4,15 @@ import asyncio
 import subprocess
 import sys
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any, cast
 
 import pytest
+from langgraph.pregel.remote import RemoteGraph
 
 from everturn.checkpoints.errors import StaleWriter
 from everturn.checkpoints.redis import AsyncRedisSaver
+from everturn.checkpoints.redis.address import Unsent
 from tests.checkpoints.redis.samples import listed, named, place, put
 
 ROOT = Path(__file__).parents[3]
@@ -99,3 +103,12 @@ async def test_two_processes_on_one_thread(saver: AsyncRedisSaver, url: str, pre
         numbers[name].append(found.checkpoint["channel_values"][name])
         assert len(found.checkpoint["channel_values"]["shared"]) == numbers[name][-1] + 1
     assert numbers == {"left": list(range(39, -1, -1)), "right": list(range(39, -1, -1))}
+
+
+async def test_a_remote_graph_does_not_send_a_fence_on(saver: AsyncRedisSaver) -> None:
+    config = place(__fence=Unsent(5), __ttl=Unsent(60), __everturn=MappingProxyType({"a": 1}))
+    await put(saver, config, {"c": 1})
+    with pytest.raises(StaleWriter):
+        await put(saver, place(__fence=Unsent(4)), {"c": 2})
+    sent = RemoteGraph("far", client=cast("Any", object()))._sanitize_config(config)
+    assert not [name for name in sent["configurable"] if name.startswith("__")]

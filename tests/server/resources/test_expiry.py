@@ -29,6 +29,9 @@ LONG_AGO = datetime.now(UTC) - timedelta(days=1)
 class NoRuns:
     """No run is on any thread."""
 
+    async def newest_configurable(self, thread_id: str) -> dict[str, Any]:
+        return {}
+
     async def cancel_thread(self, thread_id: str) -> None: ...
 
     async def forget_thread(self, thread_id: str) -> None: ...
@@ -62,6 +65,7 @@ async def threads(database: Database, history: History) -> Threads:
         saver,
         jsonable=lambda value: value,
         edited=lambda thread_id: None,
+        configurable=runs.newest_configurable,
         access=Everybody(),
     )
     memory = ThreadMemory(saver, graphs)

@@ -12,7 +12,8 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from everturn.server.access.caller import current_caller
-from everturn.server.api.http.authentication import IN_PROCESS, Authentication, Gate
+from everturn.server.api.http.authentication import Authentication, Gate
+from everturn.server.api.http.in_process import IN_PROCESS
 from everturn.server.app import create_app
 from everturn.server.projects.auth import ProjectAuth
 from everturn.server.projects.config import AuthCache
