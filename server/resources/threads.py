@@ -20,7 +20,7 @@ from everturn.checkpoints.sql.threads import (
     ThreadTable,
     new_thread_id,
 )
-from everturn.server.errors import InvalidInput, ThreadExists, ThreadNotFound
+from everturn.server.errors import InvalidInput, StateUnreadable, ThreadExists, ThreadNotFound
 from everturn.server.resources.states import UPDATE_WAIT_SECONDS, States, Step
 from everturn.server.runs.runs import Runs
 from everturn.server.turns.engine import Engine
@@ -154,8 +154,12 @@ class Threads:
         return await self.filled(await self.row(thread_id))
 
     async def filled(self, thread: Thread) -> Found:
-        """Return a thread with its values."""
-        return Found(thread, await self.states.values(thread))
+        """Return a thread with its values; where they cannot be read, its `error` says why."""
+        try:
+            return Found(thread, await self.states.values(thread))
+        except StateUnreadable as error:
+            why = {"error": type(error).__name__, "message": str(error)}
+            return Found(replace(thread, error=why))
 
     async def patch(
         self,

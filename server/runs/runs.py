@@ -30,7 +30,13 @@ from everturn.checkpoints.shared.peers import Peers
 from everturn.checkpoints.sql.assistants import Assistant
 from everturn.checkpoints.sql.runs import UNFINISHED, RunRow, RunRows, RunStatus
 from everturn.checkpoints.sql.threads import Thread
-from everturn.server.errors import NothingToCancel, RunError, RunNotFound, ThreadNotFound
+from everturn.server.errors import (
+    NothingToCancel,
+    RunError,
+    RunNotFound,
+    StateUnreadable,
+    ThreadNotFound,
+)
 from everturn.server.observe.metrics import Metrics
 from everturn.server.observe.turns import report_turn
 from everturn.server.runs.elsewhere import Elsewhere, stop_all
@@ -235,7 +241,10 @@ class Runs:
         """Return the state of a run's thread, as a client that waited for the run is answered."""
         if row.status in {"error", "timeout"}:
             return {"__error__": await self._threads.error(row.thread_id)}
-        return (await self.outcome(row)).state
+        try:
+            return (await self.outcome(row)).state
+        except StateUnreadable as error:
+            return {"__error__": {"error": type(error).__name__, "message": str(error)}}
 
     async def outcome(self, row: RunRow) -> Outcome:
         """Return what a run came to, as far as its thread still is where the run left it."""
