@@ -166,7 +166,7 @@ class States:
                     "its history lists those there are."
                 )
             async with self._open(thread, config, "threads.update") as graph:
-                with reading(thread.thread_id), _refusing_misfits():
+                with _refusing_misfits():
                     changed = await graph.aupdate_state(config, values, as_node)
                 await self._store_status(thread, graph)
         return changed.get("configurable", {})

@@ -11,10 +11,17 @@ from langgraph.types import interrupt
 from tests.server.shelf import SHELF
 
 
+def strict(kept: list[Any], more: list[Any]) -> list[Any]:
+    if SHELF.get("refuses"):
+        raise RuntimeError("the reducer refuses")
+    return kept + more
+
+
 class Anything(TypedDict, total=False):
     messages: Any
     value: Any
     several: Annotated[list[Any], add]
+    strict: Annotated[list[Any], strict]
     do: str
     shelf: str
 

@@ -150,6 +150,7 @@ def all_of(client: Client, thread: str) -> Json:
     strict(client.post("/threads/search", json={"values": {"no": "thread"}, "ids": [thread]}))
     extract = {"last": "values.messages[-1].content"}
     strict(client.post("/threads/search", json={"ids": [thread], "extract": extract}))
+    strict(client.post("/store/items/search", json={"namespace_prefix": ["any"], "limit": 100}))
     assert "values" in state, state
     return dict(state)
 
@@ -180,6 +181,21 @@ def test_what_a_node_does_with_any_value_can_be_read(served: Client, value: Any,
 @given(_json, _json)
 def test_any_json_is_kept(served: Client, value: Any, messages: Any) -> None:
     thread = new_thread(served)
-    sent = {"value": value, "messages": messages, "several": [value]}
+    sent = {"value": value, "messages": messages, "several": [value], "strict": [value]}
     assert run(served, thread, input=sent) == sent
     assert all_of(served, thread)["values"] == sent
+
+
+@pytest.mark.parametrize(
+    "value",
+    [_itself(), [threading.Lock(), Silent()], Model(inside=_deep(3000))],
+    ids=["itself", "silent", "deep"],
+)
+def test_no_question_ends_the_service(served: Client, value: Any) -> None:
+    SHELF["value"] = value
+    thread = new_thread(served)
+    body = {"assistant_id": "any", "input": {"do": "ask", "shelf": "value"}}
+    for mode in ("tasks", "debug"):
+        # LangGraph copies what a node asks, in a callback of the event loop.
+        events(served.post(f"/threads/{thread}/runs/stream", json={**body, "stream_mode": [mode]}))
+        all_of(served, thread)
