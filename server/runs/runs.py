@@ -1,7 +1,7 @@
 """Runs: started where they arrive, in tasks of their own, so that a client may leave.
 
-    create -> thread there? strategy? -> row posted -> task: executed, its end committed
-           -> counted and logged -> feed closed -> clients that wait go on
+    create -> place on the thread -> thread there? strategy? -> row posted -> task: executed, its
+           end committed -> counted and logged -> feed closed -> clients that wait go on
 
 Every door asks here, and nothing else runs turns. A run's row is written while it runs, and its
 end is acknowledged after the commit. Runs of other processes: see `elsewhere`; of processes that
@@ -39,6 +39,7 @@ from everturn.server.errors import (
 )
 from everturn.server.observe.metrics import Metrics
 from everturn.server.observe.turns import report_turn
+from everturn.server.runs.arrivals import Arrivals, Reached
 from everturn.server.runs.elsewhere import Elsewhere, stop_all
 from everturn.server.runs.execution import Dumps, Execution, Threads
 from everturn.server.runs.here import Here
@@ -99,13 +100,14 @@ class Runs:
         self._metrics = metrics
         self._dumps = dumps
         self._here = Here()
+        self._arrivals = Arrivals()
         self._elsewhere = Elsewhere(self._here, rows, events, peers)
         self._execution = Execution(
             engine, memory, rows, threads, self._here, self._elsewhere, dumps
         )
 
     async def create(self, request: RunRequest, thread: Thread | None = None) -> Run:
-        """Start a run, or put it behind the others of its thread.
+        """Start a run, or put it behind the others of its thread, in the order of the calls.
 
         Args:
             request: what is asked.
@@ -118,6 +120,20 @@ class Runs:
             ThreadNotFound: there is no such thread, and the request does not create it.
             ThreadBusy: a run is under way, and the strategy is `reject`.
         """
+        with self._arrivals.place(request.thread_id) as reached:
+            return await self._create(request, thread, reached)
+
+    async def create_from(
+        self, thread_id: str | None, asked: Awaitable[tuple[RunRequest, Thread]]
+    ) -> Run:
+        """Start a run whose request is still to be made; its place on the thread is taken first.
+
+        Raises what making it raises, and what `create` does.
+        """
+        with self._arrivals.place(thread_id) as reached:
+            return await self._create(*await asked, reached)
+
+    async def _create(self, request: RunRequest, thread: Thread | None, reached: Reached) -> Run:
         await self.check_webhook(request.webhook)
         if request.interactive:  # these name a graph
             self._engine.graphs.fixed(request.assistant_id)
@@ -133,6 +149,7 @@ class Runs:
             thread = await self._threads.open(thread_id, assistant, create=create, metadata=about)
             if thread is None:
                 raise ThreadNotFound("Thread or assistant not found.")
+        await reached()
         async with self._strategy_applied(thread_id, request):
             row = _row_of(request, assistant, thread_id)
             run = Run(row, request, assistant, self._feed(row, request), checked=checked)

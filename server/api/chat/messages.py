@@ -82,8 +82,8 @@ class MessageRequest(BaseModel):
     responses=problems(404, 409, 413, 422, 500, 503, 504),
 )
 async def send_message(body: MessageRequest, runs: RunsDep, sessions: SessionsDep) -> Response:
-    asked = await sessions.question(body.question(), "/api/chat/message", stream=False)
-    return await answered(await runs.create(*asked))
+    asked = sessions.question(body.question(), "/api/chat/message", stream=False)
+    return await answered(await runs.create_from(body.session_id, asked))
 
 
 @router.post(
@@ -102,8 +102,8 @@ async def send_message(body: MessageRequest, runs: RunsDep, sessions: SessionsDe
 async def stream_message(
     body: MessageRequest, request: Request, runs: RunsDep, sessions: SessionsDep
 ) -> EventStream:
-    asked = await sessions.question(body.question(), "/api/chat/message/stream", stream=True)
-    return await streamed(request, runs, await runs.create(*asked))
+    asked = sessions.question(body.question(), "/api/chat/message/stream", stream=True)
+    return await streamed(request, runs, await runs.create_from(body.session_id, asked))
 
 
 @router.post(
@@ -120,8 +120,8 @@ async def resume_session(
     session_id: str, body: ResumeRequest, runs: RunsDep, sessions: SessionsDep
 ) -> Response:
     answer = Answer(body.decided(), body.answer)
-    asked = await sessions.answer(session_id, answer, "/api/chat/session/resume", stream=False)
-    return await answered(await runs.create(*asked))
+    asked = sessions.answer(session_id, answer, "/api/chat/session/resume", stream=False)
+    return await answered(await runs.create_from(session_id, asked))
 
 
 @router.post(
@@ -135,8 +135,8 @@ async def stream_resumed(
     session_id: str, body: ResumeRequest, request: Request, runs: RunsDep, sessions: SessionsDep
 ) -> EventStream:
     answer, door = Answer(body.decided(), body.answer), "/api/chat/session/resume/stream"
-    asked = await sessions.answer(session_id, answer, door, stream=True)
-    return await streamed(request, runs, await runs.create(*asked))
+    asked = sessions.answer(session_id, answer, door, stream=True)
+    return await streamed(request, runs, await runs.create_from(session_id, asked))
 
 
 @router.get(
