@@ -138,7 +138,7 @@ async def list_sessions(
     summary="Show a session",
     description="When it was made, when it expires, its context, all its messages, and the "
     "tool calls that wait for somebody.",
-    responses=problems(404, 422, 500, 503),
+    responses=problems(404, 409, 422, 500, 503),
 )
 async def show_session(session_id: str, sessions: SessionsDep) -> SessionDetail:
     session = await sessions.get(session_id)
