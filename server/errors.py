@@ -14,6 +14,7 @@ RunError
   x ThreadExists      the caller: take another id, or the thread as it is
   x ThreadHasNoGraph  the caller: run a graph on the thread first
   x CheckpointNotFound  the caller: take one that the thread's history lists
+  x StateUnreadable   the caller: write the thread's state anew, or delete the thread
   x ThreadNotFound    the caller: make the thread first, or say `if_not_exists: "create"`
   x RunNotFound       the caller: there is no such run, or no longer
     x NothingToCancel the caller: the runs have ended, or never were
@@ -64,6 +65,10 @@ class ThreadHasNoGraph(RunError):
 
 class CheckpointNotFound(RunError):
     """The thread has no such checkpoint."""
+
+
+class StateUnreadable(RunError):
+    """What a thread holds cannot be made a state of its graph."""
 
 
 class AssistantNotFound(RunError):

@@ -85,7 +85,8 @@ class Packer:
             kind, body = serde.dumps_typed(value)
         except Exception as error:
             raise Unserializable(
-                f"{what} holds a {type(value).__qualname__} that cannot be stored: {error}. Keep "
+                f"{what} holds a {type(value).__qualname__} that cannot be stored: "
+                f"{_where(serde, value)}{error}. Keep "
                 "it out of the state (an UntrackedValue channel is not stored) or give the saver "
                 "a `serde` that can store it."
             ) from error
@@ -182,6 +183,16 @@ class Unpacker:
             below = _pieces(chunk, _NAME_SIZE)
             return b"".join([self._part(piece, level - 1, cipher) for piece in below])
         return chunk if cipher is None else unseal(chunk, cipher)
+
+
+def _where(serde: SerializerProtocol, value: Any) -> str:
+    """Name the key under which a dict holds what cannot be stored."""
+    for key, inner in value.items() if isinstance(value, dict) else ():
+        try:
+            serde.dumps_typed(inner)
+        except Exception:
+            return f"at {key!r}: "
+    return ""
 
 
 def chunks_in(reply: bytes) -> dict[bytes, bytes]:

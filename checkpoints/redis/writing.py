@@ -10,6 +10,7 @@ from langgraph.checkpoint.base import (
     Checkpoint,
     CheckpointMetadata,
 )
+from langgraph.constants import START
 
 from everturn.checkpoints.errors import StaleWriter
 from everturn.checkpoints.redis.address import Address
@@ -47,7 +48,7 @@ def put(
         for channel, version in (new_versions if packer.trust else versions | new_versions).items():
             name = blob_name(ns, channel, version)
             if channel in values:
-                stored += (name, packer.pack(values[channel], f"Channel {channel!r}"))
+                stored += (name, packer.pack(values[channel], _called(channel)))
             elif channel in new_versions:
                 emptied.append(name)
         record = pack_checkpoint(packer, config, address.checkpoint_id, checkpoint, metadata)
@@ -95,6 +96,10 @@ def put_writes(
 
     if writes:
         yield from _store(threads, "put_writes", address, arguments)
+
+
+def _called(channel: str) -> str:
+    return "The input" if channel == START else f"Channel {channel!r}"
 
 
 def _counted(names: Sequence[bytes]) -> list[Argument]:

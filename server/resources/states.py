@@ -21,8 +21,10 @@ from everturn.server.errors import (
     ThreadNotFound,
 )
 from everturn.server.projects.graphs import Graph
+from everturn.server.resources.state_history import states_of
 from everturn.server.turns.engine import Engine
 from everturn.server.turns.places import LATEST, Place, interrupts_of
+from everturn.server.turns.reading import reading
 
 UPDATE_WAIT_SECONDS = 1.0
 """An update does not queue behind a run, it is refused; two updates do wait for each other."""
@@ -87,24 +89,27 @@ class States:
 
         Raises:
             GraphNotFound: the thread's graph is no longer served.
+            StateUnreadable: nobody can say what it holds.
         """
         if not _graph_of(thread):
             return None
-        with _no_such_subgraph(place):
+        with reading(thread.thread_id), _no_such_subgraph(place):
             config = self._config(thread, place)
             async with self._open(thread, config) as graph:
                 return await graph.aget_state(config, subgraphs=subgraphs)
         return None
 
     async def values(self, thread: Thread) -> Any:
-        """Return the latest values; `None` where there are none, or the graph is not known."""
+        """Return the latest values; `None` where there are none, or the graph is not known.
+
+        Raises:
+            StateUnreadable: nobody can say what it holds.
+        """
         try:
-            config = self._config(thread)
-            async with self._open(thread, config) as graph:
-                snapshot = await graph.aget_state(config)
-        except (ThreadHasNoGraph, GraphNotFound):
+            snapshot = await self.read(thread)
+        except GraphNotFound:
             return None
-        return None if snapshot.metadata is None else snapshot.values
+        return None if snapshot is None or snapshot.metadata is None else snapshot.values
 
     async def history(
         self,
@@ -119,19 +124,21 @@ class States:
 
         Raises:
             GraphNotFound: the thread's graph is no longer served.
+            StateUnreadable: see `states_of`.
         """
         if not _graph_of(thread):
             return []
         config = self._config(thread, place)
-        with _no_such_subgraph(place):
+        with reading(thread.thread_id), _no_such_subgraph(place):
             async with self._open(thread, config) as graph:
-                states = graph.aget_state_history(
+                return await states_of(
+                    graph,
+                    self._checkpointer,
                     config,
-                    filter=dict(metadata) if metadata else None,
-                    before={"configurable": {"checkpoint_id": before}} if before else None,
                     limit=limit,
+                    before={"configurable": {"checkpoint_id": before}} if before else None,
+                    metadata=metadata,
                 )
-                return [state async for state in states]
         return []
 
     async def update(
@@ -163,7 +170,9 @@ class States:
         self.graph_of(thread)
         async with self._engine.hold(thread.thread_id, UPDATE_WAIT_SECONDS) as fence:
             config = self._config(thread, place, fence)
-            if place.checkpoint_id and await self._checkpointer.aget_tuple(config) is None:
+            with reading(thread.thread_id):
+                there = not place.checkpoint_id or await self._checkpointer.aget_tuple(config)
+            if not there:
                 raise CheckpointNotFound(
                     f"The thread {thread.thread_id} has no checkpoint {place.checkpoint_id}: "
                     "its history lists those there are."
@@ -227,7 +236,8 @@ class States:
 
     async def _store_status(self, thread: Thread, graph: Graph) -> None:
         """Write down what a changed state waits for."""
-        snapshot = await graph.aget_state(self._config(thread))
+        with reading(thread.thread_id):
+            snapshot = await graph.aget_state(self._config(thread))
         status: Status = "interrupted" if snapshot.next else "idle"
         await self._table.set_status(
             thread.thread_id, status, interrupts=self.jsonable(interrupts_of(snapshot))

@@ -22,7 +22,7 @@ from everturn.checkpoints.sql.threads import (
     new_thread_id,
 )
 from everturn.server.access.access import Access, Action, rule_id
-from everturn.server.errors import InvalidInput, ThreadExists
+from everturn.server.errors import InvalidInput, StateUnreadable, ThreadExists
 from everturn.server.resources.states import (
     UPDATE_WAIT_SECONDS,
     States,
@@ -186,8 +186,12 @@ class Threads:
         return await self.filled(await self.row(thread_id))
 
     async def filled(self, thread: Thread) -> Found:
-        """Return a thread with its values."""
-        return Found(thread, await self.states.values(thread))
+        """Return a thread with its values; where they cannot be read, its `error` says why."""
+        try:
+            return Found(thread, await self.states.values(thread))
+        except StateUnreadable as error:
+            why = {"error": type(error).__name__, "message": str(error)}
+            return Found(replace(thread, error=why))
 
     async def patch(
         self,

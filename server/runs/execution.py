@@ -17,7 +17,7 @@ from uuid import UUID, uuid4
 from langgraph.types import Command, Send, StateSnapshot
 from structlog import get_logger
 
-from everturn.checkpoints.errors import StaleWriter
+from everturn.checkpoints.errors import CheckpointsError, StaleWriter
 from everturn.checkpoints.sql.assistants import Assistant
 from everturn.checkpoints.sql.group_commit import Row
 from everturn.checkpoints.sql.history import FinishedTurn, turn_finished
@@ -197,6 +197,9 @@ class Execution:
         spoken = False
         try:
             turn = await self._turn(run)
+            if _updates_latest(run.request) and turn.thread_id:
+                chosen = configurable_of(run.assistant, run.request)
+                await self._memory.apply_updates(turn.graph, turn.thread_id, held.fence, chosen)
             running = self._engine.run_held(turn, held, outcome, run.checked)
             async with aclosing(running):
                 async for part in running:
@@ -216,9 +219,19 @@ class Execution:
             run.left = await self._state(run)
         except Exception as error:  # of a node
             self._fail(run, error)
+            await self._mend(run, held)
         else:
             await self._leave(run)
         self._post_end(run)
+
+    async def _mend(self, run: Run, held: Hold) -> None:
+        """See to it that the next run on the thread can start."""
+        if run.request.lasting and not isinstance(run.error, CheckpointsError):
+            graph, chosen = run.assistant.graph_id, configurable_of(run.assistant, run.request)
+            try:
+                await self._memory.mend(graph, run.thread_id, held.fence, chosen)
+            except Exception:  # of the run's error the client is informed, whatever this does
+                log.exception("thread_not_mended", thread_id=run.thread_id)
 
     async def _leave(self, run: Run) -> None:
         """Undo what is to be undone, and look what the thread waits for."""
@@ -388,6 +401,12 @@ def _finished(run: Run, outcome: Outcome) -> FinishedTurn | None:
         cost=outcome.cost,
         metadata={"graph": run.assistant.graph_id, "route": outcome.route},
     )
+
+
+def _updates_latest(request: RunRequest) -> bool:
+    """Whether it is a command that changes the latest state of its thread."""
+    forks = request.checkpoint_id or (request.checkpoint or {}).get("checkpoint_id")
+    return bool(request.command and request.command.get("update") and not forks)
 
 
 def _has_blocks(given: Any) -> bool:

@@ -37,6 +37,7 @@ from everturn.server.errors import (
     AssistantNotFound,
     NothingToCancel,
     RunError,
+    StateUnreadable,
     ThreadNotFound,
 )
 from everturn.server.observe.metrics import Metrics
@@ -327,7 +328,10 @@ class Runs:
         """Return the state of a run's thread, as a client that waited for the run is answered."""
         if row.status in {"error", "timeout"}:
             return {"__error__": await self._threads.error(row.thread_id)}
-        return (await self.outcome(row)).state
+        try:
+            return (await self.outcome(row)).state
+        except StateUnreadable as error:
+            return {"__error__": {"error": type(error).__name__, "message": str(error)}}
 
     async def outcome(self, row: RunRow) -> Outcome:
         """Return what a run came to, as far as its thread still is where the run left it."""

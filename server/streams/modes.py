@@ -34,6 +34,9 @@ SUMMARY: Literal["summary"] = "summary"
 
 Named = tuple[str, Any]
 
+_MAX_DEPTH = 200
+"""LangGraph's configs are not so deep inside."""
+
 _WITH_CONFIG = frozenset({"debug", "checkpoints", "tasks", "events"})
 
 
@@ -99,15 +102,21 @@ def _place(config: Mapping[str, Any] | None) -> dict[str, Any] | None:
     return place_as_json(config["configurable"]) if config else None
 
 
-def public(value: Any) -> Any:
-    """Drop the internal keys of every `configurable` inside: services, fences, tasks, callers."""
+def public(value: Any, above: tuple[int, ...] = ()) -> Any:
+    """Drop the internal keys of every `configurable` inside: services, fences, tasks, callers.
+
+    `above` are the ids of what holds the value: one that holds itself has no end.
+    """
+    if id(value) in above or len(above) > _MAX_DEPTH:
+        return value
+    within = (*above, id(value))
     if isinstance(value, Mapping):
         return {
-            key: _without_internal(inner) if key == "configurable" else public(inner)
+            key: _without_internal(inner) if key == "configurable" else public(inner, within)
             for key, inner in value.items()
         }
     if isinstance(value, list | tuple) and not hasattr(value, "_fields"):
-        return [public(item) for item in value]
+        return [public(item, within) for item in value]
     return value
 
 

@@ -28,6 +28,7 @@ from everturn.checkpoints.redis.address import FENCE_KEY, TTL_KEY, Unsent
 from everturn.checkpoints.shared.locks import ThreadLocks
 from everturn.server.errors import InvalidAnswer, InvalidInput, ShuttingDown, TurnTimeout
 from everturn.server.projects.graphs import Graph, Graphs
+from everturn.server.turns import safe_repr
 from everturn.server.turns.outcome import Outcome
 from everturn.server.turns.turn import Checked, Part, Turn
 
@@ -82,6 +83,7 @@ class Engine:
         self._idle = asyncio.Event()
         self._idle.set()
         self._closing = False
+        safe_repr.install()
 
     def check(self, turn: Turn) -> Checked:
         """Check all of a turn that can be checked before anything is run or written.

@@ -5,10 +5,17 @@ from typing import Any, NamedTuple, Protocol, cast
 
 from langchain_core.messages import AnyMessage
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.checkpoint.base import WRITES_IDX_MAP, BaseCheckpointSaver
+from langgraph.constants import END
 from langgraph.types import Interrupt, StateSnapshot
 
+from everturn.server.errors import StateUnreadable
 from everturn.server.projects.graphs import Graphs
+from everturn.server.turns.outcome import messages_in
+from everturn.server.turns.reading import reading
+
+NULL_TASK_ID = "00000000-0000-0000-0000-000000000000"
+"""What a command writes is of no task; LangGraph keeps this name to itself."""
 
 
 class RunDeleting(Protocol):
@@ -35,16 +42,20 @@ class ThreadMemory:
 
     async def messages(self, thread_id: str) -> list[AnyMessage]:
         """Return everything said on a thread, oldest first; empty where nothing was."""
-        saved = await self._checkpointer.aget_tuple(_newest(thread_id))
-        values = saved.checkpoint["channel_values"] if saved else {}
-        return list(values.get("messages", ()))
+        with reading(thread_id):
+            saved = await self._checkpointer.aget_tuple(_newest(thread_id))
+        return messages_in(saved.checkpoint["channel_values"]) if saved else []
 
     async def waiting(self, thread_id: str) -> Waiting | None:
         """Return what a thread's turn waits for; None if it waits for nothing.
 
         Also None where the graph of the turn is not served any more.
+
+        Raises:
+            StateUnreadable: nobody can say; so does `state`.
         """
-        saved = await self._checkpointer.aget_tuple(_newest(thread_id))
+        with reading(thread_id):
+            saved = await self._checkpointer.aget_tuple(_newest(thread_id))
         metadata = dict(saved.metadata) if saved else {}
         name = metadata.get("graph_id")
         if not isinstance(name, str) or name not in self._graphs.names:
@@ -60,8 +71,58 @@ class ThreadMemory:
         given: RunnableConfig = {
             "configurable": {**(configurable or {}), **config.get("configurable", {})}
         }
-        async with self._graphs.open(graph, given, access="threads.read") as served:
-            return await served.aget_state(config)
+        with reading(thread_id):
+            async with self._graphs.open(graph, given, access="threads.read") as served:
+                return await served.aget_state(config)
+
+    async def apply_updates(
+        self,
+        graph: str,
+        thread_id: str,
+        fence: int | None,
+        configurable: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Make a checkpoint of what commands have written since the newest one.
+
+        Without a super-step after it an update is kept beside its checkpoint. A second one for the
+        same channel would be a second value in one super-step, which most channels refuse.
+        """
+        with reading(thread_id):
+            saved = await self._checkpointer.aget_tuple(_newest(thread_id))
+        writes = (saved.pending_writes if saved else None) or ()
+        waits = any(task == NULL_TASK_ID and to not in WRITES_IDX_MAP for task, to, _ in writes)
+        if waits and not (await self.state(graph, thread_id, configurable)).next:
+            await self._update(graph, thread_id, fence, configurable, as_node=END)
+
+    async def mend(
+        self,
+        graph: str,
+        thread_id: str,
+        fence: int | None,
+        configurable: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Drop what a command has written, where the graph refuses it: no run could start again."""
+        try:
+            await self.state(graph, thread_id, configurable)
+        except StateUnreadable:
+            await self._update(graph, thread_id, fence, configurable, as_node="__copy__")
+
+    async def _update(
+        self,
+        graph: str,
+        thread_id: str,
+        fence: int | None,
+        configurable: Mapping[str, Any] | None,
+        *,
+        as_node: str,
+    ) -> None:
+        place = {"thread_id": thread_id, "checkpoint_ns": "", "__fence": fence}
+        config: RunnableConfig = {
+            "configurable": {**(configurable or {}), **place},
+            "metadata": {"graph_id": graph},
+        }
+        async with self._graphs.open(graph, config, access="threads.update") as served:
+            await served.aupdate_state(config, None, as_node)
 
     async def is_newest(self, thread_id: str, run_id: str) -> bool:
         """Say whether the newest checkpoint of a thread was written by this run."""

@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
-from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
+from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, ToolMessage
 from langgraph.types import Interrupt
 
 _TOKENS = ("input_tokens", "output_tokens", "total_tokens")
+
+_MAX_COUNT = 2**53
+"""No call takes so many tokens, or dollars; the database has room for it."""
 
 
 def readable(message: AnyMessage) -> str:
@@ -39,11 +42,25 @@ class Call:
     """US dollars; `None` where no provider said."""
 
 
+def messages_in(values: Any) -> list[AnyMessage]:
+    """Return the messages of a state: a channel of this name may hold texts, objects or anything.
+
+    What is no message of LangChain's is passed over.
+    """
+    found = values.get("messages") if isinstance(values, Mapping) else None
+    several = found if isinstance(found, list | tuple) else [found]
+    messages = [each for each in several if isinstance(each, BaseMessage)]
+    return cast("list[AnyMessage]", messages)
+
+
 def failed_calls(route: Mapping[str, Any] | None, after: int = 0) -> Iterator[Call]:
     """The calls of a route that were not answered, without the first ones."""
     for attempt in route["tried"][after:] if route else ():
         yield Call(
-            attempt["model"], attempt["failure"], attempt.get("usage") or {}, attempt.get("cost")
+            attempt["model"],
+            str(attempt["failure"]),
+            _counts(attempt.get("usage")),
+            _price(attempt.get("cost")),
         )
 
 
@@ -146,10 +163,10 @@ class Outcome:
 
     def _messages(self) -> list[AnyMessage]:
         """The messages of this turn, from the newest of the user's on."""
-        if not self._turn and isinstance(self.values, dict):
-            messages = self.values.get("messages") or []
+        if not self._turn:
+            messages = messages_in(self.values)
             users = [i for i, m in enumerate(messages) if isinstance(m, HumanMessage)]
-            self._turn = list(messages[users[-1] if users else 0 :])
+            self._turn = messages[users[-1] if users else 0 :]
         return self._turn
 
 
@@ -169,13 +186,26 @@ def summary(outcome: Outcome) -> dict[str, Any]:
 
 def _call_of(answer: AIMessage) -> Call:
     """Read what an answer says of its call; a user's graph may have written anything there."""
-    usage, cost = answer.usage_metadata, answer.response_metadata.get("cost")
-    counts = {kind: usage.get(kind) for kind in _TOKENS} if usage else {}
     return Call(
         _route_of(answer)["model"] or "none",
-        usage={kind: n if isinstance(n, int) else 0 for kind, n in counts.items()},
-        cost=float(cost) if isinstance(cost, int | float) else None,
+        usage=_counts(answer.usage_metadata),
+        cost=_price(answer.response_metadata.get("cost")),
     )
+
+
+def _counts(usage: Any) -> dict[str, int]:
+    """Read tokens; what is no number of them counts as none."""
+    if not (usage and isinstance(usage, Mapping)):
+        return {}
+    return {kind: _count(usage.get(kind)) for kind in _TOKENS}
+
+
+def _count(said: Any) -> int:
+    return said if isinstance(said, int) and 0 <= said < _MAX_COUNT else 0
+
+
+def _price(said: Any) -> float | None:
+    return float(said) if isinstance(said, int | float) and 0 <= said < _MAX_COUNT else None
 
 
 def _route_of(answer: AIMessage | None) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from everturn.server.api.http.deps import RunsDep, ThreadsDep
 from everturn.server.api.http.json import dumps
 from everturn.server.api.http.problems import problems
 from everturn.server.api.http.sse import EventStream, feed_frames
-from everturn.server.errors import InvalidInput
+from everturn.server.errors import InvalidInput, StateUnreadable
 from everturn.server.runs.run import CancelAction, Run
 from everturn.server.streams.modes import StreamMode
 from everturn.server.streams.thread import Place, ThreadMode
@@ -309,7 +309,10 @@ async def follow_thread(
     thread = await threads.row(str(thread_id))
 
     async def state() -> bytes:
-        found = await threads.states.read(await threads.row(thread.thread_id))
+        try:
+            found = await threads.states.read(await threads.row(thread.thread_id))
+        except StateUnreadable as error:
+            return dumps({"state": state_as_json(None), "error": str(error)})
         return dumps({"state": state_as_json(found)})
 
     modes = stream_modes or stream_mode or ["run_modes"]

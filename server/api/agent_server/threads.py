@@ -425,7 +425,7 @@ async def copy_thread(thread_id: ThreadId, threads: ThreadsDep) -> Response:
     "/{thread_id}/state",
     summary="Show the state of a thread",
     description="Its latest values, what would run next, and what it waits for.",
-    responses={200: {"model": ThreadStateModel}, **problems(404, 422, 500, 503)},
+    responses={200: {"model": ThreadStateModel}, **problems(404, 409, 422, 500, 503)},
 )
 async def show_state(
     thread_id: ThreadId,
@@ -460,7 +460,7 @@ async def update_state(thread_id: ThreadId, body: StateUpdate, threads: ThreadsD
     summary="Show the state at a checkpoint",
     description="The checkpoint in the body may be a subgraph's, with its `checkpoint_ns` and "
     "`checkpoint_map`. Of one that is not there the state is empty.",
-    responses={200: {"model": ThreadStateModel}, **problems(404, 413, 422, 500, 503)},
+    responses={200: {"model": ThreadStateModel}, **problems(404, 409, 413, 422, 500, 503)},
 )
 async def show_state_at(thread_id: ThreadId, body: StateAt, threads: ThreadsDep) -> Response:
     thread = await threads.row(str(thread_id))
@@ -473,7 +473,7 @@ async def show_state_at(thread_id: ThreadId, body: StateAt, threads: ThreadsDep)
     "/{thread_id}/state/{checkpoint_id}",
     summary="Show the state at a checkpoint, by its id",
     description="Of a checkpoint that is not there the state is empty.",
-    responses={200: {"model": ThreadStateModel}, **problems(404, 422, 500, 503)},
+    responses={200: {"model": ThreadStateModel}, **problems(404, 409, 422, 500, 503)},
 )
 async def show_state_by_id(
     thread_id: ThreadId,
@@ -492,7 +492,7 @@ async def show_state_by_id(
     "/{thread_id}/history",
     summary="List the states of a thread",
     description="Newest first; `before` is the id of a checkpoint.",
-    responses={200: {"model": list[ThreadStateModel]}, **problems(404, 422, 500, 503)},
+    responses={200: {"model": list[ThreadStateModel]}, **problems(404, 409, 422, 500, 503)},
 )
 async def list_history(
     thread_id: ThreadId,
@@ -509,7 +509,7 @@ async def list_history(
     "/{thread_id}/history",
     summary="Search the states of a thread",
     description="Newest first: of a subgraph, before a checkpoint, with certain metadata.",
-    responses={200: {"model": list[ThreadStateModel]}, **problems(404, 413, 422, 500, 503)},
+    responses={200: {"model": list[ThreadStateModel]}, **problems(404, 409, 413, 422, 500, 503)},
 )
 async def search_history(thread_id: ThreadId, body: HistorySearch, threads: ThreadsDep) -> Response:
     thread = await threads.row(str(thread_id))

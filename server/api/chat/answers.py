@@ -16,7 +16,7 @@ from everturn.server.api.http.json import dumps, jsonable
 from everturn.server.api.http.location import location_of
 from everturn.server.api.http.problems import problem_event
 from everturn.server.api.http.sse import HEARTBEAT, EventStream, frames
-from everturn.server.errors import InvalidInput, RunCancelled
+from everturn.server.errors import InvalidInput, RunCancelled, StateUnreadable
 from everturn.server.resources.approvals import calls_in
 from everturn.server.runs.run import Run
 from everturn.server.runs.runs import Runs
@@ -122,7 +122,10 @@ async def _ending(request: Request, runs: Runs, run_id: str, session_id: str) ->
     """How a turn ended that did not say so in its stream: as its thread remembers it."""
     row = await runs.get(run_id, session_id)
     if row.status == "success":
-        outcome = await runs.outcome(row)
+        try:
+            outcome = await runs.outcome(row)
+        except StateUnreadable as error:
+            return [("error", problem_event(request, {}, error))]
         said = outcome.answer
         words = {"content": said.text, "message_id": said.id} if said else None
         return [*([("message", words)] if words else []), *ending(jsonable(summary(outcome)))]

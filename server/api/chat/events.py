@@ -53,7 +53,7 @@ def ending(summary: dict[str, Any]) -> Iterator[ChatEvent]:
 def _words(message: Mapping[str, Any]) -> Iterator[ChatEvent]:
     if not _is_answer(message):
         return
-    if reasoning := message.get("additional_kwargs", {}).get("reasoning_content"):
+    if reasoning := _more(message).get("reasoning_content"):
         yield "reasoning", {"content": reasoning, "message_id": message.get("id")}
     if text := _text(message):
         yield "message", {"content": text, "message_id": message.get("id")}
@@ -64,11 +64,11 @@ def _tool_events(messages: list[dict[str, Any]]) -> Iterator[ChatEvent]:
         messages = messages[-1:]  # the thread was rewritten: only its last message is news
     for message in messages:
         if _is_answer(message):
-            for call in message.get("tool_calls") or ():
+            for call in _objects(message.get("tool_calls")):
                 started = {name: call.get(name) for name in ("id", "name", "args")}
                 yield "tool", {**started, "status": "started"}
         elif message.get("type") == "tool":
-            failure = message.get("additional_kwargs", {}).get("failure")
+            failure = _more(message).get("failure")
             yield (
                 "tool",
                 {
@@ -82,14 +82,23 @@ def _tool_events(messages: list[dict[str, Any]]) -> Iterator[ChatEvent]:
 
 
 def _route_events(data: Any) -> Iterator[ChatEvent]:
-    if isinstance(data, dict) and data.get("type") in {"fallback", "retry", "reset"}:
+    if isinstance(data, dict) and data.get("type") in ("fallback", "retry", "reset"):
         yield data["type"], {key: value for key, value in data.items() if key != "type"}
 
 
 def _messages(update: Any) -> list[dict[str, Any]]:
     """A node's messages; it may have returned one, several or what are none."""
     several: Iterable[Any] = update if isinstance(update, list) else [update]
-    return [each for each in several if isinstance(each, dict)]
+    return [m for m in several if isinstance(m, dict) and isinstance(m.get("type"), str)]
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
+def _more(message: Mapping[str, Any]) -> dict[str, Any]:
+    more = message.get("additional_kwargs")
+    return more if isinstance(more, dict) else {}
 
 
 def _is_answer(message: Mapping[str, Any]) -> bool:

@@ -182,7 +182,7 @@ async def delete_sessions(
     summary="Show a session",
     description="When it was made, when it expires, its context, all its messages, and the "
     "tool calls that wait for somebody.",
-    responses=problems(404, 422, 500, 503),
+    responses=problems(404, 409, 422, 500, 503),
 )
 async def show_session(session_id: str, sessions: SessionsDep) -> SessionDetail:
     (session,) = await sessions.summed_up(await sessions.get(session_id))
