@@ -29,6 +29,7 @@ from everturn.checkpoints.sql.crons import CronTable
 from everturn.checkpoints.sql.database import Database, open_database
 from everturn.checkpoints.sql.group_commit import GroupCommit, open_group_commit
 from everturn.checkpoints.sql.history import History
+from everturn.checkpoints.sql.migrations.others import count_tables_of_others
 from everturn.checkpoints.sql.runs import RunRows
 from everturn.checkpoints.sql.threads import ThreadTable
 from everturn.graph.context import Context
@@ -66,8 +67,10 @@ from everturn.server.api.http.users_app import AroundTheService, surround
 from everturn.server.api.operators import models as model_routes
 from everturn.server.api.operators import system
 from everturn.server.api.operators import tools as tool_routes
+from everturn.server.environment import WrongSetting
 from everturn.server.observe.blocking import watch_for_blocking
 from everturn.server.observe.metrics import Metrics
+from everturn.server.own_graphs import asks_our_models
 from everturn.server.projects.graphs import Graphs, load_graphs
 from everturn.server.projects.project import Project, load_project
 from everturn.server.projects.store import load_store, warn_of_checkpointer
@@ -118,17 +121,22 @@ def create_app(settings: Settings) -> FastAPI:
         project = load_project(settings.server.config)  # first: a wrong one opens nothing
         loaded, open_store = load_graphs(project), load_store(project)
         warn_of_checkpointer(project)
+        app.state.asks_models = asks_our_models(loaded)
+        if app.state.asks_models and settings.refused_models:
+            raise WrongSetting(settings.refused_models)
+        provider = settings.models if app.state.asks_models else settings.models.without_provider()
         async with (
             _stores(settings) as stores,
             open_store(stores.database) as store,
-            open_models(settings.models, _shared_circuits(settings, stores)) as models,
+            open_models(provider, _shared_circuits(settings, stores)) as models,
             _catalogue_refreshed(models),
             open_web(settings.web) as web,
             open_mcp(settings.mcp) as mcp,
             _users_app(project, app),
-            watch_for_blocking(settings.server.blocking_warning),
             _service(settings, loaded, stores, store, models, web, mcp) as app.state.service,
+            watch_for_blocking(settings.server.blocking_warning),  # last: of what clients wait for
         ):
+            app.state.tables_of_others = await stores.database.read(count_tables_of_others)
             yield
 
     app = FastAPI(

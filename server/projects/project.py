@@ -13,8 +13,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from everturn.server.environment import WrongSetting, read_env_file
 from everturn.server.errors import ConfigError
+from everturn.server.projects.environment import load_env
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def load_project(path: Path) -> Project:
             _add_to_path(folder)
         elif dependency.startswith("."):  # else the name of an installed package
             raise ConfigError(f"{path}: dependencies: there is no folder {dependency}.")
-    _load_env(project.config.get("env"), project)
+    load_env(project.config.get("env"), project.folder, str(project.path))
     return project
 
 
@@ -96,24 +96,6 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise ConfigError(f"{path}: must be a JSON object.")
     return config
-
-
-def _load_env(env: object, project: Project) -> None:
-    """Set the environment that the graphs expect; what is set already stays."""
-    if isinstance(env, str):
-        try:
-            values: Mapping[str, Any] = read_env_file(project.folder / env)
-        except WrongSetting as error:
-            raise ConfigError(f"{project.path}: env: {error}") from error
-    elif isinstance(env, dict):
-        values = env
-    elif env is None:
-        return
-    else:
-        raise ConfigError(f"{project.path}: `env` must name a file or map names to values.")
-    for name, value in values.items():
-        if value is not None:
-            os.environ.setdefault(name, str(value))
 
 
 def _add_to_path(folder: Path) -> None:
