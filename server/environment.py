@@ -64,11 +64,13 @@ def unknown_settings(known: Collection[str]) -> dict[str, str]:
     They are looked for in the environment and in `.env`; the nearest name is empty where none is
     near.
     """
-    names = {
-        name.upper() for name in (*os.environ, *read_env_file()) if name.upper().startswith(OURS)
+    names = {name.upper() for name in (*os.environ, *read_env_file())}
+    ours = {name.removeprefix(OURS): name for name in known if name.startswith(OURS)}
+    return {
+        name: next((ours[near] for near in get_close_matches(name.removeprefix(OURS), ours, 1)), "")
+        for name in sorted(names - set(known))
+        if name.startswith(OURS)
     }
-    unknown = sorted(names - set(known))
-    return {name: next(iter(get_close_matches(name, known, 1)), "") for name in unknown}
 
 
 def read_env_file(path: Path = ENV_FILE) -> dict[str, str]:

@@ -64,11 +64,12 @@ def load(named: Mapping[str, str], *, models_wanted: bool = False) -> Loaded:
     `models_wanted`: they may be the project's own.
     """
     groups = [_names(field) for field in FIELDS]
-    config = join_env_file([_names("config")])  # first: whose file is `.env`?
+    early = join_env_file([_names("config")])  # first: whose file is `.env`?
     path = named.get("config") or next(filter(None, map(os.environ.get, _names("config"))), None)
     project = Path(path or FIELDS["config"].default)
     withheld = withheld_from_the_service(project)
-    origins = _origins(named, join_env_file(groups, withheld=withheld) | config)
+    from_file = {name: source for name, source in early.items() if source == ENV_FILE.name}
+    origins = _origins(named, join_env_file(groups, withheld=withheld) | from_file)
     needless = serves_the_users_graphs(project) and not models_wanted
     settings = _read(named, origins, models_needless=needless)
     file = read_env_file()

@@ -129,8 +129,7 @@ class _Server(uvicorn.Server):
     def _note(self, listener: socket.socket) -> dict[str, str]:
         note = {}
         if count := self._app.state.tables_of_others:
-            ours = "Everturn's have a schema of their own on PostgreSQL"
-            note["database"] = f"also holds {count} tables of another application; {ours}"
+            note["database"] = f"also holds tables of another application: {count}"
         if _port_chosen(self._settings) or listener.getsockname()[1] == DEFAULT_PORT:
             return note
         return note | {
