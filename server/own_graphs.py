@@ -11,4 +11,4 @@ def asks_our_models(graphs: Graphs) -> bool:
     """
     fixed = [graph for name in graphs.names if (graph := graphs.fixed(name)) is not None]
     inner = [each for graph in fixed for _, each in graph.get_subgraphs(recurse=True)]
-    return any(graph.context_schema is Context for graph in (*fixed, *inner))
+    return any(getattr(graph, "context_schema", None) is Context for graph in (*fixed, *inner))

@@ -139,8 +139,8 @@ def table(loaded: Loaded, width: int | None) -> list[str]:
         if width is None:
             lines.append(f"{line}  {description}".rstrip())
         else:
-            below = {"initial_indent": "    ", "subsequent_indent": "    "}
-            lines += [line.rstrip()[:width], *wrap(description, width, **below)]
+            below = [f"    {part}" for part in wrap(description, width - 4)]
+            lines += [line.rstrip()[:width], *below]
     return lines
 
 

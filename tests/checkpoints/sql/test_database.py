@@ -75,7 +75,7 @@ def schema(connection: Connection) -> dict[str, object]:
     }
 
 
-def differences(connection: Connection) -> list[object]:
+def differences(connection: Connection) -> object:
     """What Alembic would change to make the tables as the code wants them."""
     within_our_schema(connection)
     options = {"version_table": migrations.VERSION.name}
