@@ -24,7 +24,7 @@ class StoreSettings(BaseSettings):
     )
     redis_url: SecretStr | None = Field(
         default=None,
-        validation_alias=AliasChoices("REDIS_URL", "EVERTURN_REDIS_URL"),
+        validation_alias=AliasChoices("EVERTURN_REDIS_URL", "REDIS_URL"),
         description="Redis ≥ 6.2 or Valkey for session memory; unset starts an embedded Valkey.",
     )
     appendfsync: Literal["always", "everysec", "no"] = Field(
@@ -38,6 +38,6 @@ class StoreSettings(BaseSettings):
     )
     database_url: SecretStr | None = Field(
         default=None,
-        validation_alias=AliasChoices("DATABASE_URL", "EVERTURN_DATABASE_URL"),
+        validation_alias=AliasChoices("EVERTURN_DATABASE_URL", "DATABASE_URL"),
         description="Database of the history, postgresql+asyncpg://…; unset uses SQLite.",
     )

@@ -30,6 +30,7 @@ from everturn.checkpoints.sql.crons import CronTable
 from everturn.checkpoints.sql.database import Database, open_database
 from everturn.checkpoints.sql.group_commit import GroupCommit, open_group_commit
 from everturn.checkpoints.sql.history import History
+from everturn.checkpoints.sql.migrations.others import count_tables_of_others
 from everturn.checkpoints.sql.runs import RunRows
 from everturn.checkpoints.sql.threads import ThreadTable
 from everturn.graph.context import Context
@@ -44,6 +45,7 @@ from everturn.graph.errors import (
 )
 from everturn.graph.incoming import media_of_input
 from everturn.graph.models.provider import Models, open_models
+from everturn.graph.models.settings import ModelSettings
 from everturn.graph.services import Services
 from everturn.server.access.access import Everybody, HandlerAccess
 from everturn.server.api import invoke
@@ -76,8 +78,10 @@ from everturn.server.api.http.users_app import AroundTheService, surround
 from everturn.server.api.operators import models as model_routes
 from everturn.server.api.operators import system
 from everturn.server.api.operators import tools as tool_routes
+from everturn.server.environment import WrongSetting
 from everturn.server.observe.blocking import watch_for_blocking
 from everturn.server.observe.metrics import Metrics
+from everturn.server.own_graphs import asks_our_models
 from everturn.server.projects.auth import ProjectAuth, load_auth
 from everturn.server.projects.builtin import NO_FILE
 from everturn.server.projects.checkpointer import load_serde, thread_ttl
@@ -140,20 +144,23 @@ def create_app(settings: Settings) -> FastAPI:
             # First: a wrong project opens nothing.
             loaded = await off_the_loop(partial(_load, project))
             app.state.gate = _gate(loaded, settings.server)
+            app.state.asks_models = asks_our_models(loaded.graphs)
+            provider = _provider(settings, app.state.asks_models)
             async with (
                 _stores(settings) as stores,
                 loaded.open_store(stores.database) as store,
-                open_models(settings.models, _shared_circuits(settings, stores)) as models,
+                open_models(provider, _shared_circuits(settings, stores)) as models,
                 _catalogue_refreshed(models),
                 open_web(settings.web) as web,
                 open_mcp(settings.mcp) as mcp,
-                watch_for_blocking(settings.server.blocking_warning),
                 _service(
                     settings, project, loaded, stores, store, models, web, mcp, OwnRoutes(app, web)
                 ) as app.state.service,
                 _users_app(loaded.users_app, app),  # which may ask the service as it starts
                 _going_on(app.state.service, stores.peers, thread_ttl(project)),
+                watch_for_blocking(settings.server.blocking_warning),  # last: clients wait from now
             ):
+                app.state.tables_of_others = await stores.database.read(count_tables_of_others)
                 yield
 
     app = FastAPI(
@@ -221,6 +228,19 @@ def _load(project: Project) -> _Loaded:
         app = project.load(target, "http.app")
         users = surround(app, f"{project.name}: http.app", guarded)
     return _Loaded(graphs, store, users, auth)
+
+
+def _provider(settings: Settings, asked: bool | None) -> ModelSettings:
+    """Return whom the models of Everturn's own graphs ask; nobody where none of them is served.
+
+    Raises:
+        WrongSetting: it is needed and cannot be asked.
+    """
+    if asked is False or (asked is None and settings.refused_models):
+        return settings.models.without_provider()
+    if settings.refused_models:
+        raise WrongSetting(settings.refused_models)
+    return settings.models
 
 
 class _Stores(NamedTuple):

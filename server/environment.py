@@ -2,7 +2,8 @@
 
 import codecs
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from difflib import get_close_matches
 from io import StringIO
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from dotenv import dotenv_values
 from dotenv.parser import parse_stream
 
 ENV_FILE = Path(".env")
+
+OURS = "EVERTURN_"
 
 TRANSPORT = ("SSL_CERT_FILE", "SSL_CERT_DIR", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 """How a provider is reached. HTTP clients look for these in the environment, never in `.env`."""
@@ -19,7 +22,9 @@ class WrongSetting(Exception):
     """A setting has a value it cannot have; the text names it as the user wrote it."""
 
 
-def join_env_file(settings: Iterable[Sequence[str]]) -> dict[str, str]:
+def join_env_file(
+    settings: Iterable[Sequence[str]], *, withheld: Collection[str] = ()
+) -> dict[str, str]:
     """Add to the environment what `.env` says of the service's settings and of `TRANSPORT`.
 
     The environment wins, also under another of a setting's names. An empty variable
@@ -28,6 +33,7 @@ def join_env_file(settings: Iterable[Sequence[str]]) -> dict[str, str]:
 
     Args:
         settings: the names of each setting, in capitals; case does not matter where they are set.
+        withheld: names that the file has for somebody else.
 
     Returns:
         Where each variable comes from, `environment` or `.env`, by its name in capitals.
@@ -42,12 +48,29 @@ def join_env_file(settings: Iterable[Sequence[str]]) -> dict[str, str]:
             _set(name, value)
     sources = {name.upper(): "environment" for name, value in os.environ.items() if value}
     in_file = {name.upper(): value for name, value in read_env_file().items() if _bare(value)}
+    for name in withheld:
+        in_file.pop(name, None)
     for group in groups:
         if sources.keys().isdisjoint(group):
             for name in in_file.keys() & set(group):
                 _set(name, in_file[name])
                 sources[name] = ".env"
     return sources
+
+
+def unknown_settings(known: Collection[str]) -> dict[str, str]:
+    """Return names that begin as our settings do and are none, each with the nearest known name.
+
+    They are looked for in the environment and in `.env`; the nearest name is empty where none is
+    near.
+    """
+    names = {name.upper() for name in (*os.environ, *read_env_file())}
+    ours = {name.removeprefix(OURS): name for name in known if name.startswith(OURS)}
+    return {
+        name: next((ours[near] for near in get_close_matches(name.removeprefix(OURS), ours, 1)), "")
+        for name in sorted(names - set(known))
+        if name.startswith(OURS)
+    }
 
 
 def read_env_file(path: Path = ENV_FILE) -> dict[str, str]:

@@ -115,6 +115,9 @@ class Settings:
     stores: StoreSettings
     models: ModelSettings
     server: ServerSettings
+    refused_models: str = ""
+    """Why `models` has no provider though one is named: no one may need it. A graph of our own
+    that is served does."""
 
     @classmethod
     def read(cls, values: Mapping[str, Any]) -> Self:
@@ -136,6 +139,8 @@ class Settings:
         return cls(**rooms)
 
 
-ROOMS: Mapping[str, type[BaseSettings]] = get_type_hints(Settings)
+ROOMS: Mapping[str, type[BaseSettings]] = {
+    name: room for name, room in get_type_hints(Settings).items() if issubclass(room, BaseSettings)
+}
 FIELDS = {name: field for room in ROOMS.values() for name, field in room.model_fields.items()}
 """Every setting by its name, which no two rooms share."""

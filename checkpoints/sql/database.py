@@ -22,6 +22,7 @@ from typing_extensions import override
 from everturn.checkpoints.errors import DataDirError, StoreMisconfigured, StoreUnavailable
 from everturn.checkpoints.sql.json_objects import install_functions
 from everturn.checkpoints.sql.migrations import bring_to_head, is_at_head
+from everturn.checkpoints.sql.tables import SCHEMA
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
@@ -42,7 +43,8 @@ _MISCONFIGURED = {
     # Beginnings of PostgreSQL's states: www.postgresql.org/docs/current/errcodes-appendix.html
     "28": "the user or the password is refused, check DATABASE_URL",
     "3D000": "it does not exist, create it (createdb) or correct DATABASE_URL",
-    "42501": "its user lacks a right, grant it or use another database",
+    "42501": "its user lacks a right, grant it or use another database"
+    f" (our tables are in the schema {SCHEMA}: CREATE SCHEMA {SCHEMA} AUTHORIZATION …)",
     # and of SQLite's: www.sqlite.org/rescode.html
     "SQLITE_CANTOPEN": "it cannot be opened, check folder and rights",
     "SQLITE_CORRUPT": "it is damaged, restore a backup or move it away",
@@ -266,6 +268,7 @@ def _open(url: URL) -> Database:
                 pool_pre_ping=True,  # a connection that died since its last use is replaced unseen
                 pool_timeout=_CONNECT_SECONDS,
                 connect_args={"timeout": _CONNECT_SECONDS},
+                execution_options={"schema_translate_map": {None: SCHEMA}},
             )
         )
     except ModuleNotFoundError as error:

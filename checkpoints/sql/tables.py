@@ -25,6 +25,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+SCHEMA = "everturn"
+"""PostgreSQL's schema of all our tables, apart from those of an application in the same database.
+
+The engine puts it before each name (`schema_translate_map`): a `search_path` would be a state of
+the connection, which PgBouncer shares between clients. SQLite has no schemas, and plain names.
+"""
+
 metadata = MetaData(
     # Names that do not depend on the database, so that a migration can find what it alters.
     naming_convention={

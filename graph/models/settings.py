@@ -8,6 +8,9 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from everturn.tools.kit.lists import listed
 
+NO_PROVIDER = {"base_url": None, "openai_api_key": None, "openrouter_api_key": None, "models": ()}
+"""Values of settings with which only the offline model answers."""
+
 OPENROUTER = HttpUrl("https://openrouter.ai/api/v1")
 OPENAI = HttpUrl("https://api.openai.com/v1")
 
@@ -117,6 +120,10 @@ class ModelSettings(BaseSettings):
                 "only one of the two, so remove the other"
             )
         return self
+
+    def without_provider(self) -> Self:
+        """Return the same settings, with which only the offline model answers."""
+        return self.model_copy(update={**NO_PROVIDER, "models": []})
 
     @property
     def provider_url(self) -> str | None:

@@ -10,7 +10,7 @@ from everturn.graph.models.diagnosis import Listing
 from everturn.graph.models.provider import open_models
 from everturn.graph.models.settings import ModelSettings
 from everturn.graph.models.transport import WrongTransport
-from everturn.server.cli.config import load_with_origins
+from everturn.server.cli.config import load
 from everturn.server.cli.model_report import Report, as_text
 from everturn.server.cli.model_report import as_json as json_of
 from everturn.server.environment import WrongSetting
@@ -28,7 +28,7 @@ def check_model(names: Sequence[str], *, as_json: bool = False) -> int:
         0 if each of them answers, else 1.
     """
     try:
-        joined, origins = load_with_origins({})
+        joined, origins, *_ = load({}, models_wanted=True)
         settings = joined.models
         if settings.provider_url is None:
             return _no_provider(settings, names, as_json=as_json)

@@ -16,11 +16,12 @@ from everturn.checkpoints.errors import CheckpointsError
 from everturn.checkpoints.local.data_dir import publish_address
 from everturn.server.address import DEFAULT_PORT, CannotListen, listen, local_url_of, url_of
 from everturn.server.app import create_app
-from everturn.server.cli.config import load_settings
-from everturn.server.environment import WrongSetting
+from everturn.server.cli.config import Loaded, load, unknown_note
+from everturn.server.environment import ENV_FILE, WrongSetting
 from everturn.server.errors import ConfigError
 from everturn.server.observe.logs import configure_logs
 from everturn.server.observe.output import keep_standard_files, standard_error
+from everturn.server.projects.environment import give_to_the_project
 from everturn.server.runs.runs import Runs
 from everturn.server.settings import Settings
 from everturn.tools.kit.mcp import McpNotInstalled
@@ -38,8 +39,10 @@ def serve(named: Mapping[str, str]) -> int:
     """Serve until SIGINT or SIGTERM. An error at the start is printed in one line."""
     keep_standard_files()
     try:
-        settings = load_settings(named)
+        loaded = load(named)
+        settings = loaded.settings
         configure_logs(settings.server.log_level)
+        _warn(loaded)
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             try:
                 runner.run(_serve(settings))
@@ -51,6 +54,14 @@ def serve(named: Mapping[str, str]) -> int:
         standard_error().write(f"everturn: {error}\n")
         return 1
     return 0
+
+
+def _warn(loaded: Loaded) -> None:
+    """Name settings that there are not, and give the project what `.env` has for it."""
+    if loaded.unknown:
+        notes = [unknown_note(name, near) for name, near in loaded.unknown.items()]
+        log.warning("unknown_settings", names=list(loaded.unknown), advice=" ".join(notes))
+    give_to_the_project(loaded.project, str(ENV_FILE))
 
 
 def _give_up(error: SystemExit) -> NoReturn:
@@ -113,13 +124,18 @@ class _Server(uvicorn.Server):
             publish_address(self._settings.stores.data_dir, local_url_of(listener) + prefix)
             url = url_of(listener) + prefix
             log.info("everturn_ready", url=url, docs=f"{url}/docs", **self._note(listener))
-        if reason := self._settings.models.unfinished:
+        if self._app.state.asks_models and (reason := self._settings.models.unfinished):
             log.warning("no_model_is_asked", reason=reason)
 
     def _note(self, listener: socket.socket) -> dict[str, str]:
+        note = {}
+        if count := self._app.state.tables_of_others:
+            note["database"] = f"also holds tables of another application: {count}"
         if _port_chosen(self._settings) or listener.getsockname()[1] == DEFAULT_PORT:
-            return {}
-        return {"note": f"port {DEFAULT_PORT} is taken; choose one with --port or EVERTURN_PORT"}
+            return note
+        return note | {
+            "note": f"port {DEFAULT_PORT} is taken; choose one with --port or EVERTURN_PORT"
+        }
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         runs: Runs = self._app.state.service.runs

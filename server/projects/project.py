@@ -16,11 +16,11 @@ from typing import Any
 from pydantic import ValidationError
 
 import everturn.checkpoints.checkpointer
-from everturn.server.environment import WrongSetting, read_env_file
 from everturn.server.errors import ConfigError
 from everturn.server.projects.builtin import BUILT_IN
 from everturn.server.projects.config import LangGraphJson
 from everturn.server.projects.dependencies import folders
+from everturn.server.projects.environment import load_env
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ def prepare(project: Project) -> None:
     """
     for folder in folders(project.folder, project.keys.dependencies, project.name):
         _add_to_path(folder)
-    _load_env(project.config.get("env"), project)
+    load_env(project.config.get("env"), project.folder, project.name)
 
 
 def load_project(path: Path) -> Project:
@@ -145,24 +145,6 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise ConfigError(f"{path}: must be a JSON object.")
     return config
-
-
-def _load_env(env: object, project: Project) -> None:
-    """Set the environment that the graphs expect; what is set already stays."""
-    if isinstance(env, str):
-        try:
-            values: Mapping[str, Any] = read_env_file(project.folder / env)
-        except WrongSetting as error:
-            raise ConfigError(f"{project.path}: env: {error}") from error
-    elif isinstance(env, dict):
-        values = env
-    elif env is None:
-        return
-    else:
-        raise ConfigError(f"{project.path}: `env` must name a file or map names to values.")
-    for name, value in values.items():
-        if value is not None:
-            os.environ.setdefault(name, str(value))
 
 
 def _add_to_path(folder: Path) -> None:

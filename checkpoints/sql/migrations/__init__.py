@@ -18,9 +18,11 @@ from sqlalchemy import (
     select,
     text,
 )
+from sqlalchemy.schema import CreateSchema
 
 from everturn.checkpoints.errors import StoreMisconfigured
-from everturn.checkpoints.sql.tables import metadata
+from everturn.checkpoints.sql.migrations.earlier import move_earlier
+from everturn.checkpoints.sql.tables import SCHEMA, metadata
 
 HEAD = "0006"
 """The newest revision in `versions/`. Alembic could tell, but its import costs more than all else
@@ -28,11 +30,11 @@ at start (0.1 to 0.4 s), so it is loaded for an old database only."""
 
 SCRIPTS = Path(__file__).parent
 
-_VERSION = Table(  # as Alembic itself creates it
-    "alembic_version",
+VERSION = Table(  # as Alembic itself creates it; `alembic_version` is for an application's own
+    "everturn_version",
     MetaData(),
     Column("version_num", String(32), nullable=False),
-    PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+    PrimaryKeyConstraint("version_num", name="everturn_version_pkc"),
 )
 _ADVISORY_LOCK = 0x65766572_7475726E
 """PostgreSQL's advisory locks have numbers for names: "everturn" in ASCII."""
@@ -46,6 +48,8 @@ def is_at_head(connection: Connection) -> bool:
 def bring_to_head(connection: Connection) -> None:
     """Create or migrate the schema in a transaction; of several processes at once, one does it.
 
+    Tables that an earlier Everturn made among an application's own are moved first.
+
     Raises:
         StoreMisconfigured: a newer Everturn has migrated this database.
     """
@@ -56,29 +60,43 @@ def bring_to_head(connection: Connection) -> None:
         # SQLite's driver begins no transaction for DDL, and this one keeps other writers out.
         connection.exec_driver_sql("BEGIN IMMEDIATE")
     revision = _revision(connection)
+    if revision is None and (revision := move_earlier(connection, HEAD)):
+        _record(connection, revision)
     if revision is None:
         _create(connection)
     elif revision != HEAD:  # else another process was faster
         _migrate(connection, revision)
 
 
+def schema_of(connection: Connection) -> str | None:
+    """Where our tables are, in words for `inspect`, which knows nothing of the engine's map."""
+    return SCHEMA if connection.dialect.name == "postgresql" else None
+
+
 def _revision(connection: Connection) -> str | None:
     """Read which revision the database is at; `None` for a database without our tables."""
-    if not inspect(connection).has_table(_VERSION.name):
+    if not inspect(connection).has_table(VERSION.name, schema=schema_of(connection)):
         return None
-    return connection.scalar(select(_VERSION.c.version_num))
+    return connection.scalar(select(VERSION.c.version_num))
 
 
 def _create(connection: Connection) -> None:
     """Make a new database from today's tables: the same schema as by migrating, without Alembic."""
-    if taken := metadata.tables.keys() & set(inspect(connection).get_table_names()):
+    found, schema = inspect(connection), schema_of(connection)
+    if schema and not found.has_schema(schema):
+        connection.execute(CreateSchema(schema))
+    if taken := metadata.tables.keys() & set(found.get_table_names(schema)):
         raise StoreMisconfigured(
             f"the database has tables named {', '.join(sorted(taken))} that Everturn did not make:"
             " give it a database of its own"
         )
     metadata.create_all(connection, checkfirst=False)
-    _VERSION.create(connection, checkfirst=True)
-    connection.execute(insert(_VERSION).values(version_num=HEAD))
+    _record(connection, HEAD)
+
+
+def _record(connection: Connection, revision: str) -> None:
+    VERSION.create(connection, checkfirst=False)
+    connection.execute(insert(VERSION).values(version_num=revision))
 
 
 def _migrate(connection: Connection, revision: str) -> None:
@@ -94,5 +112,8 @@ def _migrate(connection: Connection, revision: str) -> None:
             f"the database is at revision {revision}, which this Everturn does not know"
             f" (its newest is {HEAD}): run the version that migrated it, or a newer one"
         )
+    if schema := schema_of(connection):
+        # Alembic's own statements do not go by the engine's map. For this transaction only.
+        connection.exec_driver_sql(f"SET LOCAL search_path TO {schema}")
     config.attributes["connection"] = connection
     command.upgrade(config, "head")

@@ -2,11 +2,15 @@
 
 from alembic import context
 
+from everturn.checkpoints.sql.migrations import VERSION, schema_of
 from everturn.checkpoints.sql.tables import metadata
 
+connection = context.config.attributes["connection"]
 context.configure(
-    connection=context.config.attributes["connection"],
+    connection=connection,
     target_metadata=metadata,
+    version_table=VERSION.name,
+    version_table_schema=schema_of(connection),
     render_as_batch=True,  # SQLite alters a table by copying it
 )
 context.run_migrations()

@@ -6,6 +6,7 @@ import sys
 import traceback
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -14,16 +15,26 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Column, Connection, Text, func, insert, inspect, select, text, update
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from everturn.checkpoints.errors import DataDirError, StoreMisconfigured, StoreUnavailable
 from everturn.checkpoints.sql import migrations
 from everturn.checkpoints.sql.database import open_database
-from everturn.checkpoints.sql.tables import metadata
+from everturn.checkpoints.sql.tables import SCHEMA, chat_history, metadata
 from tests.checkpoints.stores import POSTGRES, ROOT, in_database, postgres_database
 
 SECRET = "s3cr3t-pa55"
+A_TURN = insert(chat_history).values(
+    session_id="s",
+    user_message="u",
+    assistant_message="a",
+    tools_used=[],
+    model_used="m",
+    tokens_used=1,
+    created_at=datetime.now(UTC),
+    metadata={},
+)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -41,43 +52,55 @@ def alembic_config() -> Config:
     return config
 
 
+def within_our_schema(connection: Connection) -> None:
+    """Let names without a schema be found there, as Alembic's comparison writes them."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text(f"SET LOCAL search_path TO {SCHEMA}"))
+
+
 def schema(connection: Connection) -> dict[str, object]:
     """All that the database knows of its tables, in words of its own."""
+    within_our_schema(connection)
     found = inspect(connection)
     if connection.dialect.name == "sqlite":
         rows = connection.execute(text("SELECT name, sql FROM sqlite_master"))
         return {name: " ".join((sql or "").split()) for name, sql in rows}
     return {
         table: (
-            repr(found.get_columns(table)),
-            found.get_indexes(table),
-            found.get_pk_constraint(table),
+            repr(found.get_columns(table, SCHEMA)),
+            found.get_indexes(table, SCHEMA),
+            found.get_pk_constraint(table, SCHEMA),
         )
-        for table in found.get_table_names()
+        for table in found.get_table_names(SCHEMA)
     }
+
+
+def differences(connection: Connection) -> object:
+    """What Alembic would change to make the tables as the code wants them."""
+    within_our_schema(connection)
+    options = {"version_table": migrations.VERSION.name}
+    return compare_metadata(MigrationContext.configure(connection, opts=options), metadata)
 
 
 async def test_a_new_schema_is_the_migrated_one(url: str, tmp_path: Path) -> None:
     def migrate(connection: Connection) -> dict[str, object]:
         config = alembic_config()
         config.attributes["connection"] = connection
+        within_our_schema(connection)
         command.upgrade(config, "head")
         migrated = schema(connection)
-        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        assert differences(connection) == []
         command.downgrade(config, "base")
         assert "chat_history" not in schema(connection)
         return migrated
 
     async with open_database(url, tmp_path) as database:
         made = await database.read(schema)
-        differences = await database.read(
-            lambda c: compare_metadata(MigrationContext.configure(c), metadata)
-        )
-        assert differences == []
-        await database.write(metadata.drop_all)
-        await database.write(lambda c: c.execute(text("DROP TABLE alembic_version")))
+        assert await database.read(differences) == []
+        await database.write(lambda c: metadata.drop_all(c, checkfirst=False))
+        await database.write(migrations.VERSION.drop)
         migrated = await database.write(migrate)
-    assert {"chat_history", "alembic_version"} <= made.keys()
+    assert {"chat_history", "everturn_version"} <= made.keys()
     # The order of a table's clauses is the only thing that may differ.
     assert {name: sorted(str(what)) for name, what in made.items()} == {
         name: sorted(str(what)) for name, what in migrated.items()
@@ -100,19 +123,14 @@ async def test_an_older_database_is_migrated_and_keeps_its_rows(
         "    with op.batch_alter_table('chat_history') as table:\n"
         "        table.add_column(sa.Column('mood', sa.Text(), server_default='fine'))\n"
     )
-    turn = text(
-        "INSERT INTO chat_history (session_id, user_message, assistant_message, tools_used,"
-        " model_used, tokens_used, created_at, metadata)"
-        " VALUES ('s', 'u', 'a', '[]', 'm', 1, CURRENT_TIMESTAMP, '{}')"
-    )
     async with open_database(url, tmp_path) as database:
-        await database.write(lambda c: c.execute(turn))
+        await database.write(lambda c: c.execute(A_TURN))
     monkeypatch.setattr(migrations, "HEAD", "next")
     monkeypatch.setattr(migrations, "SCRIPTS", scripts)
 
     async def start() -> object:
         async with open_database(url, tmp_path) as database:
-            moods = text("SELECT mood FROM chat_history")
+            moods = select(Column("mood", Text)).select_from(chat_history)
             return await database.read(lambda c: c.execute(moods).all())
 
     assert await asyncio.gather(*(start() for _ in range(4))) == [[("fine",)]] * 4
@@ -120,7 +138,7 @@ async def test_an_older_database_is_migrated_and_keeps_its_rows(
 
 async def test_a_newer_database_is_refused(url: str, tmp_path: Path) -> None:
     async with open_database(url, tmp_path) as database:
-        newer = text("UPDATE alembic_version SET version_num = 'f00'")
+        newer = update(migrations.VERSION).values(version_num="f00")
         await database.write(lambda c: c.execute(newer))
     with pytest.raises(StoreMisconfigured, match="revision f00, which this Everturn does not know"):
         async with open_database(url, tmp_path):
@@ -129,7 +147,7 @@ async def test_a_newer_database_is_refused(url: str, tmp_path: Path) -> None:
 
 async def test_tables_of_others_are_left_alone(url: str, tmp_path: Path) -> None:
     async with open_database(url, tmp_path) as database:
-        await database.write(lambda c: c.execute(text("DROP TABLE alembic_version")))
+        await database.write(migrations.VERSION.drop)
     with pytest.raises(StoreMisconfigured, match=r"tables named .*chat_history.* that"):
         async with open_database(url, tmp_path):
             pass
@@ -292,7 +310,7 @@ async def test_an_address_as_hosting_services_write_it(tmp_path: Path) -> None:
             {"sslmode": "prefer", "channel_binding": "prefer"}
         )
         async with open_database(url.render_as_string(hide_password=False), tmp_path) as database:
-            turns = text("SELECT count(*) FROM chat_history")
+            turns = select(func.count()).select_from(chat_history)
             assert await database.read(lambda c: c.scalar(turns)) == 0
             # Closed by the server meanwhile: the next one to come does not notice.
             other = create_async_engine(plain)

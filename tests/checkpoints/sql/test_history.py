@@ -90,7 +90,7 @@ async def writes_blocked(database: Database, mode: str = "EXCLUSIVE") -> AsyncIt
         return
     blocker = create_async_engine(database.url)
     async with blocker.connect() as connection:
-        await connection.exec_driver_sql(f"LOCK TABLE chat_history IN {mode} MODE")
+        await connection.exec_driver_sql(f"LOCK TABLE everturn.chat_history IN {mode} MODE")
         yield
         await connection.rollback()
     await blocker.dispose()

@@ -12,6 +12,7 @@ import pytest
 
 from everturn.server.__main__ import main
 from everturn.server.address import running_url
+from everturn.server.cli.config import load, table
 from everturn.server.settings import FIELDS, ROOMS
 from tests.provider import FakeProvider
 from tests.service import ROOT, Client, process
@@ -67,7 +68,8 @@ def test_every_value_and_where_it_came_from(tmp_path: Path) -> None:
     assert rows["EVERTURN_TURN_TIMEOUT"] == ["9.0", ".env"]
     assert rows["EVERTURN_HOST"] == ["::1", ".env"]
     assert rows["EVERTURN_THREAD_WAIT"] == ["60.0", "default"]
-    assert rows["REDIS_URL"] == ["-", "default"]
+    assert rows["EVERTURN_REDIS_URL"] == ["-", "default"]
+    assert list(rows) == sorted(rows, key=lambda name: name.lstrip("-"))
 
 
 def test_secrets_are_masked(tmp_path: Path) -> None:
@@ -241,6 +243,32 @@ def test_what_is_wrong_in_several_rooms_is_said_at_once(tmp_path: Path) -> None:
     assert ran.returncode == 1
     assert len(ran.stderr.splitlines()) == 1
     assert all(f"{name}: Input should" in ran.stderr for name in wrong)
+
+
+def test_what_was_read_and_what_is_no_setting_is_said_beside_the_table(tmp_path: Path) -> None:
+    ran = config(tmp_path, EVERTURN_PROT="1", EVERTURN_XYZZY="1")
+    assert ran.stderr.splitlines() == [
+        f"Read: the environment; there is no {tmp_path / '.env'}.",
+        "EVERTURN_PROT is no setting: EVERTURN_PORT is.",
+        "EVERTURN_XYZZY is no setting.",
+    ]
+    (tmp_path / ".env").write_text("everturn_widnow=3\nOTHER=1\n")
+    assert config(tmp_path).stderr.splitlines() == [
+        f"Read: the environment and {tmp_path / '.env'}.",
+        "EVERTURN_WIDNOW is no setting: EVERTURN_WINDOW is.",
+    ]
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 200])
+def test_the_table_fits_a_terminal_and_is_whole_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    loaded = load({})
+    whole, fitting = table(loaded, None), table(loaded, width)
+    assert max(map(len, fitting)) <= width < max(map(len, whole))
+    assert any(line.startswith("EVERTURN_PORT ") for line in fitting)
+    assert any(FIELDS["cors_origins"].default in line for line in whole)
 
 
 def test_no_two_rooms_have_a_setting_of_one_name() -> None:

@@ -1,0 +1,22 @@
+"""What else is in the database: worth a word at the start."""
+
+from sqlalchemy import Connection, text
+
+from everturn.checkpoints.sql.migrations import VERSION
+from everturn.checkpoints.sql.tables import SCHEMA, metadata
+
+_POSTGRESQL = text(
+    "SELECT count(*) FROM pg_tables"
+    " WHERE schemaname NOT IN ('pg_catalog', 'information_schema', :ours)"
+)
+_SQLITE = text(
+    "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!'"
+)
+
+
+def count_tables_of_others(connection: Connection) -> int:
+    """Count the tables that Everturn did not make."""
+    if connection.dialect.name == "postgresql":
+        return connection.scalar(_POSTGRESQL, {"ours": SCHEMA}) or 0
+    ours = {*metadata.tables, VERSION.name}
+    return len(set(connection.scalars(_SQLITE)) - ours)
