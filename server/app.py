@@ -49,6 +49,7 @@ from everturn.server.api.agent_server import assistants as assistant_routes
 from everturn.server.api.agent_server import crons as cron_routes
 from everturn.server.api.agent_server import runs as run_routes
 from everturn.server.api.agent_server import store as store_routes
+from everturn.server.api.agent_server import thread_states as state_routes
 from everturn.server.api.agent_server import threads as thread_routes
 from everturn.server.api.chat import messages as message_routes
 from everturn.server.api.chat import sessions as session_routes
@@ -140,7 +141,15 @@ def create_app(settings: Settings) -> FastAPI:
     )
     for routes in (
         *(message_routes, session_routes, model_routes, tool_routes, invoke),
-        *(assistant_routes, thread_routes, cron_routes, run_routes, store_routes, system),
+        *(
+            assistant_routes,
+            thread_routes,
+            state_routes,
+            cron_routes,
+            run_routes,
+            store_routes,
+            system,
+        ),
     ):
         app.include_router(routes.router)
     answer_errors(app, AGENT_ERRORS)

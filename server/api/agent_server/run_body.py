@@ -6,8 +6,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from everturn.checkpoints.sql.runs import MultitaskStrategy
-from everturn.server.api.agent_server.bodies import Config, Context
-from everturn.server.api.agent_server.threads import CheckpointRef
+from everturn.server.api.agent_server.bodies import CheckpointRef, Config, Context
 from everturn.server.api.http.command import Command
 from everturn.server.errors import InvalidInput
 from everturn.server.runs.request import RunRequest
