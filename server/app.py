@@ -48,6 +48,7 @@ from everturn.server.api import invoke
 from everturn.server.api.agent_server import assistants as assistant_routes
 from everturn.server.api.agent_server import crons as cron_routes
 from everturn.server.api.agent_server import runs as run_routes
+from everturn.server.api.agent_server import stateless_runs as stateless_routes
 from everturn.server.api.agent_server import store as store_routes
 from everturn.server.api.agent_server import thread_states as state_routes
 from everturn.server.api.agent_server import threads as thread_routes
@@ -147,6 +148,7 @@ def create_app(settings: Settings) -> FastAPI:
             state_routes,
             cron_routes,
             run_routes,
+            stateless_routes,
             store_routes,
             system,
         ),
@@ -254,7 +256,7 @@ async def _service(
         dumps,
     )
     crons = Crons(CronTable(database), runs, assistants, status, peers)
-    states = States(table, engine, saver, jsonable=jsonable, edited=watch.edited)
+    states = States(table, engine, saver, runs, jsonable=jsonable, edited=watch.edited)
     threads = Threads(table, states, engine, memory, saver, history, runs)
     sessions = Sessions(
         table,

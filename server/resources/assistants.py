@@ -284,7 +284,8 @@ def _both_ways(changes: Changes, config: Mapping[str, Any], context: Mapping[str
 
 def _not_found(name_or_id: str) -> AssistantNotFound:
     return AssistantNotFound(
-        f"There is no assistant {name_or_id}, or it was deleted: make one with POST /assistants."
+        f"The assistant {name_or_id} was not found, or it was deleted: make one with "
+        "POST /assistants."
     )
 
 

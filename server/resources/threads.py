@@ -316,4 +316,4 @@ class Threads:
 
 
 def _not_found(thread_id: str) -> ThreadNotFound:
-    return ThreadNotFound(f"There is no thread {thread_id}: make one with POST /threads.")
+    return ThreadNotFound(f"The thread {thread_id} was not found: make one with POST /threads.")

@@ -30,7 +30,13 @@ from everturn.checkpoints.shared.peers import Peers
 from everturn.checkpoints.sql.assistants import Assistant
 from everturn.checkpoints.sql.runs import UNFINISHED, RunRow, RunRows, RunStatus
 from everturn.checkpoints.sql.threads import Thread
-from everturn.server.errors import NothingToCancel, RunError, RunNotFound, ThreadNotFound
+from everturn.server.errors import (
+    CheckpointNotFound,
+    NothingToCancel,
+    RunError,
+    RunNotFound,
+    ThreadNotFound,
+)
 from everturn.server.observe.metrics import Metrics
 from everturn.server.observe.turns import report_turn
 from everturn.server.runs.elsewhere import Elsewhere, stop_all
@@ -39,7 +45,8 @@ from everturn.server.runs.here import Here
 from everturn.server.runs.request import RunRequest
 from everturn.server.runs.run import CancelAction, Run
 from everturn.server.runs.webhooks import Webhooks
-from everturn.server.streams.feed import Cursor, Event, Feed, NoLog
+from everturn.server.streams.feed import BEGINNING, Cursor, Event, Feed, NoLog
+from everturn.server.streams.logged import LoggedRun, logged_run
 from everturn.server.streams.modes import SUMMARY
 from everturn.server.streams.thread import Place, ThreadEvent, ThreadMode, Watch, follow_thread
 from everturn.server.turns.engine import Engine
@@ -50,6 +57,10 @@ log = get_logger(__name__)
 
 MAX_ATTEMPTS = 5
 """A run that did not outlive its process so often may be what ends it."""
+
+_NOTHING_TO_CANCEL = (
+    "Runs to cancel were not found: they have ended or were deleted, or the ids are of no run."
+)
 
 _KNOWN_SECONDS = 0.05
 """How long a run is served from memory after its end; then from its row and the event log."""
@@ -110,6 +121,7 @@ class Runs:
             AssistantNotFound, GraphNotFound, InvalidInput, and for an interactive request all that
                 `Engine.check` raises: it cannot be run; nothing was written.
             ThreadNotFound: there is no such thread, and the request does not create it.
+            CheckpointNotFound: it shall go on from one that the thread does not have.
             ThreadBusy: a run is under way, and the strategy is `reject`.
         """
         await self.check_webhook(request.webhook)
@@ -117,6 +129,7 @@ class Runs:
             self._engine.graphs.fixed(request.assistant_id)
         assistant = await self._assistants.resolve(request.assistant_id)
         checked = self._execution.check(request, assistant)
+        await self._check_checkpoint(request)
         new = thread if request.thread_id is None else None
         thread_id = new.thread_id if new else request.thread_id or str(uuid7())
         if new:
@@ -131,6 +144,7 @@ class Runs:
             row = _row_of(request, assistant, thread_id)
             run = Run(row, request, assistant, self._feed(row, request), checked=checked)
             run.ttl = thread.lifetime if thread else None
+            run.of_thread = thread.metadata if thread else {}
             if request.recorded:
                 run.written = self._rows.insert(row, *([self._threads.created(new)] if new else []))
             if request.lasting and run.written:
@@ -143,6 +157,25 @@ class Runs:
             if not self._peers.single and request.multitask_strategy != "enqueue":
                 await self.acknowledge(run)  # the next to come to the thread must see it
         return run
+
+    async def _check_checkpoint(self, request: RunRequest) -> None:
+        """Refuse to run from a checkpoint that is not there: the thread would begin anew."""
+        named = request.config.get("configurable", {})
+        names = {"checkpoint_id": request.checkpoint_id, **(request.checkpoint or {})}
+        place = {
+            key: names.get(key) or named.get(key) for key in ("checkpoint_id", "checkpoint_ns")
+        }
+        checkpoint_id = place["checkpoint_id"]
+        if not checkpoint_id:
+            return
+        thread_id = request.thread_id
+        if thread_id is None or not await self._memory.has(
+            thread_id, str(checkpoint_id), str(place["checkpoint_ns"] or "")
+        ):
+            raise CheckpointNotFound(
+                f"The checkpoint {checkpoint_id} was not found on this thread: its history lists "
+                "those there are."
+            )
 
     async def check_webhook(self, url: str | None) -> None:
         """Refuse one that may not be called; raises InvalidInput."""
@@ -185,8 +218,10 @@ class Runs:
             return
         thread = await self._threads.get(row.thread_id) if request.lasting else None
         log.info("run_recovered", run_id=row.run_id, attempt=attempt)
-        ttl = thread.lifetime if thread else None
-        self._start(Run(row, request, assistant, feed, ttl=ttl, resumes=True))
+        run = Run(row, request, assistant, feed, resumes=True)
+        if thread:
+            run.ttl, run.of_thread = thread.lifetime, thread.metadata
+        self._start(run)
 
     async def _give_up(self, row: RunRow, feed: Feed, reason: str) -> None:
         log.error("run_lost", run_id=row.run_id, thread_id=row.thread_id, reason=reason)
@@ -222,8 +257,35 @@ class Runs:
             return run.row
         row = await self._rows.get(run_id, thread_id)
         if row is None:
-            raise RunNotFound(f"There is no run {run_id!r} on this thread.")
+            raise _run_not_found(run_id)
         return row
+
+    async def find_stateless(self, run_id: str) -> Run | RunRow | LoggedRun:
+        """Return a run on a thread of its own: as it runs here, or else as its row or events say.
+
+        Raises:
+            RunNotFound: there is none, or its events are no longer kept.
+        """
+        if (run := self._here.find(run_id, None)) and not run.request.lasting:
+            return run
+        row = await self._rows.get(run_id)
+        if row is None:
+            return await self.logged(run_id)
+        if not row.kwargs.get("temporary"):
+            raise _run_not_found(run_id)
+        return row
+
+    async def logged(self, run_id: str) -> LoggedRun:
+        """Return a run as its events say; raises RunNotFound where there are none."""
+        await self._events.written()
+        frames = [frame for _, frame in await self._events.read(run_id, BEGINNING)]
+        if not frames:
+            raise _run_not_found(run_id)
+        return logged_run(run_id, frames)
+
+    async def any_on(self, thread_id: str) -> bool:
+        """Say whether a run of a thread has not ended; one that is delayed counts too."""
+        return any(await self._under_way(thread_id))
 
     async def of_thread(
         self, thread_id: str, *, limit: int, offset: int, status: RunStatus | None
@@ -301,15 +363,19 @@ class Runs:
         here = [run for run in found if not run.done.is_set()]
         elsewhere = await self._elsewhere.unfinished(run_ids, thread_id)
         if not here and not elsewhere:
-            raise NothingToCancel(
-                "No matching runs to cancel. Please verify the thread ID and run IDs are correct, "
-                "and the runs haven't been deleted or completed."
-            )
+            raise NothingToCancel(_NOTHING_TO_CANCEL)
         await self._end_all(here, elsewhere, action, wait=wait)
 
     async def cancel_all(self, status: Literal["pending", "running", "all"]) -> None:
-        """End all runs of this status, in every process."""
+        """End all runs of this status, in every process.
+
+        Raises:
+            NothingToCancel: there is none.
+        """
         statuses = UNFINISHED if status == "all" else (status,)
+        here = any(run.row.status in statuses for run in self._here.unfinished())
+        if not (here or await self._rows.unfinished(status=statuses)):
+            raise NothingToCancel(_NOTHING_TO_CANCEL)
         await self._elsewhere.cancel_all(statuses)
         stop_all(self._here, statuses)
 
@@ -329,15 +395,15 @@ class Runs:
             self._elsewhere.ask_to_cancel(run_id)
 
     async def delete(self, run_id: str, thread_id: str) -> None:
-        """Delete a run that has ended, and what it streamed.
+        """Delete a run and what it streamed; one that is under way is cancelled first.
 
         Raises:
             RunNotFound: there is none.
-            ThreadBusy: it is under way.
         """
         row = await self.get(run_id, thread_id)
         if row.status in UNFINISHED:
-            raise ThreadBusy(f"run {row.run_id!r} is under way: cancel it first")
+            with suppress(NothingToCancel):  # it has ended meanwhile
+                await self.cancel([run_id], thread_id, "interrupt", wait=True)
         await self._rows.delete(run_id)
         await self._forget_events([run_id])
 
@@ -452,6 +518,10 @@ class Runs:
         self._here.end(run)
         known = 0 if run.cancelled == "rollback" else _KNOWN_SECONDS
         asyncio.get_running_loop().call_later(known, self._here.forget, run)
+
+
+def _run_not_found(run_id: str) -> RunNotFound:
+    return RunNotFound(f"The run {run_id!r} was not found here, or it was deleted.")
 
 
 def _row_of(request: RunRequest, assistant: Assistant, thread_id: str) -> RunRow:

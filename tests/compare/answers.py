@@ -34,12 +34,14 @@ def described(answer: httpx.Response) -> dict[str, Any]:
     Of an error only what clients look for in it.
     """
     if answer.status_code >= _ERROR:
-        said = str(_body(answer))
-        gone = {"says": "not found"} if "not found" in said.lower() else {}
-        detail = {} if '"detail"' in answer.text else {"detail": "is missing"}
-        return {"status": answer.status_code, **gone, **detail}
+        body = _body(answer)
+        detail = body.get("detail") if isinstance(body, dict) else None
+        gone = {"says": "not found"} if "not found" in str(detail).lower() else {}
+        return {"status": answer.status_code, **gone, **({} if detail else {"detail": "none"})}
     found = {name: answer.headers[name] for name in _HEADERS if name in answer.headers}
     kind = found.pop("content-type", "").partition(";")[0]
+    if not answer.content:  # of nothing, the type does not matter
+        kind = ""
     body = _events(answer.text) if kind == "text/event-stream" else _body(answer)
     return {
         "status": answer.status_code,

@@ -39,9 +39,18 @@ class Server:
             if path := answer.headers.get(header):
                 self.ask(f"{name}, {header}", "GET", path)
 
+    def left(self, name: str, thread: str) -> None:
+        """Look what a request left in the state of a thread of `switches`."""
+        state = self.json("GET", f"/threads/{thread}/state")
+        steps = (state["values"] or {}).get("steps")
+        self.answers[f"{name}, left"] = {"steps": steps, "next": state["next"]}
+
     def json(self, method: str, path: str, **request: Any) -> Any:
         """Send a request that only prepares another one."""
-        answer = self.client.request(method, path, **request)
+        try:
+            answer = self.client.request(method, path, **request)
+        except httpx.TransportError:  # the answer before was a 500, which ended the connection
+            answer = self.client.request(method, path, **request)
         assert answer.is_success, (path, answer.text)
         return answer.json() if answer.content else None
 
@@ -325,16 +334,21 @@ def states(server: Server) -> None:
         "unknown key": {"values": {"nothing": 1}},
         "wrong value": {"values": {"steps": 5}},
         "copy": {"values": None, "as_node": "__copy__"},
-        "at checkpoint": {"values": {"steps": ["f"]}, "checkpoint": newest},
-        "at checkpoint_id": {"values": {"steps": ["f"]}, "checkpoint_id": newest["checkpoint_id"]},
+        "at checkpoint": {"values": {"steps": ["f"]}, "checkpoint": "THEN"},
+        "at checkpoint_id": {"values": {"steps": ["f"]}, "checkpoint_id": "THEN"},
         "at unknown checkpoint_id": {"values": {"steps": ["f"]}, "checkpoint_id": NOWHERE},
         "at unknown checkpoint": {
             "values": {"steps": ["f"]},
             "checkpoint": {"checkpoint_id": NOWHERE},
         },
     }.items():
-        server.ask(f"state {name}", "POST", f"{here}/state", json=body)
-        server.ask(f"state {name}, after", "GET", f"{here}/state?select=next&select=values.steps")
+        thread = server.ran()
+        at = server.json("GET", f"/threads/{thread}/history?limit=3")[-1]["checkpoint_id"]
+        sent = {**body, "checkpoint_id": at} if body.get("checkpoint_id") == "THEN" else body
+        if body.get("checkpoint") == "THEN":
+            sent = {**body, "checkpoint": {"checkpoint_id": at}}
+        server.ask(f"state {name}", "POST", f"/threads/{thread}/state", json=sent)
+        server.left(f"state {name}", thread)
     server.ask("state of no graph", "POST", f"/threads/{empty}/state", json={"values": {"a": 1}})
     server.ask("history after updates", "POST", f"{here}/history", json={"limit": 2})
     delayed = server.ran()
@@ -372,9 +386,7 @@ def runs(server: Server) -> None:
         thread = server.ran()
         server.ask(f"wait, {name}", "POST", f"/threads/{thread}/runs/wait", json=body)
         server.ask(f"wait, {name}, stateless", "POST", "/runs/wait", json=body)
-        server.ask(
-            f"wait, {name}, state after", "GET", f"/threads/{thread}/state?select=values.steps"
-        )
+        server.left(f"wait, {name}", thread)
     for mode in (
         "values",
         "updates",
@@ -400,6 +412,13 @@ def runs(server: Server) -> None:
         server.ask(f"state after {name}", "GET", f"/threads/{thread}/state")
         body = {**GRAPH, "command": {"resume": "fine"}}
         server.ask(f"resumed after {name}", "POST", f"/threads/{thread}/runs/wait", json=body)
+    for where in (NOWHERE, "abc"):
+        server.ask(f"stateless run {where}, stream", "GET", f"/runs/{where}/stream")
+    same = {**HELLO, "context": {"a": 1}, "config": {"configurable": {"a": 1}}}
+    server.ask("wait, both the same", "POST", "/runs/wait", json=same)
+    for name, configurable in {"place": {"thread_id": NOWHERE}, "empty": {}}.items():
+        body = {**HELLO, "context": {"a": 1}, "config": {"configurable": configurable}}
+        server.ask(f"wait, both, {name}", "POST", "/runs/wait", json=body)
     for name, command in {
         "unknown": {"nothing": 1},
         "empty": {},
@@ -511,7 +530,7 @@ def crons(server: Server) -> None:
             "config": {"tags": ["x"]},
             "stream_mode": ["values", "updates"],
             "interrupt_before": ["think"],
-            "webhook": "https://example.com/hook",
+            "webhook": "http://127.0.0.1:9/hook",
             "multitask_strategy": "reject",
             "stream_subgraphs": True,
             "stream_resumable": True,
@@ -550,7 +569,7 @@ def crons(server: Server) -> None:
         "end": {"end_time": "2090-01-01T00:00:00Z"},
         "no end": {"end_time": None},
         "config": {"config": {"tags": ["y"]}},
-        "webhook": {"webhook": "https://example.com/other"},
+        "webhook": {"webhook": "http://127.0.0.1:9/other"},
     }.items():
         server.ask(f"cron changed, {name}", "PATCH", here, json=body)
     server.ask("cron deleted", "DELETE", here)

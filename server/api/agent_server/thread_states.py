@@ -174,7 +174,7 @@ async def show_state_by_id(
 async def list_history(
     thread_id: ThreadId,
     threads: ThreadsDep,
-    limit: Annotated[int, Query(ge=1, le=_MAX)] = 10,
+    limit: Annotated[int, Query(ge=0, le=_MAX)] = 10,
     before: str | None = None,
 ) -> Response:
     thread = await threads.row(str(thread_id))

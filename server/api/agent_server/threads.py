@@ -130,7 +130,9 @@ class ThreadCount(BaseModel):
 class ThreadSearch(ThreadCount):
     """What to look for, in which order, and what to tell of it."""
 
-    ids: list[UUID] | None = Field(default=None, max_length=_MAX)
+    ids: list[UUID] | None = Field(
+        default=None, max_length=_MAX, description="None, or an empty list, is all."
+    )
     limit: int = Field(default=10, ge=1, le=_MAX)
     offset: int = Field(default=0, ge=0, le=_LARGEST - _MAX)
     sort_by: SortBy | None = Field(default=None, description="None is `updated_at`.")
@@ -144,10 +146,10 @@ class ThreadSearch(ThreadCount):
 
     def search(self) -> Search:
         """Put it in the engine's words."""
-        shown = self.select is None or "values" in self.select
+        shown = not self.select or "values" in self.select
         looked_into = any(path.startswith("values") for path in (self.extract or {}).values())
         return Search(
-            filter=self.filter([str(each) for each in self.ids] if self.ids is not None else None),
+            filter=self.filter([str(each) for each in self.ids] if self.ids else None),
             values=self.values or {},
             limit=self.limit,
             offset=self.offset,
@@ -336,7 +338,7 @@ def _selected(
     found: Found, select: Sequence[str] | None, extract: dict[str, str] | None
 ) -> dict[str, Any]:
     document = _to_json(found)
-    shown = {name: each for name, each in document.items() if select is None or name in select}
+    shown = {name: each for name, each in document.items() if not select or name in select}
     if extract:
         plain = jsonable(document)
         shown["extracted"] = {

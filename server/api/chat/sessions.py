@@ -185,8 +185,8 @@ async def read_history(
     rows, more = await history.page(session_id, limit=limit, before=before)
     if not (rows or await history.exists(session_id) or await sessions.lives(session_id)):
         raise SessionNotFound(
-            f"There is no history of a session {session_id!r}: "
-            "it never was, or it expired without a finished turn."
+            f"A history of the session {session_id!r} was not found: "
+            "there never was one, or it expired without a finished turn."
         )
     if more:
         older = request.url.include_query_params(before=rows[0].id)
