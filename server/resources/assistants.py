@@ -175,7 +175,9 @@ class Assistants:
             latest = await self._table.set_latest(assistant_id, version)
         if latest is None:
             await self.get(assistant_id)
-            raise AssistantNotFound(f"The assistant {name_or_id} has no version {version}.")
+            raise AssistantNotFound(
+                f"The version {version} was not found, of the assistant {name_or_id}."
+            )
         return latest
 
     async def versions(

@@ -226,6 +226,7 @@ def payload_as_json(cron: Cron) -> dict[str, Any]:
     config = said.get("config", {})
     configurable = {**config.get("configurable", {}), "cron_id": cron.cron_id}
     terms = {
+        "metadata": cron.metadata or None,
         "schedule": cron.schedule,
         "timezone": cron.timezone,
         "end_time": cron.end_time,

@@ -160,18 +160,16 @@ class Runs:
 
     async def _check_checkpoint(self, request: RunRequest) -> None:
         """Refuse to run from a checkpoint that is not there: the thread would begin anew."""
-        named = request.config.get("configurable", {})
-        names = {"checkpoint_id": request.checkpoint_id, **(request.checkpoint or {})}
         place = {
-            key: names.get(key) or named.get(key) for key in ("checkpoint_id", "checkpoint_ns")
+            **request.config.get("configurable", {}),
+            **({"checkpoint_id": request.checkpoint_id} if request.checkpoint_id else {}),
+            **(request.checkpoint or {}),
         }
-        checkpoint_id = place["checkpoint_id"]
+        checkpoint_id, thread_id = place.get("checkpoint_id"), request.thread_id
         if not checkpoint_id:
             return
-        thread_id = request.thread_id
-        if thread_id is None or not await self._memory.has(
-            thread_id, str(checkpoint_id), str(place["checkpoint_ns"] or "")
-        ):
+        inside = str(place.get("checkpoint_ns") or "")
+        if not (thread_id and await self._memory.has(thread_id, str(checkpoint_id), inside)):
             raise CheckpointNotFound(
                 f"The checkpoint {checkpoint_id} was not found on this thread: its history lists "
                 "those there are."
