@@ -17,7 +17,8 @@ KNOWN: dict[str, str] = {
     # More than there.
     r"^history \.body: ": "Ten states unless asked otherwise: the newest alone is the state.",
     r"error_id": "It names the failure in the log.",
-    r"^(threads create|thread copied).*body\.(interrupts|error|values): is missing": "A new thread is shown whole.",
+    r"^(threads create|thread copied).*body\.(interrupts|error|values): is "
+    "missing": "A new thread is shown whole.",
     r"checkpoint\.checkpoint_ns: is missing": "A checkpoint is shown whole.",
     r"start stateless|batch, two.*metadata.graph_id": "Every run says its graph.",
     r"detail: '?(none|is missing)": "Every error says what is wrong.",
