@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from tests.compare.answers import differences
-from tests.compare.exchanges import answers_of
+from tests.compare.exchanges.all import answers_of
 from tests.compare.known import reason_of, unused
 from tests.compare.servers import ENVIRONMENT, SERVERS
 from tests.compare.table import print_table
