@@ -8,7 +8,8 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal -q
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run chat config check-model doctor test test-fast coverage check bench lock clean
+.PHONY: help setup run chat config check-model doctor test test-fast coverage check bench compare lock \
+	clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -48,6 +49,9 @@ check: .venv/ready-dev ## lint, types, imports
 
 bench: .venv/ready-dev ## print the figures of every benchmark
 	@for bench in tests/bench/*.py; do echo "== $$bench"; $(BIN)/python $$bench $(ARGS) || exit 1; done
+
+compare: .venv/ready-dev ## compare with LangGraph's development server, of the environment TEST_DEVELOPMENT_SERVER
+	@$(BIN)/python -m tests.compare $(ARGS)
 
 lock: .venv/ready-dev ## pin the newest packages anew
 	@.ci/lock

@@ -52,7 +52,9 @@ from everturn.server.api import invoke
 from everturn.server.api.agent_server import assistants as assistant_routes
 from everturn.server.api.agent_server import crons as cron_routes
 from everturn.server.api.agent_server import runs as run_routes
+from everturn.server.api.agent_server import stateless_runs as stateless_routes
 from everturn.server.api.agent_server import store as store_routes
+from everturn.server.api.agent_server import thread_states as state_routes
 from everturn.server.api.agent_server import threads as thread_routes
 from everturn.server.api.chat import export as export_routes
 from everturn.server.api.chat import messages as message_routes
@@ -173,7 +175,8 @@ def create_app(settings: Settings) -> FastAPI:
     )
     for routes in (
         *(message_routes, session_routes, export_routes, model_routes, tool_routes, invoke),
-        *(assistant_routes, thread_routes, cron_routes, run_routes, store_routes, system),
+        *(assistant_routes, thread_routes, state_routes, cron_routes, run_routes),
+        *(stateless_routes, store_routes, system),
     ):
         app.include_router(without_closed(routes.router, http))
     app.state.mount_prefix = http.mount_prefix
@@ -340,6 +343,7 @@ async def _service(
         table,
         engine,
         saver,
+        runs,
         jsonable=jsonable,
         edited=watch.edited,
         configurable=runs.newest_configurable,

@@ -144,7 +144,9 @@ class Graphs:
             return self._sources[name]
         except KeyError:
             there_are = ", ".join(self._sources)
-            raise GraphNotFound(f"There is no graph {name!r}; there are: {there_are}.") from None
+            raise GraphNotFound(
+                f"The graph {name!r} was not found; there are: {there_are}."
+            ) from None
 
     def context_fields(self, name: str) -> frozenset[str]:
         """Return the names that a graph's context takes; empty for a graph that takes none.

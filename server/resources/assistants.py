@@ -220,7 +220,9 @@ class Assistants:
         async with self._written(assistant_id):
             latest = await self._table.set_latest(assistant_id, version)
         if latest is None:
-            raise AssistantNotFound(f"The assistant {name_or_id} has no version {version}.")
+            raise AssistantNotFound(
+                f"The version {version} was not found, of the assistant {name_or_id}."
+            )
         return latest
 
     async def versions(
@@ -337,7 +339,8 @@ def _both_ways(changes: Changes, config: Mapping[str, Any], context: Mapping[str
 
 def _not_found(name_or_id: str) -> AssistantNotFound:
     return AssistantNotFound(
-        f"There is no assistant {name_or_id}, or it was deleted: make one with POST /assistants."
+        f"The assistant {name_or_id} was not found, or it was deleted: make one with "
+        "POST /assistants."
     )
 
 

@@ -345,6 +345,6 @@ def _from_user(text: str) -> dict[str, Any]:
 
 def _not_found(session_id: str) -> SessionNotFound:
     return SessionNotFound(
-        f"There is no session {session_id!r}, or it has expired: begin one with "
+        f"The session {session_id!r} was not found, or it has expired: begin one with "
         "POST /api/chat/session, or send the message without a session_id."
     )

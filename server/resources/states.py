@@ -22,6 +22,7 @@ from everturn.server.errors import (
 )
 from everturn.server.projects.graphs import Graph
 from everturn.server.resources.state_history import states_of
+from everturn.server.runs.runs import Runs
 from everturn.server.turns.engine import Engine
 from everturn.server.turns.places import LATEST, Place, interrupts_of
 from everturn.server.turns.reading import reading
@@ -57,6 +58,7 @@ class States:
         table: ThreadTable,
         engine: Engine,
         checkpointer: BaseCheckpointSaver[Any],
+        runs: Runs,
         *,
         jsonable: Callable[[Any], Any],
         edited: Callable[[str], None],
@@ -69,6 +71,7 @@ class States:
             table: the rows, which say what a thread waits for.
             engine: knows the graphs and keeps turns of one thread apart.
             checkpointer: the memory of threads.
+            runs: which of them would be disturbed by a change.
             jsonable: makes plain JSON of values.
             edited: called with each thread whose state a client has changed.
             configurable: what the newest run of a thread was given, for a factory.
@@ -77,6 +80,7 @@ class States:
         self._table = table
         self._engine = engine
         self._checkpointer = checkpointer
+        self._runs = runs
         self.jsonable = jsonable
         self._edited = edited
         self._configurable = configurable
@@ -126,7 +130,7 @@ class States:
             GraphNotFound: the thread's graph is no longer served.
             StateUnreadable: see `states_of`.
         """
-        if not _graph_of(thread):
+        if not (_graph_of(thread) and limit):
             return []
         config = self._config(thread, place)
         with reading(thread.thread_id), _no_such_subgraph(place):
@@ -154,7 +158,7 @@ class States:
         `as_node="__copy__"` makes a copy of the checkpoint, to run again from there.
 
         Raises:
-            ThreadBusy: a run is on.
+            ThreadBusy: a run is on, or is to start later.
             ThreadHasNoGraph, GraphNotFound: the graph of the state is not known.
             CheckpointNotFound: there is nothing to fork.
             InvalidUpdate: the update does not fit.
@@ -163,9 +167,10 @@ class States:
         asked = {"thread_id": rule_id(thread.thread_id)}
         if not (await self._access.allowed("threads", "update", asked)).fits(thread.metadata):
             raise thread_not_found(thread.thread_id)
-        if thread.status == "busy":
+        if thread.status == "busy" or await self._runs.any_on(thread.thread_id):
             raise ThreadBusy(
-                f"A run is on in the thread {thread.thread_id}: wait for it, or cancel it."
+                f"The thread {thread.thread_id} has a run that has not ended: wait for it, or "
+                "cancel it."
             )
         self.graph_of(thread)
         async with self._engine.hold(thread.thread_id, UPDATE_WAIT_SECONDS) as fence:
@@ -174,8 +179,8 @@ class States:
                 there = not place.checkpoint_id or await self._checkpointer.aget_tuple(config)
             if not there:
                 raise CheckpointNotFound(
-                    f"The thread {thread.thread_id} has no checkpoint {place.checkpoint_id}: "
-                    "its history lists those there are."
+                    f"The checkpoint {place.checkpoint_id} was not found on the thread "
+                    f"{thread.thread_id}: its history lists those there are."
                 )
             async with self._open(thread, config, "threads.update") as graph:
                 with _refusing_misfits():

@@ -34,6 +34,9 @@ _MAX_SLEEP = 60.0
 """Seconds after which the clock is looked at again: it may have been set, or slept."""
 _AT_ONCE = 100
 
+_WRITTEN = {"subgraphs": "stream_subgraphs", "resumable": "stream_resumable"}
+"""Names of a run's row, and how clients write them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CronRequest:
@@ -103,7 +106,7 @@ class Crons:
             metadata=value["metadata"] or {},
             caller=dict(caller) if caller else None,
             enabled=asked.enabled,
-            on_run_completed=asked.on_run_completed,
+            on_run_completed=asked.on_run_completed or (None if thread_id else "delete"),
             end_time=asked.end_time,
             next_run_date=following,
             created_at=now,
@@ -265,7 +268,34 @@ def _payload(run: RunRequest) -> dict[str, Any]:
     }
 
 
+def payload_as_json(cron: Cron) -> dict[str, Any]:
+    """Return what is asked of a cron's runs, as its client wrote it; defaults are left out."""
+    silent = _payload(RunRequest(assistant_id="", thread_id=cron.thread_id))
+    said = {
+        _WRITTEN.get(name, name): value
+        for name, value in cron.payload.items()
+        if value != silent.get(name) and name != "temporary"
+    }
+    config = said.get("config", {})
+    configurable = {**config.get("configurable", {}), "cron_id": cron.cron_id}
+    terms = {
+        "metadata": cron.metadata or None,
+        "schedule": cron.schedule,
+        "timezone": cron.timezone,
+        "end_time": cron.end_time,
+        "enabled": None if cron.enabled else False,
+        "on_run_completed": None if cron.on_run_completed == "delete" else cron.on_run_completed,
+    }
+    return {
+        "input": cron.payload.get("input"),
+        **said,
+        "config": {**config, "configurable": configurable},
+        "assistant_id": cron.assistant_id,
+        **{name: value for name, value in terms.items() if value is not None},
+    }
+
+
 def _found(cron: Cron | None, cron_id: str) -> Cron:
     if cron is None:
-        raise CronNotFound(f"There is no cron {cron_id!r}.")
+        raise CronNotFound(f"The cron {cron_id!r} was not found.")
     return cron

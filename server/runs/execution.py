@@ -359,6 +359,7 @@ class Execution:
             **{key: value for key, value in place.items() if value and key != "thread_id"},
         }
         metadata = {
+            **run.of_thread,
             **run.row.metadata,
             **config.get("metadata", {}),
             "run_id": run.row.run_id,  # by which what it did is found again, and undone

@@ -109,4 +109,4 @@ class RunAccess:
 
 def run_not_found(run_id: str) -> RunNotFound:
     """Say that there is no such run, whether it never was or is somebody else's."""
-    return RunNotFound(f"There is no run {run_id!r} on this thread.")
+    return RunNotFound(f"The run {run_id} was not found.")

@@ -92,7 +92,7 @@ class RunRequest:
             "checkpoint_id": self.checkpoint_id,
             "after_seconds": self.after_seconds,
             "webhook": self.webhook,
-            **({} if self.lasting else {"temporary": True}),
+            "temporary": not self.lasting,
             **{name: value for name, value in own.items() if value and value != "/runs"},
         }
 

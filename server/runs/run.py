@@ -31,6 +31,8 @@ class Run:
     feed: Feed
     ttl: int | None = None
     """Seconds its thread's checkpoints live; None keeps them."""
+    of_thread: Mapping[str, Any] = field(default_factory=dict)
+    """Its thread's metadata, which its checkpoints take over."""
     checked: Checked | None = None
     """What was found out before it began, where it was checked then."""
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))

@@ -35,6 +35,7 @@ from everturn.server.access.access import Access
 from everturn.server.access.caller import Caller, acting_as, current_caller
 from everturn.server.errors import (
     AssistantNotFound,
+    CheckpointNotFound,
     NothingToCancel,
     RunError,
     StateUnreadable,
@@ -50,7 +51,8 @@ from everturn.server.runs.permission import RunAccess, run_not_found
 from everturn.server.runs.request import RunRequest
 from everturn.server.runs.run import CancelAction, Run
 from everturn.server.runs.webhooks import Webhooks
-from everturn.server.streams.feed import Cursor, Event, Feed, NoLog
+from everturn.server.streams.feed import BEGINNING, Cursor, Event, Feed, NoLog
+from everturn.server.streams.logged import LoggedRun, logged_run
 from everturn.server.streams.modes import SUMMARY
 from everturn.server.streams.thread import Place, ThreadEvent, ThreadMode, Watch, follow_thread
 from everturn.server.turns.engine import Engine
@@ -63,8 +65,7 @@ MAX_ATTEMPTS = 5
 """A run that did not outlive its process so often may be what ends it."""
 
 _NOTHING_TO_CANCEL = (
-    "No matching runs to cancel. Please verify the thread ID and run IDs are correct, "
-    "and the runs haven't been deleted or completed."
+    "Runs to cancel were not found: they have ended or were deleted, or the ids are of no run."
 )
 
 _KNOWN_SECONDS = 0.05
@@ -133,6 +134,7 @@ class Runs:
                 `Engine.check` raises: it cannot be run; nothing was written.
             ThreadNotFound: there is no such thread, and the request does not create it; or it is
                 somebody else's.
+            CheckpointNotFound: it shall go on from one that the thread does not have.
             ThreadBusy: a run is under way, and the strategy is `reject`; or it waits for this one.
             Forbidden, InvalidRule, HTTPException: of the project's rules, see `Access.allowed`.
         """
@@ -169,6 +171,7 @@ class Runs:
         thread_id = new.thread_id if new else request.thread_id or str(uuid7())
         if not new:
             await self._check_thread(thread, thread_id, allowed)
+        await self._check_checkpoint(request)
         if new:
             request = replace(request, thread_id=thread_id)
             thread = new = replace(new, metadata={**request.metadata, **new.metadata})
@@ -184,6 +187,7 @@ class Runs:
             run = Run(row, request, assistant, self._feed(row, request), checked=checked)
             run.ttl = thread.lifetime if thread else None
             run.caller = caller
+            run.of_thread = thread.metadata if thread else {}
             if request.recorded:
                 before = [self._threads.created(new)] if new else []
                 run.written = self._rows.insert(row, *before, caller=run.caller)
@@ -204,6 +208,23 @@ class Runs:
             there = thread or await self._threads.get(thread_id, ended=True)
             if there is not None and not allowed.fits(there.metadata):
                 raise ThreadNotFound("Thread or assistant not found.")
+
+    async def _check_checkpoint(self, request: RunRequest) -> None:
+        """Refuse to run from a checkpoint that is not there: the thread would begin anew."""
+        place = {
+            **request.config.get("configurable", {}),
+            **({"checkpoint_id": request.checkpoint_id} if request.checkpoint_id else {}),
+            **(request.checkpoint or {}),
+        }
+        checkpoint_id, thread_id = place.get("checkpoint_id"), request.thread_id
+        if not checkpoint_id:
+            return
+        inside = str(place.get("checkpoint_ns") or "")
+        if not (thread_id and await self._memory.has(thread_id, str(checkpoint_id), inside)):
+            raise CheckpointNotFound(
+                f"The checkpoint {checkpoint_id} was not found on this thread: its history lists "
+                "those there are."
+            )
 
     def graph(self, name: str | None) -> str:
         """Return the graph that a request of a graph's door means; without a name the default.
@@ -271,7 +292,8 @@ class Runs:
         thread = await self._threads.get(row.thread_id) if request.lasting else None
         log.info("run_recovered", run_id=row.run_id, attempt=attempt)
         run = Run(row, request, assistant, feed, caller=caller, resumes=True)
-        run.ttl = thread.lifetime if thread else None
+        if thread:
+            run.ttl, run.of_thread = thread.lifetime, thread.metadata
         self._start(run)
 
     async def _give_up(self, row: RunRow, feed: Feed, reason: str) -> None:
@@ -315,6 +337,35 @@ class Runs:
         if row is None:
             raise run_not_found(run_id)
         return row
+
+    async def find_stateless(self, run_id: str) -> Run | RunRow | LoggedRun:
+        """Return a run on a thread of its own: as it runs here, or else as its row or events say.
+
+        Raises:
+            RunNotFound: there is none, or its events are no longer kept.
+        """
+        run = self._here.find(run_id, None)
+        row = run.row if run else await self._rows.get(run_id)
+        await self._access.check_threadless(row, run_id)
+        if run and not run.request.lasting:
+            return run
+        if row is None:
+            return await self.logged(run_id)
+        if not row.kwargs.get("temporary"):
+            raise run_not_found(run_id)
+        return row
+
+    async def logged(self, run_id: str) -> LoggedRun:
+        """Return a run as its events say; raises RunNotFound where there are none."""
+        await self._events.written()
+        frames = [frame for _, frame in await self._events.read(run_id, BEGINNING)]
+        if not frames:
+            raise run_not_found(run_id)
+        return logged_run(run_id, frames)
+
+    async def any_on(self, thread_id: str) -> bool:
+        """Say whether a run of a thread has not ended; one that is delayed counts too."""
+        return any(await self._under_way(thread_id))
 
     async def of_thread(
         self, thread_id: str, *, limit: int, offset: int, status: RunStatus | None
@@ -424,12 +475,19 @@ class Runs:
         await self._end_all(here, elsewhere, action, wait=wait)
 
     async def cancel_all(self, status: Literal["pending", "running", "all"]) -> None:
-        """End all runs of this status, in every process, that are the caller's to end."""
+        """End all runs of this status, in every process, that are the caller's to end.
+
+        Raises:
+            NothingToCancel: there is none.
+        """
         statuses = UNFINISHED if status == "all" else (status,)
         allowed = await self._access.cancellable(status)
         if allowed is not EVERYTHING:
             await self._cancel_allowed(statuses, allowed)
             return
+        here = any(run.row.status in statuses for run in self._here.unfinished())
+        if not (here or await self._rows.unfinished(status=statuses)):
+            raise NothingToCancel(_NOTHING_TO_CANCEL)
         await self._elsewhere.cancel_all(statuses)
         stop_all(self._here, statuses)
 
@@ -457,16 +515,16 @@ class Runs:
             self._elsewhere.ask_to_cancel(run_id)
 
     async def delete(self, run_id: str, thread_id: str) -> None:
-        """Delete a run that has ended, and what it streamed.
+        """Delete a run and what it streamed; one that is under way is cancelled first.
 
         Raises:
             RunNotFound: there is none, or its thread is somebody else's.
-            ThreadBusy: it is under way.
         """
         await self._access.check("delete", run_id, thread_id)
         row = await self._get(run_id, thread_id)
         if row.status in UNFINISHED:
-            raise ThreadBusy(f"run {row.run_id!r} is under way: cancel it first")
+            with suppress(NothingToCancel):  # it has ended meanwhile
+                await self.cancel([run_id], thread_id, "interrupt", wait=True)
         await self._rows.delete(run_id)
         await self._forget_events([run_id])
 

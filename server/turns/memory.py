@@ -129,6 +129,12 @@ class ThreadMemory:
         saved = await self._checkpointer.aget_tuple(_newest(thread_id))
         return saved is not None and saved.metadata.get("run_id") == run_id
 
+    async def has(self, thread_id: str, checkpoint_id: str, checkpoint_ns: str = "") -> bool:
+        """Say whether a thread has a checkpoint."""
+        place = {"thread_id": thread_id, "checkpoint_ns": checkpoint_ns}
+        config: RunnableConfig = {"configurable": {**place, "checkpoint_id": checkpoint_id}}
+        return await self._checkpointer.aget_tuple(config) is not None
+
     async def undo(self, thread_id: str, run_id: str) -> None:
         """Delete what a run left on its thread."""
         saver = cast("RunDeleting", self._checkpointer)

@@ -382,4 +382,4 @@ def _to_json(
     assistant: Assistant | AssistantVersion, select: Sequence[str] | None = None
 ) -> Mapping[str, Any]:
     names = [each.name for each in fields(assistant)]
-    return {name: getattr(assistant, name) for name in names if select is None or name in select}
+    return {name: getattr(assistant, name) for name in names if not select or name in select}

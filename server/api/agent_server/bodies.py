@@ -4,15 +4,40 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Path, Response
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from everturn.server.api.http.json import dumps
 from everturn.server.api.http.values import JsonObject
+from everturn.server.turns.places import Place
 
 AssistantId = Annotated[
     str, Path(description="The assistant, a UUID; the name of a graph is its own assistant's.")
 ]
 ThreadId = Annotated[UUID, Path(description="The thread, a UUID.")]
+
+
+class CheckpointRef(BaseModel):
+    """Names a state of a thread; its `thread_id` is the path's, whatever it says here."""
+
+    checkpoint_ns: str = Field(default="", description="The subgraph; empty for the graph itself.")
+    checkpoint_id: str | None = Field(default=None, description="None is the latest.")
+    checkpoint_map: dict[str, str] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain(cls, value: Any) -> Any:
+        """Take a config for the checkpoint that it names, and an id for its checkpoint."""
+        if isinstance(value, str):
+            return {"checkpoint_id": value}
+        if isinstance(value, dict) and isinstance(inner := value.get("configurable"), dict):
+            value = inner
+        if isinstance(value, dict):
+            return {name: each for name, each in value.items() if each is not None}
+        return value
+
+    def place(self) -> Place:
+        """Put it in the engine's words."""
+        return Place(**self.model_dump())
 
 
 def _of_the_graph(value: dict[str, Any]) -> dict[str, Any]:

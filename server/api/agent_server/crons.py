@@ -1,6 +1,7 @@
 """Crons of the Agent Server API: what LangGraph's clients call `client.crons`."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -14,7 +15,8 @@ from everturn.server.api.agent_server.run_body import RunBody
 from everturn.server.api.http.deps import AssistantsDep, CronsDep
 from everturn.server.api.http.problems import problems
 from everturn.server.api.http.values import JsonObject
-from everturn.server.runs.crons import CronRequest
+from everturn.server.errors import AssistantNotFound
+from everturn.server.runs.crons import CronRequest, payload_as_json
 
 router = APIRouter(tags=["crons"])
 
@@ -214,8 +216,11 @@ async def _filter(
     body: CronSearch | CronCount, assistants: AssistantsDep, enabled: bool | None = None
 ) -> Filter:
     wanted = body.assistant_id
+    if wanted:
+        with suppress(AssistantNotFound):  # then there is no cron of it
+            wanted = (await assistants.resolve(wanted)).assistant_id
     return Filter(
-        assistant_id=(await assistants.resolve(wanted)).assistant_id if wanted else None,
+        assistant_id=wanted or None,
         thread_id=str(body.thread_id) if body.thread_id else None,
         enabled=enabled,
         metadata=body.metadata,
@@ -224,7 +229,8 @@ async def _filter(
 
 def _to_json(cron: Cron, select: Sequence[str] | None = None) -> dict[str, Any]:
     whole = {**{name: getattr(cron, name) for name in COLUMNS}, "user_id": _user_id(cron)}
-    return {name: value for name, value in whole.items() if select is None or name in select}
+    whole["payload"] = payload_as_json(cron)
+    return {name: value for name, value in whole.items() if not select or name in select}
 
 
 def _user_id(cron: Cron) -> str | None:

@@ -4,20 +4,21 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import Request, Response
+from fastapi import Query, Request, Response
 from starlette.responses import StreamingResponse
 
 from everturn.checkpoints.sql.runs import RunRow
 from everturn.server.api.http.json import dumps
 from everturn.server.api.http.sse import EventStream, feed_frames
-from everturn.server.errors import InvalidInput
 from everturn.server.runs.request import RunRequest
 from everturn.server.runs.run import Run
 from everturn.server.runs.runs import Runs
 from everturn.server.streams.feed import GAP, SILENT_SECONDS, Cursor, Event
 from everturn.server.streams.modes import StreamMode
+
+Leaving = Annotated[bool, Query(description="Cancel the run if this client leaves before its end.")]
 
 
 async def started(runs: Runs, asked: RunRequest) -> Response:
@@ -48,15 +49,14 @@ async def joined(
     ends_it: bool,
 ) -> EventStream:
     """Answer with the events of a run, wherever it is, after one of them or from now on."""
-    after = None
-    if last_event_id is not None and (after := Cursor.parse(last_event_id)) is None:
-        raise InvalidInput("Last-Event-ID: must be the id of an event of this run, or -1.")
-    place = f"/threads/{thread_id}/runs/{run_id}" if thread_id else f"/runs/{run_id}"
+    after = Cursor.parse(last_event_id) if last_event_id else None
+    if thread_id is None:
+        await runs.find_stateless(run_id)  # raises where there is none
     events = await runs.follow(run_id, thread_id, after)
     return EventStream(
         request,
         feed_frames(events if modes is None else _only(events, modes), with_ids=True),
-        headers={"Content-Location": place, "Location": f"{place}/stream"},
+        headers=run_places(run_id, thread_id, "/stream"),
         on_leave=(lambda: runs.leave(run_id, thread_id)) if ends_it else None,
     )
 
@@ -116,9 +116,19 @@ async def _left(request: Request) -> bool:
     return bool((await request.receive())["type"] == "http.disconnect")
 
 
-def _where(run: Run, rest: str) -> Mapping[str, str]:
-    own = f"/runs/{run.row.run_id}"
-    place = f"/threads/{run.thread_id}{own}" if run.request.lasting else own
+def _where(run: Run, rest: str) -> dict[str, str]:
+    return run_places(run.row.run_id, run.thread_id if run.request.lasting else None, rest)
+
+
+def run_places(run_id: str, thread_id: str | None, rest: str = "") -> dict[str, str]:
+    """Say in headers where a run is shown, and where a client goes on with it.
+
+    Args:
+        run_id: of the run.
+        thread_id: None for a run on a thread of its own.
+        rest: of the path where the client goes on, `/join` or `/stream`; empty says none.
+    """
+    place = f"/threads/{thread_id}/runs/{run_id}" if thread_id else f"/runs/{run_id}"
     return {"Content-Location": place, **({"Location": place + rest} if rest else {})}
 
 

@@ -6,10 +6,9 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from everturn.checkpoints.sql.runs import MultitaskStrategy
-from everturn.server.api.agent_server.bodies import Config, Context
-from everturn.server.api.agent_server.threads import CheckpointRef
+from everturn.server.api.agent_server.bodies import CheckpointRef, Config, Context
 from everturn.server.api.http.command import Command
-from everturn.server.errors import InvalidInput
+from everturn.server.errors import ContextTwice, InvalidInput
 from everturn.server.runs.request import RunRequest
 from everturn.server.streams.modes import StreamMode
 
@@ -61,10 +60,13 @@ class RunBody(BaseModel):
 
         Raises:
             InvalidInput: it resumes what is on no thread.
+            ContextTwice: context is given in both ways.
         """
         command = self.command.model_dump(exclude_unset=True) if self.command else {}
         if thread_id is None and "resume" in command:
             raise InvalidInput("command.resume: name the thread that waits, in the path.")
+        if self.context and self.config.get("configurable"):
+            raise ContextTwice("Give either `context` or `config.configurable`, not both.")
         asked = self.stream_mode
         modes: list[StreamMode] = asked if isinstance(asked, list) else [asked]
         chosen = {name: getattr(self, name) for name in _SAME}

@@ -11,19 +11,29 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import (
     BaseModel,
     BeforeValidator,
+    Field,
     model_validator,
 )
 from starlette.responses import StreamingResponse
 
 from everturn.checkpoints.sql.runs import RunStatus
-from everturn.server.api.agent_server.run_answers import as_json, joined, started, streamed, waited
+from everturn.server.api.agent_server.bodies import json_response
+from everturn.server.api.agent_server.run_answers import (
+    Leaving,
+    as_json,
+    joined,
+    run_places,
+    started,
+    streamed,
+    waited,
+)
 from everturn.server.api.agent_server.run_body import RunBody
 from everturn.server.api.agent_server.state_json import state_as_json
 from everturn.server.api.http.deps import RunsDep, ThreadsDep
 from everturn.server.api.http.json import dumps
 from everturn.server.api.http.problems import problems
 from everturn.server.api.http.sse import EventStream, feed_frames
-from everturn.server.errors import InvalidInput, StateUnreadable
+from everturn.server.errors import StateUnreadable
 from everturn.server.runs.run import CancelAction, Run
 from everturn.server.streams.modes import StreamMode
 from everturn.server.streams.thread import Place, ThreadMode
@@ -32,9 +42,12 @@ router = APIRouter(tags=["runs"])
 
 
 AfterEvent = Annotated[
-    str | None, Header(alias="Last-Event-ID", description="The last event that was got; -1: none.")
+    str | None,
+    Header(
+        alias="Last-Event-ID",
+        description="The last event that was got; -1: none.",
+    ),
 ]
-Leaving = Annotated[bool, Query(description="Cancel the run if this client leaves before its end.")]
 RunField = Literal[
     "run_id",
     "thread_id",
@@ -157,7 +170,9 @@ async def start_stateless(body: RunBody, runs: RunsDep) -> Response:
     response_class=Response,
     responses={**_RUN, **problems(422, 503)},
 )
-async def start_batch(bodies: list[RunBody], runs: RunsDep) -> Response:
+async def start_batch(
+    bodies: Annotated[list[RunBody], Field(min_length=1)], runs: RunsDep
+) -> Response:
     asked = [replace(body.request(None), background=True) for body in bodies]
     started = [await runs.create(each) for each in asked]
     return as_json([await runs.acknowledge(run) for run in started])
@@ -174,7 +189,7 @@ async def list_runs(
     thread_id: UUID,
     runs: RunsDep,
     threads: ThreadsDep,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 10,
+    limit: Annotated[int, Query(ge=0, le=10_000)] = 10,
     offset: Annotated[int, Query(ge=0, le=2**31)] = 0,
     status: RunStatus | None = None,
     select: Annotated[
@@ -204,9 +219,9 @@ async def get_run(thread_id: UUID, run_id: UUID, runs: RunsDep) -> Response:
 @router.delete(
     "/threads/{thread_id}/runs/{run_id}",
     summary="Delete a run",
-    description="A run that is under way is cancelled first, by its own route.",
+    description="A run that is under way is cancelled first.",
     status_code=204,
-    responses=problems(404, 409, 422, 503),
+    responses=problems(404, 422, 503),
 )
 async def delete_run(thread_id: UUID, run_id: UUID, runs: RunsDep) -> None:
     await runs.delete(str(run_id), str(thread_id))
@@ -242,7 +257,8 @@ async def join_run(
             if left:
                 runs.leave(str(run_id), str(thread_id))
 
-    return StreamingResponse(body(), media_type="application/json")
+    where = run_places(str(run_id), str(thread_id), "/join")
+    return StreamingResponse(body(), media_type="application/json", headers=where)
 
 
 @router.get(
@@ -303,9 +319,7 @@ async def follow_thread(
     stream_mode: Annotated[list[ThreadMode] | None, Query()] = None,
     last_event_id: AfterEvent = None,
 ) -> EventStream:
-    after = None
-    if last_event_id is not None and (after := Place.parse(last_event_id)) is None:
-        raise InvalidInput("Last-Event-ID: must be the id of an event of this thread, or -.")
+    after = Place.parse(last_event_id) if last_event_id else None
     thread = await threads.row(str(thread_id))
 
     async def state() -> bytes:
@@ -323,9 +337,14 @@ async def follow_thread(
 @router.post(
     "/threads/{thread_id}/runs/{run_id}/cancel",
     summary="Cancel a run",
-    description="`interrupt` keeps what it has done, `rollback` undoes it and deletes the run.",
+    description="`interrupt` keeps what it has done, `rollback` undoes it and deletes the run. "
+    "With `wait` the answer comes at its end, with the state that it left.",
     response_class=Response,
-    responses=problems(404, 422, 503),
+    responses={
+        **_FINAL,
+        202: {"description": "It is asked to end"},
+        **problems(404, 422, 503),
+    },
 )
 async def cancel_run(
     thread_id: UUID,
@@ -334,10 +353,15 @@ async def cancel_run(
     wait: bool = False,
     action: CancelAction = "interrupt",
 ) -> Response:
+    place = str(run_id), str(thread_id)
+    run = await runs.find(*place)
     await runs.cancel([str(run_id)], str(thread_id), action, wait=wait)
-    if wait:  # clients read JSON wherever the status is 200
+    if not wait:
+        return Response(status_code=202)
+    if action == "rollback":  # the run is gone: nothing to go on with, and nothing to show
         return Response(b"{}", media_type="application/json")
-    return Response(status_code=202)
+    state = run.final_state if isinstance(run, Run) else await runs.final_state(run)
+    return json_response(state, run_places(*place, "/join"))
 
 
 class CancelBody(BaseModel):

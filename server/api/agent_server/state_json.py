@@ -53,7 +53,7 @@ def state_as_json(
         "checkpoint_id": checkpoint and checkpoint["checkpoint_id"],
         "parent_checkpoint_id": parent and parent["checkpoint_id"],
     }
-    return state if select is None else _selected(state, select)
+    return _selected(state, select) if select else state
 
 
 def _checkpoint(config: RunnableConfig | None) -> dict[str, Any] | None:

@@ -7,12 +7,11 @@ from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Response
 from langgraph.types import Command
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from everturn.checkpoints.sql.searched import SortOrder
 from everturn.checkpoints.sql.threads import Filter, SortBy, Status, Thread, new_thread
 from everturn.server.api.agent_server.bodies import ThreadId, json_response, page_headers
-from everturn.server.api.agent_server.state_json import FIELDS, state_as_json
 from everturn.server.api.http.deps import ThreadsDep
 from everturn.server.api.http.json import jsonable
 from everturn.server.api.http.problems import problems
@@ -20,7 +19,6 @@ from everturn.server.api.http.values import JsonObject, Sendable
 from everturn.server.resources.paths import follow, parse_path
 from everturn.server.resources.states import Step
 from everturn.server.resources.threads import Found, Search
-from everturn.server.turns.places import LATEST, Place, place_as_json
 
 router = APIRouter(prefix="/threads", tags=["threads"])
 
@@ -47,25 +45,7 @@ def _path(text: str) -> str:
     return text
 
 
-def _split(names: list[str] | None) -> list[str] | None:
-    """Take one name with commas for several, as some clients send them."""
-    return names and [name for each in names for name in each.split(",")]
-
-
-def _state_field(name: str) -> str:
-    if name not in FIELDS and not name.startswith("values."):
-        raise ValueError(f"must be {', '.join(FIELDS)} or values.<key>")
-    return name
-
-
 ThreadPath = Annotated[str, AfterValidator(_path)]
-StateField = Annotated[str, AfterValidator(_state_field)]
-Subgraphs = Annotated[bool, Query(description="With the states of subgraphs that wait.")]
-Select = Annotated[
-    list[StateField] | None,
-    BeforeValidator(_split),
-    Query(description="Only these fields; `values.<key>` is one value."),
-]
 
 
 class Ttl(BaseModel):
@@ -83,30 +63,6 @@ class Ttl(BaseModel):
     @classmethod
     def _minutes(cls, value: Any) -> Any:
         return {"ttl": value} if isinstance(value, int | float) else value
-
-
-class CheckpointRef(BaseModel):
-    """Names a state of a thread; its `thread_id` is the path's, whatever it says here."""
-
-    checkpoint_ns: str = Field(default="", description="The subgraph; empty for the graph itself.")
-    checkpoint_id: str | None = Field(default=None, description="None is the latest.")
-    checkpoint_map: dict[str, str] | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _plain(cls, value: Any) -> Any:
-        """Take a config for the checkpoint that it names, and an id for its checkpoint."""
-        if isinstance(value, str):
-            return {"checkpoint_id": value}
-        if isinstance(value, dict) and isinstance(inner := value.get("configurable"), dict):
-            value = inner
-        if isinstance(value, dict):
-            return {name: each for name, each in value.items() if each is not None}
-        return value
-
-    def place(self) -> Place:
-        """Put it in the engine's words."""
-        return Place(**self.model_dump())
 
 
 class CommandUpdate(BaseModel):
@@ -174,7 +130,9 @@ class ThreadCount(BaseModel):
 class ThreadSearch(ThreadCount):
     """What to look for, in which order, and what to tell of it."""
 
-    ids: list[UUID] | None = Field(default=None, max_length=_MAX)
+    ids: list[UUID] | None = Field(
+        default=None, max_length=_MAX, description="None, or an empty list, is all."
+    )
     limit: int = Field(default=10, ge=1, le=_MAX)
     offset: int = Field(default=0, ge=0, le=_LARGEST - _MAX)
     sort_by: SortBy | None = Field(default=None, description="None is `updated_at`.")
@@ -188,10 +146,10 @@ class ThreadSearch(ThreadCount):
 
     def search(self) -> Search:
         """Put it in the engine's words."""
-        shown = self.select is None or "values" in self.select
+        shown = not self.select or "values" in self.select
         looked_into = any(path.startswith("values") for path in (self.extract or {}).values())
         return Search(
-            filter=self.filter([str(each) for each in self.ids] if self.ids is not None else None),
+            filter=self.filter([str(each) for each in self.ids] if self.ids else None),
             values=self.values or {},
             limit=self.limit,
             offset=self.offset,
@@ -208,44 +166,6 @@ class ThreadPrune(BaseModel):
     strategy: Literal["delete", "keep_latest"] = Field(
         default="delete", description="Threads, or all but their newest checkpoints."
     )
-
-
-class StateUpdate(BaseModel):
-    """A change to a thread's state."""
-
-    values: Annotated[dict[str, Any] | list[Any] | None, Sendable] = Field(
-        default=None, description="What the node is taken to have written."
-    )
-    as_node: str | None = Field(
-        default=None,
-        description="The node; none is the last that ran. `__copy__` copies the checkpoint.",
-    )
-    checkpoint: CheckpointRef | None = Field(default=None, description="Fork there.")
-    checkpoint_id: str | None = Field(default=None, description="The same, by id alone.")
-
-    def place(self) -> Place:
-        """Put it in the engine's words."""
-        if self.checkpoint:
-            return self.checkpoint.place()
-        return Place(checkpoint_id=self.checkpoint_id)
-
-
-class StateAt(BaseModel):
-    """Which state to show."""
-
-    checkpoint: CheckpointRef
-    subgraphs: bool = False
-    select: list[StateField] | None = None
-
-
-class HistorySearch(BaseModel):
-    """Which states to show."""
-
-    limit: int = Field(default=1, ge=1, le=_MAX)
-    before: CheckpointRef | None = Field(default=None, description="Only states before this one.")
-    metadata: JsonObject | None = Field(default=None, description="Contained in the state's.")
-    checkpoint: CheckpointRef | None = Field(default=None, description="Whose subgraph's states.")
-    select: list[StateField] | None = None
 
 
 class ThreadModel(BaseModel):
@@ -269,33 +189,10 @@ class ThreadModel(BaseModel):
     extracted: dict[str, Any] | None = Field(default=None, description="With `extract`.")
 
 
-class ThreadStateModel(BaseModel):
-    """A state of a thread."""
-
-    values: Any
-    next: list[str] = Field(description="The nodes that would run; empty when it is finished.")
-    tasks: list[dict[str, Any]]
-    metadata: dict[str, Any] | None
-    created_at: str | None
-    checkpoint: dict[str, Any] | None
-    parent_checkpoint: dict[str, Any] | None
-    interrupts: list[dict[str, Any]]
-    checkpoint_id: str | None
-    parent_checkpoint_id: str | None
-
-
 class PruneResult(BaseModel):
     """How many of the threads there were."""
 
     pruned_count: int
-
-
-class UpdateResult(BaseModel):
-    """Where the changed state lies; three times the same, as different clients look for it."""
-
-    checkpoint: dict[str, Any]
-    configurable: dict[str, Any]
-    checkpoint_id: str
 
 
 @router.post(
@@ -421,108 +318,6 @@ async def copy_thread(thread_id: ThreadId, threads: ThreadsDep) -> Response:
     return json_response(_to_json(await threads.filled(copied)))
 
 
-@router.get(
-    "/{thread_id}/state",
-    summary="Show the state of a thread",
-    description="Its latest values, what would run next, and what it waits for.",
-    responses={200: {"model": ThreadStateModel}, **problems(404, 409, 422, 500, 503)},
-)
-async def show_state(
-    thread_id: ThreadId,
-    threads: ThreadsDep,
-    subgraphs: Subgraphs = False,
-    select: Select = None,
-) -> Response:
-    thread = await threads.row(str(thread_id))
-    state = await threads.states.read(thread, subgraphs=subgraphs)
-    return json_response(state_as_json(state, select))
-
-
-@router.post(
-    "/{thread_id}/state",
-    summary="Change the state of a thread",
-    description="Writes as if a node had: onto the latest state, or as a fork at a checkpoint.",
-    responses={200: {"model": UpdateResult}, **problems(400, 404, 409, 413, 422, 500, 503)},
-)
-async def update_state(thread_id: ThreadId, body: StateUpdate, threads: ThreadsDep) -> Response:
-    thread = await threads.row(str(thread_id))
-    configurable = await threads.states.update(
-        thread, body.values, as_node=body.as_node, place=body.place()
-    )
-    place = place_as_json(configurable)
-    return json_response(
-        {"checkpoint": place, "configurable": place, "checkpoint_id": place["checkpoint_id"]}
-    )
-
-
-@router.post(
-    "/{thread_id}/state/checkpoint",
-    summary="Show the state at a checkpoint",
-    description="The checkpoint in the body may be a subgraph's, with its `checkpoint_ns` and "
-    "`checkpoint_map`. Of one that is not there the state is empty.",
-    responses={200: {"model": ThreadStateModel}, **problems(404, 409, 413, 422, 500, 503)},
-)
-async def show_state_at(thread_id: ThreadId, body: StateAt, threads: ThreadsDep) -> Response:
-    thread = await threads.row(str(thread_id))
-    place = body.checkpoint.place()
-    state = await threads.states.read(thread, place, subgraphs=body.subgraphs)
-    return json_response(state_as_json(state, body.select))
-
-
-@router.get(
-    "/{thread_id}/state/{checkpoint_id}",
-    summary="Show the state at a checkpoint, by its id",
-    description="Of a checkpoint that is not there the state is empty.",
-    responses={200: {"model": ThreadStateModel}, **problems(404, 409, 422, 500, 503)},
-)
-async def show_state_by_id(
-    thread_id: ThreadId,
-    checkpoint_id: str,
-    threads: ThreadsDep,
-    subgraphs: Subgraphs = False,
-    select: Select = None,
-) -> Response:
-    place = Place(checkpoint_id=checkpoint_id)
-    thread = await threads.row(str(thread_id))
-    state = await threads.states.read(thread, place, subgraphs=subgraphs)
-    return json_response(state_as_json(state, select))
-
-
-@router.get(
-    "/{thread_id}/history",
-    summary="List the states of a thread",
-    description="Newest first; `before` is the id of a checkpoint.",
-    responses={200: {"model": list[ThreadStateModel]}, **problems(404, 409, 422, 500, 503)},
-)
-async def list_history(
-    thread_id: ThreadId,
-    threads: ThreadsDep,
-    limit: Annotated[int, Query(ge=1, le=_MAX)] = 10,
-    before: str | None = None,
-) -> Response:
-    thread = await threads.row(str(thread_id))
-    states = await threads.states.history(thread, limit=limit, before=before)
-    return json_response([state_as_json(state) for state in states])
-
-
-@router.post(
-    "/{thread_id}/history",
-    summary="Search the states of a thread",
-    description="Newest first: of a subgraph, before a checkpoint, with certain metadata.",
-    responses={200: {"model": list[ThreadStateModel]}, **problems(404, 409, 413, 422, 500, 503)},
-)
-async def search_history(thread_id: ThreadId, body: HistorySearch, threads: ThreadsDep) -> Response:
-    thread = await threads.row(str(thread_id))
-    states = await threads.states.history(
-        thread,
-        body.checkpoint.place() if body.checkpoint else LATEST,
-        limit=body.limit,
-        before=body.before.checkpoint_id if body.before else None,
-        metadata=body.metadata,
-    )
-    return json_response([state_as_json(state, body.select) for state in states])
-
-
 def _to_json(found: Found) -> dict[str, Any]:
     thread = found.thread
     return {
@@ -543,7 +338,7 @@ def _selected(
     found: Found, select: Sequence[str] | None, extract: dict[str, str] | None
 ) -> dict[str, Any]:
     document = _to_json(found)
-    shown = {name: each for name, each in document.items() if select is None or name in select}
+    shown = {name: each for name, each in document.items() if not select or name in select}
     if extract:
         plain = jsonable(document)
         shown["extracted"] = {

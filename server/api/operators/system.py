@@ -25,6 +25,15 @@ async def ok() -> dict[str, bool]:
 
 
 @router.get(
+    "/",
+    summary="Health",
+    description="The same as /ok: some clients and load balancers ask here.",
+)
+async def root() -> dict[str, bool]:
+    return {"ok": True}
+
+
+@router.get(
     "/ready",
     summary="Readiness",
     description="Answers 200 when memory and history can be reached, 503 otherwise.",

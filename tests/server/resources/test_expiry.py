@@ -63,6 +63,7 @@ async def threads(database: Database, history: History) -> Threads:
         table,
         engine,
         saver,
+        runs,
         jsonable=lambda value: value,
         edited=lambda thread_id: None,
         configurable=runs.newest_configurable,

@@ -102,10 +102,9 @@ async def test_what_a_deleted_thread_streamed_is_gone_too(
     stream = f"/runs/{run['run_id']}/stream"
     again = {"Last-Event-ID": "-1"}
     assert "kept" in served.get(f"/threads/{thread}{stream}", headers=again).text
-    assert "kept" in served.get(stream, headers=again).text
     await sdk.threads.delete(thread)
     assert served.get(f"/threads/{thread}{stream}", headers=again).status_code == 404
-    assert "kept" not in served.get(stream, headers=again).text
+    assert served.get(stream, headers=again).status_code == 404
 
 
 async def test_context_and_configurable_are_the_same(sdk: LangGraphClient) -> None:
@@ -361,7 +360,7 @@ async def test_a_run_is_cancelled(sdk: LangGraphClient, thread: str) -> None:
     await until(sdk, thread, run_id, "running")
     await sdk.runs.cancel(thread, run_id, wait=True)
     assert (await sdk.runs.get(thread, run_id))["status"] == "interrupted"
-    with pytest.raises(NotFoundError, match="No matching runs to cancel"):
+    with pytest.raises(NotFoundError, match="not found"):
         await sdk.runs.cancel(thread, run_id)
     await sdk.runs.delete(thread, run_id)
     with pytest.raises(NotFoundError):
@@ -503,8 +502,6 @@ async def test_a_thread_is_followed_over_its_runs(
     assert [(part.id, part.event, part.data) for part in again] == parts
     for cut in range(9):
         assert await follow(9 - cut, again[cut].id) == again[cut + 1 :]
-    answer = served.get(f"/threads/{thread}/stream", headers={"Last-Event-ID": "1-2"})
-    assert answer.status_code == 422
     assert served.get(f"/threads/{thread}/stream?stream_modes=bad").status_code == 422
     assert served.get(f"/threads/{uuid4()}/stream").status_code == 404
 
@@ -532,11 +529,14 @@ async def test_a_stateless_stream_is_rejoined(sdk: LangGraphClient, served: Clie
 
 
 @pytest.mark.parametrize("last", ["", "x", "1", "1-x", "-2", "1-2-3", "٣-1", "9" * 50 + "-1"])
-def test_a_place_that_is_none(served: Client, last: str) -> None:
-    headers = {"Last-Event-ID": last.encode()}
-    answer = served.get(f"/runs/{uuid4()}/stream", headers=headers)  # type: ignore[arg-type]  # bytes are values too
-    assert answer.status_code == 422
-    assert "Last-Event-ID" in answer.json()["detail"]
+async def test_a_place_that_is_none_is_now(
+    sdk: LangGraphClient, thread: str, served: Client, last: str
+) -> None:
+    run_id = await start(sdk, thread, {"words": "gone by"}, stream_resumable=True)
+    await sdk.runs.join(thread, run_id)
+    headers: Any = {"Last-Event-ID": last.encode()}
+    answer = served.get(f"/threads/{thread}/runs/{run_id}/stream", headers=headers)
+    assert (answer.status_code, answer.content) == (200, b"")
 
 
 @pytest.mark.parametrize("modes", ["loud", "[", '["loud"]', "[1]", "[[]]", "[" * 20_000])
