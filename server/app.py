@@ -55,6 +55,7 @@ from everturn.server.api.chat import sessions as session_routes
 from everturn.server.api.http.body_limit import AnnouncedBodyLimit
 from everturn.server.api.http.cors import PlainTextJson, cors_options, origin_pattern
 from everturn.server.api.http.deps import Info, Service
+from everturn.server.api.http.hosts import OwnNames, OwnPagesOnly
 from everturn.server.api.http.json import dumps, jsonable
 from everturn.server.api.http.problems import (
     Kind,
@@ -152,9 +153,11 @@ def request_path(settings: ServerSettings) -> list[Middleware]:
     """Return what a request goes through on its way to a route, the outermost first."""
     origins = origin_pattern(settings.cors_origins)
     size = {"max_body_size": settings.max_body_size}
+    names = OwnNames(settings.host, settings.allowed_hosts)
     return [
+        Middleware(OwnPagesOnly, names=names, origins=origins),  # no DNS rebinding, no forgery
         Middleware(CORSMiddleware, **cors_options(origins)),  # errors too can be read by web pages
-        Middleware(PlainTextJson, origins=origins),  # Studio's JSON, which comes as text
+        Middleware(PlainTextJson),  # Studio's JSON, which comes as text
         Middleware(AroundTheService),  # `http.app`, whose middleware sees every request
         Middleware(UnexpectedErrors),  # a bug anywhere below is a 500
         Middleware(AnnouncedBodyLimit, **size),  # by Content-Length, before a byte is read

@@ -189,7 +189,7 @@ async def read_history(
             "it never was, or it expired without a finished turn."
         )
     if more:
-        older = request.url.include_query_params(before=rows[0].id)
+        older = request.url.include_query_params(before=rows[0].id).replace(scheme="", netloc="")
         response.headers["X-Pagination-Next"] = str(rows[0].id)
         response.headers["Link"] = f'<{older}>; rel="next"'
     return [HistoryRow.model_validate(row) for row in rows]
