@@ -52,6 +52,7 @@ from everturn.server.api.agent_server import store as store_routes
 from everturn.server.api.agent_server import threads as thread_routes
 from everturn.server.api.chat import messages as message_routes
 from everturn.server.api.chat import sessions as session_routes
+from everturn.server.api.http import docs
 from everturn.server.api.http.body_limit import AnnouncedBodyLimit
 from everturn.server.api.http.cors import PlainTextJson, cors_options, origin_pattern
 from everturn.server.api.http.deps import Info, Service
@@ -136,12 +137,14 @@ def create_app(settings: Settings) -> FastAPI:
         title="Everturn",
         summary="Every turn gets an answer, and no acknowledged turn is lost.",
         version=version("everturn"),
+        docs_url=None,  # FastAPI's own page comes from another origin; see `docs`
+        redoc_url=None,
         lifespan=lifespan,
         middleware=request_path(settings.server),
     )
     for routes in (
         *(message_routes, session_routes, model_routes, tool_routes, invoke),
-        *(assistant_routes, thread_routes, cron_routes, run_routes, store_routes, system),
+        *(assistant_routes, thread_routes, cron_routes, run_routes, store_routes, system, docs),
     ):
         app.include_router(routes.router)
     answer_errors(app, AGENT_ERRORS)
