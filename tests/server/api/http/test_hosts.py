@@ -1,7 +1,6 @@
 """Pages of others: a name that they give this machine, and changes that they ask for."""
 
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -70,8 +69,8 @@ def test_bound_to_all_addresses_it_answers_to_addresses_and_to_the_machines_name
 
 
 @pytest.fixture(params=[FOREIGN, "null", "http://evil.localhost.example", ""])
-def origin(request: pytest.FixtureRequest) -> Iterator[str]:
-    yield request.param
+def origin(request: pytest.FixtureRequest) -> str:
+    return request.param
 
 
 @pytest.mark.parametrize("content", [b"", b"{}"])
