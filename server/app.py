@@ -59,12 +59,14 @@ from everturn.server.api.agent_server import threads as thread_routes
 from everturn.server.api.chat import export as export_routes
 from everturn.server.api.chat import messages as message_routes
 from everturn.server.api.chat import sessions as session_routes
+from everturn.server.api.http import docs
 from everturn.server.api.http.authentication import Authentication, Gate
 from everturn.server.api.http.body_limit import AnnouncedBodyLimit
 from everturn.server.api.http.closed import without_closed
 from everturn.server.api.http.configurable_headers import ConfigurableHeaders
 from everturn.server.api.http.cors import PlainTextJson, allowed_origins, cors_options
 from everturn.server.api.http.deps import Info, Service
+from everturn.server.api.http.hosts import OwnNames, OwnPagesOnly
 from everturn.server.api.http.json import dumps, jsonable
 from everturn.server.api.http.loopback import KnownInside, reachable_inside
 from everturn.server.api.http.mount_prefix import MountPrefix
@@ -169,6 +171,8 @@ def create_app(settings: Settings) -> FastAPI:
         title="Everturn",
         summary="Every turn gets an answer, and no acknowledged turn is lost.",
         version=version("everturn"),
+        docs_url=None,  # FastAPI's own page comes from another origin; see `docs`
+        redoc_url=None,
         lifespan=lifespan,
         middleware=request_path(settings.server, http),
         openapi_url=None if http.disable_meta else "/openapi.json",
@@ -176,7 +180,7 @@ def create_app(settings: Settings) -> FastAPI:
     for routes in (
         *(message_routes, session_routes, export_routes, model_routes, tool_routes, invoke),
         *(assistant_routes, thread_routes, state_routes, cron_routes, run_routes),
-        *(stateless_routes, store_routes, system),
+        *(stateless_routes, store_routes, system, docs),
     ):
         app.include_router(without_closed(routes.router, http))
     app.state.mount_prefix = http.mount_prefix
@@ -191,11 +195,13 @@ def request_path(settings: ServerSettings, http: Http) -> list[Middleware]:
     origins = allowed_origins(settings, http.cors)
     size = {"max_body_size": settings.max_body_size}
     prefix, headers = http.mount_prefix, http.configurable_headers
+    names = OwnNames(settings.host, settings.allowed_hosts)
     return [
+        Middleware(OwnPagesOnly, names=names, origins=origins),  # no DNS rebinding, no forgery
         # Errors too can be read by web pages.
         Middleware(CORSMiddleware, **cors_options(origins, http.cors)),
         *([Middleware(MountPrefix, prefix=prefix)] if prefix else []),  # from here on without it
-        Middleware(PlainTextJson, origins=origins),  # Studio's JSON, which comes as text
+        Middleware(PlainTextJson),  # Studio's JSON, which comes as text
         *([Middleware(ConfigurableHeaders, patterns=headers)] if headers else []),
         Middleware(KnownInside),  # what is started here can ask the service without a URL
         Middleware(Authentication, place="first"),  # with `middleware_order: auth_first`

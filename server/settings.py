@@ -58,6 +58,11 @@ class ServerSettings(BaseSettings):
         "http://localhost:*,http://127.0.0.1:*",
         description="Origins of web pages that may call the service; * is any part, or all.",
     )
+    allowed_hosts: str = Field(
+        default="",
+        description="More names that clients may call the service by, such as a proxy's; *.name "
+        "is any below it, * any at all. Those of the machine itself are known.",
+    )
     shutdown_grace: float = Field(
         default=20.0, ge=0, description="Seconds running turns have to finish after SIGTERM."
     )

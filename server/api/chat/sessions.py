@@ -227,7 +227,7 @@ async def read_history(
 ) -> list[HistoryRow]:
     rows, more = await sessions.history(session_id, limit=limit, before=before)
     if more and rows:
-        older = request.url.include_query_params(before=rows[0].id)
+        older = request.url.include_query_params(before=rows[0].id).replace(scheme="", netloc="")
         response.headers["X-Pagination-Next"] = str(rows[0].id)
         response.headers["Link"] = f'<{older}>; rel="next"'
     return [HistoryRow.model_validate(row) for row in rows]

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from time import monotonic
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import orjson
 from langgraph_sdk.auth.exceptions import HTTPException
@@ -24,6 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog import get_logger
 
 from everturn.server.access.caller import Caller, acting_as, caller_of
+from everturn.server.api.http.docs import Asset
 from everturn.server.api.http.in_process import IN_PROCESS
 from everturn.server.api.http.problems import (
     Problem,
@@ -38,17 +39,8 @@ log = get_logger(__name__)
 _CALLER = "everturn.caller"
 
 OPEN = frozenset(
-    {
-        "/",
-        "/ok",
-        "/ready",
-        "/info",
-        "/metrics",
-        "/docs",
-        "/docs/oauth2-redirect",
-        "/redoc",
-        "/openapi.json",
-    }
+    {"/", "/ok", "/ready", "/info", "/metrics", "/openapi.json", "/docs"}
+    | {f"/docs/{asset}" for asset in get_args(Asset)}
 )
 """The paths that need no user."""
 

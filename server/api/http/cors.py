@@ -2,7 +2,7 @@
 
 Studio and other web applications call the service from their own origin. The origins that may are
 a setting; by default Studio's, and pages of this machine. Studio sends JSON as `text/plain`, which
-a browser lets any page send without asking; so it is read from those origins only.
+a browser lets any page send without asking; what other origins send was refused before: `hosts`.
 """
 
 import re
@@ -62,24 +62,17 @@ def origin_pattern(origins: str) -> str:
 class PlainTextJson:
     """Middleware: reads a body of the Agent Server API as JSON where it says it is plain text."""
 
-    def __init__(self, app: ASGIApp, origins: str) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self.app = app
-        self._origins = re.compile(origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"].startswith(ROUTES) and self._trusts(scope):
+        if scope["type"] == "http" and scope["path"].startswith(ROUTES) and _is_text(scope):
             headers = MutableHeaders(raw=list(scope["headers"]))
             headers["content-type"] = "application/json"
             scope = {**scope, "headers": headers.raw}
         await self.app(scope, receive, send)
 
-    def _trusts(self, scope: Scope) -> bool:
-        headers = Headers(scope=scope)
-        if not headers.get("content-type", "text/plain").lower().startswith("text/plain"):
-            return False
-        origin = headers.get("origin")
-        return (
-            origin is None  # no web page
-            or self._origins.fullmatch(origin) is not None
-            or origin.partition("://")[2] == headers.get("host")
-        )
+
+def _is_text(scope: Scope) -> bool:
+    content_type = Headers(scope=scope).get("content-type", "text/plain")
+    return content_type.lower().startswith("text/plain")
