@@ -206,4 +206,4 @@ def _shown(value: Any) -> str:
         case list() | dict():  # of what has a name, such as an MCP server, only that
             return ",".join(map(str, value)) or "-"
         case _:
-            return str(value)
+            return str(value) or "-"

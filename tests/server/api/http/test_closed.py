@@ -47,4 +47,4 @@ def test_each_key_closes_what_leads_to_the_same(tmp_path: Path, key: str) -> Non
 
 
 def test_what_is_left_when_all_are_closed(tmp_path: Path) -> None:
-    assert paths(tmp_path, *ALL) == {"/ok", "/ready"}
+    assert paths(tmp_path, *ALL) == {"/", "/ok", "/ready"}

@@ -68,11 +68,7 @@ def test_bound_to_all_addresses_it_answers_to_addresses_and_to_the_machines_name
     assert "my-machine" in OwnNames("my-machine", "")
 
 
-@pytest.fixture(params=[FOREIGN, "null", "http://evil.localhost.example", ""])
-def origin(request: pytest.FixtureRequest) -> str:
-    return request.param
-
-
+@pytest.mark.parametrize("origin", [FOREIGN, "null", "http://evil.localhost.example", ""])
 @pytest.mark.parametrize("content", [b"", b"{}"])
 @pytest.mark.parametrize(
     ("method", "path"),
