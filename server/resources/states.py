@@ -268,7 +268,7 @@ class States:
 
 def thread_not_found(thread_id: str) -> ThreadNotFound:
     """Say that there is no such thread, whether it never was or is somebody else's."""
-    return ThreadNotFound(f"There is no thread {thread_id}: make one with POST /threads.")
+    return ThreadNotFound(f"The thread {thread_id} was not found: make one with POST /threads.")
 
 
 def _graph_of(thread: Thread) -> str | None:

@@ -95,7 +95,8 @@ async def test_a_turn_ends_in_time_whatever_trickles_in(
         _, route = await _answer(models, share)
     assert time.monotonic() - begun < PATIENCE  # the words would take 500 s a model
     assert route["mode"] == "offline"
-    assert _failures(route) == ["model-a:stalled"]
+    # On a busy machine the time may be up before the first word is read.
+    assert _failures(route) in (["model-a:stalled"], ["model-a:timeout"])
 
 
 # Passes and waiting
