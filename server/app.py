@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 from fastapi import FastAPI
 from langgraph.store.base import BaseStore
 from pydantic import SecretStr
-from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.middleware.cors import CORSMiddleware
@@ -45,9 +44,7 @@ from everturn.graph.errors import (
 )
 from everturn.graph.incoming import media_of_input
 from everturn.graph.models.provider import Models, open_models
-from everturn.graph.models.settings import ModelSettings
 from everturn.graph.services import Services
-from everturn.server.access.access import Everybody, HandlerAccess
 from everturn.server.api import invoke
 from everturn.server.api.agent_server import assistants as assistant_routes
 from everturn.server.api.agent_server import crons as cron_routes
@@ -60,7 +57,7 @@ from everturn.server.api.chat import export as export_routes
 from everturn.server.api.chat import messages as message_routes
 from everturn.server.api.chat import sessions as session_routes
 from everturn.server.api.http import docs
-from everturn.server.api.http.authentication import Authentication, Gate
+from everturn.server.api.http.authentication import Authentication
 from everturn.server.api.http.body_limit import AnnouncedBodyLimit
 from everturn.server.api.http.closed import without_closed
 from everturn.server.api.http.configurable_headers import ConfigurableHeaders
@@ -78,23 +75,19 @@ from everturn.server.api.http.problems import (
     document_errors,
 )
 from everturn.server.api.http.security import document_auth
-from everturn.server.api.http.users_app import AroundTheService, surround
+from everturn.server.api.http.users_app import AroundTheService
 from everturn.server.api.operators import models as model_routes
 from everturn.server.api.operators import system
 from everturn.server.api.operators import tools as tool_routes
-from everturn.server.environment import WrongSetting
+from everturn.server.loading import Loaded, load_all
 from everturn.server.observe.blocking import watch_for_blocking
 from everturn.server.observe.metrics import Metrics
-from everturn.server.own_graphs import asks_our_models
-from everturn.server.projects.auth import ProjectAuth, load_auth
-from everturn.server.projects.builtin import NO_FILE
+from everturn.server.own_graphs import asks_our_models, provider_of
 from everturn.server.projects.checkpointer import load_serde, thread_ttl
-from everturn.server.projects.checks import check
 from everturn.server.projects.config import Http, ThreadTTL
-from everturn.server.projects.graphs import Graphs, load_graphs
+from everturn.server.projects.graphs import Graphs
 from everturn.server.projects.imports import off_the_loop
-from everturn.server.projects.project import Project, prepare, read_project
-from everturn.server.projects.store import OpenStore, load_store
+from everturn.server.projects.project import Project, read_project
 from everturn.server.resources.assistants import Assistants
 from everturn.server.resources.expiry import sweep
 from everturn.server.resources.sessions import Sessions
@@ -146,10 +139,10 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with reachable_inside(app):
             # First: a wrong project opens nothing.
-            loaded = await off_the_loop(partial(_load, project))
-            app.state.gate = _gate(loaded, settings.server)
+            loaded = await off_the_loop(partial(load_all, project))
+            app.state.gate = loaded.gate(settings.server.max_body_size)
             app.state.asks_models = asks_our_models(loaded.graphs)
-            provider = _provider(settings, app.state.asks_models)
+            provider = provider_of(settings, asked=app.state.asks_models)
             async with (
                 _stores(settings) as stores,
                 loaded.open_store(stores.database) as store,
@@ -160,7 +153,7 @@ def create_app(settings: Settings) -> FastAPI:
                 _service(
                     settings, project, loaded, stores, store, models, web, mcp, OwnRoutes(app, web)
                 ) as app.state.service,
-                _users_app(loaded.users_app, app),  # which may ask the service as it starts
+                loaded.users_app_around(app),  # which may ask the service as it starts
                 _going_on(app.state.service, stores.peers, thread_ttl(project)),
                 watch_for_blocking(settings.server.blocking_warning),  # last: clients wait from now
             ):
@@ -213,45 +206,6 @@ def request_path(settings: ServerSettings, http: Http) -> list[Middleware]:
     ]
 
 
-class _Loaded(NamedTuple):
-    """What a project is made of."""
-
-    graphs: Graphs
-    open_store: OpenStore
-    users_app: Starlette | None
-    """Of `http.app`, with the service behind its routes."""
-    auth: ProjectAuth | None
-
-
-def _load(project: Project) -> _Loaded:
-    """Import all that a project names; may block."""
-    prepare(project)
-    check(project)
-    if project.path is None:
-        log.info("built_in_graphs", graphs=list(project.keys.graphs), note=NO_FILE)
-    auth = load_auth(project)  # before what it guards
-    graphs, store = load_graphs(project), load_store(project)
-    users, target = None, project.keys.http.app
-    if target is not None:
-        guarded = Middleware(Authentication, place="users_app") if auth else None
-        app = project.load(target, "http.app")
-        users = surround(app, f"{project.name}: http.app", guarded)
-    return _Loaded(graphs, store, users, auth)
-
-
-def _provider(settings: Settings, asked: bool | None) -> ModelSettings:
-    """Return whom the models of Everturn's own graphs ask; nobody where none of them is served.
-
-    Raises:
-        WrongSetting: it is needed and cannot be asked.
-    """
-    if asked is False or (asked is None and settings.refused_models):
-        return settings.models.without_provider()
-    if settings.refused_models:
-        raise WrongSetting(settings.refused_models)
-    return settings.models
-
-
 class _Stores(NamedTuple):
     """Where everything is kept, and which other processes share it."""
 
@@ -290,7 +244,7 @@ async def _stores(settings: Settings) -> AsyncIterator[_Stores]:
 async def _service(
     settings: Settings,
     project: Project,
-    loaded: _Loaded,
+    loaded: Loaded,
     stores: _Stores,
     store: BaseStore,
     models: Models,
@@ -307,7 +261,7 @@ async def _service(
 
     saver = AsyncRedisSaver(redis, prefix=prefix, serde=load_serde(project))
     graphs = loaded.graphs.with_memory(saver, store)
-    access = HandlerAccess(loaded.auth.handlers) if loaded.auth else Everybody()
+    access = loaded.access
     metrics = Metrics()
     toolbox = _toolbox(settings, mcp, RedisResultStore(redis, prefix), metrics)
     engine = Engine(
@@ -399,15 +353,6 @@ async def _going_on(service: Service, peers: Peers, ttl: ThreadTTL) -> AsyncIter
         yield
 
 
-def _gate(loaded: _Loaded, settings: ServerSettings) -> Gate | None:
-    """Who comes in, where the project says it."""
-    if loaded.auth is None:
-        return None
-    gate = Gate(loaded.auth, max_body_size=settings.max_body_size)
-    gate.users_app = loaded.users_app
-    return gate
-
-
 def _info(settings: Settings, stores: _Stores, graphs: Graphs, models: Models) -> Info:
     return Info(
         everturn_version=version("everturn"),
@@ -443,17 +388,6 @@ def _candidates(models: Models, toolbox: Toolbox, context: object, given: object
         return ()
     toolbox.check(context.tools)
     return models.candidates(context, media=media_of_input(given))
-
-
-@asynccontextmanager
-async def _users_app(users: Starlette | None, app: FastAPI) -> AsyncIterator[None]:
-    """Let the app that `http.app` names stand around this one, and live as long."""
-    if users is None:
-        yield
-        return
-    async with users.router.lifespan_context(users) as state:
-        app.state.users_app, app.state.users_state = users, state or {}
-        yield
 
 
 @asynccontextmanager

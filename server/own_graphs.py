@@ -1,7 +1,10 @@
 """Which of the served graphs are Everturn's own, and so ask the models of its settings."""
 
 from everturn.graph.context import Context
+from everturn.graph.models.settings import ModelSettings
+from everturn.server.environment import WrongSetting
 from everturn.server.projects.graphs import Graphs
+from everturn.server.settings import Settings
 
 
 def asks_our_models(graphs: Graphs) -> bool | None:
@@ -15,3 +18,20 @@ def asks_our_models(graphs: Graphs) -> bool | None:
     if any(getattr(graph, "context_schema", None) is Context for graph in (*fixed, *inner)):
         return True
     return None if None in served else False
+
+
+def provider_of(settings: Settings, *, asked: bool | None) -> ModelSettings:
+    """Return whom the models of Everturn's own graphs ask; nobody where none of them is served.
+
+    Args:
+        settings: as they were read.
+        asked: see `asks_our_models`.
+
+    Raises:
+        WrongSetting: it is needed and cannot be asked.
+    """
+    if asked is False or (asked is None and settings.refused_models):
+        return settings.models.without_provider()
+    if settings.refused_models:
+        raise WrongSetting(settings.refused_models)
+    return settings.models
