@@ -127,7 +127,9 @@ def table(loaded: Loaded, width: int | None) -> list[str]:
     for room in ROOMS:
         for field, value in getattr(loaded.settings, room):
             origin, description = loaded.origins[field], FIELDS[field].description or ""
-            rows.append((origin.name, _shown(value), origin.source, description))
+            unused = loaded.settings.refused_models and field in NO_PROVIDER
+            source = f"{origin.source}, not used" if unused and value is None else origin.source
+            rows.append((origin.name, _shown(value), source, description))
     rows.sort(key=lambda row: row[0].lstrip("-"))
     names, values, sources = (max(len(row[column]) for row in rows) for column in range(3))
     if width is not None:

@@ -91,6 +91,7 @@ async def _serve(settings: Settings) -> None:
     for sign in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sign, stop)
     app = create_app(settings)
+    gc.collect()  # of what the imports left; later it would stop the loop for clients
     # The port first: a process that cannot listen should not open, lock or migrate anything.
     host, port = settings.server.host, settings.server.port
     with listen(host, port, chosen=_port_chosen(settings)) as listener:
@@ -116,9 +117,7 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        # What was loaded stays: the collector need not look at it again.
-        gc.collect()
-        gc.freeze()
+        gc.freeze()  # what was loaded stays: the collector need not look at it again
         for listener in sockets or ():
             prefix: str = self._app.state.mount_prefix
             publish_address(self._settings.stores.data_dir, local_url_of(listener) + prefix)

@@ -60,6 +60,11 @@ def load_auth(project: Project) -> ProjectAuth | None:
     """
     config, http = project.keys.auth, project.keys.http
     if config is None:
+        if http.enable_custom_route_auth:
+            raise ConfigError(
+                f"{project.name}: http.enable_custom_route_auth: there is no `auth` that could "
+                "guard the routes: name one, or leave the key out."
+            )
         return None
     where = f"{project.name}: auth"
     if not config.path:
@@ -83,7 +88,7 @@ def load_auth(project: Project) -> ProjectAuth | None:
         authenticate=_awaitable(authenticator),
         takes=_takes(authenticator, f"{where}.path"),
         handlers=found,
-        openapi=config.openapi,
+        openapi=config.openapi.model_dump(),
         cache=config.cache,
         order=http.middleware_order,
         custom_routes=http.enable_custom_route_auth,

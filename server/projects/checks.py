@@ -8,7 +8,7 @@ from structlog import get_logger
 
 from everturn.server.errors import ConfigError
 from everturn.server.projects.dependencies import missing
-from everturn.server.projects.keys import unknown, used
+from everturn.server.projects.keys import unknown, unknown_guards, used
 from everturn.server.projects.project import Project
 
 log = get_logger(__name__)
@@ -32,7 +32,11 @@ def findings(project: Project) -> list[Finding]:
             found.append(Finding("error", key, what.says))
         elif what.treatment == "ignored" and not project.ours(key):
             found.append(Finding("warning", key, what.says))
-    if names := unknown(project.keys):
+    guards = unknown_guards(project.keys)
+    for name in guards:
+        says = "unknown, and by its name it guards something: correct it, or leave it out"
+        found.append(Finding("error", name, says))
+    if names := [name for name in unknown(project.keys) if name not in guards]:
         found.append(Finding("warning", ", ".join(names), "unknown: such a key has no effect"))
     if newer := _newer_python(project.keys.python_version):
         found.append(Finding("warning", "python_version", newer))

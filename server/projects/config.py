@@ -103,6 +103,16 @@ class Checkpointer(Section):
     serde: Serde | None = honoured("which types checkpoints may hold")
 
 
+class AuthOpenAPI(Section):
+    """`auth.openapi`: how to sign in, as the OpenAPI document says it."""
+
+    securitySchemes: dict[str, dict[str, Any]] = honoured("how to sign in", default=dict)  # noqa: N815
+    security: list[dict[str, list[str]]] = honoured("what every route needs", default=list)
+    paths: dict[str, dict[str, list[dict[str, list[str]]]]] = honoured(
+        "what single routes need", default=dict
+    )
+
+
 class AuthCache(Section):
     """`auth.cache`: how long a user is known by some headers; the authenticator is not asked."""
 
@@ -116,7 +126,7 @@ class Auth(Section):
 
     path: str | None = honoured("the project's `Auth` says who may call, and what they may do")
     disable_studio_auth: bool = without_meaning("no request passes by the project's `Auth`")
-    openapi: dict[str, Any] = honoured("is joined to the OpenAPI document", default=dict)
+    openapi: AuthOpenAPI = honoured("is joined to the OpenAPI document", default=AuthOpenAPI)
     cache: AuthCache | None = honoured("how long an answer of the authenticator is kept")
 
 
@@ -252,6 +262,12 @@ def _dependencies(value: Any) -> Any:
 Version = Annotated[str, Field(pattern=r"^\d+\.\d+(\.\d+)?$")]
 
 
+def _env(value: Any) -> Any:
+    if value is None or isinstance(value, str | dict):
+        return value
+    raise ValueError("must name a file or map names to values")
+
+
 class LangGraphJson(Section):
     """The whole file."""
 
@@ -262,8 +278,7 @@ class LangGraphJson(Section):
         "folders are importable; packages must be installed, which is checked",
         default=lambda: ["."],
     )
-    # Read by what sets the environment, which says what is wrong with it.
-    env: Any = honoured("variables, or the file that holds them")
+    env: Annotated[Any, AfterValidator(_env)] = honoured("variables, or the file that holds them")
     python_version: Version | None = honoured("a newer one than the running one is warned of")
     store: Store | None = honoured("long-term memory")
     checkpointer: Checkpointer | None = honoured("memory of threads")

@@ -26,6 +26,18 @@ def unknown(config: LangGraphJson) -> list[str]:
     return list(_unknown(config, ""))
 
 
+def unknown_guards(config: LangGraphJson) -> list[str]:
+    """Return those of the unknown keys that would guard something, as far as their names say."""
+    return [name for name in unknown(config) if _guards(name.split(" ", 1)[0])]
+
+
+def _guards(name: str) -> bool:
+    first, _, rest = name.partition(".")
+    if first == "auth" or (first == "http" and rest.startswith("disable_")):
+        return True
+    return not rest and bool(get_close_matches(first.lower(), ["auth", "encryption"], n=1))
+
+
 def name_of(field: str, info: FieldInfo) -> str:
     """The name of a key in the file."""
     return info.alias or field

@@ -107,10 +107,31 @@ def read_project(path: Path, *, named: bool = True) -> Project:
     try:
         return Project(path, config, LangGraphJson.model_validate(config))
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        reason = first["msg"].removeprefix("Value error, ")
-        raise ConfigError(f"{path}: {where}: {reason}.") from None
+        raise ConfigError(f"{path}: {_flaw(error)}.") from None
+
+
+_IN_WORDS = {
+    "model_type": "must be an object",
+    "dict_type": "must be an object",
+    "list_type": "must be a list",
+    "string_type": "must be a text",
+    "bool_type": "must be true or false",
+    "int_type": "must be a whole number",
+    "float_type": "must be a number",
+    "too_short": "must not be empty",
+    "string_too_short": "must not be empty",
+    "missing": "is missing",
+}
+"""By pydantic's names of what can be wrong, without the names of our types."""
+
+
+def _flaw(error: ValidationError) -> str:
+    """Name the first key that is wrong, and what it must be."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    # Where a key may be of several types, pydantic names the one it tried: `list[str]`.
+    where = ".".join(str(part) for part in first["loc"] if "[" not in str(part))
+    reason = _IN_WORDS.get(first["type"], first["msg"].removeprefix("Value error, "))
+    return f"{where}: {reason}"
 
 
 def prepare(project: Project) -> None:

@@ -177,12 +177,18 @@ class Assistants:
         )
         made = await self._table.create(assistant)
         there = await self._look_up(assistant_id)  # as the database has it
-        if not made and not (or_get and allowed.fits(there.metadata)):
+        own = made or (allowed.fits(there.metadata) and await self._may_read(there))
+        if not made and not (or_get and own):
             raise AssistantExists(
                 f"There is an assistant {assistant_id} already: take another id, or ask for it "
                 "with if_exists=do_nothing."
             )
         return there
+
+    async def _may_read(self, assistant: Assistant) -> bool:
+        asked = {"assistant_id": UUID(assistant.assistant_id)}
+        allowed = await self._access.allowed("assistants", "read", asked)
+        return allowed.fits(assistant.metadata)
 
     async def change(self, name_or_id: str, changes: Changes) -> Assistant:
         """Make the next version of an assistant; what is not said stays.

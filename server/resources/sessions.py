@@ -139,7 +139,7 @@ class Sessions:
         if thread is None or not allowed.fits(thread.metadata):
             raise SessionNotFound(
                 f"There is no history of a session {session_id!r}: "
-                "it never was, or it expired without a finished turn."
+                "it never was, was deleted, or expired without a finished turn."
             )
         return thread
 

@@ -118,11 +118,12 @@ class Threads:
         there = (
             await self.table.get(thread.thread_id) if not await self.table.create(thread) else None
         )
-        if there and there.has_expired and allowed.fits(there.metadata):
+        own = there is not None and allowed.fits(there.metadata) and await self._may_read(there)
+        if there and there.has_expired and own:
             await self.forget(thread.thread_id)
             await self.table.create(thread)
         elif there:
-            if or_get and allowed.fits(there.metadata):
+            if or_get and own:
                 return await self.filled(there)
             raise ThreadExists(
                 f"There is a thread {thread.thread_id} already: take another id, or ask for it "
@@ -166,6 +167,10 @@ class Threads:
                 id. What the project's rules forbid is raised as `Access.allowed` does.
         """
         return await self._allowed_row("read", thread_id, {})
+
+    async def _may_read(self, thread: Thread) -> bool:
+        asked = {"thread_id": rule_id(thread.thread_id)}
+        return (await self._access.allowed("threads", "read", asked)).fits(thread.metadata)
 
     async def _allowed_row(self, action: Action, thread_id: str, asked: dict[str, Any]) -> Thread:
         asked["thread_id"] = rule_id(thread_id)

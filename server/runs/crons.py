@@ -22,7 +22,7 @@ from structlog import get_logger
 from everturn.checkpoints.shared.peers import Message, Peers
 from everturn.checkpoints.sql.crons import Cron, CronTable, Filter, SortBy, SortOrder
 from everturn.server.access.access import Access, Action
-from everturn.server.access.caller import Caller, current_caller
+from everturn.server.access.caller import Caller, acting_as, current_caller
 from everturn.server.errors import CronNotFound, InvalidInput, ThreadNotFound
 from everturn.server.runs.execution import Threads
 from everturn.server.runs.request import RunRequest
@@ -149,6 +149,9 @@ class Crons:
         if value.get("metadata"):
             columns = {**columns, "metadata": value["metadata"]}
         values = {**columns, "payload": {**cron.payload, **run}}
+        if self._access.on:  # nobody has another's runs do what they want
+            caller = current_caller()
+            values["caller"] = dict(caller) if caller else None
         terms = (
             values.get(name, getattr(cron, name)) for name in ("schedule", "timezone", "end_time")
         )
@@ -222,9 +225,8 @@ class Crons:
         }
         try:
             request = RunRequest.of_kwargs(cron.thread_id, cron.assistant_id, asked)
-            # The rules were asked when the cron was made; no client is asking now.
-            caller = Caller(cron.caller) if cron.caller else None
-            run = await self._runs.create(request, caller=caller)
+            with acting_as(Caller(cron.caller) if cron.caller else None):
+                run = await self._runs.create(request)  # by the same rules as by hand
         except Exception:
             log.exception("cron_run_not_begun", cron_id=cron.cron_id)
         else:

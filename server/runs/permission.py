@@ -65,6 +65,20 @@ class RunAccess:
         allowed = await self._access.allowed("threads", action, asked)
         return allowed is EVERYTHING or await self._fits(thread_id, allowed)
 
+    async def may_have(self, thread: Thread, allowed: Match) -> bool:
+        """Say whether the caller may run on a thread that is there, and so see what is on it.
+
+        Args:
+            thread: as its row says.
+            allowed: by the rule of `create_run`; that of `read` counts, too.
+        """
+        if not self.on:
+            return True
+        if not allowed.fits(thread.metadata):
+            return False
+        asked = {"thread_id": rule_id(thread.thread_id)}
+        return (await self._access.allowed("threads", "read", asked)).fits(thread.metadata)
+
     async def check(self, action: Action, run_id: str, thread_id: str) -> None:
         """Refuse a run whose thread is somebody else's.
 

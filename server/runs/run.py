@@ -12,7 +12,7 @@ from everturn.checkpoints.errors import StaleWriter
 from everturn.checkpoints.sql.assistants import Assistant
 from everturn.checkpoints.sql.runs import COLUMNS, RunRow, RunStatus
 from everturn.server.access.caller import Caller
-from everturn.server.errors import InvalidInput, ShuttingDown, TurnTimeout
+from everturn.server.errors import InvalidAnswer, InvalidInput, ShuttingDown, TurnTimeout
 from everturn.server.runs.request import RunRequest
 from everturn.server.streams.feed import Feed
 from everturn.server.turns.outcome import Outcome
@@ -92,7 +92,8 @@ class Run:
     def failure(self) -> dict[str, str]:
         """How it failed, as LangGraph's clients read it: the error's class and text."""
         error = self.error
-        if isinstance(error, InvalidInput) and error.__cause__ is not None:
+        plain = isinstance(error, InvalidAnswer)  # its text says what to do; its cause does not
+        if isinstance(error, InvalidInput) and error.__cause__ is not None and not plain:
             error = error.__cause__
         return {"error": type(error).__name__, "message": _text(error), "error_id": self.error_id}
 

@@ -204,9 +204,9 @@ class Runs:
 
     async def _check_thread(self, thread: Thread | None, thread_id: str, allowed: Match) -> None:
         """Refuse a thread that is somebody else's, before it is touched."""
-        if allowed is not EVERYTHING:
+        if self._access.on:
             there = thread or await self._threads.get(thread_id, ended=True)
-            if there is not None and not allowed.fits(there.metadata):
+            if there is not None and not await self._access.may_have(there, allowed):
                 raise ThreadNotFound("Thread or assistant not found.")
 
     async def _check_checkpoint(self, request: RunRequest) -> None:

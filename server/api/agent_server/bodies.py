@@ -56,6 +56,7 @@ def _run_config(value: dict[str, Any]) -> dict[str, Any]:
         "metadata must be an object": isinstance(value.get("metadata", {}), dict),
         "tags must be a list of texts": isinstance(tags, list)
         and all(isinstance(tag, str) for tag in tags),
+        "callbacks are functions: a client cannot send them": "callbacks" not in value,
         "recursion_limit must be a whole number from 1 on": type(limit) is int and limit >= 1,
         "max_concurrency must be a whole number from 1 on": type(at_once) is int and at_once >= 1,
     }

@@ -44,6 +44,12 @@ OPEN = frozenset(
 )
 """The paths that need no user."""
 
+_TWICE = Problem(
+    type="bad-request",
+    title="Bad Request",
+    status=400,
+    detail="The header Authorization came more than once: send it once.",
+)
 _REFUSED = 1008
 """Of a websocket: the peer breaks a rule, RFC 6455."""
 
@@ -109,7 +115,9 @@ class Authentication:
 
     async def _authenticated(self, gate: Gate, scope: Scope, receive: Receive, send: Send) -> None:
         recorded = _Recorded(receive, gate.max_body_size)
-        caller = await _caller(gate, scope, recorded)
+        said = [value for name, value in scope["headers"] if name == b"authorization"]
+        # Of two, one part of the way could look at the first, another at the last.
+        caller = _TWICE if len(said) > 1 else await _caller(gate, scope, recorded)
         if isinstance(caller, Problem):
             await _refuse(caller, recorded.headers, scope, recorded.again, send)
             return

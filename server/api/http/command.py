@@ -1,8 +1,8 @@
 """A command to a graph that waits, as clients of LangGraph write it."""
 
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 
 class Send(BaseModel):
@@ -20,3 +20,10 @@ class Command(BaseModel):
         default=None, description="Changes to its state."
     )
     goto: str | Send | list[str | Send] | None = Field(default=None, description="Nodes to go to.")
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        """LangGraph fails on one that says nothing, and not with words that help."""
+        if self.model_fields_set and self.resume is None and not self.update and not self.goto:
+            raise ValueError("it changes nothing: give `resume`, `update` or `goto`")
+        return self

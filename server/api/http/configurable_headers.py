@@ -4,6 +4,7 @@
 lower case, and what a client says in its config goes before them.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
@@ -13,8 +14,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from everturn.server.projects.config import Headers as Patterns
 from everturn.server.runs.request import inherited
 
-SECRET = frozenset({"authorization", "x-api-key", "x-tenant-id", "x-service-key"})
-"""Never taken, as LangGraph's server never takes them."""
+SECRET = frozenset(
+    {"authorization", "x-api-key", "x-tenant-id", "x-service-key", "cookie", "proxy-authorization"}
+)
+"""Never taken: runs and checkpoints keep what is. The first four as with LangGraph's server."""
+_OURS = re.compile(r"__.*|langgraph_auth_.*|checkpoint_.*|(thread|run|graph|assistant)_id")
+"""Say where a run is and whose: no header does."""
 
 
 class ConfigurableHeaders:
@@ -35,6 +40,7 @@ class ConfigurableHeaders:
             name: value
             for name, value in headers.items()
             if name not in SECRET
+            and not _OURS.fullmatch(name)
             and _matches(name, self._includes)
             and not _matches(name, self._excludes)
         }

@@ -95,6 +95,11 @@ class Service:
             ) from error
         except httpx2.TimeoutException as error:
             raise ServiceError(f"{self.url} does not answer any more.") from error
+        except (httpx2.RemoteProtocolError, httpx2.ReadError) as error:
+            raise ServiceError(
+                f"What answers at {self.url} is no Everturn service, or it has just ended. Name "
+                "the service with --url, or its folder with --data-dir."
+            ) from error
         except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:
             raise ServiceError(f"{self.url}: {error}") from error
 

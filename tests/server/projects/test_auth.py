@@ -46,6 +46,11 @@ def test_a_project_without_auth_has_none(tmp_path: Path) -> None:
     assert load_auth(project(tmp_path)) is None
 
 
+def test_routes_are_not_guarded_without_auth(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="there is no `auth` that could guard"):
+        load_auth(project(tmp_path, http={"enable_custom_route_auth": True}))
+
+
 def test_an_auth_is_read_whole(tmp_path: Path) -> None:
     cache = {"cache_keys": ["authorization"], "ttl_seconds": 5}
     auth = {"path": "./who.py:auth", "cache": cache, "disable_studio_auth": True}
@@ -71,12 +76,19 @@ def test_an_auth_is_read_whole(tmp_path: Path) -> None:
         ({"path": "./who.py:number"}, "is a int, not an `Auth` of langgraph_sdk"),
         ({"path": "./who.py:half"}, "has no authenticator"),
         ({"path": "./who.py:odd"}, "takes 'cookies'; there are authorization"),
-        ({"path": "./who.py:auth", "cache": {"ttl_seconds": 5}}, "auth.cache.cache_keys: Field"),
+        (
+            {"path": "./who.py:auth", "cache": {"ttl_seconds": 5}},
+            "auth.cache.cache_keys: is missing",
+        ),
         (
             {"path": "./who.py:auth", "cache": {"cache_keys": ["a"], "ttl_seconds": 0}},
             "auth.cache.ttl_seconds",
         ),
-        ({"path": "./who.py:auth", "openapi": []}, "auth.openapi"),
+        ({"path": "./who.py:auth", "openapi": []}, "auth.openapi: must be an object"),
+        (
+            {"path": "./who.py:auth", "openapi": {"securitySchemes": 5}},
+            "auth.openapi.securitySchemes: must be an object",
+        ),
     ],
 )
 def test_an_auth_that_cannot_be_carried_out_stops_the_start(

@@ -40,15 +40,15 @@ def test_each_key_says_what_becomes_of_it() -> None:
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
-    "flag": ({"http": {"disable_runs": "yes"}}, "http.disable_runs: Input should be a valid bool"),
-    "section": ({"http": []}, "http: Input should be"),
+    "flag": ({"http": {"disable_runs": "yes"}}, "http.disable_runs: must be true or false"),
+    "section": ({"http": []}, "http: must be an object"),
     "ttl": ({"checkpointer": {"ttl": {"default_ttl": 0}}}, "checkpointer.ttl.default_ttl: "),
     "strategy": ({"checkpointer": {"ttl": {"strategy": "x"}}}, "'delete' or 'keep_latest'"),
-    "dims": ({"store": {"index": {"embed": "x"}}}, "store.index.dims: Field required"),
+    "dims": ({"store": {"index": {"embed": "x"}}}, "store.index.dims: is missing"),
     "prefix": ({"http": {"mount_prefix": "api"}}, "http.mount_prefix: must begin with /"),
     "slash": ({"http": {"mount_prefix": "/api/"}}, "http.mount_prefix: must begin with /"),
     "regex": ({"http": {"cors": {"allow_origin_regex": "("}}}, "is no regular expression"),
-    "python": ({"python_version": 3.11}, "python_version: Input should be a valid string"),
+    "python": ({"python_version": 3.11}, "python_version: must be a text"),
     "headers": ({"webhooks": {"headers": {"x": 1}}}, "webhooks.headers.x: "),
 }
 
@@ -77,16 +77,34 @@ def test_null_is_not_said(tmp_path: Path) -> None:
 
 
 def test_unknown_keys_are_named_with_the_nearest_known_one(tmp_path: Path) -> None:
-    http = {"disable_treads": True, "cors": {"origins": []}}
+    http = {"mount_prefiks": "/x", "cors": {"origins": []}}
     graphs = {"g": {"path": "./graph.py:graph", "descripton": "x"}}
     project = read_project(write(tmp_path, graphs=graphs, http=http, zzz=1))
     assert unknown(project.keys) == [
         "zzz",
         "graphs.g.descripton (did you mean graphs.g.description?)",
-        "http.disable_treads (did you mean http.disable_threads?)",
+        "http.mount_prefiks (did you mean http.mount_prefix?)",
         "http.cors.origins (did you mean http.cors.allow_origins?)",
     ]
     assert len(findings(project)) == 1
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"http": {"disable_treads": True}},
+        {"http": {"disable_future": True}},
+        {"Auth": {"path": "./auth.py:auth"}},
+        {"auht": {"path": "./auth.py:auth"}},
+        {"auth": {"path": "./auth.py:auth", "cash": {}}},
+        {"encription": {"path": "./x.py:x"}},
+    ],
+)
+def test_an_unknown_key_that_would_guard_something_refuses_to_start(
+    tmp_path: Path, keys: dict[str, Any]
+) -> None:
+    with pytest.raises(ConfigError, match="by its name it guards something"):
+        check(read_project(write(tmp_path, **keys)))
 
 
 def test_what_has_no_effect_or_is_missing_is_found() -> None:
@@ -99,7 +117,7 @@ def test_what_has_no_effect_or_is_missing_is_found() -> None:
     )
     assert "in the order of their arrival" in by_key["priority"]
     assert set(by_key) - {"python_version", "dependencies", "priority"} == {
-        "gaphs (did you mean graphs?), http.disable_treads (did you mean http.disable_threads?)"
+        "gaphs (did you mean graphs?), http.mount_prefiks (did you mean http.mount_prefix?)"
     }
 
 

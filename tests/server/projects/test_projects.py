@@ -249,7 +249,7 @@ WRONG: dict[str, tuple[str, Any, dict[str, Any], str]] = {
     "untold": (FACTORIES, "./own_project.py:untold", {}, "annotate 'one'"),
     "no folder": ("", "x:y", {"dependencies": ["./nowhere"]}, "there is no folder ./nowhere"),
     "dependencies": ("", "x:y", {"dependencies": "."}, "must be a list"),
-    "env": ("", "x:y", {"env": 5}, "`env` must name a file"),
+    "env": ("", "x:y", {"env": 5}, "env: must name a file"),
 }
 
 

@@ -219,3 +219,16 @@ def test_a_cron_shows_what_its_client_wrote(served: Client) -> None:
     assert served.get(f"/runs/crons/{made['cron_id']}").json() == made
     nobodys = {"assistant_id": NOWHERE}
     assert served.post("/runs/crons/search", json=nobodys).json() == []
+
+
+@pytest.mark.parametrize("command", [{"update": {}}, {"goto": []}, {"resume": None, "update": []}])
+def test_a_command_that_changes_nothing_is_refused(
+    served: Client, command: dict[str, object]
+) -> None:
+    thread = served.post("/threads", json={}).json()["thread_id"]
+    body = {"assistant_id": "toy", "command": command}
+    answer = served.post(f"/threads/{thread}/runs/wait", json=body)
+    assert answer.status_code == 422
+    assert "it changes nothing" in answer.json()["detail"]
+    body = {"assistant_id": "toy", "input": {}, "config": {"callbacks": ["x"]}}
+    assert served.post("/runs/wait", json=body).status_code == 422

@@ -90,7 +90,7 @@ def test_a_session_that_expired_is_not_called_unknown(data_dir: Path) -> None:
         eventually_sync(lambda: client.get(f"/api/chat/session/{session}").status_code != 200)
         gone = client.get(f"/api/chat/history/{session}")
     assert gone.status_code == 404
-    assert "it never was, or it expired without a finished turn" in gone.json()["detail"]
+    assert "it never was, was deleted, or expired without a finished turn" in gone.json()["detail"]
 
 
 def test_head_of_ok_is_answered_without_a_body(client: Client) -> None:
