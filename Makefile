@@ -57,7 +57,7 @@ lock: .venv/ready-dev ## pin the newest packages anew
 	@.ci/lock
 
 clean: ## remove .venv and caches; memory and history in .everturn stay
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage
+	@rm -rf .venv .venv-lowest .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage
 
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "Everturn needs Python 3.11 or newer: install it, or name it with PYTHON=…" >&2; exit 1; }
