@@ -80,7 +80,6 @@ from everturn.server.api.operators import models as model_routes
 from everturn.server.api.operators import system
 from everturn.server.api.operators import tools as tool_routes
 from everturn.server.loading import Loaded, load_all
-from everturn.server.observe.blocking import watch_for_blocking
 from everturn.server.observe.metrics import Metrics
 from everturn.server.own_graphs import asks_our_models, provider_of
 from everturn.server.projects.checkpointer import load_serde, thread_ttl
@@ -155,7 +154,6 @@ def create_app(settings: Settings) -> FastAPI:
                 ) as app.state.service,
                 loaded.users_app_around(app),  # which may ask the service as it starts
                 _going_on(app.state.service, stores.peers, thread_ttl(project)),
-                watch_for_blocking(settings.server.blocking_warning),  # last: clients wait from now
             ):
                 app.state.tables_of_others = await stores.database.read(count_tables_of_others)
                 yield
