@@ -11,7 +11,7 @@ from tests.compare.servers import PROJECTS, SERVERS, DidNotStart, projects
 from tests.service import read_events
 from tests.waiting import PATIENCE
 
-COLUMNS = ("loads", "graph", "run", "stream", "interrupt", "store", "auth")
+COLUMNS: tuple[str, ...] = ("loads", "graph", "run", "stream", "interrupt", "store", "auth")
 _MESSAGE = {"messages": [{"role": "user", "content": "hello"}]}
 
 

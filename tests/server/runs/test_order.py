@@ -4,7 +4,7 @@ import json
 import random
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ DOORS = ("runs", "runs/wait", "runs/stream", "chat", "invoke")
 HOOK = "http://127.0.0.1:9/hook"
 
 
-def arrived(client: Client, doors: list[str], most: float) -> list[str]:
+def arrived(client: Client, doors: Sequence[str], most: float) -> list[str]:
     """Post one run a door, each on a connection of its own, and return what was said in order.
 
     Args:

@@ -10,5 +10,6 @@ def test_what_is_never_taken() -> None:
     middleware = ConfigurableHeaders(app=None, patterns=Patterns(includes=["*"]))  # type: ignore[arg-type]
     ours = ("thread_id", "run_id", "checkpoint_id", "checkpoint_ns", "__fence", "__everturn")
     secret = ("authorization", "x-api-key", "cookie", "proxy-authorization")
-    sent = dict.fromkeys((*ours, *secret, "langgraph_auth_user_id", "x-team", "cookies"), "v")
+    names: list[str] = [*ours, *secret, "langgraph_auth_user_id", "x-team", "cookies"]
+    sent = dict.fromkeys(names, "v")
     assert middleware._chosen(Headers(sent)) == {"x-team": "v", "cookies": "v"}
