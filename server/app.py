@@ -68,7 +68,6 @@ from everturn.server.api.operators import models as model_routes
 from everturn.server.api.operators import system
 from everturn.server.api.operators import tools as tool_routes
 from everturn.server.environment import WrongSetting
-from everturn.server.observe.blocking import watch_for_blocking
 from everturn.server.observe.metrics import Metrics
 from everturn.server.own_graphs import asks_our_models
 from everturn.server.projects.graphs import Graphs, load_graphs
@@ -134,7 +133,6 @@ def create_app(settings: Settings) -> FastAPI:
             open_mcp(settings.mcp) as mcp,
             _users_app(project, app),
             _service(settings, loaded, stores, store, models, web, mcp) as app.state.service,
-            watch_for_blocking(settings.server.blocking_warning),  # last: of what clients wait for
         ):
             app.state.tables_of_others = await stores.database.read(count_tables_of_others)
             yield

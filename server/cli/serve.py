@@ -19,6 +19,7 @@ from everturn.server.app import create_app
 from everturn.server.cli.config import Loaded, load, unknown_note
 from everturn.server.environment import ENV_FILE, WrongSetting
 from everturn.server.errors import ConfigError
+from everturn.server.observe.blocking import watch_for_blocking
 from everturn.server.observe.logs import configure_logs
 from everturn.server.observe.output import keep_standard_files, standard_error
 from everturn.server.projects.environment import give_to_the_project
@@ -95,8 +96,14 @@ async def _serve(settings: Settings) -> None:
     host, port = settings.server.host, settings.server.port
     with listen(host, port, chosen=_port_chosen(settings)) as listener:
         async with app.router.lifespan_context(app):
+            # What was loaded stays: the collector need not look at it again.
+            gc.collect()
+            gc.freeze()
+            await asyncio.sleep(0)  # a signal of meanwhile ends the start here
             starting = None
-            await _Server(app, settings).serve(sockets=[listener])
+            # From here on clients wait for the loop; the start itself may block it.
+            async with watch_for_blocking(settings.server.blocking_warning):
+                await _Server(app, settings).serve(sockets=[listener])
 
 
 class _Server(uvicorn.Server):
@@ -116,9 +123,6 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        # What was loaded stays: the collector need not look at it again.
-        gc.collect()
-        gc.freeze()
         for listener in sockets or ():
             publish_address(self._settings.stores.data_dir, local_url_of(listener))
             url = url_of(listener)
