@@ -56,7 +56,11 @@ ERRORS: dict[str, tuple[str, dict[str, Any], str]] = {
     "app": ("graph = 1\n", {"http": {"app": "./own_doctored.py:app"}}, "error http.app"),
     "auth": ("graph = 1\n", {"auth": {"path": "./auth.py:auth"}}, "error auth.path there is no"),
     "encryption": ("graph = 1\n", {"encryption": {"path": "./e.py:e"}}, "refused encryption the"),
-    "value": ("graph = 1\n", {"http": {"disable_runs": 1}}, "http.disable_runs: Input should"),
+    "value": (
+        "graph = 1\n",
+        {"http": {"disable_runs": 1}},
+        "http.disable_runs: must be true or false",
+    ),
 }
 
 
@@ -105,7 +109,7 @@ def test_a_src_layout_and_all_its_flaws(capsys: pytest.CaptureFixture[str]) -> N
     assert code == 0
     assert "warning dependencies no-such-package-here is not installed" in said
     assert "ignored priority" in said
-    assert "did you mean http.disable_threads?" in said
+    assert "did you mean http.mount_prefix?" in said
 
 
 def test_without_a_file_the_built_in_graphs(
