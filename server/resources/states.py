@@ -17,6 +17,7 @@ from everturn.server.errors import (
     CheckpointNotFound,
     GraphNotFound,
     InvalidUpdate,
+    StateUnreadable,
     ThreadHasNoGraph,
     ThreadNotFound,
 )
@@ -281,8 +282,9 @@ def _no_such_subgraph(place: Place) -> Iterator[None]:
     """Leave the block where LangGraph says, by a ValueError, that a subgraph is not there."""
     try:
         yield
-    except ValueError:
-        if not place.checkpoint_ns:
+    except (ValueError, StateUnreadable) as error:
+        said = error.__cause__ if isinstance(error, StateUnreadable) else error
+        if not (place.checkpoint_ns and isinstance(said, ValueError)):
             raise
 
 
