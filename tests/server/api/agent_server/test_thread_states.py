@@ -14,6 +14,7 @@ from langgraph_sdk._sync.client import SyncLangGraphClient
 from langgraph_sdk.errors import BadRequestError, ConflictError, NotFoundError
 
 from tests.service import Client, serving
+from tests.waiting import eventually_sync
 
 GRAPHS = """
 import time
@@ -389,10 +390,9 @@ def test_a_thread_where_something_runs(
     thread_id = sdk.threads.create(graph_id="slow")["thread_id"]
     running = threading.Thread(target=run, args=(service, "slow", thread_id))
     running.start()
-    pause = threading.Event()
-    while not (folder / "begun").exists():
-        pause.wait(0.01)
-    assert sdk.threads.get_state(thread_id)["next"] == ["wait"]
+    eventually_sync((folder / "begun").exists)
+    # The node begins before the checkpoint that names it is stored.
+    eventually_sync(lambda: sdk.threads.get_state(thread_id)["next"] == ["wait"])
     with pytest.raises(ConflictError, match="run"):
         sdk.threads.update_state(thread_id, {"log": ["x"]}, as_node="wait")
     about: Any = sdk.threads.update(thread_id, metadata={"n": 1})["metadata"]
