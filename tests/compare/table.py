@@ -40,6 +40,8 @@ def _row(server: str, project: str, folder: Path) -> dict[str, str]:
             _fill(row, client, project)
     except DidNotStart:
         row["loads"] = "no"
+    except httpx.HTTPError as error:  # a server that ends, or drops a connection
+        row["auth"] = type(error).__name__
     return row
 
 
@@ -61,7 +63,9 @@ def _fill(row: dict[str, str], client: httpx.Client, project: str) -> None:
         found = [look(graph) for graph in said.get("graphs", graphs)]
         row[column] = next((each for each in found if each not in {"yes", "-"}), max(found))
     items = client.post("/store/items/search", json={"namespace_prefix": []})
-    row["store"] = f"{len(items.json()['items'])} items" if items.is_success else str(items)
+    row["store"] = (
+        f"{len(items.json()['items'])} items" if items.is_success else str(items.status_code)
+    )
 
 
 def _graph(client: httpx.Client, graph: str) -> str:
