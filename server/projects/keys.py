@@ -35,7 +35,13 @@ def _guards(name: str) -> bool:
     first, _, rest = name.partition(".")
     if first == "auth" or (first == "http" and rest.startswith("disable_")):
         return True
-    return not rest and bool(get_close_matches(first.lower(), ["auth", "encryption"], n=1))
+    return not rest and any(_resembles(first.lower(), guard) for guard in ("auth", "encryption"))
+
+
+def _resembles(name: str, guard: str) -> bool:
+    """Whether a key is a guard's with a slip: `auht`, not `author` or `description`."""
+    near = abs(len(name) - len(guard)) <= 1 and get_close_matches(name, [guard], cutoff=0.8)
+    return bool(near) or sorted(name) == sorted(guard)
 
 
 def name_of(field: str, info: FieldInfo) -> str:

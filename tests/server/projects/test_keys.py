@@ -107,6 +107,11 @@ def test_an_unknown_key_that_would_guard_something_refuses_to_start(
         check(read_project(write(tmp_path, **keys)))
 
 
+@pytest.mark.parametrize("key", ["author", "description", "authors", "notes"])
+def test_a_key_that_only_sounds_like_a_guard_is_a_warning(tmp_path: Path, key: str) -> None:
+    check(read_project(write(tmp_path, **{key: "x"})))
+
+
 def test_what_has_no_effect_or_is_missing_is_found() -> None:
     found = findings(read_project(PROJECTS / "src_layout" / "langgraph.json"))
     assert {each.weight for each in found} == {"warning"}
