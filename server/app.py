@@ -15,6 +15,7 @@ from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.middleware.cors import CORSMiddleware
 from structlog import get_logger
 
+from everturn.checkpoints.confidential import Safe
 from everturn.checkpoints.connect import Client, open_memory
 from everturn.checkpoints.local.data_dir import hold_data_dir
 from everturn.checkpoints.redis import AsyncRedisSaver
@@ -82,7 +83,7 @@ from everturn.server.api.operators import tools as tool_routes
 from everturn.server.loading import Loaded, load_all
 from everturn.server.observe.metrics import Metrics
 from everturn.server.own_graphs import asks_our_models, provider_of
-from everturn.server.projects.checkpointer import load_serde, thread_ttl
+from everturn.server.projects.checkpointer import load_cipher, load_serde, thread_ttl
 from everturn.server.projects.config import Http, ThreadTTL
 from everturn.server.projects.graphs import Graphs
 from everturn.server.projects.imports import off_the_loop
@@ -257,7 +258,9 @@ async def _service(
     table = ThreadTable(database, ttl.for_new_threads)
     await move_sessions(redis, table, prefix=prefix, lifetime=settings.server.session_ttl)
 
-    saver = AsyncRedisSaver(redis, prefix=prefix, serde=load_serde(project))
+    cipher = load_cipher(_secret(settings.stores.aes_key))
+    saver = AsyncRedisSaver(redis, prefix=prefix, serde=load_serde(project, cipher))
+    safe = Safe(cipher)
     graphs = loaded.graphs.with_memory(saver, store)
     access = loaded.access
     metrics = Metrics()
@@ -281,7 +284,7 @@ async def _service(
     assistants = Assistants(AssistantTable(database), graphs, access)
     await assistants.begin()
     status = ThreadStatus(table, memory, jsonable)
-    run_rows = RunRows(database, rows, peers.name)
+    run_rows = RunRows(database, rows, peers.name, safe)
     runs = Runs(
         engine,
         memory,
@@ -296,7 +299,7 @@ async def _service(
         dumps,
         access,
     )
-    crons = Crons(CronTable(database), runs, assistants, status, peers, access)
+    crons = Crons(CronTable(database, safe), runs, assistants, status, peers, access)
     states = States(
         table,
         engine,

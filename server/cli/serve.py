@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Mapping
+from ipaddress import ip_address
 from typing import NoReturn
 
 import uvicorn
@@ -31,6 +32,12 @@ log = get_logger(__name__)
 
 _CLOSING_SECONDS = 5
 _INSIST_SECONDS = 0.5
+
+_OPEN_TO_THE_NETWORK = (
+    "Everybody who reaches this address can read all threads, and run all graphs and tools.",
+    "The service does not ask who calls: langgraph.json names no `auth`.",
+    "Listen at 127.0.0.1, name an `auth`, or let a proxy before the service check its callers.",
+)
 
 # Errors that keep the service from starting; their texts say what to do.
 _STARTUP_ERRORS = (WrongSetting, CannotListen, CheckpointsError, ConfigError, McpNotInstalled)
@@ -128,8 +135,15 @@ class _Server(uvicorn.Server):
             publish_address(self._settings.stores.data_dir, local_url_of(listener) + prefix)
             url = url_of(listener) + prefix
             log.info("everturn_ready", url=url, docs=f"{url}/docs", **self._note(listener))
+            self._warn_of_the_network(listener)
         if self._app.state.asks_models and (reason := self._settings.models.unfinished):
             log.warning("no_model_is_asked", reason=reason)
+
+    def _warn_of_the_network(self, listener: socket.socket) -> None:
+        address = listener.getsockname()[0].partition("%")[0]
+        if self._app.state.gate is None and not ip_address(address).is_loopback:
+            for note in _OPEN_TO_THE_NETWORK:
+                log.warning("open_to_the_network", note=note)
 
     def _note(self, listener: socket.socket) -> dict[str, str]:
         note = {}

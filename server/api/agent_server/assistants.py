@@ -252,8 +252,9 @@ async def show_assistant(assistant_id: AssistantId, assistants: AssistantsDep) -
 @router.patch(
     "/{assistant_id}",
     summary="Change an assistant",
-    description="Makes the next version of an assistant; the others stay as they were.",
-    responses={200: {"model": AssistantModel}, **problems(400, 404, 413, 422, 500, 503)},
+    description="Makes the next version of an assistant; the others stay as they were. A graph's "
+    "own assistant goes on running this graph.",
+    responses={200: {"model": AssistantModel}, **problems(400, 404, 409, 413, 422, 500, 503)},
 )
 async def patch_assistant(
     assistant_id: AssistantId, body: AssistantPatch, assistants: AssistantsDep
@@ -268,7 +269,7 @@ async def patch_assistant(
     status_code=204,
     summary="Delete an assistant",
     description="Deletes it with its versions and crons. What was run with it stays, unless "
-    "`delete_threads` says otherwise. A graph's own assistant is back when the service starts.",
+    "`delete_threads` says otherwise. The own assistant of a graph that is served stays: 409.",
     responses=problems(404, 409, 422, 500, 503),
 )
 async def delete_assistant(

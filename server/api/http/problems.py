@@ -32,6 +32,7 @@ from everturn.server.api.http.users_app import document_users_routes
 from everturn.server.errors import (
     AssistantExists,
     AssistantNotFound,
+    AssistantOfGraph,
     CheckpointNotFound,
     ContextTwice,
     CronNotFound,
@@ -52,6 +53,7 @@ from everturn.server.errors import (
     ThreadHasNoGraph,
     ThreadNotFound,
     TurnTimeout,
+    message_of,
 )
 
 log = get_logger(__name__)
@@ -91,6 +93,7 @@ KINDS: dict[type[Exception], Kind] = {
     AssistantNotFound: Kind(404, "assistant-not-found"),
     InvalidAssistant: Kind(422, "invalid-assistant"),
     AssistantExists: Kind(409, "assistant-exists"),
+    AssistantOfGraph: Kind(409, "assistant-of-graph"),
     ThreadExists: Kind(409, "thread-exists"),
     # 400, as LangGraph's own server answers these three.
     ContextTwice: Kind(400, "context-twice"),
@@ -122,7 +125,7 @@ def problem_of(error: Exception, kinds: Mapping[type[Exception], Kind] = KINDS) 
         type=kind.type,
         title=HTTPStatus(kind.status).phrase,
         status=kind.status,
-        detail=kind.detail or str(error),
+        detail=kind.detail or message_of(error),
     )
 
 

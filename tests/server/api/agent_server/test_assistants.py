@@ -250,6 +250,24 @@ def test_its_threads_go_along_if_asked(service: Client, sdk: SyncLangGraphClient
     assert sdk.threads.get(thread)["thread_id"] == thread
 
 
+def test_a_graph_keeps_its_own_assistant(service: Client, sdk: SyncLangGraphClient) -> None:
+    own = service.get("/assistants/middle").json()
+    thread = sdk.threads.create(metadata={"assistant_id": own["assistant_id"]})["thread_id"]
+    for refused in (
+        service.delete("/assistants/middle"),
+        service.delete(f"/assistants/{own['assistant_id']}?delete_threads=true"),
+        service.patch("/assistants/middle", json={"graph_id": "outer"}),
+    ):
+        assert (refused.status_code, refused.json()["type"]) == (409, "assistant-of-graph")
+    assert sdk.threads.get(thread)["thread_id"] == thread
+    assert service.get("/assistants/middle").json() == own
+
+    changed = service.patch("/assistants/middle", json={"config": {"recursion_limit": 1}}).json()
+    back = service.post("/assistants/middle/latest", json={"version": own["version"]}).json()
+    assert changed["version"] == own["version"] + 1
+    assert {**back, "updated_at": None} == {**own, "updated_at": None}
+
+
 def test_what_was_kept_is_there_after_a_restart(folder: Path, tmp_path: Path) -> None:
     def start() -> Any:
         return serving(tmp_path / "data", config=folder / "langgraph.json")
@@ -257,8 +275,6 @@ def test_what_was_kept_is_there_after_a_restart(folder: Path, tmp_path: Path) ->
     with start() as service:
         made = service.post("/assistants", json={"graph_id": "outer", "name": "kept"}).json()
         service.patch("/assistants/outer", json={"context": {"model": "large"}})
-        assert service.delete("/assistants/middle").status_code == 204
-        assert service.get("/assistants/middle").status_code == 404
     with start() as service:
         assert service.get(f"/assistants/{made['assistant_id']}").json() == made
         outer = service.get("/assistants/outer").json()
