@@ -522,6 +522,7 @@ class Runs:
 
         Runs that come to the thread after this find out when they hold it.
         """
+        self._watch.deleted(thread_id)
         await self._elsewhere.thread_deleted(thread_id)
         await self._end_all(*await self._under_way(thread_id), "interrupt", wait=True)
 

@@ -306,7 +306,7 @@ async def join_stateless_stream(
     summary="Follow a thread",
     description="What all its runs stream from now on, or after `Last-Event-ID`; `-` is all that "
     "is kept. `lifecycle` is the beginning and end of each run, `state_update` each edit of the "
-    "state. It does not end.",
+    "state. It ends when the thread is deleted.",
     response_class=StreamingResponse,
     responses={**_EVENTS, **problems(404, 422, 503)},
 )

@@ -25,7 +25,9 @@ def _left(data_dir: Path, prefix: str, *ids: str) -> list[Any]:
 def _all_kept(data_dir: Path, prefix: str) -> Iterator[Any]:
     with Redis.from_url(REDIS_URL) as redis:
         for key in redis.scan_iter(match=f"*{prefix}*", count=1000):
-            yield key, redis.dump(key)
+            # A writer that was overtaken must not bring the thread back: its fence stays a while.
+            if not (key.endswith(b":fence") and redis.pttl(key) > 0):
+                yield key, redis.dump(key)
     with closing(sqlite3.connect(data_dir / "everturn.db")) as database:
         tables = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
         for (table,) in tables:
