@@ -174,7 +174,7 @@ class AssistantTable(SearchedTable[Assistant, SortBy]):
         )
         if metadata:
             page = page.where(contains(assistant_versions.c.metadata, metadata))
-        return await self._database.read(
+        return await self._database.search(
             lambda c: [AssistantVersion(**row) for row in c.execute(page).mappings()]
         )
 

@@ -23,6 +23,7 @@ from structlog import get_logger
 
 from everturn.checkpoints.errors import (
     InvalidItem,
+    SearchTimeout,
     StaleWriter,
     StoreMisconfigured,
     StoreUnavailable,
@@ -109,6 +110,7 @@ KINDS: dict[type[Exception], Kind] = {
     GraphRecursionError: Kind(
         422, "recursion-limit", "The graph took more super-steps than config.recursion_limit."
     ),
+    SearchTimeout: Kind(503, "search-timeout"),
     StoreUnavailable: Kind(503, "store-unavailable"),
     StoreMisconfigured: Kind(503, "store-misconfigured"),
 }
