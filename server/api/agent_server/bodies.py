@@ -7,7 +7,7 @@ from fastapi import Path, Response
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from everturn.server.api.http.json import dumps
-from everturn.server.api.http.values import JsonObject
+from everturn.server.api.http.values import MAX_FEW, MAX_NAME, JsonObject, Name, at_most
 from everturn.server.turns.places import Place
 
 AssistantId = Annotated[
@@ -19,9 +19,9 @@ ThreadId = Annotated[UUID, Path(description="The thread, a UUID.")]
 class CheckpointRef(BaseModel):
     """Names a state of a thread; its `thread_id` is the path's, whatever it says here."""
 
-    checkpoint_ns: str = Field(default="", description="The subgraph; empty for the graph itself.")
-    checkpoint_id: str | None = Field(default=None, description="None is the latest.")
-    checkpoint_map: dict[str, str] | None = None
+    checkpoint_ns: Name = Field(default="", description="The subgraph; empty for the graph itself.")
+    checkpoint_id: Name | None = Field(default=None, description="None is the latest.")
+    checkpoint_map: Annotated[dict[Name, Name], at_most(MAX_FEW)] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -56,6 +56,9 @@ def _run_config(value: dict[str, Any]) -> dict[str, Any]:
         "metadata must be an object": isinstance(value.get("metadata", {}), dict),
         "tags must be a list of texts": isinstance(tags, list)
         and all(isinstance(tag, str) for tag in tags),
+        f"tags must not have more than {MAX_FEW} entries": len(tags) <= MAX_FEW,
+        f"tags must not be longer than {MAX_NAME} characters": max(map(len, tags), default=0)
+        <= MAX_NAME,
         "callbacks are functions: a client cannot send them": "callbacks" not in value,
         "recursion_limit must be a whole number from 1 on": type(limit) is int and limit >= 1,
         "max_concurrency must be a whole number from 1 on": type(at_once) is int and at_once >= 1,

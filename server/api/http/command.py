@@ -4,11 +4,13 @@ from typing import Any, Self
 
 from pydantic import BaseModel, Field, model_validator
 
+from everturn.server.api.http.values import Many, Name
+
 
 class Send(BaseModel):
     """What LangGraph's `Send` takes."""
 
-    node: str
+    node: Name
     input: Any = None
 
 
@@ -19,7 +21,9 @@ class Command(BaseModel):
     update: dict[str, Any] | list[Any] | None = Field(
         default=None, description="Changes to its state."
     )
-    goto: str | Send | list[str | Send] | None = Field(default=None, description="Nodes to go to.")
+    goto: Name | Send | Many[Name | Send] | None = Field(
+        default=None, description="Nodes to go to."
+    )
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:

@@ -58,6 +58,7 @@ from everturn.server.errors import (
 log = get_logger(__name__)
 
 RETRY_AFTER_SECONDS = 2
+_MAX_REASONS = 10
 
 
 class Problem(BaseModel):
@@ -236,7 +237,9 @@ async def _on_validation(request: Request, error: Exception) -> JSONResponse:
     if isinstance(error.body, bytes):  # FastAPI parses the body only where it is said to be JSON
         detail = "The body is not declared as JSON: send Content-Type: application/json."
     else:
-        detail = "; ".join(_reason(flaw) for flaw in error.errors())
+        flaws = error.errors()
+        more = [f"and {len(flaws) - _MAX_REASONS} more"] if len(flaws) > _MAX_REASONS else []
+        detail = "; ".join([*map(_reason, flaws[:_MAX_REASONS]), *more])
     return problem_response(
         Problem(type="invalid-request", title=HTTPStatus(422).phrase, status=422, detail=detail)
     )
