@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
+import orjson
 from sqlalchemy import BindParameter, ColumnElement, literal
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -101,9 +102,18 @@ def storable(value: Any) -> Any:
 
     What a run came to must be written down, whatever its errors and interrupts say.
     """
-    if _SUSPECT.search(json.dumps(value)) is None:
-        return value
-    return cleaned(value)
+    return value if _is_storable(value) else cleaned(value)
+
+
+def _is_storable(value: Any) -> bool:
+    try:
+        text = orjson.dumps(value)
+    except TypeError:  # half a surrogate pair, or only what orjson does not write
+        text = b"null"
+    # What it writes for NaN, and in texts that only look so: the other encoder says which it is.
+    if b"null" not in text and rb"\u0000" not in text:
+        return True
+    return _SUSPECT.search(json.dumps(value)) is None
 
 
 def cleaned(value: Any) -> Any:

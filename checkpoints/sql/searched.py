@@ -1,6 +1,7 @@
 """What the tables that clients search have in common: rows by id, pages of them, their number."""
 
 from collections.abc import Mapping
+from dataclasses import fields
 from functools import partial
 from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
@@ -80,6 +81,11 @@ class SearchedTable(Generic[Found, SortBy]):
 
     def _rows(self, query: Select[Any], connection: Connection) -> list[Found]:
         return [self.row(**row) for row in connection.execute(query).mappings()]
+
+
+def values_of(row: Any) -> dict[str, Any]:
+    """Return a row's values by their columns; `asdict` would copy all that is inside them."""
+    return {each.name: getattr(row, each.name) for each in fields(row)}
 
 
 def conditions(

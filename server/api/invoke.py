@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import orjson
 from fastapi import APIRouter, Request, Response
@@ -16,7 +16,7 @@ from everturn.server.api.http.json import dumps
 from everturn.server.api.http.location import location_of
 from everturn.server.api.http.problems import problem_event, problems
 from everturn.server.api.http.sse import HEARTBEAT, EventStream, frame
-from everturn.server.api.http.values import Few, Identifier, JsonObject, Name
+from everturn.server.api.http.values import Few, FewMessages, Identifier, JsonObject, Name
 from everturn.server.errors import RunCancelled
 from everturn.server.runs.request import RunRequest
 from everturn.server.runs.run import Run
@@ -76,7 +76,9 @@ class InvokeRequest(BaseModel):
         max_length=200,
         description="The memory to use; none keeps none.",
     )
-    input: dict[str, Any] | None = Field(default=None, description="Input of the graph's schema.")
+    input: Annotated[dict[str, Any] | None, FewMessages] = Field(
+        default=None, description="Input of the graph's schema."
+    )
     command: StrictCommand | None = Field(default=None, description="In place of `input`.")
     config: RunConfig = Field(default_factory=RunConfig, description="LangGraph's run config.")
     context: JsonObject = Field(default_factory=dict, description="Of the graph's schema.")

@@ -46,19 +46,25 @@ def _of_the_graph(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
+_TAGS = f"tags must be a list of at most {MAX_FEW} texts, each of at most {MAX_NAME} characters"
+"""LangChain merges the tags of each step into those around it, one by one."""
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= MAX_NAME
+
+
 def _run_config(value: dict[str, Any]) -> dict[str, Any]:
     value = {key: each for key, each in value.items() if each is not None}
     tags, limit = value.get("tags", []), value.get("recursion_limit", 1)
+    run_name = value.get("run_name", "")
     at_once = value.get("max_concurrency", 1)
     configurable = value.get("configurable", {})
     checks = {
         "configurable must be an object": isinstance(configurable, dict),
         "metadata must be an object": isinstance(value.get("metadata", {}), dict),
-        "tags must be a list of texts": isinstance(tags, list)
-        and all(isinstance(tag, str) for tag in tags),
-        f"tags must not have more than {MAX_FEW} entries": len(tags) <= MAX_FEW,
-        f"tags must not be longer than {MAX_NAME} characters": max(map(len, tags), default=0)
-        <= MAX_NAME,
+        _TAGS: isinstance(tags, list) and len(tags) <= MAX_FEW and all(map(_is_name, tags)),
+        f"run_name must be a text of at most {MAX_NAME} characters": _is_name(run_name),
         "callbacks are functions: a client cannot send them": "callbacks" not in value,
         "recursion_limit must be a whole number from 1 on": type(limit) is int and limit >= 1,
         "max_concurrency must be a whole number from 1 on": type(at_once) is int and at_once >= 1,

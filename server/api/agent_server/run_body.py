@@ -1,6 +1,6 @@
 """What a client asks of a run, as LangGraph's SDKs write it."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from everturn.checkpoints.sql.runs import MultitaskStrategy
 from everturn.server.api.agent_server.bodies import CheckpointRef, Config, Context
 from everturn.server.api.http.command import Command
-from everturn.server.api.http.values import Few, JsonObject, Many, Name
+from everturn.server.api.http.values import Few, FewMessages, JsonObject, Many, Name
 from everturn.server.errors import ContextTwice, InvalidInput
 from everturn.server.runs.request import RunRequest
 from everturn.server.streams.modes import StreamMode
@@ -20,7 +20,7 @@ class RunBody(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     assistant_id: Name = Field(description="An assistant's id, or a graph's name.")
-    input: Any = None
+    input: Annotated[Any, FewMessages] = None
     command: Command | None = None
     stream_mode: StreamMode | Few[StreamMode] = "values"
     stream_subgraphs: bool = False

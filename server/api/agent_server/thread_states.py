@@ -9,7 +9,7 @@ from everturn.server.api.agent_server.bodies import CheckpointRef, ThreadId, jso
 from everturn.server.api.agent_server.state_json import FIELDS, state_as_json
 from everturn.server.api.http.deps import ThreadsDep
 from everturn.server.api.http.problems import problems
-from everturn.server.api.http.values import Few, Name, Sendable, Wanted
+from everturn.server.api.http.values import Few, FewMessages, Name, Sendable, Wanted
 from everturn.server.turns.places import LATEST, Place, place_as_json
 
 router = APIRouter(prefix="/threads", tags=["threads"])
@@ -40,7 +40,7 @@ Select = Annotated[
 class StateUpdate(BaseModel):
     """A change to a thread's state."""
 
-    values: Annotated[dict[str, Any] | list[Any] | None, Sendable] = Field(
+    values: Annotated[dict[str, Any] | list[Any] | None, Sendable, FewMessages] = Field(
         default=None, description="What the node is taken to have written."
     )
     as_node: Name | None = Field(

@@ -18,6 +18,7 @@ from everturn.server.api.http.problems import problems
 from everturn.server.api.http.values import (
     MAX_NAME,
     Few,
+    FewMessages,
     JsonObject,
     Many,
     Name,
@@ -81,7 +82,7 @@ class Ttl(BaseModel):
 class CommandUpdate(BaseModel):
     """A command in place of values."""
 
-    update: Annotated[dict[str, Any] | list[Any] | None, Sendable] = None
+    update: Annotated[dict[str, Any] | list[Any] | None, Sendable, FewMessages] = None
     resume: Any = None
     goto: Name | Many[Name] = Field(default_factory=list)
 
@@ -90,7 +91,7 @@ class StepUpdate(BaseModel):
     """What a node is taken to have written."""
 
     as_node: Name = Field(description="The node, or `__input__`.")
-    values: Annotated[dict[str, Any] | list[Any] | None, Sendable] = None
+    values: Annotated[dict[str, Any] | list[Any] | None, Sendable, FewMessages] = None
     command: CommandUpdate | None = Field(default=None, description="In place of `values`.")
 
     def step(self) -> Step:

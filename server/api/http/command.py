@@ -1,24 +1,24 @@
 """A command to a graph that waits, as clients of LangGraph write it."""
 
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, Field, model_validator
 
-from everturn.server.api.http.values import Many, Name
+from everturn.server.api.http.values import FewMessages, Many, Name
 
 
 class Send(BaseModel):
     """What LangGraph's `Send` takes."""
 
     node: Name
-    input: Any = None
+    input: Annotated[Any, FewMessages] = None
 
 
 class Command(BaseModel):
     """What LangGraph's `Command` takes."""
 
     resume: Any = Field(default=None, description="The answer to its interrupt.")
-    update: dict[str, Any] | list[Any] | None = Field(
+    update: Annotated[dict[str, Any] | list[Any] | None, FewMessages] = Field(
         default=None, description="Changes to its state."
     )
     goto: Name | Send | Many[Name | Send] | None = Field(

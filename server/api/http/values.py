@@ -6,12 +6,14 @@ nothing has more entries, levels or characters than can be looked at in a moment
 
 import re
 from collections.abc import Iterator
+from itertools import chain
 from math import isfinite
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
 T = TypeVar("T")
+_flatten = chain.from_iterable
 
 MAX_VALUES = 100_000
 """Of one body: a state with its messages, or the vectors of some dozen documents."""
@@ -73,20 +75,24 @@ def _levels(value: Any) -> Iterator[list[Any]]:
     level = [value]
     for _ in range(MAX_DEPTH):
         yield level
-        level = [
-            inner for outer in level if isinstance(outer, dict | list) for inner in _inside(outer)
-        ]
+        lists = [each for each in level if isinstance(each, list)]
+        objects = [each for each in level if isinstance(each, dict)]
+        level = [*_flatten(lists), *_flatten(objects), *_flatten(each.values() for each in objects)]
         if not level:
             return
     raise ValueError(f"must not nest deeper than {MAX_DEPTH} levels")
 
 
-def _inside(outer: Any) -> list[Any]:
-    return [*outer, *outer.values()] if isinstance(outer, dict) else outer
-
-
 def _texts(level: list[Any]) -> Iterator[str]:
     return (each for each in level if isinstance(each, str))
+
+
+def _few_messages(value: Any) -> Any:
+    """Refuse messages without number: each is made an object, given an id and compared."""
+    messages = value.get("messages") if isinstance(value, dict) else None
+    if isinstance(messages, list) and len(messages) > MAX_MANY:
+        raise ValueError(f"must not have more than {MAX_MANY} messages at once: send them in parts")
+    return value
 
 
 def _identifier(value: str) -> str:
@@ -120,6 +126,9 @@ Many = Annotated[list[T], Field(max_length=MAX_MANY), at_most(MAX_MANY)]
 
 Sendable = AfterValidator(_sendable)
 """For members of bodies that go into a graph's state."""
+
+FewMessages = AfterValidator(_few_messages)
+"""For the same, where they may hold messages."""
 
 JsonObject = Annotated[dict[str, Any], AfterValidator(_storable)]
 """For members of bodies that go into the database."""
