@@ -2,6 +2,7 @@
 
 CheckpointsError
   x StoreUnavailable     the server does not answer now: nothing was lost, try again later
+  x SearchTimeout        the search was ended at its deadline: narrow it, or try again later
   x StoreMisconfigured   the server answers but cannot serve: the message says what to change
   x DataDirError         the data folder cannot be used: the message says why and what to do
   x StaleWriter          another process has taken this thread over: stop writing
@@ -16,6 +17,10 @@ class CheckpointsError(Exception):
 
 class StoreUnavailable(CheckpointsError):
     """Redis or the database does not answer at the moment; trying again later may help."""
+
+
+class SearchTimeout(CheckpointsError):
+    """A search took longer than it may, and was ended; the database itself answers."""
 
 
 class StoreMisconfigured(CheckpointsError):

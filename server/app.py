@@ -60,6 +60,7 @@ from everturn.server.api.chat import sessions as session_routes
 from everturn.server.api.http import docs
 from everturn.server.api.http.authentication import Authentication
 from everturn.server.api.http.body_limit import AnnouncedBodyLimit
+from everturn.server.api.http.body_values import BodyValuesLimit
 from everturn.server.api.http.closed import without_closed
 from everturn.server.api.http.configurable_headers import ConfigurableHeaders
 from everturn.server.api.http.cors import PlainTextJson, allowed_origins, cors_options
@@ -201,6 +202,7 @@ def request_path(settings: ServerSettings, http: Http) -> list[Middleware]:
         Middleware(UnexpectedErrors),  # a bug anywhere below is a 500
         Middleware(AnnouncedBodyLimit, **size),  # by Content-Length, before a byte is read
         Middleware(RequestBodyLimitMiddleware, **size),  # and as the bytes come
+        Middleware(BodyValuesLimit),  # few bytes can be many values
         Middleware(Authentication),  # nobody comes to a route without a user, where there is `auth`
     ]
 

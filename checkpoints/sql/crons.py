@@ -4,7 +4,7 @@ Any number of services may look at it: a due cron goes to the one whose `claim` 
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ from everturn.checkpoints.confidential import Safe, merged, split_request
 from everturn.checkpoints.sql.database import Database
 from everturn.checkpoints.sql.json_objects import storable
 from everturn.checkpoints.sql.matches import EVERYTHING, Match
-from everturn.checkpoints.sql.searched import SearchedTable, conditions
+from everturn.checkpoints.sql.searched import SearchedTable, conditions, values_of
 from everturn.checkpoints.sql.searched import SortOrder as SortOrder  # noqa: PLC0414 - re-exported
 from everturn.checkpoints.sql.tables import crons
 
@@ -87,7 +87,7 @@ class CronTable(SearchedTable[Cron, SortBy]):
 
     async def create(self, cron: Cron) -> None:
         """Make a row under a new id."""
-        made = insert(crons).values(_storable(asdict(cron)))
+        made = insert(crons).values(_storable(values_of(cron)))
         await self._database.write(lambda c: c.execute(made))
 
     def divided(self, asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import orjson
 from fastapi import APIRouter, Request, Response
@@ -16,7 +16,7 @@ from everturn.server.api.http.json import dumps
 from everturn.server.api.http.location import location_of
 from everturn.server.api.http.problems import problem_event, problems
 from everturn.server.api.http.sse import HEARTBEAT, EventStream, frame
-from everturn.server.api.http.values import Identifier
+from everturn.server.api.http.values import Few, FewMessages, Identifier, JsonObject, Name
 from everturn.server.errors import RunCancelled
 from everturn.server.runs.request import RunRequest
 from everturn.server.runs.run import Run
@@ -45,11 +45,11 @@ class RunConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    configurable: dict[str, Any] = Field(default_factory=dict)
+    configurable: JsonObject = Field(default_factory=dict)
     recursion_limit: int = Field(default=50, ge=1, le=1000, description="Super-steps, at most.")
-    tags: list[str] = Field(default_factory=list)
-    metadata: dict[str, Any] = Field(default_factory=dict)
-    run_name: str | None = None
+    tags: Few[Name] = Field(default_factory=list)
+    metadata: JsonObject = Field(default_factory=dict)
+    run_name: Name | None = None
 
     @field_validator("configurable")
     @classmethod
@@ -66,7 +66,7 @@ class InvokeRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    graph: str | None = Field(
+    graph: Name | None = Field(
         default=None,
         description="A name of langgraph.json, see GET /info; none: `agent`, or the only one.",
     )
@@ -76,10 +76,12 @@ class InvokeRequest(BaseModel):
         max_length=200,
         description="The memory to use; none keeps none.",
     )
-    input: dict[str, Any] | None = Field(default=None, description="Input of the graph's schema.")
+    input: Annotated[dict[str, Any] | None, FewMessages] = Field(
+        default=None, description="Input of the graph's schema."
+    )
     command: StrictCommand | None = Field(default=None, description="In place of `input`.")
     config: RunConfig = Field(default_factory=RunConfig, description="LangGraph's run config.")
-    context: dict[str, Any] = Field(default_factory=dict, description="Of the graph's schema.")
+    context: JsonObject = Field(default_factory=dict, description="Of the graph's schema.")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -111,7 +113,7 @@ class InvokeRequest(BaseModel):
 class StreamRequest(InvokeRequest):
     """One run of one graph, and which of its events to send."""
 
-    stream_mode: StreamMode | list[StreamMode] = Field(
+    stream_mode: StreamMode | Few[StreamMode] = Field(
         default="values", description="LangGraph's stream modes, one or several."
     )
 

@@ -27,12 +27,13 @@ from everturn.server.api.agent_server.bodies import (
 )
 from everturn.server.api.http.deps import AssistantsDep, ThreadsDep
 from everturn.server.api.http.problems import problems
-from everturn.server.api.http.values import JsonObject
+from everturn.server.api.http.values import Few, JsonObject, Name, Wanted
 from everturn.server.resources.assistants import Search
 
 router = APIRouter(prefix="/assistants", tags=["assistants"])
 
 _MAX = 1000
+_MAX_PROSE = 20_000
 _LARGEST = 2**63 - 1
 
 AssistantField = Literal[
@@ -69,13 +70,16 @@ Xray = Annotated[
 Recurse = Annotated[bool, Query(description="Look into subgraphs too.")]
 
 
+Prose = Annotated[str, Field(max_length=_MAX_PROSE)]
+
+
 class AssistantCreate(BaseModel):
     """A new assistant."""
 
-    graph_id: str = Field(description="A name of langgraph.json, see GET /info.")
+    graph_id: Name = Field(description="A name of langgraph.json, see GET /info.")
     assistant_id: UUID | None = Field(default=None, description="None makes a new one.")
-    name: str | None = Field(default=None, description="For people; none is `Untitled`.")
-    description: str | None = Field(default=None, description="For people.")
+    name: Name | None = Field(default=None, description="For people; none is `Untitled`.")
+    description: Prose | None = Field(default=None, description="For people.")
     config: Config | None = Field(
         default=None, description="LangGraph's run config: tags, recursion_limit, configurable."
     )
@@ -93,9 +97,9 @@ class AssistantCreate(BaseModel):
 class AssistantPatch(BaseModel):
     """What the next version has of its own; what is not said stays."""
 
-    graph_id: str | None = None
-    name: str | None = None
-    description: str | None = None
+    graph_id: Name | None = None
+    name: Name | None = None
+    description: Prose | None = None
     config: Config | None = Field(default=None, description="Replaced; an empty one stays.")
     context: Context | None = Field(default=None, description="Replaced.")
     metadata: JsonObject | None = Field(default=None, description="Merged, key by key.")
@@ -104,10 +108,10 @@ class AssistantPatch(BaseModel):
 class AssistantCount(BaseModel):
     """What to look for."""
 
-    metadata: JsonObject | None = Field(default=None, description="Contained in the assistant's.")
-    graph_id: str | None = None
-    name: str | None = Field(
-        default=None, max_length=_MAX, description="A part of the name; capitals do not matter."
+    metadata: Wanted | None = Field(default=None, description="Contained in the assistant's.")
+    graph_id: Name | None = None
+    name: Name | None = Field(
+        default=None, description="A part of the name; capitals do not matter."
     )
 
     def filter(self) -> Filter:
@@ -122,7 +126,7 @@ class AssistantSearch(AssistantCount):
     offset: Offset = 0
     sort_by: SortBy | None = Field(default=None, description="None is `created_at`.")
     sort_order: SortOrder | None = Field(default=None, description="None is `desc`.")
-    select: list[AssistantField] | None = Field(default=None, description="None is all.")
+    select: Few[AssistantField] | None = Field(default=None, description="None is all.")
 
     def search(self) -> Search:
         """Put it in the engine's words."""
@@ -138,7 +142,7 @@ class AssistantSearch(AssistantCount):
 class VersionSearch(BaseModel):
     """Which versions to show."""
 
-    metadata: JsonObject | None = Field(default=None, description="Contained in the version's.")
+    metadata: Wanted | None = Field(default=None, description="Contained in the version's.")
     limit: Limit = 10
     offset: Offset = 0
 

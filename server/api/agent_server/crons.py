@@ -14,13 +14,14 @@ from everturn.server.api.agent_server.bodies import AssistantId, json_response, 
 from everturn.server.api.agent_server.run_body import RunBody
 from everturn.server.api.http.deps import AssistantsDep, CronsDep
 from everturn.server.api.http.problems import problems
-from everturn.server.api.http.values import JsonObject
+from everturn.server.api.http.values import Few, Name, Wanted
 from everturn.server.errors import AssistantNotFound
 from everturn.server.runs.crons import CronRequest, payload_as_json
 
 router = APIRouter(tags=["crons"])
 
 _MAX = 1000
+_LONGEST_ZONE = 100
 _Completion = Literal["delete", "keep"]
 
 
@@ -52,7 +53,9 @@ class CronBody(RunBody):
     """A run as `/runs` takes it, and when it starts."""
 
     schedule: str = Field(description="As crontab(5) writes it: 30 8 * * 1-5", max_length=200)
-    timezone: str | None = Field(default=None, description="IANA name; UTC without.")
+    timezone: str | None = Field(
+        default=None, max_length=_LONGEST_ZONE, description="IANA name; UTC without."
+    )
     end_time: Moment | None = Field(default=None, description="No run begins after it.")
     enabled: bool = True
     on_run_completed: _Completion | None = Field(
@@ -74,9 +77,9 @@ class CronBody(RunBody):
 class CronChange(RunBody):
     """What changes from now on; what is left out stays."""
 
-    assistant_id: str = ""
+    assistant_id: Name = ""
     schedule: str | None = Field(default=None, max_length=200)
-    timezone: str | None = None
+    timezone: str | None = Field(default=None, max_length=_LONGEST_ZONE)
     end_time: Moment | None = None
     enabled: bool | None = None
     on_run_completed: _Completion | None = None
@@ -88,12 +91,12 @@ class CronSearch(BaseModel):
     assistant_id: AssistantId | None = None
     thread_id: UUID | None = None
     enabled: bool | None = None
-    metadata: JsonObject = Field(default_factory=dict)
+    metadata: Wanted = Field(default_factory=dict)
     limit: int = Field(default=10, ge=1, le=_MAX)
     offset: int = Field(default=0, ge=0, le=2**31)
     sort_by: SortBy = "created_at"
     sort_order: SortOrder = "desc"
-    select: list[Field_] | None = Field(default=None, description="None is all.")
+    select: Few[Field_] | None = Field(default=None, description="None is all.")
 
 
 class CronCount(BaseModel):
@@ -101,7 +104,7 @@ class CronCount(BaseModel):
 
     assistant_id: AssistantId | None = None
     thread_id: UUID | None = None
-    metadata: JsonObject = Field(default_factory=dict)
+    metadata: Wanted = Field(default_factory=dict)
 
 
 _Responses = dict[int | str, dict[str, Any]]

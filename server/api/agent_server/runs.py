@@ -33,6 +33,7 @@ from everturn.server.api.http.deps import RunsDep, ThreadsDep
 from everturn.server.api.http.json import dumps
 from everturn.server.api.http.problems import problems
 from everturn.server.api.http.sse import EventStream, feed_frames
+from everturn.server.api.http.values import Few, Many
 from everturn.server.errors import StateUnreadable
 from everturn.server.runs.run import CancelAction, Run
 from everturn.server.streams.modes import StreamMode
@@ -71,7 +72,7 @@ def _listed(names: list[str] | None) -> Any:
 
 
 OnlyModes = Annotated[
-    list[StreamMode] | None,
+    Few[StreamMode] | None,
     BeforeValidator(_listed),
     Query(alias="stream_mode", description="Of the modes of the run only these, and no metadata."),
 ]
@@ -171,7 +172,7 @@ async def start_stateless(body: RunBody, runs: RunsDep) -> Response:
     responses={**_RUN, **problems(422, 503)},
 )
 async def start_batch(
-    bodies: Annotated[list[RunBody], Field(min_length=1)], runs: RunsDep
+    bodies: Annotated[Many[RunBody], Field(min_length=1)], runs: RunsDep
 ) -> Response:
     asked = [replace(body.request(None), background=True) for body in bodies]
     started = [await runs.create(each) for each in asked]
@@ -193,7 +194,7 @@ async def list_runs(
     offset: Annotated[int, Query(ge=0, le=2**31)] = 0,
     status: RunStatus | None = None,
     select: Annotated[
-        list[RunField] | None, BeforeValidator(_listed), Query(description="Only these fields.")
+        Few[RunField] | None, BeforeValidator(_listed), Query(description="Only these fields.")
     ] = None,
 ) -> Response:
     page = await runs.of_thread(str(thread_id), limit=limit, offset=offset, status=status)
@@ -315,8 +316,8 @@ async def follow_thread(
     request: Request,
     runs: RunsDep,
     threads: ThreadsDep,
-    stream_modes: Annotated[list[ThreadMode] | None, Query()] = None,
-    stream_mode: Annotated[list[ThreadMode] | None, Query()] = None,
+    stream_modes: Annotated[Few[ThreadMode] | None, Query()] = None,
+    stream_mode: Annotated[Few[ThreadMode] | None, Query()] = None,
     last_event_id: AfterEvent = None,
 ) -> EventStream:
     after = Place.parse(last_event_id) if last_event_id else None
@@ -369,7 +370,7 @@ class CancelBody(BaseModel):
 
     status: Literal["pending", "running", "all"] | None = None
     thread_id: UUID | None = None
-    run_ids: list[UUID] | None = None
+    run_ids: Many[UUID] | None = None
 
     @model_validator(mode="after")
     def _one_of(self) -> "CancelBody":

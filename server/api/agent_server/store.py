@@ -10,6 +10,7 @@ from everturn.checkpoints.errors import InvalidItem
 from everturn.server.api.http.deps import StoreDep
 from everturn.server.api.http.json import dumps
 from everturn.server.api.http.problems import problems
+from everturn.server.api.http.values import MAX_WANTED_CHARACTERS, Few, Name, Wanted
 from everturn.server.errors import InvalidInput
 
 router = APIRouter(tags=["store"])
@@ -18,7 +19,7 @@ _MAX = 2**31 - 1
 
 
 Labels = Annotated[
-    list[str],
+    Few[Name],
     Field(description="Labels from the outside in, without dots; the first is not `langgraph`."),
 ]
 Limit = Annotated[int, Field(ge=0, le=_MAX, strict=True, description="At most so many.")]
@@ -29,9 +30,9 @@ class PutRequest(BaseModel):
     """An item to be kept."""
 
     namespace: Labels
-    key: str = Field(description="Names the item within its namespace.")
+    key: Name = Field(description="Names the item within its namespace.")
     value: dict[str, Any] = Field(description="Any JSON object.")
-    index: bool | list[str] | None = Field(
+    index: bool | Few[Name] | None = Field(
         default=None,
         description="Paths of the texts to be found by meaning; `false` for none, `null` for those "
         "of `store.index` in `langgraph.json`.",
@@ -49,7 +50,7 @@ class DeleteRequest(BaseModel):
     """An item to be deleted."""
 
     namespace: Labels
-    key: str
+    key: Name
 
 
 class SearchRequest(BaseModel):
@@ -58,7 +59,7 @@ class SearchRequest(BaseModel):
     namespace_prefix: Labels | None = Field(
         default=None, description="Where to look, and in all namespaces inside; none is everywhere."
     )
-    filter: dict[str, Any] | None = Field(
+    filter: Wanted | None = Field(
         default=None,
         description="Fields and their values, or `{$eq, $ne, $gt, $gte, $lt, $lte: value}`.",
     )
@@ -66,6 +67,7 @@ class SearchRequest(BaseModel):
     offset: Offset = 0
     query: str | None = Field(
         default=None,
+        max_length=MAX_WANTED_CHARACTERS,
         description="Nearest in meaning first, where `store.index` of `langgraph.json` is set.",
     )
     refresh_ttl: bool | None = Field(default=None, description="Whether what is found lives on.")
@@ -74,8 +76,8 @@ class SearchRequest(BaseModel):
 class NamespacesRequest(BaseModel):
     """Which namespaces to name; `*` stands for any one label."""
 
-    prefix: list[str] | None = Field(default=None, description="How they begin.")
-    suffix: list[str] | None = Field(default=None, description="How they end.")
+    prefix: Few[Name] | None = Field(default=None, description="How they begin.")
+    suffix: Few[Name] | None = Field(default=None, description="How they end.")
     max_depth: int | None = Field(
         default=None, ge=0, le=_MAX, strict=True, description="Cut them to so many labels."
     )

@@ -9,7 +9,7 @@ from everturn.server.api.agent_server.bodies import CheckpointRef, ThreadId, jso
 from everturn.server.api.agent_server.state_json import FIELDS, state_as_json
 from everturn.server.api.http.deps import ThreadsDep
 from everturn.server.api.http.problems import problems
-from everturn.server.api.http.values import JsonObject, Sendable
+from everturn.server.api.http.values import Few, FewMessages, Name, Sendable, Wanted
 from everturn.server.turns.places import LATEST, Place, place_as_json
 
 router = APIRouter(prefix="/threads", tags=["threads"])
@@ -28,10 +28,10 @@ def _state_field(name: str) -> str:
     return name
 
 
-StateField = Annotated[str, AfterValidator(_state_field)]
+StateField = Annotated[Name, AfterValidator(_state_field)]
 Subgraphs = Annotated[bool, Query(description="With the states of subgraphs that wait.")]
 Select = Annotated[
-    list[StateField] | None,
+    Few[StateField] | None,
     BeforeValidator(_split),
     Query(description="Only these fields; `values.<key>` is one value."),
 ]
@@ -40,15 +40,15 @@ Select = Annotated[
 class StateUpdate(BaseModel):
     """A change to a thread's state."""
 
-    values: Annotated[dict[str, Any] | list[Any] | None, Sendable] = Field(
+    values: Annotated[dict[str, Any] | list[Any] | None, Sendable, FewMessages] = Field(
         default=None, description="What the node is taken to have written."
     )
-    as_node: str | None = Field(
+    as_node: Name | None = Field(
         default=None,
         description="The node; none is the last that ran. `__copy__` copies the checkpoint.",
     )
     checkpoint: CheckpointRef | None = Field(default=None, description="Fork there.")
-    checkpoint_id: str | None = Field(default=None, description="The same, by id alone.")
+    checkpoint_id: Name | None = Field(default=None, description="The same, by id alone.")
 
     def place(self) -> Place:
         """Put it in the engine's words."""
@@ -62,7 +62,7 @@ class StateAt(BaseModel):
 
     checkpoint: CheckpointRef
     subgraphs: bool = False
-    select: list[StateField] | None = None
+    select: Few[StateField] | None = None
 
 
 class HistorySearch(BaseModel):
@@ -70,9 +70,9 @@ class HistorySearch(BaseModel):
 
     limit: int = Field(default=1, ge=1, le=_MAX)
     before: CheckpointRef | None = Field(default=None, description="Only states before this one.")
-    metadata: JsonObject | None = Field(default=None, description="Contained in the state's.")
+    metadata: Wanted | None = Field(default=None, description="Contained in the state's.")
     checkpoint: CheckpointRef | None = Field(default=None, description="Whose subgraph's states.")
-    select: list[StateField] | None = None
+    select: Few[StateField] | None = None
 
 
 class ThreadStateModel(BaseModel):

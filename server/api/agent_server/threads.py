@@ -15,7 +15,17 @@ from everturn.server.api.agent_server.bodies import ThreadId, json_response, pag
 from everturn.server.api.http.deps import ThreadsDep
 from everturn.server.api.http.json import jsonable
 from everturn.server.api.http.problems import problems
-from everturn.server.api.http.values import JsonObject, Sendable
+from everturn.server.api.http.values import (
+    MAX_NAME,
+    Few,
+    FewMessages,
+    JsonObject,
+    Many,
+    Name,
+    Sendable,
+    Wanted,
+    at_most,
+)
 from everturn.server.resources.paths import follow, parse_path
 from everturn.server.resources.states import Step
 from everturn.server.resources.threads import Found, Search
@@ -45,7 +55,11 @@ def _path(text: str) -> str:
     return text
 
 
-ThreadPath = Annotated[str, AfterValidator(_path)]
+ThreadPath = Annotated[Name, AfterValidator(_path)]
+Paths = Annotated[
+    dict[Annotated[str, Field(pattern=r"^\w+$", max_length=MAX_NAME)], ThreadPath],
+    at_most(_MAX_PATHS),
+]
 
 
 class Ttl(BaseModel):
@@ -68,16 +82,16 @@ class Ttl(BaseModel):
 class CommandUpdate(BaseModel):
     """A command in place of values."""
 
-    update: Annotated[dict[str, Any] | list[Any] | None, Sendable] = None
+    update: Annotated[dict[str, Any] | list[Any] | None, Sendable, FewMessages] = None
     resume: Any = None
-    goto: str | list[str] = Field(default_factory=list)
+    goto: Name | Many[Name] = Field(default_factory=list)
 
 
 class StepUpdate(BaseModel):
     """What a node is taken to have written."""
 
-    as_node: str = Field(description="The node, or `__input__`.")
-    values: Annotated[dict[str, Any] | list[Any] | None, Sendable] = None
+    as_node: Name = Field(description="The node, or `__input__`.")
+    values: Annotated[dict[str, Any] | list[Any] | None, Sendable, FewMessages] = None
     command: CommandUpdate | None = Field(default=None, description="In place of `values`.")
 
     def step(self) -> Step:
@@ -89,7 +103,7 @@ class StepUpdate(BaseModel):
 class Superstep(BaseModel):
     """Updates that happen together."""
 
-    updates: list[StepUpdate] = Field(min_length=1)
+    updates: Many[StepUpdate] = Field(min_length=1)
 
 
 class ThreadCreate(BaseModel):
@@ -103,8 +117,8 @@ class ThreadCreate(BaseModel):
         default=None, description="`raise` is a 409, `do_nothing` returns the thread as it is."
     )
     ttl: Ttl | None = None
-    supersteps: list[Superstep] | None = Field(
-        default=None, max_length=_MAX, description="A state to begin with, step by step."
+    supersteps: Many[Superstep] | None = Field(
+        default=None, description="A state to begin with, step by step."
     )
 
 
@@ -118,8 +132,8 @@ class ThreadPatch(BaseModel):
 class ThreadCount(BaseModel):
     """What to look for."""
 
-    metadata: JsonObject | None = Field(default=None, description="Contained in the thread's.")
-    values: JsonObject | None = Field(default=None, description="Contained in its latest state.")
+    metadata: Wanted | None = Field(default=None, description="Contained in the thread's.")
+    values: Wanted | None = Field(default=None, description="Contained in its latest state.")
     status: Status | None = None
 
     def filter(self, ids: Sequence[str] | None = None) -> Filter:
@@ -130,15 +144,13 @@ class ThreadCount(BaseModel):
 class ThreadSearch(ThreadCount):
     """What to look for, in which order, and what to tell of it."""
 
-    ids: list[UUID] | None = Field(
-        default=None, max_length=_MAX, description="None, or an empty list, is all."
-    )
+    ids: Many[UUID] | None = Field(default=None, description="None, or an empty list, is all.")
     limit: int = Field(default=10, ge=1, le=_MAX)
     offset: int = Field(default=0, ge=0, le=_LARGEST - _MAX)
     sort_by: SortBy | None = Field(default=None, description="None is `updated_at`.")
     sort_order: SortOrder | None = Field(default=None, description="None is `desc`.")
-    select: list[ThreadField] | None = Field(default=None, description="None is all.")
-    extract: dict[Annotated[str, Field(pattern=r"^\w+$")], ThreadPath] | None = Field(
+    select: Few[ThreadField] | None = Field(default=None, description="None is all.")
+    extract: Paths | None = Field(
         default=None,
         max_length=_MAX_PATHS,
         description="Names of paths like `values.messages[-1].content`, returned as `extracted`.",
@@ -162,7 +174,7 @@ class ThreadSearch(ThreadCount):
 class ThreadPrune(BaseModel):
     """What to make room from."""
 
-    thread_ids: list[UUID] = Field(max_length=_MAX)
+    thread_ids: Many[UUID]
     strategy: Literal["delete", "keep_latest"] = Field(
         default="delete", description="Threads, or all but their newest checkpoints."
     )

@@ -12,7 +12,7 @@ from everturn.server.api.chat.approvals import ResumeRequest
 from everturn.server.api.http.deps import RunsDep, SessionsDep
 from everturn.server.api.http.problems import problems
 from everturn.server.api.http.sse import EventStream
-from everturn.server.api.http.values import Identifier
+from everturn.server.api.http.values import Few, Identifier, Many, Name
 from everturn.server.resources.sessions import Answer, Question
 
 router = APIRouter(prefix="/api/chat", tags=["chat"])
@@ -27,15 +27,15 @@ class MessageRequest(BaseModel):
     session_id: Identifier | None = Field(
         default=None, max_length=200, description="The conversation; none begins a new one."
     )
-    agent: str | None = Field(
+    agent: Name | None = Field(
         default=None,
         description="The graph that answers, see GET /info; none: `agent`, or the only one.",
     )
-    model: str | list[str] | None = Field(
+    model: Name | Few[Name] | None = Field(
         default=None, description="Model to ask first, or several in order; see /api/chat/models."
     )
     use_tools: bool = Field(default=True, description="Let the model call tools.")
-    tools: list[str] | None = Field(
+    tools: Many[Name] | None = Field(
         default=None,
         description="The only tools that the model may call, see /api/tools; none: all there are.",
     )

@@ -23,6 +23,7 @@ from structlog import get_logger
 
 from everturn.checkpoints.errors import (
     InvalidItem,
+    SearchTimeout,
     StaleWriter,
     StoreMisconfigured,
     StoreUnavailable,
@@ -59,6 +60,7 @@ from everturn.server.errors import (
 log = get_logger(__name__)
 
 RETRY_AFTER_SECONDS = 2
+_MAX_REASONS = 10
 
 
 class Problem(BaseModel):
@@ -112,6 +114,7 @@ KINDS: dict[type[Exception], Kind] = {
     GraphRecursionError: Kind(
         422, "recursion-limit", "The graph took more super-steps than config.recursion_limit."
     ),
+    SearchTimeout: Kind(503, "search-timeout"),
     StoreUnavailable: Kind(503, "store-unavailable"),
     StoreMisconfigured: Kind(503, "store-misconfigured"),
 }
@@ -237,7 +240,9 @@ async def _on_validation(request: Request, error: Exception) -> JSONResponse:
     if isinstance(error.body, bytes):  # FastAPI parses the body only where it is said to be JSON
         detail = "The body is not declared as JSON: send Content-Type: application/json."
     else:
-        detail = "; ".join(_reason(flaw) for flaw in error.errors())
+        flaws = error.errors()
+        more = [f"and {len(flaws) - _MAX_REASONS} more"] if len(flaws) > _MAX_REASONS else []
+        detail = "; ".join([*map(_reason, flaws[:_MAX_REASONS]), *more])
     return problem_response(
         Problem(type="invalid-request", title=HTTPStatus(422).phrase, status=422, detail=detail)
     )

@@ -415,7 +415,7 @@ def test_searches_of_graphs_that_are_not_there(service: Client, path: str) -> No
         ({"graph_id": None}, 422),
         ({"graph_id": "nothing"}, 404),
         ({"graph_id": "\0"}, 404),
-        ({"graph_id": "\ud800"}, 404),
+        ({"graph_id": "\ud800"}, 422),
         ({"graph_id": "outer", "assistant_id": "mine"}, 422),
         ({"graph_id": "outer", "if_exists": "replace"}, 422),
         ({"graph_id": "outer", "config": []}, 422),
