@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 from pydantic import BaseModel, BeforeValidator, Field
 
 from everturn.checkpoints.sql.assistants import (
@@ -27,10 +27,11 @@ from everturn.server.api.agent_server.bodies import (
 )
 from everturn.server.api.http.deps import AssistantsDep, ThreadsDep
 from everturn.server.api.http.problems import problems
-from everturn.server.api.http.values import JsonObject
+from everturn.server.api.http.strict_json import Router
+from everturn.server.api.http.values import JsonObject, Text
 from everturn.server.resources.assistants import Search
 
-router = APIRouter(prefix="/assistants", tags=["assistants"])
+router = Router(prefix="/assistants", tags=["assistants"])
 
 _MAX = 1000
 _LARGEST = 2**63 - 1
@@ -74,8 +75,8 @@ class AssistantCreate(BaseModel):
 
     graph_id: str = Field(description="A name of langgraph.json, see GET /info.")
     assistant_id: UUID | None = Field(default=None, description="None makes a new one.")
-    name: str | None = Field(default=None, description="For people; none is `Untitled`.")
-    description: str | None = Field(default=None, description="For people.")
+    name: Text | None = Field(default=None, description="For people; none is `Untitled`.")
+    description: Text | None = Field(default=None, description="For people.")
     config: Config | None = Field(
         default=None, description="LangGraph's run config: tags, recursion_limit, configurable."
     )
@@ -94,8 +95,8 @@ class AssistantPatch(BaseModel):
     """What the next version has of its own; what is not said stays."""
 
     graph_id: str | None = None
-    name: str | None = None
-    description: str | None = None
+    name: Text | None = None
+    description: Text | None = None
     config: Config | None = Field(default=None, description="Replaced; an empty one stays.")
     context: Context | None = Field(default=None, description="Replaced.")
     metadata: JsonObject | None = Field(default=None, description="Merged, key by key.")
@@ -197,7 +198,7 @@ class SchemasModel(SubgraphModel):
     summary="Make an assistant",
     description="Keeps choices for a graph under an id: its version 1. Runs that name the "
     "assistant are run with them.",
-    responses={200: {"model": AssistantModel}, **problems(400, 404, 409, 413, 422, 500, 503)},
+    responses={200: {"model": AssistantModel}, **problems(400, 404, 409, 503)},
 )
 async def create_assistant(body: AssistantCreate, assistants: AssistantsDep) -> Response:
     assistant = await assistants.create(
@@ -219,7 +220,7 @@ async def create_assistant(body: AssistantCreate, assistants: AssistantsDep) -> 
     description="Assistants that fit all that is said, newest first. Every graph has one of its "
     'own, with the metadata `{"created_by": "system"}`. `X-Pagination-Total` counts as far as '
     "this page and whether there is more; `X-Pagination-Next` is the next offset.",
-    responses={200: {"model": list[AssistantModel]}, **problems(404, 413, 422, 500, 503)},
+    responses={200: {"model": list[AssistantModel]}, **problems(404, 503)},
 )
 async def search_assistants(body: AssistantSearch, assistants: AssistantsDep) -> Response:
     page, more = await assistants.search(body.search())
@@ -233,7 +234,7 @@ async def search_assistants(body: AssistantSearch, assistants: AssistantsDep) ->
     "/count",
     summary="Count assistants",
     description="How many assistants fit all that is said.",
-    responses=problems(404, 413, 422, 500, 503),
+    responses=problems(404, 503),
 )
 async def count_assistants(body: AssistantCount, assistants: AssistantsDep) -> int:
     return await assistants.count(body.filter())
@@ -243,7 +244,7 @@ async def count_assistants(body: AssistantCount, assistants: AssistantsDep) -> i
     "/{assistant_id}",
     summary="Show an assistant",
     description="An assistant at its latest version.",
-    responses={200: {"model": AssistantModel}, **problems(404, 422, 500, 503)},
+    responses={200: {"model": AssistantModel}, **problems(404, 503)},
 )
 async def show_assistant(assistant_id: AssistantId, assistants: AssistantsDep) -> Response:
     return json_response(_to_json(await assistants.get(assistant_id)))
@@ -253,7 +254,7 @@ async def show_assistant(assistant_id: AssistantId, assistants: AssistantsDep) -
     "/{assistant_id}",
     summary="Change an assistant",
     description="Makes the next version of an assistant; the others stay as they were.",
-    responses={200: {"model": AssistantModel}, **problems(400, 404, 413, 422, 500, 503)},
+    responses={200: {"model": AssistantModel}, **problems(400, 404, 503)},
 )
 async def patch_assistant(
     assistant_id: AssistantId, body: AssistantPatch, assistants: AssistantsDep
@@ -269,7 +270,7 @@ async def patch_assistant(
     summary="Delete an assistant",
     description="Deletes it with its versions and crons. What was run with it stays, unless "
     "`delete_threads` says otherwise. A graph's own assistant is back when the service starts.",
-    responses=problems(404, 409, 422, 500, 503),
+    responses=problems(404, 409, 503),
 )
 async def delete_assistant(
     assistant_id: AssistantId,
@@ -289,7 +290,7 @@ async def delete_assistant(
     "/{assistant_id}/versions",
     summary="List the versions of an assistant",
     description="Newest first, those of certain metadata.",
-    responses={200: {"model": list[VersionModel]}, **problems(404, 413, 422, 500, 503)},
+    responses={200: {"model": list[VersionModel]}, **problems(404, 503)},
 )
 async def list_versions(
     assistant_id: AssistantId, body: VersionSearch, assistants: AssistantsDep
@@ -304,7 +305,7 @@ async def list_versions(
     "/{assistant_id}/latest",
     summary="Set the latest version of an assistant",
     description="Makes an older version the one that runs use; the versions stay as they are.",
-    responses={200: {"model": AssistantModel}, **problems(404, 413, 422, 500, 503)},
+    responses={200: {"model": AssistantModel}, **problems(404, 503)},
 )
 async def set_latest_version(
     assistant_id: AssistantId, body: VersionChange, assistants: AssistantsDep
@@ -316,7 +317,7 @@ async def set_latest_version(
     "/{assistant_id}/graph",
     summary="Draw the graph of an assistant",
     description="Its nodes and edges, as Studio draws them.",
-    responses={200: {"model": DrawingModel}, **problems(404, 422, 500, 503)},
+    responses={200: {"model": DrawingModel}, **problems(404, 503)},
 )
 async def show_graph(
     assistant_id: AssistantId, assistants: AssistantsDep, xray: Xray = False
@@ -331,7 +332,7 @@ async def show_graph(
     "/{assistant_id}/schemas",
     summary="Show the schemas of an assistant",
     description="JSON schemas of its graph's input, output, state and context.",
-    responses={200: {"model": SchemasModel}, **problems(404, 422, 500, 503)},
+    responses={200: {"model": SchemasModel}, **problems(404, 503)},
 )
 async def show_schemas(assistant_id: AssistantId, assistants: AssistantsDep) -> Response:
     found = await assistants.get(assistant_id)
@@ -344,7 +345,7 @@ async def show_schemas(assistant_id: AssistantId, assistants: AssistantsDep) -> 
     "/{assistant_id}/subgraphs",
     summary="List the subgraphs of an assistant",
     description="The schemas of its graph's subgraphs, by namespace: `outer|inner`.",
-    responses={200: {"model": dict[str, SubgraphModel]}, **problems(404, 422, 500, 503)},
+    responses={200: {"model": dict[str, SubgraphModel]}, **problems(404, 503)},
 )
 async def list_subgraphs(
     assistant_id: AssistantId, assistants: AssistantsDep, recurse: Recurse = False
@@ -362,7 +363,7 @@ async def list_subgraphs(
     summary="Show a subgraph of an assistant",
     description="The same of one subgraph; empty where there is none. One inside another needs "
     "`recurse`.",
-    responses={200: {"model": dict[str, SubgraphModel]}, **problems(404, 422, 500, 503)},
+    responses={200: {"model": dict[str, SubgraphModel]}, **problems(404, 503)},
 )
 async def show_subgraph(
     assistant_id: AssistantId,

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from pydantic import AfterValidator, BaseModel, Field
 
 from everturn.checkpoints.sql.crons import COLUMNS, Cron, Filter, SortBy, SortOrder
@@ -14,11 +14,12 @@ from everturn.server.api.agent_server.bodies import AssistantId, json_response, 
 from everturn.server.api.agent_server.run_body import RunBody
 from everturn.server.api.http.deps import AssistantsDep, CronsDep
 from everturn.server.api.http.problems import problems
+from everturn.server.api.http.strict_json import Router
 from everturn.server.api.http.values import JsonObject
 from everturn.server.errors import AssistantNotFound
 from everturn.server.runs.crons import CronRequest, payload_as_json
 
-router = APIRouter(tags=["crons"])
+router = Router(tags=["crons"])
 
 _MAX = 1000
 _Completion = Literal["delete", "keep"]
@@ -115,7 +116,7 @@ _CRONS: _Responses = {200: {"description": "The crons", "content": {"application
     description="Each run has a thread of its own. What was due while the service did not run "
     "begins once, at its start.",
     response_class=Response,
-    responses={**_CRON, **problems(422, 503)},
+    responses={**_CRON, **problems(503)},
 )
 async def create_cron(body: CronBody, crons: CronsDep) -> Response:
     return json_response(_to_json(await crons.create(body.cron(None))))
@@ -126,7 +127,7 @@ async def create_cron(body: CronBody, crons: CronsDep) -> Response:
     summary="Run again and again on a thread",
     description="As without one; the thread must be there.",
     response_class=Response,
-    responses={**_CRON, **problems(404, 422, 503)},
+    responses={**_CRON, **problems(404, 503)},
 )
 async def create_cron_on_thread(thread_id: UUID, body: CronBody, crons: CronsDep) -> Response:
     return json_response(_to_json(await crons.create(body.cron(thread_id))))
@@ -137,7 +138,7 @@ async def create_cron_on_thread(thread_id: UUID, body: CronBody, crons: CronsDep
     summary="Search crons",
     description="By assistant, thread and metadata; the newest first unless asked otherwise.",
     response_class=Response,
-    responses={**_CRONS, **problems(422, 503)},
+    responses={**_CRONS, **problems(503)},
 )
 async def search_crons(body: CronSearch, crons: CronsDep, assistants: AssistantsDep) -> Response:
     found = await crons.search(
@@ -161,7 +162,7 @@ async def search_crons(body: CronSearch, crons: CronsDep, assistants: Assistants
     response_class=Response,
     responses={
         200: {"description": "How many", "content": {"application/json": {}}},
-        **problems(422, 503),
+        **problems(503),
     },
 )
 async def count_crons(body: CronCount, crons: CronsDep, assistants: AssistantsDep) -> Response:
@@ -173,7 +174,7 @@ async def count_crons(body: CronCount, crons: CronsDep, assistants: AssistantsDe
     summary="Get a cron",
     description="As it stands, with the moment of its next run.",
     response_class=Response,
-    responses={**_CRON, **problems(404, 422, 503)},
+    responses={**_CRON, **problems(404, 503)},
 )
 async def get_cron(cron_id: UUID, crons: CronsDep) -> Response:
     return json_response(_to_json(await crons.get(str(cron_id))))
@@ -184,7 +185,7 @@ async def get_cron(cron_id: UUID, crons: CronsDep) -> Response:
     summary="Change a cron",
     description="What is left out stays; `end_time` null takes the end away.",
     response_class=Response,
-    responses={**_CRON, **problems(404, 422, 503)},
+    responses={**_CRON, **problems(404, 503)},
 )
 async def change_cron(
     cron_id: UUID, body: CronChange, request: Request, crons: CronsDep
@@ -206,7 +207,7 @@ async def change_cron(
     summary="Delete a cron",
     description="The runs that it has started go on.",
     status_code=204,
-    responses=problems(404, 422, 503),
+    responses=problems(404, 503),
 )
 async def delete_cron(cron_id: UUID, crons: CronsDep) -> None:
     await crons.delete(str(cron_id))

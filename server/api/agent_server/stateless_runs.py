@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from starlette.responses import StreamingResponse
 
 from everturn.server.api.agent_server.bodies import json_response
@@ -12,11 +12,12 @@ from everturn.server.api.agent_server.run_answers import Leaving, as_json, run_p
 from everturn.server.api.http.deps import RunsDep
 from everturn.server.api.http.json import dumps
 from everturn.server.api.http.problems import problems
+from everturn.server.api.http.strict_json import Router
 from everturn.server.runs.run import Run
 from everturn.server.streams.feed import BEGINNING
 from everturn.server.streams.logged import LoggedRun
 
-router = APIRouter(tags=["runs"])
+router = Router(tags=["runs"])
 
 
 @router.get(
@@ -27,7 +28,7 @@ router = APIRouter(tags=["runs"])
     response_class=Response,
     responses={
         200: {"description": "The run", "content": {"application/json": {}}},
-        **problems(404, 422, 503),
+        **problems(404, 503),
     },
 )
 async def get_stateless_run(run_id: UUID, runs: RunsDep) -> Response:
@@ -45,7 +46,7 @@ async def get_stateless_run(run_id: UUID, runs: RunsDep) -> Response:
     response_class=Response,
     responses={
         200: {"description": "The final state", "content": {"application/json": {}}},
-        **problems(404, 422, 503),
+        **problems(404, 503),
     },
 )
 async def join_stateless_run(

@@ -2,17 +2,18 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
 
 from everturn.server.api.agent_server.bodies import CheckpointRef, ThreadId, json_response
 from everturn.server.api.agent_server.state_json import FIELDS, state_as_json
 from everturn.server.api.http.deps import ThreadsDep
 from everturn.server.api.http.problems import problems
+from everturn.server.api.http.strict_json import Router
 from everturn.server.api.http.values import JsonObject, Sendable
 from everturn.server.turns.places import LATEST, Place, place_as_json
 
-router = APIRouter(prefix="/threads", tags=["threads"])
+router = Router(prefix="/threads", tags=["threads"])
 
 _MAX = 1000
 
@@ -102,7 +103,7 @@ class UpdateResult(BaseModel):
     "/{thread_id}/state",
     summary="Show the state of a thread",
     description="Its latest values, what would run next, and what it waits for.",
-    responses={200: {"model": ThreadStateModel}, **problems(404, 409, 422, 500, 503)},
+    responses={200: {"model": ThreadStateModel}, **problems(404, 409, 503)},
 )
 async def show_state(
     thread_id: ThreadId,
@@ -119,7 +120,7 @@ async def show_state(
     "/{thread_id}/state",
     summary="Change the state of a thread",
     description="Writes as if a node had: onto the latest state, or as a fork at a checkpoint.",
-    responses={200: {"model": UpdateResult}, **problems(400, 404, 409, 413, 422, 500, 503)},
+    responses={200: {"model": UpdateResult}, **problems(400, 404, 409, 503)},
 )
 async def update_state(thread_id: ThreadId, body: StateUpdate, threads: ThreadsDep) -> Response:
     thread = await threads.row(str(thread_id))
@@ -137,7 +138,7 @@ async def update_state(thread_id: ThreadId, body: StateUpdate, threads: ThreadsD
     summary="Show the state at a checkpoint",
     description="The checkpoint in the body may be a subgraph's, with its `checkpoint_ns` and "
     "`checkpoint_map`. Of one that is not there the state is empty.",
-    responses={200: {"model": ThreadStateModel}, **problems(404, 409, 413, 422, 500, 503)},
+    responses={200: {"model": ThreadStateModel}, **problems(404, 409, 503)},
 )
 async def show_state_at(thread_id: ThreadId, body: StateAt, threads: ThreadsDep) -> Response:
     thread = await threads.row(str(thread_id))
@@ -150,7 +151,7 @@ async def show_state_at(thread_id: ThreadId, body: StateAt, threads: ThreadsDep)
     "/{thread_id}/state/{checkpoint_id}",
     summary="Show the state at a checkpoint, by its id",
     description="Of a checkpoint that is not there the state is empty.",
-    responses={200: {"model": ThreadStateModel}, **problems(404, 409, 422, 500, 503)},
+    responses={200: {"model": ThreadStateModel}, **problems(404, 409, 503)},
 )
 async def show_state_by_id(
     thread_id: ThreadId,
@@ -169,7 +170,7 @@ async def show_state_by_id(
     "/{thread_id}/history",
     summary="List the states of a thread",
     description="Newest first; `before` is the id of a checkpoint.",
-    responses={200: {"model": list[ThreadStateModel]}, **problems(404, 409, 422, 500, 503)},
+    responses={200: {"model": list[ThreadStateModel]}, **problems(404, 409, 503)},
 )
 async def list_history(
     thread_id: ThreadId,
@@ -186,7 +187,7 @@ async def list_history(
     "/{thread_id}/history",
     summary="Search the states of a thread",
     description="Newest first: of a subgraph, before a checkpoint, with certain metadata.",
-    responses={200: {"model": list[ThreadStateModel]}, **problems(404, 409, 413, 422, 500, 503)},
+    responses={200: {"model": list[ThreadStateModel]}, **problems(404, 409, 503)},
 )
 async def search_history(thread_id: ThreadId, body: HistorySearch, threads: ThreadsDep) -> Response:
     thread = await threads.row(str(thread_id))

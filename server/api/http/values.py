@@ -61,6 +61,9 @@ def _identifier(value: str) -> str:
 Identifier = Annotated[str, AfterValidator(_identifier)]
 """For ids that clients choose."""
 
+Text = Annotated[str, AfterValidator(_storable)]
+"""For names and descriptions that go into the database."""
+
 Sendable = AfterValidator(_sendable)
 """For members of bodies that go into a graph's state."""
 
