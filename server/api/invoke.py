@@ -130,7 +130,7 @@ class StreamRequest(InvokeRequest):
     "`__interrupt__` when it waits for something. With a `thread_id` the thread is remembered.",
     response_class=Response,
     responses={
-        200: {"description": "The final state", "content": {"application/json": {}}},
+        200: {"description": "The final state", "content": {"application/json": {"schema": {}}}},
         **problems(404, 409, 503, 504),
     },
 )

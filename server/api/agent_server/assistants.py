@@ -19,6 +19,7 @@ from everturn.checkpoints.sql.assistants import (
 )
 from everturn.checkpoints.sql.threads import Filter as ThreadFilter
 from everturn.server.api.agent_server.bodies import (
+    SELECTED,
     AssistantId,
     Config,
     Context,
@@ -170,6 +171,12 @@ class AssistantModel(VersionModel):
     updated_at: datetime
 
 
+class FoundAssistant(AssistantModel):
+    """An assistant, or the fields of it that were selected."""
+
+    model_config = SELECTED
+
+
 class DrawingModel(BaseModel):
     """A graph."""
 
@@ -220,7 +227,7 @@ async def create_assistant(body: AssistantCreate, assistants: AssistantsDep) -> 
     description="Assistants that fit all that is said, newest first. Every graph has one of its "
     'own, with the metadata `{"created_by": "system"}`. `X-Pagination-Total` counts as far as '
     "this page and whether there is more; `X-Pagination-Next` is the next offset.",
-    responses={200: {"model": list[AssistantModel]}, **problems(404, 503)},
+    responses={200: {"model": list[FoundAssistant]}, **problems(404, 503)},
 )
 async def search_assistants(body: AssistantSearch, assistants: AssistantsDep) -> Response:
     page, more = await assistants.search(body.search())

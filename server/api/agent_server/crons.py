@@ -10,7 +10,13 @@ from fastapi import Request, Response
 from pydantic import AfterValidator, BaseModel, Field
 
 from everturn.checkpoints.sql.crons import COLUMNS, Cron, Filter, SortBy, SortOrder
-from everturn.server.api.agent_server.bodies import AssistantId, json_response, page_headers
+from everturn.server.api.agent_server.bodies import (
+    SELECTED,
+    AssistantId,
+    Responses,
+    json_response,
+    page_headers,
+)
 from everturn.server.api.agent_server.run_body import RunBody
 from everturn.server.api.http.deps import AssistantsDep, CronsDep
 from everturn.server.api.http.problems import problems
@@ -105,9 +111,32 @@ class CronCount(BaseModel):
     metadata: JsonObject = Field(default_factory=dict)
 
 
-_Responses = dict[int | str, dict[str, Any]]
-_CRON: _Responses = {200: {"description": "The cron", "content": {"application/json": {}}}}
-_CRONS: _Responses = {200: {"description": "The crons", "content": {"application/json": {}}}}
+class CronModel(BaseModel):
+    """A run that starts again and again."""
+
+    cron_id: str
+    assistant_id: str
+    thread_id: str | None = Field(description="None: each run has a thread of its own.")
+    user_id: str | None
+    schedule: str
+    timezone: str | None
+    payload: dict[str, Any] = Field(description="What is asked of each run.")
+    metadata: dict[str, Any]
+    enabled: bool
+    on_run_completed: _Completion | None
+    end_time: datetime | None
+    next_run_date: datetime | None = Field(description="None: no run will begin.")
+    created_at: datetime
+    updated_at: datetime
+
+
+class SelectedCron(CronModel):
+    """A cron, or the fields of it that were selected."""
+
+    model_config = SELECTED
+
+
+_CRON: Responses = {200: {"description": "The cron", "model": CronModel}}
 
 
 @router.post(
@@ -138,7 +167,7 @@ async def create_cron_on_thread(thread_id: UUID, body: CronBody, crons: CronsDep
     summary="Search crons",
     description="By assistant, thread and metadata; the newest first unless asked otherwise.",
     response_class=Response,
-    responses={**_CRONS, **problems(503)},
+    responses={200: {"model": list[SelectedCron]}, **problems(503)},
 )
 async def search_crons(body: CronSearch, crons: CronsDep, assistants: AssistantsDep) -> Response:
     found = await crons.search(
@@ -160,10 +189,7 @@ async def search_crons(body: CronSearch, crons: CronsDep, assistants: Assistants
     summary="Count crons",
     description="Those that a search would find.",
     response_class=Response,
-    responses={
-        200: {"description": "How many", "content": {"application/json": {}}},
-        **problems(503),
-    },
+    responses={200: {"description": "How many", "model": int}, **problems(503)},
 )
 async def count_crons(body: CronCount, crons: CronsDep, assistants: AssistantsDep) -> Response:
     return json_response(await crons.count(await _filter(body, assistants)))

@@ -19,7 +19,12 @@ from starlette.responses import StreamingResponse
 from everturn.checkpoints.sql.runs import RunStatus
 from everturn.server.api.agent_server.bodies import json_response
 from everturn.server.api.agent_server.run_answers import (
+    EVENTS,
+    FINAL,
+    RUN,
     Leaving,
+    RunModel,
+    SelectedRun,
     as_json,
     joined,
     run_places,
@@ -78,12 +83,6 @@ OnlyModes = Annotated[
 ]
 
 
-_Responses = dict[int | str, dict[str, Any]]
-_RUN: _Responses = {200: {"description": "The run", "content": {"application/json": {}}}}
-_FINAL: _Responses = {200: {"description": "The final state", "content": {"application/json": {}}}}
-_EVENTS: _Responses = {
-    200: {"description": "Server-sent events", "content": {"text/event-stream": {}}}
-}
 _WAITS = (
     "Runs to the end and returns the final state, with `__interrupt__` when it waits for something "
     "and `__error__` when it failed. Line breaks before it keep the connection alive."
@@ -99,7 +98,7 @@ _STREAMS = (
     summary="Run on a thread and wait",
     description=_WAITS,
     response_class=Response,
-    responses={**_FINAL, **problems(404, 409, 503)},
+    responses={**FINAL, **problems(404, 409, 503)},
 )
 async def wait_on_thread(
     thread_id: UUID, body: RunBody, request: Request, runs: RunsDep
@@ -112,7 +111,7 @@ async def wait_on_thread(
     summary="Run and wait",
     description=_WAITS,
     response_class=Response,
-    responses={**_FINAL, **problems(503)},
+    responses={**FINAL, **problems(503)},
 )
 async def wait_stateless(body: RunBody, request: Request, runs: RunsDep) -> Response:
     return await waited(await runs.create(body.request(None, "/runs/wait")), request)
@@ -123,7 +122,7 @@ async def wait_stateless(body: RunBody, request: Request, runs: RunsDep) -> Resp
     summary="Run on a thread and stream",
     description=_STREAMS,
     response_class=StreamingResponse,
-    responses={**_EVENTS, **problems(404, 409, 503)},
+    responses={**EVENTS, **problems(404, 409, 503)},
 )
 async def stream_on_thread(
     thread_id: UUID, body: RunBody, request: Request, runs: RunsDep
@@ -136,7 +135,7 @@ async def stream_on_thread(
     summary="Run and stream",
     description=_STREAMS,
     response_class=StreamingResponse,
-    responses={**_EVENTS, **problems(503)},
+    responses={**EVENTS, **problems(503)},
 )
 async def stream_stateless(body: RunBody, request: Request, runs: RunsDep) -> EventStream:
     return streamed(request, await runs.create(body.request(None, "/runs/stream")))
@@ -147,7 +146,7 @@ async def stream_stateless(body: RunBody, request: Request, runs: RunsDep) -> Ev
     summary="Run on a thread in the background",
     description="Returns the run as soon as it is written down.",
     response_class=Response,
-    responses={**_RUN, **problems(404, 409, 503)},
+    responses={**RUN, **problems(404, 409, 503)},
 )
 async def start_on_thread(thread_id: UUID, body: RunBody, runs: RunsDep) -> Response:
     return await started(runs, body.request(thread_id))
@@ -158,7 +157,7 @@ async def start_on_thread(thread_id: UUID, body: RunBody, runs: RunsDep) -> Resp
     summary="Run in the background",
     description="Returns the run at once. Its thread goes with it, unless `on_completion` is keep.",
     response_class=Response,
-    responses={**_RUN, **problems(503)},
+    responses={**RUN, **problems(503)},
 )
 async def start_stateless(body: RunBody, runs: RunsDep) -> Response:
     return await started(runs, body.request(None))
@@ -169,7 +168,7 @@ async def start_stateless(body: RunBody, runs: RunsDep) -> Response:
     summary="Run several in the background",
     description="Returns the runs in the order they were asked for.",
     response_class=Response,
-    responses={**_RUN, **problems(503)},
+    responses={200: {"model": list[RunModel]}, **problems(503)},
 )
 async def start_batch(
     bodies: Annotated[list[RunBody], Field(min_length=1)], runs: RunsDep
@@ -184,7 +183,7 @@ async def start_batch(
     summary="List the runs of a thread",
     description="Newest first.",
     response_class=Response,
-    responses={**_RUN, **problems(404, 503)},
+    responses={200: {"model": list[SelectedRun]}, **problems(404, 503)},
 )
 async def list_runs(
     thread_id: UUID,
@@ -211,7 +210,7 @@ async def list_runs(
     summary="Get a run",
     description="How it stands, and what was asked.",
     response_class=Response,
-    responses={**_RUN, **problems(404, 503)},
+    responses={**RUN, **problems(404, 503)},
 )
 async def get_run(thread_id: UUID, run_id: UUID, runs: RunsDep) -> Response:
     return as_json(await runs.get(str(run_id), str(thread_id)))
@@ -233,7 +232,7 @@ async def delete_run(thread_id: UUID, run_id: UUID, runs: RunsDep) -> None:
     summary="Wait for a run",
     description=_WAITS,
     response_class=Response,
-    responses={**_FINAL, **problems(404, 503)},
+    responses={**FINAL, **problems(404, 503)},
 )
 async def join_run(
     thread_id: UUID,
@@ -268,7 +267,7 @@ async def join_run(
     description="What it streams from now on; with `Last-Event-ID` all after that event, and with "
     "`-1` all of it. A `gap` event says that some are no longer kept.",
     response_class=StreamingResponse,
-    responses={**_EVENTS, **problems(404, 503)},
+    responses={**EVENTS, **problems(404, 503)},
 )
 async def join_stream(
     thread_id: UUID,
@@ -288,7 +287,7 @@ async def join_stream(
     summary="Join the stream of a run on a thread of its own",
     description="As on a thread.",
     response_class=StreamingResponse,
-    responses={**_EVENTS, **problems(404, 503)},
+    responses={**EVENTS, **problems(404, 503)},
 )
 async def join_stateless_stream(
     run_id: UUID,
@@ -309,7 +308,7 @@ async def join_stateless_stream(
     "is kept. `lifecycle` is the beginning and end of each run, `state_update` each edit of the "
     "state. It does not end.",
     response_class=StreamingResponse,
-    responses={**_EVENTS, **problems(404, 503)},
+    responses={**EVENTS, **problems(404, 503)},
 )
 async def follow_thread(
     thread_id: UUID,
@@ -342,7 +341,7 @@ async def follow_thread(
     "With `wait` the answer comes at its end, with the state that it left.",
     response_class=Response,
     responses={
-        **_FINAL,
+        **FINAL,
         202: {"description": "It is asked to end"},
         **problems(404, 503),
     },

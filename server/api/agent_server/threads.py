@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from everturn.checkpoints.sql.searched import SortOrder
 from everturn.checkpoints.sql.threads import Filter, SortBy, Status, Thread, new_thread
-from everturn.server.api.agent_server.bodies import ThreadId, json_response, page_headers
+from everturn.server.api.agent_server.bodies import SELECTED, ThreadId, json_response, page_headers
 from everturn.server.api.http.deps import ThreadsDep
 from everturn.server.api.http.json import jsonable
 from everturn.server.api.http.problems import problems
@@ -187,7 +187,14 @@ class ThreadModel(BaseModel):
     ttl: dict[str, Any] | None = Field(
         default=None, description="With `include=ttl`: strategy, ttl_minutes, expires_at."
     )
-    extracted: dict[str, Any] | None = Field(default=None, description="With `extract`.")
+
+
+class FoundThread(ThreadModel):
+    """A thread, or the fields of it that were selected."""
+
+    model_config = SELECTED
+
+    extracted: dict[str, Any] = Field(description="With `extract`: what the paths lead to.")
 
 
 class PruneResult(BaseModel):
@@ -222,7 +229,7 @@ async def create_thread(body: ThreadCreate, threads: ThreadsDep) -> Response:
     summary="Search threads",
     description="Threads that fit all that is said, last changed first. `X-Pagination-Total` "
     "counts as far as this page and whether there is more; `X-Pagination-Next` is the next offset.",
-    responses={200: {"model": list[ThreadModel]}, **problems(503)},
+    responses={200: {"model": list[FoundThread]}, **problems(503)},
 )
 async def search_threads(body: ThreadSearch, threads: ThreadsDep) -> Response:
     page, more = await threads.search(body.search())
