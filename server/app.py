@@ -68,6 +68,7 @@ from everturn.server.api.http.deps import Info, Service
 from everturn.server.api.http.hosts import OwnNames, OwnPagesOnly
 from everturn.server.api.http.json import dumps, jsonable
 from everturn.server.api.http.loopback import KnownInside, reachable_inside
+from everturn.server.api.http.methods import in_order
 from everturn.server.api.http.mount_prefix import MountPrefix
 from everturn.server.api.http.own_routes import OwnRoutes
 from everturn.server.api.http.problems import (
@@ -170,12 +171,12 @@ def create_app(settings: Settings) -> FastAPI:
         middleware=request_path(settings.server, http),
         openapi_url=None if http.disable_meta else "/openapi.json",
     )
-    for routes in (
+    doors = (
         *(message_routes, session_routes, export_routes, model_routes, tool_routes, invoke),
         *(assistant_routes, thread_routes, state_routes, cron_routes, run_routes),
         *(stateless_routes, store_routes, system, docs),
-    ):
-        app.include_router(without_closed(routes.router, http))
+    )
+    app.include_router(in_order(without_closed(door.router, http) for door in doors))
     app.state.mount_prefix = http.mount_prefix
     answer_errors(app, AGENT_ERRORS)
     document_errors(app)

@@ -5,7 +5,7 @@ from contextlib import aclosing
 from typing import Annotated, Any, Self
 
 import orjson
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from langgraph.types import StreamMode
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from sse_starlette import EventSourceResponse
@@ -16,6 +16,7 @@ from everturn.server.api.http.json import dumps
 from everturn.server.api.http.location import location_of
 from everturn.server.api.http.problems import problem_event, problems
 from everturn.server.api.http.sse import HEARTBEAT, EventStream, frame
+from everturn.server.api.http.strict_json import Router
 from everturn.server.api.http.values import Few, FewMessages, Identifier, JsonObject, Name
 from everturn.server.errors import RunCancelled
 from everturn.server.runs.request import RunRequest
@@ -25,7 +26,7 @@ from everturn.server.streams.modes import StreamMode as RunMode
 
 _CANCELLED = RunCancelled("The run was cancelled before its end.")
 
-router = APIRouter(tags=["graphs"])
+router = Router(tags=["graphs"])
 
 
 class StrictCommand(Command):
@@ -131,8 +132,8 @@ class StreamRequest(InvokeRequest):
     "`__interrupt__` when it waits for something. With a `thread_id` the thread is remembered.",
     response_class=Response,
     responses={
-        200: {"description": "The final state", "content": {"application/json": {}}},
-        **problems(404, 409, 413, 422, 500, 503, 504),
+        200: {"description": "The final state", "content": {"application/json": {"schema": {}}}},
+        **problems(404, 409, 503, 504),
     },
 )
 async def invoke(body: InvokeRequest, runs: RunsDep) -> Response:
@@ -153,7 +154,7 @@ async def invoke(body: InvokeRequest, runs: RunsDep) -> Response:
     "for `custom` as well: its `reset` takes back what was streamed under its `message_id`, since "
     "the model died half-way, and its `fallback` or `retry` says who is asked next.",
     response_class=EventSourceResponse,
-    responses=problems(404, 413, 422, 500, 503),
+    responses=problems(404, 503),
 )
 async def stream(body: StreamRequest, request: Request, runs: RunsDep) -> EventStream:
     asked = body.request(runs.graph(body.graph), "/stream", *body.modes())

@@ -4,16 +4,27 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Path, Response
-from pydantic import AfterValidator, BaseModel, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from everturn.server.api.http.json import dumps
 from everturn.server.api.http.values import MAX_FEW, MAX_NAME, JsonObject, Name, at_most
 from everturn.server.turns.places import Place
 
+Responses = dict[int | str, dict[str, Any]]
+"""What a route answers, for OpenAPI, by status."""
+
 AssistantId = Annotated[
     str, Path(description="The assistant, a UUID; the name of a graph is its own assistant's.")
 ]
 ThreadId = Annotated[UUID, Path(description="The thread, a UUID.")]
+
+
+def _none_required(schema: dict[str, Any]) -> None:
+    schema.pop("required", None)
+
+
+SELECTED = ConfigDict(json_schema_extra=_none_required)
+"""For the models of answers to `select`: each of the fields may be left out."""
 
 
 class CheckpointRef(BaseModel):

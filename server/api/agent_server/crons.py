@@ -6,19 +6,26 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from pydantic import AfterValidator, BaseModel, Field
 
 from everturn.checkpoints.sql.crons import COLUMNS, Cron, Filter, SortBy, SortOrder
-from everturn.server.api.agent_server.bodies import AssistantId, json_response, page_headers
+from everturn.server.api.agent_server.bodies import (
+    SELECTED,
+    AssistantId,
+    Responses,
+    json_response,
+    page_headers,
+)
 from everturn.server.api.agent_server.run_body import RunBody
 from everturn.server.api.http.deps import AssistantsDep, CronsDep
 from everturn.server.api.http.problems import problems
+from everturn.server.api.http.strict_json import Router
 from everturn.server.api.http.values import Few, Name, Wanted
 from everturn.server.errors import AssistantNotFound
 from everturn.server.runs.crons import CronRequest, payload_as_json
 
-router = APIRouter(tags=["crons"])
+router = Router(tags=["crons"])
 
 _MAX = 1000
 _LONGEST_ZONE = 100
@@ -107,9 +114,32 @@ class CronCount(BaseModel):
     metadata: Wanted = Field(default_factory=dict)
 
 
-_Responses = dict[int | str, dict[str, Any]]
-_CRON: _Responses = {200: {"description": "The cron", "content": {"application/json": {}}}}
-_CRONS: _Responses = {200: {"description": "The crons", "content": {"application/json": {}}}}
+class CronModel(BaseModel):
+    """A run that starts again and again."""
+
+    cron_id: str
+    assistant_id: str
+    thread_id: str | None = Field(description="None: each run has a thread of its own.")
+    user_id: str | None
+    schedule: str
+    timezone: str | None
+    payload: dict[str, Any] = Field(description="What is asked of each run.")
+    metadata: dict[str, Any]
+    enabled: bool
+    on_run_completed: _Completion | None
+    end_time: datetime | None
+    next_run_date: datetime | None = Field(description="None: no run will begin.")
+    created_at: datetime
+    updated_at: datetime
+
+
+class SelectedCron(CronModel):
+    """A cron, or the fields of it that were selected."""
+
+    model_config = SELECTED
+
+
+_CRON: Responses = {200: {"description": "The cron", "model": CronModel}}
 
 
 @router.post(
@@ -118,7 +148,7 @@ _CRONS: _Responses = {200: {"description": "The crons", "content": {"application
     description="Each run has a thread of its own. What was due while the service did not run "
     "begins once, at its start.",
     response_class=Response,
-    responses={**_CRON, **problems(422, 503)},
+    responses={**_CRON, **problems(503)},
 )
 async def create_cron(body: CronBody, crons: CronsDep) -> Response:
     return json_response(_to_json(await crons.create(body.cron(None))))
@@ -129,7 +159,7 @@ async def create_cron(body: CronBody, crons: CronsDep) -> Response:
     summary="Run again and again on a thread",
     description="As without one; the thread must be there.",
     response_class=Response,
-    responses={**_CRON, **problems(404, 422, 503)},
+    responses={**_CRON, **problems(404, 503)},
 )
 async def create_cron_on_thread(thread_id: UUID, body: CronBody, crons: CronsDep) -> Response:
     return json_response(_to_json(await crons.create(body.cron(thread_id))))
@@ -140,7 +170,7 @@ async def create_cron_on_thread(thread_id: UUID, body: CronBody, crons: CronsDep
     summary="Search crons",
     description="By assistant, thread and metadata; the newest first unless asked otherwise.",
     response_class=Response,
-    responses={**_CRONS, **problems(422, 503)},
+    responses={200: {"model": list[SelectedCron]}, **problems(503)},
 )
 async def search_crons(body: CronSearch, crons: CronsDep, assistants: AssistantsDep) -> Response:
     found = await crons.search(
@@ -162,10 +192,7 @@ async def search_crons(body: CronSearch, crons: CronsDep, assistants: Assistants
     summary="Count crons",
     description="Those that a search would find.",
     response_class=Response,
-    responses={
-        200: {"description": "How many", "content": {"application/json": {}}},
-        **problems(422, 503),
-    },
+    responses={200: {"description": "How many", "model": int}, **problems(503)},
 )
 async def count_crons(body: CronCount, crons: CronsDep, assistants: AssistantsDep) -> Response:
     return json_response(await crons.count(await _filter(body, assistants)))
@@ -176,7 +203,7 @@ async def count_crons(body: CronCount, crons: CronsDep, assistants: AssistantsDe
     summary="Get a cron",
     description="As it stands, with the moment of its next run.",
     response_class=Response,
-    responses={**_CRON, **problems(404, 422, 503)},
+    responses={**_CRON, **problems(404, 503)},
 )
 async def get_cron(cron_id: UUID, crons: CronsDep) -> Response:
     return json_response(_to_json(await crons.get(str(cron_id))))
@@ -187,7 +214,7 @@ async def get_cron(cron_id: UUID, crons: CronsDep) -> Response:
     summary="Change a cron",
     description="What is left out stays; `end_time` null takes the end away.",
     response_class=Response,
-    responses={**_CRON, **problems(404, 422, 503)},
+    responses={**_CRON, **problems(404, 503)},
 )
 async def change_cron(
     cron_id: UUID, body: CronChange, request: Request, crons: CronsDep
@@ -209,7 +236,7 @@ async def change_cron(
     summary="Delete a cron",
     description="The runs that it has started go on.",
     status_code=204,
-    responses=problems(404, 422, 503),
+    responses=problems(404, 503),
 )
 async def delete_cron(cron_id: UUID, crons: CronsDep) -> None:
     await crons.delete(str(cron_id))

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import orjson
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import Header, Query, Request, Response
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -19,7 +19,12 @@ from starlette.responses import StreamingResponse
 from everturn.checkpoints.sql.runs import RunStatus
 from everturn.server.api.agent_server.bodies import json_response
 from everturn.server.api.agent_server.run_answers import (
+    EVENTS,
+    FINAL,
+    RUN,
     Leaving,
+    RunModel,
+    SelectedRun,
     as_json,
     joined,
     run_places,
@@ -33,13 +38,14 @@ from everturn.server.api.http.deps import RunsDep, ThreadsDep
 from everturn.server.api.http.json import dumps
 from everturn.server.api.http.problems import problems
 from everturn.server.api.http.sse import EventStream, feed_frames
+from everturn.server.api.http.strict_json import Router
 from everturn.server.api.http.values import Few, Many
 from everturn.server.errors import StateUnreadable
 from everturn.server.runs.run import CancelAction, Run
 from everturn.server.streams.modes import StreamMode
 from everturn.server.streams.thread import Place, ThreadMode
 
-router = APIRouter(tags=["runs"])
+router = Router(tags=["runs"])
 
 
 AfterEvent = Annotated[
@@ -78,12 +84,6 @@ OnlyModes = Annotated[
 ]
 
 
-_Responses = dict[int | str, dict[str, Any]]
-_RUN: _Responses = {200: {"description": "The run", "content": {"application/json": {}}}}
-_FINAL: _Responses = {200: {"description": "The final state", "content": {"application/json": {}}}}
-_EVENTS: _Responses = {
-    200: {"description": "Server-sent events", "content": {"text/event-stream": {}}}
-}
 _WAITS = (
     "Runs to the end and returns the final state, with `__interrupt__` when it waits for something "
     "and `__error__` when it failed. Line breaks before it keep the connection alive."
@@ -99,7 +99,7 @@ _STREAMS = (
     summary="Run on a thread and wait",
     description=_WAITS,
     response_class=Response,
-    responses={**_FINAL, **problems(404, 409, 422, 503)},
+    responses={**FINAL, **problems(404, 409, 503)},
 )
 async def wait_on_thread(
     thread_id: UUID, body: RunBody, request: Request, runs: RunsDep
@@ -112,7 +112,7 @@ async def wait_on_thread(
     summary="Run and wait",
     description=_WAITS,
     response_class=Response,
-    responses={**_FINAL, **problems(422, 503)},
+    responses={**FINAL, **problems(503)},
 )
 async def wait_stateless(body: RunBody, request: Request, runs: RunsDep) -> Response:
     return await waited(await runs.create(body.request(None, "/runs/wait")), request)
@@ -123,7 +123,7 @@ async def wait_stateless(body: RunBody, request: Request, runs: RunsDep) -> Resp
     summary="Run on a thread and stream",
     description=_STREAMS,
     response_class=StreamingResponse,
-    responses={**_EVENTS, **problems(404, 409, 422, 503)},
+    responses={**EVENTS, **problems(404, 409, 503)},
 )
 async def stream_on_thread(
     thread_id: UUID, body: RunBody, request: Request, runs: RunsDep
@@ -136,7 +136,7 @@ async def stream_on_thread(
     summary="Run and stream",
     description=_STREAMS,
     response_class=StreamingResponse,
-    responses={**_EVENTS, **problems(422, 503)},
+    responses={**EVENTS, **problems(503)},
 )
 async def stream_stateless(body: RunBody, request: Request, runs: RunsDep) -> EventStream:
     return streamed(request, await runs.create(body.request(None, "/runs/stream")))
@@ -147,7 +147,7 @@ async def stream_stateless(body: RunBody, request: Request, runs: RunsDep) -> Ev
     summary="Run on a thread in the background",
     description="Returns the run as soon as it is written down.",
     response_class=Response,
-    responses={**_RUN, **problems(404, 409, 422, 503)},
+    responses={**RUN, **problems(404, 409, 503)},
 )
 async def start_on_thread(thread_id: UUID, body: RunBody, runs: RunsDep) -> Response:
     return await started(runs, body.request(thread_id))
@@ -158,7 +158,7 @@ async def start_on_thread(thread_id: UUID, body: RunBody, runs: RunsDep) -> Resp
     summary="Run in the background",
     description="Returns the run at once. Its thread goes with it, unless `on_completion` is keep.",
     response_class=Response,
-    responses={**_RUN, **problems(422, 503)},
+    responses={**RUN, **problems(503)},
 )
 async def start_stateless(body: RunBody, runs: RunsDep) -> Response:
     return await started(runs, body.request(None))
@@ -169,7 +169,7 @@ async def start_stateless(body: RunBody, runs: RunsDep) -> Response:
     summary="Run several in the background",
     description="Returns the runs in the order they were asked for.",
     response_class=Response,
-    responses={**_RUN, **problems(422, 503)},
+    responses={200: {"model": list[RunModel]}, **problems(503)},
 )
 async def start_batch(
     bodies: Annotated[Many[RunBody], Field(min_length=1)], runs: RunsDep
@@ -184,7 +184,7 @@ async def start_batch(
     summary="List the runs of a thread",
     description="Newest first.",
     response_class=Response,
-    responses={**_RUN, **problems(404, 422, 503)},
+    responses={200: {"model": list[SelectedRun]}, **problems(404, 503)},
 )
 async def list_runs(
     thread_id: UUID,
@@ -211,7 +211,7 @@ async def list_runs(
     summary="Get a run",
     description="How it stands, and what was asked.",
     response_class=Response,
-    responses={**_RUN, **problems(404, 422, 503)},
+    responses={**RUN, **problems(404, 503)},
 )
 async def get_run(thread_id: UUID, run_id: UUID, runs: RunsDep) -> Response:
     return as_json(await runs.get(str(run_id), str(thread_id)))
@@ -222,7 +222,7 @@ async def get_run(thread_id: UUID, run_id: UUID, runs: RunsDep) -> Response:
     summary="Delete a run",
     description="A run that is under way is cancelled first.",
     status_code=204,
-    responses=problems(404, 422, 503),
+    responses=problems(404, 503),
 )
 async def delete_run(thread_id: UUID, run_id: UUID, runs: RunsDep) -> None:
     await runs.delete(str(run_id), str(thread_id))
@@ -233,7 +233,7 @@ async def delete_run(thread_id: UUID, run_id: UUID, runs: RunsDep) -> None:
     summary="Wait for a run",
     description=_WAITS,
     response_class=Response,
-    responses={**_FINAL, **problems(404, 422, 503)},
+    responses={**FINAL, **problems(404, 503)},
 )
 async def join_run(
     thread_id: UUID,
@@ -268,7 +268,7 @@ async def join_run(
     description="What it streams from now on; with `Last-Event-ID` all after that event, and with "
     "`-1` all of it. A `gap` event says that some are no longer kept.",
     response_class=StreamingResponse,
-    responses={**_EVENTS, **problems(404, 422, 503)},
+    responses={**EVENTS, **problems(404, 503)},
 )
 async def join_stream(
     thread_id: UUID,
@@ -288,7 +288,7 @@ async def join_stream(
     summary="Join the stream of a run on a thread of its own",
     description="As on a thread.",
     response_class=StreamingResponse,
-    responses={**_EVENTS, **problems(404, 422, 503)},
+    responses={**EVENTS, **problems(404, 503)},
 )
 async def join_stateless_stream(
     run_id: UUID,
@@ -309,7 +309,7 @@ async def join_stateless_stream(
     "is kept. `lifecycle` is the beginning and end of each run, `state_update` each edit of the "
     "state. It ends when the thread is deleted.",
     response_class=StreamingResponse,
-    responses={**_EVENTS, **problems(404, 422, 503)},
+    responses={**EVENTS, **problems(404, 503)},
 )
 async def follow_thread(
     thread_id: UUID,
@@ -342,9 +342,9 @@ async def follow_thread(
     "With `wait` the answer comes at its end, with the state that it left.",
     response_class=Response,
     responses={
-        **_FINAL,
+        **FINAL,
         202: {"description": "It is asked to end"},
-        **problems(404, 422, 503),
+        **problems(404, 503),
     },
 )
 async def cancel_run(
@@ -384,7 +384,7 @@ class CancelBody(BaseModel):
     summary="Cancel several runs",
     description="Those named, or all that are pending, running or either.",
     status_code=204,
-    responses=problems(404, 422, 503),
+    responses=problems(404, 503),
 )
 async def cancel_runs(body: CancelBody, runs: RunsDep, action: CancelAction = "interrupt") -> None:
     if body.status is not None:

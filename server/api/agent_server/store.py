@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 from langgraph.store.base import NOT_PROVIDED, Item, SearchItem
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -10,10 +10,11 @@ from everturn.checkpoints.errors import InvalidItem
 from everturn.server.api.http.deps import StoreDep
 from everturn.server.api.http.json import dumps
 from everturn.server.api.http.problems import problems
+from everturn.server.api.http.strict_json import Router
 from everturn.server.api.http.values import MAX_WANTED_CHARACTERS, Few, Name, Wanted
 from everturn.server.errors import InvalidInput
 
-router = APIRouter(tags=["store"])
+router = Router(tags=["store"])
 
 _MAX = 2**31 - 1
 
@@ -120,7 +121,7 @@ class NamespacesResponse(BaseModel):
     status_code=204,
     summary="Keep an item",
     description="Writes an item, or replaces the one that is there under the same key.",
-    responses=problems(400, 413, 422, 503),
+    responses=problems(400, 503),
 )
 async def put_item(body: PutRequest, store: StoreDep) -> None:
     namespace = _checked(body.namespace)
@@ -135,7 +136,7 @@ async def put_item(body: PutRequest, store: StoreDep) -> None:
     summary="Read an item",
     description="Returns an item, or `null` where there is none or it has expired.",
     response_model=StoredItem | None,
-    responses=problems(400, 422, 503),
+    responses=problems(400, 503),
 )
 async def get_item(
     store: StoreDep,
@@ -157,7 +158,7 @@ async def get_item(
     status_code=204,
     summary="Delete an item",
     description="Deletes an item; there need not be one.",
-    responses=problems(400, 413, 422, 503),
+    responses=problems(400, 503),
 )
 async def delete_item(body: DeleteRequest, store: StoreDep) -> None:
     await store.delete(_checked(body.namespace), body.key)
@@ -169,7 +170,7 @@ async def delete_item(body: DeleteRequest, store: StoreDep) -> None:
     description="Finds items in a namespace and all those inside it, by their fields and, where "
     "`langgraph.json` configures an index, by meaning.",
     response_model=SearchResponse,
-    responses=problems(400, 413, 422, 503),
+    responses=problems(400, 503),
 )
 async def search_items(body: SearchRequest, store: StoreDep) -> Response:
     found = await store.search(
@@ -188,7 +189,7 @@ async def search_items(body: SearchRequest, store: StoreDep) -> Response:
     summary="List namespaces",
     description="Names the namespaces that have items.",
     response_model=NamespacesResponse,
-    responses=problems(400, 413, 422, 503),
+    responses=problems(400, 503),
 )
 async def list_namespaces(body: NamespacesRequest, store: StoreDep) -> Response:
     namespaces = await store.namespaces(

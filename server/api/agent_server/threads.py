@@ -5,16 +5,17 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import Header, Query, Response
 from langgraph.types import Command
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from everturn.checkpoints.sql.searched import SortOrder
 from everturn.checkpoints.sql.threads import Filter, SortBy, Status, Thread, new_thread
-from everturn.server.api.agent_server.bodies import ThreadId, json_response, page_headers
+from everturn.server.api.agent_server.bodies import SELECTED, ThreadId, json_response, page_headers
 from everturn.server.api.http.deps import ThreadsDep
 from everturn.server.api.http.json import jsonable
 from everturn.server.api.http.problems import problems
+from everturn.server.api.http.strict_json import Router
 from everturn.server.api.http.values import (
     MAX_NAME,
     Few,
@@ -30,7 +31,7 @@ from everturn.server.resources.paths import follow, parse_path
 from everturn.server.resources.states import Step
 from everturn.server.resources.threads import Found, Search
 
-router = APIRouter(prefix="/threads", tags=["threads"])
+router = Router(prefix="/threads", tags=["threads"])
 
 _MAX = 1000
 _LARGEST = 2**63 - 1
@@ -198,7 +199,14 @@ class ThreadModel(BaseModel):
     ttl: dict[str, Any] | None = Field(
         default=None, description="With `include=ttl`: strategy, ttl_minutes, expires_at."
     )
-    extracted: dict[str, Any] | None = Field(default=None, description="With `extract`.")
+
+
+class FoundThread(ThreadModel):
+    """A thread, or the fields of it that were selected."""
+
+    model_config = SELECTED
+
+    extracted: dict[str, Any] = Field(description="With `extract`: what the paths lead to.")
 
 
 class PruneResult(BaseModel):
@@ -212,7 +220,7 @@ class PruneResult(BaseModel):
     summary="Make a thread",
     description="Makes a thread, with metadata and a lifetime if you like, and a state if "
     "`supersteps` say one.",
-    responses={200: {"model": ThreadModel}, **problems(400, 404, 409, 413, 422, 500, 503)},
+    responses={200: {"model": ThreadModel}, **problems(400, 404, 409, 503)},
 )
 async def create_thread(body: ThreadCreate, threads: ThreadsDep) -> Response:
     thread = new_thread(
@@ -233,7 +241,7 @@ async def create_thread(body: ThreadCreate, threads: ThreadsDep) -> Response:
     summary="Search threads",
     description="Threads that fit all that is said, last changed first. `X-Pagination-Total` "
     "counts as far as this page and whether there is more; `X-Pagination-Next` is the next offset.",
-    responses={200: {"model": list[ThreadModel]}, **problems(413, 422, 500, 503)},
+    responses={200: {"model": list[FoundThread]}, **problems(503)},
 )
 async def search_threads(body: ThreadSearch, threads: ThreadsDep) -> Response:
     page, more = await threads.search(body.search())
@@ -247,7 +255,7 @@ async def search_threads(body: ThreadSearch, threads: ThreadsDep) -> Response:
     "/count",
     summary="Count threads",
     description="How many threads fit all that is said.",
-    responses=problems(413, 422, 500, 503),
+    responses=problems(503),
 )
 async def count_threads(body: ThreadCount, threads: ThreadsDep) -> int:
     return await threads.count(Search(filter=body.filter(), values=body.values or {}))
@@ -258,7 +266,7 @@ async def count_threads(body: ThreadCount, threads: ThreadsDep) -> int:
     summary="Prune threads",
     description="Deletes threads, or with `keep_latest` all but their newest checkpoints. "
     "Ids of no thread are passed over.",
-    responses=problems(409, 413, 422, 500, 503),
+    responses=problems(409, 503),
 )
 async def prune_threads(body: ThreadPrune, threads: ThreadsDep) -> PruneResult:
     ids = list(dict.fromkeys(str(each) for each in body.thread_ids))
@@ -271,7 +279,7 @@ async def prune_threads(body: ThreadPrune, threads: ThreadsDep) -> PruneResult:
     summary="Show a thread",
     description="A thread with its latest values; `include=ttl` adds its lifetime. Chat sessions "
     "are no threads here: see /api/chat.",
-    responses={200: {"model": ThreadModel}, **problems(404, 422, 500, 503)},
+    responses={200: {"model": ThreadModel}, **problems(404, 503)},
 )
 async def show_thread(
     thread_id: ThreadId,
@@ -289,7 +297,7 @@ async def show_thread(
     responses={
         200: {"model": ThreadModel},
         204: {"description": "Changed"},
-        **problems(404, 413, 422, 500, 503),
+        **problems(404, 503),
     },
 )
 async def patch_thread(
@@ -313,7 +321,7 @@ async def patch_thread(
     status_code=204,
     summary="Delete a thread",
     description="Cancels what runs on it and deletes it with its runs, checkpoints and history.",
-    responses=problems(404, 409, 422, 500, 503),
+    responses=problems(404, 409, 503),
 )
 async def delete_thread(thread_id: ThreadId, threads: ThreadsDep) -> None:
     await threads.delete(str(thread_id))
@@ -323,7 +331,7 @@ async def delete_thread(thread_id: ThreadId, threads: ThreadsDep) -> None:
     "/{thread_id}/copy",
     summary="Copy a thread",
     description="Makes a thread with the same metadata and checkpoints.",
-    responses={200: {"model": ThreadModel}, **problems(404, 422, 500, 503)},
+    responses={200: {"model": ThreadModel}, **problems(404, 503)},
 )
 async def copy_thread(thread_id: ThreadId, threads: ThreadsDep) -> Response:
     copied = await threads.copy(str(thread_id))

@@ -4,7 +4,7 @@ import json
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from fastapi import APIRouter, Body, Query, Request, Response
+from fastapi import Body, Query, Request, Response
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, SystemMessage, ToolMessage
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -12,12 +12,13 @@ from everturn.checkpoints.sql.history import Totals
 from everturn.server.api.chat.approvals import WaitingCall
 from everturn.server.api.http.deps import SessionsDep
 from everturn.server.api.http.problems import problems
+from everturn.server.api.http.strict_json import Router
 from everturn.server.api.http.values import MAX_DEPTH, JsonObject
 from everturn.server.errors import InvalidInput
 from everturn.server.resources.sessions import Session
 from everturn.server.turns.outcome import readable
 
-router = APIRouter(prefix="/api/chat", tags=["sessions"])
+router = Router(prefix="/api/chat", tags=["sessions"])
 
 MAX_PAGE = 1000
 Status = Literal["active", "ended"]
@@ -131,7 +132,7 @@ class HistoryRow(BaseModel):
     status_code=201,
     summary="Begin a session",
     description="Makes a session that lives for `EVERTURN_SESSION_TTL` seconds after its last use.",
-    responses=problems(413, 422, 500, 503),
+    responses=problems(503),
 )
 async def create_session(
     sessions: SessionsDep, body: Annotated[SessionRequest | None, Body()] = None
@@ -146,7 +147,7 @@ async def create_session(
     description="All sessions, the last used first, with what their turns come to; also those that "
     "have ended, as long as they have a history. `total` counts them, `limit` and `offset` choose "
     "the page.",
-    responses=problems(422, 500, 503),
+    responses=problems(503),
 )
 async def list_sessions(
     sessions: SessionsDep,
@@ -163,7 +164,7 @@ async def list_sessions(
     summary="Delete all sessions",
     description="Deletes each session as DELETE /api/chat/session/{session_id} does, with its "
     "history. Nothing brings them back, so the request has to say `confirm=all`.",
-    responses=problems(409, 422, 500, 503),
+    responses=problems(409, 503),
 )
 async def delete_sessions(
     sessions: SessionsDep,
@@ -182,7 +183,7 @@ async def delete_sessions(
     summary="Show a session",
     description="When it was made, when it expires, its context, all its messages, and the "
     "tool calls that wait for somebody.",
-    responses=problems(404, 409, 422, 500, 503),
+    responses=problems(404, 409, 503),
 )
 async def show_session(session_id: str, sessions: SessionsDep) -> SessionDetail:
     (session,) = await sessions.summed_up(await sessions.get(session_id))
@@ -201,7 +202,7 @@ async def show_session(session_id: str, sessions: SessionsDep) -> SessionDetail:
     summary="Forget a session",
     description="Cancels what runs in it and deletes it whole: its memory, its history, its runs "
     "and what they streamed. Of a session that has ended, the history.",
-    responses=problems(404, 409, 422, 500, 503),
+    responses=problems(404, 409, 503),
 )
 async def delete_session(session_id: str, sessions: SessionsDep) -> None:
     await sessions.delete(session_id)
@@ -213,7 +214,7 @@ async def delete_session(session_id: str, sessions: SessionsDep) -> None:
     description="Its finished turns, oldest first; still there when the session has expired. "
     "Without `before` the newest `limit` turns; when there are older ones, `X-Pagination-Next` and "
     "`Link` say how to ask for them.",
-    responses=problems(404, 422, 500, 503),
+    responses=problems(404, 503),
 )
 async def read_history(
     session_id: str,

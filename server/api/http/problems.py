@@ -250,7 +250,7 @@ async def _on_validation(request: Request, error: Exception) -> JSONResponse:
 
 def _reason(flaw: Mapping[str, Any]) -> str:
     if flaw["type"] == "json_invalid":
-        return f"body: not valid JSON at character {flaw['loc'][-1]}"
+        return f"body, at character {flaw['loc'][-1]}: {flaw['ctx']['error']}"
     where = ".".join(str(part) for part in flaw["loc"][1:] or flaw["loc"])
     return f"{where}: {flaw['msg'].removeprefix('Value error, ')}"
 
@@ -279,17 +279,28 @@ def problem_response(problem: Problem, headers: Mapping[str, str] | None = None)
 
 
 def document_errors(app: FastAPI) -> None:
-    """Put the shape of a problem into OpenAPI, where the routes' errors refer to it."""
+    """Put into OpenAPI the shape of a problem, and the errors that routes have in common."""
     described = app.openapi
 
     def openapi() -> dict[str, Any]:
         document = described()
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         schemas.setdefault("Problem", Problem.model_json_schema())
+        for path in document["paths"].values():
+            for operation in path.values():
+                _document_common(operation)
+        for unused in ("HTTPValidationError", "ValidationError"):  # FastAPI's own
+            schemas.pop(unused, None)
         document_users_routes(document, getattr(app.state, "users_app", None))
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend it
+
+
+def _document_common(operation: dict[str, Any]) -> None:
+    body, choices = "requestBody" in operation, "parameters" in operation
+    common = problems(*([413] if body else ()), *([422] if body or choices else ()), 500)
+    operation["responses"].update({str(status): each for status, each in common.items()})
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:

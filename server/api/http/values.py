@@ -115,7 +115,10 @@ def at_most(most: int) -> BeforeValidator:
 Identifier = Annotated[str, AfterValidator(_identifier)]
 """For ids that clients choose."""
 
-Name = Annotated[str, Field(max_length=MAX_NAME)]
+Text = Annotated[str, AfterValidator(_storable)]
+"""For texts that go into the database."""
+
+Name = Annotated[Text, Field(max_length=MAX_NAME)]
 """For names, of things or for people."""
 
 Few = Annotated[list[T], Field(max_length=MAX_FEW), at_most(MAX_FEW)]

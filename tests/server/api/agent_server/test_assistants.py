@@ -369,7 +369,7 @@ def test_changes_of_assistants_that_are_not_there(
     assert service.request(method, f"/assistants/nobody{rest}", json=body).status_code == 422
 
 
-@pytest.mark.parametrize("version", [0, -1, 99, 2**31, 10**30])
+@pytest.mark.parametrize("version", [0, -1, 99, 2**31, 2**63])
 def test_versions_that_are_not_there(service: Client, version: int) -> None:
     answer = service.post("/assistants/outer/latest", json={"version": version})
     assert answer.status_code == 404
@@ -384,7 +384,7 @@ def test_versions_that_are_not_there(service: Client, version: int) -> None:
         {"limit": 1001},
         {"limit": "x"},
         {"offset": -1},
-        {"offset": 10**30},
+        {"offset": 2**63},
         {"sort_by": "config"},
         {"sort_order": "ASC"},
         {"select": ["secret"]},
@@ -416,6 +416,9 @@ def test_searches_of_graphs_that_are_not_there(service: Client, path: str) -> No
         ({"graph_id": "nothing"}, 404),
         ({"graph_id": "\0"}, 404),
         ({"graph_id": "\ud800"}, 422),
+        ({"graph_id": "outer", "name": "\ud800"}, 422),
+        ({"graph_id": "outer", "name": "a\0b"}, 422),
+        ({"graph_id": "outer", "description": "\0"}, 422),
         ({"graph_id": "outer", "assistant_id": "mine"}, 422),
         ({"graph_id": "outer", "if_exists": "replace"}, 422),
         ({"graph_id": "outer", "config": []}, 422),
@@ -442,7 +445,8 @@ def test_assistants_that_are_refused(service: Client, wrong: dict[str, Any], sta
         return
     changes = {k: v for k, v in wrong.items() if k not in {"graph_id", "assistant_id", "if_exists"}}
     if changes:
-        assert service.patch("/assistants/outer", json=changes).status_code == status
+        patched = service.patch("/assistants/outer", content=json.dumps(changes))
+        assert patched.status_code == status
 
 
 @pytest.mark.parametrize(
@@ -450,10 +454,10 @@ def test_assistants_that_are_refused(service: Client, wrong: dict[str, Any], sta
     [
         (b"", "body"),
         (b"[]", "body"),
-        (b"{bad", "not valid JSON"),
-        (b'{"graph_id": "outer", "metadata": {"a": "\\ud800"}}', "metadata"),
-        (b'{"graph_id": "outer", "metadata": {"a": NaN}}', "metadata"),
-        (b'{"graph_id": "outer", "metadata": ' + b'{"a":' * 200 + b"1" + b"}" * 201, "metadata"),
+        (b"{bad", "body, at character 1: "),
+        (b'{"graph_id": "outer", "metadata": {"a": "\\ud800"}}', "half of a surrogate pair"),
+        (b'{"graph_id": "outer", "metadata": {"a": NaN}}', "no NaN"),
+        (b'{"graph_id": "outer", "metadata": ' + b'{"a":' * 200 + b"1" + b"}" * 201, "deeper"),
     ],
 )
 def test_bodies_that_are_refused(service: Client, raw: bytes, reason: str) -> None:
@@ -466,16 +470,14 @@ def test_bodies_that_are_let_pass(service: Client, sdk: SyncLangGraphClient) -> 
     nothing = dict.fromkeys(["name", "config", "metadata", "context", "assistant_id", "if_exists"])
     made = service.post("/assistants", json={"graph_id": "outer", **nothing, "unknown": 1}).json()
     assert (made["name"], made["metadata"]) == ("Untitled", {})
-    named = sdk.assistants.create("outer", name="a\0b", metadata={"m": "x" * 200_000})
-    assert named["name"] == "a\ufffdb"
+    named = sdk.assistants.create("outer", name="a\x01b", metadata={"m": "x" * 200_000})
+    assert named["name"] == "a\x01b"
     assert sdk.assistants.get(named["assistant_id"]) == named
-    half = service.post("/assistants", content=b'{"graph_id": "outer", "name": "\\ud800"}').json()
-    assert half["name"] == "\ufffd"
     as_text = service.post(
         "/assistants/search", content=b'{"limit": 1}', headers={"content-type": "text/plain"}
     )
     assert len(as_text.json()) == 1
-    for each in (made, named, half):
+    for each in (made, named):
         sdk.assistants.delete(each["assistant_id"])
 
 
