@@ -4,6 +4,7 @@ Bytes do not bound the time that JSON takes: four megabytes of text are read at 
 of `[],[],[]…` are a million objects to make, check and write, while every other request waits.
 """
 
+import asyncio
 from http import HTTPStatus
 
 from starlette.datastructures import Headers
@@ -39,7 +40,7 @@ class BodyValuesLimit:
             refusal = problem_response(content_too_large(scope[MAX_BODY_SIZE_SCOPE_KEY]))
             return await refusal(scope, receive, send)
         body = b"".join(message.get("body", b"") for message in messages)
-        if has_more_values(body, MAX_VALUES):
+        if await asyncio.to_thread(has_more_values, body, MAX_VALUES):
             detail = f"body: must not have more than {MAX_VALUES} values; send it in parts"
             return await problem_response(problem_of_status(422, detail))(scope, receive, send)
         waiting = iter(messages)

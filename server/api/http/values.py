@@ -26,7 +26,6 @@ MAX_MANY, MAX_FEW = 1000, 100
 MAX_NAME = 1000
 """Characters."""
 MAX_DEPTH = 100
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _CONTROL = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 
@@ -37,7 +36,7 @@ def _sendable(value: Any) -> Any:
         ValueError: saying what is wrong, without the content.
     """
     for level in _levels(value):
-        if any(map(_SURROGATE.search, _texts(level))):
+        if not all(map(_is_text, _texts(level))):
             raise ValueError("must not contain half of a surrogate pair: it is no character")
         if not all(isfinite(each) for each in level if type(each) is float):
             raise ValueError("must not contain NaN or Infinity: JSON has no such numbers")
@@ -87,6 +86,15 @@ def _texts(level: list[Any]) -> Iterator[str]:
     return (each for each in level if isinstance(each, str))
 
 
+def _is_text(value: str) -> bool:
+    """Whether it has no half of a surrogate pair."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _few_messages(value: Any) -> Any:
     """Refuse messages without number: each is made an object, given an id and compared."""
     messages = value.get("messages") if isinstance(value, dict) else None
@@ -112,7 +120,7 @@ def at_most(most: int) -> BeforeValidator:
     return BeforeValidator(check)
 
 
-Identifier = Annotated[str, AfterValidator(_identifier)]
+Identifier = Annotated[str, Field(max_length=MAX_NAME), AfterValidator(_identifier)]
 """For ids that clients choose."""
 
 Text = Annotated[str, AfterValidator(_storable)]
