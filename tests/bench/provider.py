@@ -112,7 +112,7 @@ def main() -> None:
             stack.enter_context(served(checkout, folder / str(number), provider))
             for number, checkout in enumerate(checkouts)
         ]
-        print("| CPU ms a turn | " + " | ".join(map(str, checkouts)) + " |")
+        print("| CPU ms a turn | " + " | ".join(map(str, checkouts)) + " |", flush=True)
         print("|---|" + "---|" * len(checkouts))
         for path in options.doors:
             costs: list[list[float]] = [[] for _ in services]
