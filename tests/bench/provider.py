@@ -1,6 +1,6 @@
 """What a turn of 20 tokens through a real HTTP provider costs the service, in CPU time.
 
-    python tests/bench/provider.py [CHECKOUT …] [--rounds 5] [--side-by-side 16] [--between 0.005]
+    python tests/bench/provider.py [CHECKOUT …] [--rounds 5] [--side-by-side 16] [--between 0.05]
 
 Each checkout, this one where none is named, is served by a process of its own; all ask one provider
 in the process of this script and take turns in one run, so that their figures can be compared.
@@ -98,9 +98,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("checkouts", nargs="*", type=Path, default=[ROOT])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--turns", type=int, default=160, help="of one round")
+    parser.add_argument("--turns", type=int, default=96, help="of one round")
     parser.add_argument("--side-by-side", type=int, default=16)
-    parser.add_argument("--between", type=float, default=0.005, help="seconds between two tokens")
+    parser.add_argument("--between", type=float, default=0.05, help="seconds between two tokens")
     parser.add_argument("--doors", nargs="*", choices=DOORS, default=list(DOORS))
     options = parser.parse_args()
     with ExitStack() as stack:
