@@ -7,16 +7,14 @@ because providers close the connection right after `data: [DONE]`.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 BOM = b"\xef\xbb\xbf"
-"""Some servers put it in front of all they send."""
 """Some servers put it in front: https://www.rfc-editor.org/rfc/rfc8259#section-8.1."""
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One event."""
 
     data: str
@@ -45,29 +43,31 @@ class Decoder:
         self._rest = lines.pop()
         self._after_cr = piece.endswith(b"\r")
         for line in lines:
-            yield from self._line(line)
+            if event := self._line(line):
+                yield event
 
     def close(self) -> Iterator[Event]:
         """Yield what the end of the stream completes."""
-        yield from self._line(self._rest)
-        yield from self._line(b"")
+        for line in (self._rest, b""):
+            if event := self._line(line):
+                yield event
 
-    def _line(self, line: bytes) -> Iterator[Event]:
+    def _line(self, line: bytes) -> Event | None:
+        """Take in a line; return the event that it ends."""
         if self._at_start:
             line, self._at_start = line.removeprefix(BOM), False
         if not line:
-            if self._data:
-                yield Event("\n".join(self._data), self._name or "message")
+            data, name = self._data, self._name
             self._data, self._name = [], ""
-            return
+            return Event("\n".join(data), name or "message") if data else None
         field, _, value = line.partition(b":")
         text = value.removeprefix(b" ").decode("utf-8", "replace")
         if field == b"data":
             self._data.append(text)
         elif field == b"event":
             self._name = text
-        elif (
-            field == b"error"
-        ):  # llama.cpp's, until https://github.com/ggml-org/llama.cpp/pull/16109
+        elif field == b"error":
+            # llama.cpp's, until https://github.com/ggml-org/llama.cpp/pull/16109
             self._data.append(text)
             self._name = "error"
+        return None

@@ -40,15 +40,20 @@ def open_client(url: str, timeout: "httpx2.Timeout") -> "httpx2.AsyncClient":
     import httpx2
     import openai
 
-    trusted = trusted_certificates()
+    from everturn.graph.models.aiohttp_transport import AiohttpTransport
+
     proxy = proxy_for(url)
+    trusted = trusted_certificates()
+    certificates = trusted or httpx2.create_ssl_context(trust_env=False)
+    if proxy is None:
+        return openai.DefaultAsyncHttpxClient(
+            timeout=timeout, trust_env=False, transport=AiohttpTransport(certificates)
+        )
     return openai.DefaultAsyncHttpxClient(
         timeout=timeout,
         trust_env=False,  # read here, and only what leads to this provider
-        verify=trusted or httpx2.create_ssl_context(trust_env=False),
-        proxy=httpx2.Proxy(proxy, ssl_context=trusted if proxy.startswith("https:") else None)
-        if proxy
-        else None,
+        verify=certificates,
+        proxy=httpx2.Proxy(proxy, ssl_context=trusted if proxy.startswith("https:") else None),
     )
 
 

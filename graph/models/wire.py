@@ -112,20 +112,19 @@ async def chunks_of(response: "httpx2.Response", clock: Clock) -> AsyncGenerator
         CallFailed: what came is no answer, or the provider says in it that it has failed.
     """
     reader = Reader()
+    body = _Body(clock, reader)
+    finishing = False
     try:
         # Closed here and now: a generator left to the collector may outlive its loop.
-        async with (
-            aclosing(_pieces(response, clock)) as pieces,
-            aclosing(_objects(pieces, clock, reader)) as objects,
-        ):
-            finishing = False
-            async for each in objects:
-                if chunk := reader.read(each):
-                    clock.push()
-                    yield chunk
-                elif reader.finish_reason and not finishing:  # once: empty chunks may come for ever
-                    clock.push(_LAST_CHUNKS)
-                    finishing = True
+        async with aclosing(_pieces(response, clock)) as pieces:
+            async for piece in pieces:
+                for each in body.feed(piece) if piece else body.close():
+                    if chunk := reader.read(each):
+                        clock.push()
+                        yield chunk
+                    elif reader.finish_reason and not finishing:
+                        clock.push(_LAST_CHUNKS)  # once: empty chunks may come for ever
+                        finishing = True
     except Exception as error:
         if not (reader.finish_reason or reader.ended):  # else everything was said before
             raise _masked(error, response) from error.__cause__
@@ -136,65 +135,63 @@ async def chunks_of(response: "httpx2.Response", clock: Clock) -> AsyncGenerator
 
 
 async def _pieces(response: "httpx2.Response", clock: Clock) -> AsyncGenerator[bytes]:
-    """Yield the bytes of a body as they come, each awaited under the clock."""
+    """Yield the bytes of a body as they come, each awaited under the clock; nothing at its end."""
     async with aclosing(response.aiter_bytes()) as pieces:
-        while True:
+        piece: bytes | None = b""
+        while piece is not None:
             async with clock.running():
                 piece = await anext(pieces, None)
-            if piece is None:
-                return
-            yield piece
+            if piece or piece is None:
+                yield piece or b""
 
 
-async def _objects(
-    pieces: AsyncGenerator[bytes], clock: Clock, reader: Reader
-) -> AsyncGenerator[dict[str, Any]]:
-    """Yield the JSON objects of a body, which is a stream of events or one JSON document.
+class _Body:
+    """Takes the bytes of a body, and yields its JSON objects as they become complete.
 
-    Its first character shows which: gateways send either under any content type.
+    It is a stream of events or one JSON document. Its first character shows which: gateways send
+    either under any content type.
     """
-    start = await _start(pieces)
-    if start[:1] in {b"{", b"["}:
-        body = start + b"".join([piece async for piece in pieces])
-        for each in _parsed(body.decode("utf-8", "replace")):
-            yield each
-        reader.ended = True
-        return
-    empty = True
-    async with aclosing(_events(start, pieces)) as events:
-        async for event in events:
-            empty = False
-            if not event.data.strip():  # a sign of life
-                continue
-            if event.data.strip() == "[DONE]":
-                reader.ended = True
-                clock.push(_LAST_BYTES)  # only a body read to its end frees its connection
-                continue
-            for each in _parsed(event.data, error=event.name == "error"):
-                yield each
-    if empty:
-        raise _unreadable(start.decode("utf-8", "replace"))
 
+    def __init__(self, clock: Clock, reader: Reader) -> None:
+        self._clock, self._reader = clock, reader
+        self._start = b""
+        """From the first byte on that is no white space."""
+        self._begun = False
+        self._document: list[bytes] = []
+        self._decoder = Decoder()
+        self._events = 0
 
-async def _events(start: bytes, pieces: AsyncGenerator[bytes]) -> AsyncGenerator[Event]:
-    decoder = Decoder()
-    for event in decoder.feed(start):
-        yield event
-    async for piece in pieces:
-        for event in decoder.feed(piece):
-            yield event
-    for event in decoder.close():
-        yield event
+    def feed(self, piece: bytes) -> Iterator[dict[str, Any]]:
+        """Yield what this piece completes."""
+        if not self._begun:
+            self._start = piece = (self._start + piece).removeprefix(BOM).lstrip()
+            self._begun = bool(piece) and not BOM.startswith(piece)
+            if not self._begun:
+                return
+        if self._start[:1] in {b"{", b"["}:
+            self._document.append(piece)
+        else:
+            yield from self._said(self._decoder.feed(piece))
 
+    def close(self) -> Iterator[dict[str, Any]]:
+        """Yield what the end of the body completes."""
+        if self._document:
+            yield from _parsed(b"".join(self._document).decode("utf-8", "replace"))
+            self._reader.ended = True
+            return
+        yield from self._said(self._decoder.close())
+        if not self._events:
+            raise _unreadable(self._start.decode("utf-8", "replace"))
 
-async def _start(pieces: AsyncGenerator[bytes]) -> bytes:
-    """Return a body's first bytes, from the first one on that is no white space."""
-    start = b""
-    async for piece in pieces:
-        start = (start + piece).removeprefix(BOM).lstrip()
-        if start and not BOM.startswith(start):
-            break
-    return start
+    def _said(self, events: Iterator[Event]) -> Iterator[dict[str, Any]]:
+        for event in events:
+            self._events += 1
+            data = event.data.strip()
+            if data == "[DONE]":
+                self._reader.ended = True
+                self._clock.push(_LAST_BYTES)  # only a body read to its end frees its connection
+            elif data:  # else a sign of life
+                yield from _parsed(event.data, error=event.name == "error")
 
 
 def _parsed(text: str, *, error: bool = False) -> Iterator[dict[str, Any]]:

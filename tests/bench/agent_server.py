@@ -96,7 +96,7 @@ class Connection:
 
     async def post(self, path: str, body: Any, on_body: Callable[[bytes], None]) -> None:
         data = json.dumps(body).encode()
-        head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         self._writer.write(head.encode() + b"Content-Length: %d\r\n\r\n" % len(data) + data)
         answer = await self._reader.readuntil(b"\r\n\r\n")
         if not answer.startswith(b"HTTP/1.1 200"):
