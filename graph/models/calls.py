@@ -12,10 +12,15 @@ from typing import Any
 from uuid import uuid4
 
 from everturn.graph.models.arguments import MAX_PIECE, Bound
+from everturn.graph.models.failures import CallFailed, Failure
 from everturn.graph.models.text import Joiner
 
 Piece = dict[str, Any]
 """One entry of `delta.tool_calls`, as OpenAI writes it."""
+
+MAX_CALLS = 128
+"""In one answer; OpenAI takes no more tools than that in a request."""
+_TOO_MANY = Failure("broken_tool_call", f"the model calls more than {MAX_CALLS} tools at once")
 
 # Beside these, a call may bring what the provider wants back with it, such as Gemini's
 # `extra_content`: https://ai.google.dev/gemini-api/docs/thought-signatures.
@@ -86,7 +91,11 @@ class ToolCalls:
         return iter(self._calls)
 
     def add(self, entries: Sequence[object]) -> list[Piece]:
-        """Take in the `tool_calls` of one chunk; return what they add, in OpenAI's form."""
+        """Take in the `tool_calls` of one chunk; return what they add, in OpenAI's form.
+
+        Raises:
+            CallFailed: there are more calls than any model makes at once.
+        """
         touched: set[ToolCall] = set()
         each = (entry for entry in entries if isinstance(entry, dict))
         pieces = [piece for entry in each if (piece := self._add(entry, touched))]
@@ -105,12 +114,14 @@ class ToolCalls:
     def _add(self, entry: Piece, touched: set[ToolCall]) -> Piece | None:
         function = entry.get("function")
         function = function if isinstance(function, dict) else {}
-        name, call_id = str(function.get("name") or ""), str(entry.get("id") or "")
+        name, call_id = _as_name(function.get("name")), _as_name(entry.get("id"))
         arguments = _as_text(function.get("arguments"))
         number = entry.get("index")
         number = number if isinstance(number, int | str) else None
         call = self._continued(number, call_id, name)
         if call is None or _begins_another(call, call_id, name, arguments, call in touched):
+            if len(self._calls) == MAX_CALLS:
+                raise CallFailed(_TOO_MANY)
             call = ToolCall(len(self._calls))
             self._calls.append(call)
         self._by_number[number] = call
@@ -168,6 +179,11 @@ def _added(call: ToolCall, name: str) -> str:
     added = name.removeprefix(call.name)
     call.name += added
     return added
+
+
+def _as_name(value: object) -> str:
+    """Return a name or an id, which some count; what is neither is none."""
+    return str(value) if isinstance(value, str) or type(value) is int else ""
 
 
 def _as_text(arguments: object) -> str:

@@ -8,17 +8,16 @@ import gzip
 import json
 import math
 import zlib
-from collections.abc import Callable, Mapping
-from itertools import pairwise
-from typing import Any, TypeVar
+from collections.abc import Callable
+from functools import partial
+from random import Random
+from typing import Any
 
-from hypothesis import strategies as st
-
+from tests.hostile import draw
+from tests.hostile.draw import Draw, either, of, rarely, several, torn
 from tests.provider.script import Ending, Transmission
 
-T = TypeVar("T")
 JSON = Any
-Body = dict[str, JSON]
 
 
 class Written(str):
@@ -72,6 +71,7 @@ HOSTILE_TEXTS = (
     "x" * 3_000,
     "é" * 70,
 )
+NAMES = ("type", "text", "id", "message", "content", "role", "thinking", "signature")
 HOSTILE_NUMBERS = (
     *(-1, 0, 2**31, 2**53, 2**63, 2**64, 2**70, -(2**70), 10**100, 0.5, 1e308),
     *(math.nan, math.inf, -math.inf),
@@ -88,48 +88,29 @@ WRITTEN = (
     Written('"\\ud800\\u0000"'),
 )
 
-texts = st.sampled_from(HOSTILE_TEXTS) | st.text(max_size=8)
-numbers = st.sampled_from(HOSTILE_NUMBERS)
-leaves = st.none() | st.booleans() | numbers | texts | st.sampled_from(WRITTEN)
-names = st.sampled_from(("type", "text", "id", "message", "content", "role", "", "\ud83d", "\0"))
-odd: st.SearchStrategy[JSON] = st.recursive(
-    leaves,
-    lambda inner: (
-        st.lists(inner, max_size=4)
-        | st.dictionaries(names | texts, inner, max_size=4)
-    ),
-    max_leaves=6,
-)
+
+def odd(chance: Random, depth: int = 3) -> JSON:
+    """Any JSON value, strange ones first of all."""
+    kind = chance.randrange(10 if depth else 7)
+    if kind < 2:
+        return chance.choice(HOSTILE_TEXTS)
+    if kind < 4:
+        return chance.choice(HOSTILE_NUMBERS)
+    if kind < 7:
+        return chance.choice((None, True, False, {}, [], *WRITTEN))
+    if kind < 9:
+        names = [*NAMES, chance.choice(HOSTILE_TEXTS)]
+        return {chance.choice(names): odd(chance, depth - 1) for _ in range(chance.randint(0, 3))}
+    return [odd(chance, depth - 1) for _ in range(chance.randint(0, 3))]
 
 
-@st.composite
-def rarely(draw: st.DrawFn, usual: st.SearchStrategy[T], other: st.SearchStrategy[T]) -> T:
-    """Draw what is usual, seven times of eight."""
-    return draw(other if draw(st.integers(0, 7)) == 7 else usual)
-
-
-def mostly(*values: JSON) -> st.SearchStrategy[JSON]:
+def mostly(*values: JSON) -> Draw[JSON]:
     """One of these, or something odd."""
-    return rarely(st.sampled_from(values), odd)
+    return rarely(of(*values), odd)
 
 
-@st.composite
-def members(
-    draw: st.DrawFn,
-    always: Mapping[str, st.SearchStrategy[JSON]],
-    **sometimes: st.SearchStrategy[JSON],
-) -> Body:
-    """Draw an object that has some of these members; rarely one is missing, or stranger."""
-    made = {name: draw(value) for name, value in always.items()}
-    if sometimes:
-        for name in draw(st.lists(st.sampled_from(sorted(sometimes)), max_size=2, unique=True)):
-            made[name] = draw(sometimes[name])
-    if draw(st.integers(0, 15)) == 15:
-        made.pop(draw(st.sampled_from(sorted(made))), None)
-    if draw(st.integers(0, 15)) == 15:
-        made[draw(texts)] = draw(odd)
-    return made
-
+members = partial(draw.members, strange=odd)
+texts = of(*HOSTILE_TEXTS)
 
 # What a model says
 
@@ -180,35 +161,31 @@ call_entries = members(
     custom=odd,
 )
 calls = rarely(
-    st.lists(rarely(call_entries, odd), min_size=1, max_size=3),
-    odd | call_entries.map(lambda each: [each] * 40) | call_entries,
+    several(rarely(call_entries, odd), 3, least=1),
+    either(odd, lambda chance: [call_entries(chance)] * 40, call_entries),
 )
 
-blocks = st.lists(
-    rarely(
-        members(
-            {"type": mostly("text", "output_text", "thinking", "image_url", "video", "unknown")},
-            text=words,
-            thinking=words,
-            signature=words,
-            index=indexes,
-            image_url=odd,
-            content=odd,
-        ),
-        odd,
-    ),
-    max_size=3,
+block_types = mostly("text", "output_text", "thinking", "image_url", "video", "unknown")
+block = members(
+    {"type": block_types},
+    text=words,
+    thinking=words,
+    signature=words,
+    index=indexes,
+    image_url=odd,
+    content=odd,
 )
+blocks = several(rarely(block, odd), 3)
 roles = mostly("assistant", "assistant", "user", "system", "tool", "remove", "function", "")
 deltas = members(
-    {"role": roles, "content": words | blocks},
+    {"role": roles, "content": either(words, blocks)},
     tool_calls=calls,
     function_call=functions,
     refusal=words,
-    reasoning=words | blocks,
-    reasoning_content=words | blocks,
-    reasoning_details=blocks | odd,
-    thinking_blocks=blocks | odd,
+    reasoning=either(words, blocks),
+    reasoning_content=either(words, blocks),
+    reasoning_details=either(blocks, odd),
+    thinking_blocks=either(blocks, odd),
     extra_content=odd,
     annotations=odd,
     audio=odd,
@@ -225,8 +202,10 @@ counts = mostly(0, 1, 7, 2**40, -5, "7", True)
 usages = members(
     {"prompt_tokens": counts, "completion_tokens": counts, "total_tokens": counts},
     cost=mostly(0.01, -1, 1e300, "free", True, math.nan, math.inf),
-    prompt_tokens_details=members({"cached_tokens": counts}, audio_tokens=counts) | odd,
-    completion_tokens_details=members({"reasoning_tokens": counts}, audio_tokens=counts) | odd,
+    prompt_tokens_details=either(members({"cached_tokens": counts}, audio_tokens=counts), odd),
+    completion_tokens_details=either(
+        members({"reasoning_tokens": counts}, audio_tokens=counts), odd
+    ),
     cost_details=odd,
 )
 errors = rarely(
@@ -236,12 +215,14 @@ errors = rarely(
                 "Provider returned error",
                 "key sk-test is wrong",
                 "<html><h1>502</h1></html>",
-                "line\n{\"event\": \"forged\"}",
+                'line\n{"event": "forged"}',
                 "please try again in 2s",
             ),
-            "code": mostly(400, 401, 402, 403, 404, 413, 429, 500, 503, "insufficient_quota", 2**70),
+            "code": mostly(
+                400, 401, 402, 403, 404, 413, 429, 500, 503, "insufficient_quota", 2**70
+            ),
         },
-        metadata=odd | members({"headers": odd, "raw": odd}),
+        metadata=either(odd, members({"headers": odd, "raw": odd})),
         type=odd,
         param=odd,
         status=odd,
@@ -253,7 +234,7 @@ errors = rarely(
 )
 
 
-def choices(form: str) -> st.SearchStrategy[JSON]:
+def choices(form: str) -> Draw[JSON]:
     """The `choices` of a chunk (`delta`) or of a whole answer (`message`)."""
     finish = (
         mostly(None, None, None, "stop")
@@ -261,17 +242,21 @@ def choices(form: str) -> st.SearchStrategy[JSON]:
         else mostly("stop", "tool_calls", "length", "content_filter", "error", "null")
     )
     one = members(
-        {"index": indexes, form: rarely(deltas | calling, odd), "finish_reason": finish},
+        {
+            "index": indexes,
+            form: rarely(either(deltas, calling), odd),
+            "finish_reason": finish,
+        },
         logprobs=odd,
         usage=usages,
-        error=errors,
         native_finish_reason=odd,
         message=odd,
     )
-    return rarely(one.map(lambda each: [each]), st.lists(one | odd, max_size=3) | odd)
+    failed = members({"error": errors, "finish_reason": finish})
+    return rarely(several(one, 1, least=1), either(several(either(one, odd, failed), 3), odd))
 
 
-def completions(form: str) -> st.SearchStrategy[JSON]:
+def completions(form: str) -> Draw[JSON]:
     """A chunk, or a whole answer."""
     return rarely(
         members(
@@ -282,22 +267,25 @@ def completions(form: str) -> st.SearchStrategy[JSON]:
                 "choices": choices(form),
             },
             object=odd,
-            usage=usages | odd,
-            error=errors,
-            x_groq=members({"usage": usages}) | odd,
+            usage=either(usages, odd),
+            x_groq=either(members({"usage": usages}), odd),
             service_tier=odd,
             system_fingerprint=odd,
-            message=odd,
-            detail=odd,
         ),
-        errors.map(lambda error: {"error": error}) | odd,
+        either(
+            odd,
+            members({"error": errors}),
+            members({"message": errors, "detail": odd}),
+            members({"detail": odd, "choices": choices(form)}),
+        ),
+        one_in=24,
     )
 
 
 # How it is written
 
 finished = [{"index": 0, "delta": {}, "finish_reason": "stop"}]
-ends = members({"choices": st.just(finished)}, usage=usages | odd, model=texts)
+ends = members({"choices": of(finished)}, usage=either(usages, odd), model=texts)
 GARBAGE = (
     b": comment\n\n",
     b"data\n\n",
@@ -310,7 +298,7 @@ GARBAGE = (
     b"event: error\ndata: {}\n\n",
     b"event: error\ndata: key sk-test is wrong\n\n",
     b"event: ping\n\n",
-    b"error: {\"message\": 7}\n\n",
+    b'error: {"message": 7}\n\n',
     b"id: \0\nretry: 1e999\n\n",
     b"\xff\xfe\x00\n\n",
     b"\xed\xa0\x80\n\n",
@@ -326,41 +314,43 @@ GARBAGE = (
 )
 
 
-@st.composite
-def events(draw: st.DrawFn) -> bytes:
+def events(chance: Random) -> bytes:
     """A stream of events."""
-    chunks = draw(st.lists(completions("delta"), max_size=4))
-    frames = [f"data: {encode(chunk)}\n\n".encode("utf-8", "surrogatepass") for chunk in chunks]
-    if draw(st.integers(0, 3)):
-        frames.append(f"data: {encode(draw(ends))}\n\n".encode())
+    chunks = several(completions("delta"), 4)(chance)
+    if chance.randrange(8):
+        chunks.append(ends(chance))
+    frames = [f"data: {encode(chunk)}\n\n".encode() for chunk in chunks]
+    if chance.randrange(4):
         frames.append(b"data: [DONE]\n\n")
-    for garbage in draw(rarely(st.just([]), st.lists(st.sampled_from(GARBAGE), max_size=3))):
-        frames.insert(draw(st.integers(0, len(frames))), garbage)
-    line_end = draw(rarely(st.just(b"\n"), st.sampled_from([b"\r\n", b"\r", b"\n\r"])))
-    start = draw(rarely(st.just(b""), st.sampled_from([b"\xef\xbb\xbf", b" \n", b"\0", b"\xef"])))
-    return start + b"".join(frames).replace(b"\n", line_end)
+    for garbage in rarely(of(()), several(of(*GARBAGE), 3))(chance):
+        frames.insert(chance.randint(0, len(frames)), garbage)
+    line_end = rarely(of(b"\n"), of(b"\r\n", b"\r", b"\n\r"))(chance)
+    start = rarely(of(b""), of(b"\xef\xbb\xbf", b" \n", b"\0", b"\xef"))(chance)
+    return bytes(start + b"".join(frames).replace(b"\n", line_end))
 
 
-documents = completions("message").map(lambda body: encode(body).encode("utf-8", "surrogatepass"))
-pages = st.sampled_from(
-    [b"", b"<html><body>sk-test</body></html>", b"null", b"[]", b"{", b"\0" * 100, b"Bad gateway"]
+def documents(chance: Random) -> bytes:
+    """An answer that is not streamed."""
+    return encode(completions("message")(chance)).encode()
+
+
+pages = of(
+    *(b"", b"<html><body>sk-test</body></html>", b"null", b"[]", b"{", b"\0" * 100, b"Bad gateway")
 )
-bodies = rarely(events(), documents | pages)
+bodies = rarely(events, rarely(documents, pages, one_in=3), one_in=3)
 
 # How it is sent
 
 STATUSES = (200, 201, 204, 206, 300, 302, 304, 400, 401, 402, 403, 404, 407, 408, 413, 418, 422)
 MORE_STATUSES = (429, 451, 499, 500, 502, 503, 504, 520, 529, 599, 999)
-statuses = rarely(st.just(200), st.sampled_from(STATUSES + MORE_STATUSES))
+statuses = rarely(of(200), of(*STATUSES, *MORE_STATUSES), one_in=16)
 types = rarely(
-    st.just(b"text/event-stream"),
-    st.sampled_from(
-        [b"application/json", b"text/html", b"", b"text/event-stream; charset=utf-16", b"\xff/x"]
-    ),
+    of(b"text/event-stream"),
+    of(b"application/json", b"text/html", b"", b"text/event-stream; charset=utf-16", b"\xff/x"),
 )
-header_lines = st.lists(
-    st.sampled_from(
-        [
+header_lines = several(
+    of(
+        *(
             b"Retry-After: 1",
             b"Retry-After: -1",
             b"Retry-After: 1e400",
@@ -374,15 +364,15 @@ header_lines = st.lists(
             b"Location: http://127.0.0.1:9/",
             b"Location: /v1/chat/completions",
             b"Location: file:///etc/passwd",
-            b"Alt-Svc: h3=\":443\"",
+            b'Alt-Svc: h3=":443"',
             b"X: " + b"y" * 20_000,
             b"\r\n".join(b"X-%d: y" % n for n in range(150)),
             b"X\xff: \xff",
             b"no colon",
             b"Trailer: x",
-        ]
+        )
     ),
-    max_size=2,
+    2,
 )
 
 
@@ -401,63 +391,43 @@ ENCODINGS: dict[bytes, Callable[[bytes], bytes]] = {
     b"identity": lambda data: data,
 }
 LIES = (b"gzip", b"deflate")
+FRAMINGS = ("short", "long", "bad chunk", "no end", "both", "negative")
+FIRST = (
+    b"HTTP/1.1 100 Continue\r\n\r\n",
+    b"HTTP/1.1 103 Early Hints\r\n\r\n",
+    *(b"\r\n", b"HTTP/9.9 200 OK\r\n\r\n", b"SSH-2.0-x\r\n", b"\0", b"\x16\x03\x01"),
+)
 
 
-@st.composite
-def cut(draw: st.DrawFn, data: bytes) -> list[bytes]:
-    """Split bytes anywhere: in the middle of a line, of a character, of a number."""
-    at = sorted(draw(st.lists(st.integers(0, len(data)), max_size=4)))
-    pieces = [data[a:b] for a, b in pairwise([0, *at, len(data)])]
-    return [piece for piece in pieces if piece]
-
-
-@st.composite
-def transmissions(draw: st.DrawFn) -> Transmission:
+def transmission(chance: Random) -> Transmission:
     """All that the socket of a client may see after its request."""
-    body, coding = draw(bodies), draw(rarely(st.just(b""), st.sampled_from([*ENCODINGS, b"lie"])))
-    lines = draw(rarely(st.just([]), header_lines))
+    body, coding = bodies(chance), rarely(of(b""), of(*ENCODINGS, b"lie"), one_in=16)(chance)
+    lines = rarely(of([]), header_lines)(chance)
     if coding == b"lie":
-        lines = [*lines, b"Content-Encoding: " + draw(st.sampled_from(LIES))]
+        lines = [*lines, b"Content-Encoding: " + chance.choice(LIES)]
     elif coding:
         body = ENCODINGS[coding](body)
         lines = [*lines, b"Content-Encoding: " + coding]
-    pieces = draw(cut(body))
-    framing = draw(
-        st.sampled_from(["chunked"] * 6 + ["length"] * 4 + ["close"] * 2)
-        | st.sampled_from(["short", "long", "bad chunk", "no end", "both", "negative"])
-    )
-    head = [b"HTTP/1.1 %d OK" % draw(statuses), b"Content-Type: " + draw(types), *lines]
-    sent: list[bytes] = []
+    framing = rarely(of("chunked", "chunked", "length", "close"), of(*FRAMINGS))(chance)
+    head = [b"HTTP/1.1 %d OK" % statuses(chance), b"Content-Type: " + types(chance), *lines]
+    pieces = torn(chance, body)
     if framing in {"chunked", "bad chunk", "no end", "both"}:
         head.append(b"Transfer-Encoding: chunked")
-        sent = [b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces]
-        sent.append({"bad chunk": b"zz\r\n", "no end": b""}.get(framing, b"0\r\n\r\n"))
-    else:
-        sent = pieces
-    if framing in {"length", "both"}:
-        head.append(b"Content-Length: %d" % len(body))
-    elif framing == "short":
-        head.append(b"Content-Length: %d" % (len(body) // 2))
-    elif framing == "long":
-        head.append(b"Content-Length: %d" % (len(body) + 1_000))
-    elif framing == "negative":
-        head.append(b"Content-Length: -1")
-    first = draw(
-        rarely(
-            st.just(b""),
-            st.sampled_from(
-                [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\n\r\n", b"\r\n"]
-                + [b"HTTP/9.9 200 OK\r\n\r\n", b"SSH-2.0-x\r\n", b"\0", b"\x16\x03\x01"]
-            ),
-        )
-    )
-    ending: Ending = draw(
-        rarely(st.just("cut"), st.sampled_from(["cut", "reset", "reset", "stall"]))
-    )
-    pause = draw(rarely(st.just(0.0), st.sampled_from([0.0, 0.01])))
-    wire = [first + b"\r\n".join(head) + b"\r\n\r\n", *sent]
+        last = {"bad chunk": b"zz\r\n", "no end": b""}.get(framing, b"0\r\n\r\n")
+        pieces = [*(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces), last]
+    lengths = {"both": len(body), "length": len(body), "short": len(body) // 2}
+    lengths |= {"long": len(body) + 1_000, "negative": -1}
+    if framing in lengths:
+        head.append(b"Content-Length: %d" % lengths[framing])
+    first = rarely(of(b""), of(*FIRST), one_in=32)(chance)
+    ending: Ending = rarely(of("cut"), of("cut", "reset", "stall"))(chance)
+    if ending == "stall":  # no other request is sent into the silence
+        head.append(b"Connection: close")
+    pause = rarely(of(0.0), of(0.01))(chance)
+    wire = [first + b"\r\n".join(head) + b"\r\n\r\n", *pieces]
     return Transmission(None, pieces=[(pause, piece) for piece in wire if piece], ending=ending)
 
 
-scripts = st.lists(transmissions(), min_size=1, max_size=2)
-"""What one turn meets: the answers of the first calls, until the provider behaves."""
+def script(chance: Random) -> list[Transmission]:
+    """What one turn meets: the answers of the first calls, until the provider behaves."""
+    return several(transmission, 2, least=1)(chance)

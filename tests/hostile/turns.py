@@ -20,6 +20,12 @@ from tests.service import Client, serving
 
 MODEL = "m"
 DOORS = ("message", "stream", "invoke", "runs")
+CHOICES: tuple[dict[str, Any], ...] = (
+    {},
+    {"offline_answer": False},
+    {"stream_policy": "buffer"},
+    {"use_tools": False},
+)
 STREAM_MODES = ["values", "updates", "messages", "messages-tuple", "tasks", "custom", "debug"]
 DOCUMENTED = {
     (503, "provider-failed"),
@@ -53,7 +59,6 @@ class Rig:
             Wrong: something does not hold.
         """
         try:
-            self._behave("before")
             thread = self._session() if door in {"message", "stream"} else self._thread()
             self._behave(*script, "done")
             getattr(self, f"_by_{door}")(thread, choices)
@@ -88,7 +93,7 @@ class Rig:
         self._streamed(f"/threads/{thread}/runs/stream", {**body, "context": choices})
 
     def _session(self) -> str:
-        session = self.client.post("/api/chat/message", json={"message": "before"})
+        session = self.client.post("/api/chat/session", json={})
         return str(_checked(session)["session_id"])
 
     def _thread(self) -> str:
@@ -156,7 +161,7 @@ def _fine(response: httpx.Response) -> Any:
 def _checked(response: httpx.Response) -> Any:
     """Return what an answer holds, if it is documented."""
     said = _json(response)
-    if response.status_code == 200:
+    if response.is_success:
         route = said.get("route") if isinstance(said, dict) else None
         if route and any(KEY in attempt["message"] for attempt in route["tried"]):
             _fail("the key is shown", response)
