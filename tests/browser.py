@@ -46,10 +46,8 @@ Message = dict[str, Any]
 class Browser:
     """A running browser."""
 
-    def __init__(self, port: int) -> None:
-        self._http = httpx.Client(
-            base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE, trust_env=False
-        )
+    def __init__(self, http: httpx.Client) -> None:
+        self._http = http
 
     @contextmanager
     def page(self) -> Iterator["Page"]:
@@ -102,11 +100,6 @@ class Page:
         if "exceptionDetails" in answer:
             raise AssertionError(answer["exceptionDetails"])
         return answer["result"].get("value")
-
-    def frames(self) -> list[str]:
-        """The addresses of what is framed in the page."""
-        tree = self._call("Page.getFrameTree")["frameTree"]
-        return [child["frame"]["url"] for child in tree.get("childFrames", ())]
 
     def _call(self, method: str, **params: Any) -> Message:
         number = next(self._numbers)
@@ -169,7 +162,9 @@ def browser(folder: Path, names: Sequence[str]) -> Iterator[Browser]:
     try:
         port_file = folder / "DevToolsActivePort"
         eventually_sync(lambda: port_file.exists() and port_file.read_text().count("\n"))
-        yield Browser(int(port_file.read_text().split()[0]))
+        url = f"http://127.0.0.1:{port_file.read_text().split()[0]}"
+        with httpx.Client(base_url=url, timeout=PATIENCE, trust_env=False) as http:
+            yield Browser(http)
     finally:
         running.terminate()
         running.wait(PATIENCE)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
-from everturn.graph.models.arguments import MAX_PIECE, Bound
+from everturn.graph.models.arguments import MAX_CHARACTERS, MAX_PIECE, Bound
 from everturn.graph.models.failures import CallFailed, Failure
 from everturn.graph.models.text import Joiner
 
@@ -20,7 +20,12 @@ Piece = dict[str, Any]
 
 MAX_CALLS = 128
 """In one answer; OpenAI takes no more tools than that in a request."""
+_MAX_WRITTEN = 2 * MAX_CHARACTERS
+"""Characters of all arguments of an answer; they are shown again and again as they come."""
 _TOO_MANY = Failure("broken_tool_call", f"the model calls more than {MAX_CALLS} tools at once")
+_TOO_LONG = Failure(
+    "broken_tool_call", f"the arguments of the model's calls have more than {_MAX_WRITTEN} characters"
+)
 
 # Beside these, a call may bring what the provider wants back with it, such as Gemini's
 # `extra_content`: https://ai.google.dev/gemini-api/docs/thought-signatures.
@@ -81,6 +86,8 @@ class ToolCalls:
 
     def __init__(self) -> None:
         self._calls: list[ToolCall] = []
+        self._written = 0
+        """Characters of all arguments."""
         self._by_number: dict[int | str | None, ToolCall] = {}
         """The newest call of each index; `None` is the index of those that have none."""
 
@@ -94,7 +101,7 @@ class ToolCalls:
         """Take in the `tool_calls` of one chunk; return what they add, in OpenAI's form.
 
         Raises:
-            CallFailed: there are more calls than any model makes at once.
+            CallFailed: there are more calls, or longer ones, than any model makes at once.
         """
         touched: set[ToolCall] = set()
         each = (entry for entry in entries if isinstance(entry, dict))
@@ -127,7 +134,11 @@ class ToolCalls:
         self._by_number[number] = call
         touched.add(call)
         call.extra |= {k: v for k, v in entry.items() if k not in _STANDARD and v is not None}
-        call.arguments += call.bound.feed(call.joiner.feed(arguments))
+        added = call.bound.feed(call.joiner.feed(arguments))
+        call.arguments += added
+        self._written += len(added)
+        if self._written > _MAX_WRITTEN:
+            raise CallFailed(_TOO_LONG)
         return call.piece(name=_added(call, name), call_id=self._new_id(call, call_id))
 
     def _continued(self, number: int | str | None, call_id: str, name: str) -> ToolCall | None:
