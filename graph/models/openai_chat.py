@@ -16,6 +16,7 @@ from pydantic import Field
 from typing_extensions import override
 
 from everturn.graph.models.answer import Answer
+from everturn.graph.models.bounds import ACCEPTED, MAX_ANSWER
 from everturn.graph.models.call import Call, Racer
 from everturn.graph.models.connection import send
 from everturn.graph.models.content import wire_messages
@@ -56,6 +57,8 @@ class OpenAIChat(ChatOpenAI):
     """Seconds until an answer must have started."""
     stall_timeout: float = 30.0
     """Seconds between two pieces of an answer."""
+    max_answer_size: int = MAX_ANSWER
+    """Bytes of an answer as it comes, unpacked."""
 
     @override
     async def _astream(
@@ -167,7 +170,7 @@ class OpenAIChat(ChatOpenAI):
             async with clock.running():
                 body, suspected, response = await self._response(payload)
             used = False
-            async with aclosing(chunks_of(response, clock)) as chunks:
+            async with aclosing(chunks_of(response, clock, self.max_answer_size)) as chunks:
                 async for chunk in chunks:
                     used = used or bool(chunk.get("usage"))
                     yield chunk
@@ -203,6 +206,7 @@ class OpenAIChat(ChatOpenAI):
     def _endpoint(self) -> tuple[str, dict[str, str]]:
         client = self.root_async_client
         headers = {k: v for k, v in client.default_headers.items() if isinstance(v, str)}
+        headers["Accept-Encoding"] = ACCEPTED
         return endpoint(str(self.openai_api_base), "chat/completions"), headers
 
     @override
