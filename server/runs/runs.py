@@ -17,7 +17,7 @@ from collections.abc import (
     Collection,
     Sequence,
 )
-from contextlib import asynccontextmanager, nullcontext, suppress
+from contextlib import aclosing, asynccontextmanager, nullcontext, suppress
 from dataclasses import replace
 from typing import Any, Literal, Protocol
 
@@ -51,7 +51,7 @@ from everturn.server.runs.permission import RunAccess, run_not_found
 from everturn.server.runs.request import RunRequest
 from everturn.server.runs.run import CancelAction, Run
 from everturn.server.runs.webhooks import Webhooks
-from everturn.server.streams.feed import BEGINNING, Cursor, Event, Feed, NoLog
+from everturn.server.streams.feed import Cursor, Event, Feed, NoLog
 from everturn.server.streams.logged import LoggedRun, logged_run
 from everturn.server.streams.modes import SUMMARY
 from everturn.server.streams.thread import Place, ThreadEvent, ThreadMode, Watch, follow_thread
@@ -358,10 +358,11 @@ class Runs:
     async def logged(self, run_id: str) -> LoggedRun:
         """Return a run as its events say; raises RunNotFound where there are none."""
         await self._events.written()
-        frames = [frame for _, frame in await self._events.read(run_id, BEGINNING)]
-        if not frames:
+        async with aclosing(self._events.read_all(run_id)) as frames:
+            logged = await logged_run(run_id, frames)
+        if logged is None:
             raise run_not_found(run_id)
-        return logged_run(run_id, frames)
+        return logged
 
     async def any_on(self, thread_id: str) -> bool:
         """Say whether a run of a thread has not ended; one that is delayed counts too."""
