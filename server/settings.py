@@ -67,6 +67,12 @@ class ServerSettings(BaseSettings):
     max_connections_per_client: int = Field(
         default=2048, ge=1, description="Connections from one address, at most; others get 429."
     )
+    start_wait: float = Field(
+        default=60.0,
+        ge=0,
+        description="Seconds a run may wait for its start behind others; clients that would wait "
+        "longer are answered 503.",
+    )
     thread_wait: float = Field(
         default=60.0, gt=0, description="Seconds a turn waits for the one before it on its thread."
     )

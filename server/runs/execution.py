@@ -32,6 +32,7 @@ from everturn.server.errors import (
     ShuttingDown,
     ThreadNotFound,
 )
+from everturn.server.runs.admission import Admission
 from everturn.server.runs.elsewhere import Elsewhere
 from everturn.server.runs.here import Here
 from everturn.server.runs.request import RunRequest
@@ -114,6 +115,7 @@ class Execution:
         here: Here,
         elsewhere: Elsewhere,
         dumps: Dumps,
+        admission: Admission,
     ) -> None:
         """Wire it up; `dumps` makes JSON of an event's data."""
         self._engine = engine
@@ -123,6 +125,7 @@ class Execution:
         self._here = here
         self._elsewhere = elsewhere
         self._dumps = dumps
+        self._admission = admission
 
     def check(self, request: RunRequest, assistant: Assistant) -> Checked | None:
         """Refuse at once what cannot be run, where a client waits for it; see `RunRequest`.
@@ -145,6 +148,8 @@ class Execution:
                 raise asyncio.CancelledError  # noqa: TRY301 - as if it had come a moment later
             if (delay := (due_at(run.row) - datetime.now(UTC)).total_seconds()) > 0:
                 await asyncio.sleep(delay)
+            if run.request.background:
+                await self._admission.background()
             async with self._hold(run) as held:
                 run.held = True
                 self._started(run)

@@ -15,9 +15,10 @@ from collections.abc import (
     Awaitable,
     Callable,
     Collection,
+    Coroutine,
     Sequence,
 )
-from contextlib import aclosing, asynccontextmanager, nullcontext, suppress
+from contextlib import aclosing, asynccontextmanager, closing, nullcontext, suppress
 from dataclasses import replace
 from typing import Any, Literal, Protocol
 
@@ -43,6 +44,7 @@ from everturn.server.errors import (
 )
 from everturn.server.observe.metrics import Metrics
 from everturn.server.observe.turns import report_turn
+from everturn.server.runs.admission import Admission
 from everturn.server.runs.arrivals import Arrivals, Reached
 from everturn.server.runs.elsewhere import Elsewhere, stop_all
 from everturn.server.runs.execution import Dumps, Execution, Threads, configurable_of
@@ -97,6 +99,7 @@ class Runs:
         metrics: Metrics,
         dumps: Dumps,
         access: Access,
+        admission: Admission,
     ) -> None:
         """Wire it up; `dumps` makes JSON of an event's data, `access` says who may do what."""
         self._engine = engine
@@ -113,9 +116,10 @@ class Runs:
         self._access = RunAccess(access, threads)
         self._here = Here()
         self._arrivals = Arrivals()
+        self._admission = admission
         self._elsewhere = Elsewhere(self._here, rows, events, peers)
         self._execution = Execution(
-            engine, memory, rows, threads, self._here, self._elsewhere, dumps
+            engine, memory, rows, threads, self._here, self._elsewhere, dumps, admission
         )
 
     async def create(
@@ -136,19 +140,23 @@ class Runs:
                 somebody else's.
             CheckpointNotFound: it shall go on from one that the thread does not have.
             ThreadBusy: a run is under way, and the strategy is `reject`; or it waits for this one.
+            Overloaded: a client waits for it, and it could not start soon.
             Forbidden, InvalidRule, HTTPException: of the project's rules, see `Access.allowed`.
         """
         with self._arrivals.place(request.thread_id) as reached:
+            if not request.background:
+                await self._admission.client()
             return await self._create(request, thread, reached, caller or current_caller())
 
     async def create_from(
-        self, thread_id: str | None, asked: Awaitable[tuple[RunRequest, Thread]]
+        self, thread_id: str | None, asked: Coroutine[Any, Any, tuple[RunRequest, Thread]]
     ) -> Run:
         """Start a run whose request is still to be made; its place on the thread is taken first.
 
         Raises what making it raises, and what `create` does.
         """
-        with self._arrivals.place(thread_id) as reached:
+        with closing(asked), self._arrivals.place(thread_id) as reached:
+            await self._admission.client()
             return await self._create(*await asked, reached, current_caller())
 
     async def _create(

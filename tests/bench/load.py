@@ -27,7 +27,7 @@ from urllib.parse import urlsplit
 
 from tests.service import ROOT, process
 
-_AFTER_SECONDS = 20
+_AFTER_SECONDS = 30
 _TALK = {"pieces": 1000, "size": 8000, "pause": 0.001}
 
 

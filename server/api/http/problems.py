@@ -43,6 +43,7 @@ from everturn.server.errors import (
     InvalidUpdate,
     NothingToCancel,
     NothingWaits,
+    Overloaded,
     RunCancelled,
     RunNotFound,
     SessionNotFound,
@@ -106,6 +107,7 @@ KINDS: dict[type[Exception], Kind] = {
     StaleWriter: Kind(409, "turn-taken-over"),
     TurnTimeout: Kind(504, "turn-timeout"),
     ShuttingDown: Kind(503, "shutting-down"),
+    Overloaded: Kind(503, "overloaded"),
     GraphRecursionError: Kind(
         422, "recursion-limit", "The graph took more super-steps than config.recursion_limit."
     ),
