@@ -41,6 +41,8 @@ _MIN_READ_BYTES = 16_384
 _KEPT_FILES = 256
 """Descriptors that connections leave to stores, providers and files."""
 
+_LOOKS_FOR_FILES = 5
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
@@ -60,7 +62,7 @@ class Connections:
         self._all: set[Connection] = set()
         self._of_client: Counter[str] = Counter()
         self._full = False
-        self._out_of_files = False
+        self._out_of_files = 0
 
     def protocol(self, **how: Any) -> "Connection":
         """Make uvicorn's protocol for one connection."""
@@ -125,16 +127,22 @@ class Connections:
 
         The event loop meanwhile leaves those who connect waiting, or hangs up.
         """
-        try:
-            os.close(os.open(os.devnull, os.O_RDONLY))
-        except OSError as error:
-            if error.errno in {EMFILE, ENFILE} and not self._out_of_files:
-                self._out_of_files = True
+        if not _has_files():
+            if not self._out_of_files:
                 log.warning("out_of_file_descriptors", advice="raise the limit (ulimit -n)")
-            return
-        if self._out_of_files:
-            self._out_of_files = False
-            log.info("file_descriptors_again")
+            self._out_of_files = _LOOKS_FOR_FILES
+        elif self._out_of_files:  # for a moment there may be one
+            self._out_of_files -= 1
+            if not self._out_of_files:
+                log.info("file_descriptors_again")
+
+
+def _has_files() -> bool:
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        return error.errno not in {EMFILE, ENFILE}
+    return True
 
 
 def bounded(connections: int) -> int:

@@ -21,6 +21,7 @@ from everturn.server.environment import ENV_FILE, WrongSetting
 from everturn.server.errors import ConfigError
 from everturn.server.observe.blocking import watch_for_blocking
 from everturn.server.observe.logs import configure_logs
+from everturn.server.observe.memory import give_memory_back
 from everturn.server.observe.output import keep_standard_files, standard_error
 from everturn.server.projects.environment import give_to_the_project
 from everturn.server.runs.runs import Runs
@@ -105,7 +106,7 @@ async def _serve(settings: Settings) -> None:
             await asyncio.sleep(0)  # a signal of meanwhile ends the start here
             starting = None
             # From here on clients wait for the loop; the start itself may block it.
-            async with watch_for_blocking(settings.server.blocking_warning):
+            async with watch_for_blocking(settings.server.blocking_warning), give_memory_back():
                 await _Server(app, settings).serve(sockets=[listener])
 
 

@@ -28,7 +28,7 @@ from urllib.parse import urlsplit
 from tests.service import ROOT, process
 
 _AFTER_SECONDS = 30
-_TALK = {"pieces": 1000, "size": 8000, "pause": 0.001}
+_TALK = {"pieces": 200, "size": 40_000, "pause": 0.001}
 
 
 async def main() -> None:
