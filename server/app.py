@@ -97,6 +97,7 @@ from everturn.server.resources.states import States
 from everturn.server.resources.store_items import StoreItems
 from everturn.server.resources.thread_status import ThreadStatus
 from everturn.server.resources.threads import Threads
+from everturn.server.runs.admission import Admission
 from everturn.server.runs.crons import Crons
 from everturn.server.runs.recovery import watch_over
 from everturn.server.runs.runs import Runs
@@ -301,6 +302,7 @@ async def _service(
         metrics,
         dumps,
         access,
+        Admission(settings.server.start_wait),
     )
     crons = Crons(CronTable(database, safe), runs, assistants, status, peers, access)
     states = States(

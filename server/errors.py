@@ -24,6 +24,7 @@ RunError
   x InvalidRule       the operator: a handler of the project's `auth` is wrong; nothing was done
   x RunCancelled      the caller: send the message again, if it is still wanted
   x TurnTimeout       try again: the turn did not end in its time
+  x Overloaded        try again when `retry_after` says: more runs wait than start soon
   x ShuttingDown      try again soon: the service is being stopped or restarted
 """
 
@@ -131,6 +132,15 @@ class RunCancelled(RunError):
 
 class TurnTimeout(RunError):
     """The turn did not end in the time that one turn may take."""
+
+
+class Overloaded(RunError):
+    """The run could not start soon, because others wait."""
+
+    def __init__(self, text: str, retry_after: float) -> None:
+        """Say what is so, and in how many seconds it may be otherwise."""
+        super().__init__(text)
+        self.retry_after = retry_after
 
 
 class ShuttingDown(RunError):

@@ -15,9 +15,10 @@ from collections.abc import (
     Awaitable,
     Callable,
     Collection,
+    Coroutine,
     Sequence,
 )
-from contextlib import asynccontextmanager, nullcontext, suppress
+from contextlib import aclosing, asynccontextmanager, closing, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, Literal, Protocol
@@ -45,6 +46,7 @@ from everturn.server.errors import (
 )
 from everturn.server.observe.metrics import Metrics
 from everturn.server.observe.turns import report_turn
+from everturn.server.runs.admission import Admission
 from everturn.server.runs.arrivals import Arrivals, Reached
 from everturn.server.runs.elsewhere import Elsewhere, stop_all
 from everturn.server.runs.execution import Dumps, Execution, Threads, configurable_of
@@ -53,7 +55,7 @@ from everturn.server.runs.permission import RunAccess, run_not_found
 from everturn.server.runs.request import RunRequest
 from everturn.server.runs.run import CancelAction, Run
 from everturn.server.runs.webhooks import Webhooks
-from everturn.server.streams.feed import BEGINNING, Cursor, Event, Feed, NoLog
+from everturn.server.streams.feed import Cursor, Event, Feed, NoLog
 from everturn.server.streams.logged import LoggedRun, logged_run
 from everturn.server.streams.modes import SUMMARY
 from everturn.server.streams.thread import Place, ThreadEvent, ThreadMode, Watch, follow_thread
@@ -99,6 +101,7 @@ class Runs:
         metrics: Metrics,
         dumps: Dumps,
         access: Access,
+        admission: Admission,
     ) -> None:
         """Wire it up; `dumps` makes JSON of an event's data, `access` says who may do what."""
         self._engine = engine
@@ -115,9 +118,10 @@ class Runs:
         self._access = RunAccess(access, threads)
         self._here = Here()
         self._arrivals = Arrivals()
+        self._admission = admission
         self._elsewhere = Elsewhere(self._here, rows, events, peers)
         self._execution = Execution(
-            engine, memory, rows, threads, self._here, self._elsewhere, dumps
+            engine, memory, rows, threads, self._here, self._elsewhere, dumps, admission
         )
 
     async def create(
@@ -138,19 +142,23 @@ class Runs:
                 somebody else's.
             CheckpointNotFound: it shall go on from one that the thread does not have.
             ThreadBusy: a run is under way, and the strategy is `reject`; or it waits for this one.
+            Overloaded: a client waits for it, and it could not start soon.
             Forbidden, InvalidRule, HTTPException: of the project's rules, see `Access.allowed`.
         """
         with self._arrivals.place(request.thread_id) as reached:
+            if not request.background:
+                await self._admission.client()
             return await self._create(request, thread, reached, caller or current_caller())
 
     async def create_from(
-        self, thread_id: str | None, asked: Awaitable[tuple[RunRequest, Thread]]
+        self, thread_id: str | None, asked: Coroutine[Any, Any, tuple[RunRequest, Thread]]
     ) -> Run:
         """Start a run whose request is still to be made; its place on the thread is taken first.
 
         Raises what making it raises, and what `create` does.
         """
-        with self._arrivals.place(thread_id) as reached:
+        with closing(asked), self._arrivals.place(thread_id) as reached:
+            await self._admission.client()
             return await self._create(*await asked, reached, current_caller())
 
     async def _create(
@@ -376,10 +384,11 @@ class Runs:
     async def logged(self, run_id: str) -> LoggedRun:
         """Return a run as its events say; raises RunNotFound where there are none."""
         await self._events.written()
-        frames = [frame for _, frame in await self._events.read(run_id, BEGINNING)]
-        if not frames:
+        async with aclosing(self._events.read_all(run_id)) as frames:
+            logged = await logged_run(run_id, frames)
+        if logged is None:
             raise run_not_found(run_id)
-        return logged_run(run_id, frames)
+        return logged
 
     async def any_on(self, thread_id: str) -> bool:
         """Say whether a run of a thread has not ended; one that is delayed counts too."""

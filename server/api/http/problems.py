@@ -45,6 +45,7 @@ from everturn.server.errors import (
     InvalidUpdate,
     NothingToCancel,
     NothingWaits,
+    Overloaded,
     RunCancelled,
     RunNotFound,
     SessionNotFound,
@@ -111,6 +112,7 @@ KINDS: dict[type[Exception], Kind] = {
     StaleWriter: Kind(409, "turn-taken-over"),
     TurnTimeout: Kind(504, "turn-timeout"),
     ShuttingDown: Kind(503, "shutting-down"),
+    Overloaded: Kind(503, "overloaded"),
     GraphRecursionError: Kind(
         422, "recursion-limit", "The graph took more super-steps than config.recursion_limit."
     ),
@@ -266,9 +268,9 @@ def content_too_large(limit: int) -> Problem:
 
 
 def problem_response(problem: Problem, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    """Send a problem; a 503 says when to come back."""
+    """Send a problem; a 429 or 503 says when to come back."""
     headers = dict(headers or {})
-    if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
+    if problem.status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
         headers.setdefault("Retry-After", str(RETRY_AFTER_SECONDS))
     return JSONResponse(
         problem.model_dump(),
