@@ -17,7 +17,7 @@ from everturn.server.api.http.location import location_of
 from everturn.server.api.http.problems import problem_event, problems
 from everturn.server.api.http.sse import HEARTBEAT, EventStream, frame
 from everturn.server.api.http.strict_json import Router
-from everturn.server.api.http.values import Identifier
+from everturn.server.api.http.values import Identifier, JsonObject
 from everturn.server.errors import RunCancelled
 from everturn.server.runs.request import RunRequest
 from everturn.server.runs.run import Run
@@ -35,7 +35,7 @@ class StrictCommand(Command):
     model_config = ConfigDict(extra="forbid")
 
     @model_validator(mode="after")
-    def _says_something(self) -> Self:
+    def _not_empty(self) -> Self:
         if not self.model_fields_set:
             raise ValueError("a command needs `resume`, `update` or `goto`")
         return self
@@ -46,10 +46,10 @@ class RunConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    configurable: dict[str, Any] = Field(default_factory=dict)
+    configurable: JsonObject = Field(default_factory=dict)
     recursion_limit: int = Field(default=50, ge=1, le=1000, description="Super-steps, at most.")
     tags: list[str] = Field(default_factory=list)
-    metadata: dict[str, Any] = Field(default_factory=dict)
+    metadata: JsonObject = Field(default_factory=dict)
     run_name: str | None = None
 
     @field_validator("configurable")
@@ -80,7 +80,7 @@ class InvokeRequest(BaseModel):
     input: dict[str, Any] | None = Field(default=None, description="Input of the graph's schema.")
     command: StrictCommand | None = Field(default=None, description="In place of `input`.")
     config: RunConfig = Field(default_factory=RunConfig, description="LangGraph's run config.")
-    context: dict[str, Any] = Field(default_factory=dict, description="Of the graph's schema.")
+    context: JsonObject = Field(default_factory=dict, description="Of the graph's schema.")
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -225,7 +225,10 @@ async def _stream(
         InvalidUpdateError,
         ValueError,
         TypeError,
+        LookupError,
+        AttributeError,
         NotImplementedError,
+        RecursionError,
     ) as error:
         if is_invalid_resume(error):
             raise InvalidAnswer(f"What waits cannot be answered so: {_flaws(error)}") from error

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from everturn.checkpoints.sql.runs import MultitaskStrategy
 from everturn.server.api.agent_server.bodies import CheckpointRef, Config, Context
 from everturn.server.api.http.command import Command
+from everturn.server.api.http.values import JsonObject
 from everturn.server.errors import ContextTwice, InvalidInput
 from everturn.server.runs.request import RunRequest
 from everturn.server.streams.modes import StreamMode
@@ -24,7 +25,7 @@ class RunBody(BaseModel):
     stream_mode: StreamMode | list[StreamMode] = "values"
     stream_subgraphs: bool = False
     stream_resumable: bool = False
-    metadata: dict[str, Any] = Field(default_factory=dict)
+    metadata: JsonObject = Field(default_factory=dict)
     config: Config = Field(default_factory=dict)
     context: Context = Field(
         default_factory=dict,
