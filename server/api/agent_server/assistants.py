@@ -274,6 +274,7 @@ async def patch_assistant(
 @router.delete(
     "/{assistant_id}",
     status_code=204,
+    response_class=Response,
     summary="Delete an assistant",
     description="Deletes it with its versions and crons. What was run with it stays, unless "
     "`delete_threads` says otherwise. A graph's own assistant is back when the service starts.",

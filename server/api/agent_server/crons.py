@@ -236,6 +236,7 @@ async def change_cron(
     summary="Delete a cron",
     description="The runs that it has started go on.",
     status_code=204,
+    response_class=Response,
     responses=problems(404, 503),
 )
 async def delete_cron(cron_id: UUID, crons: CronsDep) -> None:

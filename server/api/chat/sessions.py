@@ -200,6 +200,7 @@ async def show_session(session_id: str, sessions: SessionsDep) -> SessionDetail:
 @router.delete(
     "/session/{session_id}",
     status_code=204,
+    response_class=Response,
     summary="Forget a session",
     description="Cancels what runs in it and deletes it whole: its memory, its history, its runs "
     "and what they streamed. Of a session that has ended, the history.",
