@@ -6,6 +6,7 @@ CheckpointsError
   x StoreMisconfigured   the server answers but cannot serve: the message says what to change
   x DataDirError         the data folder cannot be used: the message says why and what to do
   x StaleWriter          another process has taken this thread over: stop writing
+  x ValueRefused         a value is out of range, too large or of no known character: change it
   x InvalidItem          the store cannot take or look for this: the message says why
   x ThreadBusy           another turn runs on this thread: try again when it has ended
 """
@@ -36,6 +37,10 @@ class StaleWriter(CheckpointsError):
 
     Or the thread was deleted under it, and what it would add could not be read without the rest.
     """
+
+
+class ValueRefused(CheckpointsError):
+    """Redis or the database does not take a value; nothing was written, and never will be."""
 
 
 class InvalidItem(CheckpointsError, ValueError):

@@ -7,6 +7,7 @@ PostgreSQL's on the event loop, which goes on meanwhile.
 
 import asyncio
 import os
+import re
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -16,7 +17,13 @@ from time import monotonic
 from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Dialect, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DataError,
+    DBAPIError,
+    SQLAlchemyError,
+    StatementError,
+)
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 from typing_extensions import override
@@ -26,6 +33,7 @@ from everturn.checkpoints.errors import (
     SearchTimeout,
     StoreMisconfigured,
     StoreUnavailable,
+    ValueRefused,
 )
 from everturn.checkpoints.sql.json_objects import install_functions
 from everturn.checkpoints.sql.migrations import bring_to_head, is_at_head
@@ -67,6 +75,10 @@ _MISCONFIGURED = {
 }
 
 
+_QUOTED = re.compile(r": .* \(")
+"""Where asyncpg quotes a value, before it says in brackets what is wrong with it."""
+
+
 class Database(ABC):
     """One SQL database, open."""
 
@@ -91,6 +103,7 @@ class Database(ABC):
 
         Raises:
             StoreUnavailable, StoreMisconfigured: as the driver fails, or after `seconds` (10).
+            ValueRefused: the database cannot look for a value.
             Exception: what `work` raises of its own.
         """
         with translated_errors(self.url):
@@ -119,6 +132,7 @@ class Database(ABC):
 
         Raises:
             StoreUnavailable, StoreMisconfigured: nothing was committed, or it is not known.
+            ValueRefused: the database does not take a value; nothing was committed.
             Exception: what `work` raises of its own; nothing was committed.
         """
         with translated_errors(self.url):
@@ -279,17 +293,29 @@ async def open_database(url: str | None, data_dir: Path) -> AsyncIterator[Databa
 
 @contextmanager
 def translated_errors(url: URL) -> Iterator[None]:
-    """Turn what the drivers raise into `StoreMisconfigured` or `StoreUnavailable`."""
+    """Turn what the drivers raise into one of `checkpoints.errors`."""
     try:
         yield
-    except (SQLAlchemyError, OSError) as error:
+    except (SQLAlchemyError, OSError, OverflowError, UnicodeEncodeError) as error:
         raise translate(error, url) from error
 
 
-def translate(error: Exception, url: URL) -> StoreMisconfigured | StoreUnavailable:
+def refuses_value(error: BaseException) -> bool:
+    """Say whether the database or its driver refuses a value, and works apart from that."""
+    if not isinstance(error, DBAPIError):  # the driver, before it asked the database
+        return isinstance(error, StatementError | OverflowError | UnicodeEncodeError)
+    # PostgreSQL's classes "data exception" and "program limit exceeded".
+    refused = str(getattr(error.orig, "sqlstate", None)).startswith(("22", "54"))
+    return (refused or isinstance(error, DataError)) and not error.connection_invalidated
+
+
+def translate(error: Exception, url: URL) -> StoreMisconfigured | StoreUnavailable | ValueRefused:
     """Say what a driver's error means and what to do; never with the password."""
     cause = getattr(error, "orig", None) or error
     reason = str(cause).partition("\n")[0] or type(cause).__name__
+    if refuses_value(error):
+        reason = _QUOTED.sub(" (", reason)
+        return ValueRefused(f"The database cannot take a value: {reason}")
     code = getattr(cause, "sqlstate", None) or getattr(cause, "sqlite_errorname", None)
     for known, advice in _MISCONFIGURED.items():
         if (code or type(cause.__cause__ or cause).__name__).startswith(known):

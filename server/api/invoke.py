@@ -35,7 +35,7 @@ class StrictCommand(Command):
     model_config = ConfigDict(extra="forbid")
 
     @model_validator(mode="after")
-    def _says_something(self) -> Self:
+    def _not_empty(self) -> Self:
         if not self.model_fields_set:
             raise ValueError("a command needs `resume`, `update` or `goto`")
         return self

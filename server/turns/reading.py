@@ -8,10 +8,18 @@ from everturn.checkpoints.errors import (
     StoreMisconfigured,
     StoreUnavailable,
     ThreadBusy,
+    ValueRefused,
 )
 from everturn.server.errors import RunError, StateUnreadable, message_of
 
-_NOT_OF_THE_STATE = (RunError, StoreUnavailable, StoreMisconfigured, StaleWriter, ThreadBusy)
+_NOT_OF_THE_STATE = (
+    RunError,
+    StoreUnavailable,
+    StoreMisconfigured,
+    StaleWriter,
+    ThreadBusy,
+    ValueRefused,
+)
 
 
 @contextmanager

@@ -279,6 +279,7 @@ async def patch_assistant(
 @router.delete(
     "/{assistant_id}",
     status_code=204,
+    response_class=Response,
     summary="Delete an assistant",
     description="Deletes it with its versions and crons. What was run with it stays, unless "
     "`delete_threads` says otherwise. The own assistant of a graph that is served stays: 409.",

@@ -32,11 +32,14 @@ _LONGEST_ZONE = 100
 _Completion = Literal["delete", "keep"]
 
 
-def _aware(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except OverflowError:
+        raise ValueError("lies outside of the years 1 to 9999 in UTC") from None
 
 
-Moment = Annotated[datetime, AfterValidator(_aware)]
+Moment = Annotated[datetime, AfterValidator(_in_utc)]
 """One without a time zone is in UTC."""
 Field_ = Literal[
     "cron_id",
@@ -236,6 +239,7 @@ async def change_cron(
     summary="Delete a cron",
     description="The runs that it has started go on.",
     status_code=204,
+    response_class=Response,
     responses=problems(404, 503),
 )
 async def delete_cron(cron_id: UUID, crons: CronsDep) -> None:

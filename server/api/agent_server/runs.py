@@ -222,6 +222,7 @@ async def get_run(thread_id: UUID, run_id: UUID, runs: RunsDep) -> Response:
     summary="Delete a run",
     description="A run that is under way is cancelled first.",
     status_code=204,
+    response_class=Response,
     responses=problems(404, 503),
 )
 async def delete_run(thread_id: UUID, run_id: UUID, runs: RunsDep) -> None:
@@ -384,6 +385,7 @@ class CancelBody(BaseModel):
     summary="Cancel several runs",
     description="Those named, or all that are pending, running or either.",
     status_code=204,
+    response_class=Response,
     responses=problems(404, 503),
 )
 async def cancel_runs(body: CancelBody, runs: RunsDep, action: CancelAction = "interrupt") -> None:

@@ -119,6 +119,7 @@ class NamespacesResponse(BaseModel):
 @router.put(
     "/store/items",
     status_code=204,
+    response_class=Response,
     summary="Keep an item",
     description="Writes an item, or replaces the one that is there under the same key.",
     responses=problems(400, 503),
@@ -156,6 +157,7 @@ async def get_item(
 @router.delete(
     "/store/items",
     status_code=204,
+    response_class=Response,
     summary="Delete an item",
     description="Deletes an item; there need not be one.",
     responses=problems(400, 503),

@@ -319,6 +319,7 @@ async def patch_thread(
 @router.delete(
     "/{thread_id}",
     status_code=204,
+    response_class=Response,
     summary="Delete a thread",
     description="Cancels what runs on it and deletes it with its runs, checkpoints and history.",
     responses=problems(404, 409, 503),

@@ -66,6 +66,7 @@ class SessionSummary(BaseModel):
     def of(cls, session: Session) -> Self:
         """Describe a session."""
         thread, totals = session
+        context = thread.metadata.get("context")  # of another thread it may be anything
         return cls(
             session_id=thread.thread_id,
             title=session.title,
@@ -75,7 +76,7 @@ class SessionSummary(BaseModel):
             expires_at=thread.ends_at,
             turns=totals.turns,
             cost=totals.cost,
-            context=thread.metadata.get("context") or {},
+            context=context if isinstance(context, dict) else {},
         )
 
 
@@ -199,6 +200,7 @@ async def show_session(session_id: str, sessions: SessionsDep) -> SessionDetail:
 @router.delete(
     "/session/{session_id}",
     status_code=204,
+    response_class=Response,
     summary="Forget a session",
     description="Cancels what runs in it and deletes it whole: its memory, its history, its runs "
     "and what they streamed. Of a session that has ended, the history.",
@@ -242,7 +244,7 @@ def _shown(message: AnyMessage) -> Message:
     shown = Message(
         role=_role(message),
         content=readable(message),
-        timestamp=message.additional_kwargs.get("timestamp"),
+        timestamp=_moment(message.additional_kwargs.get("timestamp")),
         name=message.name,
     )
     if isinstance(message, AIMessage):
@@ -250,6 +252,14 @@ def _shown(message: AnyMessage) -> Message:
     if isinstance(message, ToolMessage):
         shown.tool_call_id = message.tool_call_id
     return shown
+
+
+def _moment(said: Any) -> datetime | None:
+    """Read when a message was said; a client or a graph may have written anything there."""
+    try:
+        return datetime.fromisoformat(said)
+    except (TypeError, ValueError):
+        return None
 
 
 def _role(message: AnyMessage) -> Literal["user", "assistant", "tool", "system"]:

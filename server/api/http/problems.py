@@ -28,6 +28,7 @@ from everturn.checkpoints.errors import (
     StoreMisconfigured,
     StoreUnavailable,
     ThreadBusy,
+    ValueRefused,
 )
 from everturn.server.api.http.users_app import document_users_routes
 from everturn.server.errors import (
@@ -103,6 +104,7 @@ KINDS: dict[type[Exception], Kind] = {
     ThreadHasNoGraph: Kind(400, "thread-has-no-graph"),
     InvalidUpdate: Kind(400, "invalid-update"),
     InvalidInput: Kind(422, "invalid-input"),
+    ValueRefused: Kind(422, "value-refused"),
     InvalidItem: Kind(400, "invalid-item"),
     InvalidNamespaceError: Kind(400, "invalid-namespace"),
     StateUnreadable: Kind(409, "state-unreadable"),
