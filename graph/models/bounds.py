@@ -26,6 +26,8 @@ MAX_REFUSAL = 2**18
 _EVENTS = 8
 """One event, or a line, may have so many times less than the whole."""
 _PIECE = 2**18
+_MAX_HEAD = 16
+"""Bytes after which it is known whether zlib's head is there; it has two."""
 _MAX_DEPTH = 64
 """Levels of JSON: code that walks it calls itself once for each."""
 
@@ -51,7 +53,9 @@ class Room:
 
 def too_large(size: int) -> CallFailed:
     """Say that an answer is too large, and which setting that is."""
-    said = f"the answer is larger than {size} bytes, or an event of it is (EVERTURN_MAX_ANSWER_SIZE)"
+    said = (
+        f"the answer is larger than {size} bytes, or an event of it is (EVERTURN_MAX_ANSWER_SIZE)"
+    )
     return CallFailed(Failure("malformed", said))
 
 
@@ -121,27 +125,31 @@ class _Unpacking:
             raise _unreadable(f"it is packed as {packing[:40]!r}, which was not asked for")
         self._packed = packing not in {"", "identity"}
         self._inflate = zlib.decompressobj(zlib.MAX_WBITS | 32)  # the head of gzip or of zlib
-        self._begun = False
+        self._head: bytes | None = b""
+        """The first bytes, as long as they may be `deflate` without a head, which some send."""
 
     def feed(self, packed: bytes) -> Iterator[bytes]:
         """Yield what a piece is unpacked."""
         if not self._packed:
             yield packed
         while packed and self._packed:
-            piece = self._next(packed)
-            packed, self._begun = self._inflate.unconsumed_tail, True
-            if piece:
+            if piece := self._next(packed):
                 yield piece
+            packed = self._inflate.unconsumed_tail
 
     def _next(self, packed: bytes) -> bytes:
         try:
-            return self._inflate.decompress(packed, _PIECE)
+            piece = self._inflate.decompress(packed, _PIECE)
         except zlib.error as error:
-            if self._begun:
+            if self._head is None:
                 raise _unreadable("it is not packed as it says") from error
-        self._begun = True  # some send `deflate` without a head
-        self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
-        return self._next(packed)
+            packed, self._head = self._head + packed, None
+            self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
+            return self._next(packed)
+        if self._head is not None:
+            self._head += packed
+            self._head = None if piece or len(self._head) > _MAX_HEAD else self._head
+        return piece
 
 
 def _unreadable(detail: str) -> CallFailed:

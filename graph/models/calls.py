@@ -24,7 +24,8 @@ _MAX_WRITTEN = 2 * MAX_CHARACTERS
 """Characters of all arguments of an answer; they are shown again and again as they come."""
 _TOO_MANY = Failure("broken_tool_call", f"the model calls more than {MAX_CALLS} tools at once")
 _TOO_LONG = Failure(
-    "broken_tool_call", f"the arguments of the model's calls have more than {_MAX_WRITTEN} characters"
+    "broken_tool_call",
+    f"the arguments of the model's calls have more than {_MAX_WRITTEN} characters",
 )
 
 # Beside these, a call may bring what the provider wants back with it, such as Gemini's

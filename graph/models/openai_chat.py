@@ -26,7 +26,7 @@ from everturn.graph.models.reader import Chunk
 from everturn.graph.models.request import request_body
 from everturn.graph.models.traits import Body, LeftOut, Traits
 from everturn.graph.models.transport import endpoint
-from everturn.graph.models.wire import Clock, chunks_of, refusal_of
+from everturn.graph.models.wire import Clock, chunks_of, redirected, refusal_of
 
 if TYPE_CHECKING:
     import httpx2
@@ -184,6 +184,9 @@ class OpenAIChat(ChatOpenAI):
         while True:
             body = self.traits.fit(payload, suspected)
             response = await self._send(body)
+            if response.is_redirect:
+                await response.aclose()
+                raise redirected(response)
             if not response.is_error:
                 return body, suspected, response
             refused = await refusal_of(response)

@@ -21,7 +21,7 @@ from everturn.graph.models.failures import CallFailed, Failure, failure_of
 from everturn.graph.models.settings import ModelSettings
 from everturn.graph.models.traits import Traits
 from everturn.graph.models.transport import endpoint, open_client
-from everturn.graph.models.wire import refusal_of
+from everturn.graph.models.wire import redirected, refusal_of
 from everturn.graph.offline import OfflineModel
 
 if TYPE_CHECKING:
@@ -100,7 +100,10 @@ class Models:
         headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
         headers["Accept-Encoding"] = ACCEPTED
         request = self._http.build_request("GET", endpoint(url, "models"), headers=headers)
-        response = await self._http.send(request, stream=True)
+        response = await self._http.send(request, stream=True, follow_redirects=False)
+        if response.is_redirect:
+            await response.aclose()
+            raise redirected(response)
         if response.is_error:
             raise await refusal_of(response)
         try:

@@ -90,6 +90,14 @@ async def refusal_of(response: "httpx2.Response") -> Refused:
     return Refused(response, error_in(body) or body, text)
 
 
+def redirected(response: "httpx2.Response") -> CallFailed:
+    """Say that the provider is elsewhere; what people wrote is sent nowhere that was not named."""
+    place = detail_of(response.headers.get("location", ""))
+    said = f"the provider answers with a redirect (HTTP {response.status_code}), not followed: "
+    said += "set EVERTURN_BASE_URL to where it leads"
+    return CallFailed(Failure("not_found", said, place))
+
+
 def _without_key(text: str, response: "httpx2.Response") -> str:
     """Mask the key that was sent, whatever it looks like: some providers repeat a wrong one."""
     key = response.request.headers.get("authorization", "").removeprefix("Bearer ")

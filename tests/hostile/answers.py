@@ -130,7 +130,7 @@ arguments = mostly(
     '"text"',
     "{" * 40,
     "[" * 300 + "]" * 300,
-    '{"expression": "' + "1+" * 20_000 + '1"}',
+    '{"expression": "' + "1+" * 2_000 + '1"}',
     '{"n": ' + "9" * 5_000 + "}",
     '{"a": "\\ud83d"}',
     '{"a": "\\u0000"}',
@@ -152,7 +152,7 @@ tool_names = mostly(
     "a b\nc",
     "n" * 5_000,
 )
-call_ids = mostly("call_1", "call_2", "", None, "a\nb", "\0", "i" * 5_000, "i" * 70_000)
+call_ids = mostly("call_1", "call_2", "", None, "a\nb", "\0", "i" * 5_000, "i" * 9_000)
 indexes = mostly(0, 0, 1, 2, -1, 2**70, None, "0", 1.5)
 functions = members({"name": tool_names, "arguments": arguments}, description=odd)
 call_entries = members(

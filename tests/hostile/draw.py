@@ -4,6 +4,7 @@ Not hypothesis's own: to draw one answer with those takes longer than a turn of 
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from random import Random
 from typing import Any, TypeVar
 
@@ -54,5 +55,5 @@ def torn(chance: Random, data: bytes) -> Sequence[bytes]:
     """Bytes in pieces, cut anywhere: in a line, in a character, in a number."""
     at = sorted(chance.randint(0, len(data)) for _ in range(chance.randint(0, 4)))
     edges = [0, *at, len(data)]
-    pieces = (data[a:b] for a, b in zip(edges, edges[1:], strict=False))
+    pieces = (data[a:b] for a, b in pairwise(edges))
     return [piece for piece in pieces if piece]

@@ -26,7 +26,7 @@ CHOICES: tuple[dict[str, Any], ...] = (
     {"stream_policy": "buffer"},
     {"use_tools": False},
 )
-STREAM_MODES = ["values", "updates", "messages", "messages-tuple", "tasks", "custom", "debug"]
+STREAM_MODES = ["values", "updates", "messages-tuple", "custom", "debug"]
 DOCUMENTED = {
     (503, "provider-failed"),
     (503, "no-model-left"),
@@ -72,7 +72,7 @@ class Rig:
     def _behave(self, *script: Any) -> None:
         self.provider.script(MODEL, *script)
         self.provider.requests.clear()
-        self.breaker._records.clear()
+        self.breaker._records.clear()  # each example meets one that is well
 
     def _by_message(self, thread: str, choices: dict[str, Any]) -> None:
         body = {"message": "hi", "session_id": thread, **choices}

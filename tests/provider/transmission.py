@@ -46,17 +46,16 @@ def transmit(
     request: Request, answer: Answer | Refusal, offer: Offer, profile: Profile
 ) -> Transmission:
     """How this answer of this provider looks on the wire."""
+    if isinstance(answer, Transmission):
+        return answer
     sent = _transmission(request, answer, offer, profile)
     takes_gzip = "gzip" in request.headers.get("accept-encoding", "")
-    packed = profile.gzip and takes_gzip and sent.pieces and sent is not answer
-    return _packed(sent) if packed else sent
+    return _packed(sent) if profile.gzip and takes_gzip and sent.pieces else sent
 
 
 def _transmission(
-    request: Request, answer: Answer | Refusal, offer: Offer, profile: Profile
+    request: Request, answer: Reply | Fault | Refusal, offer: Offer, profile: Profile
 ) -> Transmission:
-    if isinstance(answer, Transmission):
-        return answer
     if isinstance(answer, Refusal):
         return Transmission.whole(answer.status, JSON, encode(profile.error(answer)))
     if isinstance(answer, Fault):

@@ -1,4 +1,4 @@
-"""Chromium against the running service: what pages of others can read and change, and what ours can.
+"""Chromium against the running service: what pages of others can read and change, and ours.
 
 Skipped where there is no Chromium.
 """
