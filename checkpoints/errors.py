@@ -2,9 +2,11 @@
 
 CheckpointsError
   x StoreUnavailable     the server does not answer now: nothing was lost, try again later
+  x SearchTimeout        the search was ended at its deadline: narrow it, or try again later
   x StoreMisconfigured   the server answers but cannot serve: the message says what to change
   x DataDirError         the data folder cannot be used: the message says why and what to do
   x StaleWriter          another process has taken this thread over: stop writing
+  x ValueRefused         a value is out of range, too large or of no known character: change it
   x InvalidItem          the store cannot take or look for this: the message says why
   x ThreadBusy           another turn runs on this thread: try again when it has ended
 """
@@ -16,6 +18,10 @@ class CheckpointsError(Exception):
 
 class StoreUnavailable(CheckpointsError):
     """Redis or the database does not answer at the moment; trying again later may help."""
+
+
+class SearchTimeout(CheckpointsError):
+    """A search took longer than it may, and was ended; the database itself answers."""
 
 
 class StoreMisconfigured(CheckpointsError):
@@ -31,6 +37,10 @@ class StaleWriter(CheckpointsError):
 
     Or the thread was deleted under it, and what it would add could not be read without the rest.
     """
+
+
+class ValueRefused(CheckpointsError):
+    """Redis or the database does not take a value; nothing was written, and never will be."""
 
 
 class InvalidItem(CheckpointsError, ValueError):

@@ -3,8 +3,10 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from everturn.checkpoints.encryption import flaw_of_key
 
 
 class StoreSettings(BaseSettings):
@@ -36,8 +38,20 @@ class StoreSettings(BaseSettings):
         pattern=r"^[\w.:-]+$",
         description="What the names of all keys in Redis begin with.",
     )
+    aes_key: SecretStr | None = Field(
+        default=None,
+        validation_alias=AliasChoices("EVERTURN_AES_KEY", "LANGGRAPH_AES_KEY"),
+        description="16, 24 or 32 bytes: encrypts checkpoints, and the secrets of runs and crons.",
+    )
     database_url: SecretStr | None = Field(
         default=None,
         validation_alias=AliasChoices("EVERTURN_DATABASE_URL", "DATABASE_URL"),
         description="Database of the history, postgresql+asyncpg://…; unset uses SQLite.",
     )
+
+    @field_validator("aes_key")
+    @classmethod
+    def _of_aes(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and (flaw := flaw_of_key(value.get_secret_value())):
+            raise ValueError(flaw)
+        return value

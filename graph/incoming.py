@@ -39,7 +39,7 @@ def _messages_of(given: object) -> list[BaseMessage]:
         return []
     try:
         return convert_to_messages(messages)
-    except (ValueError, TypeError, NotImplementedError, KeyError):
+    except Exception:  # LangChain refuses what is no message in many ways
         return []
 
 

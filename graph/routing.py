@@ -60,5 +60,5 @@ def _failed(state: State) -> bool:
 
 
 def _calls_tools(state: State) -> bool:
-    last = state["messages"][-1]
+    last = next(reversed(state["messages"]), None)
     return isinstance(last, AIMessage) and calls_tools(last)

@@ -15,6 +15,7 @@ from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.middleware.cors import CORSMiddleware
 from structlog import get_logger
 
+from everturn.checkpoints.confidential import Safe
 from everturn.checkpoints.connect import Client, open_memory
 from everturn.checkpoints.local.data_dir import hold_data_dir
 from everturn.checkpoints.redis import AsyncRedisSaver
@@ -59,6 +60,7 @@ from everturn.server.api.chat import sessions as session_routes
 from everturn.server.api.http import docs
 from everturn.server.api.http.authentication import Authentication
 from everturn.server.api.http.body_limit import AnnouncedBodyLimit
+from everturn.server.api.http.body_values import BodyValuesLimit
 from everturn.server.api.http.closed import without_closed
 from everturn.server.api.http.configurable_headers import ConfigurableHeaders
 from everturn.server.api.http.cors import PlainTextJson, allowed_origins, cors_options
@@ -66,6 +68,7 @@ from everturn.server.api.http.deps import Info, Service
 from everturn.server.api.http.hosts import OwnNames, OwnPagesOnly
 from everturn.server.api.http.json import dumps, jsonable
 from everturn.server.api.http.loopback import KnownInside, reachable_inside
+from everturn.server.api.http.methods import in_order
 from everturn.server.api.http.mount_prefix import MountPrefix
 from everturn.server.api.http.own_routes import OwnRoutes
 from everturn.server.api.http.problems import (
@@ -82,7 +85,7 @@ from everturn.server.api.operators import tools as tool_routes
 from everturn.server.loading import Loaded, load_all
 from everturn.server.observe.metrics import Metrics
 from everturn.server.own_graphs import asks_our_models, provider_of
-from everturn.server.projects.checkpointer import load_serde, thread_ttl
+from everturn.server.projects.checkpointer import load_cipher, load_serde, thread_ttl
 from everturn.server.projects.config import Http, ThreadTTL
 from everturn.server.projects.graphs import Graphs
 from everturn.server.projects.imports import off_the_loop
@@ -94,6 +97,7 @@ from everturn.server.resources.states import States
 from everturn.server.resources.store_items import StoreItems
 from everturn.server.resources.thread_status import ThreadStatus
 from everturn.server.resources.threads import Threads
+from everturn.server.runs.admission import Admission
 from everturn.server.runs.crons import Crons
 from everturn.server.runs.recovery import watch_over
 from everturn.server.runs.runs import Runs
@@ -168,12 +172,12 @@ def create_app(settings: Settings) -> FastAPI:
         middleware=request_path(settings.server, http),
         openapi_url=None if http.disable_meta else "/openapi.json",
     )
-    for routes in (
+    doors = (
         *(message_routes, session_routes, export_routes, model_routes, tool_routes, invoke),
         *(assistant_routes, thread_routes, state_routes, cron_routes, run_routes),
         *(stateless_routes, store_routes, system, docs),
-    ):
-        app.include_router(without_closed(routes.router, http))
+    )
+    app.include_router(in_order(without_closed(door.router, http) for door in doors))
     app.state.mount_prefix = http.mount_prefix
     answer_errors(app, AGENT_ERRORS)
     document_errors(app)
@@ -200,6 +204,7 @@ def request_path(settings: ServerSettings, http: Http) -> list[Middleware]:
         Middleware(UnexpectedErrors),  # a bug anywhere below is a 500
         Middleware(AnnouncedBodyLimit, **size),  # by Content-Length, before a byte is read
         Middleware(RequestBodyLimitMiddleware, **size),  # and as the bytes come
+        Middleware(BodyValuesLimit),  # few bytes can be many values
         Middleware(Authentication),  # nobody comes to a route without a user, where there is `auth`
     ]
 
@@ -257,7 +262,9 @@ async def _service(
     table = ThreadTable(database, ttl.for_new_threads)
     await move_sessions(redis, table, prefix=prefix, lifetime=settings.server.session_ttl)
 
-    saver = AsyncRedisSaver(redis, prefix=prefix, serde=load_serde(project))
+    cipher = load_cipher(_secret(settings.stores.aes_key))
+    saver = AsyncRedisSaver(redis, prefix=prefix, serde=load_serde(project, cipher))
+    safe = Safe(cipher)
     graphs = loaded.graphs.with_memory(saver, store)
     access = loaded.access
     metrics = Metrics()
@@ -281,7 +288,7 @@ async def _service(
     assistants = Assistants(AssistantTable(database), graphs, access)
     await assistants.begin()
     status = ThreadStatus(table, memory, jsonable)
-    run_rows = RunRows(database, rows, peers.name)
+    run_rows = RunRows(database, rows, peers.name, safe)
     runs = Runs(
         engine,
         memory,
@@ -295,8 +302,9 @@ async def _service(
         metrics,
         dumps,
         access,
+        Admission(settings.server.start_wait),
     )
-    crons = Crons(CronTable(database), runs, assistants, status, peers, access)
+    crons = Crons(CronTable(database, safe), runs, assistants, status, peers, access)
     states = States(
         table,
         engine,

@@ -9,6 +9,7 @@ RunError
   x AssistantNotFound the caller: make the assistant first
   x InvalidAssistant  the caller: say an assistant's id, or one of the graphs' names
   x AssistantExists   the caller: take another id, or the assistant as it is
+  x AssistantOfGraph  the caller: leave a graph's own assistant as it is, or make another one
   x ContextTwice      the caller: say the context only once
   x SessionNotFound   the caller: begin a new session
   x ThreadExists      the caller: take another id, or the thread as it is
@@ -23,8 +24,14 @@ RunError
   x InvalidRule       the operator: a handler of the project's `auth` is wrong; nothing was done
   x RunCancelled      the caller: send the message again, if it is still wanted
   x TurnTimeout       try again: the turn did not end in its time
+  x Overloaded        try again when `retry_after` says: more runs wait than start soon
   x ShuttingDown      try again soon: the service is being stopped or restarted
 """
+
+import os
+import re
+from functools import cache
+from pathlib import Path
 
 
 class RunError(Exception):
@@ -83,6 +90,10 @@ class AssistantExists(RunError):
     """There is an assistant of this id already."""
 
 
+class AssistantOfGraph(RunError):
+    """It is the assistant of a graph that is served: everybody who names the graph runs it."""
+
+
 class ContextTwice(RunError):
     """Both `context` and `config.configurable` say what the graph may choose from."""
 
@@ -123,5 +134,34 @@ class TurnTimeout(RunError):
     """The turn did not end in the time that one turn may take."""
 
 
+class Overloaded(RunError):
+    """The run could not start soon, because others wait."""
+
+    def __init__(self, text: str, retry_after: float) -> None:
+        """Say what is so, and in how many seconds it may be otherwise."""
+        super().__init__(text)
+        self.retry_after = retry_after
+
+
 class ShuttingDown(RunError):
     """The service is being stopped, and takes or finishes no more turns."""
+
+
+def message_of(error: object) -> str:
+    """Return an error's text for clients: of this machine's paths only the last part.
+
+    Graphs, drivers and Python itself name the files that they failed with.
+    """
+    return _paths().sub(r"…/\g<name>", str(error))
+
+
+@cache
+def _paths() -> re.Pattern[str]:
+    """What begins with a folder that there is: `/etc/…`, and not `/threads/…`, which is a route."""
+    with os.scandir(Path.cwd().anchor) as entries:
+        folders = "|".join(re.escape(entry.name) for entry in entries if entry.is_dir())
+    part = r"[^\s/\\'\":,;()<>]"
+    drive = r"[A-Za-z]:\\"
+    return re.compile(
+        rf"(?:(?<![\w./])|(?<=file://))(?:/(?:{folders})(?=/)|{drive})(?:[/\\]?{part}+[/\\])*[/\\]?(?P<name>{part}+)"
+    )

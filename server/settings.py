@@ -50,6 +50,29 @@ class ServerSettings(BaseSettings):
     max_body_size: int = Field(
         default=4_194_304, ge=1024, description="Bytes of one request's body, at most."
     )
+    request_timeout: float = Field(
+        default=30.0,
+        ge=1,
+        description="Seconds a request may take to arrive; a large body has one more for each "
+        "16 kB of it.",
+    )
+    send_timeout: float = Field(
+        default=30.0,
+        ge=1,
+        description="Seconds after which a client that reads nothing is let go; its run goes on.",
+    )
+    max_connections: int = Field(
+        default=4096, ge=1, description="Connections of clients, at most; others are answered 503."
+    )
+    max_connections_per_client: int = Field(
+        default=2048, ge=1, description="Connections from one address, at most; others get 429."
+    )
+    start_wait: float = Field(
+        default=60.0,
+        ge=0,
+        description="Seconds a run may wait for its start behind others; clients that would wait "
+        "longer are answered 503.",
+    )
     thread_wait: float = Field(
         default=60.0, gt=0, description="Seconds a turn waits for the one before it on its thread."
     )

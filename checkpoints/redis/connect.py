@@ -17,6 +17,7 @@ it acknowledged last. `min-replicas-to-write` in redis.conf bounds that.
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -36,6 +37,7 @@ from redis.retry import Retry
 
 from everturn.checkpoints.errors import StoreMisconfigured
 from everturn.checkpoints.redis.failures import CALL_FAILED, hangs, translate
+from everturn.checkpoints.redis.patience import Patience
 
 _OLDEST = (6, 2)
 _PORT, _SENTINEL_PORT = 6379, 26379
@@ -146,7 +148,25 @@ class _AsyncBlockingSentinelPool(aio_sentinel.SentinelConnectionPool, aio.Blocki
 
 
 class _Packed(aio_connection.AbstractConnection):
-    """Packs commands in C. redis-py does so for its synchronous connections only."""
+    """Packs commands in C, which redis-py does for its synchronous connections only.
+
+    An answer that came in time is read, even where this process was too busy to read it in time.
+    """
+
+    async def read_response(
+        self,
+        disable_decoding: bool = False,
+        timeout: float | None = None,  # noqa: ASYNC109 - as redis-py has it
+        **how: Any,
+    ) -> Any:
+        read: Any = super().read_response  # redis-py leaves it untyped
+        if timeout is not None or self.socket_timeout is None:
+            return await read(disable_decoding, timeout, **how)
+        try:
+            async with Patience(self.socket_timeout):
+                return await read(disable_decoding, inf, **how)
+        except TimeoutError:
+            raise redis.TimeoutError("Timeout reading from the server") from None
 
     def pack_command(self, *args: Any) -> list[bytes]:
         name = args[0]

@@ -7,12 +7,18 @@ from contextlib import contextmanager
 
 from redis import exceptions as redis
 
-from everturn.checkpoints.errors import CheckpointsError, StoreMisconfigured, StoreUnavailable
+from everturn.checkpoints.errors import (
+    CheckpointsError,
+    StoreMisconfigured,
+    StoreUnavailable,
+    ValueRefused,
+)
 
 # What a call can fail with: not all that redis-py raises is a RedisError.
 CALL_FAILED = (redis.RedisError, redis.RedisClusterException, OSError)
 
 _LOGIN = "check user and password in the URL (redis://user:password@host)."
+_TOO_LARGE = "exceeds maximum allowed size"
 _A_CLUSTER = "This Redis is a node of a cluster: use redis+cluster://host:port."
 _ADVICE = {
     "NOAUTH": f"Redis wants a login: {_LOGIN}",
@@ -63,6 +69,8 @@ def translate(error: Exception, *, served: bool) -> CheckpointsError:
     # redis-py wraps what a server says to a new connection: once, or twice for a cluster.
     while isinstance(error.__cause__, redis.RedisError | redis.RedisClusterException):
         error = error.__cause__
+    if isinstance(error, redis.DataError) or _TOO_LARGE in str(error):
+        return ValueRefused(f"Redis cannot take a value: {error}")
     code = _tls_code(error, served=served) or _code(error)
     if code == "READONLY" and served:
         return StoreUnavailable("Redis is read-only since a moment ago: it is failing over.")

@@ -21,6 +21,7 @@ from langgraph.checkpoint.base import (
     writes_sort_key,
 )
 
+from everturn.checkpoints.confidential import is_confidential
 from everturn.checkpoints.redis.codec import Packer, Unpacker
 from everturn.checkpoints.redis.keyspace import channel_at, join, text, untext, version_of, write_at
 
@@ -58,7 +59,8 @@ def pack_checkpoint(
 ) -> bytes:
     """The record of a checkpoint.
 
-    Other keys of `config` go into its metadata, except those that begin with `__`, and who asked.
+    Other keys of `config` go into its metadata, except those that begin with `__`, the secrets
+    among them, and who asked.
     """
     versions = checkpoint["channel_versions"]
     # LangGraph counts, for each delta channel, how long ago it was stored whole.
@@ -70,7 +72,12 @@ def pack_checkpoint(
     head = join(text(parent or ""), b"%d" % len(versions), *names)
     rest = {key: value for key, value in checkpoint.items() if key not in _ELSEWHERE}
     whole = get_checkpoint_metadata(config, metadata)
-    about = {key: value for key, value in whole.items() if not key.startswith(_CALLER)}
+    given = config.get("configurable") or {}
+    about = {
+        key: value
+        for key, value in whole.items()
+        if not (key.startswith(_CALLER) or (key in given and is_confidential(key, value)))
+    }
     value = (rest, about)
     return head + packer.pack(value, "The checkpoint or its metadata")
 

@@ -13,7 +13,7 @@ the run in its own process is served from memory.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, NamedTuple
 
@@ -23,6 +23,7 @@ from structlog import get_logger
 
 from everturn.checkpoints.errors import CheckpointsError
 from everturn.checkpoints.redis.failures import redis_errors
+from everturn.checkpoints.shared.kept_bytes import KeptBytes
 
 log = get_logger(__name__)
 
@@ -31,7 +32,12 @@ END = "__end__"
 
 _MAX_DELAY = 0.02
 """Seconds an event waits for others before its entry is written."""
-_MAX_ENTRY_BYTES = 262_144
+_MAX_ENTRY_BYTES = 65_536
+_PAGE_ENTRIES = 4
+_MAX_TRIP_BYTES = 1_048_576
+"""Written at once; one run's events may be more."""
+_MAX_WAITING_BYTES = 8_388_608
+"""Waiting to be written; beyond it the oldest events of a run that has more are not."""
 _RUNNING_TTL = 86_400
 """Seconds a log is kept after its last entry while its run has not ended.
 
@@ -47,6 +53,10 @@ class Frame(NamedTuple):
     data: bytes
 
 
+_Waiting = dict[tuple[str, int], deque[Frame]]
+"""By run and attempt."""
+
+
 class EventLog:
     """The logs of all runs at one Redis. Use `open_event_log`: it runs the writer.
 
@@ -54,6 +64,7 @@ class EventLog:
         prefix: what all keys begin with.
         ttl: seconds a log is kept after the run's end.
         max_bytes: of one run; the oldest events go first.
+        max_bytes_of_all: of all runs of this process; then those of ended runs go first.
         announced: publish each entry to other processes; see `Peers.news`.
     """
 
@@ -63,49 +74,66 @@ class EventLog:
         prefix: str,
         ttl: int,
         max_bytes: int,
+        max_bytes_of_all: int,
         *,
         announced: bool = False,
     ) -> None:
         self._client = client
         self._prefix = prefix
         self._ttl = ttl
-        self._max_bytes = max_bytes
+        self._kept = KeptBytes(max_bytes, max_bytes_of_all, ttl)
         self._announced = announced
         self._spread = isinstance(client, RedisCluster)  # whose pipelines take no PUBLISH
-        self._waiting: dict[tuple[str, int], list[Frame]] = {}
-        self._sizes: dict[str, deque[tuple[str, int]]] = {}
+        self._waiting: _Waiting = {}
+        self._waiting_bytes = 0
         self._wake_up = asyncio.Event()
         self._writing = asyncio.Lock()
 
     def append(self, run_id: str, attempt: int, frame: Frame) -> None:
         """Have an event written with the next entry of its run."""
-        self._waiting.setdefault((run_id, attempt), []).append(frame)
+        frames = self._waiting.setdefault((run_id, attempt), deque())
+        frames.append(frame)
+        self._waiting_bytes += len(frame.data)
+        while self._waiting_bytes > _MAX_WAITING_BYTES and len(frames) > 1:
+            self._waiting_bytes -= len(frames.popleft().data)
         self._wake_up.set()
 
     async def read(self, run_id: str, after: tuple[int, int]) -> list[tuple[int, Frame]]:
-        """Read the events after (attempt, number), each with its attempt; END among them."""
+        """Read the next events after (attempt, number), each with its attempt; END among them.
+
+        A page of them, which has an end even if they are many; none where there are no more.
+        """
         with redis_errors():
             # redis-py's types allow for clients that decode; ours does not.
             entries: Any = await self._client.xrange(
-                self._key(run_id), min=f"({after[0]}-{after[1]}"
+                self._key(run_id), min=f"({after[0]}-{after[1]}", count=_PAGE_ENTRIES
             )
         return [
-            (attempt, frame)
-            for entry_id, fields in entries
-            for attempt in [int(entry_id.partition(b"-")[0])]
-            for frame in _frames(int(fields[b"first"]), fields[b"frames"])
-            if (attempt, frame.number) > after
+            each
+            for entry in entries
+            for each in _numbered(*entry)
+            if (each[0], each[1].number) > after
         ]
 
-    async def last_attempt(self, run_id: str) -> int:
-        """The number of the attempt that wrote last; 0 where none did."""
+    async def read_all(self, run_id: str) -> AsyncGenerator[Frame]:
+        """Read all events of a run, page by page."""
+        after = (0, 0)
+        while page := await self.read(run_id, after):
+            after = (page[-1][0], page[-1][1].number)
+            for _, frame in page:
+                yield frame
+
+    async def last(self, run_id: str) -> tuple[int, Frame] | None:
+        """Read the newest event, with its attempt; None where there is none."""
         with redis_errors():
             entries: Any = await self._client.xrevrange(self._key(run_id), count=1)
-        return int(entries[0][0].partition(b"-")[0]) if entries else 0
+        return _numbered(*entries[0])[-1] if entries else None
 
     async def delete(self, *run_ids: str) -> None:
         """Forget what runs that have ended streamed."""
         await self.written()  # what is on its way would be there again
+        for each in run_ids:
+            self._kept.forget(each)
         with redis_errors():
             await asyncio.gather(*(self._client.unlink(self._key(each)) for each in run_ids))
 
@@ -122,15 +150,19 @@ class EventLog:
         await asyncio.shield(asyncio.create_task(self.flush()))
 
     async def flush(self) -> None:
-        """Write what waits now, of all runs in one trip, after what is being written."""
+        """Write what waits now, of many runs in one trip, after what is being written."""
         async with self._writing:
-            await self._flush()
+            self._wake_up.clear()
+            waiting, self._waiting = self._waiting, {}
+            self._waiting_bytes = 0
+            try:
+                while waiting:
+                    await self._write(_trip(waiting))
+            finally:  # what a cancelled writer leaves is the next one's
+                for key, frames in waiting.items():
+                    self._waiting[key] = frames + self._waiting.get(key, deque())
 
-    async def _flush(self) -> None:
-        self._wake_up.clear()
-        waiting, self._waiting = self._waiting, {}
-        if not waiting:
-            return
+    async def _write(self, waiting: _Waiting) -> None:
         try:
             with redis_errors():
                 async with self._client.pipeline(transaction=False) as pipeline:
@@ -156,24 +188,13 @@ class EventLog:
             packed = b"".join(b"%s\n%s\n" % (name.encode(), data) for _, name, data in some)
             entry_id = f"{attempt}-{some[-1].number}"
             pipeline.xadd(key, {"first": some[0].number, "frames": packed}, id=entry_id)
-            sizes = self._sizes.setdefault(run_id, deque())
-            sizes.append((entry_id, len(packed)))
-        self._trim(pipeline, key, run_id)
+            self._kept.add(run_id, entry_id, len(packed))
+        for trimmed, oldest in self._kept.trim(run_id):
+            pipeline.xtrim(self._key(trimmed), minid=oldest, approximate=False)
         ended = frames[-1].name == END
         pipeline.expire(key, self._ttl if ended else max(self._ttl, _RUNNING_TTL))
         if ended:
-            self._sizes.pop(run_id, None)
-
-    def _trim(self, pipeline: Any, key: str, run_id: str) -> None:
-        # By our own count of bytes: Redis trims a stream by its number of entries or by an id.
-        sizes = self._sizes[run_id]
-        total = sum(size for _, size in sizes) if len(sizes) > 1 else 0
-        trimmed = False
-        while total > self._max_bytes and len(sizes) > 1:
-            total -= sizes.popleft()[1]
-            trimmed = True
-        if trimmed:
-            pipeline.xtrim(key, minid=sizes[0][0], approximate=False)
+            self._kept.end(run_id)
 
     def _news(self, run_id: str) -> str:
         return f"{self._prefix}:run:{run_id}:news"
@@ -189,10 +210,11 @@ async def open_event_log(
     prefix: str = "everturn",
     ttl: int = 300,
     max_bytes: int = 16_777_216,
+    max_bytes_of_all: int = 268_435_456,
     announced: bool = False,
 ) -> AsyncIterator[EventLog]:
     """Run the writer; at the end, write what still waits."""
-    events = EventLog(client, prefix, ttl, max_bytes, announced=announced)
+    events = EventLog(client, prefix, ttl, max_bytes, max_bytes_of_all, announced=announced)
     writer = asyncio.create_task(events.write(), name="event log")
     try:
         yield events
@@ -201,6 +223,17 @@ async def open_event_log(
         with suppress(asyncio.CancelledError):
             await writer
         await events.flush()
+
+
+def _trip(waiting: _Waiting) -> _Waiting:
+    """Take out as much as is written at once."""
+    taken: _Waiting = {}
+    size = 0
+    while waiting and size < _MAX_TRIP_BYTES:
+        key = next(iter(waiting))
+        taken[key] = waiting.pop(key)
+        size += sum(len(frame.data) for frame in taken[key])
+    return taken
 
 
 def _entries(frames: Sequence[Frame]) -> list[list[Frame]]:
@@ -214,6 +247,11 @@ def _entries(frames: Sequence[Frame]) -> list[list[Frame]]:
         entries[-1].append(frame)
         size += len(frame.data)
     return entries
+
+
+def _numbered(entry_id: bytes, fields: Mapping[bytes, bytes]) -> list[tuple[int, Frame]]:
+    attempt = int(entry_id.partition(b"-")[0])
+    return [(attempt, frame) for frame in _frames(int(fields[b"first"]), fields[b"frames"])]
 
 
 def _frames(first: int, packed: bytes) -> list[Frame]:

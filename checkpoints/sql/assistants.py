@@ -5,7 +5,7 @@ latest may be set back to an older one, and the next change counts on from the h
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -15,7 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from everturn.checkpoints.sql.database import Database
 from everturn.checkpoints.sql.json_objects import contains, merged, storable
 from everturn.checkpoints.sql.matches import EVERYTHING, Match
-from everturn.checkpoints.sql.searched import SearchedTable, conditions
+from everturn.checkpoints.sql.searched import SearchedTable, conditions, values_of
 from everturn.checkpoints.sql.searched import SortOrder as SortOrder  # noqa: PLC0414 - re-exported
 from everturn.checkpoints.sql.tables import assistant_versions, assistants, crons
 
@@ -95,7 +95,7 @@ class AssistantTable(SearchedTable[Assistant, SortBy]):
         An assistant whose id is taken stays as it is.
         """
         # In one order everywhere, so that services that start together do not wait in a circle.
-        rows = [_storable(asdict(each)) for each in sorted(wanted, key=lambda a: a.assistant_id)]
+        rows = [_storable(values_of(each)) for each in sorted(wanted, key=lambda a: a.assistant_id)]
 
         def work(connection: Connection) -> int:
             made = 0
@@ -110,7 +110,7 @@ class AssistantTable(SearchedTable[Assistant, SortBy]):
 
     async def change(self, assistant_id: str, changes: Changes) -> Assistant | None:
         """Make the next version; `None` if there is no such assistant."""
-        values = _storable({k: v for k, v in asdict(changes).items() if v is not None})
+        values = _storable({k: v for k, v in values_of(changes).items() if v is not None})
         if "metadata" in values:
             values["metadata"] = merged(assistants.c.metadata, values["metadata"])
         of_this = assistant_versions.c.assistant_id == assistant_id
@@ -174,7 +174,7 @@ class AssistantTable(SearchedTable[Assistant, SortBy]):
         )
         if metadata:
             page = page.where(contains(assistant_versions.c.metadata, metadata))
-        return await self._database.read(
+        return await self._database.search(
             lambda c: [AssistantVersion(**row) for row in c.execute(page).mappings()]
         )
 

@@ -4,15 +4,17 @@ Any number of services may look at it: a due cron goes to the one whose `claim` 
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, delete, insert, select, update
 
+from everturn.checkpoints.confidential import Safe, merged, split_request
+from everturn.checkpoints.sql.database import Database
 from everturn.checkpoints.sql.json_objects import storable
 from everturn.checkpoints.sql.matches import EVERYTHING, Match
-from everturn.checkpoints.sql.searched import SearchedTable, conditions
+from everturn.checkpoints.sql.searched import SearchedTable, conditions, values_of
 from everturn.checkpoints.sql.searched import SortOrder as SortOrder  # noqa: PLC0414 - re-exported
 from everturn.checkpoints.sql.tables import crons
 
@@ -34,7 +36,7 @@ class Cron:
     timezone: str | None = None
     """Of the schedule, by its IANA name; None is UTC."""
     payload: Mapping[str, Any] = field(default_factory=dict)
-    """What is asked of each run."""
+    """What is asked of each run, without its secrets."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     enabled: bool = True
     on_run_completed: Literal["delete", "keep"] | None = None
@@ -45,6 +47,8 @@ class Cron:
     """None: no run will begin."""
     caller: Mapping[str, Any] | None = None
     """Who made it, and whose its runs are: no client is shown this."""
+    confidential: bytes | None = None
+    """What `payload` leaves out; see `CronTable.whole_payload`."""
     created_at: datetime
     updated_at: datetime
 
@@ -77,10 +81,27 @@ class CronTable(SearchedTable[Cron, SortBy]):
     table = crons
     row = Cron
 
+    def __init__(self, database: Database, safe: Safe | None = None) -> None:
+        super().__init__(database)
+        self._safe = safe or Safe()
+
     async def create(self, cron: Cron) -> None:
         """Make a row under a new id."""
-        made = insert(crons).values(_storable(asdict(cron)))
+        made = insert(crons).values(_storable(values_of(cron)))
         await self._database.write(lambda c: c.execute(made))
+
+    def divided(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the columns `payload` and `confidential` of what is asked of each run."""
+        payload, confidential = split_request(asked)
+        return {"payload": payload, "confidential": self._safe.close(confidential)}
+
+    def whole_payload(self, cron: Cron) -> dict[str, Any]:
+        """Return what is asked of each run, its secrets included.
+
+        Raises:
+            StoreMisconfigured: they are encrypted with another key.
+        """
+        return merged(cron.payload, self._safe.open(cron.confidential))
 
     async def change(self, cron_id: str, values: Mapping[str, Any]) -> Cron | None:
         """Set columns of a row; `None` if there is none of this id."""
@@ -127,7 +148,7 @@ class CronTable(SearchedTable[Cron, SortBy]):
         return await self._database.write(lambda c: c.execute(moved).rowcount == 1)
 
 
-COLUMNS = tuple(each.name for each in fields(Cron) if each.name != "caller")
+COLUMNS = tuple(n for each in fields(Cron) if (n := each.name) not in {"caller", "confidential"})
 """What a client may `select` of a cron."""
 
 _WAITING = crons.c.enabled & crons.c.next_run_date.is_not(None)

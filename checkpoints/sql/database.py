@@ -7,19 +7,34 @@ PostgreSQL's on the event loop, which goes on meanwhile.
 
 import asyncio
 import os
+import re
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Dialect, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DataError,
+    DBAPIError,
+    SQLAlchemyError,
+    StatementError,
+)
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 from typing_extensions import override
 
-from everturn.checkpoints.errors import DataDirError, StoreMisconfigured, StoreUnavailable
+from everturn.checkpoints.errors import (
+    DataDirError,
+    SearchTimeout,
+    StoreMisconfigured,
+    StoreUnavailable,
+    ValueRefused,
+)
 from everturn.checkpoints.sql.json_objects import install_functions
 from everturn.checkpoints.sql.migrations import bring_to_head, is_at_head
 from everturn.checkpoints.sql.tables import SCHEMA
@@ -31,7 +46,11 @@ _FILE = "everturn.db"
 _TRANSACTION_SECONDS = 10.0
 _MIGRATION_SECONDS = 3600.0
 _READERS = 4  # threads
+_SEARCHERS = 2  # threads of their own: what takes long holds up no row that is read by its id
+_STEPS = 100_000  # of SQLite's machine, some milliseconds, between two looks at the time
 _CONNECT_SECONDS = 5
+_INTERRUPTED_SECONDS = 1.0  # after its deadline; then a thread is waited for no longer
+_DEADLINE = "everturn_deadline"
 _PRAGMAS = (
     "busy_timeout = 5000",  # first: the next one may already have to wait for another process
     "journal_mode = WAL",  # readers and the writer do not wait for each other
@@ -56,6 +75,10 @@ _MISCONFIGURED = {
 }
 
 
+_QUOTED = re.compile(r": .* \(")
+"""Where asyncpg quotes a value, before it says in brackets what is wrong with it."""
+
+
 class Database(ABC):
     """One SQL database, open."""
 
@@ -76,34 +99,81 @@ class Database(ABC):
     async def read(self, work: Work[T], *, seconds: float | None = None) -> T:
         """Call `work` with a connection to read by, beside whatever is being written.
 
+        It is for rows that are found by an index, so that it is quick: see `search`.
+
         Raises:
             StoreUnavailable, StoreMisconfigured: as the driver fails, or after `seconds` (10).
+            ValueRefused: the database cannot look for a value.
             Exception: what `work` raises of its own.
         """
         with translated_errors(self.url):
-            async with asyncio.timeout(seconds or _TRANSACTION_SECONDS):
-                return await self._read(work)
+            return await self._read(work, seconds or _TRANSACTION_SECONDS)
+
+    async def search(self, work: Work[T], *, seconds: float | None = None) -> T:
+        """Call `work` as `read` does, where what a client wrote decides how long it takes.
+
+        Raises:
+            SearchTimeout: it was interrupted after `seconds` (10).
+            StoreUnavailable, StoreMisconfigured: as the driver fails.
+            Exception: what `work` raises of its own.
+        """
+        seconds = seconds or _TRANSACTION_SECONDS
+        with translated_errors(self.url):
+            try:
+                return await self._search(work, seconds)
+            except TimeoutError as error:
+                raise SearchTimeout(
+                    f"The search was ended after {seconds:g} s: narrow it by what you look for, "
+                    "or try again later."
+                ) from error
 
     async def write(self, work: Work[T], *, seconds: float | None = None) -> T:
         """Call `work` in a transaction, and return what it returned once that is committed.
 
         Raises:
             StoreUnavailable, StoreMisconfigured: nothing was committed, or it is not known.
+            ValueRefused: the database does not take a value; nothing was committed.
             Exception: what `work` raises of its own; nothing was committed.
         """
         with translated_errors(self.url):
-            async with asyncio.timeout(seconds or _TRANSACTION_SECONDS):
-                return await self._write(work)
+            return await self._write(work, seconds or _TRANSACTION_SECONDS)
+
+    # Each raises TimeoutError after so many seconds, and nothing of it goes on.
 
     @abstractmethod
-    async def _read(self, work: Work[T]) -> T: ...
+    async def _read(self, work: Work[T], seconds: float) -> T: ...
 
     @abstractmethod
-    async def _write(self, work: Work[T]) -> T: ...
+    async def _search(self, work: Work[T], seconds: float) -> T: ...
+
+    @abstractmethod
+    async def _write(self, work: Work[T], seconds: float) -> T: ...
 
     @abstractmethod
     async def close(self) -> None:
         """Give the connections back."""
+
+
+class _Deadline:
+    """When what a connection to SQLite executes is interrupted."""
+
+    def __init__(self) -> None:
+        self.at = float("inf")
+
+    def passed(self) -> bool:
+        """Whether it is over; SQLite asks every `_STEPS` steps, and stops."""
+        return monotonic() > self.at
+
+    def check(self) -> None:
+        """Raise TimeoutError when it is over."""
+        if self.passed():
+            raise TimeoutError
+
+
+def check_time(connection: Connection) -> None:
+    """End a long piece of work on rows at its deadline, which SQLite sees only in its own work."""
+    if deadline := connection.info.get(_DEADLINE):
+        deadline.check()
 
 
 class _SQLite(Database):
@@ -113,27 +183,64 @@ class _SQLite(Database):
         super().__init__(engine)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="sqlite writer")
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="sqlite reader")
+        self._searchers = ThreadPoolExecutor(_SEARCHERS, thread_name_prefix="sqlite searcher")
+        self._deadlines: set[_Deadline] = set()
+        self._closing = False
 
     @override
-    async def _read(self, work: Work[T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._readers, self._reading, work)
+    async def _read(self, work: Work[T], seconds: float) -> T:
+        return await self._in_thread(self._readers, self._reading, work, seconds)
 
     @override
-    async def _write(self, work: Work[T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._writer, self._writing, work)
+    async def _search(self, work: Work[T], seconds: float) -> T:
+        return await self._in_thread(self._searchers, self._reading, work, seconds)
 
-    def _reading(self, work: Work[T]) -> T:
-        with self.sync_engine.connect() as connection:
+    @override
+    async def _write(self, work: Work[T], seconds: float) -> T:
+        return await self._in_thread(self._writer, self._writing, work, seconds)
+
+    async def _in_thread(
+        self, threads: Executor, call: Callable[[Work[T], float], T], work: Work[T], seconds: float
+    ) -> T:
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(seconds + _INTERRUPTED_SECONDS):
+            return await loop.run_in_executor(threads, call, work, monotonic() + seconds)
+
+    def _reading(self, work: Work[T], until: float) -> T:
+        with self.sync_engine.connect() as connection, self._limited(connection, until):
             return work(connection)
 
-    def _writing(self, work: Work[T]) -> T:
-        with self.sync_engine.begin() as connection:
+    def _writing(self, work: Work[T], until: float) -> T:
+        with self.sync_engine.begin() as connection, self._limited(connection, until):
             return work(connection)
+
+    @contextmanager
+    def _limited(self, connection: Connection, until: float) -> Iterator[None]:
+        """Interrupt at a moment, or when the database is closed, what reads or writes here."""
+        deadline: _Deadline = connection.info[_DEADLINE]
+        deadline.at = until
+        self._deadlines.add(deadline)
+        try:
+            if self._closing:
+                deadline.at = 0.0
+            deadline.check()
+            yield
+        except DBAPIError as error:
+            if deadline.passed():
+                raise TimeoutError("it was interrupted at its deadline") from error
+            raise
+        finally:
+            self._deadlines.discard(deadline)
+            deadline.at = float("inf")  # also a rollback is work
 
     @override
     async def close(self) -> None:
-        for threads in (self._writer, self._readers):
-            await asyncio.to_thread(threads.shutdown)
+        await asyncio.to_thread(self._writer.shutdown)
+        self._closing = True
+        for deadline in self._deadlines.copy():  # no client waits any more
+            deadline.at = 0.0
+        for threads in (self._readers, self._searchers):
+            await asyncio.to_thread(threads.shutdown, cancel_futures=True)
         self.sync_engine.dispose()
 
 
@@ -143,13 +250,16 @@ class _PostgreSQL(Database):
         self._engine = engine
 
     @override
-    async def _read(self, work: Work[T]) -> T:
-        async with self._engine.connect() as connection:
+    async def _read(self, work: Work[T], seconds: float) -> T:
+        # A task that is cancelled has its driver cancel the statement in the server, too.
+        async with asyncio.timeout(seconds), self._engine.connect() as connection:
             return await connection.run_sync(work)
 
+    _search = _read
+
     @override
-    async def _write(self, work: Work[T]) -> T:
-        async with self._engine.begin() as connection:
+    async def _write(self, work: Work[T], seconds: float) -> T:
+        async with asyncio.timeout(seconds), self._engine.begin() as connection:
             return await connection.run_sync(work)
 
     @override
@@ -183,17 +293,29 @@ async def open_database(url: str | None, data_dir: Path) -> AsyncIterator[Databa
 
 @contextmanager
 def translated_errors(url: URL) -> Iterator[None]:
-    """Turn what the drivers raise into `StoreMisconfigured` or `StoreUnavailable`."""
+    """Turn what the drivers raise into one of `checkpoints.errors`."""
     try:
         yield
-    except (SQLAlchemyError, OSError) as error:
+    except (SQLAlchemyError, OSError, OverflowError, UnicodeEncodeError) as error:
         raise translate(error, url) from error
 
 
-def translate(error: Exception, url: URL) -> StoreMisconfigured | StoreUnavailable:
+def refuses_value(error: BaseException) -> bool:
+    """Say whether the database or its driver refuses a value, and works apart from that."""
+    if not isinstance(error, DBAPIError):  # the driver, before it asked the database
+        return isinstance(error, StatementError | OverflowError | UnicodeEncodeError)
+    # PostgreSQL's classes "data exception" and "program limit exceeded".
+    refused = str(getattr(error.orig, "sqlstate", None)).startswith(("22", "54"))
+    return (refused or isinstance(error, DataError)) and not error.connection_invalidated
+
+
+def translate(error: Exception, url: URL) -> StoreMisconfigured | StoreUnavailable | ValueRefused:
     """Say what a driver's error means and what to do; never with the password."""
     cause = getattr(error, "orig", None) or error
     reason = str(cause).partition("\n")[0] or type(cause).__name__
+    if refuses_value(error):
+        reason = _QUOTED.sub(" (", reason)
+        return ValueRefused(f"The database cannot take a value: {reason}")
     code = getattr(cause, "sqlstate", None) or getattr(cause, "sqlite_errorname", None)
     for known, advice in _MISCONFIGURED.items():
         if (code or type(cause.__cause__ or cause).__name__).startswith(known):
@@ -277,12 +399,14 @@ def _open(url: URL) -> Database:
         ) from error
 
 
-def _prepare(connection: Any, _record: object) -> None:
+def _prepare(connection: Any, record: ConnectionPoolEntry) -> None:
     for pragma in _PRAGMAS:
         connection.execute(f"PRAGMA {pragma}").close()
     # SQLite's own knows the letters of ASCII only; PostgreSQL's knows them all.
     connection.create_function("lower", 1, _lower, deterministic=True)
-    install_functions(connection)
+    deadline = record.info[_DEADLINE] = _Deadline()
+    connection.set_progress_handler(deadline.passed, _STEPS)
+    install_functions(connection, deadline.check)
 
 
 def _lower(text: str | None) -> str | None:

@@ -6,11 +6,11 @@ from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Executable
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, StatementError
+from sqlalchemy.exc import IntegrityError, InterfaceError
 
-from everturn.checkpoints.errors import CheckpointsError, StoreUnavailable
+from everturn.checkpoints.errors import CheckpointsError, StoreUnavailable, ValueRefused
 from everturn.checkpoints.sql.batcher import Batcher
-from everturn.checkpoints.sql.database import Database
+from everturn.checkpoints.sql.database import Database, refuses_value
 
 _PATIENCE_SECONDS = 30.0  # from `write` to the commit of its rows, and for what waits at close
 
@@ -42,6 +42,7 @@ class GroupCommit:
 
         Raises, from the future:
             StoreUnavailable: the rows were not written, or it is not known.
+            ValueRefused: the database does not take one of the rows.
         """
         return self._batcher.submit(rows)
 
@@ -52,6 +53,7 @@ class GroupCommit:
 
         Raises:
             StoreUnavailable: the rows were not written, or it is not known.
+            ValueRefused: the database does not take one of the rows.
         """
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
@@ -103,14 +105,13 @@ async def open_group_commit(database: Database) -> AsyncIterator[GroupCommit]:
         await rows.close()
 
 
-def _failure(error: Exception) -> StoreUnavailable:
+def _failure(error: Exception) -> StoreUnavailable | ValueRefused:
     """Make one exception for each waiter: a shared one would collect all their tracebacks."""
     cause = _cause(error)
+    failure: StoreUnavailable | ValueRefused = StoreUnavailable(str(error))
     if _blames_a_row(cause):
-        reason = str(getattr(cause, "orig", None) or cause).partition("\n")[0]
-        failure = StoreUnavailable(f"the database refuses this row: {reason}")
-    else:
-        failure = StoreUnavailable(str(error))
+        reason = str(error).partition("\n")[0]
+        failure = ValueRefused(f"the database refuses this row: {reason}")
     failure.__cause__ = cause
     return failure
 
@@ -122,9 +123,6 @@ def _cause(error: Exception) -> BaseException:
 
 def _blames_a_row(error: BaseException) -> bool:
     """Say whether the database or the driver refuses a row, or whether it is itself in trouble."""
-    if isinstance(error, DBAPIError):
-        refused = isinstance(error, (IntegrityError, DataError, InterfaceError))
-        # Class 22 of PostgreSQL's states, "data exception", is a plain DBAPIError with asyncpg.
-        refused = refused or str(getattr(error.orig, "sqlstate", None)).startswith("22")
-        return refused and not error.connection_invalidated
-    return isinstance(error, (StatementError, TypeError, ValueError, OverflowError))
+    if isinstance(error, IntegrityError | InterfaceError):
+        return not error.connection_invalidated
+    return refuses_value(error) or isinstance(error, TypeError | ValueError)

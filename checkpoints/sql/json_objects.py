@@ -5,9 +5,11 @@ PostgreSQL has operators for it, SQLite gets functions: `install_functions` on e
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
+import orjson
 from sqlalchemy import BindParameter, ColumnElement, literal
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -65,18 +67,34 @@ def merged(column: ColumnElement[Any], more: Object | BindParameter[Any]) -> Mer
 
 
 def contained(wanted: Any, value: Any) -> bool:
-    """Say in Python what `contains` says in SQL: postgresql.org/docs/current/datatype-json.html."""
+    """Say in Python what `contains` says in SQL: postgresql.org/docs/current/datatype-json.html.
+
+    Takes as long as both are large, except for objects and lists in lists: of these, each that is
+    wanted is compared with each that is there.
+    """
     if isinstance(wanted, dict):
         return isinstance(value, dict) and all(
             key in value and contained(inner, value[key]) for key, inner in wanted.items()
         )
     if isinstance(wanted, list):
-        return isinstance(value, list) and all(
-            any(contained(inner, each) for each in value) for inner in wanted
-        )
-    if isinstance(wanted, bool) or isinstance(value, bool):
-        return wanted is value
-    return bool(wanted == value)
+        return isinstance(value, list) and _all_in(wanted, value)
+    return not isinstance(value, dict | list) and _scalar(wanted) == _scalar(value)
+
+
+def _all_in(wanted: list[Any], there: list[Any]) -> bool:
+    scalars = {_scalar(each) for each in there if not isinstance(each, dict | list)}
+    nested = [each for each in there if isinstance(each, dict | list)]
+    return all(
+        any(contained(inner, each) for each in nested)
+        if isinstance(inner, dict | list)
+        else _scalar(inner) in scalars
+        for inner in wanted
+    )
+
+
+def _scalar(value: Any) -> tuple[bool, Any]:
+    """What two values of JSON have in common when they are equal: 1 and 1.0, but not 1 and true."""
+    return isinstance(value, bool), value
 
 
 def storable(value: Any) -> Any:
@@ -84,9 +102,18 @@ def storable(value: Any) -> Any:
 
     What a run came to must be written down, whatever its errors and interrupts say.
     """
-    if _SUSPECT.search(json.dumps(value)) is None:
-        return value
-    return cleaned(value)
+    return value if _is_storable(value) else cleaned(value)
+
+
+def _is_storable(value: Any) -> bool:
+    try:
+        text = orjson.dumps(value)
+    except TypeError:  # half a surrogate pair, or only what orjson does not write
+        text = b"null"
+    # What it writes for NaN, and in texts that only look so: the other encoder says which it is.
+    if b"null" not in text and rb"\u0000" not in text:
+        return True
+    return _SUSPECT.search(json.dumps(value)) is None
 
 
 def cleaned(value: Any) -> Any:
@@ -132,15 +159,35 @@ def _call(element: FunctionElement[Any], compiler: SQLCompiler, **options: Any) 
     return f"{element.name}({compiler.process(element.clauses, **options)})"
 
 
-def install_functions(connection: Any) -> None:
-    """Teach a connection to SQLite these functions."""
-    connection.create_function("json_contains", 2, _contains_text, deterministic=True)
-    connection.create_function("json_merged", 2, _merge_text, deterministic=True)
-    connection.create_function("json_member_equals", 3, _member_equals_text, deterministic=True)
+def install_functions(connection: Any, check_time: Callable[[], None]) -> None:
+    """Teach a connection to SQLite these functions; `check_time` raises when its time is over.
+
+    SQLite cannot interrupt what Python calculates for it, so each call looks at the time.
+    """
+
+    def within_time(function: Callable[..., Any]) -> Callable[..., Any]:
+        def called(*arguments: Any) -> Any:
+            check_time()
+            return function(*arguments)
+
+        return called
+
+    for name, count, function in (
+        ("json_contains", 2, _contains_text),
+        ("json_merged", 2, _merge_text),
+        ("json_member_equals", 3, _member_equals_text),
+    ):
+        connection.create_function(name, count, within_time(function), deterministic=True)
+
+
+@lru_cache(maxsize=64)
+def _parsed(text: str) -> Any:
+    """Parse what all rows of a search are compared with; it must not be changed."""
+    return json.loads(text)
 
 
 def _contains_text(document: str, wanted: str) -> bool:
-    return contained(json.loads(wanted), json.loads(document))
+    return contained(_parsed(wanted), json.loads(document))
 
 
 def _merge_text(document: str, more: str) -> str:
@@ -149,4 +196,4 @@ def _merge_text(document: str, more: str) -> str:
 
 def _member_equals_text(document: str, key: str, value: str) -> bool:
     members = json.loads(document)
-    return key in members and bool(members[key] == json.loads(value))
+    return key in members and bool(members[key] == _parsed(value))

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import bindparam, delete, insert, or_, select, update
+from sqlalchemy import RowMapping, bindparam, delete, insert, or_, select, update
 
+from everturn.checkpoints.confidential import Safe, merged, split_request
 from everturn.checkpoints.sql.database import Database
 from everturn.checkpoints.sql.group_commit import GroupCommit, Row
 from everturn.checkpoints.sql.json_objects import storable
@@ -24,6 +25,7 @@ _UPDATE = (
     .where(runs.c.run_id == bindparam("this"))
     .values(status=bindparam("status"), updated_at=bindparam("updated_at"))
 )
+_END = _UPDATE.values(confidential=None)
 
 
 def _now() -> datetime:
@@ -32,7 +34,7 @@ def _now() -> datetime:
 
 @dataclass(slots=True, kw_only=True)
 class RunRow:
-    """A run as the table keeps it; `kwargs` is what was asked, as it was asked."""
+    """A run as clients are shown it; `kwargs` is what was asked, without its secrets."""
 
     run_id: str
     thread_id: str
@@ -54,6 +56,8 @@ class Adopted(NamedTuple):
     """A run that was taken over from a process that is not alive any more."""
 
     row: RunRow
+    confidential: bytes | None
+    """What its row leaves out of `kwargs`; see `RunRows.whole_kwargs`."""
     attempt: int
     """How often it has been started, this time included."""
     caller: Mapping[str, Any] | None
@@ -63,27 +67,45 @@ class Adopted(NamedTuple):
 class RunRows:
     """The table `runs`."""
 
-    def __init__(self, database: Database, rows: GroupCommit, owner: str) -> None:
+    def __init__(
+        self, database: Database, rows: GroupCommit, owner: str, safe: Safe | None = None
+    ) -> None:
         """Write as `owner`, the name of the process that runs what is inserted."""
         self._database = database
         self._rows = rows
         self._owner = owner
+        self._safe = safe or Safe()
 
     def insert(
-        self, run: RunRow, *before: Row, caller: Mapping[str, Any] | None = None
+        self,
+        run: RunRow,
+        *before: Row,
+        caller: Mapping[str, Any] | None = None,
+        confidential: Mapping[str, Any] | None = None,
     ) -> asyncio.Future[list[Any]]:
-        """Have a new run of a caller written, behind rows that it needs; see `GroupCommit.post`."""
+        """Have a new run written, behind rows that it needs; see `GroupCommit.post`.
+
+        Args:
+            run: its row.
+            before: rows that it needs.
+            caller: whose run it is.
+            confidential: what its `kwargs` leave out.
+        """
         values = {name: getattr(run, name) for name in COLUMNS}
         values["caller"] = None if caller is None else storable(dict(caller))
+        values["confidential"] = self._safe.close(confidential or {})
         for name in ("metadata", "kwargs"):
             values[name] = storable(values[name])
         return self._rows.post(*before, Row(_INSERT, {**values, "owner": self._owner}))
 
     def update(self, run: RunRow, status: RunStatus, *more: Row) -> asyncio.Future[list[Any]]:
-        """Have a run's new status written, with rows that must not be without it."""
+        """Have a run's new status written, with rows that must not be without it.
+
+        Its secrets end with it.
+        """
         run.status, run.updated_at = status, _now()
         values = {"this": run.run_id, "status": status, "updated_at": run.updated_at}
-        return self._rows.post(Row(_UPDATE, values), *more)
+        return self._rows.post(Row(_UPDATE if status in UNFINISHED else _END, values), *more)
 
     async def get(self, run_id: str, thread_id: str | None = None) -> RunRow | None:
         """Read a run; None where there is none, or it is another thread's."""
@@ -91,7 +113,7 @@ class RunRows:
         if thread_id is not None:
             query = query.where(runs.c.thread_id == thread_id)
         row = await self._database.read(lambda c: c.execute(query).mappings().first())
-        return RunRow(**row) if row else None
+        return _shown(row) if row else None
 
     async def of_thread(
         self,
@@ -134,16 +156,27 @@ class RunRows:
             update(runs)
             .where(runs.c.status.in_(UNFINISHED), orphaned)
             .values(owner=self._owner, attempts=runs.c.attempts + 1)
-            .returning(*_COLUMNS, runs.c.attempts, runs.c.caller)
+            .returning(*_COLUMNS, runs.c.confidential, runs.c.attempts, runs.c.caller)
         )
         rows = await self._database.write(lambda c: c.execute(taken).mappings().all())
         found = [
             Adopted(
-                RunRow(**{name: row[name] for name in COLUMNS}), int(row["attempts"]), row["caller"]
+                RunRow(**{name: row[name] for name in COLUMNS}),
+                row["confidential"],
+                int(row["attempts"]),
+                row["caller"],
             )
             for row in rows
         ]
         return sorted(found, key=lambda each: each.row.run_id)
+
+    def whole_kwargs(self, run: Adopted) -> dict[str, Any]:
+        """Return what was asked of a run that was taken over, its secrets included.
+
+        Raises:
+            StoreMisconfigured: they are encrypted with another key.
+        """
+        return merged(run.row.kwargs, self._safe.open(run.confidential))
 
     def release(self, run_id: str) -> asyncio.Future[list[Any]]:
         """Have it written that a run is nobody's, so that it is adopted again."""
@@ -164,5 +197,12 @@ class RunRows:
 
     async def _read(self, query: Any) -> list[RunRow]:
         return await self._database.read(
-            lambda c: [RunRow(**row) for row in c.execute(query).mappings()]
+            lambda c: [_shown(row) for row in c.execute(query).mappings()]
         )
+
+
+def _shown(row: RowMapping) -> RunRow:
+    """Make a row for clients; one of an earlier version has secrets in its `kwargs`."""
+    run = RunRow(**row)
+    run.kwargs = split_request(run.kwargs).shown
+    return run

@@ -1,9 +1,11 @@
 """What the tables that clients search have in common: rows by id, pages of them, their number."""
 
 from collections.abc import Mapping
+from dataclasses import fields
+from functools import partial
 from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
-from sqlalchemy import ColumnElement, Select, Table, func, select
+from sqlalchemy import ColumnElement, Connection, Select, Table, func, select
 
 from everturn.checkpoints.sql.database import Database
 from everturn.checkpoints.sql.json_objects import contains
@@ -27,7 +29,7 @@ class SearchedTable(Generic[Found, SortBy]):
     """A table with a text as its primary key, whose rows are read as objects.
 
     A subclass names the table and the class of its rows. Every method raises StoreUnavailable or
-    StoreMisconfigured as the database does.
+    StoreMisconfigured as the database does; `search` and `count` SearchTimeout, too.
     """
 
     table: ClassVar[Table[Any]]
@@ -64,17 +66,26 @@ class SearchedTable(Generic[Found, SortBy]):
             .limit(limit)
             .offset(offset)
         )
-        return await self._read(page)
+        return await self._search(page)
 
     async def count(self, wanted: Conditions) -> int:
         """Count the rows that fit."""
         counted = select(func.count()).select_from(self.table).where(*wanted.conditions())
-        return await self._database.read(lambda c: c.scalar(counted) or 0)
+        return await self._database.search(lambda c: c.scalar(counted) or 0)
 
     async def _read(self, query: Select[Any]) -> list[Found]:
-        return await self._database.read(
-            lambda c: [self.row(**row) for row in c.execute(query).mappings()]
-        )
+        return await self._database.read(partial(self._rows, query))
+
+    async def _search(self, query: Select[Any]) -> list[Found]:
+        return await self._database.search(partial(self._rows, query))
+
+    def _rows(self, query: Select[Any], connection: Connection) -> list[Found]:
+        return [self.row(**row) for row in connection.execute(query).mappings()]
+
+
+def values_of(row: Any) -> dict[str, Any]:
+    """Return a row's values by their columns; `asdict` would copy all that is inside them."""
+    return {each.name: getattr(row, each.name) for each in fields(row)}
 
 
 def conditions(

@@ -223,6 +223,8 @@ class RunColumns(TypedColumns):
     """How often it was started: each process that takes it over counts."""
     caller: Named[dict[str, Any] | None] = Column(json_object(none_as_null=True))
     """Whose run it is, where a project demands to know: for a process that takes it over."""
+    confidential: Named[bytes | None] = Column(LargeBinary)
+    """What its `kwargs` leave out, until it ends; see `checkpoints.confidential`."""
     created_at: Named[datetime] = Column(UtcDateTime)
     updated_at: Named[datetime] = Column(UtcDateTime)
 
@@ -251,6 +253,8 @@ class CronColumns(TypedColumns):
     end_time: Named[datetime | None] = Column(UtcDateTime)
     next_run_date: Named[datetime | None] = Column(UtcDateTime)
     caller: Named[dict[str, Any] | None] = Column(json_object(none_as_null=True))
+    confidential: Named[bytes | None] = Column(LargeBinary)
+    """What its `payload` leaves out; see `checkpoints.confidential`."""
     created_at: Named[datetime] = Column(UtcDateTime)
     updated_at: Named[datetime] = Column(UtcDateTime)
 

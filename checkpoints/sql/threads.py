@@ -6,7 +6,7 @@ not have to move its end. A chat session ends at its `expires_at`, to the second
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from uuid import uuid4
@@ -31,7 +31,7 @@ from everturn.checkpoints.sql.database import Database
 from everturn.checkpoints.sql.group_commit import Row
 from everturn.checkpoints.sql.json_objects import merged, storable
 from everturn.checkpoints.sql.matches import EVERYTHING, Match
-from everturn.checkpoints.sql.searched import SearchedTable, conditions
+from everturn.checkpoints.sql.searched import SearchedTable, conditions, values_of
 from everturn.checkpoints.sql.tables import crons, json_object, runs, threads
 
 Status = Literal["idle", "busy", "interrupted", "error"]
@@ -248,7 +248,7 @@ class ThreadTable(SearchedTable[Thread, SortBy]):
         """Make a row, within any transaction; where there is one of this id, nothing happens."""
         if thread.ttl is None and self._ttl is not None:
             thread = replace(thread, ttl=self._ttl)
-        row = asdict(thread) | {"expires_at": thread.ends_at}
+        row = values_of(thread) | {"expires_at": thread.ends_at}
         for name in ("metadata", "config", "interrupts"):
             row[name] = storable(row[name])
         for name in ("error", "ttl"):

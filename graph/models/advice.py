@@ -28,7 +28,7 @@ _ADVICE: dict[Kind, str] = {
 }
 
 _STATUS = re.compile(r"^HTTP \d+: ")
-_PAGE = re.compile(r"<(html|!doctype)", re.IGNORECASE)
+_PAGE = re.compile(r"<(html|!doctype|head|body|title|script|h\d|p|div|center)\b", re.IGNORECASE)
 
 
 def explained(failure: Failure) -> str:

@@ -19,8 +19,8 @@ class Answer:
     """
 
     def __init__(self) -> None:
-        self.text = ""
-        self.reasoning = ""
+        self._texts: list[str] = []
+        self._thoughts: list[str] = []
         self.usage: dict[str, Any] | None = None
         self.returned: dict[str, Any] = {}
         """What the provider wants back with this message."""
@@ -32,7 +32,17 @@ class Answer:
     @property
     def started(self) -> bool:
         """Whether anything was said, thought or called."""
-        return bool(self.text or self.reasoning or self._calls)
+        return bool(self._texts or self._thoughts or self._calls)
+
+    @property
+    def text(self) -> str:
+        """What was said."""
+        return "".join(self._texts)
+
+    @property
+    def reasoning(self) -> str:
+        """What was thought before."""
+        return "".join(self._thoughts)
 
     @property
     def cost(self) -> float | None:
@@ -55,8 +65,8 @@ class Answer:
             self._choices, self._envelope = True, chunk
             self._finish = choice["finish_reason"] or self._finish
             delta = choice["delta"]
-            self.text += delta.get("content") or ""
-            self.reasoning += delta.get("reasoning") or ""
+            self._texts += filter(None, [delta.get("content")])
+            self._thoughts += filter(None, [delta.get("reasoning")])
             for piece in delta.get("tool_calls") or ():
                 self._add_call(piece)
 

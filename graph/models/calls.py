@@ -11,11 +11,22 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
-from everturn.graph.models.arguments import MAX_PIECE, Bound
+from everturn.graph.models.arguments import MAX_CHARACTERS, MAX_PIECE, Bound
+from everturn.graph.models.failures import CallFailed, Failure
 from everturn.graph.models.text import Joiner
 
 Piece = dict[str, Any]
 """One entry of `delta.tool_calls`, as OpenAI writes it."""
+
+MAX_CALLS = 128
+"""In one answer; OpenAI takes no more tools than that in a request."""
+_MAX_WRITTEN = 2 * MAX_CHARACTERS
+"""Characters of all arguments of an answer; they are shown again and again as they come."""
+_TOO_MANY = Failure("broken_tool_call", f"the model calls more than {MAX_CALLS} tools at once")
+_TOO_LONG = Failure(
+    "broken_tool_call",
+    f"the arguments of the model's calls have more than {_MAX_WRITTEN} characters",
+)
 
 # Beside these, a call may bring what the provider wants back with it, such as Gemini's
 # `extra_content`: https://ai.google.dev/gemini-api/docs/thought-signatures.
@@ -76,6 +87,8 @@ class ToolCalls:
 
     def __init__(self) -> None:
         self._calls: list[ToolCall] = []
+        self._written = 0
+        """Characters of all arguments."""
         self._by_number: dict[int | str | None, ToolCall] = {}
         """The newest call of each index; `None` is the index of those that have none."""
 
@@ -86,7 +99,11 @@ class ToolCalls:
         return iter(self._calls)
 
     def add(self, entries: Sequence[object]) -> list[Piece]:
-        """Take in the `tool_calls` of one chunk; return what they add, in OpenAI's form."""
+        """Take in the `tool_calls` of one chunk; return what they add, in OpenAI's form.
+
+        Raises:
+            CallFailed: there are more calls, or longer ones, than any model makes at once.
+        """
         touched: set[ToolCall] = set()
         each = (entry for entry in entries if isinstance(entry, dict))
         pieces = [piece for entry in each if (piece := self._add(entry, touched))]
@@ -105,18 +122,24 @@ class ToolCalls:
     def _add(self, entry: Piece, touched: set[ToolCall]) -> Piece | None:
         function = entry.get("function")
         function = function if isinstance(function, dict) else {}
-        name, call_id = str(function.get("name") or ""), str(entry.get("id") or "")
+        name, call_id = _as_name(function.get("name")), _as_name(entry.get("id"))
         arguments = _as_text(function.get("arguments"))
         number = entry.get("index")
         number = number if isinstance(number, int | str) else None
         call = self._continued(number, call_id, name)
         if call is None or _begins_another(call, call_id, name, arguments, call in touched):
+            if len(self._calls) == MAX_CALLS:
+                raise CallFailed(_TOO_MANY)
             call = ToolCall(len(self._calls))
             self._calls.append(call)
         self._by_number[number] = call
         touched.add(call)
         call.extra |= {k: v for k, v in entry.items() if k not in _STANDARD and v is not None}
-        call.arguments += call.bound.feed(call.joiner.feed(arguments))
+        added = call.bound.feed(call.joiner.feed(arguments))
+        call.arguments += added
+        self._written += len(added)
+        if self._written > _MAX_WRITTEN:
+            raise CallFailed(_TOO_LONG)
         return call.piece(name=_added(call, name), call_id=self._new_id(call, call_id))
 
     def _continued(self, number: int | str | None, call_id: str, name: str) -> ToolCall | None:
@@ -168,6 +191,11 @@ def _added(call: ToolCall, name: str) -> str:
     added = name.removeprefix(call.name)
     call.name += added
     return added
+
+
+def _as_name(value: object) -> str:
+    """Return a name or an id, which some count; what is neither is none."""
+    return str(value) if isinstance(value, str) or type(value) is int else ""
 
 
 def _as_text(arguments: object) -> str:

@@ -28,7 +28,7 @@ async def send(http: "httpx2.AsyncClient", request: "httpx2.Request") -> "httpx2
 
         request.extensions["trace"] = trace
         try:
-            return await http.send(request, stream=True)
+            return await http.send(request, stream=True, follow_redirects=False)
         except (httpx2.ReadError, httpx2.WriteError, httpx2.RemoteProtocolError):
             # A stale connection leaves the pool; there may be more than one of them in it.
             if fresh or last:

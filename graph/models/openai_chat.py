@@ -16,6 +16,7 @@ from pydantic import Field
 from typing_extensions import override
 
 from everturn.graph.models.answer import Answer
+from everturn.graph.models.bounds import ACCEPTED, MAX_ANSWER
 from everturn.graph.models.call import Call, Racer
 from everturn.graph.models.connection import send
 from everturn.graph.models.content import wire_messages
@@ -25,7 +26,7 @@ from everturn.graph.models.reader import Chunk
 from everturn.graph.models.request import request_body
 from everturn.graph.models.traits import Body, LeftOut, Traits
 from everturn.graph.models.transport import endpoint
-from everturn.graph.models.wire import Clock, chunks_of, refusal_of
+from everturn.graph.models.wire import Clock, chunks_of, redirected, refusal_of
 
 if TYPE_CHECKING:
     import httpx2
@@ -56,6 +57,8 @@ class OpenAIChat(ChatOpenAI):
     """Seconds until an answer must have started."""
     stall_timeout: float = 30.0
     """Seconds between two pieces of an answer."""
+    max_answer_size: int = MAX_ANSWER
+    """Bytes of an answer as it comes, unpacked."""
 
     @override
     async def _astream(
@@ -167,7 +170,7 @@ class OpenAIChat(ChatOpenAI):
             async with clock.running():
                 body, suspected, response = await self._response(payload)
             used = False
-            async with aclosing(chunks_of(response, clock)) as chunks:
+            async with aclosing(chunks_of(response, clock, self.max_answer_size)) as chunks:
                 async for chunk in chunks:
                     used = used or bool(chunk.get("usage"))
                     yield chunk
@@ -181,6 +184,9 @@ class OpenAIChat(ChatOpenAI):
         while True:
             body = self.traits.fit(payload, suspected)
             response = await self._send(body)
+            if response.is_redirect:
+                await response.aclose()
+                raise redirected(response)
             if not response.is_error:
                 return body, suspected, response
             refused = await refusal_of(response)
@@ -207,7 +213,8 @@ class OpenAIChat(ChatOpenAI):
 
         client, http = self.root_async_client, self._http
         ours = {k: v for k, v in client.default_headers.items() if isinstance(v, str)}
-        headers = {**dict(http.headers), **{name.lower(): value for name, value in ours.items()}}
+        headers = {**http.headers, **{name.lower(): value for name, value in ours.items()}}
+        headers["accept-encoding"] = ACCEPTED
         url = endpoint(str(self.openai_api_base), "chat/completions")
         return httpx2.URL(url), headers, {"timeout": http.timeout.as_dict()}
 

@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from everturn.graph.context import Context
 from everturn.graph.models.blocks import Medium
+from everturn.graph.models.bounds import ACCEPTED, loads, text_of
 from everturn.graph.models.breaker import Breaker, SharedCircuits, Vitals
 from everturn.graph.models.catalogue import OFFLINE, Catalogue, Model
 from everturn.graph.models.circuits import View, media_of, tools_of, worst
@@ -20,7 +21,7 @@ from everturn.graph.models.failures import CallFailed, Failure, failure_of
 from everturn.graph.models.settings import ModelSettings
 from everturn.graph.models.traits import Traits
 from everturn.graph.models.transport import endpoint, open_client
-from everturn.graph.models.wire import refusal_of
+from everturn.graph.models.wire import redirected, refusal_of
 from everturn.graph.offline import OfflineModel
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ ALLOW_NETWORK_MODELS = True
 
 _CONNECT_SECONDS = 5.0
 _CATALOGUE_SECONDS = 30.0
+_MAX_CATALOGUE = 16 * 2**20
+"""Bytes; OpenRouter's has half a megabyte."""
 
 
 class Models:
@@ -95,10 +98,18 @@ class Models:
     async def _listed(self, url: str) -> list[Any]:
         key = self.settings.api_key
         headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
-        response = await self._http.get(endpoint(url, "models"), headers=headers)
+        headers["Accept-Encoding"] = ACCEPTED
+        request = self._http.build_request("GET", endpoint(url, "models"), headers=headers)
+        response = await self._http.send(request, stream=True, follow_redirects=False)
+        if response.is_redirect:
+            await response.aclose()
+            raise redirected(response)
         if response.is_error:
             raise await refusal_of(response)
-        listed: list[Any] = response.json()["data"]
+        try:
+            listed: list[Any] = loads(await text_of(response, _MAX_CATALOGUE))["data"]
+        finally:
+            await response.aclose()
         return listed
 
     def offline(self, because: str) -> OfflineModel:
@@ -157,6 +168,7 @@ class Models:
             timeout=self._http.timeout,
             first_token_timeout=self.settings.first_token_timeout,
             stall_timeout=self.settings.stall_timeout,
+            max_answer_size=self.settings.max_answer_size,
             max_retries=0,  # the router decides who is asked next, and at once
             default_headers={"X-Title": "Everturn"},
         )

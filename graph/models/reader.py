@@ -5,20 +5,29 @@ streamed or not. What comes out: chunks as https://platform.openai.com/docs/api-
 describes them, with the model's reasoning beside its answer and the usage once, at the end.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from everturn.graph.models.calls import ToolCalls
+from everturn.graph.models.failures import CallFailed, Failure
 from everturn.graph.models.reasoning import ANSWER_BLOCKS, Returned, reasoning_in
 from everturn.graph.models.text import Joiner, whole
 from everturn.graph.models.think_tag import ThinkTag
 from everturn.graph.models.usage import Usages
+from everturn.tools.kit.values import flaw_in
 
 Chunk = dict[str, Any]
 """One `chat.completion.chunk`, and beside what OpenAI's has: `delta["reasoning"]`, a text;
 `usage_so_far`; and in the last one `returned`, what the provider wants back with the message."""
 
 _ENVELOPE = ("id", "created", "model", "system_fingerprint", "service_tier")
+_MAX_NAME = 200
+"""Characters of what names an answer, its model, or its end."""
+_MAX_SAID = 4 * 2**20
+"""Characters that one answer says: more than a million tokens. They are stored, and sent again."""
+
+_TOO_LONG = Failure("malformed", f"the answer is longer than {_MAX_SAID} characters")
 
 
 class Reader:
@@ -34,15 +43,21 @@ class Reader:
         self._usages = Usages()
         self._text, self._reasoning, self._think_tag = Joiner(), Joiner(), ThinkTag()
         self._envelope: Chunk = {}
+        self._said = 0
+        """Characters of the answer and its reasoning."""
 
     def read(self, raw: Mapping[str, Any]) -> Chunk | None:
-        """Return what a chunk says; `None` where it says nothing."""
+        """Return what a chunk says; `None` where it says nothing.
+
+        Raises:
+            CallFailed: the answer says, or calls, more than any model does.
+        """
         self._usages.add(raw.get("usage") or _dict(raw.get("x_groq")).get("usage"))
         choice = _first(raw.get("choices"))
         if choice is None:
             return None
         self.has_choices = True
-        self._envelope = {key: raw[key] for key in _ENVELOPE if raw.get(key) is not None}
+        self._envelope = {key: raw[key] for key in _ENVELOPE if _is_name(raw.get(key))}
         self._usages.add(choice.get("usage"))  # Moonshot's place for it
         self.finish_reason = _finish_in(choice) or self.finish_reason
         # One that has both repeats the whole answer in `message`.
@@ -53,6 +68,9 @@ class Reader:
         # OpenAI says in `refusal` that the model will not answer: it is all that it says.
         answer, tagged = self._think_tag.feed(self._text.feed(text or _str(delta.get("refusal"))))
         reasoning = self._reasoning.feed(reasoning_in(delta) or thoughts)
+        self._said += len(answer) + len(reasoning) + len(tagged)
+        if self._said > _MAX_SAID:
+            raise CallFailed(_TOO_LONG)
         return self._chunk(answer, reasoning + tagged, self.calls.add(_calls_in(delta)))
 
     def close(self) -> Iterator[Chunk]:
@@ -75,8 +93,9 @@ class Reader:
 
     def _returned(self) -> Chunk:
         """What the message, and by their ids its calls, must have when they go back."""
-        message = self.returned.to_json()
-        calls = {call.id: whole(call.extra) for call in self.calls if call.extra}
+        message = _sendable(self.returned.to_json())
+        extras = {call.id: _sendable(whole(call.extra)) for call in self.calls if call.extra}
+        calls = {call_id: extra for call_id, extra in extras.items() if extra}
         found = {"message": message, "tool_calls": calls}
         return {name: value for name, value in found.items() if value}
 
@@ -98,6 +117,22 @@ class Reader:
         return {**self._envelope, "choices": [choice]}
 
 
+def _sendable(fields: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the fields that no request or store takes: the thread would be lost with them."""
+    return {
+        name: value
+        for name, value in fields.items()
+        if not (flaw_in(name) or flaw_in(value)) and len(json.dumps(value)) <= _MAX_SAID
+    }
+
+
+def _is_name(value: object) -> bool:
+    """Whether a value is fit to be stored as a name, or as the moment of an answer."""
+    if isinstance(value, str):
+        return len(value) <= _MAX_NAME and not flaw_in(value)
+    return type(value) is int and not flaw_in(value)
+
+
 def _first(choices: object) -> dict[str, Any] | None:
     """Return the one choice that was asked for."""
     if isinstance(choices, list):
@@ -115,8 +150,8 @@ def _str(value: object) -> str:
 
 def _finish_in(choice: Mapping[str, Any]) -> str:
     """Return why the answer ends; some servers write `"null"` while it goes on."""
-    reason = str(choice.get("finish_reason") or "")
-    return "" if reason == "null" else reason
+    reason = whole(_str(choice.get("finish_reason"))[:_MAX_NAME])
+    return "" if reason == "null" else str(reason)
 
 
 def _calls_in(delta: Mapping[str, Any]) -> list[Any]:

@@ -15,8 +15,13 @@ from typing import Any, cast
 
 from everturn.graph.models.text import whole
 
-RETURNED_FIELDS = ("reasoning_content", "reasoning_details", "extra_content", "thinking_blocks")
-"""Fields of a message that go back to the provider they came from."""
+RETURNED_FIELDS: dict[str, type] = {
+    "reasoning_content": str,
+    "reasoning_details": list,
+    "extra_content": dict,
+    "thinking_blocks": list,
+}
+"""Fields of a message that go back to the provider they came from, and their types."""
 ANSWER_BLOCKS = {None, "text", "output_text"}
 """The types of blocks that are the answer; other blocks with a text are thoughts."""
 
@@ -42,16 +47,19 @@ class Returned:
 
     def add(self, delta: Mapping[str, Any], blocks: list[Any]) -> None:
         """Take in a message's delta, and the blocks of its content."""
-        for name in RETURNED_FIELDS:
-            if (value := delta.get(name)) is not None:
+        for name, kind in RETURNED_FIELDS.items():
+            value = delta.get(name)
+            if isinstance(value, kind):
+                value = _blocks_in(value) if isinstance(value, list) else value
                 self._fields[name] = _joined(self._fields.get(name), value)
-        if blocks:
+        if blocks := _blocks_in(blocks):
             self._blocks = _joined(self._blocks, blocks)
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields that the answer's message must have when it goes back."""
         thinks = any(_is_thinking(block) for block in self._blocks)
-        fields = {**self._fields, **({"content": self._blocks} if thinks else {})}
+        blocks = [{"type": "text", "text": b} if isinstance(b, str) else b for b in self._blocks]
+        fields = {**self._fields, **({"content": blocks} if thinks else {})}
         return cast("dict[str, Any]", whole(fields))
 
 
@@ -62,6 +70,11 @@ def _text(value: object) -> str:
     if isinstance(value, dict):
         return _text(value.get("text") or value.get("content"))
     return "".join(map(_text, value)) if isinstance(value, list) else ""
+
+
+def _blocks_in(found: list[Any]) -> list[Any]:
+    """Return what is a block, or a text; a request that holds anything else is refused."""
+    return [each for each in found if isinstance(each, dict | str)]
 
 
 def _is_thinking(block: object) -> bool:

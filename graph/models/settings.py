@@ -6,6 +6,7 @@ from typing import Annotated, Self
 from pydantic import AliasChoices, Field, HttpUrl, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from everturn.graph.models.bounds import MAX_ANSWER
 from everturn.tools.kit.lists import listed
 
 NO_PROVIDER = {"base_url": None, "openai_api_key": None, "openrouter_api_key": None, "models": ()}
@@ -71,6 +72,12 @@ class ModelSettings(BaseSettings):
     )
     stall_timeout: Seconds = Field(
         default=30.0, description="Seconds a model may be silent in the middle of an answer."
+    )
+    max_answer_size: int = Field(
+        default=MAX_ANSWER,
+        ge=2**20,
+        description="Bytes of one model's answer as it comes, unpacked, at most; of one event of "
+        "it an eighth.",
     )
     turn_timeout: Seconds = Field(
         default=300.0, description="Seconds one turn may take, from the first node on."

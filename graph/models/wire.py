@@ -1,12 +1,12 @@
 """Reading a provider's response: JSON objects out of bytes, each awaited under a clock of ours."""
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from everturn.graph.models.bounds import MAX_ANSWER, Room, loads, text_of, unpacked
 from everturn.graph.models.failures import (
     CallFailed,
     Failure,
@@ -73,21 +73,29 @@ class Refused(Exception):
 
     def __init__(self, response: "httpx2.Response", body: object, text: str = "") -> None:
         said = body.get("message") if isinstance(body, dict) else None
-        super().__init__(f"HTTP {response.status_code}: {said or text or response.text}")
+        super().__init__(f"HTTP {response.status_code}: {said or text}")
         self.status_code, self.response, self.body = response.status_code, response, body
 
 
 async def refusal_of(response: "httpx2.Response") -> Refused:
     """Read what is wrong, `{"error": {"code", "message", …}}`, and close the response."""
     try:
-        text = _without_key((await response.aread()).decode("utf-8", "replace"), response)
+        text = _without_key(await text_of(response), response)
     finally:
         await response.aclose()
     try:
-        body = json.loads(text)
-    except (ValueError, RecursionError):
+        body = loads(text)
+    except ValueError:
         body = None
     return Refused(response, error_in(body) or body, text)
+
+
+def redirected(response: "httpx2.Response") -> CallFailed:
+    """Say that the provider is elsewhere; what people wrote is sent nowhere that was not named."""
+    place = detail_of(response.headers.get("location", ""))
+    said = f"the provider answers with a redirect (HTTP {response.status_code}), not followed: "
+    said += "set EVERTURN_BASE_URL to where it leads"
+    return CallFailed(Failure("not_found", said, place))
 
 
 def _without_key(text: str, response: "httpx2.Response") -> str:
@@ -104,7 +112,9 @@ def _masked(error: Exception, response: "httpx2.Response") -> Exception:
     return error
 
 
-async def chunks_of(response: "httpx2.Response", clock: Clock) -> AsyncGenerator[Chunk]:
+async def chunks_of(
+    response: "httpx2.Response", clock: Clock, max_size: int = MAX_ANSWER
+) -> AsyncGenerator[Chunk]:
     """Yield an answer in OpenAI's form, whatever its dialect; close the response at the end.
 
     Raises:
@@ -116,7 +126,7 @@ async def chunks_of(response: "httpx2.Response", clock: Clock) -> AsyncGenerator
     finishing = False
     try:
         # Closed here and now: a generator left to the collector may outlive its loop.
-        async with aclosing(_pieces(response, clock)) as pieces:
+        async with aclosing(_pieces(response, clock, Room(max_size))) as pieces:
             async for piece in pieces:
                 for each in body.feed(piece) if piece else body.close():
                     if chunk := reader.read(each):
@@ -134,9 +144,9 @@ async def chunks_of(response: "httpx2.Response", clock: Clock) -> AsyncGenerator
         yield chunk
 
 
-async def _pieces(response: "httpx2.Response", clock: Clock) -> AsyncGenerator[bytes]:
+async def _pieces(response: "httpx2.Response", clock: Clock, room: Room) -> AsyncGenerator[bytes]:
     """Yield the bytes of a body as they come, each awaited under the clock; nothing at its end."""
-    async with aclosing(response.aiter_bytes()) as pieces:
+    async with aclosing(unpacked(response, room)) as pieces:
         piece: bytes | None = b""
         while piece is not None:
             async with clock.running():
@@ -197,8 +207,8 @@ class _Body:
 def _parsed(text: str, *, error: bool = False) -> Iterator[dict[str, Any]]:
     """Yield the objects of a JSON text, which may be a list of them; raise what says an error."""
     try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
+        found = loads(text)
+    except ValueError:
         if not error:
             raise _unreadable(text) from None
         found = text

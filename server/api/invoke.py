@@ -2,10 +2,10 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import orjson
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from langgraph.types import StreamMode
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from sse_starlette import EventSourceResponse
@@ -16,7 +16,8 @@ from everturn.server.api.http.json import dumps
 from everturn.server.api.http.location import location_of
 from everturn.server.api.http.problems import problem_event, problems
 from everturn.server.api.http.sse import HEARTBEAT, EventStream, frame
-from everturn.server.api.http.values import Identifier
+from everturn.server.api.http.strict_json import Router
+from everturn.server.api.http.values import Few, FewMessages, Identifier, JsonObject, Name
 from everturn.server.errors import RunCancelled
 from everturn.server.runs.request import RunRequest
 from everturn.server.runs.run import Run
@@ -25,7 +26,7 @@ from everturn.server.streams.modes import StreamMode as RunMode
 
 _CANCELLED = RunCancelled("The run was cancelled before its end.")
 
-router = APIRouter(tags=["graphs"])
+router = Router(tags=["graphs"])
 
 
 class StrictCommand(Command):
@@ -34,7 +35,7 @@ class StrictCommand(Command):
     model_config = ConfigDict(extra="forbid")
 
     @model_validator(mode="after")
-    def _says_something(self) -> Self:
+    def _not_empty(self) -> Self:
         if not self.model_fields_set:
             raise ValueError("a command needs `resume`, `update` or `goto`")
         return self
@@ -45,11 +46,11 @@ class RunConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    configurable: dict[str, Any] = Field(default_factory=dict)
+    configurable: JsonObject = Field(default_factory=dict)
     recursion_limit: int = Field(default=50, ge=1, le=1000, description="Super-steps, at most.")
-    tags: list[str] = Field(default_factory=list)
-    metadata: dict[str, Any] = Field(default_factory=dict)
-    run_name: str | None = None
+    tags: Few[Name] = Field(default_factory=list)
+    metadata: JsonObject = Field(default_factory=dict)
+    run_name: Name | None = None
 
     @field_validator("configurable")
     @classmethod
@@ -66,7 +67,7 @@ class InvokeRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    graph: str | None = Field(
+    graph: Name | None = Field(
         default=None,
         description="A name of langgraph.json, see GET /info; none: `agent`, or the only one.",
     )
@@ -76,10 +77,12 @@ class InvokeRequest(BaseModel):
         max_length=200,
         description="The memory to use; none keeps none.",
     )
-    input: dict[str, Any] | None = Field(default=None, description="Input of the graph's schema.")
+    input: Annotated[dict[str, Any] | None, FewMessages] = Field(
+        default=None, description="Input of the graph's schema."
+    )
     command: StrictCommand | None = Field(default=None, description="In place of `input`.")
     config: RunConfig = Field(default_factory=RunConfig, description="LangGraph's run config.")
-    context: dict[str, Any] = Field(default_factory=dict, description="Of the graph's schema.")
+    context: JsonObject = Field(default_factory=dict, description="Of the graph's schema.")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -111,7 +114,7 @@ class InvokeRequest(BaseModel):
 class StreamRequest(InvokeRequest):
     """One run of one graph, and which of its events to send."""
 
-    stream_mode: StreamMode | list[StreamMode] = Field(
+    stream_mode: StreamMode | Few[StreamMode] = Field(
         default="values", description="LangGraph's stream modes, one or several."
     )
 
@@ -129,8 +132,8 @@ class StreamRequest(InvokeRequest):
     "`__interrupt__` when it waits for something. With a `thread_id` the thread is remembered.",
     response_class=Response,
     responses={
-        200: {"description": "The final state", "content": {"application/json": {}}},
-        **problems(404, 409, 413, 422, 500, 503, 504),
+        200: {"description": "The final state", "content": {"application/json": {"schema": {}}}},
+        **problems(404, 409, 503, 504),
     },
 )
 async def invoke(body: InvokeRequest, runs: RunsDep) -> Response:
@@ -151,7 +154,7 @@ async def invoke(body: InvokeRequest, runs: RunsDep) -> Response:
     "for `custom` as well: its `reset` takes back what was streamed under its `message_id`, since "
     "the model died half-way, and its `fallback` or `retry` says who is asked next.",
     response_class=EventSourceResponse,
-    responses=problems(404, 413, 422, 500, 503),
+    responses=problems(404, 503),
 )
 async def stream(body: StreamRequest, request: Request, runs: RunsDep) -> EventStream:
     asked = body.request(runs.graph(body.graph), "/stream", *body.modes())

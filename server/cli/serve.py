@@ -6,7 +6,8 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Mapping
-from typing import NoReturn
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, NoReturn
 
 import uvicorn
 from fastapi import FastAPI
@@ -21,11 +22,15 @@ from everturn.server.environment import ENV_FILE, WrongSetting
 from everturn.server.errors import ConfigError
 from everturn.server.observe.blocking import watch_for_blocking
 from everturn.server.observe.logs import configure_logs
+from everturn.server.observe.memory import give_memory_back
 from everturn.server.observe.output import keep_standard_files, standard_error
 from everturn.server.projects.environment import give_to_the_project
 from everturn.server.runs.runs import Runs
-from everturn.server.settings import Settings
+from everturn.server.settings import ServerSettings, Settings
 from everturn.tools.kit.mcp import McpNotInstalled
+
+if TYPE_CHECKING:
+    from everturn.server.cli.connections import Connections
 
 log = get_logger(__name__)
 
@@ -34,6 +39,12 @@ _INSIST_SECONDS = 0.5
 _YOUNG_OBJECTS = 20_000
 """So many new objects wait for the collector. A turn makes thousands that need none: at Python's
 700, looking at them took a tenth of a turn's CPU time."""
+
+_OPEN_TO_THE_NETWORK = (
+    "Everybody who reaches this address can read all threads, and run all graphs and tools.",
+    "The service does not ask who calls: langgraph.json names no `auth`.",
+    "Listen at 127.0.0.1, name an `auth`, or let a proxy before the service check its callers.",
+)
 
 # Errors that keep the service from starting; their texts say what to do.
 _STARTUP_ERRORS = (WrongSetting, CannotListen, CheckpointsError, ConfigError, McpNotInstalled)
@@ -106,7 +117,7 @@ async def _serve(settings: Settings) -> None:
             await asyncio.sleep(0)  # a signal of meanwhile ends the start here
             starting = None
             # From here on clients wait for the loop; the start itself may block it.
-            async with watch_for_blocking(settings.server.blocking_warning):
+            async with watch_for_blocking(settings.server.blocking_warning), give_memory_back():
                 await _Server(app, settings).serve(sockets=[listener])
 
 
@@ -114,8 +125,11 @@ class _Server(uvicorn.Server):
     """uvicorn, which logs in one line where it listens, and lets turns end before it ends."""
 
     def __init__(self, app: FastAPI, settings: Settings) -> None:
+        self._connections = _connections(settings.server)
         config = uvicorn.Config(
             app,
+            http=self._connections.protocol if self._connections else "auto",  # type: ignore[arg-type]  # whatever makes one
+            ws_max_size=settings.server.max_body_size,
             lifespan="off",  # entered by us, so that its errors reach the caller as they are
             log_config=None,
             access_log=False,
@@ -127,13 +141,22 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        if self._connections:
+            self._watching = asyncio.create_task(self._connections.watch(), name="connections")
         for listener in sockets or ():
             prefix: str = self._app.state.mount_prefix
             publish_address(self._settings.stores.data_dir, local_url_of(listener) + prefix)
             url = url_of(listener) + prefix
             log.info("everturn_ready", url=url, docs=f"{url}/docs", **self._note(listener))
+            self._warn_of_the_network(listener)
         if self._app.state.asks_models and (reason := self._settings.models.unfinished):
             log.warning("no_model_is_asked", reason=reason)
+
+    def _warn_of_the_network(self, listener: socket.socket) -> None:
+        address = listener.getsockname()[0].partition("%")[0]
+        if self._app.state.gate is None and not ip_address(address).is_loopback:
+            for note in _OPEN_TO_THE_NETWORK:
+                log.warning("open_to_the_network", note=note)
 
     def _note(self, listener: socket.socket) -> dict[str, str]:
         note = {}
@@ -150,6 +173,24 @@ class _Server(uvicorn.Server):
         draining = asyncio.create_task(runs.drain(self._settings.server.shutdown_grace))
         await super().shutdown(sockets)
         await draining
+
+
+def _connections(settings: ServerSettings) -> "Connections | None":
+    """Bound the connections of clients; None on Windows, where there is no httptools."""
+    try:
+        from everturn.server.cli.connections import Connections, Limits, bounded
+    except ImportError:
+        return None
+    connections = bounded(settings.max_connections)
+    if connections < settings.max_connections:
+        log.warning("fewer_connections", most=connections, advice="raise ulimit -n")
+    limits = Limits(
+        send_timeout=settings.send_timeout,
+        request_timeout=settings.request_timeout,
+        connections=connections,
+        connections_per_client=settings.max_connections_per_client,
+    )
+    return Connections(limits)
 
 
 def _port_chosen(settings: Settings) -> bool:

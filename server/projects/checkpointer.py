@@ -1,10 +1,14 @@
 """`checkpointer` of `langgraph.json`: how long threads live, and which types they may hold."""
 
+import os
 from collections.abc import Callable
 from typing import Any
 
+from langgraph.checkpoint.serde.base import CipherProtocol, SerializerProtocol
+from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
+from everturn.checkpoints.encryption import cipher_of
 from everturn.server.projects.config import Modules, ThreadTTL
 from everturn.server.projects.project import Project
 
@@ -15,8 +19,28 @@ def thread_ttl(project: Project) -> ThreadTTL:
     return (checkpointer and checkpointer.ttl) or ThreadTTL()
 
 
-def load_serde(project: Project) -> JsonPlusSerializer | None:
-    """Return the serializer that `serde` describes; None leaves the checkpointer its own."""
+def load_cipher(key: str | None) -> CipherProtocol | None:
+    """Return what encrypts; the key may also be said by the `env` of `langgraph.json`.
+
+    Raises:
+        StoreMisconfigured: as `cipher_of` does.
+    """
+    return cipher_of(key or os.environ.get("LANGGRAPH_AES_KEY"))
+
+
+def load_serde(project: Project, cipher: CipherProtocol | None = None) -> SerializerProtocol | None:
+    """Return the serializer that `serde` describes; None leaves the checkpointer its own.
+
+    With a cipher, what it makes is encrypted; what was kept before is read as it is.
+    """
+    serde = _load_serde(project)
+    if cipher is None:
+        return serde
+    strict = JsonPlusSerializer(allowed_msgpack_modules=None)  # the checkpointer's own
+    return EncryptedSerializer(cipher, serde or strict)
+
+
+def _load_serde(project: Project) -> JsonPlusSerializer | None:
     checkpointer = project.keys.checkpointer
     if checkpointer is None or checkpointer.serde is None:
         return None

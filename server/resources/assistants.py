@@ -25,6 +25,7 @@ from everturn.server.access.access import Access, Action
 from everturn.server.errors import (
     AssistantExists,
     AssistantNotFound,
+    AssistantOfGraph,
     ContextTwice,
     InvalidAssistant,
 )
@@ -195,6 +196,7 @@ class Assistants:
 
         Raises:
             GraphNotFound, ContextTwice: as `create` does.
+            AssistantOfGraph: a graph's own assistant would be one of another graph.
         """
         if changes.graph_id is not None:
             self._graphs.fixed(changes.graph_id)  # raises where there is none
@@ -206,6 +208,11 @@ class Assistants:
             "name": changes.name,
         }
         now = await self._allowed("update", name_or_id, asked)
+        if now.assistant_id in self._own and changes.graph_id not in {None, now.graph_id}:
+            raise AssistantOfGraph(
+                f"{now.graph_id!r} names this assistant, so it runs that graph: make another "
+                f"assistant for {changes.graph_id!r}."
+            )
         changes = replace(changes, metadata=asked["metadata"] or changes.metadata)
         changes = _both_ways(changes, now.config, now.context)
         async with self._written(now.assistant_id):
@@ -242,11 +249,22 @@ class Assistants:
         )
 
     async def deletable(self, name_or_id: str) -> Assistant:
-        """Return an assistant that the caller may delete."""
-        return await self._allowed("delete", name_or_id, {})
+        """Return an assistant that the caller may delete.
+
+        Raises:
+            AssistantOfGraph: it is a graph's own, and the graph is served.
+        """
+        found = await self._allowed("delete", name_or_id, {})
+        if found.assistant_id in self._own:
+            raise AssistantOfGraph(
+                f"The graph {found.graph_id!r} is served, and this is its own assistant: it stays. "
+                f"Its first version is back with POST /assistants/{found.assistant_id}/latest and "
+                '{"version": 1}.'
+            )
+        return found
 
     async def delete(self, name_or_id: str) -> None:
-        """Delete an assistant with its versions; a graph's own is back at the next start."""
+        """Delete an assistant with its versions; raises as `deletable` does."""
         assistant_id = (await self.deletable(name_or_id)).assistant_id
         async with self._written(assistant_id):
             deleted = await self._table.delete(assistant_id)

@@ -5,11 +5,12 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Any, NamedTuple
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
-from everturn.checkpoints.errors import ThreadBusy
+from everturn.checkpoints.errors import SearchTimeout, ThreadBusy
 from everturn.checkpoints.sql.history import History
 from everturn.checkpoints.sql.json_objects import contained
 from everturn.checkpoints.sql.matches import Match
@@ -34,6 +35,8 @@ from everturn.server.turns.engine import Engine
 from everturn.server.turns.memory import ThreadMemory
 
 _PAGE = 100
+_VALUES_SECONDS = 30.0
+"""What a search for values may take."""
 MAX_READ = 10_000
 """Threads whose values one search reads: values are not in SQL."""
 
@@ -322,6 +325,7 @@ class Threads:
 
         Raises:
             InvalidInput: it would read the values of too many threads.
+        SearchTimeout: it took too long.
         """
         search = await self._allowed_search(search)
         if search.values:
@@ -340,6 +344,7 @@ class Threads:
 
         Raises:
             InvalidInput: it would read the values of too many threads.
+        SearchTimeout: it took too long.
         """
         search = await self._allowed_search(replace(search, limit=0))
         if search.values:
@@ -372,19 +377,31 @@ class Threads:
     async def _search_values(self, search: Search, *, enough: int) -> list[Found]:
         """Read threads in their order until enough of them fit."""
         found: list[Found] = []
+        until = monotonic() + _VALUES_SECONDS
         for offset in range(0, MAX_READ, _PAGE):
             page = await self._page(search, _PAGE, offset)
-            found += [
-                each
-                for each in await self._filled(page)
-                if contained(search.values, self.states.jsonable(each.values))
-            ]
+            filled = await self._filled(page)
+            found += await asyncio.to_thread(self._fitting, search.values, filled, until)
             if len(found) >= enough or len(page) < _PAGE:
                 return found[:enough]
         raise InvalidInput(
             f"values: more than {MAX_READ} threads would have to be read; "
             "say more of them in metadata, status or ids."
         )
+
+    def _fitting(
+        self, wanted: Mapping[str, Any], threads: Sequence[Found], until: float
+    ) -> list[Found]:
+        fitting = []
+        for each in threads:
+            if monotonic() > until:
+                raise SearchTimeout(
+                    f"The search for values was ended after {_VALUES_SECONDS:g} s: "
+                    "say more of the threads in metadata, status or ids."
+                )
+            if contained(wanted, self.states.jsonable(each.values)):
+                fitting.append(each)
+        return fitting
 
     async def _filled(self, threads: Sequence[Thread]) -> list[Found]:
         """Read the values of threads side by side: they share their trips to Redis."""

@@ -19,6 +19,7 @@ from cronsim import CronSim, CronSimError
 from langchain_core.utils.uuid import uuid7
 from structlog import get_logger
 
+from everturn.checkpoints.confidential import split_request
 from everturn.checkpoints.shared.peers import Message, Peers
 from everturn.checkpoints.sql.crons import Cron, CronTable, Filter, SortBy, SortOrder
 from everturn.server.access.access import Access, Action
@@ -102,7 +103,6 @@ class Crons:
             thread_id=thread_id,
             schedule=asked.schedule,
             timezone=asked.timezone,
-            payload=payload,
             metadata=value["metadata"] or {},
             caller=dict(caller) if caller else None,
             enabled=asked.enabled,
@@ -111,6 +111,7 @@ class Crons:
             next_run_date=following,
             created_at=now,
             updated_at=now,
+            **self._table.divided(payload),
         )
         await self._table.create(cron)
         await self._publish()
@@ -148,7 +149,7 @@ class Crons:
         cron = await self._allowed("update", cron_id, value)
         if value.get("metadata"):
             columns = {**columns, "metadata": value["metadata"]}
-        values = {**columns, "payload": {**cron.payload, **run}}
+        values = {**columns, **self._table.divided({**self._table.whole_payload(cron), **run})}
         if self._access.on:  # nobody has another's runs do what they want
             caller = current_caller()
             values["caller"] = dict(caller) if caller else None
@@ -217,13 +218,13 @@ class Crons:
                 await self._begin(cron)
 
     async def _begin(self, cron: Cron) -> None:
-        asked = {
-            **cron.payload,
+        about = {
             "metadata": {**cron.metadata, "cron_id": cron.cron_id},
             "on_completion": cron.on_run_completed or "delete",
             "door": "/runs/crons",
         }
         try:
+            asked = {**self._table.whole_payload(cron), **about}
             request = RunRequest.of_kwargs(cron.thread_id, cron.assistant_id, asked)
             with acting_as(Caller(cron.caller) if cron.caller else None):
                 run = await self._runs.create(request)  # by the same rules as by hand
@@ -273,9 +274,10 @@ def _payload(run: RunRequest) -> dict[str, Any]:
 def payload_as_json(cron: Cron) -> dict[str, Any]:
     """Return what is asked of a cron's runs, as its client wrote it; defaults are left out."""
     silent = _payload(RunRequest(assistant_id="", thread_id=cron.thread_id))
+    payload = split_request(cron.payload).shown  # an earlier version kept its secrets there
     said = {
         _WRITTEN.get(name, name): value
-        for name, value in cron.payload.items()
+        for name, value in payload.items()
         if value != silent.get(name) and name != "temporary"
     }
     config = said.get("config", {})
@@ -289,7 +291,7 @@ def payload_as_json(cron: Cron) -> dict[str, Any]:
         "on_run_completed": None if cron.on_run_completed == "delete" else cron.on_run_completed,
     }
     return {
-        "input": cron.payload.get("input"),
+        "input": payload.get("input"),
         **said,
         "config": {**config, "configurable": configurable},
         "assistant_id": cron.assistant_id,

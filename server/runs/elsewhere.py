@@ -51,7 +51,7 @@ class Elsewhere:
 
         async def over() -> bool:
             if thread_id is None:  # it has no row, and its log is kept for a while after its end
-                return not await self._events.last_attempt(run_id)
+                return await self._events.last(run_id) is None
             row = await self._rows.get(run_id, thread_id)
             return row is None or row.status not in UNFINISHED
 

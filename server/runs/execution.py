@@ -32,6 +32,7 @@ from everturn.server.errors import (
     ShuttingDown,
     ThreadNotFound,
 )
+from everturn.server.runs.admission import Admission
 from everturn.server.runs.elsewhere import Elsewhere
 from everturn.server.runs.here import Here
 from everturn.server.runs.request import RunRequest
@@ -114,6 +115,7 @@ class Execution:
         here: Here,
         elsewhere: Elsewhere,
         dumps: Dumps,
+        admission: Admission,
     ) -> None:
         """Wire it up; `dumps` makes JSON of an event's data."""
         self._engine = engine
@@ -123,6 +125,7 @@ class Execution:
         self._here = here
         self._elsewhere = elsewhere
         self._dumps = dumps
+        self._admission = admission
 
     def check(self, request: RunRequest, assistant: Assistant) -> Checked | None:
         """Refuse at once what cannot be run, where a client waits for it; see `RunRequest`.
@@ -147,6 +150,8 @@ class Execution:
                 await asyncio.sleep(delay)
             async with self._hold(run) as held:
                 run.held = True
+                if run.request.background:
+                    await self._admission.background()  # its thread is its own: none overtakes it
                 self._started(run)
                 await self._run(run, held)
         except asyncio.CancelledError:
@@ -186,10 +191,19 @@ class Execution:
             raise ThreadNotFound(f"The thread {run.thread_id} was deleted.")
 
     async def _before(self, run: Run) -> list[RunRow]:
-        """The runs that came before on the thread, and wait to go on or to be taken over."""
+        """The runs that came before on the thread, and wait to go on or to be taken over.
+
+        Not those of this process that have left the thread: only their end is still written.
+        """
         others = await self._rows.unfinished(thread_id=run.thread_id)
         now = datetime.now(UTC)
-        return [row for row in others if row.run_id < run.row.run_id and due_at(row) <= now]
+        return [
+            row
+            for row in others
+            if row.run_id < run.row.run_id
+            and due_at(row) <= now
+            and not ((there := self._here.find(row.run_id, run.thread_id)) and there.held)
+        ]
 
     async def _run(self, run: Run, held: Hold) -> None:
         """Run the turn, and leave the thread as the next one may find it."""

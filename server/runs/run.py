@@ -12,7 +12,13 @@ from everturn.checkpoints.errors import StaleWriter
 from everturn.checkpoints.sql.assistants import Assistant
 from everturn.checkpoints.sql.runs import COLUMNS, RunRow, RunStatus
 from everturn.server.access.caller import Caller
-from everturn.server.errors import InvalidAnswer, InvalidInput, ShuttingDown, TurnTimeout
+from everturn.server.errors import (
+    InvalidAnswer,
+    InvalidInput,
+    ShuttingDown,
+    TurnTimeout,
+    message_of,
+)
 from everturn.server.runs.request import RunRequest
 from everturn.server.streams.feed import Feed
 from everturn.server.turns.outcome import Outcome
@@ -127,6 +133,6 @@ class Run:
 
 def _text(error: BaseException | None) -> str:
     try:
-        return str(error)
+        return message_of(error)
     except Exception as nested:  # of its own `__str__`
         return f"Its text cannot be made: {type(nested).__name__}"

@@ -15,21 +15,24 @@ from collections.abc import (
     Awaitable,
     Callable,
     Collection,
+    Coroutine,
     Sequence,
 )
-from contextlib import asynccontextmanager, nullcontext, suppress
+from contextlib import aclosing, asynccontextmanager, closing, nullcontext, suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal, Protocol
 
 from langchain_core.utils.uuid import uuid7
 from structlog import get_logger
 
-from everturn.checkpoints.errors import ThreadBusy
+from everturn.checkpoints.confidential import split_request
+from everturn.checkpoints.errors import StoreMisconfigured, ThreadBusy
 from everturn.checkpoints.shared.event_log import EventLog
 from everturn.checkpoints.shared.peers import Peers
 from everturn.checkpoints.sql.assistants import Assistant
 from everturn.checkpoints.sql.matches import EVERYTHING, Match
-from everturn.checkpoints.sql.runs import UNFINISHED, RunRow, RunRows, RunStatus
+from everturn.checkpoints.sql.runs import UNFINISHED, Adopted, RunRow, RunRows, RunStatus
 from everturn.checkpoints.sql.threads import Thread
 from everturn.server.access.access import Access
 from everturn.server.access.caller import Caller, acting_as, current_caller
@@ -43,6 +46,7 @@ from everturn.server.errors import (
 )
 from everturn.server.observe.metrics import Metrics
 from everturn.server.observe.turns import report_turn
+from everturn.server.runs.admission import Admission
 from everturn.server.runs.arrivals import Arrivals, Reached
 from everturn.server.runs.elsewhere import Elsewhere, stop_all
 from everturn.server.runs.execution import Dumps, Execution, Threads, configurable_of
@@ -51,7 +55,7 @@ from everturn.server.runs.permission import RunAccess, run_not_found
 from everturn.server.runs.request import RunRequest
 from everturn.server.runs.run import CancelAction, Run
 from everturn.server.runs.webhooks import Webhooks
-from everturn.server.streams.feed import BEGINNING, Cursor, Event, Feed, NoLog
+from everturn.server.streams.feed import Cursor, Event, Feed, NoLog
 from everturn.server.streams.logged import LoggedRun, logged_run
 from everturn.server.streams.modes import SUMMARY
 from everturn.server.streams.thread import Place, ThreadEvent, ThreadMode, Watch, follow_thread
@@ -97,6 +101,7 @@ class Runs:
         metrics: Metrics,
         dumps: Dumps,
         access: Access,
+        admission: Admission,
     ) -> None:
         """Wire it up; `dumps` makes JSON of an event's data, `access` says who may do what."""
         self._engine = engine
@@ -113,9 +118,10 @@ class Runs:
         self._access = RunAccess(access, threads)
         self._here = Here()
         self._arrivals = Arrivals()
+        self._admission = admission
         self._elsewhere = Elsewhere(self._here, rows, events, peers)
         self._execution = Execution(
-            engine, memory, rows, threads, self._here, self._elsewhere, dumps
+            engine, memory, rows, threads, self._here, self._elsewhere, dumps, admission
         )
 
     async def create(
@@ -136,19 +142,23 @@ class Runs:
                 somebody else's.
             CheckpointNotFound: it shall go on from one that the thread does not have.
             ThreadBusy: a run is under way, and the strategy is `reject`; or it waits for this one.
+            Overloaded: a client waits for it, and it could not start soon.
             Forbidden, InvalidRule, HTTPException: of the project's rules, see `Access.allowed`.
         """
         with self._arrivals.place(request.thread_id) as reached:
+            if not request.background:
+                await self._admission.client()
             return await self._create(request, thread, reached, caller or current_caller())
 
     async def create_from(
-        self, thread_id: str | None, asked: Awaitable[tuple[RunRequest, Thread]]
+        self, thread_id: str | None, asked: Coroutine[Any, Any, tuple[RunRequest, Thread]]
     ) -> Run:
         """Start a run whose request is still to be made; its place on the thread is taken first.
 
         Raises what making it raises, and what `create` does.
         """
-        with self._arrivals.place(thread_id) as reached:
+        with closing(asked), self._arrivals.place(thread_id) as reached:
+            await self._admission.client()
             return await self._create(*await asked, reached, current_caller())
 
     async def _create(
@@ -183,14 +193,16 @@ class Runs:
                 raise ThreadNotFound("Thread or assistant not found.")
         await reached()
         async with self._strategy_applied(thread_id, request):
-            row = _row_of(request, assistant, thread_id)
+            row, confidential = _row_of(request, assistant, thread_id)
             run = Run(row, request, assistant, self._feed(row, request), checked=checked)
             run.ttl = thread.lifetime if thread else None
             run.caller = caller
             run.of_thread = thread.metadata if thread else {}
             if request.recorded:
                 before = [self._threads.created(new)] if new else []
-                run.written = self._rows.insert(row, *before, caller=run.caller)
+                run.written = self._rows.insert(
+                    row, *before, caller=run.caller, confidential=confidential
+                )
             if request.lasting and run.written:
                 self._watch.started(thread_id, row.run_id, run.written)
             if request.interactive:
@@ -271,22 +283,36 @@ class Runs:
 
     async def adopt(self, alive: Collection[str]) -> None:
         """Go on with the runs of processes that are not alive any more."""
-        for row, attempt, caller in await self._rows.adopt(alive):
+        for each in await self._rows.adopt(alive):
+            run_id = each.row.run_id
             try:
-                await self._go_on(row, attempt, Caller(caller) if caller else None)
+                await self._take_over(each)
             except Exception:  # one that cannot go on now must not keep the others from it
-                log.exception("run_not_recovered", run_id=row.run_id)
-                self._rows.release(row.run_id)
+                log.exception("run_not_recovered", run_id=run_id)
+                self._rows.release(run_id)
 
-    async def _go_on(self, row: RunRow, attempt: int, caller: Caller | None) -> None:
+    async def _take_over(self, adopted: Adopted) -> None:
+        row, attempt = adopted.row, adopted.attempt
+        try:
+            kwargs = self._rows.whole_kwargs(adopted)
+            request = RunRequest.of_kwargs(row.thread_id, row.assistant_id, kwargs)
+        except (StoreMisconfigured, TypeError) as error:  # another key, or another version's row
+            await self._give_up(row, Feed(row.run_id, self._events, attempt), str(error))
+            return
+        row.kwargs = split_request(kwargs).shown
+        caller = Caller(adopted.caller) if adopted.caller else None
+        await self._go_on(row, request, attempt, caller)
+
+    async def _go_on(
+        self, row: RunRow, request: RunRequest, attempt: int, caller: Caller | None
+    ) -> None:
         feed = Feed(row.run_id, self._events, attempt)
         if attempt > MAX_ATTEMPTS:
             await self._give_up(row, feed, "Its process has died each time it was started.")
             return
         try:
             assistant = await self._assistants.resolve(row.assistant_id)
-            request = RunRequest.of_kwargs(row.thread_id, row.assistant_id, row.kwargs)
-        except (RunError, TypeError) as error:  # its assistant is gone, or its row is another's
+        except RunError as error:  # its assistant is gone
             await self._give_up(row, feed, str(error))
             return
         thread = await self._threads.get(row.thread_id) if request.lasting else None
@@ -358,10 +384,11 @@ class Runs:
     async def logged(self, run_id: str) -> LoggedRun:
         """Return a run as its events say; raises RunNotFound where there are none."""
         await self._events.written()
-        frames = [frame for _, frame in await self._events.read(run_id, BEGINNING)]
-        if not frames:
+        async with aclosing(self._events.read_all(run_id)) as frames:
+            logged = await logged_run(run_id, frames)
+        if logged is None:
             raise run_not_found(run_id)
-        return logged_run(run_id, frames)
+        return logged
 
     async def any_on(self, thread_id: str) -> bool:
         """Say whether a run of a thread has not ended; one that is delayed counts too."""
@@ -504,6 +531,7 @@ class Runs:
 
         Runs that come to the thread after this find out when they hold it.
         """
+        self._watch.deleted(thread_id)
         await self._elsewhere.thread_deleted(thread_id)
         await self._end_all(*await self._under_way(thread_id), "interrupt", wait=True)
 
@@ -616,10 +644,14 @@ class Runs:
         finally:
             self._finish(run)
         if attempt is not None:
-            await self._go_on(run.row, attempt, run.caller)
+            again = RunRequest.of_kwargs(
+                run.row.thread_id, run.row.assistant_id, run.request.kwargs()
+            )
+            await self._go_on(run.row, again, attempt, run.caller)
         elif run.request.webhook and not run.goes_on_elsewhere:
             body = self._dumps(run.webhook_payload())
-            self._webhooks.send(run.request.webhook, run.row.run_id, body)
+            gone = partial(self._here.may_be_deleted, run.thread_id)
+            self._webhooks.send(run.request.webhook, run.row.run_id, body, gone)
 
     def _finish(self, run: Run) -> None:
         """Count a run, unless it goes on elsewhere, and let those go on who wait for its end."""
@@ -642,13 +674,18 @@ class Runs:
         asyncio.get_running_loop().call_later(known, self._here.forget, run)
 
 
-def _row_of(request: RunRequest, assistant: Assistant, thread_id: str) -> RunRow:
+def _row_of(
+    request: RunRequest, assistant: Assistant, thread_id: str
+) -> tuple[RunRow, dict[str, Any]]:
+    """Return a run's row, and what is left out of it because clients are shown it."""
     about = {"graph_id": assistant.graph_id, "assistant_id": assistant.assistant_id}
-    return RunRow(
+    kwargs, confidential = split_request(request.kwargs())
+    row = RunRow(
         run_id=str(uuid7()),
         thread_id=thread_id,
         assistant_id=assistant.assistant_id,
         metadata={**assistant.metadata, **request.metadata, **about},
-        kwargs=request.kwargs(),
+        kwargs=kwargs,
         multitask_strategy=request.multitask_strategy,
     )
+    return row, confidential

@@ -55,11 +55,18 @@ class Webhooks:
         except Exception as error:
             raise InvalidInput(f"webhook: {error}") from error
 
-    def send(self, url: str, about: str, body: bytes) -> None:
-        """Have a body sent; `about` identifies the message, for who gets it twice."""
+    def send(self, url: str, about: str, body: bytes, gone: Callable[[], bool]) -> None:
+        """Have a body sent.
+
+        Args:
+            url: where to.
+            about: identifies the message, for who gets it twice.
+            body: what is sent.
+            gone: whether its thread was deleted meanwhile: then it is not sent any more.
+        """
         if self._policy.disabled:
             return
-        sending = asyncio.create_task(self._send(url, about, body), name=f"webhook {about}")
+        sending = asyncio.create_task(self._send(url, about, body, gone), name=f"webhook {about}")
         self._sending.add(sending)
         sending.add_done_callback(self._sending.discard)
 
@@ -70,10 +77,12 @@ class Webhooks:
         for sending in list(self._sending):
             sending.cancel()
 
-    async def _send(self, url: str, about: str, body: bytes) -> None:
+    async def _send(self, url: str, about: str, body: bytes, gone: Callable[[], bool]) -> None:
         host = urlsplit(url).hostname
         for pause in _PAUSES:
             await asyncio.sleep(pause)
+            if gone():
+                return
             try:
                 await self._post(url, body, self._headers(about, body))
             except Exception as error:

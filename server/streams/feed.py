@@ -12,8 +12,12 @@ from typing import NamedTuple, Protocol
 
 from everturn.checkpoints.shared.event_log import END, Frame
 
-_MAX_BYTES = 4_194_304
+_MAX_BYTES = 262_144
 """Of one running run, in memory; a listener who is further behind reads the log."""
+_BATCH_BYTES = 65_536
+"""Handed to a listener at once, or one event that is larger."""
+_EVENT_BYTES = 256
+"""What an event takes beside its data."""
 
 _NUMBER = re.compile("[0-9]{1,18}")
 
@@ -56,13 +60,13 @@ class Event(NamedTuple):
 
 
 class Log(Protocol):
-    """Where events are read again; see `checkpoints.events`."""
+    """Where events are read again; see `checkpoints.shared.event_log`."""
 
     def append(self, run_id: str, attempt: int, frame: Frame) -> None: ...
 
     async def read(self, run_id: str, after: tuple[int, int]) -> list[tuple[int, Frame]]: ...
 
-    async def last_attempt(self, run_id: str) -> int: ...
+    async def last(self, run_id: str) -> tuple[int, Frame] | None: ...
 
     async def written(self) -> None: ...
 
@@ -75,8 +79,8 @@ class NoLog:
     async def read(self, run_id: str, after: tuple[int, int]) -> list[tuple[int, Frame]]:
         return []
 
-    async def last_attempt(self, run_id: str) -> int:
-        return 0
+    async def last(self, run_id: str) -> tuple[int, Frame] | None:
+        return None
 
     async def written(self) -> None: ...
 
@@ -110,9 +114,9 @@ class Feed:
         if logged:
             self._log.append(self.run_id, self._attempt, Frame(self._number, name, data))
         self._events.append(Event(self.end, name, data))
-        self._bytes += len(data)
+        self._bytes += _size(data)
         while self._bytes > _MAX_BYTES and len(self._events) > 1:
-            self._bytes -= len(self._events.popleft().data)
+            self._bytes -= _size(self._events.popleft().data)
         self._wake()
 
     def close(self, *, for_good: bool = True) -> None:
@@ -124,7 +128,7 @@ class Feed:
         self._wake()
 
     async def follow(self, after: Cursor) -> AsyncGenerator[list[Event]]:
-        """Yield all events after a place, as many at once as there are, until the end.
+        """Yield all events after a place, as many at once as one write should hold, until the end.
 
         Now and then, where nothing comes, an empty list.
         """
@@ -158,10 +162,17 @@ class Feed:
         if cursor >= self.end:
             return []
         if not self._events or cursor < self._events[0].cursor:
-            return list(self._events)
-        # Numbers have no holes: how many are newer is a subtraction.
-        newer = self._events[-1].cursor.number - cursor.number
-        return [self._events[i] for i in range(len(self._events) - newer, len(self._events))]
+            newer = len(self._events)
+        else:  # numbers have no holes: how many are newer is a subtraction
+            newer = self._events[-1].cursor.number - cursor.number
+        news: list[Event] = []
+        left = _BATCH_BYTES
+        for i in range(len(self._events) - newer, len(self._events)):
+            news.append(self._events[i])
+            left -= _size(news[-1].data)
+            if left <= 0:
+                break
+        return news
 
     async def _news(self) -> bool:
         loop = asyncio.get_running_loop()
@@ -177,6 +188,10 @@ class Feed:
     def _wake(self) -> None:
         for waiter in self._waiting:
             _wake_up(waiter, True)
+
+
+def _size(data: bytes) -> int:
+    return len(data) + _EVENT_BYTES
 
 
 def _wake_up(waiter: asyncio.Future[bool], news: bool) -> None:
@@ -202,9 +217,9 @@ async def follow_log(
     """
     gone = await over()
     if after is None:
-        events, ended = await _read(log, run_id, Cursor())
-        after = events[-1].cursor if events else Cursor()
-        if ended:
+        last = await log.last(run_id)
+        after = Cursor(last[0], last[1].number) if last else Cursor()
+        if last and last[1].name == END:
             return
     while True:
         news.clear()
@@ -212,7 +227,11 @@ async def follow_log(
         if events:
             after = events[-1].cursor
             yield events
-        if ended or gone:
+        if ended:
+            return
+        if events:
+            continue  # the log is read page by page
+        if gone:
             return
         try:
             async with asyncio.timeout(SILENT_SECONDS):
@@ -223,17 +242,19 @@ async def follow_log(
 
 
 async def _read(log: Log, run_id: str, after: Cursor) -> tuple[list[Event], bool]:
-    """Read what the log has after a place, a `gap` before it if it begins later; and if it ends."""
+    """Read a page of the log after a place, and if it ends; a `gap` where some are lost."""
     frames = await log.read(run_id, after)
-    events = [
-        Event(Cursor(attempt, frame.number), frame.name, frame.data)
-        for attempt, frame in frames
-        if frame.name != END
-    ]
-    ended = bool(frames) and frames[-1][1].name == END
-    if events and after < _before(first := events[0].cursor):
-        events.insert(0, _gap(after, first))
-    return events, ended
+    events: list[Event] = []
+    place = after
+    for attempt, frame in frames:
+        if frame.name == END:
+            continue
+        cursor = Cursor(attempt, frame.number)
+        if place < _before(cursor):
+            events.append(_gap(place, cursor))
+        events.append(Event(cursor, frame.name, frame.data))
+        place = cursor
+    return events, bool(frames) and frames[-1][1].name == END
 
 
 def _gap(after: Cursor, first: Cursor) -> Event:

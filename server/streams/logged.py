@@ -1,6 +1,6 @@
 """What a run came to, as its events say: one on a thread of its own leaves nothing else."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -26,16 +26,22 @@ class LoggedRun:
         return self.status != "running"
 
 
-def logged_run(run_id: str, frames: Sequence[Frame]) -> LoggedRun:
-    """Read a run from its events: the newest state, what it waits for, or its error."""
+async def logged_run(run_id: str, frames: AsyncIterable[Frame]) -> LoggedRun | None:
+    """Read a run from its events: the newest state, what it waits for, or its error.
+
+    None where there are no events.
+    """
     state: Any = None
-    failed = False
-    for frame in frames:
+    last, failed = "", False
+    async for frame in frames:
+        last = frame.name
         if frame.name == "values":
             state = _with_interrupts(state, orjson.loads(frame.data))
         elif frame.name == "error":
             failed, state = True, {"__error__": orjson.loads(frame.data)}
-    if not frames or frames[-1].name != END:
+    if not last:
+        return None
+    if last != END:
         return LoggedRun(run_id, "running", state)
     return LoggedRun(run_id, "error" if failed else "success", state)
 

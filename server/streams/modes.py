@@ -12,6 +12,7 @@ from typing import Any, Literal
 from langchain_core.messages import BaseMessage, BaseMessageChunk, message_chunk_to_message
 from langgraph.types import StreamMode as GraphMode
 
+from everturn.checkpoints.confidential import split
 from everturn.server.access.caller import without_caller
 from everturn.server.turns.places import place_as_json
 from everturn.server.turns.turn import Part
@@ -111,7 +112,7 @@ def _place(config: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 
 def public(value: Any, above: tuple[int, ...] = ()) -> Any:
-    """Drop the internal keys of every `configurable` inside: services, fences, tasks, callers.
+    """Drop of every `configurable` inside what is internal, services and fences, and secrets.
 
     `above` are the ids of what holds the value: one that holds itself has no end.
     """
@@ -132,7 +133,7 @@ def _without_internal(configurable: Any) -> Any:
     if not isinstance(configurable, Mapping):
         return configurable
     said = {k: v for k, v in configurable.items() if not str(k).startswith("__")}
-    return without_caller(said)
+    return split(without_caller(said)).shown
 
 
 def _name(mode: str, namespace: Sequence[str]) -> str:

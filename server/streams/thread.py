@@ -16,6 +16,9 @@ from everturn.server.streams.feed import SILENT_SECONDS, Cursor, Event
 _DONE = Cursor(10**9, 0)
 """Behind whatever a run streams: that it is done."""
 
+_DELETED = ""
+"""In place of a run's id: the thread is gone, and so ends its stream."""
+
 ThreadMode = Literal["run_modes", "lifecycle", "state_update"]
 
 
@@ -65,9 +68,13 @@ class Watch:
         self._pass_on(thread_id, None)
         self._publish(thread_id, None, None)
 
+    def deleted(self, thread_id: str) -> None:
+        """The thread is being deleted; the other processes are sent that by `Elsewhere`."""
+        self._pass_on(thread_id, _DELETED)
+
     @contextmanager
     def on(self, thread_id: str) -> Iterator[asyncio.Queue[str | None]]:
-        """A queue of what happens: the ids of runs that begin, None for an edit."""
+        """A queue of what happens: the ids of runs that begin, None for an edit, `_DELETED`."""
         happens: asyncio.Queue[str | None] = asyncio.Queue()
         others = self._following.setdefault(thread_id, set())
         others.add(happens)
@@ -98,6 +105,8 @@ class Watch:
     def _received(self, message: Message) -> None:
         if "thread" in message:
             self._pass_on(message["thread"], message["started"])
+        if "deleted" in message:
+            self.deleted(message["deleted"])
 
 
 async def follow_thread(
@@ -110,7 +119,7 @@ async def follow_thread(
     state: Callable[[], Awaitable[bytes]],
     modes: Collection[ThreadMode],
 ) -> AsyncGenerator[list[ThreadEvent]]:
-    """Yield what happens on a thread after a place, or from now on. Never ends.
+    """Yield what happens on a thread after a place, or from now on, until it is deleted.
 
     Args:
         watch: what tells of it.
@@ -157,6 +166,8 @@ async def _one_after_another(
         except TimeoutError:
             yield None, _DONE
             continue
+        if run_id == _DELETED:
+            return
         if run_id not in known:
             yield run_id, Cursor()
 

@@ -21,7 +21,7 @@ from typing import Any, cast
 from langchain_core.runnables import RunnableConfig
 from langgraph.constants import END
 from langgraph.errors import EmptyInputError, InvalidUpdateError, is_invalid_resume
-from langgraph.types import Command
+from langgraph.types import Command, Send
 from pydantic import ValidationError
 
 from everturn.checkpoints.redis.address import FENCE_KEY, TTL_KEY, Unsent
@@ -225,13 +225,29 @@ async def _stream(
         InvalidUpdateError,
         ValueError,
         TypeError,
+        LookupError,
+        AttributeError,
         NotImplementedError,
+        RecursionError,
     ) as error:
         if is_invalid_resume(error):
             raise InvalidAnswer(f"What waits cannot be answered so: {_flaws(error)}") from error
-        if streamed or isinstance(turn.input, Command):
+        if not _is_of_the_input(turn.input, error, streamed=streamed):
             raise
         raise InvalidInput(f"The input does not fit the graph {turn.graph!r}: {error}") from error
+
+
+def _is_of_the_input(given: Any, error: Exception, *, streamed: bool) -> bool:
+    """Say whether what was asked is wrong, and not a node.
+
+    A command may send a node what it does not expect, or to one node twice at a time.
+    """
+    if isinstance(given, Command):
+        sends = any(isinstance(each, Send) for each in given.goto)
+        if sends or isinstance(error, InvalidUpdateError):
+            return True
+    of_a_node = any("During task" in note for note in getattr(error, "__notes__", ()))
+    return not (streamed or of_a_node)
 
 
 async def _parts(

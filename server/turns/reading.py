@@ -8,10 +8,18 @@ from everturn.checkpoints.errors import (
     StoreMisconfigured,
     StoreUnavailable,
     ThreadBusy,
+    ValueRefused,
 )
-from everturn.server.errors import RunError, StateUnreadable
+from everturn.server.errors import RunError, StateUnreadable, message_of
 
-_NOT_OF_THE_STATE = (RunError, StoreUnavailable, StoreMisconfigured, StaleWriter, ThreadBusy)
+_NOT_OF_THE_STATE = (
+    RunError,
+    StoreUnavailable,
+    StoreMisconfigured,
+    StaleWriter,
+    ThreadBusy,
+    ValueRefused,
+)
 
 
 @contextmanager
@@ -39,7 +47,7 @@ def reading(thread_id: str) -> Iterator[None]:
 def _text(error: Exception) -> str:
     """Only the first line: the rest is where LangGraph explains the error."""
     try:
-        text = str(error).partition("\n")[0]
+        text = message_of(error).partition("\n")[0]
     except Exception:  # of its own `__str__`
         text = ""
     text = text or type(error).__name__

@@ -39,7 +39,9 @@ DOORS: dict[str, dict[str, Any]] = {
 
 
 @contextmanager
-def served(checkout: Path, folder: Path, provider: FakeProvider) -> Iterator[tuple[int, psutil.Process]]:
+def served(
+    checkout: Path, folder: Path, provider: FakeProvider
+) -> Iterator[tuple[int, psutil.Process]]:
     """Serve a checkout; yield its port and its process."""
     folder.mkdir()
     port = free_ports(1)[0]

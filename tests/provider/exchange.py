@@ -9,8 +9,7 @@ import struct
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from tests.provider.script import Request
-from tests.provider.transmission import Transmission
+from tests.provider.script import Request, Transmission
 
 STALL_LIMIT = 120.0  # s; no test waits longer, and no connection stays for ever
 KEEPALIVE_EVERY = 0.05  # s
@@ -62,7 +61,10 @@ class Exchange:
             )
         for pause, piece in plan.pieces:
             await asyncio.sleep(pause)
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
+            if plan.status is None:
+                transport.write(piece)
+            else:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
         match plan.ending:
             case "complete":
                 await send({"type": "http.response.body"})

@@ -88,6 +88,24 @@ class Fault:
     message: str | None = None
 
 
+Ending = Literal["complete", "cut", "reset", "stall", "keepalive"]
+
+
+@dataclass(frozen=True)
+class Transmission:
+    """What the client's socket sees; without a `status`, the pieces alone: not even a head."""
+
+    status: int | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    pieces: list[tuple[float, bytes]] = field(default_factory=list)  # (seconds before it, bytes)
+    ending: Ending = "complete"
+    filler: bytes = b" "  # what a keepalive repeats
+
+    @classmethod
+    def whole(cls, status: int, headers: dict[str, str], body: bytes) -> Transmission:
+        return cls(status, {**headers, "Content-Length": str(len(body))}, [(0.0, body)])
+
+
 @dataclass
 class Request:
     """One call as it arrived. `ended` is set when it is over, `left` if it was broken off."""
@@ -97,7 +115,7 @@ class Request:
     headers: Mapping[str, str]
     number: int  # this model's first call is 0
     at: float = field(default_factory=time.monotonic)
-    served: Reply | Fault | None = None
+    served: Answer | None = None
     refused: str = ""  # why, where the profile takes no such request
     earlier: Sequence[Request] = field(default=(), repr=False)  # what the provider was asked
     left: threading.Event = field(default_factory=threading.Event)
@@ -153,7 +171,7 @@ def _call_of(name: str, arguments: Mapping[str, Any] | str) -> tuple[str, Any]:
         return name, arguments
 
 
-Answer = Reply | Fault
+Answer = Reply | Fault | Transmission
 Step = str | Answer | Callable[[Request], "str | Answer"]
 
 

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import replace
 
 from tests.provider.echo import echo
 from tests.provider.errors import status_of
 from tests.provider.offer import Offer
 from tests.provider.profile import Profile, choice, encode
 from tests.provider.rules import Refusal
-from tests.provider.script import Answer, Fault, Reply, Request, ToolCall
-
-Ending = Literal["complete", "cut", "reset", "stall", "keepalive"]
+from tests.provider.script import (
+    Answer,
+    Ending,
+    Fault,
+    Reply,
+    Request,
+    ToolCall,
+    Transmission,
+)
 
 JSON = {"Content-Type": "application/json"}
 HTML = {"Content-Type": "text/html"}
@@ -37,32 +42,19 @@ ENDINGS: dict[int | str, Ending] = {
 }
 
 
-@dataclass(frozen=True)
-class Transmission:
-    """What the client's socket sees; without a `status`, no byte of an answer at all."""
-
-    status: int | None = None
-    headers: dict[str, str] = field(default_factory=dict)
-    pieces: list[tuple[float, bytes]] = field(default_factory=list)  # (seconds before it, bytes)
-    ending: Ending = "complete"
-    filler: bytes = b" "  # what a keepalive repeats
-
-    @classmethod
-    def whole(cls, status: int, headers: dict[str, str], body: bytes) -> Transmission:
-        return cls(status, {**headers, "Content-Length": str(len(body))}, [(0.0, body)])
-
-
 def transmit(
     request: Request, answer: Answer | Refusal, offer: Offer, profile: Profile
 ) -> Transmission:
     """How this answer of this provider looks on the wire."""
+    if isinstance(answer, Transmission):
+        return answer
     sent = _transmission(request, answer, offer, profile)
     takes_gzip = "gzip" in request.headers.get("accept-encoding", "")
     return _packed(sent) if profile.gzip and takes_gzip and sent.pieces else sent
 
 
 def _transmission(
-    request: Request, answer: Answer | Refusal, offer: Offer, profile: Profile
+    request: Request, answer: Reply | Fault | Refusal, offer: Offer, profile: Profile
 ) -> Transmission:
     if isinstance(answer, Refusal):
         return Transmission.whole(answer.status, JSON, encode(profile.error(answer)))

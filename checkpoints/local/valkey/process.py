@@ -8,7 +8,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 from everturn.checkpoints.errors import StoreMisconfigured
 
@@ -51,7 +51,7 @@ class ValkeyProcess:
             command = [sys.executable, "-I", "-S", str(_TIED), str(os.getpid()), *command]
         self._log = folder / "valkey.log"
         try:
-            with self._log.open("ab") as log:
+            with _open_private(self._log) as log:
                 if log.tell() > _MAX_LOG:
                     log.truncate(0)
                 self._log_start = log.tell()
@@ -97,6 +97,13 @@ class ValkeyProcess:
             lines = log.read().decode(errors="replace").splitlines()
             return "\n".join([line for line in lines if line][-_LOG_TAIL:])
         return ""
+
+
+def _open_private(log: Path) -> BinaryIO:
+    """Open a log for this user alone: what it says of a crash can hold what people wrote."""
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.fchmod(descriptor, 0o600)  # one of an earlier version
+    return os.fdopen(descriptor, "ab")
 
 
 def find_binary() -> Path:

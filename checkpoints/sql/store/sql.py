@@ -29,7 +29,7 @@ from sqlalchemy import ColumnElement, Connection, select
 from structlog import get_logger
 
 from everturn.checkpoints.sql.batcher import Batcher
-from everturn.checkpoints.sql.database import Database
+from everturn.checkpoints.sql.database import Database, check_time
 from everturn.checkpoints.sql.store import statements as sql
 from everturn.checkpoints.sql.store.meaning import Meaning
 from everturn.checkpoints.sql.store.namespaces import check, joined, literal_prefix, matches, split
@@ -43,8 +43,10 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _TRANSACTION_SECONDS = 30.0
+_SEARCH_SECONDS = 10.0
 _SWEEP_MINUTES = 60.0
-_ROWS_AT_ONCE = 500
+_ROWS_AT_ONCE = 100
+"""Rows of a streamed result; PostgreSQL's are read on the event loop, which breathes in between."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +80,9 @@ class SQLStore(BaseStore):
 
     Expired items are never returned, swept or not. A batch reads first, then writes in one
     transaction, the last write of a key winning. Every method raises InvalidItem (a ValueError) or
-    LangGraph's InvalidNamespaceError for what cannot be stored, StoreUnavailable while the
-    database does not answer, and StoreMisconfigured where it cannot serve.
+    LangGraph's InvalidNamespaceError for what cannot be stored, SearchTimeout for a
+    search that took too long, StoreUnavailable while the database does not answer, and
+    StoreMisconfigured where it cannot serve.
     """
 
     supports_ttl = True
@@ -143,7 +146,7 @@ class SQLStore(BaseStore):
                 results[number] = [SearchItem(**_common(row), score=score) for row, score in found]
                 refreshed |= _refresh([row for row, _ in found], op.refresh_ttl)
             elif isinstance(op, ListNamespacesOp):
-                results[number] = await self._reading(_namespaces, op)
+                results[number] = await self._searching(_namespaces, op)
         if changes or refreshed:
             await self._writes.submit({**refreshed, **changes})
         return results
@@ -206,9 +209,9 @@ class SQLStore(BaseStore):
         """Find items: the latest, or those whose texts are near the query."""
         where = [sql.alive(_now()), sql.inside(op.namespace_prefix), *sql.roughly(op.filter or {})]
         if query is None or self._meaning is None:
-            rows = await self._reading(_latest, op, where, op.limit, op.offset)
+            rows = await self._searching(_latest, op, where, op.limit, op.offset)
             return [(row, None) for row in rows]
-        places, stored = await self._reading(_vectors, op, where)
+        places, stored = await self._searching(_vectors, op, where)
         # NumPy lets go of the interpreter while it multiplies.
         scores = await asyncio.to_thread(self._meaning.scores, query, stored)
         best: dict[Place, float] = {}
@@ -221,7 +224,9 @@ class SQLStore(BaseStore):
         found: _Found = [(rows_there[place], best[place]) for place in page if place in rows_there]
         if (room := op.limit - len(page)) > 0:  # those without any vector come after all others
             after = max(0, op.offset - len(ranked))
-            others = await self._reading(_latest, op, [*where, sql.without_vectors()], room, after)
+            others = await self._searching(
+                _latest, op, [*where, sql.without_vectors()], room, after
+            )
             found += [(row, None) for row in others]
         return found
 
@@ -230,6 +235,13 @@ class SQLStore(BaseStore):
     ) -> T:
         return await self._database.read(
             lambda connection: work(connection, *args, **kwargs), seconds=_TRANSACTION_SECONDS
+        )
+
+    async def _searching(
+        self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        return await self._database.search(
+            lambda connection: work(connection, *args, **kwargs), seconds=_SEARCH_SECONDS
         )
 
     async def _writing(
@@ -266,6 +278,7 @@ def _latest(
     fitting: list[Mapping[str, Any]] = []
     with _streamed(connection).execute(latest) as rows:
         for row in rows.mappings():
+            check_time(connection)
             if fits(row["value"], op.filter):
                 fitting.append(dict(row))
                 if len(fitting) >= offset + limit:
@@ -283,6 +296,7 @@ def _vectors(
         sql.with_vectors(values=bool(op.filter)).where(*where)
     ) as rows:
         for row in rows:
+            check_time(connection)
             if not op.filter or fits(row.value, op.filter):
                 places.append((row.namespace, row.key))
                 stored.append(row.vector)
@@ -299,6 +313,7 @@ def _namespaces(connection: Connection, op: ListNamespacesOp) -> list[tuple[str,
     found: dict[tuple[str, ...], None] = {}
     with _streamed(connection).scalars(listed) as texts:
         for namespace in map(split, texts):
+            check_time(connection)
             if matches(namespace, conditions):
                 found[namespace[: op.max_depth]] = None
     return sorted(found, key=joined)[op.offset : op.offset + op.limit]

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 from pydantic import BaseModel, BeforeValidator, Field
 
 from everturn.checkpoints.sql.assistants import (
@@ -19,6 +19,7 @@ from everturn.checkpoints.sql.assistants import (
 )
 from everturn.checkpoints.sql.threads import Filter as ThreadFilter
 from everturn.server.api.agent_server.bodies import (
+    SELECTED,
     AssistantId,
     Config,
     Context,
@@ -27,12 +28,14 @@ from everturn.server.api.agent_server.bodies import (
 )
 from everturn.server.api.http.deps import AssistantsDep, ThreadsDep
 from everturn.server.api.http.problems import problems
-from everturn.server.api.http.values import JsonObject
+from everturn.server.api.http.strict_json import Router
+from everturn.server.api.http.values import Few, JsonObject, Name, Text, Wanted
 from everturn.server.resources.assistants import Search
 
-router = APIRouter(prefix="/assistants", tags=["assistants"])
+router = Router(prefix="/assistants", tags=["assistants"])
 
 _MAX = 1000
+_MAX_PROSE = 20_000
 _LARGEST = 2**63 - 1
 
 AssistantField = Literal[
@@ -69,13 +72,16 @@ Xray = Annotated[
 Recurse = Annotated[bool, Query(description="Look into subgraphs too.")]
 
 
+Prose = Annotated[Text, Field(max_length=_MAX_PROSE)]
+
+
 class AssistantCreate(BaseModel):
     """A new assistant."""
 
-    graph_id: str = Field(description="A name of langgraph.json, see GET /info.")
+    graph_id: Name = Field(description="A name of langgraph.json, see GET /info.")
     assistant_id: UUID | None = Field(default=None, description="None makes a new one.")
-    name: str | None = Field(default=None, description="For people; none is `Untitled`.")
-    description: str | None = Field(default=None, description="For people.")
+    name: Name | None = Field(default=None, description="For people; none is `Untitled`.")
+    description: Prose | None = Field(default=None, description="For people.")
     config: Config | None = Field(
         default=None, description="LangGraph's run config: tags, recursion_limit, configurable."
     )
@@ -93,9 +99,9 @@ class AssistantCreate(BaseModel):
 class AssistantPatch(BaseModel):
     """What the next version has of its own; what is not said stays."""
 
-    graph_id: str | None = None
-    name: str | None = None
-    description: str | None = None
+    graph_id: Name | None = None
+    name: Name | None = None
+    description: Prose | None = None
     config: Config | None = Field(default=None, description="Replaced; an empty one stays.")
     context: Context | None = Field(default=None, description="Replaced.")
     metadata: JsonObject | None = Field(default=None, description="Merged, key by key.")
@@ -104,10 +110,10 @@ class AssistantPatch(BaseModel):
 class AssistantCount(BaseModel):
     """What to look for."""
 
-    metadata: JsonObject | None = Field(default=None, description="Contained in the assistant's.")
-    graph_id: str | None = None
-    name: str | None = Field(
-        default=None, max_length=_MAX, description="A part of the name; capitals do not matter."
+    metadata: Wanted | None = Field(default=None, description="Contained in the assistant's.")
+    graph_id: Name | None = None
+    name: Name | None = Field(
+        default=None, description="A part of the name; capitals do not matter."
     )
 
     def filter(self) -> Filter:
@@ -122,7 +128,7 @@ class AssistantSearch(AssistantCount):
     offset: Offset = 0
     sort_by: SortBy | None = Field(default=None, description="None is `created_at`.")
     sort_order: SortOrder | None = Field(default=None, description="None is `desc`.")
-    select: list[AssistantField] | None = Field(default=None, description="None is all.")
+    select: Few[AssistantField] | None = Field(default=None, description="None is all.")
 
     def search(self) -> Search:
         """Put it in the engine's words."""
@@ -138,7 +144,7 @@ class AssistantSearch(AssistantCount):
 class VersionSearch(BaseModel):
     """Which versions to show."""
 
-    metadata: JsonObject | None = Field(default=None, description="Contained in the version's.")
+    metadata: Wanted | None = Field(default=None, description="Contained in the version's.")
     limit: Limit = 10
     offset: Offset = 0
 
@@ -169,6 +175,12 @@ class AssistantModel(VersionModel):
     updated_at: datetime
 
 
+class FoundAssistant(AssistantModel):
+    """An assistant, or the fields of it that were selected."""
+
+    model_config = SELECTED
+
+
 class DrawingModel(BaseModel):
     """A graph."""
 
@@ -197,7 +209,7 @@ class SchemasModel(SubgraphModel):
     summary="Make an assistant",
     description="Keeps choices for a graph under an id: its version 1. Runs that name the "
     "assistant are run with them.",
-    responses={200: {"model": AssistantModel}, **problems(400, 404, 409, 413, 422, 500, 503)},
+    responses={200: {"model": AssistantModel}, **problems(400, 404, 409, 503)},
 )
 async def create_assistant(body: AssistantCreate, assistants: AssistantsDep) -> Response:
     assistant = await assistants.create(
@@ -219,7 +231,7 @@ async def create_assistant(body: AssistantCreate, assistants: AssistantsDep) -> 
     description="Assistants that fit all that is said, newest first. Every graph has one of its "
     'own, with the metadata `{"created_by": "system"}`. `X-Pagination-Total` counts as far as '
     "this page and whether there is more; `X-Pagination-Next` is the next offset.",
-    responses={200: {"model": list[AssistantModel]}, **problems(404, 413, 422, 500, 503)},
+    responses={200: {"model": list[FoundAssistant]}, **problems(404, 503)},
 )
 async def search_assistants(body: AssistantSearch, assistants: AssistantsDep) -> Response:
     page, more = await assistants.search(body.search())
@@ -233,7 +245,7 @@ async def search_assistants(body: AssistantSearch, assistants: AssistantsDep) ->
     "/count",
     summary="Count assistants",
     description="How many assistants fit all that is said.",
-    responses=problems(404, 413, 422, 500, 503),
+    responses=problems(404, 503),
 )
 async def count_assistants(body: AssistantCount, assistants: AssistantsDep) -> int:
     return await assistants.count(body.filter())
@@ -243,7 +255,7 @@ async def count_assistants(body: AssistantCount, assistants: AssistantsDep) -> i
     "/{assistant_id}",
     summary="Show an assistant",
     description="An assistant at its latest version.",
-    responses={200: {"model": AssistantModel}, **problems(404, 422, 500, 503)},
+    responses={200: {"model": AssistantModel}, **problems(404, 503)},
 )
 async def show_assistant(assistant_id: AssistantId, assistants: AssistantsDep) -> Response:
     return json_response(_to_json(await assistants.get(assistant_id)))
@@ -252,8 +264,9 @@ async def show_assistant(assistant_id: AssistantId, assistants: AssistantsDep) -
 @router.patch(
     "/{assistant_id}",
     summary="Change an assistant",
-    description="Makes the next version of an assistant; the others stay as they were.",
-    responses={200: {"model": AssistantModel}, **problems(400, 404, 413, 422, 500, 503)},
+    description="Makes the next version of an assistant; the others stay as they were. A graph's "
+    "own assistant goes on running this graph.",
+    responses={200: {"model": AssistantModel}, **problems(400, 404, 409, 503)},
 )
 async def patch_assistant(
     assistant_id: AssistantId, body: AssistantPatch, assistants: AssistantsDep
@@ -266,10 +279,11 @@ async def patch_assistant(
 @router.delete(
     "/{assistant_id}",
     status_code=204,
+    response_class=Response,
     summary="Delete an assistant",
     description="Deletes it with its versions and crons. What was run with it stays, unless "
-    "`delete_threads` says otherwise. A graph's own assistant is back when the service starts.",
-    responses=problems(404, 409, 422, 500, 503),
+    "`delete_threads` says otherwise. The own assistant of a graph that is served stays: 409.",
+    responses=problems(404, 409, 503),
 )
 async def delete_assistant(
     assistant_id: AssistantId,
@@ -289,7 +303,7 @@ async def delete_assistant(
     "/{assistant_id}/versions",
     summary="List the versions of an assistant",
     description="Newest first, those of certain metadata.",
-    responses={200: {"model": list[VersionModel]}, **problems(404, 413, 422, 500, 503)},
+    responses={200: {"model": list[VersionModel]}, **problems(404, 503)},
 )
 async def list_versions(
     assistant_id: AssistantId, body: VersionSearch, assistants: AssistantsDep
@@ -304,7 +318,7 @@ async def list_versions(
     "/{assistant_id}/latest",
     summary="Set the latest version of an assistant",
     description="Makes an older version the one that runs use; the versions stay as they are.",
-    responses={200: {"model": AssistantModel}, **problems(404, 413, 422, 500, 503)},
+    responses={200: {"model": AssistantModel}, **problems(404, 503)},
 )
 async def set_latest_version(
     assistant_id: AssistantId, body: VersionChange, assistants: AssistantsDep
@@ -316,7 +330,7 @@ async def set_latest_version(
     "/{assistant_id}/graph",
     summary="Draw the graph of an assistant",
     description="Its nodes and edges, as Studio draws them.",
-    responses={200: {"model": DrawingModel}, **problems(404, 422, 500, 503)},
+    responses={200: {"model": DrawingModel}, **problems(404, 503)},
 )
 async def show_graph(
     assistant_id: AssistantId, assistants: AssistantsDep, xray: Xray = False
@@ -331,7 +345,7 @@ async def show_graph(
     "/{assistant_id}/schemas",
     summary="Show the schemas of an assistant",
     description="JSON schemas of its graph's input, output, state and context.",
-    responses={200: {"model": SchemasModel}, **problems(404, 422, 500, 503)},
+    responses={200: {"model": SchemasModel}, **problems(404, 503)},
 )
 async def show_schemas(assistant_id: AssistantId, assistants: AssistantsDep) -> Response:
     found = await assistants.get(assistant_id)
@@ -344,7 +358,7 @@ async def show_schemas(assistant_id: AssistantId, assistants: AssistantsDep) -> 
     "/{assistant_id}/subgraphs",
     summary="List the subgraphs of an assistant",
     description="The schemas of its graph's subgraphs, by namespace: `outer|inner`.",
-    responses={200: {"model": dict[str, SubgraphModel]}, **problems(404, 422, 500, 503)},
+    responses={200: {"model": dict[str, SubgraphModel]}, **problems(404, 503)},
 )
 async def list_subgraphs(
     assistant_id: AssistantId, assistants: AssistantsDep, recurse: Recurse = False
@@ -362,7 +376,7 @@ async def list_subgraphs(
     summary="Show a subgraph of an assistant",
     description="The same of one subgraph; empty where there is none. One inside another needs "
     "`recurse`.",
-    responses={200: {"model": dict[str, SubgraphModel]}, **problems(404, 422, 500, 503)},
+    responses={200: {"model": dict[str, SubgraphModel]}, **problems(404, 503)},
 )
 async def show_subgraph(
     assistant_id: AssistantId,

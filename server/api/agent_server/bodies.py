@@ -4,11 +4,14 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Path, Response
-from pydantic import AfterValidator, BaseModel, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from everturn.server.api.http.json import dumps
-from everturn.server.api.http.values import JsonObject
+from everturn.server.api.http.values import MAX_FEW, MAX_NAME, JsonObject, Name, at_most
 from everturn.server.turns.places import Place
+
+Responses = dict[int | str, dict[str, Any]]
+"""What a route answers, for OpenAPI, by status."""
 
 AssistantId = Annotated[
     str, Path(description="The assistant, a UUID; the name of a graph is its own assistant's.")
@@ -16,12 +19,20 @@ AssistantId = Annotated[
 ThreadId = Annotated[UUID, Path(description="The thread, a UUID.")]
 
 
+def _none_required(schema: dict[str, Any]) -> None:
+    schema.pop("required", None)
+
+
+SELECTED = ConfigDict(json_schema_extra=_none_required)
+"""For the models of answers to `select`: each of the fields may be left out."""
+
+
 class CheckpointRef(BaseModel):
     """Names a state of a thread; its `thread_id` is the path's, whatever it says here."""
 
-    checkpoint_ns: str = Field(default="", description="The subgraph; empty for the graph itself.")
-    checkpoint_id: str | None = Field(default=None, description="None is the latest.")
-    checkpoint_map: dict[str, str] | None = None
+    checkpoint_ns: Name = Field(default="", description="The subgraph; empty for the graph itself.")
+    checkpoint_id: Name | None = Field(default=None, description="None is the latest.")
+    checkpoint_map: Annotated[dict[Name, Name], at_most(MAX_FEW)] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -46,16 +57,25 @@ def _of_the_graph(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
+_TAGS = f"tags must be a list of at most {MAX_FEW} texts, each of at most {MAX_NAME} characters"
+"""LangChain merges the tags of each step into those around it, one by one."""
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= MAX_NAME
+
+
 def _run_config(value: dict[str, Any]) -> dict[str, Any]:
     value = {key: each for key, each in value.items() if each is not None}
     tags, limit = value.get("tags", []), value.get("recursion_limit", 1)
+    run_name = value.get("run_name", "")
     at_once = value.get("max_concurrency", 1)
     configurable = value.get("configurable", {})
     checks = {
         "configurable must be an object": isinstance(configurable, dict),
         "metadata must be an object": isinstance(value.get("metadata", {}), dict),
-        "tags must be a list of texts": isinstance(tags, list)
-        and all(isinstance(tag, str) for tag in tags),
+        _TAGS: isinstance(tags, list) and len(tags) <= MAX_FEW and all(map(_is_name, tags)),
+        f"run_name must be a text of at most {MAX_NAME} characters": _is_name(run_name),
         "callbacks are functions: a client cannot send them": "callbacks" not in value,
         "recursion_limit must be a whole number from 1 on": type(limit) is int and limit >= 1,
         "max_concurrency must be a whole number from 1 on": type(at_once) is int and at_once >= 1,

@@ -6,29 +6,40 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from pydantic import AfterValidator, BaseModel, Field
 
 from everturn.checkpoints.sql.crons import COLUMNS, Cron, Filter, SortBy, SortOrder
-from everturn.server.api.agent_server.bodies import AssistantId, json_response, page_headers
+from everturn.server.api.agent_server.bodies import (
+    SELECTED,
+    AssistantId,
+    Responses,
+    json_response,
+    page_headers,
+)
 from everturn.server.api.agent_server.run_body import RunBody
 from everturn.server.api.http.deps import AssistantsDep, CronsDep
 from everturn.server.api.http.problems import problems
-from everturn.server.api.http.values import JsonObject
+from everturn.server.api.http.strict_json import Router
+from everturn.server.api.http.values import Few, Name, Wanted
 from everturn.server.errors import AssistantNotFound
 from everturn.server.runs.crons import CronRequest, payload_as_json
 
-router = APIRouter(tags=["crons"])
+router = Router(tags=["crons"])
 
 _MAX = 1000
+_LONGEST_ZONE = 100
 _Completion = Literal["delete", "keep"]
 
 
-def _aware(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except OverflowError:
+        raise ValueError("lies outside of the years 1 to 9999 in UTC") from None
 
 
-Moment = Annotated[datetime, AfterValidator(_aware)]
+Moment = Annotated[datetime, AfterValidator(_in_utc)]
 """One without a time zone is in UTC."""
 Field_ = Literal[
     "cron_id",
@@ -52,7 +63,9 @@ class CronBody(RunBody):
     """A run as `/runs` takes it, and when it starts."""
 
     schedule: str = Field(description="As crontab(5) writes it: 30 8 * * 1-5", max_length=200)
-    timezone: str | None = Field(default=None, description="IANA name; UTC without.")
+    timezone: str | None = Field(
+        default=None, max_length=_LONGEST_ZONE, description="IANA name; UTC without."
+    )
     end_time: Moment | None = Field(default=None, description="No run begins after it.")
     enabled: bool = True
     on_run_completed: _Completion | None = Field(
@@ -74,9 +87,9 @@ class CronBody(RunBody):
 class CronChange(RunBody):
     """What changes from now on; what is left out stays."""
 
-    assistant_id: str = ""
+    assistant_id: Name = ""
     schedule: str | None = Field(default=None, max_length=200)
-    timezone: str | None = None
+    timezone: str | None = Field(default=None, max_length=_LONGEST_ZONE)
     end_time: Moment | None = None
     enabled: bool | None = None
     on_run_completed: _Completion | None = None
@@ -88,12 +101,12 @@ class CronSearch(BaseModel):
     assistant_id: AssistantId | None = None
     thread_id: UUID | None = None
     enabled: bool | None = None
-    metadata: JsonObject = Field(default_factory=dict)
+    metadata: Wanted = Field(default_factory=dict)
     limit: int = Field(default=10, ge=1, le=_MAX)
     offset: int = Field(default=0, ge=0, le=2**31)
     sort_by: SortBy = "created_at"
     sort_order: SortOrder = "desc"
-    select: list[Field_] | None = Field(default=None, description="None is all.")
+    select: Few[Field_] | None = Field(default=None, description="None is all.")
 
 
 class CronCount(BaseModel):
@@ -101,12 +114,35 @@ class CronCount(BaseModel):
 
     assistant_id: AssistantId | None = None
     thread_id: UUID | None = None
-    metadata: JsonObject = Field(default_factory=dict)
+    metadata: Wanted = Field(default_factory=dict)
 
 
-_Responses = dict[int | str, dict[str, Any]]
-_CRON: _Responses = {200: {"description": "The cron", "content": {"application/json": {}}}}
-_CRONS: _Responses = {200: {"description": "The crons", "content": {"application/json": {}}}}
+class CronModel(BaseModel):
+    """A run that starts again and again."""
+
+    cron_id: str
+    assistant_id: str
+    thread_id: str | None = Field(description="None: each run has a thread of its own.")
+    user_id: str | None
+    schedule: str
+    timezone: str | None
+    payload: dict[str, Any] = Field(description="What is asked of each run.")
+    metadata: dict[str, Any]
+    enabled: bool
+    on_run_completed: _Completion | None
+    end_time: datetime | None
+    next_run_date: datetime | None = Field(description="None: no run will begin.")
+    created_at: datetime
+    updated_at: datetime
+
+
+class SelectedCron(CronModel):
+    """A cron, or the fields of it that were selected."""
+
+    model_config = SELECTED
+
+
+_CRON: Responses = {200: {"description": "The cron", "model": CronModel}}
 
 
 @router.post(
@@ -115,7 +151,7 @@ _CRONS: _Responses = {200: {"description": "The crons", "content": {"application
     description="Each run has a thread of its own. What was due while the service did not run "
     "begins once, at its start.",
     response_class=Response,
-    responses={**_CRON, **problems(422, 503)},
+    responses={**_CRON, **problems(503)},
 )
 async def create_cron(body: CronBody, crons: CronsDep) -> Response:
     return json_response(_to_json(await crons.create(body.cron(None))))
@@ -126,7 +162,7 @@ async def create_cron(body: CronBody, crons: CronsDep) -> Response:
     summary="Run again and again on a thread",
     description="As without one; the thread must be there.",
     response_class=Response,
-    responses={**_CRON, **problems(404, 422, 503)},
+    responses={**_CRON, **problems(404, 503)},
 )
 async def create_cron_on_thread(thread_id: UUID, body: CronBody, crons: CronsDep) -> Response:
     return json_response(_to_json(await crons.create(body.cron(thread_id))))
@@ -137,7 +173,7 @@ async def create_cron_on_thread(thread_id: UUID, body: CronBody, crons: CronsDep
     summary="Search crons",
     description="By assistant, thread and metadata; the newest first unless asked otherwise.",
     response_class=Response,
-    responses={**_CRONS, **problems(422, 503)},
+    responses={200: {"model": list[SelectedCron]}, **problems(503)},
 )
 async def search_crons(body: CronSearch, crons: CronsDep, assistants: AssistantsDep) -> Response:
     found = await crons.search(
@@ -159,10 +195,7 @@ async def search_crons(body: CronSearch, crons: CronsDep, assistants: Assistants
     summary="Count crons",
     description="Those that a search would find.",
     response_class=Response,
-    responses={
-        200: {"description": "How many", "content": {"application/json": {}}},
-        **problems(422, 503),
-    },
+    responses={200: {"description": "How many", "model": int}, **problems(503)},
 )
 async def count_crons(body: CronCount, crons: CronsDep, assistants: AssistantsDep) -> Response:
     return json_response(await crons.count(await _filter(body, assistants)))
@@ -173,7 +206,7 @@ async def count_crons(body: CronCount, crons: CronsDep, assistants: AssistantsDe
     summary="Get a cron",
     description="As it stands, with the moment of its next run.",
     response_class=Response,
-    responses={**_CRON, **problems(404, 422, 503)},
+    responses={**_CRON, **problems(404, 503)},
 )
 async def get_cron(cron_id: UUID, crons: CronsDep) -> Response:
     return json_response(_to_json(await crons.get(str(cron_id))))
@@ -184,7 +217,7 @@ async def get_cron(cron_id: UUID, crons: CronsDep) -> Response:
     summary="Change a cron",
     description="What is left out stays; `end_time` null takes the end away.",
     response_class=Response,
-    responses={**_CRON, **problems(404, 422, 503)},
+    responses={**_CRON, **problems(404, 503)},
 )
 async def change_cron(
     cron_id: UUID, body: CronChange, request: Request, crons: CronsDep
@@ -206,7 +239,8 @@ async def change_cron(
     summary="Delete a cron",
     description="The runs that it has started go on.",
     status_code=204,
-    responses=problems(404, 422, 503),
+    response_class=Response,
+    responses=problems(404, 503),
 )
 async def delete_cron(cron_id: UUID, crons: CronsDep) -> None:
     await crons.delete(str(cron_id))

@@ -4,12 +4,15 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
 from contextlib import aclosing
 from dataclasses import replace
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import StreamingResponse
 
-from everturn.checkpoints.sql.runs import RunRow
+from everturn.checkpoints.sql.runs import MultitaskStrategy, RunRow, RunStatus
+from everturn.server.api.agent_server.bodies import SELECTED, Responses
 from everturn.server.api.http.json import dumps
 from everturn.server.api.http.sse import EventStream, feed_frames
 from everturn.server.runs.request import RunRequest
@@ -17,6 +20,43 @@ from everturn.server.runs.run import Run
 from everturn.server.runs.runs import Runs
 from everturn.server.streams.feed import GAP, SILENT_SECONDS, Cursor, Event
 from everturn.server.streams.modes import StreamMode
+
+
+class RunModel(BaseModel):
+    """A run."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    run_id: str
+    thread_id: str
+    assistant_id: str
+    status: RunStatus
+    metadata: dict[str, Any]
+    kwargs: dict[str, Any] = Field(description="What was asked.")
+    multitask_strategy: MultitaskStrategy
+    created_at: datetime
+    updated_at: datetime
+
+
+class SelectedRun(RunModel):
+    """A run, or the fields of it that were selected or are still known."""
+
+    model_config = SELECTED
+
+
+RUN: Responses = {200: {"description": "The run", "model": RunModel}}
+FINAL: Responses = {
+    200: {
+        "description": "The final state, whatever the graph keeps in it",
+        "content": {"application/json": {"schema": {}}},
+    }
+}
+EVENTS: Responses = {
+    200: {
+        "description": "Server-sent events",
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    }
+}
 
 Leaving = Annotated[bool, Query(description="Cancel the run if this client leaves before its end.")]
 

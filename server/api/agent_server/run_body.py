@@ -1,6 +1,6 @@
 """What a client asks of a run, as LangGraph's SDKs write it."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from everturn.checkpoints.sql.runs import MultitaskStrategy
 from everturn.server.api.agent_server.bodies import CheckpointRef, Config, Context
 from everturn.server.api.http.command import Command
+from everturn.server.api.http.values import Few, FewMessages, JsonObject, Many, Name
 from everturn.server.errors import ContextTwice, InvalidInput
 from everturn.server.runs.request import RunRequest
 from everturn.server.streams.modes import StreamMode
@@ -18,22 +19,22 @@ class RunBody(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    assistant_id: str = Field(description="An assistant's id, or a graph's name.")
-    input: Any = None
+    assistant_id: Name = Field(description="An assistant's id, or a graph's name.")
+    input: Annotated[Any, FewMessages] = None
     command: Command | None = None
-    stream_mode: StreamMode | list[StreamMode] = "values"
+    stream_mode: StreamMode | Few[StreamMode] = "values"
     stream_subgraphs: bool = False
     stream_resumable: bool = False
-    metadata: dict[str, Any] = Field(default_factory=dict)
+    metadata: JsonObject = Field(default_factory=dict)
     config: Config = Field(default_factory=dict)
     context: Context = Field(
         default_factory=dict,
         description="What the graph may choose from; the same as `config.configurable`.",
     )
     checkpoint: CheckpointRef | None = None
-    checkpoint_id: str | None = None
-    interrupt_before: Literal["*"] | list[str] | None = None
-    interrupt_after: Literal["*"] | list[str] | None = None
+    checkpoint_id: Name | None = None
+    interrupt_before: Literal["*"] | Many[Name] | None = None
+    interrupt_after: Literal["*"] | Many[Name] | None = None
     on_disconnect: Literal["cancel", "continue"] = "continue"
     on_completion: Literal["delete", "keep"] = "delete"
     multitask_strategy: MultitaskStrategy = "enqueue"

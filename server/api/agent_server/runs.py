@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import orjson
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import Header, Query, Request, Response
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -19,7 +19,12 @@ from starlette.responses import StreamingResponse
 from everturn.checkpoints.sql.runs import RunStatus
 from everturn.server.api.agent_server.bodies import json_response
 from everturn.server.api.agent_server.run_answers import (
+    EVENTS,
+    FINAL,
+    RUN,
     Leaving,
+    RunModel,
+    SelectedRun,
     as_json,
     joined,
     run_places,
@@ -33,12 +38,14 @@ from everturn.server.api.http.deps import RunsDep, ThreadsDep
 from everturn.server.api.http.json import dumps
 from everturn.server.api.http.problems import problems
 from everturn.server.api.http.sse import EventStream, feed_frames
+from everturn.server.api.http.strict_json import Router
+from everturn.server.api.http.values import Few, Many
 from everturn.server.errors import StateUnreadable
 from everturn.server.runs.run import CancelAction, Run
 from everturn.server.streams.modes import StreamMode
 from everturn.server.streams.thread import Place, ThreadMode
 
-router = APIRouter(tags=["runs"])
+router = Router(tags=["runs"])
 
 
 AfterEvent = Annotated[
@@ -71,18 +78,12 @@ def _listed(names: list[str] | None) -> Any:
 
 
 OnlyModes = Annotated[
-    list[StreamMode] | None,
+    Few[StreamMode] | None,
     BeforeValidator(_listed),
     Query(alias="stream_mode", description="Of the modes of the run only these, and no metadata."),
 ]
 
 
-_Responses = dict[int | str, dict[str, Any]]
-_RUN: _Responses = {200: {"description": "The run", "content": {"application/json": {}}}}
-_FINAL: _Responses = {200: {"description": "The final state", "content": {"application/json": {}}}}
-_EVENTS: _Responses = {
-    200: {"description": "Server-sent events", "content": {"text/event-stream": {}}}
-}
 _WAITS = (
     "Runs to the end and returns the final state, with `__interrupt__` when it waits for something "
     "and `__error__` when it failed. Line breaks before it keep the connection alive."
@@ -98,7 +99,7 @@ _STREAMS = (
     summary="Run on a thread and wait",
     description=_WAITS,
     response_class=Response,
-    responses={**_FINAL, **problems(404, 409, 422, 503)},
+    responses={**FINAL, **problems(404, 409, 503)},
 )
 async def wait_on_thread(
     thread_id: UUID, body: RunBody, request: Request, runs: RunsDep
@@ -111,7 +112,7 @@ async def wait_on_thread(
     summary="Run and wait",
     description=_WAITS,
     response_class=Response,
-    responses={**_FINAL, **problems(422, 503)},
+    responses={**FINAL, **problems(503)},
 )
 async def wait_stateless(body: RunBody, request: Request, runs: RunsDep) -> Response:
     return await waited(await runs.create(body.request(None, "/runs/wait")), request)
@@ -122,7 +123,7 @@ async def wait_stateless(body: RunBody, request: Request, runs: RunsDep) -> Resp
     summary="Run on a thread and stream",
     description=_STREAMS,
     response_class=StreamingResponse,
-    responses={**_EVENTS, **problems(404, 409, 422, 503)},
+    responses={**EVENTS, **problems(404, 409, 503)},
 )
 async def stream_on_thread(
     thread_id: UUID, body: RunBody, request: Request, runs: RunsDep
@@ -135,7 +136,7 @@ async def stream_on_thread(
     summary="Run and stream",
     description=_STREAMS,
     response_class=StreamingResponse,
-    responses={**_EVENTS, **problems(422, 503)},
+    responses={**EVENTS, **problems(503)},
 )
 async def stream_stateless(body: RunBody, request: Request, runs: RunsDep) -> EventStream:
     return streamed(request, await runs.create(body.request(None, "/runs/stream")))
@@ -146,7 +147,7 @@ async def stream_stateless(body: RunBody, request: Request, runs: RunsDep) -> Ev
     summary="Run on a thread in the background",
     description="Returns the run as soon as it is written down.",
     response_class=Response,
-    responses={**_RUN, **problems(404, 409, 422, 503)},
+    responses={**RUN, **problems(404, 409, 503)},
 )
 async def start_on_thread(thread_id: UUID, body: RunBody, runs: RunsDep) -> Response:
     return await started(runs, body.request(thread_id))
@@ -157,7 +158,7 @@ async def start_on_thread(thread_id: UUID, body: RunBody, runs: RunsDep) -> Resp
     summary="Run in the background",
     description="Returns the run at once. Its thread goes with it, unless `on_completion` is keep.",
     response_class=Response,
-    responses={**_RUN, **problems(422, 503)},
+    responses={**RUN, **problems(503)},
 )
 async def start_stateless(body: RunBody, runs: RunsDep) -> Response:
     return await started(runs, body.request(None))
@@ -168,10 +169,10 @@ async def start_stateless(body: RunBody, runs: RunsDep) -> Response:
     summary="Run several in the background",
     description="Returns the runs in the order they were asked for.",
     response_class=Response,
-    responses={**_RUN, **problems(422, 503)},
+    responses={200: {"model": list[RunModel]}, **problems(503)},
 )
 async def start_batch(
-    bodies: Annotated[list[RunBody], Field(min_length=1)], runs: RunsDep
+    bodies: Annotated[Many[RunBody], Field(min_length=1)], runs: RunsDep
 ) -> Response:
     asked = [replace(body.request(None), background=True) for body in bodies]
     started = [await runs.create(each) for each in asked]
@@ -183,7 +184,7 @@ async def start_batch(
     summary="List the runs of a thread",
     description="Newest first.",
     response_class=Response,
-    responses={**_RUN, **problems(404, 422, 503)},
+    responses={200: {"model": list[SelectedRun]}, **problems(404, 503)},
 )
 async def list_runs(
     thread_id: UUID,
@@ -193,7 +194,7 @@ async def list_runs(
     offset: Annotated[int, Query(ge=0, le=2**31)] = 0,
     status: RunStatus | None = None,
     select: Annotated[
-        list[RunField] | None, BeforeValidator(_listed), Query(description="Only these fields.")
+        Few[RunField] | None, BeforeValidator(_listed), Query(description="Only these fields.")
     ] = None,
 ) -> Response:
     page = await runs.of_thread(str(thread_id), limit=limit, offset=offset, status=status)
@@ -210,7 +211,7 @@ async def list_runs(
     summary="Get a run",
     description="How it stands, and what was asked.",
     response_class=Response,
-    responses={**_RUN, **problems(404, 422, 503)},
+    responses={**RUN, **problems(404, 503)},
 )
 async def get_run(thread_id: UUID, run_id: UUID, runs: RunsDep) -> Response:
     return as_json(await runs.get(str(run_id), str(thread_id)))
@@ -221,7 +222,8 @@ async def get_run(thread_id: UUID, run_id: UUID, runs: RunsDep) -> Response:
     summary="Delete a run",
     description="A run that is under way is cancelled first.",
     status_code=204,
-    responses=problems(404, 422, 503),
+    response_class=Response,
+    responses=problems(404, 503),
 )
 async def delete_run(thread_id: UUID, run_id: UUID, runs: RunsDep) -> None:
     await runs.delete(str(run_id), str(thread_id))
@@ -232,7 +234,7 @@ async def delete_run(thread_id: UUID, run_id: UUID, runs: RunsDep) -> None:
     summary="Wait for a run",
     description=_WAITS,
     response_class=Response,
-    responses={**_FINAL, **problems(404, 422, 503)},
+    responses={**FINAL, **problems(404, 503)},
 )
 async def join_run(
     thread_id: UUID,
@@ -267,7 +269,7 @@ async def join_run(
     description="What it streams from now on; with `Last-Event-ID` all after that event, and with "
     "`-1` all of it. A `gap` event says that some are no longer kept.",
     response_class=StreamingResponse,
-    responses={**_EVENTS, **problems(404, 422, 503)},
+    responses={**EVENTS, **problems(404, 503)},
 )
 async def join_stream(
     thread_id: UUID,
@@ -287,7 +289,7 @@ async def join_stream(
     summary="Join the stream of a run on a thread of its own",
     description="As on a thread.",
     response_class=StreamingResponse,
-    responses={**_EVENTS, **problems(404, 422, 503)},
+    responses={**EVENTS, **problems(404, 503)},
 )
 async def join_stateless_stream(
     run_id: UUID,
@@ -306,17 +308,17 @@ async def join_stateless_stream(
     summary="Follow a thread",
     description="What all its runs stream from now on, or after `Last-Event-ID`; `-` is all that "
     "is kept. `lifecycle` is the beginning and end of each run, `state_update` each edit of the "
-    "state. It does not end.",
+    "state. It ends when the thread is deleted.",
     response_class=StreamingResponse,
-    responses={**_EVENTS, **problems(404, 422, 503)},
+    responses={**EVENTS, **problems(404, 503)},
 )
 async def follow_thread(
     thread_id: UUID,
     request: Request,
     runs: RunsDep,
     threads: ThreadsDep,
-    stream_modes: Annotated[list[ThreadMode] | None, Query()] = None,
-    stream_mode: Annotated[list[ThreadMode] | None, Query()] = None,
+    stream_modes: Annotated[Few[ThreadMode] | None, Query()] = None,
+    stream_mode: Annotated[Few[ThreadMode] | None, Query()] = None,
     last_event_id: AfterEvent = None,
 ) -> EventStream:
     after = Place.parse(last_event_id) if last_event_id else None
@@ -341,9 +343,9 @@ async def follow_thread(
     "With `wait` the answer comes at its end, with the state that it left.",
     response_class=Response,
     responses={
-        **_FINAL,
+        **FINAL,
         202: {"description": "It is asked to end"},
-        **problems(404, 422, 503),
+        **problems(404, 503),
     },
 )
 async def cancel_run(
@@ -369,7 +371,7 @@ class CancelBody(BaseModel):
 
     status: Literal["pending", "running", "all"] | None = None
     thread_id: UUID | None = None
-    run_ids: list[UUID] | None = None
+    run_ids: Many[UUID] | None = None
 
     @model_validator(mode="after")
     def _one_of(self) -> "CancelBody":
@@ -383,7 +385,8 @@ class CancelBody(BaseModel):
     summary="Cancel several runs",
     description="Those named, or all that are pending, running or either.",
     status_code=204,
-    responses=problems(404, 422, 503),
+    response_class=Response,
+    responses=problems(404, 503),
 )
 async def cancel_runs(body: CancelBody, runs: RunsDep, action: CancelAction = "interrupt") -> None:
     if body.status is not None:

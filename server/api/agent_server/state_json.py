@@ -6,6 +6,7 @@ from typing import Any
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import PregelTask, StateSnapshot
 
+from everturn.server.errors import message_of
 from everturn.server.streams.modes import public
 from everturn.server.turns.places import interrupt_as_json, place_as_json
 
@@ -79,7 +80,7 @@ def _task(task: PregelTask) -> dict[str, Any]:
 
 
 def _words(error: Any) -> str:
-    return error if isinstance(error, str) else repr(error)
+    return message_of(error if isinstance(error, str) else repr(error))
 
 
 def _public_metadata(metadata: Any) -> Any:

@@ -4,19 +4,27 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from starlette.responses import StreamingResponse
 
 from everturn.server.api.agent_server.bodies import json_response
-from everturn.server.api.agent_server.run_answers import Leaving, as_json, run_places, waited
+from everturn.server.api.agent_server.run_answers import (
+    FINAL,
+    Leaving,
+    SelectedRun,
+    as_json,
+    run_places,
+    waited,
+)
 from everturn.server.api.http.deps import RunsDep
 from everturn.server.api.http.json import dumps
 from everturn.server.api.http.problems import problems
+from everturn.server.api.http.strict_json import Router
 from everturn.server.runs.run import Run
 from everturn.server.streams.feed import BEGINNING
 from everturn.server.streams.logged import LoggedRun
 
-router = APIRouter(tags=["runs"])
+router = Router(tags=["runs"])
 
 
 @router.get(
@@ -26,8 +34,8 @@ router = APIRouter(tags=["runs"])
     "its events are kept.",
     response_class=Response,
     responses={
-        200: {"description": "The run", "content": {"application/json": {}}},
-        **problems(404, 422, 503),
+        200: {"model": SelectedRun},
+        **problems(404, 503),
     },
 )
 async def get_stateless_run(run_id: UUID, runs: RunsDep) -> Response:
@@ -43,10 +51,7 @@ async def get_stateless_run(run_id: UUID, runs: RunsDep) -> Response:
     description="Returns the state in which it ended, as long as its events are kept; null where "
     "`values` was not among its stream modes. Line breaks before it keep the connection alive.",
     response_class=Response,
-    responses={
-        200: {"description": "The final state", "content": {"application/json": {}}},
-        **problems(404, 422, 503),
-    },
+    responses={**FINAL, **problems(404, 503)},
 )
 async def join_stateless_run(
     run_id: UUID, request: Request, runs: RunsDep, cancel_on_disconnect: Leaving = False

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 from langgraph.store.base import NOT_PROVIDED, Item, SearchItem
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -10,15 +10,17 @@ from everturn.checkpoints.errors import InvalidItem
 from everturn.server.api.http.deps import StoreDep
 from everturn.server.api.http.json import dumps
 from everturn.server.api.http.problems import problems
+from everturn.server.api.http.strict_json import Router
+from everturn.server.api.http.values import MAX_WANTED_CHARACTERS, Few, Name, Wanted
 from everturn.server.errors import InvalidInput
 
-router = APIRouter(tags=["store"])
+router = Router(tags=["store"])
 
 _MAX = 2**31 - 1
 
 
 Labels = Annotated[
-    list[str],
+    Few[Name],
     Field(description="Labels from the outside in, without dots; the first is not `langgraph`."),
 ]
 Limit = Annotated[int, Field(ge=0, le=_MAX, strict=True, description="At most so many.")]
@@ -29,9 +31,9 @@ class PutRequest(BaseModel):
     """An item to be kept."""
 
     namespace: Labels
-    key: str = Field(description="Names the item within its namespace.")
+    key: Name = Field(description="Names the item within its namespace.")
     value: dict[str, Any] = Field(description="Any JSON object.")
-    index: bool | list[str] | None = Field(
+    index: bool | Few[Name] | None = Field(
         default=None,
         description="Paths of the texts to be found by meaning; `false` for none, `null` for those "
         "of `store.index` in `langgraph.json`.",
@@ -49,7 +51,7 @@ class DeleteRequest(BaseModel):
     """An item to be deleted."""
 
     namespace: Labels
-    key: str
+    key: Name
 
 
 class SearchRequest(BaseModel):
@@ -58,7 +60,7 @@ class SearchRequest(BaseModel):
     namespace_prefix: Labels | None = Field(
         default=None, description="Where to look, and in all namespaces inside; none is everywhere."
     )
-    filter: dict[str, Any] | None = Field(
+    filter: Wanted | None = Field(
         default=None,
         description="Fields and their values, or `{$eq, $ne, $gt, $gte, $lt, $lte: value}`.",
     )
@@ -66,6 +68,7 @@ class SearchRequest(BaseModel):
     offset: Offset = 0
     query: str | None = Field(
         default=None,
+        max_length=MAX_WANTED_CHARACTERS,
         description="Nearest in meaning first, where `store.index` of `langgraph.json` is set.",
     )
     refresh_ttl: bool | None = Field(default=None, description="Whether what is found lives on.")
@@ -74,8 +77,8 @@ class SearchRequest(BaseModel):
 class NamespacesRequest(BaseModel):
     """Which namespaces to name; `*` stands for any one label."""
 
-    prefix: list[str] | None = Field(default=None, description="How they begin.")
-    suffix: list[str] | None = Field(default=None, description="How they end.")
+    prefix: Few[Name] | None = Field(default=None, description="How they begin.")
+    suffix: Few[Name] | None = Field(default=None, description="How they end.")
     max_depth: int | None = Field(
         default=None, ge=0, le=_MAX, strict=True, description="Cut them to so many labels."
     )
@@ -116,9 +119,10 @@ class NamespacesResponse(BaseModel):
 @router.put(
     "/store/items",
     status_code=204,
+    response_class=Response,
     summary="Keep an item",
     description="Writes an item, or replaces the one that is there under the same key.",
-    responses=problems(400, 413, 422, 503),
+    responses=problems(400, 503),
 )
 async def put_item(body: PutRequest, store: StoreDep) -> None:
     namespace = _checked(body.namespace)
@@ -133,7 +137,7 @@ async def put_item(body: PutRequest, store: StoreDep) -> None:
     summary="Read an item",
     description="Returns an item, or `null` where there is none or it has expired.",
     response_model=StoredItem | None,
-    responses=problems(400, 422, 503),
+    responses=problems(400, 503),
 )
 async def get_item(
     store: StoreDep,
@@ -153,9 +157,10 @@ async def get_item(
 @router.delete(
     "/store/items",
     status_code=204,
+    response_class=Response,
     summary="Delete an item",
     description="Deletes an item; there need not be one.",
-    responses=problems(400, 413, 422, 503),
+    responses=problems(400, 503),
 )
 async def delete_item(body: DeleteRequest, store: StoreDep) -> None:
     await store.delete(_checked(body.namespace), body.key)
@@ -167,7 +172,7 @@ async def delete_item(body: DeleteRequest, store: StoreDep) -> None:
     description="Finds items in a namespace and all those inside it, by their fields and, where "
     "`langgraph.json` configures an index, by meaning.",
     response_model=SearchResponse,
-    responses=problems(400, 413, 422, 503),
+    responses=problems(400, 503),
 )
 async def search_items(body: SearchRequest, store: StoreDep) -> Response:
     found = await store.search(
@@ -186,7 +191,7 @@ async def search_items(body: SearchRequest, store: StoreDep) -> Response:
     summary="List namespaces",
     description="Names the namespaces that have items.",
     response_model=NamespacesResponse,
-    responses=problems(400, 413, 422, 503),
+    responses=problems(400, 503),
 )
 async def list_namespaces(body: NamespacesRequest, store: StoreDep) -> Response:
     namespaces = await store.namespaces(

@@ -2,17 +2,18 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
 
-from everturn.server.api.agent_server.bodies import CheckpointRef, ThreadId, json_response
+from everturn.server.api.agent_server.bodies import SELECTED, CheckpointRef, ThreadId, json_response
 from everturn.server.api.agent_server.state_json import FIELDS, state_as_json
 from everturn.server.api.http.deps import ThreadsDep
 from everturn.server.api.http.problems import problems
-from everturn.server.api.http.values import JsonObject, Sendable
+from everturn.server.api.http.strict_json import Router
+from everturn.server.api.http.values import Few, FewMessages, Name, Sendable, Wanted
 from everturn.server.turns.places import LATEST, Place, place_as_json
 
-router = APIRouter(prefix="/threads", tags=["threads"])
+router = Router(prefix="/threads", tags=["threads"])
 
 _MAX = 1000
 
@@ -28,10 +29,10 @@ def _state_field(name: str) -> str:
     return name
 
 
-StateField = Annotated[str, AfterValidator(_state_field)]
+StateField = Annotated[Name, AfterValidator(_state_field)]
 Subgraphs = Annotated[bool, Query(description="With the states of subgraphs that wait.")]
 Select = Annotated[
-    list[StateField] | None,
+    Few[StateField] | None,
     BeforeValidator(_split),
     Query(description="Only these fields; `values.<key>` is one value."),
 ]
@@ -40,15 +41,15 @@ Select = Annotated[
 class StateUpdate(BaseModel):
     """A change to a thread's state."""
 
-    values: Annotated[dict[str, Any] | list[Any] | None, Sendable] = Field(
+    values: Annotated[dict[str, Any] | list[Any] | None, Sendable, FewMessages] = Field(
         default=None, description="What the node is taken to have written."
     )
-    as_node: str | None = Field(
+    as_node: Name | None = Field(
         default=None,
         description="The node; none is the last that ran. `__copy__` copies the checkpoint.",
     )
     checkpoint: CheckpointRef | None = Field(default=None, description="Fork there.")
-    checkpoint_id: str | None = Field(default=None, description="The same, by id alone.")
+    checkpoint_id: Name | None = Field(default=None, description="The same, by id alone.")
 
     def place(self) -> Place:
         """Put it in the engine's words."""
@@ -62,7 +63,7 @@ class StateAt(BaseModel):
 
     checkpoint: CheckpointRef
     subgraphs: bool = False
-    select: list[StateField] | None = None
+    select: Few[StateField] | None = None
 
 
 class HistorySearch(BaseModel):
@@ -70,9 +71,9 @@ class HistorySearch(BaseModel):
 
     limit: int = Field(default=1, ge=1, le=_MAX)
     before: CheckpointRef | None = Field(default=None, description="Only states before this one.")
-    metadata: JsonObject | None = Field(default=None, description="Contained in the state's.")
+    metadata: Wanted | None = Field(default=None, description="Contained in the state's.")
     checkpoint: CheckpointRef | None = Field(default=None, description="Whose subgraph's states.")
-    select: list[StateField] | None = None
+    select: Few[StateField] | None = None
 
 
 class ThreadStateModel(BaseModel):
@@ -90,6 +91,12 @@ class ThreadStateModel(BaseModel):
     parent_checkpoint_id: str | None
 
 
+class SelectedState(ThreadStateModel):
+    """A state of a thread, or the fields of it that were selected."""
+
+    model_config = SELECTED
+
+
 class UpdateResult(BaseModel):
     """Where the changed state lies; three times the same, as different clients look for it."""
 
@@ -102,7 +109,7 @@ class UpdateResult(BaseModel):
     "/{thread_id}/state",
     summary="Show the state of a thread",
     description="Its latest values, what would run next, and what it waits for.",
-    responses={200: {"model": ThreadStateModel}, **problems(404, 409, 422, 500, 503)},
+    responses={200: {"model": SelectedState}, **problems(404, 409, 503)},
 )
 async def show_state(
     thread_id: ThreadId,
@@ -119,7 +126,7 @@ async def show_state(
     "/{thread_id}/state",
     summary="Change the state of a thread",
     description="Writes as if a node had: onto the latest state, or as a fork at a checkpoint.",
-    responses={200: {"model": UpdateResult}, **problems(400, 404, 409, 413, 422, 500, 503)},
+    responses={200: {"model": UpdateResult}, **problems(400, 404, 409, 503)},
 )
 async def update_state(thread_id: ThreadId, body: StateUpdate, threads: ThreadsDep) -> Response:
     thread = await threads.row(str(thread_id))
@@ -137,7 +144,7 @@ async def update_state(thread_id: ThreadId, body: StateUpdate, threads: ThreadsD
     summary="Show the state at a checkpoint",
     description="The checkpoint in the body may be a subgraph's, with its `checkpoint_ns` and "
     "`checkpoint_map`. Of one that is not there the state is empty.",
-    responses={200: {"model": ThreadStateModel}, **problems(404, 409, 413, 422, 500, 503)},
+    responses={200: {"model": SelectedState}, **problems(404, 409, 503)},
 )
 async def show_state_at(thread_id: ThreadId, body: StateAt, threads: ThreadsDep) -> Response:
     thread = await threads.row(str(thread_id))
@@ -150,7 +157,7 @@ async def show_state_at(thread_id: ThreadId, body: StateAt, threads: ThreadsDep)
     "/{thread_id}/state/{checkpoint_id}",
     summary="Show the state at a checkpoint, by its id",
     description="Of a checkpoint that is not there the state is empty.",
-    responses={200: {"model": ThreadStateModel}, **problems(404, 409, 422, 500, 503)},
+    responses={200: {"model": SelectedState}, **problems(404, 409, 503)},
 )
 async def show_state_by_id(
     thread_id: ThreadId,
@@ -169,7 +176,7 @@ async def show_state_by_id(
     "/{thread_id}/history",
     summary="List the states of a thread",
     description="Newest first; `before` is the id of a checkpoint.",
-    responses={200: {"model": list[ThreadStateModel]}, **problems(404, 409, 422, 500, 503)},
+    responses={200: {"model": list[ThreadStateModel]}, **problems(404, 409, 503)},
 )
 async def list_history(
     thread_id: ThreadId,
@@ -186,7 +193,7 @@ async def list_history(
     "/{thread_id}/history",
     summary="Search the states of a thread",
     description="Newest first: of a subgraph, before a checkpoint, with certain metadata.",
-    responses={200: {"model": list[ThreadStateModel]}, **problems(404, 409, 413, 422, 500, 503)},
+    responses={200: {"model": list[SelectedState]}, **problems(404, 409, 503)},
 )
 async def search_history(thread_id: ThreadId, body: HistorySearch, threads: ThreadsDep) -> Response:
     thread = await threads.row(str(thread_id))

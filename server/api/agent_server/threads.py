@@ -5,22 +5,33 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import Header, Query, Response
 from langgraph.types import Command
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from everturn.checkpoints.sql.searched import SortOrder
 from everturn.checkpoints.sql.threads import Filter, SortBy, Status, Thread, new_thread
-from everturn.server.api.agent_server.bodies import ThreadId, json_response, page_headers
+from everturn.server.api.agent_server.bodies import SELECTED, ThreadId, json_response, page_headers
 from everturn.server.api.http.deps import ThreadsDep
 from everturn.server.api.http.json import jsonable
 from everturn.server.api.http.problems import problems
-from everturn.server.api.http.values import JsonObject, Sendable
+from everturn.server.api.http.strict_json import Router
+from everturn.server.api.http.values import (
+    MAX_NAME,
+    Few,
+    FewMessages,
+    JsonObject,
+    Many,
+    Name,
+    Sendable,
+    Wanted,
+    at_most,
+)
 from everturn.server.resources.paths import follow, parse_path
 from everturn.server.resources.states import Step
 from everturn.server.resources.threads import Found, Search
 
-router = APIRouter(prefix="/threads", tags=["threads"])
+router = Router(prefix="/threads", tags=["threads"])
 
 _MAX = 1000
 _LARGEST = 2**63 - 1
@@ -45,7 +56,11 @@ def _path(text: str) -> str:
     return text
 
 
-ThreadPath = Annotated[str, AfterValidator(_path)]
+ThreadPath = Annotated[Name, AfterValidator(_path)]
+Paths = Annotated[
+    dict[Annotated[str, Field(pattern=r"^\w+$", max_length=MAX_NAME)], ThreadPath],
+    at_most(_MAX_PATHS),
+]
 
 
 class Ttl(BaseModel):
@@ -68,16 +83,16 @@ class Ttl(BaseModel):
 class CommandUpdate(BaseModel):
     """A command in place of values."""
 
-    update: Annotated[dict[str, Any] | list[Any] | None, Sendable] = None
+    update: Annotated[dict[str, Any] | list[Any] | None, Sendable, FewMessages] = None
     resume: Any = None
-    goto: str | list[str] = Field(default_factory=list)
+    goto: Name | Many[Name] = Field(default_factory=list)
 
 
 class StepUpdate(BaseModel):
     """What a node is taken to have written."""
 
-    as_node: str = Field(description="The node, or `__input__`.")
-    values: Annotated[dict[str, Any] | list[Any] | None, Sendable] = None
+    as_node: Name = Field(description="The node, or `__input__`.")
+    values: Annotated[dict[str, Any] | list[Any] | None, Sendable, FewMessages] = None
     command: CommandUpdate | None = Field(default=None, description="In place of `values`.")
 
     def step(self) -> Step:
@@ -89,7 +104,7 @@ class StepUpdate(BaseModel):
 class Superstep(BaseModel):
     """Updates that happen together."""
 
-    updates: list[StepUpdate] = Field(min_length=1)
+    updates: Many[StepUpdate] = Field(min_length=1)
 
 
 class ThreadCreate(BaseModel):
@@ -103,8 +118,8 @@ class ThreadCreate(BaseModel):
         default=None, description="`raise` is a 409, `do_nothing` returns the thread as it is."
     )
     ttl: Ttl | None = None
-    supersteps: list[Superstep] | None = Field(
-        default=None, max_length=_MAX, description="A state to begin with, step by step."
+    supersteps: Many[Superstep] | None = Field(
+        default=None, description="A state to begin with, step by step."
     )
 
 
@@ -118,8 +133,8 @@ class ThreadPatch(BaseModel):
 class ThreadCount(BaseModel):
     """What to look for."""
 
-    metadata: JsonObject | None = Field(default=None, description="Contained in the thread's.")
-    values: JsonObject | None = Field(default=None, description="Contained in its latest state.")
+    metadata: Wanted | None = Field(default=None, description="Contained in the thread's.")
+    values: Wanted | None = Field(default=None, description="Contained in its latest state.")
     status: Status | None = None
 
     def filter(self, ids: Sequence[str] | None = None) -> Filter:
@@ -130,15 +145,13 @@ class ThreadCount(BaseModel):
 class ThreadSearch(ThreadCount):
     """What to look for, in which order, and what to tell of it."""
 
-    ids: list[UUID] | None = Field(
-        default=None, max_length=_MAX, description="None, or an empty list, is all."
-    )
+    ids: Many[UUID] | None = Field(default=None, description="None, or an empty list, is all.")
     limit: int = Field(default=10, ge=1, le=_MAX)
     offset: int = Field(default=0, ge=0, le=_LARGEST - _MAX)
     sort_by: SortBy | None = Field(default=None, description="None is `updated_at`.")
     sort_order: SortOrder | None = Field(default=None, description="None is `desc`.")
-    select: list[ThreadField] | None = Field(default=None, description="None is all.")
-    extract: dict[Annotated[str, Field(pattern=r"^\w+$")], ThreadPath] | None = Field(
+    select: Few[ThreadField] | None = Field(default=None, description="None is all.")
+    extract: Paths | None = Field(
         default=None,
         max_length=_MAX_PATHS,
         description="Names of paths like `values.messages[-1].content`, returned as `extracted`.",
@@ -162,7 +175,7 @@ class ThreadSearch(ThreadCount):
 class ThreadPrune(BaseModel):
     """What to make room from."""
 
-    thread_ids: list[UUID] = Field(max_length=_MAX)
+    thread_ids: Many[UUID]
     strategy: Literal["delete", "keep_latest"] = Field(
         default="delete", description="Threads, or all but their newest checkpoints."
     )
@@ -186,7 +199,14 @@ class ThreadModel(BaseModel):
     ttl: dict[str, Any] | None = Field(
         default=None, description="With `include=ttl`: strategy, ttl_minutes, expires_at."
     )
-    extracted: dict[str, Any] | None = Field(default=None, description="With `extract`.")
+
+
+class FoundThread(ThreadModel):
+    """A thread, or the fields of it that were selected."""
+
+    model_config = SELECTED
+
+    extracted: dict[str, Any] = Field(description="With `extract`: what the paths lead to.")
 
 
 class PruneResult(BaseModel):
@@ -200,7 +220,7 @@ class PruneResult(BaseModel):
     summary="Make a thread",
     description="Makes a thread, with metadata and a lifetime if you like, and a state if "
     "`supersteps` say one.",
-    responses={200: {"model": ThreadModel}, **problems(400, 404, 409, 413, 422, 500, 503)},
+    responses={200: {"model": ThreadModel}, **problems(400, 404, 409, 503)},
 )
 async def create_thread(body: ThreadCreate, threads: ThreadsDep) -> Response:
     thread = new_thread(
@@ -221,7 +241,7 @@ async def create_thread(body: ThreadCreate, threads: ThreadsDep) -> Response:
     summary="Search threads",
     description="Threads that fit all that is said, last changed first. `X-Pagination-Total` "
     "counts as far as this page and whether there is more; `X-Pagination-Next` is the next offset.",
-    responses={200: {"model": list[ThreadModel]}, **problems(413, 422, 500, 503)},
+    responses={200: {"model": list[FoundThread]}, **problems(503)},
 )
 async def search_threads(body: ThreadSearch, threads: ThreadsDep) -> Response:
     page, more = await threads.search(body.search())
@@ -235,7 +255,7 @@ async def search_threads(body: ThreadSearch, threads: ThreadsDep) -> Response:
     "/count",
     summary="Count threads",
     description="How many threads fit all that is said.",
-    responses=problems(413, 422, 500, 503),
+    responses=problems(503),
 )
 async def count_threads(body: ThreadCount, threads: ThreadsDep) -> int:
     return await threads.count(Search(filter=body.filter(), values=body.values or {}))
@@ -246,7 +266,7 @@ async def count_threads(body: ThreadCount, threads: ThreadsDep) -> int:
     summary="Prune threads",
     description="Deletes threads, or with `keep_latest` all but their newest checkpoints. "
     "Ids of no thread are passed over.",
-    responses=problems(409, 413, 422, 500, 503),
+    responses=problems(409, 503),
 )
 async def prune_threads(body: ThreadPrune, threads: ThreadsDep) -> PruneResult:
     ids = list(dict.fromkeys(str(each) for each in body.thread_ids))
@@ -259,7 +279,7 @@ async def prune_threads(body: ThreadPrune, threads: ThreadsDep) -> PruneResult:
     summary="Show a thread",
     description="A thread with its latest values; `include=ttl` adds its lifetime. Chat sessions "
     "are no threads here: see /api/chat.",
-    responses={200: {"model": ThreadModel}, **problems(404, 422, 500, 503)},
+    responses={200: {"model": ThreadModel}, **problems(404, 503)},
 )
 async def show_thread(
     thread_id: ThreadId,
@@ -277,7 +297,7 @@ async def show_thread(
     responses={
         200: {"model": ThreadModel},
         204: {"description": "Changed"},
-        **problems(404, 413, 422, 500, 503),
+        **problems(404, 503),
     },
 )
 async def patch_thread(
@@ -299,9 +319,10 @@ async def patch_thread(
 @router.delete(
     "/{thread_id}",
     status_code=204,
+    response_class=Response,
     summary="Delete a thread",
     description="Cancels what runs on it and deletes it with its runs, checkpoints and history.",
-    responses=problems(404, 409, 422, 500, 503),
+    responses=problems(404, 409, 503),
 )
 async def delete_thread(thread_id: ThreadId, threads: ThreadsDep) -> None:
     await threads.delete(str(thread_id))
@@ -311,7 +332,7 @@ async def delete_thread(thread_id: ThreadId, threads: ThreadsDep) -> None:
     "/{thread_id}/copy",
     summary="Copy a thread",
     description="Makes a thread with the same metadata and checkpoints.",
-    responses={200: {"model": ThreadModel}, **problems(404, 422, 500, 503)},
+    responses={200: {"model": ThreadModel}, **problems(404, 503)},
 )
 async def copy_thread(thread_id: ThreadId, threads: ThreadsDep) -> Response:
     copied = await threads.copy(str(thread_id))

@@ -4,6 +4,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from everturn.server.api.http.values import Many
 from everturn.server.resources.approvals import Decision
 
 
@@ -46,7 +47,7 @@ class ResumeRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    decisions: list[DecisionRequest] | None = Field(
+    decisions: Many[DecisionRequest] | None = Field(
         default=None, min_length=1, description="On tool calls: one for each that waits."
     )
     answer: Any = Field(

@@ -5,14 +5,15 @@ from datetime import UTC, datetime
 from typing import Annotated, Literal
 from urllib.parse import quote
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 
 from everturn.checkpoints.sql.history import FinishedTurn
 from everturn.server.api.chat.sessions import HistoryRow, SessionSummary
 from everturn.server.api.http.deps import SessionsDep
 from everturn.server.api.http.problems import problems
+from everturn.server.api.http.strict_json import Router
 
-router = APIRouter(prefix="/api/chat", tags=["sessions"])
+router = Router(prefix="/api/chat", tags=["sessions"])
 
 
 class ExportedSession(SessionSummary):
@@ -29,7 +30,7 @@ class ExportedSession(SessionSummary):
     response_model=ExportedSession,
     responses={
         200: {"content": {"text/markdown": {"schema": {"type": "string"}}}},
-        **problems(404, 422, 500, 503),
+        **problems(404, 503),
     },
 )
 async def export_session(

@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Header, Request, Response
+from fastapi import Header, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sse_starlette import EventSourceResponse
 
@@ -12,10 +12,11 @@ from everturn.server.api.chat.approvals import ResumeRequest
 from everturn.server.api.http.deps import RunsDep, SessionsDep
 from everturn.server.api.http.problems import problems
 from everturn.server.api.http.sse import EventStream
-from everturn.server.api.http.values import Identifier
+from everturn.server.api.http.strict_json import Router
+from everturn.server.api.http.values import Few, Identifier, Many, Name
 from everturn.server.resources.sessions import Answer, Question
 
-router = APIRouter(prefix="/api/chat", tags=["chat"])
+router = Router(prefix="/api/chat", tags=["chat"])
 
 
 class MessageRequest(BaseModel):
@@ -27,15 +28,15 @@ class MessageRequest(BaseModel):
     session_id: Identifier | None = Field(
         default=None, max_length=200, description="The conversation; none begins a new one."
     )
-    agent: str | None = Field(
+    agent: Name | None = Field(
         default=None,
         description="The graph that answers, see GET /info; none: `agent`, or the only one.",
     )
-    model: str | list[str] | None = Field(
+    model: Name | Few[Name] | None = Field(
         default=None, description="Model to ask first, or several in order; see /api/chat/models."
     )
     use_tools: bool = Field(default=True, description="Let the model call tools.")
-    tools: list[str] | None = Field(
+    tools: Many[Name] | None = Field(
         default=None,
         description="The only tools that the model may call, see /api/tools; none: all there are.",
     )
@@ -82,7 +83,7 @@ class MessageRequest(BaseModel):
     "`status: approval_required` nothing was called yet: decide on the `calls` with "
     "POST /api/chat/session/{session_id}/resume. Another message in place of that gives them up.",
     response_model=MessageResponse,
-    responses=problems(404, 409, 413, 422, 500, 503, 504),
+    responses=problems(404, 409, 503, 504),
 )
 async def send_message(body: MessageRequest, runs: RunsDep, sessions: SessionsDep) -> Response:
     asked = sessions.question(body.question(), "/api/chat/message", stream=False)
@@ -100,7 +101,7 @@ async def send_message(body: MessageRequest, runs: RunsDep, sessions: SessionsDe
     "says that tools wait to be approved: see /resume/stream. Leaving the stream stops the turn. "
     "A turn whose service dies goes on by itself: join it again at the `Content-Location`.",
     response_class=EventSourceResponse,
-    responses=problems(404, 413, 422, 500, 503),
+    responses=problems(404, 503),
 )
 async def stream_message(
     body: MessageRequest, request: Request, runs: RunsDep, sessions: SessionsDep
@@ -117,7 +118,7 @@ async def stream_message(
     "called with other `args` (`edit`), or not called (`reject`). It may have waited through a "
     "restart of the service.",
     response_model=MessageResponse,
-    responses=problems(404, 409, 413, 422, 500, 503, 504),
+    responses=problems(404, 409, 503, 504),
 )
 async def resume_session(
     session_id: str, body: ResumeRequest, runs: RunsDep, sessions: SessionsDep
@@ -132,7 +133,7 @@ async def resume_session(
     summary="Answer what a session waits for and stream the rest",
     description="The same as server-sent events, those of /api/chat/message/stream.",
     response_class=EventSourceResponse,
-    responses=problems(404, 409, 413, 422, 500, 503),
+    responses=problems(404, 409, 503),
 )
 async def stream_resumed(
     session_id: str, body: ResumeRequest, request: Request, runs: RunsDep, sessions: SessionsDep
@@ -149,7 +150,7 @@ async def stream_resumed(
     "again: all of them, or with `Last-Event-ID` those after that event. A `gap` event says that "
     "some are no longer kept.",
     response_class=EventSourceResponse,
-    responses=problems(404, 422, 500, 503),
+    responses=problems(404, 503),
 )
 async def join_turn(
     session_id: str,

@@ -4,7 +4,7 @@ import json
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from fastapi import APIRouter, Body, Query, Request, Response
+from fastapi import Body, Query, Request, Response
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, SystemMessage, ToolMessage
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -12,12 +12,13 @@ from everturn.checkpoints.sql.history import Totals
 from everturn.server.api.chat.approvals import WaitingCall
 from everturn.server.api.http.deps import SessionsDep
 from everturn.server.api.http.problems import problems
+from everturn.server.api.http.strict_json import Router
 from everturn.server.api.http.values import MAX_DEPTH, JsonObject
 from everturn.server.errors import InvalidInput
 from everturn.server.resources.sessions import Session
 from everturn.server.turns.outcome import readable
 
-router = APIRouter(prefix="/api/chat", tags=["sessions"])
+router = Router(prefix="/api/chat", tags=["sessions"])
 
 MAX_PAGE = 1000
 Status = Literal["active", "ended"]
@@ -65,6 +66,7 @@ class SessionSummary(BaseModel):
     def of(cls, session: Session) -> Self:
         """Describe a session."""
         thread, totals = session
+        context = thread.metadata.get("context")  # of another thread it may be anything
         return cls(
             session_id=thread.thread_id,
             title=session.title,
@@ -74,7 +76,7 @@ class SessionSummary(BaseModel):
             expires_at=thread.ends_at,
             turns=totals.turns,
             cost=totals.cost,
-            context=thread.metadata.get("context") or {},
+            context=context if isinstance(context, dict) else {},
         )
 
 
@@ -131,7 +133,7 @@ class HistoryRow(BaseModel):
     status_code=201,
     summary="Begin a session",
     description="Makes a session that lives for `EVERTURN_SESSION_TTL` seconds after its last use.",
-    responses=problems(413, 422, 500, 503),
+    responses=problems(503),
 )
 async def create_session(
     sessions: SessionsDep, body: Annotated[SessionRequest | None, Body()] = None
@@ -146,7 +148,7 @@ async def create_session(
     description="All sessions, the last used first, with what their turns come to; also those that "
     "have ended, as long as they have a history. `total` counts them, `limit` and `offset` choose "
     "the page.",
-    responses=problems(422, 500, 503),
+    responses=problems(503),
 )
 async def list_sessions(
     sessions: SessionsDep,
@@ -163,7 +165,7 @@ async def list_sessions(
     summary="Delete all sessions",
     description="Deletes each session as DELETE /api/chat/session/{session_id} does, with its "
     "history. Nothing brings them back, so the request has to say `confirm=all`.",
-    responses=problems(409, 422, 500, 503),
+    responses=problems(409, 503),
 )
 async def delete_sessions(
     sessions: SessionsDep,
@@ -182,7 +184,7 @@ async def delete_sessions(
     summary="Show a session",
     description="When it was made, when it expires, its context, all its messages, and the "
     "tool calls that wait for somebody.",
-    responses=problems(404, 409, 422, 500, 503),
+    responses=problems(404, 409, 503),
 )
 async def show_session(session_id: str, sessions: SessionsDep) -> SessionDetail:
     (session,) = await sessions.summed_up(await sessions.get(session_id))
@@ -198,10 +200,11 @@ async def show_session(session_id: str, sessions: SessionsDep) -> SessionDetail:
 @router.delete(
     "/session/{session_id}",
     status_code=204,
+    response_class=Response,
     summary="Forget a session",
     description="Cancels what runs in it and deletes it whole: its memory, its history, its runs "
     "and what they streamed. Of a session that has ended, the history.",
-    responses=problems(404, 409, 422, 500, 503),
+    responses=problems(404, 409, 503),
 )
 async def delete_session(session_id: str, sessions: SessionsDep) -> None:
     await sessions.delete(session_id)
@@ -213,7 +216,7 @@ async def delete_session(session_id: str, sessions: SessionsDep) -> None:
     description="Its finished turns, oldest first; still there when the session has expired. "
     "Without `before` the newest `limit` turns; when there are older ones, `X-Pagination-Next` and "
     "`Link` say how to ask for them.",
-    responses=problems(404, 422, 500, 503),
+    responses=problems(404, 503),
 )
 async def read_history(
     session_id: str,
@@ -241,7 +244,7 @@ def _shown(message: AnyMessage) -> Message:
     shown = Message(
         role=_role(message),
         content=readable(message),
-        timestamp=message.additional_kwargs.get("timestamp"),
+        timestamp=_moment(message.additional_kwargs.get("timestamp")),
         name=message.name,
     )
     if isinstance(message, AIMessage):
@@ -249,6 +252,14 @@ def _shown(message: AnyMessage) -> Message:
     if isinstance(message, ToolMessage):
         shown.tool_call_id = message.tool_call_id
     return shown
+
+
+def _moment(said: Any) -> datetime | None:
+    """Read when a message was said; a client or a graph may have written anything there."""
+    try:
+        return datetime.fromisoformat(said)
+    except (TypeError, ValueError):
+        return None
 
 
 def _role(message: AnyMessage) -> Literal["user", "assistant", "tool", "system"]:

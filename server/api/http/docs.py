@@ -6,19 +6,23 @@ The page is Swagger UI. Its content policy lets no other origin add to it, or sh
 from importlib.resources import files
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Path
+from fastapi import Path
 from fastapi.responses import HTMLResponse, Response
 
-from everturn.server.api.http.problems import problems
+from everturn.server.api.http.strict_json import Router
 
-router = APIRouter(include_in_schema=False)
+router = Router(include_in_schema=False)
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 )
-_HEADERS = {"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff"}
+_HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+}
 
 # Relative addresses, so that it works below a prefix, too.
 _PAGE = """<!doctype html>
@@ -55,7 +59,7 @@ async def docs() -> Response:
     return HTMLResponse(_PAGE, headers=_HEADERS)
 
 
-@router.get("/docs/{asset}", responses=problems(422))
+@router.get("/docs/{asset}")
 def asset(asset: Annotated[Asset, Path()]) -> Response:
     """A part of the page; read in a thread of its own, for it is large."""
     data = _START if asset == "start.js" else _swagger_ui(asset)

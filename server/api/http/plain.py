@@ -17,6 +17,8 @@ from typing import Any
 import orjson
 from pydantic import BaseModel
 
+from everturn.server.errors import message_of
+
 ORJSON_OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
 
 _MAX_DEPTH = 200
@@ -112,7 +114,7 @@ def _encoded(value: Any) -> str:
 
 
 def _failure(value: Any) -> dict[str, str]:
-    return {"error": type(value).__name__, "message": _text(value)}
+    return {"error": type(value).__name__, "message": message_of(_text(value))}
 
 
 _WAYS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (

@@ -23,15 +23,18 @@ from structlog import get_logger
 
 from everturn.checkpoints.errors import (
     InvalidItem,
+    SearchTimeout,
     StaleWriter,
     StoreMisconfigured,
     StoreUnavailable,
     ThreadBusy,
+    ValueRefused,
 )
 from everturn.server.api.http.users_app import document_users_routes
 from everturn.server.errors import (
     AssistantExists,
     AssistantNotFound,
+    AssistantOfGraph,
     CheckpointNotFound,
     ContextTwice,
     CronNotFound,
@@ -43,6 +46,7 @@ from everturn.server.errors import (
     InvalidUpdate,
     NothingToCancel,
     NothingWaits,
+    Overloaded,
     RunCancelled,
     RunNotFound,
     SessionNotFound,
@@ -52,11 +56,13 @@ from everturn.server.errors import (
     ThreadHasNoGraph,
     ThreadNotFound,
     TurnTimeout,
+    message_of,
 )
 
 log = get_logger(__name__)
 
 RETRY_AFTER_SECONDS = 2
+_MAX_REASONS = 10
 
 
 class Problem(BaseModel):
@@ -91,12 +97,14 @@ KINDS: dict[type[Exception], Kind] = {
     AssistantNotFound: Kind(404, "assistant-not-found"),
     InvalidAssistant: Kind(422, "invalid-assistant"),
     AssistantExists: Kind(409, "assistant-exists"),
+    AssistantOfGraph: Kind(409, "assistant-of-graph"),
     ThreadExists: Kind(409, "thread-exists"),
     # 400, as LangGraph's own server answers these three.
     ContextTwice: Kind(400, "context-twice"),
     ThreadHasNoGraph: Kind(400, "thread-has-no-graph"),
     InvalidUpdate: Kind(400, "invalid-update"),
     InvalidInput: Kind(422, "invalid-input"),
+    ValueRefused: Kind(422, "value-refused"),
     InvalidItem: Kind(400, "invalid-item"),
     InvalidNamespaceError: Kind(400, "invalid-namespace"),
     StateUnreadable: Kind(409, "state-unreadable"),
@@ -106,9 +114,11 @@ KINDS: dict[type[Exception], Kind] = {
     StaleWriter: Kind(409, "turn-taken-over"),
     TurnTimeout: Kind(504, "turn-timeout"),
     ShuttingDown: Kind(503, "shutting-down"),
+    Overloaded: Kind(503, "overloaded"),
     GraphRecursionError: Kind(
         422, "recursion-limit", "The graph took more super-steps than config.recursion_limit."
     ),
+    SearchTimeout: Kind(503, "search-timeout"),
     StoreUnavailable: Kind(503, "store-unavailable"),
     StoreMisconfigured: Kind(503, "store-misconfigured"),
 }
@@ -122,7 +132,7 @@ def problem_of(error: Exception, kinds: Mapping[type[Exception], Kind] = KINDS) 
         type=kind.type,
         title=HTTPStatus(kind.status).phrase,
         status=kind.status,
-        detail=kind.detail or str(error),
+        detail=kind.detail or message_of(error),
     )
 
 
@@ -234,7 +244,9 @@ async def _on_validation(request: Request, error: Exception) -> JSONResponse:
     if isinstance(error.body, bytes):  # FastAPI parses the body only where it is said to be JSON
         detail = "The body is not declared as JSON: send Content-Type: application/json."
     else:
-        detail = "; ".join(_reason(flaw) for flaw in error.errors())
+        flaws = error.errors()
+        more = [f"and {len(flaws) - _MAX_REASONS} more"] if len(flaws) > _MAX_REASONS else []
+        detail = "; ".join([*map(_reason, flaws[:_MAX_REASONS]), *more])
     return problem_response(
         Problem(type="invalid-request", title=HTTPStatus(422).phrase, status=422, detail=detail)
     )
@@ -242,7 +254,7 @@ async def _on_validation(request: Request, error: Exception) -> JSONResponse:
 
 def _reason(flaw: Mapping[str, Any]) -> str:
     if flaw["type"] == "json_invalid":
-        return f"body: not valid JSON at character {flaw['loc'][-1]}"
+        return f"body, at character {flaw['loc'][-1]}: {flaw['ctx']['error']}"
     where = ".".join(str(part) for part in flaw["loc"][1:] or flaw["loc"])
     return f"{where}: {flaw['msg'].removeprefix('Value error, ')}"
 
@@ -258,9 +270,9 @@ def content_too_large(limit: int) -> Problem:
 
 
 def problem_response(problem: Problem, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    """Send a problem; a 503 says when to come back."""
+    """Send a problem; a 429 or 503 says when to come back."""
     headers = dict(headers or {})
-    if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
+    if problem.status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
         headers.setdefault("Retry-After", str(RETRY_AFTER_SECONDS))
     return JSONResponse(
         problem.model_dump(),
@@ -271,17 +283,28 @@ def problem_response(problem: Problem, headers: Mapping[str, str] | None = None)
 
 
 def document_errors(app: FastAPI) -> None:
-    """Put the shape of a problem into OpenAPI, where the routes' errors refer to it."""
+    """Put into OpenAPI the shape of a problem, and the errors that routes have in common."""
     described = app.openapi
 
     def openapi() -> dict[str, Any]:
         document = described()
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         schemas.setdefault("Problem", Problem.model_json_schema())
+        for path in document["paths"].values():
+            for operation in path.values():
+                _document_common(operation)
+        for unused in ("HTTPValidationError", "ValidationError"):  # FastAPI's own
+            schemas.pop(unused, None)
         document_users_routes(document, getattr(app.state, "users_app", None))
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend it
+
+
+def _document_common(operation: dict[str, Any]) -> None:
+    body, choices = "requestBody" in operation, "parameters" in operation
+    common = problems(*([413] if body else ()), *([422] if body or choices else ()), 500)
+    operation["responses"].update({str(status): each for status, each in common.items()})
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:

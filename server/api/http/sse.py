@@ -5,8 +5,9 @@
     id: where the client may come back to, if it may
 
 As many events as there are leave in one write. Where none come for some seconds, a comment keeps
-the connection. A client that leaves closes the generator; a service that stops lets a stream end
-as its run does, and cuts those that would not. The format: https://html.spec.whatwg.org/#server-sent-events.
+the connection. A client that leaves closes the generator; one that only reads too slowly is let go
+by the server, and has not left: its run goes on, and it may come back. A service that stops lets a
+stream end as its run does, and cuts those that would not. The format: https://html.spec.whatwg.org/#server-sent-events.
 """
 
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
@@ -22,6 +23,8 @@ from everturn.server.api.http.json import dumps
 from everturn.server.streams.feed import Event
 from everturn.server.streams.thread import ThreadEvent
 
+LET_GO = "everturn.let_go"
+"""In the scope: says whether the server has ended the connection of a client that did not read."""
 HEARTBEAT = b": heartbeat\r\n\r\n"
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 _LAST_EVENT_SECONDS = 2
@@ -61,7 +64,7 @@ class EventStream(EventSourceResponse):
         request: what is answered.
         written: frames, or heartbeats; it is closed when the client leaves.
         headers: where the run is, for a client that comes back.
-        on_leave: called if the client leaves before the end.
+        on_leave: called if the client leaves before the end; not if it was let go.
     """
 
     def __init__(
@@ -81,6 +84,7 @@ class EventStream(EventSourceResponse):
         )
         self._written = written
         self._on_leave = on_leave
+        self._let_go: Callable[[], bool] = request.scope.get(LET_GO, lambda: False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Left to itself, a generator whose reader is cancelled stays where it was until the
@@ -96,5 +100,5 @@ class EventStream(EventSourceResponse):
                     yield each
             ended = True
         finally:
-            if self._on_leave is not None and not ended:
+            if self._on_leave is not None and not (ended or self._let_go()):
                 self._on_leave()

@@ -1,14 +1,32 @@
-"""JSON that clients send to be kept: refused where no database or no answer could carry it."""
+"""JSON that clients send: refused where no database or no answer could carry it, and bounded.
+
+The service reads, checks and stores what it is sent between the steps of all other requests, so
+nothing has more entries, levels or characters than can be looked at in a moment.
+"""
 
 import re
 from collections.abc import Iterator
+from itertools import chain
 from math import isfinite
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator, Field
 
+T = TypeVar("T")
+_flatten = chain.from_iterable
+
+MAX_VALUES = 100_000
+"""Of one body: a state with its messages, or the vectors of some dozen documents."""
+MAX_KEPT = 10_000
+"""Keys and values of what is kept with a thread, a run or an assistant: metadata, a config."""
+MAX_WANTED, MAX_WANTED_CHARACTERS = 200, 20_000
+"""Keys and values of a filter, and characters of its texts."""
+MAX_MANY, MAX_FEW = 1000, 100
+"""Entries of a list; see `Many` and `Few`."""
+MAX_NAME = 1000
+"""Characters."""
 MAX_DEPTH = 100
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_CONTROL = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 def _sendable(value: Any) -> Any:
@@ -17,52 +35,114 @@ def _sendable(value: Any) -> Any:
     Raises:
         ValueError: saying what is wrong, without the content.
     """
-    for each in _everything_in(value):
-        if isinstance(each, str) and _SURROGATE.search(each):
+    for level in _levels(value):
+        if not all(map(_is_text, _texts(level))):
             raise ValueError("must not contain half of a surrogate pair: it is no character")
-        if isinstance(each, float) and not isfinite(each):
+        if not all(isfinite(each) for each in level if type(each) is float):
             raise ValueError("must not contain NaN or Infinity: JSON has no such numbers")
     return value
 
 
 def _storable(value: Any) -> Any:
-    """Refuse, beyond that, what PostgreSQL does not store.
+    """Refuse, beyond that, what PostgreSQL does not store, and what is too large to be kept.
 
     Raises:
         ValueError: as above.
     """
-    if any(isinstance(each, str) and "\0" in each for each in _everything_in(_sendable(value))):
-        raise ValueError("must not contain the character U+0000: a database cannot store it")
+    count = 0
+    for level in _levels(_sendable(value)):
+        count += len(level)
+        if count > MAX_KEPT:
+            raise ValueError(f"must not have more than {MAX_KEPT} keys and values in all")
+        if any("\0" in each for each in _texts(level)):
+            raise ValueError("must not contain the character U+0000: a database cannot store it")
     return value
 
 
-def _everything_in(value: Any) -> Iterator[Any]:
+def _wanted(value: dict[str, Any]) -> dict[str, Any]:
+    """Refuse a filter that would take long to compare with each row."""
+    levels = list(_levels(value))
+    if sum(map(len, levels)) > MAX_WANTED:
+        raise ValueError(f"must not have more than {MAX_WANTED} keys and values in all")
+    if sum(len(text) for level in levels for text in _texts(level)) > MAX_WANTED_CHARACTERS:
+        raise ValueError(f"must not have more than {MAX_WANTED_CHARACTERS} characters in all")
+    return value
+
+
+def _levels(value: Any) -> Iterator[list[Any]]:
     """Walk through keys and values, level by level."""
     level = [value]
     for _ in range(MAX_DEPTH):
-        yield from level
-        level = [inner for each in level for inner in _inside(each)]
-    if level:
-        raise ValueError(f"must not nest deeper than {MAX_DEPTH} levels")
+        yield level
+        lists = [each for each in level if isinstance(each, list)]
+        objects = [each for each in level if isinstance(each, dict)]
+        level = [*_flatten(lists), *_flatten(objects), *_flatten(each.values() for each in objects)]
+        if not level:
+            return
+    raise ValueError(f"must not nest deeper than {MAX_DEPTH} levels")
 
 
-def _inside(outer: Any) -> list[Any]:
-    if isinstance(outer, dict):
-        return [*outer, *outer.values()]
-    return outer if isinstance(outer, list) else []
+def _texts(level: list[Any]) -> Iterator[str]:
+    return (each for each in level if isinstance(each, str))
+
+
+def _is_text(value: str) -> bool:
+    """Whether it has no half of a surrogate pair."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _few_messages(value: Any) -> Any:
+    """Refuse messages without number: each is made an object, given an id and compared."""
+    messages = value.get("messages") if isinstance(value, dict) else None
+    if isinstance(messages, list) and len(messages) > MAX_MANY:
+        raise ValueError(f"must not have more than {MAX_MANY} messages at once: send them in parts")
+    return value
 
 
 def _identifier(value: str) -> str:
-    if any(ord(each) < 32 or ord(each) == 127 or _SURROGATE.match(each) for each in value):  # noqa: PLR2004 - ASCII
+    if _CONTROL.search(value):
         raise ValueError("must not contain control characters or half a character")
     return value
 
 
-Identifier = Annotated[str, AfterValidator(_identifier)]
+def at_most(most: int) -> BeforeValidator:
+    """Refuse a list or an object before its entries are looked at, each of which could be wrong."""
+
+    def check(value: Any) -> Any:
+        if isinstance(value, list | tuple | dict) and len(value) > most:
+            raise ValueError(f"must not have more than {most} entries")
+        return value
+
+    return BeforeValidator(check)
+
+
+Identifier = Annotated[str, Field(max_length=MAX_NAME), AfterValidator(_identifier)]
 """For ids that clients choose."""
+
+Text = Annotated[str, AfterValidator(_storable)]
+"""For texts that go into the database."""
+
+Name = Annotated[Text, Field(max_length=MAX_NAME)]
+"""For names, of things or for people."""
+
+Few = Annotated[list[T], Field(max_length=MAX_FEW), at_most(MAX_FEW)]
+"""For lists that a run goes through again and again, such as tags."""
+
+Many = Annotated[list[T], Field(max_length=MAX_MANY), at_most(MAX_MANY)]
+"""For lists of ids, or of nodes."""
 
 Sendable = AfterValidator(_sendable)
 """For members of bodies that go into a graph's state."""
 
+FewMessages = AfterValidator(_few_messages)
+"""For the same, where they may hold messages."""
+
 JsonObject = Annotated[dict[str, Any], AfterValidator(_storable)]
 """For members of bodies that go into the database."""
+
+Wanted = Annotated[JsonObject, AfterValidator(_wanted)]
+"""For what is looked for in the database: each row is compared with it."""

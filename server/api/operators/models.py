@@ -2,13 +2,12 @@
 
 from typing import Any, Literal
 
-from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from everturn.server.api.http.deps import ModelsDep
-from everturn.server.api.http.problems import problems
+from everturn.server.api.http.strict_json import Router
 
-router = APIRouter(prefix="/api/chat", tags=["models"])
+router = Router(prefix="/api/chat", tags=["models"])
 
 
 class ModelStatus(BaseModel):
@@ -45,7 +44,6 @@ class ModelStatus(BaseModel):
     description="The catalogue: the configured chain in its order, the offline model, and what "
     "the provider lists, read anew every hour; with price, context length, breaker state, latency "
     "and health as this service has measured them. A message may name any of them as its `model`.",
-    responses=problems(500),
 )
 async def list_models(models: ModelsDep) -> list[ModelStatus]:
     found: list[dict[str, Any]] = await models.overview()

@@ -2,13 +2,14 @@
 
 import asyncio
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
 from everturn.checkpoints.errors import StoreUnavailable
 from everturn.server.api.http.deps import Info, InfoDep, MetricsDep, ThreadsDep
 from everturn.server.api.http.problems import problems
+from everturn.server.api.http.strict_json import Router
 
-router = APIRouter(tags=["system"])
+router = Router(tags=["system"])
 
 _PROMPT_SECONDS = 1.8
 """What asks whether a service is ready is impatient, however many wait for a connection."""

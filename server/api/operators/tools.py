@@ -2,13 +2,12 @@
 
 from typing import Any, Literal
 
-from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from everturn.server.api.http.deps import ToolboxDep
-from everturn.server.api.http.problems import problems
+from everturn.server.api.http.strict_json import Router
 
-router = APIRouter(prefix="/api", tags=["tools"])
+router = Router(prefix="/api", tags=["tools"])
 
 Status = Literal["healthy", "degraded", "down"]
 
@@ -52,7 +51,6 @@ class ToolList(BaseModel):
     summary="List the tools",
     description="Every tool that a model may call now, with its schema, where it comes from, its "
     "health and its figures; and the sources that tools come from, those that are down included.",
-    responses=problems(500),
 )
 async def list_tools(toolbox: ToolboxDep) -> ToolList:
     return ToolList(

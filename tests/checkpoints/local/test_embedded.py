@@ -170,7 +170,7 @@ async def test_only_this_user_can_reach_it(tmp_path: Path) -> None:
         process = psutil.Process(await pid_of(client))
         assert not process.net_connections("inet")
         assert (tmp_path / "valkey.sock").stat().st_mode & 0o777 == 0o700
-        for file in (tmp_path / "appendonlydir").iterdir():
+        for file in [tmp_path / "valkey.log", *(tmp_path / "appendonlydir").iterdir()]:
             assert file.stat().st_mode & 0o077 == 0
 
 

@@ -15,10 +15,27 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Column, Connection, Text, func, insert, inspect, select, text, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Text,
+    func,
+    insert,
+    inspect,
+    literal,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from everturn.checkpoints.errors import DataDirError, StoreMisconfigured, StoreUnavailable
+from everturn.checkpoints.errors import (
+    DataDirError,
+    StoreMisconfigured,
+    StoreUnavailable,
+    ValueRefused,
+)
 from everturn.checkpoints.sql import migrations
 from everturn.checkpoints.sql.database import open_database
 from everturn.checkpoints.sql.tables import SCHEMA, chat_history, metadata
@@ -323,3 +340,28 @@ async def test_an_address_as_hosting_services_write_it(tmp_path: Path) -> None:
                 )
             await other.dispose()
             assert await database.read(lambda c: c.scalar(text("SELECT 1"))) == 1
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        chat_history.c.user_message == literal("nul \0", Text),
+        chat_history.c.user_message == literal("half \ud800", Text),
+        chat_history.c.created_at == datetime(2026, 1, 1),  # noqa: DTZ001 - a naive one is the flaw
+        chat_history.c.id == 2**70,
+    ],
+    ids=["nul", "half a character", "naive", "too large"],
+)
+async def test_a_value_that_is_refused_makes_no_database_unavailable(
+    url: str, tmp_path: Path, wanted: ColumnElement[bool]
+) -> None:
+    async with open_database(url, tmp_path) as database:
+        query = select(func.count()).where(wanted)
+        (found,) = await asyncio.gather(in_database(database, query), return_exceptions=True)
+        if isinstance(found, BaseException):
+            assert isinstance(found, ValueRefused)
+            assert "cannot take a value" in str(found)
+            assert "half" not in str(found)
+        else:  # SQLite looks for a NUL, too
+            assert found.scalar_one() == 0
+        assert await database.read(lambda c: c.scalar(select(1))) == 1

@@ -16,7 +16,7 @@ from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 import everturn.checkpoints.sql.database
-from everturn.checkpoints.errors import StoreUnavailable
+from everturn.checkpoints.errors import StoreUnavailable, ValueRefused
 from everturn.checkpoints.sql.database import Database, open_database
 from everturn.checkpoints.sql.group_commit import GroupCommit, open_group_commit
 from everturn.checkpoints.sql.history import FinishedTurn, Totals, turn_finished
@@ -130,7 +130,7 @@ async def test_an_id_that_no_database_stores_belongs_to_no_session(
     assert await history.page(session_id, limit=1) == ([], False)
     assert not await history.exists(session_id)
     assert await history.delete(session_id) == 0
-    with pytest.raises(StoreUnavailable, match="refuses this row"):
+    with pytest.raises(ValueRefused, match="refuses this row"):
         await history.add(turn(session_id=session_id))
 
 
@@ -231,14 +231,14 @@ async def test_a_bad_turn_takes_no_sibling_along(history: History, flaw: dict[st
     turns = [turn(number) for number in range(20)]
     turns[7] = replace(turns[7], **flaw)
     results = await asyncio.gather(*map(history.add, turns), return_exceptions=True)
-    assert [type(each) for each in results] == [int] * 7 + [StoreUnavailable] + [int] * 12
+    assert [type(each) for each in results] == [int] * 7 + [ValueRefused] + [int] * 12
     assert "refuses this row" in str(results[7])
     read, _ = await history.page("s", limit=100)
     assert [each.id for each in read] == results[:7] + results[8:]
 
 
 async def test_a_refused_turn_is_not_quoted(history: History) -> None:
-    with pytest.raises(StoreUnavailable) as refused:
+    with pytest.raises(ValueRefused) as refused:
         await history.add(turn(7, metadata={"not": object()}))
     assert "question 7" not in "".join(traceback.format_exception(refused.value))
 

@@ -209,7 +209,7 @@ async def test_webhooks_carry_the_headers_of_the_project() -> None:
     with pytest.raises(InvalidInput, match="https://"):
         await webhooks.check("http://a.example.com/")
     await webhooks.check("https://a.example.com/")
-    webhooks.send("https://a.example.com/", "run", b"{}")
+    webhooks.send("https://a.example.com/", "run", b"{}", lambda: False)
     await eventually(lambda: sent)
     assert sent[0]["X-Word"] == "says open sesame!"
     assert sent[0]["webhook-id"] == "msg_run"
@@ -221,5 +221,5 @@ async def test_disabled_webhooks_are_not_sent() -> None:
 
     policy = load_policy(load_project(PROJECTS / "closed" / "langgraph.json"))
     webhooks = Webhooks(never, never, None, policy)
-    webhooks.send("https://a.example.com/", "run", b"{}")
+    webhooks.send("https://a.example.com/", "run", b"{}", lambda: False)
     assert not webhooks._sending

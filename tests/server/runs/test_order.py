@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import pytest
 
+from everturn.server.runs import execution
 from tests.service import Client, serving
 
 TOY = json.dumps({"graphs": {"toy": str(Path(__file__).parents[1] / "toy_graph.py") + ":graph"}})
@@ -71,6 +72,16 @@ def test_runs_go_in_the_order_of_their_arrival(toy: Client, most: float) -> None
     for _ in range(3):
         doors = random.sample(DOORS * 2, k=8)
         assert arrived(toy, doors, most) == [*map(str, range(8)), "last"], doors
+
+
+def test_runs_that_wait_for_long_keep_their_place(
+    toy: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each looks who is before it, and sees runs whose end is not committed yet."""
+    monkeypatch.setattr(execution, "_LONG_WAIT", 0.0)
+    for _ in range(3):
+        doors = random.sample(DOORS * 2, k=8)
+        assert arrived(toy, doors, 0.01) == [*map(str, range(8)), "last"], doors
 
 
 def test_a_run_that_is_refused_holds_nobody_up(toy: Client) -> None:

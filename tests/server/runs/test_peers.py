@@ -156,6 +156,9 @@ async def test_a_thread_is_followed_wherever_its_runs_are(
     assert [part.get("status", part["run_id"]) for part in parts] == [
         *(ids[0], "run_done", ids[1], "run_done")
     ]
+    async with following(here.http.client, place, most=1000) as reading:
+        await there.threads.delete(thread)
+        assert not [part for part in await asyncio.wait_for(reading, PATIENCE) if part.id]
 
 
 async def test_a_run_elsewhere_is_cancelled(

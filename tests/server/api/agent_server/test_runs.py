@@ -506,6 +506,17 @@ async def test_a_thread_is_followed_over_its_runs(
     assert served.get(f"/threads/{uuid4()}/stream").status_code == 404
 
 
+async def test_the_stream_of_a_thread_ends_with_the_thread(
+    sdk: LangGraphClient, thread: str
+) -> None:
+    await sdk.threads.create(thread_id=thread, graph_id="toy")
+    async with following(sdk.http.client, f"/threads/{thread}/stream", most=1000) as reading:
+        run_id = await start(sdk, thread, {"words": "a b", "wait": 3600})
+        await sdk.threads.delete(thread)
+        parts = await asyncio.wait_for(reading, PATIENCE)
+    assert parts[-1].data == {"status": "run_done", "run_id": run_id}
+
+
 async def test_nothing_is_lost_to_a_listener_who_is_slower_than_a_loud_run(
     sdk: LangGraphClient, thread: str
 ) -> None:

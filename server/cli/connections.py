@@ -1,0 +1,334 @@
+"""The connections of clients: how many, how fast and how large, and until when.
+
+uvicorn speaks HTTP on each of them. What is added here are bounds: a client that sends or reads too
+slowly, sends too large a head, or is one too many does not take from the others. Time is counted in
+looks, one a second: a service that was held up itself takes it out on no client.
+"""
+
+import asyncio
+import os
+from collections import Counter
+from dataclasses import dataclass
+from errno import EMFILE, ENFILE
+from typing import Any, cast
+
+from structlog import get_logger
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
+
+from everturn.server.api.http.problems import Problem, problem_of_status, problem_response
+from everturn.server.api.http.sse import LET_GO
+
+log = get_logger(__name__)
+
+MAX_HEAD_BYTES = 65_536
+MAX_HEADERS = 200
+HEAD_SECONDS = 10
+"""For the head of a request, from the connection or from its first byte on."""
+MIN_BYTES_A_SECOND = 16_384
+"""Of a body: so many bytes give it another second."""
+MAX_REQUESTS = 1000
+"""On one connection, which then ends."""
+MAX_PIPELINED = 16
+"""Requests that wait on one connection for the answer to one before them."""
+MAX_UNSENT_BYTES = 268_435_456
+"""Of all answers that wait for their clients; beyond it the slowest are let go at once."""
+_MIN_READ_BYTES = 16_384
+"""A client that takes less in its time has stopped reading."""
+_KEPT_FILES = 256
+"""Descriptors that connections leave to stores, providers and files."""
+
+_LOOKS_FOR_FILES = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What the settings say; seconds, and numbers of connections."""
+
+    send_timeout: float
+    request_timeout: float
+    connections: int
+    connections_per_client: int
+
+
+class Connections:
+    """All connections of the service."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self._all: set[Connection] = set()
+        self._of_client: Counter[str] = Counter()
+        self._full = False
+        self._out_of_files = 0
+
+    def protocol(self, **how: Any) -> "Connection":
+        """Make uvicorn's protocol for one connection."""
+        return Connection(self, **how)
+
+    def add(self, connection: "Connection") -> Problem | None:
+        """Count a connection; what is answered on it where it is one too many."""
+        self._all.add(connection)
+        self._of_client[connection.address] += 1
+        if len(self._all) > self.limits.connections:
+            self._log_full()
+            return problem_of_status(
+                503, "The service has as many connections as it takes: come back in a moment."
+            )
+        self._full = False
+        if self._of_client[connection.address] > self.limits.connections_per_client:
+            return problem_of_status(
+                429, "This client has as many connections as one may have: close some."
+            )
+        return None
+
+    def remove(self, connection: "Connection") -> None:
+        """Count a connection no more."""
+        if connection in self._all:
+            self._all.remove(connection)
+            self._of_client[connection.address] -= 1
+            if not self._of_client[connection.address]:
+                del self._of_client[connection.address]
+
+    async def watch(self) -> None:
+        """Look at all connections once a second. Never ends."""
+        while True:
+            await asyncio.sleep(1)
+            let_go = sum(each.look() for each in list(self._all)) + self._make_room()
+            if let_go:
+                log.info("slow_readers_let_go", connections=let_go)
+            self._look_for_files()
+
+    def _make_room(self) -> int:
+        """Let those go who keep the most waiting, where all together keep too much."""
+        unsent = {each: each.unsent for each in self._all if each.unsent}
+        total, let_go = sum(unsent.values()), 0
+        for each in sorted(unsent, key=lambda each: each.silent, reverse=True):
+            if total <= MAX_UNSENT_BYTES or not each.silent:
+                break
+            total -= unsent[each]
+            each.let_go()
+            let_go += 1
+        return let_go
+
+    def _log_full(self) -> None:
+        if not self._full:
+            self._full = True
+            log.warning(
+                "too_many_connections",
+                connections=self.limits.connections,
+                advice="see EVERTURN_MAX_CONNECTIONS, and the limit of open files (ulimit -n)",
+            )
+
+    def _look_for_files(self) -> None:
+        """Log once that there are no descriptors left, and once that there are again.
+
+        The event loop meanwhile leaves those who connect waiting, or hangs up.
+        """
+        if not _has_files():
+            if not self._out_of_files:
+                log.warning("out_of_file_descriptors", advice="raise the limit (ulimit -n)")
+            self._out_of_files = _LOOKS_FOR_FILES
+        elif self._out_of_files:  # for a moment there may be one
+            self._out_of_files -= 1
+            if not self._out_of_files:
+                log.info("file_descriptors_again")
+
+
+def _has_files() -> bool:
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        return error.errno not in {EMFILE, ENFILE}
+    return True
+
+
+def bounded(connections: int) -> int:
+    """Bound a number of connections by the descriptors that this process may open.
+
+    The limit is raised as far as the system lets it.
+    """
+    try:
+        import resource
+    except ImportError:  # Windows, which has no such limit
+        return connections
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # A turn takes a connection to its provider beside that of its client.
+    wanted = 2 * connections + _KEPT_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        raised = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
+        soft = raised
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return connections
+    return max(1, (soft - min(_KEPT_FILES, soft // 2)) // 2)
+
+
+class _Refused(Exception):
+    """The parser need not go on."""
+
+
+class Connection(HttpToolsProtocol):
+    """One connection, within its bounds."""
+
+    def __init__(self, all_of_them: Connections, **how: Any) -> None:
+        super().__init__(**how)
+        self.was_let_go = False
+        """It was ended because its client did not read."""
+        self.address = ""
+        self.silent = 0
+        """Looks at which its client had taken nothing of what waits."""
+        self._all = all_of_them
+        self._limits = all_of_them.limits
+        self._refusal: Problem | None = None
+        self._flaw: Problem | None = None
+        self._arriving = True
+        self._in_head = True
+        self._received = 0
+        self._looks = 0
+        self._requests = 0
+        """That began on it."""
+        self._deaf = False
+        """Whatever else comes is not read: the connection ends with an answer."""
+        self._left = 0
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that wait for the client."""
+        return 0 if self.transport is None else self.transport.get_write_buffer_size()
+
+    def look(self) -> bool:
+        """Look at it, once a second; whether its client was let go."""
+        if left := self.unsent:
+            return self._look_at_reader(left)
+        self.silent = self._left = 0
+        if self._arriving and not self._deaf and not self.flow.read_paused:
+            self._look_at_sender()
+        return False
+
+    def _look_at_reader(self, left: int) -> bool:
+        if not self._left or self._left - left >= _MIN_READ_BYTES:
+            self.silent, self._left = 0, left
+            return False
+        self.silent += 1
+        if self.silent < self._limits.send_timeout:
+            return False
+        self.let_go()
+        return True
+
+    def let_go(self) -> None:
+        """End it: its client has stopped reading."""
+        self.was_let_go = True
+        self.transport.abort()
+
+    def _look_at_sender(self) -> None:
+        self._looks += 1
+        if self._in_head:
+            limit = min(2 if self._refusal else HEAD_SECONDS, self._limits.request_timeout)
+        else:
+            limit = self._limits.request_timeout + self._received / MIN_BYTES_A_SECOND
+        if self._looks <= limit:
+            return
+        if self._received:
+            self._end_with(
+                problem_of_status(408, "The request came too slowly: see EVERTURN_REQUEST_TIMEOUT.")
+            )
+        else:
+            self.transport.close()
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin, or refuse."""
+        super().connection_made(transport)
+        self.address = self.client[0] if self.client else ""
+        self._refusal = self._all.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End."""
+        self._all.remove(self)
+        super().connection_lost(exc)
+
+    def handle_websocket_upgrade(self) -> None:
+        """Leave the connection to another protocol, which has bounds of its own."""
+        self._all.remove(self)
+        super().handle_websocket_upgrade()
+
+    def data_received(self, data: bytes) -> None:
+        """Read what came."""
+        if self._deaf:
+            return
+        if not self._arriving:
+            self._begin()
+        began = self._requests
+        super().data_received(data)
+        # Of data in which a request began, some may be of the one before.
+        self._received += len(data) if began == self._requests else 1
+        if self._in_head and self._received > MAX_HEAD_BYTES:
+            self._end_with(_TOO_LARGE)
+
+    def _begin(self) -> None:
+        self._arriving = self._in_head = True
+        self._received = self._looks = 0
+
+    def on_message_begin(self) -> None:
+        """Begin with a request."""
+        if self._deaf:
+            raise _Refused
+        self._begin()
+        self._requests += 1
+        super().on_message_begin()
+        cast("dict[str, Any]", self.scope)[LET_GO] = lambda: self.was_let_go
+
+    def on_headers_complete(self) -> None:
+        """Answer it, if its head is within bounds."""
+        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        if size > MAX_HEAD_BYTES or len(self.headers) > MAX_HEADERS:
+            self._flaw = _TOO_LARGE
+            raise _Refused
+        super().on_headers_complete()
+        self._in_head, self._looks = False, 0
+        if self._requests >= MAX_REQUESTS or len(self.pipeline) >= MAX_PIPELINED or self._refusal:
+            self.cycle.keep_alive = False
+
+    def on_message_complete(self) -> None:
+        """The whole request is there."""
+        super().on_message_complete()
+        self._arriving = False
+        if self.cycle and not self.cycle.keep_alive:
+            self._deaf = True
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        refusal: Any = problem_response(self._refusal) if self._refusal else None
+        super()._start_asgi_task(cycle, refusal or app)
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what the parser could not read, or need not."""
+        if not self._deaf:
+            self._end_with(self._flaw or _UNREADABLE)
+
+    def _end_with(self, problem: Problem) -> None:
+        """Answer the request that comes in with a problem, where that can be; then hang up."""
+        self._deaf = True
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            earlier = self._in_head or bool(self.pipeline)
+            if earlier and not self.pipeline:
+                cycle.keep_alive = False  # the answer under way is the last one
+                return
+            if earlier or cycle.response_started:
+                self.transport.abort()
+                return
+            cycle.disconnected = True  # for its app the client has left
+            cycle.message_event.set()
+        answer = problem_response(problem)
+        head = [*self.server_state.default_headers, *answer.raw_headers, (b"connection", b"close")]
+        lines = b"".join(b"%s: %s\r\n" % header for header in head)
+        self.transport.write(STATUS_LINE[problem.status] + lines + b"\r\n" + bytes(answer.body))
+        self.transport.close()
+
+
+_TOO_LARGE = problem_of_status(
+    431, f"The head of a request may have {MAX_HEAD_BYTES} bytes and {MAX_HEADERS} headers."
+)
+_UNREADABLE = problem_of_status(400, "The request is no HTTP/1.1 (RFC 9112).")

@@ -1,0 +1,79 @@
+"""What schemathesis cannot know: ids that exist, so that requests get past a 404.
+
+Loaded by schemathesis itself, as SCHEMATHESIS_HOOKS names it. Half of the ids that it makes up are
+replaced by those of things that are there; which half depends on the request alone, so that the
+same seed makes the same requests.
+"""
+
+import os
+from collections.abc import MutableMapping
+from typing import Any
+from zlib import crc32
+
+import httpx
+import schemathesis
+
+_KEPT_SECONDS = 0.1
+_known: dict[str, list[str]] = {}
+"""Things that exist, by the name of the parameter that names them."""
+
+
+@schemathesis.hook
+def after_load_schema(context: schemathesis.HookContext, schema: schemathesis.BaseSchema) -> None:
+    """Make some of everything."""
+    with httpx.Client(base_url=os.environ["FUZZED_URL"], timeout=60) as client:
+        for _ in range(3):
+            _known.update(_made(client, _known))
+
+
+def _made(client: httpx.Client, known: dict[str, list[str]]) -> dict[str, list[str]]:
+    thread = _post(client, "/threads", {"metadata": {"kept": True}})["thread_id"]
+    asked = {"assistant_id": "agent", "input": {"messages": "What is 1 + 1?"}}
+    _post(client, f"/threads/{thread}/runs/wait", asked)
+    run = client.get(f"/threads/{thread}/runs").json()[0]["run_id"]
+    states = client.get(f"/threads/{thread}/history").json()
+    cron = _post(client, "/runs/crons", {**asked, "schedule": "0 0 1 1 *", "enabled": False})
+    chat = _post(client, "/api/chat/message", {"message": "Hello"})
+    item = {"namespace": ["kept"], "key": chat["run_id"], "value": {"kept": True}}
+    client.put("/store/items", json=item).raise_for_status()
+    new = {
+        "thread_id": [thread],
+        "run_id": [run, chat["run_id"]],
+        "checkpoint_id": [state["checkpoint_id"] for state in states],
+        "graph": ["agent", "chat", "simple"],
+        "graph_id": ["agent", "chat", "simple"],
+        "agent": ["agent", "chat", "simple"],
+        "assistant_id": [_post(client, "/assistants", {"graph_id": "agent"})["assistant_id"]],
+        "cron_id": [cron["cron_id"]],
+        "session_id": [chat["session_id"]],
+        "key": [chat["run_id"]],
+        "namespace": ["kept"],
+    }
+    return {name: [*known.get(name, []), *ids] for name, ids in new.items()}
+
+
+def _post(client: httpx.Client, path: str, body: dict[str, Any]) -> Any:
+    return client.post(path, json=body).raise_for_status().json()
+
+
+@schemathesis.hook
+def before_call(
+    context: schemathesis.HookContext, case: schemathesis.Case, kwargs: dict[str, Any]
+) -> None:
+    """Name things that exist, and do not wait for runs that begin in a year."""
+    chance = crc32(repr(case).encode(errors="replace"))
+    # Deleting would soon leave nothing, and the stream of a whole thread does not end.
+    if case.method != "DELETE" and case.path != "/threads/{thread_id}/stream":
+        for named in (case.path_parameters, case.query, case.body):
+            if isinstance(named, MutableMapping):
+                _name(named, chance)
+    if isinstance(case.body, dict) and isinstance(case.body.get("after_seconds"), int | float):
+        case.body["after_seconds"] = min(case.body["after_seconds"], _KEPT_SECONDS)
+    if isinstance(case.body, dict) and isinstance(case.body.get("assistant_id"), str):
+        case.body["assistant_id"] = ("agent", "simple", case.body["assistant_id"])[chance % 3]
+
+
+def _name(named: MutableMapping[str, Any], chance: int) -> None:
+    for name in _known.keys() & named.keys():
+        if chance % 2 and isinstance(named[name], str):
+            named[name] = _known[name][chance % len(_known[name])]

@@ -1,0 +1,29 @@
+"""What clients read of an error."""
+
+import pytest
+
+from everturn.server.errors import message_of
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("[Errno 2] No such file: '/usr/share/a/x.csv'", "[Errno 2] No such file: '…/x.csv'"),
+        ("SQLite file /tmp/a/everturn.db is locked", "SQLite file …/everturn.db is locked"),
+        ("at /usr/lib/python3/site.py:12, /etc/passwd", "at …/site.py:12, …/passwd"),
+        (r"cannot open C:\Users\ada\notes.txt", "cannot open …/notes.txt"),
+        ("see file:///etc/hosts", "see file://…/hosts"),
+        # What is no path of this machine.
+        ("POST /threads/1/state", "POST /threads/1/state"),
+        ("https://example.org/etc/passwd", "https://example.org/etc/passwd"),
+        ("https://home/a/b or 1/etc/2", "https://home/a/b or 1/etc/2"),
+        ("/etc", "/etc"),
+    ],
+)
+def test_of_a_path_only_its_end(text: str, shown: str) -> None:
+    assert message_of(OSError(text)) == shown
+
+
+def test_long_texts_are_read_once() -> None:
+    text = "/tmp/" * 200_000
+    assert len(message_of(ValueError(text))) <= len(text)
