@@ -30,7 +30,7 @@ log = get_logger(__name__)
 END = "__end__"
 """The name of the event that says no more will come; clients do not see it."""
 
-_MAX_DELAY = 0.005
+_MAX_DELAY = 0.02
 """Seconds an event waits for others before its entry is written."""
 _MAX_ENTRY_BYTES = 65_536
 _PAGE_ENTRIES = 4

@@ -34,8 +34,9 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         if self._session is None:
             self._session = _session(self._trusted)
-        url = request.url.copy_with(username=None, password=None)  # both are in a header by now
-        extensions = request.extensions
+        url, extensions = request.url, request.extensions
+        if url.userinfo:  # it is in a header by now
+            url = url.copy_with(username=None, password=None)
         with _errors_of_httpx2():
             response = await self._session.request(
                 request.method,

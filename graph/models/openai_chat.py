@@ -198,19 +198,29 @@ class OpenAIChat(ChatOpenAI):
     async def _send(self, body: Body) -> "httpx2.Response":
         # What `chat.completions.create` does, but without its retries, and without walking
         # through every message to look for what has another name on the wire: nothing has.
-        # That, and reading the headers anew for each call, costs more than the call does.
-        url, headers = self._endpoint
+        # That, and making address, headers and timeout anew, costs more than the call does.
+        import httpx2
+
+        url, headers, extensions = self._endpoint
         if self.authenticated:
             headers = {**headers, **self.root_async_client.auth_headers}
-        http: httpx2.AsyncClient = self.http_async_client  # type: ignore[assignment]  # it always has one here
-        return await send(http, http.build_request("POST", url, json=body, headers=headers))
+        request = httpx2.Request("POST", url, headers=headers, json=body, extensions=extensions)
+        return await send(self._http, request)
 
     @cached_property
-    def _endpoint(self) -> tuple[str, dict[str, str]]:
-        client = self.root_async_client
-        headers = {k: v for k, v in client.default_headers.items() if isinstance(v, str)}
-        headers["Accept-Encoding"] = ACCEPTED
-        return endpoint(str(self.openai_api_base), "chat/completions"), headers
+    def _endpoint(self) -> "tuple[httpx2.URL, dict[str, str], dict[str, Any]]":
+        import httpx2
+
+        client, http = self.root_async_client, self._http
+        ours = {k: v for k, v in client.default_headers.items() if isinstance(v, str)}
+        headers = {**http.headers, **{name.lower(): value for name, value in ours.items()}}
+        headers["accept-encoding"] = ACCEPTED
+        url = endpoint(str(self.openai_api_base), "chat/completions")
+        return httpx2.URL(url), headers, {"timeout": http.timeout.as_dict()}
+
+    @property
+    def _http(self) -> "httpx2.AsyncClient":
+        return self.http_async_client  # type: ignore[return-value]  # it always has one here
 
     @override
     def _get_invocation_params(

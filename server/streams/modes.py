@@ -58,13 +58,16 @@ class Parts:
     def __init__(self, modes: Sequence[str]) -> None:
         self._modes = frozenset(modes)
         self._messages: dict[str, BaseMessage] = {}
+        self._metadata: dict[str, Any] = {}
+        self._shown: dict[str, Any] = {}
+        """What clients see of the metadata above: all chunks of a message bear the same."""
 
     def named(self, part: Part) -> Iterator[Named]:
         """The events that a part becomes; none for a mode that was not asked for."""
         if part.mode == "messages":
             message, metadata = part.data
             if "messages-tuple" in self._modes:
-                yield _name("messages", part.namespace), [message, _public(metadata)]
+                yield _name("messages", part.namespace), [message, self._public(metadata)]
             if "messages" in self._modes:
                 yield from self._whole(message, metadata)
         elif part.mode in self._modes:
@@ -72,6 +75,11 @@ class Parts:
             if part.mode == "debug" and data["type"] == "checkpoint":
                 data = {**data, "payload": _with_places(data["payload"])}
             yield _name(part.mode, part.namespace), data
+
+    def _public(self, metadata: dict[str, Any]) -> dict[str, Any]:
+        if metadata is not self._metadata:
+            self._metadata, self._shown = metadata, _public(metadata)
+        return self._shown
 
     def _whole(self, message: BaseMessage, metadata: dict[str, Any]) -> Iterator[Named]:
         """Tell a message under names without a namespace, whichever graph it is of."""
