@@ -245,10 +245,10 @@ def test_out_of_file_descriptors(tmp_path: Path) -> None:
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (least, least))
         for _ in range(40):
             open_connections.enter_context(connected(running))
-        running.says("out_of_file_descriptors")
+        running.says('"out_of_file_descriptors"')
         time.sleep(3)
         assert running.popen.poll() is None
-        assert len([line for line in running.log if "out_of_file_descriptors" in line]) == 1
+        assert len([line for line in running.log if '"out_of_file_descriptors"' in line]) == 1
         open_connections.close()
         running.says("file_descriptors_again")
         with Client(running.url_found) as client:
