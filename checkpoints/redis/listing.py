@@ -6,6 +6,7 @@ hands the checkpoints on.
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, TypeAlias
 
 from langgraph.checkpoint.base import CheckpointTuple
@@ -77,9 +78,10 @@ class Listing:
             names = names[asked.index(page.more) + 1 if page.more else len(asked) :]
 
     def _hand_out(self, page: Page) -> Steps:
-        yield from page.found[: self.left]
-        if self.left is not None:
-            self.left -= min(self.left, len(page.found))
+        for found in islice(page.found, self.left):
+            if self.left is not None:
+                self.left -= 1
+            yield found
 
     def _page_size(self) -> int:
         # A filter is applied here, not on the server, so it may take any number to find one.

@@ -1,6 +1,6 @@
 """What reads: one checkpoint, a page of them, the history of delta channels."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 from langchain_core.runnables import RunnableConfig
@@ -28,9 +28,13 @@ _PAGE_BYTES = 4_000_000
 
 
 class Page(NamedTuple):
-    """Some of the checkpoints asked for. If there may be more, `more` names the last one read."""
+    """Some of the checkpoints asked for. If there may be more, `more` names the last one read.
 
-    found: list[CheckpointTuple]
+    Each is made when it is taken: to make one of a long conversation takes milliseconds, in which
+    nothing else happens in an event loop.
+    """
+
+    found: Iterator[CheckpointTuple]
     more: bytes | None
 
 
@@ -43,7 +47,7 @@ def get_tuple(threads: Threads, config: RunnableConfig) -> Operation[CheckpointT
     else:
         what = ("named", checkpoint_name(ns, address.checkpoint_id))
     page = yield from read(threads, address, *what, learn=True)
-    return page.found[0] if page.found else None
+    return next(page.found, None)
 
 
 def read(
@@ -58,12 +62,16 @@ def read(
     reply = yield threads.call("read", address, _PAGE_BYTES, *what, use=use)
     sealed_key, complete, chunks, entries = reply
     unpacker = threads.unpacker(address, sealed_key, chunks)
-    found = []
-    for name, stored, blobs, writes in entries:
-        record = unpack_checkpoint(unpacker, stored)
-        if _matches(record, metadata or {}):
-            found.append(_checkpoint_tuple(address, unpacker, name, record, blobs, writes))
+
+    def matching() -> Iterator[CheckpointTuple]:
+        for name, stored, blobs, writes in entries:
+            record = unpack_checkpoint(unpacker, stored)
+            if _matches(record, metadata or {}):
+                yield _checkpoint_tuple(address, unpacker, name, record, blobs, writes)
+
+    found = matching()
     if learn:  # a run goes on from what it reads here, and stores most of it again
+        found = iter(list(found))
         threads.known.learn(unpacker.learned)
     return Page(found, None if complete or not entries else entries[-1][0])
 

@@ -1,5 +1,6 @@
 """The states of a thread one by one; one that cannot be read does not hide the others."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -37,6 +38,7 @@ async def states_of(
                 async for state in states:
                     found.append(state)
                     before = state.config
+                    await asyncio.sleep(0)  # to read a long conversation takes milliseconds
             break
         except StateUnreadable as error:
             with reading(thread_id):

@@ -1,5 +1,6 @@
 """What all routes of the Agent Server API have in common: ids, bodies, and pages."""
 
+import asyncio
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -7,11 +8,12 @@ from fastapi import Path, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from everturn.server.api.http.json import dumps
-from everturn.server.api.http.values import MAX_FEW, MAX_NAME, JsonObject, Name, at_most
+from everturn.server.api.http.values import MAX_FEW, MAX_MANY, MAX_NAME, JsonObject, Name, at_most
 from everturn.server.turns.places import Place
 
 Responses = dict[int | str, dict[str, Any]]
 """What a route answers, for OpenAPI, by status."""
+_JSON = "application/json"
 
 AssistantId = Annotated[
     str, Path(description="The assistant, a UUID; the name of a graph is its own assistant's.")
@@ -61,6 +63,14 @@ _TAGS = f"tags must be a list of at most {MAX_FEW} texts, each of at most {MAX_N
 """LangChain merges the tags of each step into those around it, one by one."""
 
 
+_KEYS = f" of at most {MAX_MANY} keys"
+"""LangGraph copies them for each step."""
+
+
+def _has_few_keys(value: Any) -> bool:
+    return isinstance(value, dict) and len(value) <= MAX_MANY
+
+
 def _is_name(value: Any) -> bool:
     return isinstance(value, str) and len(value) <= MAX_NAME
 
@@ -70,10 +80,10 @@ def _run_config(value: dict[str, Any]) -> dict[str, Any]:
     tags, limit = value.get("tags", []), value.get("recursion_limit", 1)
     run_name = value.get("run_name", "")
     at_once = value.get("max_concurrency", 1)
-    configurable = value.get("configurable", {})
+    configurable, metadata = value.get("configurable", {}), value.get("metadata", {})
     checks = {
-        "configurable must be an object": isinstance(configurable, dict),
-        "metadata must be an object": isinstance(value.get("metadata", {}), dict),
+        f"configurable must be an object{_KEYS}": _has_few_keys(configurable),
+        f"metadata must be an object{_KEYS}": _has_few_keys(metadata),
         _TAGS: isinstance(tags, list) and len(tags) <= MAX_FEW and all(map(_is_name, tags)),
         f"run_name must be a text of at most {MAX_NAME} characters": _is_name(run_name),
         "callbacks are functions: a client cannot send them": "callbacks" not in value,
@@ -98,7 +108,12 @@ Context = Annotated[JsonObject, AfterValidator(_of_the_graph)]
 
 def json_response(value: Any, headers: dict[str, str] | None = None) -> Response:
     """Answer with LangGraph's values as JSON."""
-    return Response(dumps(value), media_type="application/json", headers=headers)
+    return Response(dumps(value), media_type=_JSON, headers=headers)
+
+
+async def large_json_response(value: Any, headers: dict[str, str] | None = None) -> Response:
+    """Do the same beside the event loop, for pages of states: their messages take their time."""
+    return Response(await asyncio.to_thread(dumps, value), media_type=_JSON, headers=headers)
 
 
 def page_headers(offset: int, shown: int, *, more: bool) -> dict[str, str]:

@@ -5,7 +5,13 @@ from typing import Annotated, Any
 from fastapi import Query, Response
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
 
-from everturn.server.api.agent_server.bodies import SELECTED, CheckpointRef, ThreadId, json_response
+from everturn.server.api.agent_server.bodies import (
+    SELECTED,
+    CheckpointRef,
+    ThreadId,
+    json_response,
+    large_json_response,
+)
 from everturn.server.api.agent_server.state_json import FIELDS, state_as_json
 from everturn.server.api.http.deps import ThreadsDep
 from everturn.server.api.http.problems import problems
@@ -186,7 +192,7 @@ async def list_history(
 ) -> Response:
     thread = await threads.row(str(thread_id))
     states = await threads.states.history(thread, limit=limit, before=before)
-    return json_response([state_as_json(state) for state in states])
+    return await large_json_response([state_as_json(state) for state in states])
 
 
 @router.post(
@@ -204,4 +210,4 @@ async def search_history(thread_id: ThreadId, body: HistorySearch, threads: Thre
         before=body.before.checkpoint_id if body.before else None,
         metadata=body.metadata,
     )
-    return json_response([state_as_json(state, body.select) for state in states])
+    return await large_json_response([state_as_json(state, body.select) for state in states])

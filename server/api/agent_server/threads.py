@@ -11,7 +11,13 @@ from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from everturn.checkpoints.sql.searched import SortOrder
 from everturn.checkpoints.sql.threads import Filter, SortBy, Status, Thread, new_thread
-from everturn.server.api.agent_server.bodies import SELECTED, ThreadId, json_response, page_headers
+from everturn.server.api.agent_server.bodies import (
+    SELECTED,
+    ThreadId,
+    json_response,
+    large_json_response,
+    page_headers,
+)
 from everturn.server.api.http.deps import ThreadsDep
 from everturn.server.api.http.json import jsonable
 from everturn.server.api.http.problems import problems
@@ -245,7 +251,7 @@ async def create_thread(body: ThreadCreate, threads: ThreadsDep) -> Response:
 )
 async def search_threads(body: ThreadSearch, threads: ThreadsDep) -> Response:
     page, more = await threads.search(body.search())
-    return json_response(
+    return await large_json_response(
         [_selected(found, body.select, body.extract) for found in page],
         page_headers(body.offset, len(page), more=more),
     )

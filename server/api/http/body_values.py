@@ -13,11 +13,19 @@ from starlette.middleware.body_limit import MAX_BODY_SIZE_SCOPE_KEY
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from everturn.server.api.http.problems import (
+    Problem,
     content_too_large,
-    problem_of_status,
     problem_response,
 )
 from everturn.server.api.http.values import MAX_VALUES
+
+
+_TOO_MANY = Problem(
+    type="invalid-request",
+    title=HTTPStatus(422).phrase,
+    status=422,
+    detail=f"body: must not have more than {MAX_VALUES} values; send it in parts",
+)
 
 
 class BodyValuesLimit:
@@ -41,8 +49,7 @@ class BodyValuesLimit:
             return await refusal(scope, receive, send)
         body = b"".join(message.get("body", b"") for message in messages)
         if await asyncio.to_thread(has_more_values, body, MAX_VALUES):
-            detail = f"body: must not have more than {MAX_VALUES} values; send it in parts"
-            return await problem_response(problem_of_status(422, detail))(scope, receive, send)
+            return await problem_response(_TOO_MANY)(scope, receive, send)
         waiting = iter(messages)
 
         async def again() -> Message:

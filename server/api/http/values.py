@@ -49,6 +49,8 @@ def _storable(value: Any) -> Any:
     Raises:
         ValueError: as above.
     """
+    if isinstance(value, dict) and len(value) > MAX_MANY:
+        raise ValueError(f"must not have more than {MAX_MANY} keys")
     count = 0
     for level in _levels(_sendable(value)):
         count += len(level)

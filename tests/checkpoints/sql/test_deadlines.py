@@ -13,7 +13,7 @@ from everturn.checkpoints.sql.database import Database, open_database
 from everturn.checkpoints.sql.json_objects import contained, contains
 from everturn.checkpoints.sql.tables import threads
 from tests.checkpoints.stores import in_database, postgres_database
-from tests.waiting import PATIENCE
+from tests.waiting import PATIENCE, eventually
 
 FOR_EVER = text(
     "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x % 1000 + 1 FROM n) SELECT count(*) FROM n"
@@ -22,6 +22,14 @@ FOR_EVER = text(
 
 def _for_ever(connection: Connection) -> None:
     connection.execute(FOR_EVER)
+
+
+async def _runs_nothing(database: Database) -> bool:
+    running = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'WITH RECURSIVE n(x)%'"
+        " AND state = 'active' AND datname = current_database()"
+    )
+    return await database.read(lambda c: c.scalar(running)) == 0
 
 
 @asynccontextmanager
@@ -48,10 +56,7 @@ async def test_a_search_ends_at_its_deadline_and_leaves_nothing_running(
             await database.write(_for_ever, seconds=0.05)
         assert await database.search(lambda c: c.scalar(select(literal(1)))) == 1
         if kind == "postgres":
-            own = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'WITH RECURSIVE n(x)%' "
-            own += "AND state = 'active' AND datname = current_database()"
-            while await database.read(lambda c: c.scalar(text(own))):
-                await asyncio.sleep(0.05)
+            await eventually(lambda: _runs_nothing(database))
 
 
 async def test_searches_hold_up_no_row_that_is_read_by_its_id(tmp_path: Path) -> None:
@@ -79,6 +84,7 @@ async def test_what_python_compares_for_sqlite_is_interrupted_too(tmp_path: Path
 
 def test_long_lists_are_compared_in_one_go() -> None:
     class Counted(str):
+        __slots__ = ()
         compared = 0
 
         def __eq__(self, other: object) -> bool:

@@ -85,7 +85,7 @@ def places(openapi: Mapping[str, Any]) -> Iterator[Where]:
 
     def resolved(schema: Mapping[str, Any]) -> Mapping[str, Any]:
         if name := schema.get("$ref"):
-            return openapi["components"]["schemas"][str(name).rpartition("/")[2]]
+            schema = openapi["components"]["schemas"][str(name).rpartition("/")[2]]
         several = [each for each in schema.get("anyOf", ()) if each.get("type") != "null"]
         return resolved(several[0]) if several else schema
 
