@@ -18,6 +18,8 @@ Object = Mapping[str, Any]
 
 # NUL and surrogates as JSON escapes them; found in more texts than have them, never in fewer.
 _SUSPECT = re.compile(r"\\u(?:0000|d[89a-f][0-9a-f]{2})|NaN|Infinity")
+_DIGITS_OF_64_BITS = 19
+_MAX_FLOAT = 10**308
 
 
 class Contains(FunctionElement[bool]):
@@ -137,6 +139,29 @@ def install_functions(connection: Any) -> None:
     connection.create_function("json_contains", 2, _contains_text, deterministic=True)
     connection.create_function("json_merged", 2, _merge_text, deterministic=True)
     connection.create_function("json_member_equals", 3, _member_equals_text, deterministic=True)
+
+
+async def install_codec(connection: Any) -> None:
+    """Teach a connection to PostgreSQL to read numbers of JSONB as they were sent.
+
+    JSONB writes the float 1e300 as 301 digits. Read as an integer it would be one beyond 64 bits,
+    which no checkpoint can hold: a thread with it in its metadata could not be run again.
+    """
+    await connection.set_type_codec(
+        "jsonb",
+        schema="pg_catalog",
+        format="binary",  # a byte for the version, then text
+        encoder=lambda text: b"\x01" + text.encode(),
+        decoder=lambda data: json.loads(data[1:], parse_int=_integer_or_float),
+    )
+
+
+def _integer_or_float(digits: str) -> int | float:
+    if len(digits) < _DIGITS_OF_64_BITS:
+        return int(digits)
+    number = int(digits)
+    beyond = not -(2**63) <= number < 2**64 and abs(number) < _MAX_FLOAT
+    return float(number) if beyond else number
 
 
 def _contains_text(document: str, wanted: str) -> bool:
