@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal -q
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run chat config check-model doctor test test-fast coverage check bench compare lock \
+.PHONY: help setup run chat config check-model doctor test test-fast coverage check fuzz bench compare lock \
 	clean
 
 help: ## show this list
@@ -46,6 +46,9 @@ check: .venv/ready-dev ## lint, types, imports
 	@$(BIN)/mypy
 	@$(BIN)/pyright
 	@$(BIN)/lint-imports
+
+fuzz: .venv/ready-dev ## ask every route more than 10,000 odd things (ARGS='--seed 7 --examples 200 --postgres')
+	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 bench: .venv/ready-dev ## print the figures of every benchmark
 	@for bench in tests/bench/*.py; do echo "== $$bench"; $(BIN)/python $$bench $(ARGS) || exit 1; done

@@ -35,7 +35,7 @@ from everturn.checkpoints.errors import (
     StoreUnavailable,
     ValueRefused,
 )
-from everturn.checkpoints.sql.json_objects import install_functions
+from everturn.checkpoints.sql.json_objects import install_codec, install_functions
 from everturn.checkpoints.sql.migrations import bring_to_head, is_at_head
 from everturn.checkpoints.sql.tables import SCHEMA
 
@@ -383,20 +383,22 @@ def _open(url: URL) -> Database:
         event.listen(engine, "connect", _prepare)
         return _SQLite(engine)
     try:
-        return _PostgreSQL(
-            create_async_engine(
-                url,
-                hide_parameters=True,
-                pool_pre_ping=True,  # a connection that died since its last use is replaced unseen
-                pool_timeout=_CONNECT_SECONDS,
-                connect_args={"timeout": _CONNECT_SECONDS},
-                execution_options={"schema_translate_map": {None: SCHEMA}},
-            )
+        postgresql = create_async_engine(
+            url,
+            hide_parameters=True,
+            pool_pre_ping=True,  # a connection that died since its last use is replaced unseen
+            pool_timeout=_CONNECT_SECONDS,
+            connect_args={"timeout": _CONNECT_SECONDS},
+            execution_options={"schema_translate_map": {None: SCHEMA}},
         )
     except ModuleNotFoundError as error:
         raise StoreMisconfigured(
             "PostgreSQL needs the asyncpg driver: pip install 'everturn[postgres]'"
         ) from error
+    event.listen(
+        postgresql.sync_engine, "connect", lambda connection, _: connection.run_async(install_codec)
+    )
+    return _PostgreSQL(postgresql)
 
 
 def _prepare(connection: Any, record: ConnectionPoolEntry) -> None:

@@ -20,6 +20,8 @@ Object = Mapping[str, Any]
 
 # NUL and surrogates as JSON escapes them; found in more texts than have them, never in fewer.
 _SUSPECT = re.compile(r"\\u(?:0000|d[89a-f][0-9a-f]{2})|NaN|Infinity")
+_DIGITS_OF_64_BITS = 19
+_MAX_FLOAT = 10**308
 
 
 class Contains(FunctionElement[bool]):
@@ -184,6 +186,29 @@ def install_functions(connection: Any, check_time: Callable[[], None]) -> None:
 def _parsed(text: str) -> Any:
     """Parse what all rows of a search are compared with; it must not be changed."""
     return json.loads(text)
+
+
+async def install_codec(connection: Any) -> None:
+    """Teach a connection to PostgreSQL to read numbers of JSONB as they were sent.
+
+    JSONB writes the float 1e300 as 301 digits. Read as an integer it would be one beyond 64 bits,
+    which no checkpoint can hold: a thread with it in its metadata could not be run again.
+    """
+    await connection.set_type_codec(
+        "jsonb",
+        schema="pg_catalog",
+        format="binary",  # a byte for the version, then text
+        encoder=lambda text: b"\x01" + text.encode(),
+        decoder=lambda data: json.loads(data[1:], parse_int=_integer_or_float),
+    )
+
+
+def _integer_or_float(digits: str) -> int | float:
+    if len(digits) < _DIGITS_OF_64_BITS:
+        return int(digits)
+    number = int(digits)
+    beyond = not -(2**63) <= number < 2**64 and abs(number) < _MAX_FLOAT
+    return float(number) if beyond else number
 
 
 def _contains_text(document: str, wanted: str) -> bool:

@@ -55,7 +55,7 @@ async def test_an_assistant_comes_back_as_it_was(table: AssistantTable) -> None:
         description="",
         config={"recursion_limit": 7, "configurable": {"a": [1, None]}},
         context={"a": [1, None]},
-        metadata={"deep": [{"a": None}, 10**30, 0.1]},
+        metadata={"deep": [{"a": None}, 2**64 - 1, -(2**63), 1e300, 0.1]},
     )
     assert await table.get(assistant.assistant_id) == assistant
     (version,) = await table.versions(assistant.assistant_id, limit=10)

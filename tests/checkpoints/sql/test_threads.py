@@ -52,7 +52,9 @@ async def made(table: ThreadTable, **metadata: Any) -> Thread:
 
 async def test_a_thread_comes_back_as_it_was(table: ThreadTable) -> None:
     thread = replace(
-        new_thread(metadata={"이름": "🎈 'one' %", "deep": [{"a": None}, 10**30, 0.1]}),
+        new_thread(
+            metadata={"이름": "🎈 'one' %", "deep": [{"a": None}, 2**64 - 1, -(2**63), 1e300, 0.1]}
+        ),
         config={"configurable": {"model": "m"}},
         interrupts={"task": [{"id": "i", "value": "name?"}]},
         status="interrupted",
