@@ -149,7 +149,7 @@ _SECRET = re.compile(
     r"\b(?:(?:sk|pk|key)-[\w*.-]{4,}|(?:\w+[-.])*(?=[a-z_]*\d)\w{12,})",
     re.IGNORECASE,
 )
-_CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 """What moves a terminal's cursor, colours it, or turns the order of characters around."""
 _MAX_DETAIL = 300
 _MAX_SEARCHED = 1000
@@ -238,15 +238,13 @@ def _failure_of(error: Exception) -> Failure:
         return _failed_with(status, error)
     if isinstance(error, openai.APITimeoutError | asyncio.TimeoutError):
         return Failure("timeout", "the provider was silent for too long")
-    if type(error).__name__ == "DecodingError":  # httpx2's: it is not packed as it says
-        return Failure("malformed", "the provider's answer cannot be read", _detail(error))
+    undecodable = type(error).__name__ == "DecodingError"  # httpx2's: not packed as it says
     of_transport = type(error).__module__.partition(".")[0] in {"httpx", "httpx2", "httpcore2"}
-    if of_transport or isinstance(error, openai.APIConnectionError | OSError):
+    if (of_transport and not undecodable) or isinstance(error, openai.APIConnectionError | OSError):
         kind, said = obstacle_in(error) or ("unreachable", "the connection to the provider failed")
         return Failure(kind, said, _detail(error))
-    if isinstance(
-        error, openai.OpenAIError | ValueError | TypeError | LookupError | AttributeError
-    ):
+    misread = openai.OpenAIError | ValueError | TypeError | LookupError | AttributeError
+    if undecodable or isinstance(error, misread):
         return Failure("malformed", "the provider's answer cannot be read", _detail(error))
     return Failure("unavailable", type(error).__name__, _detail(error))
 

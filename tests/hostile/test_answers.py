@@ -132,7 +132,7 @@ def test_the_memory_of_one_answer_is_bounded(running: Rig, made: Any) -> None:
 
 
 def test_an_answer_that_is_too_large_names_the_setting(running: Rig) -> None:
-    running._behave(a_line_without_end())
+    running.behave(a_line_without_end())
     body = {"message": "hi", "offline_answer": False}
     answer = running.client.post("/api/chat/message", json=body)
     assert answer.status_code == 503
@@ -144,7 +144,7 @@ def test_a_packed_answer_is_read(running: Rig, pack: Callable[[bytes], bytes]) -
     body = pack(said(content="fi") + said(content="ne") + END)
     name = "gzip" if pack is packed else "deflate"
     pieces = [body[n : n + 1] for n in range(len(body))]
-    running._behave(events(*pieces, **{"Content-Encoding": name}))
+    running.behave(events(*pieces, **{"Content-Encoding": name}))
     assert running.client.ask("hi")["response"] == "fine"
 
 
@@ -155,14 +155,14 @@ def test_what_is_packed_otherwise_than_asked_is_no_answer(running: Rig, packing:
 
 
 def test_what_is_not_packed_as_it_says_cannot_be_read(running: Rig) -> None:
-    running._behave(events(b"not packed", **{"Content-Encoding": "gzip"}))
+    running.behave(events(b"not packed", **{"Content-Encoding": "gzip"}))
     body = {"message": "hi", "offline_answer": False}
     answer = running.client.post("/api/chat/message", json=body)
     assert "cannot be read" in answer.json()["detail"]
 
 
 def test_a_provider_is_asked_for_what_can_be_unpacked(running: Rig) -> None:
-    running._behave("fine")
+    running.behave("fine")
     running.client.ask("hi")
     assert running.provider.requests[0].headers["accept-encoding"] == "gzip, deflate"
 
@@ -173,7 +173,7 @@ def test_a_redirect_is_not_followed(running: Rig, status: int) -> None:
         place = {"Location": f"{elsewhere.url}/chat/completions"}
         sent = Transmission(status, place, [(0.0, b"")])
         running.take("message", [sent])
-        running._behave(sent)
+        running.behave(sent)
         answer = running.client.post(
             "/api/chat/message", json={"message": "hi", "offline_answer": False}
         )

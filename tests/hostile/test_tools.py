@@ -35,7 +35,7 @@ def test_what_it_lists_is_bounded_and_can_be_offered(running: Rig) -> None:
     assert len(SCHEMAS) < len(ours) <= 128
     assert not {"w_large"} & {tool["name"] for tool in ours}
     running.take("message", ["fine"])
-    running._behave("fine")
+    running.behave("fine")
     running.client.ask("hi")
     offered = running.provider.requests[-1].tools
     assert all(0 < len(name) <= 64 for name in offered)

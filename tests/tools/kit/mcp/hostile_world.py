@@ -17,6 +17,7 @@ from mcp.types import (
     Tool,
 )
 
+A, B = "#/$defs/A", "#/$defs/B"
 TREE = {
     "type": "object",
     "properties": {"l": {"$ref": "#/$defs/T"}, "r": {"$ref": "#/$defs/T"}},
@@ -33,13 +34,13 @@ def deep(levels: int) -> dict[str, Any]:
 SCHEMAS: dict[str, dict[str, Any]] = {
     "circle": {**TREE, "$defs": {"T": TREE}},
     "itself": {"$ref": "#"},
-    "each_other": {"$ref": "#/$defs/A", "$defs": {"A": {"$ref": "#/$defs/B"}, "B": {"$ref": "#/$defs/A"}}},
+    "each_other": {"$ref": A, "$defs": {"A": {"$ref": B}, "B": {"$ref": A}}},
     "elsewhere": {"$ref": "file:///etc/passwd"},
     "far": {"properties": {"a": {"$ref": "http://127.0.0.1:9/schema.json"}}},
     "deep": deep(80),
-    "large": {"properties": {f"p{n}": {"type": "string", "description": "x" * 900} for n in range(900)}},
+    "large": {"properties": {f"p{n}": {"description": "x" * 900} for n in range(900)}},
     "no_schema": {"type": 7, "properties": [], "required": {"a": 1}, "anyOf": "x", "allOf": [7]},
-    "dunder": {"properties": {"__everturn": {}, "config": {}, "runtime": {}, "self": {}, "state": {}}},
+    "dunder": {"properties": {"__everturn": {}, "config": {}, "runtime": {}, "self": {}}},
     "numbers": {"properties": {"n": {"type": "number", "maximum": 10**40, "default": 2**80}}},
     "surrogate": {"properties": {"a\0b": {"description": "\0"}}},
 }  # fmt: skip
@@ -48,17 +49,17 @@ NAMES = ["", "a\nb", '"}]', "x" * 300, "calculator", "same", "same", "__class__"
 RESULTS: dict[str, Any] = {
     "audio": [AudioContent(type="audio", data="AAAA", mimeType="audio/wav")],
     "image": [ImageContent(type="image", data="no base64", mimeType="x")],
-    "link": [ResourceLink(type="resource_link", name="x", uri="file:///etc/passwd")],  # type: ignore[arg-type]  # pydantic reads it
+    "link": [ResourceLink(type="resource_link", name="x", uri="file:///etc/passwd")],
     "blob": [
         EmbeddedResource(
             type="resource",
-            resource=BlobResourceContents(uri="x://y", blob="AAAA", mimeType="a/b"),  # type: ignore[arg-type]  # as above
+            resource=BlobResourceContents(uri="x://y", blob="AAAA", mimeType="a/b"),
         )
     ],
     "resource": [
         EmbeddedResource(
             type="resource",
-            resource=TextResourceContents(uri="x://y", text="__remove_all__"),  # type: ignore[arg-type]  # as above
+            resource=TextResourceContents(uri="x://y", text="__remove_all__"),
         )
     ],
     "huge": [TextContent(type="text", text="word " * 1_000_000)],
