@@ -6,8 +6,7 @@ Packed, a few kilobytes can be gigabytes: they are unpacked piece by piece, and 
 
 import asyncio
 import json
-import zlib
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
 
 ACCEPTED = "gzip, deflate"
 """What a provider may pack an answer with: these can be unpacked piece by piece."""
+_PACKED = {"", "identity", "gzip", "deflate"}
 MAX_ANSWER = 64 * 2**20
 """Bytes of one answer. What surrounds a word in a stream has some hundred."""
 MAX_REFUSAL = 2**18
@@ -26,8 +26,6 @@ MAX_REFUSAL = 2**18
 _EVENTS = 8
 """One event, or a line, may have so many times less than the whole."""
 _PIECE = 2**18
-_MAX_HEAD = 16
-"""Bytes after which it is known whether zlib's head is there; it has two."""
 _MAX_DEPTH = 64
 """Levels of JSON: code that walks it calls itself once for each."""
 
@@ -65,15 +63,16 @@ async def unpacked(response: "httpx2.Response", room: Room) -> AsyncGenerator[by
     Raises:
         CallFailed: they are packed in a way that was not asked for, or there is no more room.
     """
-    packing = response.headers.get("content-encoding", "").strip().lower()
-    unpack = _Unpacking(packing)
-    async with aclosing(_raw(response)) as pieces:
-        async for packed in pieces:
-            for piece in unpack.feed(packed):
-                room.take(piece)
-                yield piece
-                if len(piece) == _PIECE:  # there may be a thousand more of them in this one
-                    await asyncio.sleep(0)
+    packing = response.headers.get("content-encoding", "identity").strip().lower()
+    if packing not in _PACKED:  # more than once, for instance
+        detail = f"it is packed as {packing[:40]!r}, which was not asked for"
+        raise CallFailed(Failure("malformed", "the provider's answer cannot be read", detail))
+    async with aclosing(response.aiter_bytes()) as pieces:
+        async for piece in pieces:
+            room.take(piece)
+            yield piece
+            if packing != "identity":  # there may be a thousand more of them in what has arrived
+                await asyncio.sleep(0)
 
 
 async def text_of(response: "httpx2.Response", limit: int = MAX_REFUSAL) -> str:
@@ -107,50 +106,3 @@ def _is_deep(value: object, levels: int) -> bool:
         return False
     inside = value.values() if isinstance(value, dict) else value
     return levels == 0 or any(_is_deep(each, levels - 1) for each in inside)
-
-
-async def _raw(response: "httpx2.Response") -> AsyncGenerator[bytes]:
-    if response.is_closed:  # read before
-        yield response.content
-        return
-    async for piece in response.aiter_raw():
-        yield piece
-
-
-class _Unpacking:
-    """Unpacks a body; raises CallFailed where it is not packed as it says."""
-
-    def __init__(self, packing: str) -> None:
-        if packing not in {"", "identity", "gzip", "x-gzip", "deflate"}:
-            raise _unreadable(f"it is packed as {packing[:40]!r}, which was not asked for")
-        self._packed = packing not in {"", "identity"}
-        self._inflate = zlib.decompressobj(zlib.MAX_WBITS | 32)  # the head of gzip or of zlib
-        self._head: bytes | None = b""
-        """The first bytes, as long as they may be `deflate` without a head, which some send."""
-
-    def feed(self, packed: bytes) -> Iterator[bytes]:
-        """Yield what a piece is unpacked."""
-        if not self._packed:
-            yield packed
-        while packed and self._packed:
-            if piece := self._next(packed):
-                yield piece
-            packed = self._inflate.unconsumed_tail
-
-    def _next(self, packed: bytes) -> bytes:
-        try:
-            piece = self._inflate.decompress(packed, _PIECE)
-        except zlib.error as error:
-            if self._head is None:
-                raise _unreadable("it is not packed as it says") from error
-            packed, self._head = self._head + packed, None
-            self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
-            return self._next(packed)
-        if self._head is not None:
-            self._head += packed
-            self._head = None if piece or len(self._head) > _MAX_HEAD else self._head
-        return piece
-
-
-def _unreadable(detail: str) -> CallFailed:
-    return CallFailed(Failure("malformed", "the provider's answer cannot be read", detail))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 from everturn.graph.context import Context
@@ -12,6 +13,9 @@ from everturn.graph.models.circuits import FREE, KEY, PAID, media_of, tools_of
 
 OFFLINE = "offline"
 _MAX_MISFITS = 5
+_MAX_NAME = 200
+_MAX_CONTEXT = 2**40
+"""Tokens; whole numbers in JSON have no end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +100,7 @@ class Catalogue:
 
         Shape: https://openrouter.ai/docs/api-reference/list-available-models. Others list ids only.
         """
-        models = [_model(entry) for entry in listed if isinstance(entry.get("id"), str)]
+        models = [_model(entry) for entry in listed if _is_entry(entry)]
         self._listed = {model.name: model for model in models}
 
     def candidates(
@@ -177,13 +181,19 @@ def _preference(context: Context, vitals: Mapping[str, Vitals]) -> Callable[[Mod
             return lambda m: 0.0
 
 
+def _is_entry(entry: object) -> bool:
+    """Whether an entry names a model, by a name that can be shown and asked for."""
+    name = entry.get("id") if isinstance(entry, Mapping) else None
+    return isinstance(name, str) and 0 < len(name) <= _MAX_NAME and name.isprintable()
+
+
 def _model(entry: Mapping[str, Any]) -> Model:
     parameters = entry.get("supported_parameters")
     context = entry.get("context_length")
     return Model(
         entry["id"],
         tools="tools" in parameters if isinstance(parameters, list) else True,
-        context=context if isinstance(context, int) else None,
+        context=context if isinstance(context, int) and 0 < context < _MAX_CONTEXT else None,
         price=_price(entry.get("pricing")),
         parameters=frozenset(map(str, parameters)) if isinstance(parameters, list) else None,
         lacks=_lacks(entry.get("architecture")),
@@ -199,7 +209,7 @@ def _lacks(architecture: object) -> frozenset[Medium]:
     listed = architecture.get("input_modalities") if isinstance(architecture, dict) else None
     if not isinstance(listed, list):
         return frozenset()
-    return frozenset(medium for medium in MEDIA if medium not in {*listed, "file"})
+    return frozenset(medium for medium in MEDIA if medium not in [*listed, "file"])
 
 
 def _price(pricing: object) -> float | None:
@@ -210,4 +220,4 @@ def _price(pricing: object) -> float | None:
         prices = [float(pricing[name]) * 1e6 for name in ("prompt", "completion")]
     except (KeyError, TypeError, ValueError):
         return None
-    return max(prices) if min(prices) >= 0 else None
+    return max(prices) if min(prices) >= 0 and isfinite(max(prices)) else None

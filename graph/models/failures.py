@@ -13,6 +13,7 @@ from typing import Any, Literal
 from everturn.graph.models.limits import retry_after
 from everturn.graph.models.media_refusals import refusal_of_media
 from everturn.graph.models.obstacles import obstacle_in
+from everturn.graph.models.text import whole
 
 Kind = Literal[
     "invalid_api_key",  # 401, 403 for the key: no other model of this provider would answer
@@ -148,6 +149,8 @@ _SECRET = re.compile(
     r"\b(?:(?:sk|pk|key)-[\w*.-]{4,}|(?:\w+[-.])*(?=[a-z_]*\d)\w{12,})",
     re.IGNORECASE,
 )
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""What moves a terminal's cursor, colours it, or turns the order of characters around."""
 _MAX_DETAIL = 300
 _MAX_SEARCHED = 1000
 """Characters: a provider may repeat what a user wrote, and a long search would stop all turns."""
@@ -235,13 +238,13 @@ def _failure_of(error: Exception) -> Failure:
         return _failed_with(status, error)
     if isinstance(error, openai.APITimeoutError | asyncio.TimeoutError):
         return Failure("timeout", "the provider was silent for too long")
+    undecodable = type(error).__name__ == "DecodingError"  # httpx2's: not packed as it says
     of_transport = type(error).__module__.partition(".")[0] in {"httpx", "httpx2", "httpcore2"}
-    if of_transport or isinstance(error, openai.APIConnectionError | OSError):
+    if (of_transport and not undecodable) or isinstance(error, openai.APIConnectionError | OSError):
         kind, said = obstacle_in(error) or ("unreachable", "the connection to the provider failed")
         return Failure(kind, said, _detail(error))
-    if isinstance(
-        error, openai.OpenAIError | ValueError | TypeError | LookupError | AttributeError
-    ):
+    misread = openai.OpenAIError | ValueError | TypeError | LookupError | AttributeError
+    if undecodable or isinstance(error, misread):
         return Failure("malformed", "the provider's answer cannot be read", _detail(error))
     return Failure("unavailable", type(error).__name__, _detail(error))
 
@@ -295,8 +298,9 @@ def _detail(error: Exception) -> str:
 
 
 def detail_of(text: str) -> str:
-    """Return what a provider wrote, fit for the operator's log: short, and without keys."""
-    return _SECRET.sub("…", text[:_MAX_SEARCHED])[:_MAX_DETAIL]
+    """Return what a provider wrote, fit for a line that people read: short, and without keys."""
+    line = _CONTROL.sub(" ", whole(text[:_MAX_SEARCHED]))
+    return _SECRET.sub("…", line)[:_MAX_DETAIL]
 
 
 def _body(error: Exception) -> Mapping[str, Any]:

@@ -86,4 +86,6 @@ def _is_number(value: object) -> bool:
 
 def _count(usage: Mapping[str, Any], key: str) -> int:
     value = usage.get(key)
-    return int(value) if _is_number(value) and not isinstance(value, bool) else 0
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return 0
+    return int(value) if 0 <= value < _MAX_TOKENS else 0

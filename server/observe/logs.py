@@ -5,12 +5,15 @@ A line that cannot be made or written raises no error in the code that logs: see
 
 import json
 import logging
+import re
 from typing import Any
 
 import structlog
 from typing_extensions import override
 
 from everturn.server.observe.output import LineWriter, standard_error
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
 def configure_logs(level: str) -> None:
@@ -56,10 +59,17 @@ def configure_logs(level: str) -> None:
 def _renderers(*, terminal: bool) -> list[structlog.typing.Processor]:
     if terminal:
         plain = structlog.dev.plain_traceback
-        return [structlog.dev.ConsoleRenderer(exception_formatter=plain)]
+        return [_one_line, structlog.dev.ConsoleRenderer(exception_formatter=plain)]
     # Never a frame's variables: they hold keys and what people wrote.
     traces = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
     return [structlog.processors.ExceptionRenderer(traces), structlog.processors.JSONRenderer()]
+
+
+def _one_line(_: object, __: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Escape what would begin another line, or move the cursor; the renderer does so for values."""
+    if isinstance(event := line.get("event"), str):
+        line["event"] = _CONTROL.sub(lambda found: ascii(found[0])[1:-1], event)
+    return line
 
 
 def _careful(logger: type[Any], output: LineWriter) -> type[Any]:

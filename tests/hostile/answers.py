@@ -23,6 +23,8 @@ JSON = Any
 class Written(str):
     """A JSON value as it is written: no Python object is written so."""
 
+    __slots__ = ()
+
 
 MARK = "everturn-written-"
 

@@ -15,7 +15,7 @@ import httpx
 
 from everturn.graph.models.breaker import Breaker
 from tests.provider import KEY, FakeProvider
-from tests.provider.script import Transmission
+from tests.provider.script import Step
 from tests.service import Client, serving
 
 MODEL = "m"
@@ -52,7 +52,7 @@ class Rig:
     def __init__(self, client: Client, provider: FakeProvider, breaker: Breaker) -> None:
         self.client, self.provider, self.breaker = client, provider, breaker
 
-    def take(self, door: str, script: Sequence[Transmission], **choices: Any) -> None:
+    def take(self, door: str, script: Sequence[Step], **choices: Any) -> None:
         """Have one turn with this script by one door, and look at what came of it.
 
         Raises:
@@ -60,16 +60,16 @@ class Rig:
         """
         try:
             thread = self._session() if door in {"message", "stream"} else self._thread()
-            self._behave(*script, "done")
+            self.behave(*script, "done")
             getattr(self, f"_by_{door}")(thread, choices)
-            self._behave("fine")
+            self.behave("fine")
             self._look(door, thread)
         except httpx.TimeoutException as error:
             raise Wrong(f"no answer: {type(error).__name__}") from error
         except httpx.TransportError as error:
             raise Wrong(f"the connection broke: {error!r}") from error
 
-    def _behave(self, *script: Any) -> None:
+    def behave(self, *script: Step) -> None:
         self.provider.script(MODEL, *script)
         self.provider.requests.clear()
         self.breaker._records.clear()  # each example meets one that is well
@@ -112,18 +112,16 @@ class Rig:
         return events
 
     def _look(self, door: str, thread: str) -> None:
-        chat = door in {"message", "stream"}
-        if chat:
-            next_turn = {"message": "and now", "session_id": thread}
-            answer = self.client.post("/api/chat/message", json=next_turn)
-            said = _fine(answer).get("response")
-            shown = (f"/api/chat/session/{thread}", f"/api/chat/history/{thread}")
+        """Have a next turn, and read all that is kept of the thread."""
+        if door in {"message", "stream"}:
+            body: dict[str, Any] = {"message": "and now", "session_id": thread}
+            said = _fine(self.client.post("/api/chat/message", json=body))["response"]
+            shown = [f"/api/chat/session/{thread}", f"/api/chat/history/{thread}"]
         else:
             body = {"assistant_id": "agent", "input": _TURN}
-            answer = self.client.post(f"/threads/{thread}/runs/wait", json=body)
-            said = _fine(answer)["messages"][-1]["content"]
-            shown = (f"/threads/{thread}", f"/threads/{thread}/state", f"/threads/{thread}/runs")
-            _fine(self.client.post(f"/threads/{thread}/history", json={"limit": 5}))
+            values = _fine(self.client.post(f"/threads/{thread}/runs/wait", json=body))
+            said = values["messages"][-1]["content"]
+            shown = [f"/threads/{thread}{part}" for part in ("", "/state", "/runs", "/history")]
         if said != "fine":
             raise Wrong(f"the next turn is answered: {str(said)[:300]}; {self._refused()}")
         for path in shown:

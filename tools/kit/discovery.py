@@ -3,6 +3,7 @@
 One bad file costs its own tools and nothing else: it is named in `problems`, the rest is served.
 """
 
+import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,11 @@ from langchain_core.tools import BaseTool
 
 from everturn.tools.kit.offered import offered_name, offered_schema
 from everturn.tools.kit.values import flaw_in
+
+_MAX_NAME = 200
+_MAX_SCHEMA = 65_536
+"""Characters of JSON: it goes into every prompt."""
+_MAX_REASON = 300
 
 
 class UnknownTool(LookupError):
@@ -71,12 +77,15 @@ def discover(*packages: str, folders: Sequence[Path] = ()) -> Discovery:
 
 def objection(tool: BaseTool) -> str | None:
     """Say why no model could be offered a tool; `None` where one can."""
-    if not tool.name or flaw_in(tool.name):
-        return f"the name {tool.name!r} is empty or cannot be written"
+    if not tool.name or len(tool.name) > _MAX_NAME or flaw_in(tool.name):
+        return f"the name {tool.name[:_MAX_NAME]!r} is empty, too long or cannot be written"
     try:
-        offered_schema(tool)
+        size = len(json.dumps(offered_schema(tool)))
     except Exception as error:
-        return f"the tool {tool.name!r} has no schema: {type(error).__name__}: {error}"
+        reason = f"{type(error).__name__}: {error}"[:_MAX_REASON]
+        return f"the tool {tool.name!r} has no schema: {reason}"
+    if size > _MAX_SCHEMA:
+        return f"the schema of the tool {tool.name!r} has more than {_MAX_SCHEMA} characters"
     return None
 
 

@@ -52,6 +52,9 @@ def test_what_is_unknown_does_not_fit_a_wish_that_speaks_of_it() -> None:
         (_pricing("0", "0"), 0.0),
         (_pricing("-1", "-1"), None),  # it varies
         (_pricing("free", "free"), None),
+        (_pricing("nan", "0"), None),
+        (_pricing("0", "1e999"), None),
+        ({"prompt": 10**400, "completion": 1}, None),
         ({"prompt": "1"}, None),
         (None, None),
     ],
@@ -60,6 +63,30 @@ def test_a_price_is_dollars_a_million_tokens(pricing: object, price: float | Non
     catalogue = Catalogue([])
     catalogue.update([{"id": "m", "pricing": pricing}])
     assert catalogue["m"].price == (None if price is None else pytest.approx(price))
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        *(None, 7, [], "m", {"id": 7}, {"id": ""}, {"id": "x" * 10_000}, {"id": "a\nb"}),
+        *({"id": "\ud83d"}, {"id": "\0"}, {"id": "\u202em"}),
+    ],
+)
+def test_what_names_no_model_is_passed_over(entry: Any) -> None:
+    catalogue = Catalogue(["m"])
+    catalogue.update([entry, {"id": "m", "context_length": 2**70}])
+    assert catalogue.models == [Model("m"), Model("offline")]
+
+
+@pytest.mark.parametrize("odd", [7, "x", [[]], {"a": 1}, [{}], None, True, float("inf")])
+@pytest.mark.parametrize(
+    "name", ["context_length", "pricing", "supported_parameters", "architecture"]
+)
+def test_what_is_odd_about_a_model_is_unknown(name: str, odd: Any) -> None:
+    catalogue = Catalogue(["m"])
+    catalogue.update([{"id": "m", name: odd}])
+    catalogue.update([{"id": "m", "architecture": {"input_modalities": [odd]}}])
+    assert catalogue.listed == ["m"]
 
 
 def test_a_named_model_must_fit_as_well() -> None:

@@ -152,6 +152,27 @@ def test_a_line_that_cannot_be_made_is_one_line_without_its_values(terminal: boo
     assert len(lines) == 4
 
 
+FORGING = """
+import logging
+import structlog
+from everturn.server.observe.logs import configure_logs
+
+forged = "a name\\n2026-01-01T00:00:00Z [info     ] forged\\r\\x1b[2K\\u2028\\u202e"
+configure_logs("INFO")
+structlog.get_logger("everturn").info("model_failed", model=forged)
+structlog.get_logger("everturn").info(forged)
+logging.getLogger("another").warning("said: %s", forged)
+print("went on")
+"""
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_no_text_of_others_begins_a_line_or_moves_the_cursor(terminal: bool) -> None:
+    lines = logged(FORGING, terminal=terminal).splitlines()
+    assert len(lines) == 3
+    assert not any(sign in line for line in lines for sign in ("\x1b[2K", "\u202e"))
+
+
 BLOCKING = """
 import asyncio
 import time

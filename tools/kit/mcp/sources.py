@@ -36,6 +36,8 @@ _WATCH_SECONDS = 2.0
 """Between looks, while a call waits, at whether a server still listens at its address."""
 _MAX_DESCRIPTION = 1024
 """Characters: what a server says of its tools goes into every prompt."""
+_MAX_TOOLS = 128
+"""Of one server: all of them go into every prompt, and OpenAI takes no more."""
 
 
 class McpNotInstalled(Exception):
@@ -178,7 +180,9 @@ class McpSource:
                 server_name=self._server_name,
                 tool_name_prefix=True,
             )
-        for tool in tools:
+        if len(tools) > _MAX_TOOLS:
+            log.warning("mcp_tools_left_out", server=self._server_name, tools=len(tools))
+        for tool in (tools := tools[:_MAX_TOOLS]):
             tool.description = tool.description[:_MAX_DESCRIPTION]
             if isinstance(tool, StructuredTool) and tool.coroutine is not None:
                 tool.coroutine = _as_text(tool.coroutine)
