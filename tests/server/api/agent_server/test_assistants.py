@@ -459,7 +459,7 @@ def test_bodies_that_are_let_pass(service: Client, sdk: SyncLangGraphClient) -> 
         "/assistants/search", content=b'{"limit": 1}', headers={"content-type": "text/plain"}
     )
     assert len(as_text.json()) == 1
-    for each in (made, named, half):
+    for each in (made, named):
         sdk.assistants.delete(each["assistant_id"])
 
 
