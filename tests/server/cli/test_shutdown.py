@@ -1,13 +1,17 @@
 """Being told to stop: turns end, or are ended with a word, and the process leaves with 0."""
 
+import asyncio
 import signal
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx
 import pytest
 
+from everturn.checkpoints.sql.database import open_database
+from everturn.checkpoints.sql.threads import ThreadTable, new_thread
 from tests.provider import KEY, FakeProvider, Reply
 from tests.service import Client, Event, process, read_events
 from tests.waiting import PATIENCE, eventually_sync
@@ -89,3 +93,37 @@ def test_a_start_that_hangs_can_be_stopped(data_dir: Path) -> None:
             with connection:
                 running.popen.send_signal(signal.SIGTERM)
                 assert running.popen.wait(20) == 0
+
+
+def test_searches_without_end_stop_neither_readiness_nor_the_end(data_dir: Path) -> None:
+    asyncio.run(_keep_what_is_slow_to_search(data_dir))
+    slow = {"metadata": {"a": [{"a": 3299}] * 60}}
+
+    def search(url: str) -> httpx.Response | None:
+        with Client(url) as client:
+            try:
+                return client.post("/threads/search", json=slow)
+            except httpx.TransportError:  # the process has ended
+                return None
+
+    with (
+        ThreadPoolExecutor(8) as pool,
+        process(data_dir, EVERTURN_SHUTDOWN_GRACE="0") as running,
+        Client(running.url()) as client,
+    ):
+        searches = [pool.submit(search, running.url_found) for _ in range(8)]
+        assert searches[0].result() is not None
+        for _ in range(5):
+            assert client.get("/ready").status_code == 200
+        searches += [pool.submit(search, running.url_found) for _ in range(8)]
+        assert running.stop() == 0
+        answers = [each.result() for each in searches]
+    ended = [each for each in answers if each is not None and each.status_code == 503]
+    assert all(each.json()["type"] == "search-timeout" for each in ended)
+
+
+async def _keep_what_is_slow_to_search(data_dir: Path) -> None:
+    async with open_database(None, data_dir) as database:
+        table = ThreadTable(database)
+        for _ in range(300):
+            await table.create(new_thread(metadata={"a": [{"a": each} for each in range(3300)]}))
