@@ -14,6 +14,9 @@ DEFAULT_PORT = 2024
 _PORTS = 20
 """Of these, from the default one on, the first free one is taken where none was chosen."""
 
+_UNSENT_BYTES = 131_072
+"""Of one connection, in the system's memory; it would else grow to megabytes."""
+
 
 class CannotListen(Exception):
     """Another process listens where the service should, or there is no such place."""
@@ -50,6 +53,8 @@ def _bind(host: str, port: int) -> socket.socket:
     family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     listener = socket.create_server(address[:2], family=family, backlog=2048)
     listener.setblocking(False)
+    if hasattr(socket, "TCP_NOTSENT_LOWAT"):  # what clients do not read fills no memory elsewhere
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
     return listener
 
 

@@ -170,6 +170,22 @@ class _Refused(Exception):
     """The parser need not go on."""
 
 
+class _Counted:
+    """A transport that counts what is written to it."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self.bytes = 0
+        self._transport = transport
+        self._write = transport.write
+
+    def write(self, data: bytes) -> None:
+        self.bytes += len(data)
+        self._write(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
 class Connection(HttpToolsProtocol):
     """One connection, within its bounds."""
 
@@ -192,7 +208,8 @@ class Connection(HttpToolsProtocol):
         """That began on it."""
         self._deaf = False
         """Whatever else comes is not read: the connection ends with an answer."""
-        self._left = 0
+        self._taken: int | None = None
+        """Bytes that had left for the client when it last made way for more."""
 
     @property
     def unsent(self) -> int:
@@ -203,14 +220,15 @@ class Connection(HttpToolsProtocol):
         """Look at it, once a second; whether its client was let go."""
         if left := self.unsent:
             return self._look_at_reader(left)
-        self.silent = self._left = 0
+        self.silent, self._taken = 0, None
         if self._arriving and not self._deaf and not self.flow.read_paused:
             self._look_at_sender()
         return False
 
     def _look_at_reader(self, left: int) -> bool:
-        if not self._left or self._left - left >= _MIN_READ_BYTES:
-            self.silent, self._left = 0, left
+        taken = self._written.bytes - left
+        if self._taken is None or taken - self._taken >= _MIN_READ_BYTES:
+            self.silent, self._taken = 0, taken
             return False
         self.silent += 1
         if self.silent < self._limits.send_timeout:
@@ -240,7 +258,8 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin, or refuse."""
-        super().connection_made(transport)
+        self._written = _Counted(transport)
+        super().connection_made(cast("asyncio.Transport", self._written))
         self.address = self.client[0] if self.client else ""
         self._refusal = self._all.add(self)
 
@@ -286,8 +305,13 @@ class Connection(HttpToolsProtocol):
         if size > MAX_HEAD_BYTES or len(self.headers) > MAX_HEADERS:
             self._flaw = _TOO_LARGE
             raise _Refused
+        if self._refusal and self.parser and self.parser.should_upgrade():
+            self._flaw = self._refusal
+            raise _Refused
         super().on_headers_complete()
         self._in_head, self._looks = False, 0
+        if self.cycle is None:  # a WebSocket
+            return
         if self._requests >= MAX_REQUESTS or len(self.pipeline) >= MAX_PIPELINED or self._refusal:
             self.cycle.keep_alive = False
 
@@ -321,6 +345,9 @@ class Connection(HttpToolsProtocol):
                 return
             cycle.disconnected = True  # for its app the client has left
             cycle.message_event.set()
+        elif cycle is not None and not self._in_head:  # it has its answer, and goes on sending
+            self.transport.close()
+            return
         answer = problem_response(problem)
         head = [*self.server_state.default_headers, *answer.raw_headers, (b"connection", b"close")]
         lines = b"".join(b"%s: %s\r\n" % header for header in head)

@@ -28,7 +28,7 @@ async def test_redis_is_not_called_silent_where_the_loop_stood_still() -> None:
     client = create_async_client(f"{os.environ['TEST_REDIS_URL']}?socket_timeout=0.2")
     try:
         await client.ping()
-        asking = [asyncio.create_task(client.ping()) for _ in range(8)]
+        asking = [asyncio.ensure_future(client.ping()) for _ in range(8)]
         await asyncio.sleep(0)
         for _ in range(3):  # while they are sent, and while they wait for their answers
             asyncio.get_running_loop().call_soon(time.sleep, 0.3)
