@@ -44,7 +44,13 @@ def fuzz(url: str, *, seed: int, examples: int, phases: str = "coverage,fuzzing"
         "generation-database": "none",
         "warnings": "off",
     }
-    flags = ["--continue-on-failure", "--no-shrink", "--no-color"]
+    flags = [
+        "--continue-on-failure",
+        "--no-shrink",
+        "--no-color",
+        "--report=ndjson",
+        "--report-ndjson-path=/tmp/w/fuzz-run/r.ndjson",
+    ]
     return subprocess.run(
         [
             *(sys.executable, "-m", "schemathesis.cli", "run", f"{url}/openapi.json", *flags),

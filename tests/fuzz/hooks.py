@@ -13,7 +13,8 @@ from zlib import crc32
 import httpx
 import schemathesis
 
-_KEPT_SECONDS = 0.1
+_MAX_SECONDS = 0.1
+_NOBODY = "00000000-0000-4000-8000-000000000000"
 _known: dict[str, list[str]] = {}
 """Things that exist, by the name of the parameter that names them."""
 
@@ -62,15 +63,17 @@ def before_call(
 ) -> None:
     """Name things that exist, and do not wait for runs that begin in a year."""
     chance = crc32(repr(case).encode(errors="replace"))
-    # Deleting would soon leave nothing, and the stream of a whole thread does not end.
-    if case.method != "DELETE" and case.path != "/threads/{thread_id}/stream":
+    if case.path == "/threads/{thread_id}/stream":  # of a thread that exists it would not end
+        case.path_parameters["thread_id"] = _NOBODY if chance % 2 else "nobody"
+    elif case.method != "DELETE":  # which would soon leave nothing
         for named in (case.path_parameters, case.query, case.body):
             if isinstance(named, MutableMapping):
                 _name(named, chance)
-    if isinstance(case.body, dict) and isinstance(case.body.get("after_seconds"), int | float):
-        case.body["after_seconds"] = min(case.body["after_seconds"], _KEPT_SECONDS)
-    if isinstance(case.body, dict) and isinstance(case.body.get("assistant_id"), str):
-        case.body["assistant_id"] = ("agent", "simple", case.body["assistant_id"])[chance % 3]
+    for body in case.body if isinstance(case.body, list) else [case.body]:
+        if isinstance(body, dict) and isinstance(body.get("after_seconds"), int | float):
+            body["after_seconds"] = min(body["after_seconds"], _MAX_SECONDS)
+        if isinstance(body, dict) and isinstance(body.get("assistant_id"), str):
+            body["assistant_id"] = ("agent", "simple", body["assistant_id"])[chance % 3]
 
 
 def _name(named: MutableMapping[str, Any], chance: int) -> None:
