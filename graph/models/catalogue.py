@@ -218,6 +218,6 @@ def _price(pricing: object) -> float | None:
         return None
     try:
         prices = [float(pricing[name]) * 1e6 for name in ("prompt", "completion")]
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return None
     return max(prices) if min(prices) >= 0 and isfinite(max(prices)) else None

@@ -243,3 +243,13 @@ def test_a_deep_refusal_is_a_refusal(running: Rig) -> None:
 def test_calls_of_a_kilobyte_name_and_no_known_type(running: Rig) -> None:
     calls = [ToolCall("n" * 5_000, {}), ToolCall("__class__", "[]"), ToolCall("calculator", "{}")]
     running.take("message", [Reply(tool_calls=calls)])
+
+
+@pytest.mark.parametrize("status", [200, 400, 429, 500])
+@pytest.mark.parametrize("door", DOORS)
+def test_what_a_provider_says_of_its_failure_can_be_shown(
+    running: Rig, door: str, status: int
+) -> None:
+    said = "\ud83d half\0 of\n2026-01-01 [info] forged \x1b[31m \u202e key sk-test <h1>502</h1>"
+    body = json.dumps({"error": {"message": said, "code": status if status >= 400 else said}})
+    running.take(door, [Transmission.whole(status, {}, body.encode())])
