@@ -19,7 +19,6 @@ from everturn.server.api.http.problems import (
 )
 from everturn.server.api.http.values import MAX_VALUES
 
-
 _TOO_MANY = Problem(
     type="invalid-request",
     title=HTTPStatus(422).phrase,
