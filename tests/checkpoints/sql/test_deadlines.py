@@ -29,7 +29,7 @@ async def _runs_nothing(database: Database) -> bool:
         "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'WITH RECURSIVE n(x)%'"
         " AND state = 'active' AND datname = current_database()"
     )
-    return await database.read(lambda c: c.scalar(running)) == 0
+    return await database.read(lambda c: not c.scalar(running))
 
 
 @asynccontextmanager
