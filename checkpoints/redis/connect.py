@@ -154,7 +154,7 @@ class _Packed(aio_connection.AbstractConnection):
     """
 
     async def _connect(self) -> None:
-        connect: Any = super()._connect  # of the class beside this one
+        connect: Any = super()._connect  # type: ignore[safe-super]  # of the class beside it
         seconds = self.socket_connect_timeout
         if seconds is None:
             await connect()
