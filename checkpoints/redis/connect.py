@@ -150,8 +150,21 @@ class _AsyncBlockingSentinelPool(aio_sentinel.SentinelConnectionPool, aio.Blocki
 class _Packed(aio_connection.AbstractConnection):
     """Packs commands in C, which redis-py does for its synchronous connections only.
 
-    An answer that came in time is read, even where this process was too busy to read it in time.
+    What the server did in time counts, even where this process was too busy to see it in time.
     """
+
+    async def _connect(self) -> None:
+        connect: Any = super()._connect  # type: ignore[safe-super]  # of the class beside it
+        seconds = self.socket_connect_timeout
+        if seconds is None:
+            await connect()
+            return
+        self.socket_connect_timeout = None
+        try:
+            async with Patience(seconds):
+                await connect()
+        finally:
+            self.socket_connect_timeout = seconds
 
     async def read_response(
         self,

@@ -2,9 +2,11 @@
 
 import asyncio
 import os
+import socket
 import time
 
 import pytest
+from redis import RedisError
 
 from everturn.checkpoints.redis.connect import create_async_client
 from everturn.checkpoints.redis.patience import Patience
@@ -36,3 +38,32 @@ async def test_redis_is_not_called_silent_where_the_loop_stood_still() -> None:
         assert await asyncio.gather(*asking) == [True] * 8
     finally:
         await client.aclose()
+
+
+async def test_nor_while_it_is_connected_to() -> None:
+    client = create_async_client(f"{os.environ['TEST_REDIS_URL']}?socket_connect_timeout=0.2")
+    try:
+        asking = [asyncio.ensure_future(client.ping()) for _ in range(8)]
+        for _ in range(6):
+            asyncio.get_running_loop().call_soon(time.sleep, 0.3)
+            await asyncio.sleep(0)
+        assert await asyncio.gather(*asking) == [True] * 8
+    finally:
+        await client.aclose()
+
+
+async def test_a_server_that_does_not_accept_is_given_up() -> None:
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        port = full.getsockname()[1]
+        waiting = [socket.socket() for _ in range(4)]
+        for each in waiting:
+            each.setblocking(False)
+            each.connect_ex(("127.0.0.1", port))
+        client = create_async_client(f"redis://127.0.0.1:{port}/0?socket_connect_timeout=0.2")
+        with pytest.raises(RedisError):
+            await client.ping()
+        await client.aclose()
+        for each in waiting:
+            each.close()
