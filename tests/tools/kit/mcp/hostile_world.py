@@ -16,6 +16,7 @@ from mcp.types import (
     TextResourceContents,
     Tool,
 )
+from pydantic import AnyUrl
 
 A, B = "#/$defs/A", "#/$defs/B"
 TREE = {
@@ -49,17 +50,17 @@ NAMES = ["", "a\nb", '"}]', "x" * 300, "calculator", "same", "same", "__class__"
 RESULTS: dict[str, Any] = {
     "audio": [AudioContent(type="audio", data="AAAA", mimeType="audio/wav")],
     "image": [ImageContent(type="image", data="no base64", mimeType="x")],
-    "link": [ResourceLink(type="resource_link", name="x", uri="file:///etc/passwd")],
+    "link": [ResourceLink(type="resource_link", name="x", uri=AnyUrl("file:///etc/passwd"))],
     "blob": [
         EmbeddedResource(
             type="resource",
-            resource=BlobResourceContents(uri="x://y", blob="AAAA", mimeType="a/b"),
+            resource=BlobResourceContents(uri=AnyUrl("x://y"), blob="AAAA", mimeType="a/b"),
         )
     ],
     "resource": [
         EmbeddedResource(
             type="resource",
-            resource=TextResourceContents(uri="x://y", text="__remove_all__"),
+            resource=TextResourceContents(uri=AnyUrl("x://y"), text="__remove_all__"),
         )
     ],
     "huge": [TextContent(type="text", text="word " * 1_000_000)],
