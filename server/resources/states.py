@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.errors import EmptyInputError, InvalidUpdateError
 from langgraph.types import StateSnapshot, StateUpdate
 from langgraph_sdk.runtime import AccessContext
 
@@ -16,7 +17,6 @@ from everturn.server.errors import (
     CheckpointNotFound,
     GraphNotFound,
     InvalidUpdate,
-    RunError,
     StateUnreadable,
     ThreadHasNoGraph,
     ThreadNotFound,
@@ -30,6 +30,18 @@ from everturn.server.turns.reading import reading
 
 UPDATE_WAIT_SECONDS = 1.0
 """An update does not queue behind a run, it is refused; two updates do wait for each other."""
+
+
+# What LangGraph, reducers and routers say of an update that does not fit.
+_NOT_FITTING = (
+    InvalidUpdateError,
+    EmptyInputError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    NotImplementedError,
+)
 
 
 class Step(NamedTuple):
@@ -286,8 +298,5 @@ def _refusing_misfits() -> Iterator[None]:
         if isinstance(error, TypeError):  # a value that no checkpoint can hold
             raise InvalidUpdate(str(error)) from error
         raise
-    except RunError:
-        raise
-    except Exception as error:  # of LangGraph, of a reducer, of a router: any code of the graph
-        reason = str(error) or type(error).__name__
-        raise InvalidUpdate(f"The update does not fit the graph: {reason}") from error
+    except _NOT_FITTING as error:
+        raise InvalidUpdate(f"The update does not fit the graph: {error}") from error

@@ -243,7 +243,8 @@ def _is_of_the_input(given: Any, error: Exception, *, streamed: bool) -> bool:
     A command may send a node what it does not expect, or to one node twice at a time.
     """
     if isinstance(given, Command):
-        sends = any(isinstance(each, Send) for each in given.goto)
+        goto = [given.goto] if isinstance(given.goto, Send) else given.goto
+        sends = any(isinstance(each, Send) for each in goto)
         if sends or isinstance(error, InvalidUpdateError):
             return True
     of_a_node = any("During task" in note for note in getattr(error, "__notes__", ()))

@@ -59,7 +59,7 @@ def _post(client: httpx.Client, path: str, body: dict[str, Any]) -> Any:
 
 @schemathesis.hook
 def before_call(
-    context: schemathesis.HookContext, case: schemathesis.Case, kwargs: dict[str, Any]
+    context: schemathesis.HookContext, case: schemathesis.Case[Any], kwargs: dict[str, Any]
 ) -> None:
     """Name things that exist, and do not wait for runs that begin in a year."""
     chance = crc32(repr(case).encode(errors="replace"))
@@ -69,7 +69,8 @@ def before_call(
         for named in (case.path_parameters, case.query, case.body):
             if isinstance(named, MutableMapping):
                 _name(named, chance)
-    for body in case.body if isinstance(case.body, list) else [case.body]:
+    bodies: list[Any] = case.body if isinstance(case.body, list) else [case.body]
+    for body in bodies:
         if isinstance(body, dict) and isinstance(body.get("after_seconds"), int | float):
             body["after_seconds"] = min(body["after_seconds"], _MAX_SECONDS)
         if isinstance(body, dict) and isinstance(body.get("assistant_id"), str):

@@ -151,7 +151,7 @@ _CRON: Responses = {200: {"description": "The cron", "model": CronModel}}
     description="Each run has a thread of its own. What was due while the service did not run "
     "begins once, at its start.",
     response_class=Response,
-    responses={**_CRON, **problems(503)},
+    responses={**_CRON, **problems(400, 404, 503)},
 )
 async def create_cron(body: CronBody, crons: CronsDep) -> Response:
     return json_response(_to_json(await crons.create(body.cron(None))))
@@ -162,7 +162,7 @@ async def create_cron(body: CronBody, crons: CronsDep) -> Response:
     summary="Run again and again on a thread",
     description="As without one; the thread must be there.",
     response_class=Response,
-    responses={**_CRON, **problems(404, 503)},
+    responses={**_CRON, **problems(400, 404, 503)},
 )
 async def create_cron_on_thread(thread_id: UUID, body: CronBody, crons: CronsDep) -> Response:
     return json_response(_to_json(await crons.create(body.cron(thread_id))))
@@ -206,7 +206,7 @@ async def count_crons(body: CronCount, crons: CronsDep, assistants: AssistantsDe
     summary="Get a cron",
     description="As it stands, with the moment of its next run.",
     response_class=Response,
-    responses={**_CRON, **problems(404, 503)},
+    responses={**_CRON, **problems(400, 404, 503)},
 )
 async def get_cron(cron_id: UUID, crons: CronsDep) -> Response:
     return json_response(_to_json(await crons.get(str(cron_id))))
@@ -217,7 +217,7 @@ async def get_cron(cron_id: UUID, crons: CronsDep) -> Response:
     summary="Change a cron",
     description="What is left out stays; `end_time` null takes the end away.",
     response_class=Response,
-    responses={**_CRON, **problems(404, 503)},
+    responses={**_CRON, **problems(400, 404, 503)},
 )
 async def change_cron(
     cron_id: UUID, body: CronChange, request: Request, crons: CronsDep

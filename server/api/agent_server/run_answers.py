@@ -54,7 +54,7 @@ FINAL: Responses = {
 EVENTS: Responses = {
     200: {
         "description": "Server-sent events",
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "content": {"text/event-stream": {}},
     }
 }
 

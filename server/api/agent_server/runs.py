@@ -99,7 +99,7 @@ _STREAMS = (
     summary="Run on a thread and wait",
     description=_WAITS,
     response_class=Response,
-    responses={**FINAL, **problems(404, 409, 503)},
+    responses={**FINAL, **problems(400, 404, 409, 503)},
 )
 async def wait_on_thread(
     thread_id: UUID, body: RunBody, request: Request, runs: RunsDep
@@ -112,7 +112,7 @@ async def wait_on_thread(
     summary="Run and wait",
     description=_WAITS,
     response_class=Response,
-    responses={**FINAL, **problems(503)},
+    responses={**FINAL, **problems(400, 404, 409, 503)},
 )
 async def wait_stateless(body: RunBody, request: Request, runs: RunsDep) -> Response:
     return await waited(await runs.create(body.request(None, "/runs/wait")), request)
@@ -123,7 +123,7 @@ async def wait_stateless(body: RunBody, request: Request, runs: RunsDep) -> Resp
     summary="Run on a thread and stream",
     description=_STREAMS,
     response_class=StreamingResponse,
-    responses={**EVENTS, **problems(404, 409, 503)},
+    responses={**EVENTS, **problems(400, 404, 409, 503)},
 )
 async def stream_on_thread(
     thread_id: UUID, body: RunBody, request: Request, runs: RunsDep
@@ -136,7 +136,7 @@ async def stream_on_thread(
     summary="Run and stream",
     description=_STREAMS,
     response_class=StreamingResponse,
-    responses={**EVENTS, **problems(503)},
+    responses={**EVENTS, **problems(400, 404, 409, 503)},
 )
 async def stream_stateless(body: RunBody, request: Request, runs: RunsDep) -> EventStream:
     return streamed(request, await runs.create(body.request(None, "/runs/stream")))
@@ -147,7 +147,7 @@ async def stream_stateless(body: RunBody, request: Request, runs: RunsDep) -> Ev
     summary="Run on a thread in the background",
     description="Returns the run as soon as it is written down.",
     response_class=Response,
-    responses={**RUN, **problems(404, 409, 503)},
+    responses={**RUN, **problems(400, 404, 409, 503)},
 )
 async def start_on_thread(thread_id: UUID, body: RunBody, runs: RunsDep) -> Response:
     return await started(runs, body.request(thread_id))
@@ -158,7 +158,7 @@ async def start_on_thread(thread_id: UUID, body: RunBody, runs: RunsDep) -> Resp
     summary="Run in the background",
     description="Returns the run at once. Its thread goes with it, unless `on_completion` is keep.",
     response_class=Response,
-    responses={**RUN, **problems(503)},
+    responses={**RUN, **problems(400, 404, 409, 503)},
 )
 async def start_stateless(body: RunBody, runs: RunsDep) -> Response:
     return await started(runs, body.request(None))
@@ -169,7 +169,7 @@ async def start_stateless(body: RunBody, runs: RunsDep) -> Response:
     summary="Run several in the background",
     description="Returns the runs in the order they were asked for.",
     response_class=Response,
-    responses={200: {"model": list[RunModel]}, **problems(503)},
+    responses={200: {"model": list[RunModel]}, **problems(400, 404, 409, 503)},
 )
 async def start_batch(
     bodies: Annotated[Many[RunBody], Field(min_length=1)], runs: RunsDep

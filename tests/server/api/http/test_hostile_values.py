@@ -209,7 +209,7 @@ def test_a_moment_at_its_end_is_kept(service: Client, moment: str) -> None:
     assert service.post("/runs/crons/search", json={"sort_by": "end_time"}).status_code == 200
 
 
-ODD_MESSAGE = {
+ODD_MESSAGE: dict[str, Any] = {
     "type": "ai",
     "content": "x",
     "id": "odd",
