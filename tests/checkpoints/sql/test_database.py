@@ -357,6 +357,7 @@ async def test_a_value_that_is_refused_makes_no_database_unavailable(
 ) -> None:
     async with open_database(url, tmp_path) as database:
         query = select(func.count()).where(wanted)
+        found: Any
         (found,) = await asyncio.gather(in_database(database, query), return_exceptions=True)
         if isinstance(found, BaseException):
             assert isinstance(found, ValueRefused)
