@@ -250,7 +250,7 @@ def test_every_member_of_every_body(service: Service) -> None:
 
 # It is the service that does, in its thread beside the test.
 @pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
-@settings(max_examples=60, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(number=st.integers(0, 10_000), document=documents)
 def test_any_member_of_any_body(service: Service, number: int, document: Any) -> None:
     service.judge(service.places[number % len(service.places)], document)
