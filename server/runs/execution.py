@@ -56,6 +56,9 @@ _SHORT = 0.03
 """Seconds: that a run is under way is written only if it takes longer. A commit costs its process
 as much as two tokens, and most would come when the run has ended."""
 
+_BYTES_AT_ONCE = 262_144
+"""Of what a run streams: so many are written before the loop serves others."""
+
 Dumps = Callable[[Any], bytes]
 
 
@@ -208,7 +211,7 @@ class Execution:
     async def _run(self, run: Run, held: Hold) -> None:
         """Run the turn, and leave the thread as the next one may find it."""
         outcome, parts = Outcome(), Parts(run.request.stream_mode)
-        spoken = False
+        spoken, published = False, 0
         try:
             turn = await self._turn(run)
             if _updates_latest(run.request) and turn.thread_id:
@@ -218,10 +221,14 @@ class Execution:
             async with aclosing(running):
                 async for part in running:
                     for name, data in parts.named(part):
-                        run.feed.publish(name, self._dumps(data))
-                    if part.mode == "messages" and not spoken:
-                        spoken = True
-                        await asyncio.sleep(0)  # the first token leaves before the next is made
+                        written = self._dumps(data)
+                        run.feed.publish(name, written)
+                        published += len(written)
+                    # The first token leaves before the next is made, and others are served between
+                    # parts that lie ready: there the turn's deadline is looked at, too.
+                    if (part.mode == "messages" and not spoken) or published > _BYTES_AT_ONCE:
+                        spoken, published = spoken or part.mode == "messages", 0
+                        await asyncio.sleep(0)
             run.outcome = outcome
         except asyncio.CancelledError:  # by a request, or at the end of the turn's time
             await self._leave(run)

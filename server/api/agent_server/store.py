@@ -17,13 +17,15 @@ from everturn.server.errors import InvalidInput
 router = Router(tags=["store"])
 
 _MAX = 2**31 - 1
+_MAX_FOUND = 10_000
+"""Items or namespaces of one answer."""
 
 
 Labels = Annotated[
     Few[Name],
     Field(description="Labels from the outside in, without dots; the first is not `langgraph`."),
 ]
-Limit = Annotated[int, Field(ge=0, le=_MAX, strict=True, description="At most so many.")]
+Limit = Annotated[int, Field(ge=0, le=_MAX_FOUND, strict=True, description="At most so many.")]
 Offset = Annotated[int, Field(ge=0, le=_MAX, strict=True, description="Pass over so many.")]
 
 

@@ -2,7 +2,6 @@
 
 import json
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
@@ -13,7 +12,7 @@ THREAD = "/threads/00000000-0000-4000-8000-000000000000"
 MANY = [f"t{number}" for number in range(1001)]
 FEW = MANY[:101]
 KEYS = dict.fromkeys(MANY, 1)
-IDS = [str(uuid4()) for _ in range(1001)]
+IDS = ["5e0b1f3c-6a57-4c7e-9f0c-2d8f6f3b7a10" for _ in range(1001)]
 SPEECH = [{"role": "user", "content": "x"}] * 1001
 WIDE = {"a": [1] * 10_000}
 
