@@ -3,14 +3,14 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Self, TypeAlias
 
 from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import ConnectionError as NotConnected
-from redis.exceptions import NoScriptError, ReadOnlyError
+from redis.exceptions import NoScriptError, ReadOnlyError, RedisError
 from redis.exceptions import TimeoutError as NotAnswered
 
 from everturn.checkpoints.redis.calls import Call, Operation, Scan, T
@@ -80,7 +80,8 @@ class AsyncRedisSaver(ThreadSaver):
             yield saver
             await saver._pipelines.drained()
         finally:
-            await client.aclose()
+            with suppress(RedisError):  # a server that hangs: nothing waits for it any more
+                await client.aclose()
 
     @property
     def _one_slot(self) -> bool:

@@ -303,7 +303,9 @@ def document_errors(app: FastAPI) -> None:
 
 def _document_common(operation: dict[str, Any]) -> None:
     body, choices = "requestBody" in operation, "parameters" in operation
-    common = problems(*([413] if body else ()), *([422] if body or choices else ()), 500)
+    # 421 and 403 are of `hosts`, 429 and 431 of the connection, and so is 408.
+    statuses = [*([408, 413] if body else ()), *([422] if body or choices else ())]
+    common = problems(403, *statuses, 421, 429, 431, 500, 503)
     operation["responses"].update({str(status): each for status, each in common.items()})
 
 

@@ -58,7 +58,9 @@ def routes() -> list[tuple[str, str]]:
     def within(router: Any) -> Iterator[tuple[str, str]]:
         for route in router.routes:
             if hasattr(route, "path"):
-                methods = getattr(route, "methods", None) or {"GET"}
+                methods = getattr(route, "methods", None)
+                if methods is None:  # refuses the methods that a path does not have
+                    continue
                 yield from ((method, route.path) for method in methods - {"HEAD"})
             else:  # FastAPI keeps a router that was included as it is
                 yield from within(route.original_router)
