@@ -126,7 +126,7 @@ WRONG = {
     "an escaped way up": (get(b"/docs/..%2f..%2fetc%2fpasswd"), 404),
     "another host for a path": (get(b"//other.example/threads/"), 404),
     "a query that is no UTF-8": (get(b"/store/items?namespace=%ff&key=%00"), 400),
-    "a target of 200 kB": (get(b"/" + b"a" * 200_000), 400),
+    "a target of 200 kB": (get(b"/" + b"a" * 200_000), 431),
 }
 
 
