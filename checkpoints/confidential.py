@@ -15,6 +15,9 @@ from everturn.checkpoints.errors import StoreMisconfigured
 
 _WORDS = ("key", "token", "secret", "password", "auth")
 """In any part of a name, however it is written: as in `langgraph._internal._config`."""
+_DIVIDED = ("config", "context")
+_MAX_DEPTH = 100
+"""What clients send is not so deep; what a graph streams may hold itself."""
 
 Object = Mapping[Any, Any]
 
@@ -25,11 +28,6 @@ def is_confidential(name: str, value: object) -> bool:
     if "tokens" in name and isinstance(value, int | float):
         return False
     return any(word in name for word in _WORDS)
-
-
-_DIVIDED = ("config", "context")
-_MAX_DEPTH = 100
-"""What clients send is not so deep; what a graph streams may hold itself."""
 
 
 class Split(NamedTuple):

@@ -65,8 +65,10 @@ class Answer:
             self._choices, self._envelope = True, chunk
             self._finish = choice["finish_reason"] or self._finish
             delta = choice["delta"]
-            self._texts += filter(None, [delta.get("content")])
-            self._thoughts += filter(None, [delta.get("reasoning")])
+            if text := delta.get("content"):
+                self._texts.append(text)
+            if thought := delta.get("reasoning"):
+                self._thoughts.append(thought)
             for piece in delta.get("tool_calls") or ():
                 self._add_call(piece)
 

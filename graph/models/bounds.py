@@ -77,7 +77,7 @@ async def unpacked(response: "httpx2.Response", room: Room) -> AsyncGenerator[by
 
 async def text_of(response: "httpx2.Response", limit: int = MAX_REFUSAL) -> str:
     """Read a body's first bytes, `limit` at most, as text."""
-    found = b""
+    found = bytearray()
     async with aclosing(unpacked(response, Room(2 * limit + _PIECE))) as pieces:
         async for piece in pieces:
             found += piece

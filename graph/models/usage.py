@@ -75,8 +75,9 @@ def _is_details(value: object) -> bool:
         isinstance(value, dict)
         and len(value) <= _MAX_NAMES
         and all(map(_NAME.fullmatch, value))
-        and all(each is None or isinstance(each, int) for each in value.values())
-        and all(each is None or _is_number(each) for each in value.values())
+        and all(
+            each is None or (isinstance(each, int) and _is_number(each)) for each in value.values()
+        )
     )
 
 

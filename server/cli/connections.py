@@ -75,12 +75,16 @@ class Connections:
         if len(self._all) > self.limits.connections:
             self._log_full()
             return problem_of_status(
-                503, "The service has as many connections as it takes: come back in a moment."
+                503,
+                "The service has as many connections as it takes: come back in a moment, or see "
+                "EVERTURN_MAX_CONNECTIONS.",
             )
         self._full = False
         if self._of_client[connection.address] > self.limits.connections_per_client:
             return problem_of_status(
-                429, "This client has as many connections as one may have: close some."
+                429,
+                "This client has as many connections as one may have: close some, or see "
+                "EVERTURN_MAX_CONNECTIONS_PER_CLIENT.",
             )
         return None
 

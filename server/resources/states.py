@@ -31,7 +31,6 @@ from everturn.server.turns.reading import reading
 UPDATE_WAIT_SECONDS = 1.0
 """An update does not queue behind a run, it is refused; two updates do wait for each other."""
 
-
 # What LangGraph, reducers and routers say of an update that does not fit.
 _NOT_FITTING = (
     InvalidUpdateError,

@@ -325,7 +325,7 @@ class Threads:
 
         Raises:
             InvalidInput: it would read the values of too many threads.
-        SearchTimeout: it took too long.
+            SearchTimeout: it took too long.
         """
         search = await self._allowed_search(search)
         if search.values:
@@ -344,7 +344,7 @@ class Threads:
 
         Raises:
             InvalidInput: it would read the values of too many threads.
-        SearchTimeout: it took too long.
+            SearchTimeout: it took too long.
         """
         search = await self._allowed_search(replace(search, limit=0))
         if search.values:

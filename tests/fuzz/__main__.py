@@ -48,8 +48,6 @@ def fuzz(url: str, *, seed: int, examples: int, phases: str = "coverage,fuzzing"
         "--continue-on-failure",
         "--no-shrink",
         "--no-color",
-        "--report=ndjson",
-        "--report-ndjson-path=/tmp/w/fuzz-run/r.ndjson",
     ]
     return subprocess.run(
         [

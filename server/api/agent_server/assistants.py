@@ -29,7 +29,7 @@ from everturn.server.api.agent_server.bodies import (
 from everturn.server.api.http.deps import AssistantsDep, ThreadsDep
 from everturn.server.api.http.problems import problems
 from everturn.server.api.http.strict_json import Router
-from everturn.server.api.http.values import Few, JsonObject, Name, Text, Wanted
+from everturn.server.api.http.values import Few, JsonObject, Name, Storable, Wanted
 from everturn.server.resources.assistants import Search
 
 router = Router(prefix="/assistants", tags=["assistants"])
@@ -72,7 +72,7 @@ Xray = Annotated[
 Recurse = Annotated[bool, Query(description="Look into subgraphs too.")]
 
 
-Prose = Annotated[Text, Field(max_length=_MAX_PROSE)]
+Prose = Annotated[str, Field(max_length=_MAX_PROSE), Storable]
 
 
 class AssistantCreate(BaseModel):

@@ -16,7 +16,7 @@ from everturn.server.api.agent_server.state_json import FIELDS, state_as_json
 from everturn.server.api.http.deps import ThreadsDep
 from everturn.server.api.http.problems import problems
 from everturn.server.api.http.strict_json import Router
-from everturn.server.api.http.values import Few, FewMessages, Name, Sendable, Wanted
+from everturn.server.api.http.values import Few, FewMessages, Name, Wanted
 from everturn.server.turns.places import LATEST, Place, place_as_json
 
 router = Router(prefix="/threads", tags=["threads"])
@@ -47,7 +47,7 @@ Select = Annotated[
 class StateUpdate(BaseModel):
     """A change to a thread's state."""
 
-    values: Annotated[dict[str, Any] | list[Any] | None, Sendable, FewMessages] = Field(
+    values: Annotated[dict[str, Any] | list[Any] | None, FewMessages] = Field(
         default=None, description="What the node is taken to have written."
     )
     as_node: Name | None = Field(

@@ -29,7 +29,6 @@ from everturn.server.api.http.values import (
     JsonObject,
     Many,
     Name,
-    Sendable,
     Wanted,
     at_most,
 )
@@ -89,7 +88,7 @@ class Ttl(BaseModel):
 class CommandUpdate(BaseModel):
     """A command in place of values."""
 
-    update: Annotated[dict[str, Any] | list[Any] | None, Sendable, FewMessages] = None
+    update: Annotated[dict[str, Any] | list[Any] | None, FewMessages] = None
     resume: Any = None
     goto: Name | Many[Name] = Field(default_factory=list)
 
@@ -98,7 +97,7 @@ class StepUpdate(BaseModel):
     """What a node is taken to have written."""
 
     as_node: Name = Field(description="The node, or `__input__`.")
-    values: Annotated[dict[str, Any] | list[Any] | None, Sendable, FewMessages] = None
+    values: Annotated[dict[str, Any] | list[Any] | None, FewMessages] = None
     command: CommandUpdate | None = Field(default=None, description="In place of `values`.")
 
     def step(self) -> Step:

@@ -12,8 +12,8 @@ from everturn.checkpoints.sql.history import Totals
 from everturn.server.api.chat.approvals import WaitingCall
 from everturn.server.api.http.deps import SessionsDep
 from everturn.server.api.http.problems import problems
-from everturn.server.api.http.strict_json import Router
-from everturn.server.api.http.values import MAX_DEPTH, JsonObject
+from everturn.server.api.http.strict_json import MAX_DEPTH, Router
+from everturn.server.api.http.values import JsonObject
 from everturn.server.errors import InvalidInput
 from everturn.server.resources.sessions import Session
 from everturn.server.turns.outcome import readable

@@ -3,6 +3,7 @@
 The rows of the agent's errors are in `server.app`: no door knows the agent.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -63,6 +64,8 @@ log = get_logger(__name__)
 
 RETRY_AFTER_SECONDS = 2
 _MAX_REASONS = 10
+_SCHEMA = re.compile(r"(function-(after|before|wrap|plain)|list|dict|literal)\[")
+"""How pydantic names one of several types, between the parts of a place in the body."""
 
 
 class Problem(BaseModel):
@@ -255,7 +258,8 @@ async def _on_validation(request: Request, error: Exception) -> JSONResponse:
 def _reason(flaw: Mapping[str, Any]) -> str:
     if flaw["type"] == "json_invalid":
         return f"body, at character {flaw['loc'][-1]}: {flaw['ctx']['error']}"
-    where = ".".join(str(part) for part in flaw["loc"][1:] or flaw["loc"])
+    loc = [str(part) for part in flaw["loc"][1:] or flaw["loc"]]
+    where = ".".join(part for part in loc if not _SCHEMA.match(part))
     return f"{where}: {flaw['msg'].removeprefix('Value error, ')}"
 
 

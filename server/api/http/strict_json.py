@@ -15,7 +15,7 @@ import orjson
 from fastapi import APIRouter, Request, Response
 from fastapi.routing import APIRoute
 
-MAX_DEPTH = 128
+MAX_DEPTH = 100
 _TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
 _QUICK_BYTES = 65_536
 """What is read between two other things; more of it is read in a thread."""

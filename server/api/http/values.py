@@ -1,13 +1,13 @@
-"""JSON that clients send: refused where no database or no answer could carry it, and bounded.
+"""Members of bodies that clients send: bounded, and refused where no database could store them.
 
 The service reads, checks and stores what it is sent between the steps of all other requests, so
-nothing has more entries, levels or characters than can be looked at in a moment.
+nothing has more entries or characters than can be looked at in a moment. How large and how deep a
+whole body may be, and what no answer could carry: see `body_values` and `strict_json`.
 """
 
 import re
 from collections.abc import Iterator
 from itertools import chain
-from math import isfinite
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -25,34 +25,19 @@ MAX_MANY, MAX_FEW = 1000, 100
 """Entries of a list; see `Many` and `Few`."""
 MAX_NAME = 1000
 """Characters."""
-MAX_DEPTH = 100
 _CONTROL = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 
-def _sendable(value: Any) -> Any:
-    """Refuse what JSON's parser takes but no answer could carry.
+def _storable(value: Any) -> Any:
+    """Refuse what PostgreSQL does not store, and what is too large to be kept.
 
     Raises:
         ValueError: saying what is wrong, without the content.
     """
-    for level in _levels(value):
-        if not all(map(_is_text, _texts(level))):
-            raise ValueError("must not contain half of a surrogate pair: it is no character")
-        if not all(isfinite(each) for each in level if type(each) is float):
-            raise ValueError("must not contain NaN or Infinity: JSON has no such numbers")
-    return value
-
-
-def _storable(value: Any) -> Any:
-    """Refuse, beyond that, what PostgreSQL does not store, and what is too large to be kept.
-
-    Raises:
-        ValueError: as above.
-    """
     if isinstance(value, dict) and len(value) > MAX_MANY:
         raise ValueError(f"must not have more than {MAX_MANY} keys")
     count = 0
-    for level in _levels(_sendable(value)):
+    for level in _levels(value):
         count += len(level)
         if count > MAX_KEPT:
             raise ValueError(f"must not have more than {MAX_KEPT} keys and values in all")
@@ -74,34 +59,25 @@ def _wanted(value: dict[str, Any]) -> dict[str, Any]:
 def _levels(value: Any) -> Iterator[list[Any]]:
     """Walk through keys and values, level by level."""
     level = [value]
-    for _ in range(MAX_DEPTH):
+    while level:
         yield level
         lists = [each for each in level if isinstance(each, list)]
         objects = [each for each in level if isinstance(each, dict)]
         level = [*_flatten(lists), *_flatten(objects), *_flatten(each.values() for each in objects)]
-        if not level:
-            return
-    raise ValueError(f"must not nest deeper than {MAX_DEPTH} levels")
 
 
 def _texts(level: list[Any]) -> Iterator[str]:
     return (each for each in level if isinstance(each, str))
 
 
-def _is_text(value: str) -> bool:
-    """Whether it has no half of a surrogate pair."""
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def _few_messages(value: Any) -> Any:
-    """Refuse messages without number: each is made an object, given an id and compared."""
+    """Refuse very many messages: each is made an object, given an id and compared."""
     messages = value.get("messages") if isinstance(value, dict) else None
     if isinstance(messages, list) and len(messages) > MAX_MANY:
-        raise ValueError(f"must not have more than {MAX_MANY} messages at once: send them in parts")
+        raise ValueError(
+            f"must not have more than {MAX_MANY} messages at once: update the state of "
+            "a thread with the earlier ones first, in parts"
+        )
     return value
 
 
@@ -125,10 +101,10 @@ def at_most(most: int) -> BeforeValidator:
 Identifier = Annotated[str, Field(max_length=MAX_NAME), AfterValidator(_identifier)]
 """For ids that clients choose."""
 
-Text = Annotated[str, AfterValidator(_storable)]
-"""For texts that go into the database."""
+Storable = AfterValidator(_storable)
+"""For members of bodies that go into the database."""
 
-Name = Annotated[Text, Field(max_length=MAX_NAME)]
+Name = Annotated[str, Field(max_length=MAX_NAME), Storable]
 """For names, of things or for people."""
 
 Few = Annotated[list[T], Field(max_length=MAX_FEW), at_most(MAX_FEW)]
@@ -137,14 +113,11 @@ Few = Annotated[list[T], Field(max_length=MAX_FEW), at_most(MAX_FEW)]
 Many = Annotated[list[T], Field(max_length=MAX_MANY), at_most(MAX_MANY)]
 """For lists of ids, or of nodes."""
 
-Sendable = AfterValidator(_sendable)
-"""For members of bodies that go into a graph's state."""
-
 FewMessages = AfterValidator(_few_messages)
-"""For the same, where they may hold messages."""
+"""For members of bodies that go into a graph's state, where they may hold messages."""
 
-JsonObject = Annotated[dict[str, Any], AfterValidator(_storable)]
-"""For members of bodies that go into the database."""
+JsonObject = Annotated[dict[str, Any], Storable]
+"""For objects that go into the database."""
 
 Wanted = Annotated[JsonObject, AfterValidator(_wanted)]
 """For what is looked for in the database: each row is compared with it."""

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from everturn.server.api.chat.sessions import MAX_CONTEXT_BYTES
-from everturn.server.api.http.values import MAX_DEPTH
+from everturn.server.api.http.strict_json import MAX_DEPTH
 from tests.service import Client, serving
 from tests.waiting import eventually_sync
 
@@ -33,7 +33,7 @@ def nested(levels: int) -> dict[str, Any]:
         (json.dumps(nested(MAX_DEPTH + 1)), "deeper than 100 levels"),
         (r'{"a": "\u0000"}', "U+0000"),
         ("[" * 99 + "]" * 99, "dictionary"),
-        ('{"a":' + "[" * 200 + "]" * 200 + "}", "deeper than 128 levels"),
+        ('{"a":' + "[" * 200 + "]" * 200 + "}", "deeper than 100 levels"),
         (json.dumps({"a": 10**30}), "beyond 64 bits"),
         (json.dumps({"a": "x" * MAX_CONTEXT_BYTES}), "at most 16384"),
         (json.dumps({"a": "가" * (MAX_CONTEXT_BYTES // 3)}), "at most 16384"),

@@ -31,6 +31,13 @@ UNKNOWN = "00000000-0000-4000-8000-000000000000"
         ("GET", f"/api/chat/history/{UNKNOWN}", None, 404, UNKNOWN),
         ("GET", f"/api/chat/history/{UNKNOWN}?limit=0", None, 422, "limit: "),
         ("DELETE", f"/api/chat/session/{UNKNOWN}", None, 404, UNKNOWN),
+        (
+            "POST",
+            "/runs/wait",
+            {"assistant_id": "agent", "command": {"goto": 5}},
+            422,
+            "command.goto: Input should be a valid string; command.goto.Send: ",
+        ),
         ("POST", "/invoke", {"graph": "nobody", "input": {}}, 404, "agent, chat, simple"),
         ("POST", "/invoke", {"graph": "agent"}, 422, "either `input` or `command`"),
         ("POST", "/invoke", {"input": {}}, 422, "agent"),

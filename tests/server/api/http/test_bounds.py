@@ -36,7 +36,11 @@ def of_run(**members: Any) -> dict[str, Any]:
         ("/runs/wait", of_run(metadata=WIDE), "more than 10000 keys and values"),
         ("/runs/wait", of_run(stream_mode=["values"] * 101), "more than 100 entries"),
         ("/runs/wait", of_run(interrupt_before=MANY), "more than 1000 entries"),
-        ("/runs/wait", of_run(interrupt_after=["x" * 1001]), "at most 1000 characters"),
+        (
+            "/runs/wait",
+            of_run(interrupt_after=["x" * 1001]),
+            "interrupt_after.0: String should have at most 1000 characters",
+        ),
         ("/runs/wait", of_run(input={"messages": SPEECH}), "more than 1000 messages"),
         ("/runs/wait", of_run(input=None, command={"goto": MANY}), "more than 1000 entries"),
         ("/runs/wait", of_run(checkpoint={"checkpoint_map": KEYS}), "more than 100 entries"),

@@ -62,8 +62,8 @@ UNREADABLE = {
     "2 ** 64": (b"18446744073709551616", "beyond 64 bits"),
     "-2 ** 63 - 1": (b"-9223372036854775809", "beyond 64 bits"),
     "5,000 digits": (b"7" * 5000, "no number beyond"),
-    "700 levels": (b"[" * 700 + b"]" * 700, "deeper than 128"),
-    "90,000 levels": (b'{"a":' * 90_000, "deeper than 128"),
+    "700 levels": (b"[" * 700 + b"]" * 700, "deeper than 100"),
+    "90,000 levels": (b'{"a":' * 90_000, "deeper than 100"),
 }
 PLACES = [
     ("POST", "/invoke", b'{"input": {"messages": "x", "more": %b}}'),
