@@ -120,6 +120,7 @@ class StreamRequest(InvokeRequest):
 
     def modes(self) -> list[RunMode]:
         """The modes asked for, under the names that runs have for them."""
+        asked: list[StreamMode]
         asked = [self.stream_mode] if isinstance(self.stream_mode, str) else self.stream_mode
         # What LangGraph calls `messages` goes out as it comes; see `streams.modes`.
         return ["messages-tuple" if mode == "messages" else mode for mode in asked]

@@ -49,7 +49,7 @@ async def reachable_inside(app: FastAPI) -> AsyncIterator[None]:
     # `langgraph_api`, where it is installed, is never imported: that would start its server. The
     # SDK's list of clients is for servers that set each one's app; it would only grow.
     os.environ["__LANGGRAPH_DEFER_LOOPBACK_TRANSPORT"] = "true"
-    vars(sdk).update(
+    sdk.__dict__.update(
         get_asgi_transport=lambda: InProcessTransport, _registered_transports=deque(maxlen=0)
     )
     service = InProcess(app)
