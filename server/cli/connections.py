@@ -203,6 +203,10 @@ class Connection(HttpToolsProtocol):
         self._arriving = True
         self._in_head = True
         self._received = 0
+        self._without_body = 0
+        """Bytes behind the head, since the last that came with a part of the body."""
+        self._has_body = False
+        """Of the data that is read now, some is."""
         self._looks = 0
         self._requests = 0
         """That began on it."""
@@ -279,16 +283,19 @@ class Connection(HttpToolsProtocol):
             return
         if not self._arriving:
             self._begin()
-        began = self._requests
+        began, self._has_body = self._requests, False
         super().data_received(data)
         # Of data in which a request began, some may be of the one before.
-        self._received += len(data) if began == self._requests else 1
-        if self._in_head and self._received > MAX_HEAD_BYTES:
+        size = len(data) if began == self._requests else 1
+        self._received += size
+        # Behind the head, extensions of chunks and trailers have no end of their own.
+        self._without_body = 0 if self._has_body else self._without_body + size
+        if (self._received if self._in_head else self._without_body) > MAX_HEAD_BYTES:
             self._end_with(_TOO_LARGE)
 
     def _begin(self) -> None:
         self._arriving = self._in_head = True
-        self._received = self._looks = 0
+        self._received = self._looks = self._without_body = 0
 
     def on_message_begin(self) -> None:
         """Begin with a request."""
@@ -298,6 +305,16 @@ class Connection(HttpToolsProtocol):
         self._requests += 1
         super().on_message_begin()
         cast("dict[str, Any]", self.scope)[LET_GO] = lambda: self.was_let_go
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header; not a trailer, which would pass for one that was there from the start."""
+        if self._in_head:
+            super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body."""
+        self._has_body = True
+        super().on_body(body)
 
     def on_headers_complete(self) -> None:
         """Answer it, if its head is within bounds."""

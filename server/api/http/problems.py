@@ -255,7 +255,9 @@ async def _on_validation(request: Request, error: Exception) -> JSONResponse:
 def _reason(flaw: Mapping[str, Any]) -> str:
     if flaw["type"] == "json_invalid":
         return f"body, at character {flaw['loc'][-1]}: {flaw['ctx']['error']}"
-    where = ".".join(str(part) for part in flaw["loc"][1:] or flaw["loc"])
+    # Where a value may be one of several, Pydantic adds how it checks each: no name of a client's.
+    parts = [part for part in map(str, flaw["loc"]) if not part.startswith("function-")]
+    where = ".".join(parts[1:] or parts)
     return f"{where}: {flaw['msg'].removeprefix('Value error, ')}"
 
 
