@@ -207,6 +207,13 @@ def test_one_connection_has_so_many_requests(served: Process) -> None:
         assert read_all(connection) == b""
 
 
+def test_a_client_may_pause_longer_than_clients_keep_connections(served: Process) -> None:
+    with connected(served) as connection:
+        answered(connection)
+        time.sleep(7)
+        answered(connection)
+
+
 def test_so_many_requests_wait_on_one_connection(served: Process) -> None:
     with connected(served) as connection:
         connection.sendall(OK * 500)
