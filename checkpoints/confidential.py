@@ -94,7 +94,7 @@ class Safe:
     def __init__(self, cipher: CipherProtocol | None = None) -> None:
         self._cipher = cipher
 
-    def close(self, confidential: Object) -> bytes | None:
+    def seal(self, confidential: Object) -> bytes | None:
         """Return what a column keeps; None for nothing."""
         if not confidential:
             return None
@@ -104,8 +104,8 @@ class Safe:
         name, encrypted = self._cipher.encrypt(plain)
         return name.encode() + b"\0" + encrypted
 
-    def open(self, kept: bytes | None) -> dict[str, Any]:
-        """Return what `close` was given.
+    def unseal(self, kept: bytes | None) -> dict[str, Any]:
+        """Return what `seal` was given.
 
         Raises:
             StoreMisconfigured: it was encrypted, and with another key than this one.

@@ -93,7 +93,7 @@ class CronTable(SearchedTable[Cron, SortBy]):
     def divided(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """Return the columns `payload` and `confidential` of what is asked of each run."""
         payload, confidential = split_request(asked)
-        return {"payload": payload, "confidential": self._safe.close(confidential)}
+        return {"payload": payload, "confidential": self._safe.seal(confidential)}
 
     def whole_payload(self, cron: Cron) -> dict[str, Any]:
         """Return what is asked of each run, its secrets included.
@@ -101,7 +101,7 @@ class CronTable(SearchedTable[Cron, SortBy]):
         Raises:
             StoreMisconfigured: they are encrypted with another key.
         """
-        return merged(cron.payload, self._safe.open(cron.confidential))
+        return merged(cron.payload, self._safe.unseal(cron.confidential))
 
     async def change(self, cron_id: str, values: Mapping[str, Any]) -> Cron | None:
         """Set columns of a row; `None` if there is none of this id."""

@@ -93,7 +93,7 @@ class RunRows:
         """
         values = {name: getattr(run, name) for name in COLUMNS}
         values["caller"] = None if caller is None else storable(dict(caller))
-        values["confidential"] = self._safe.close(confidential or {})
+        values["confidential"] = self._safe.seal(confidential or {})
         for name in ("metadata", "kwargs"):
             values[name] = storable(values[name])
         return self._rows.post(*before, Row(_INSERT, {**values, "owner": self._owner}))
@@ -176,7 +176,7 @@ class RunRows:
         Raises:
             StoreMisconfigured: they are encrypted with another key.
         """
-        return merged(run.row.kwargs, self._safe.open(run.confidential))
+        return merged(run.row.kwargs, self._safe.unseal(run.confidential))
 
     def release(self, run_id: str) -> asyncio.Future[list[Any]]:
         """Have it written that a run is nobody's, so that it is adopted again."""

@@ -20,7 +20,7 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 
 from everturn.server.api.http.problems import Problem, problem_of_status, problem_response
-from everturn.server.api.http.sse import LET_GO
+from everturn.server.api.http.sse import DROPPED
 
 log = get_logger(__name__)
 
@@ -100,22 +100,22 @@ class Connections:
         """Look at all connections once a second. Never ends."""
         while True:
             await asyncio.sleep(1)
-            let_go = sum(each.look() for each in list(self._all)) + self._make_room()
-            if let_go:
-                log.info("slow_readers_let_go", connections=let_go)
+            dropped = sum(each.look() for each in list(self._all)) + self._make_room()
+            if dropped:
+                log.info("slow_readers_dropped", connections=dropped)
             self._look_for_files()
 
     def _make_room(self) -> int:
         """Let those go who keep the most waiting, where all together keep too much."""
         unsent = {each: each.unsent for each in self._all if each.unsent}
-        total, let_go = sum(unsent.values()), 0
+        total, dropped = sum(unsent.values()), 0
         for each in sorted(unsent, key=lambda each: each.silent, reverse=True):
             if total <= MAX_UNSENT_BYTES or not each.silent:
                 break
             total -= unsent[each]
-            each.let_go()
-            let_go += 1
-        return let_go
+            each.drop()
+            dropped += 1
+        return dropped
 
     def _log_full(self) -> None:
         if not self._full:
@@ -195,7 +195,7 @@ class Connection(HttpToolsProtocol):
 
     def __init__(self, all_of_them: Connections, **how: Any) -> None:
         super().__init__(**how)
-        self.was_let_go = False
+        self.was_dropped = False
         """It was ended because its client did not read."""
         self.address = ""
         self.silent = 0
@@ -207,6 +207,10 @@ class Connection(HttpToolsProtocol):
         self._arriving = True
         self._in_head = True
         self._received = 0
+        self._without_body = 0
+        """Bytes behind the head, since the last that came with a part of the body."""
+        self._has_body = False
+        """Of the data that is read now, some is."""
         self._looks = 0
         self._requests = 0
         """That began on it."""
@@ -237,12 +241,12 @@ class Connection(HttpToolsProtocol):
         self.silent += 1
         if self.silent < self._limits.send_timeout:
             return False
-        self.let_go()
+        self.drop()
         return True
 
-    def let_go(self) -> None:
+    def drop(self) -> None:
         """End it: its client has stopped reading."""
-        self.was_let_go = True
+        self.was_dropped = True
         self.transport.abort()
 
     def _look_at_sender(self) -> None:
@@ -283,16 +287,19 @@ class Connection(HttpToolsProtocol):
             return
         if not self._arriving:
             self._begin()
-        began = self._requests
+        began, self._has_body = self._requests, False
         super().data_received(data)
         # Of data in which a request began, some may be of the one before.
-        self._received += len(data) if began == self._requests else 1
-        if self._in_head and self._received > MAX_HEAD_BYTES:
+        size = len(data) if began == self._requests else 1
+        self._received += size
+        # Behind the head, extensions of chunks and trailers have no end of their own.
+        self._without_body = 0 if self._has_body else self._without_body + size
+        if (self._received if self._in_head else self._without_body) > MAX_HEAD_BYTES:
             self._end_with(_TOO_LARGE)
 
     def _begin(self) -> None:
         self._arriving = self._in_head = True
-        self._received = self._looks = 0
+        self._received = self._looks = self._without_body = 0
 
     def on_message_begin(self) -> None:
         """Begin with a request."""
@@ -301,7 +308,17 @@ class Connection(HttpToolsProtocol):
         self._begin()
         self._requests += 1
         super().on_message_begin()
-        cast("dict[str, Any]", self.scope)[LET_GO] = lambda: self.was_let_go
+        cast("dict[str, Any]", self.scope)[DROPPED] = lambda: self.was_dropped
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header; not a trailer, which would pass for one that was there from the start."""
+        if self._in_head:
+            super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body."""
+        self._has_body = True
+        super().on_body(body)
 
     def on_headers_complete(self) -> None:
         """Answer it, if its head is within bounds."""

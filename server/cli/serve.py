@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
+_IDLE_SECONDS = 75
+"""Of a connection between two requests. Most clients give theirs up after 5 to 60 seconds; were the
+service first, a request under way would be lost with its connection."""
 _CLOSING_SECONDS = 5
 _INSIST_SECONDS = 0.5
 _YOUNG_OBJECTS = 20_000
@@ -133,6 +136,7 @@ class _Server(uvicorn.Server):
             lifespan="off",  # entered by us, so that its errors reach the caller as they are
             log_config=None,
             access_log=False,
+            timeout_keep_alive=_IDLE_SECONDS,
             timeout_graceful_shutdown=int(settings.server.shutdown_grace) + _CLOSING_SECONDS,
         )
         super().__init__(config)

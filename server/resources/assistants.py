@@ -91,6 +91,10 @@ class Assistants:
                 for name, assistant_id in self._ids.items()
             )
         )
+        for name, assistant_id in self._ids.items():  # an earlier version let them be changed
+            there = await self._table.get(assistant_id)
+            if there is not None and there.graph_id != name:
+                await self._table.change(assistant_id, Changes(graph_id=name))
 
     async def resolve(self, name_or_id: str) -> Assistant:
         """Return an assistant for a run: as this process wrote it, or as it stood a second ago.

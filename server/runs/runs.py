@@ -296,7 +296,10 @@ class Runs:
         try:
             kwargs = self._rows.whole_kwargs(adopted)
             request = RunRequest.of_kwargs(row.thread_id, row.assistant_id, kwargs)
-        except (StoreMisconfigured, TypeError) as error:  # another key, or another version's row
+        except StoreMisconfigured as error:  # the next process may have the right key
+            log.warning("run_waits_for_its_key", run_id=row.run_id, advice=str(error))
+            return
+        except TypeError as error:  # another version's row
             await self._give_up(row, Feed(row.run_id, self._events, attempt), str(error))
             return
         row.kwargs = split_request(kwargs).shown

@@ -8,12 +8,14 @@ import asyncio
 import re
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 from everturn.checkpoints.shared.event_log import END, Frame
 
 _MAX_BYTES = 262_144
 """Of one running run, in memory; a listener who is further behind reads the log."""
+_UNREAD_BYTES = 67_108_864
+"""Of all runs of this process: kept beyond that, for listeners who have yet to read it."""
 _BATCH_BYTES = 65_536
 """Handed to a listener at once, or one event that is larger."""
 _EVENT_BYTES = 256
@@ -88,6 +90,8 @@ class NoLog:
 class Feed:
     """The events of one run that runs in this process."""
 
+    _unread_of_all: ClassVar[int] = 0
+
     def __init__(self, run_id: str, log: Log, attempt: int = 1) -> None:
         self.run_id = run_id
         self._log = log
@@ -97,6 +101,10 @@ class Feed:
         self._number = 0
         self._ended = False
         self._waiting: set[asyncio.Future[bool]] = set()
+        self._listeners: dict[object, Cursor] = {}
+        """What each of them has read."""
+        self._unread = 0
+        """Bytes that are kept for them alone."""
 
     @property
     def attempt(self) -> int:
@@ -115,9 +123,20 @@ class Feed:
             self._log.append(self.run_id, self._attempt, Frame(self._number, name, data))
         self._events.append(Event(self.end, name, data))
         self._bytes += _size(data)
-        while self._bytes > _MAX_BYTES and len(self._events) > 1:
-            self._bytes -= _size(self._events.popleft().data)
+        self._trim()
         self._wake()
+
+    def _trim(self) -> None:
+        """Drop the oldest events; those that a listener has yet to read while there is no room."""
+        read = min(self._listeners.values(), default=self.end)
+        room = _MAX_BYTES + _UNREAD_BYTES - (Feed._unread_of_all - self._unread)
+        while self._bytes > _MAX_BYTES and len(self._events) > 1:
+            if self._events[0].cursor > read and self._bytes <= room:
+                break
+            self._bytes -= _size(self._events.popleft().data)
+        unread = max(0, self._bytes - _MAX_BYTES) if self._listeners else 0
+        Feed._unread_of_all += unread - self._unread
+        self._unread = unread
 
     def close(self, *, for_good: bool = True) -> None:
         """Say that no more will come; or, where the run goes on elsewhere, none from here."""
@@ -132,26 +151,32 @@ class Feed:
 
         Now and then, where nothing comes, an empty list.
         """
-        while True:
-            if self._events and self._misses(after):
-                await self._log.written()  # what memory has let go may wait there yet
-                events, _ = await _read(self._log, self.run_id, after)
-                first = self._events[0].cursor
-                news = [event for event in events if event.cursor < first]
-                if not news and after < _before(first):
-                    news = [_gap(after, first)]
+        listener = object()
+        try:
+            while True:
+                self._listeners[listener] = after  # back for more: all up to here was written
+                if self._events and self._misses(after):
+                    await self._log.written()  # what memory has dropped may wait there yet
+                    events, _ = await _read(self._log, self.run_id, after)
+                    first = self._events[0].cursor
+                    news = [event for event in events if event.cursor < first]
+                    if not news and after < _before(first):
+                        news = [_gap(after, first)]
+                    if news:
+                        after = news[-1].cursor
+                        yield news
+                        continue
+                news = self._after(after)
                 if news:
                     after = news[-1].cursor
                     yield news
-                    continue
-            news = self._after(after)
-            if news:
-                after = news[-1].cursor
-                yield news
-            elif self._ended:
-                return
-            elif not await self._news():
-                yield []
+                elif self._ended:
+                    return
+                elif not await self._news():
+                    yield []
+        finally:
+            self._listeners.pop(listener, None)
+            self._trim()
 
     def _misses(self, after: Cursor) -> bool:
         """Whether events between a place and the first one in memory are in the log only."""

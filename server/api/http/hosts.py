@@ -116,7 +116,9 @@ class OwnPagesOnly:
         )
 
     def _may_change(self, origin: str, host: str) -> bool:
-        same = origin.partition("://")[2].lower() == host.lower()
+        scheme, _, there = origin.lower().partition("://")
+        default = {"http": ":80", "https": ":443"}.get(scheme, "")  # a proxy may name it in `Host`
+        same = there.removesuffix(default) == host.lower().removesuffix(default)
         return same or self._origins.fullmatch(origin) is not None
 
 

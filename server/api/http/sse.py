@@ -23,7 +23,7 @@ from everturn.server.api.http.json import dumps
 from everturn.server.streams.feed import Event
 from everturn.server.streams.thread import ThreadEvent
 
-LET_GO = "everturn.let_go"
+DROPPED = "everturn.dropped"
 """In the scope: says whether the server has ended the connection of a client that did not read."""
 HEARTBEAT = b": heartbeat\r\n\r\n"
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -84,7 +84,7 @@ class EventStream(EventSourceResponse):
         )
         self._written = written
         self._on_leave = on_leave
-        self._let_go: Callable[[], bool] = request.scope.get(LET_GO, lambda: False)
+        self._dropped: Callable[[], bool] = request.scope.get(DROPPED, lambda: False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Left to itself, a generator whose reader is cancelled stays where it was until the
@@ -100,5 +100,5 @@ class EventStream(EventSourceResponse):
                     yield each
             ended = True
         finally:
-            if self._on_leave is not None and not (ended or self._let_go()):
+            if self._on_leave is not None and not (ended or self._dropped()):
                 self._on_leave()

@@ -152,6 +152,35 @@ def test_a_head_that_is_too_large(served: Process, head: bytes) -> None:
         assert problem(read_all(connection))[0] == 431
 
 
+CHUNKED = (
+    b"POST /threads HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("start", "more"),
+    [
+        (b"2\r\n{}\r\n0\r\n", b"X: y\r\n" * 1000),
+        (b"2\r\n{}\r\n0\r\nX: ", b"y" * 6000),
+        (b"2;", b"y" * 6000),
+    ],
+    ids=["trailers", "one trailer", "extension of a chunk"],
+)
+def test_what_comes_without_a_body_has_an_end(served: Process, start: bytes, more: bytes) -> None:
+    with connected(served) as connection:
+        connection.sendall(CHUNKED + start)
+        with pytest.raises(ConnectionError):
+            connection.sendall(more * 2000)
+
+
+def test_a_few_trailers_are_taken(served: Process) -> None:
+    with connected(served) as connection:
+        connection.sendall(CHUNKED + b"2;x=y\r\n{}\r\n0\r\nX: y\r\n\r\n")
+        assert b" 200 OK" in connection.recv(65536)
+        answered(connection)
+
+
 def test_what_is_no_http(served: Process) -> None:
     with connected(served) as connection:
         connection.sendall(b"\x16\x03\x01 hello\r\n\r\n")
@@ -176,6 +205,13 @@ def test_one_connection_has_so_many_requests(served: Process) -> None:
         closed = [b"connection: close" in answer.lower() for answer in answers]
         assert closed.index(True) == MAX_REQUESTS - 1
         assert read_all(connection) == b""
+
+
+def test_a_client_may_pause_longer_than_clients_keep_connections(served: Process) -> None:
+    with connected(served) as connection:
+        answered(connection)
+        time.sleep(7)
+        answered(connection)
 
 
 def test_so_many_requests_wait_on_one_connection(served: Process) -> None:
@@ -222,7 +258,7 @@ def test_a_client_that_stops_reading_is_let_go_and_its_run_goes_on(
         with connected(served, buffer=4096) as stalled:
             stalled.sendall(post(route.format(thread), asked))
             if not route.endswith("wait"):
-                served.says("slow_readers_let_go")
+                served.says("slow_readers_dropped")
                 served.log.clear()
             status = eventually_sync(lambda: _ended(client, thread))
     assert status == "success"
