@@ -39,7 +39,7 @@ from everturn.server.api.http.json import dumps
 from everturn.server.api.http.problems import problems
 from everturn.server.api.http.sse import EventStream, feed_frames
 from everturn.server.api.http.strict_json import Router
-from everturn.server.api.http.values import Few, Many
+from everturn.server.api.http.values import MAX_FEW, Many, at_most
 from everturn.server.errors import StateUnreadable
 from everturn.server.runs.run import CancelAction, Run
 from everturn.server.streams.modes import StreamMode
@@ -78,7 +78,8 @@ def _listed(names: list[str] | None) -> Any:
 
 
 OnlyModes = Annotated[
-    Few[StreamMode] | None,
+    list[StreamMode] | None,
+    at_most(MAX_FEW),
     BeforeValidator(_listed),
     Query(alias="stream_mode", description="Of the modes of the run only these, and no metadata."),
 ]
@@ -194,7 +195,10 @@ async def list_runs(
     offset: Annotated[int, Query(ge=0, le=2**31)] = 0,
     status: RunStatus | None = None,
     select: Annotated[
-        Few[RunField] | None, BeforeValidator(_listed), Query(description="Only these fields.")
+        list[RunField] | None,
+        at_most(MAX_FEW),
+        BeforeValidator(_listed),
+        Query(description="Only these fields."),
     ] = None,
 ) -> Response:
     page = await runs.of_thread(str(thread_id), limit=limit, offset=offset, status=status)
@@ -317,8 +321,8 @@ async def follow_thread(
     request: Request,
     runs: RunsDep,
     threads: ThreadsDep,
-    stream_modes: Annotated[Few[ThreadMode] | None, Query()] = None,
-    stream_mode: Annotated[Few[ThreadMode] | None, Query()] = None,
+    stream_modes: Annotated[list[ThreadMode] | None, at_most(MAX_FEW), Query()] = None,
+    stream_mode: Annotated[list[ThreadMode] | None, at_most(MAX_FEW), Query()] = None,
     last_event_id: AfterEvent = None,
 ) -> EventStream:
     after = Place.parse(last_event_id) if last_event_id else None

@@ -16,7 +16,7 @@ from everturn.server.api.agent_server.state_json import FIELDS, state_as_json
 from everturn.server.api.http.deps import ThreadsDep
 from everturn.server.api.http.problems import problems
 from everturn.server.api.http.strict_json import Router
-from everturn.server.api.http.values import Few, FewMessages, Name, Wanted
+from everturn.server.api.http.values import MAX_FEW, Few, FewMessages, Name, Wanted, at_most
 from everturn.server.turns.places import LATEST, Place, place_as_json
 
 router = Router(prefix="/threads", tags=["threads"])
@@ -38,7 +38,8 @@ def _state_field(name: str) -> str:
 StateField = Annotated[Name, AfterValidator(_state_field)]
 Subgraphs = Annotated[bool, Query(description="With the states of subgraphs that wait.")]
 Select = Annotated[
-    Few[StateField] | None,
+    list[StateField] | None,
+    at_most(MAX_FEW),
     BeforeValidator(_split),
     Query(description="Only these fields; `values.<key>` is one value."),
 ]
