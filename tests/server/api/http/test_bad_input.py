@@ -139,7 +139,7 @@ FORM = {"content-type": "application/x-www-form-urlencoded"}  # what `curl -d` s
 def test_a_body_that_is_not_json(client: Client, path: str) -> None:
     broken = client.post(path, content=b'{"context": nope}', headers=JSON)
     assert broken.status_code == 422
-    assert broken.json()["detail"] == "body, at character 12: invalid literal, expected 'null'"
+    assert broken.json()["detail"].startswith("body, at character 12: invalid literal")
     for headers in (FORM, {}):
         undeclared = client.post(path, content=b'{"message": "x"}', headers=headers)
         assert undeclared.status_code == 422
