@@ -35,7 +35,7 @@ MAX_REQUESTS = 1000
 MAX_PIPELINED = 16
 """Requests that wait on one connection for the answer to one before them."""
 MAX_UNSENT_BYTES = 268_435_456
-"""Of all answers that wait for their clients; beyond it the slowest are let go at once."""
+"""Of all answers that wait for their clients; beyond it the slowest are dropped at once."""
 _MIN_READ_BYTES = 16_384
 """A client that takes less in its time has stopped reading."""
 _KEPT_FILES = 256
@@ -225,7 +225,7 @@ class Connection(HttpToolsProtocol):
         return 0 if self.transport is None else self.transport.get_write_buffer_size()
 
     def look(self) -> bool:
-        """Look at it, once a second; whether its client was let go."""
+        """Look at it, once a second; whether its client was dropped."""
         if left := self.unsent:
             return self._look_at_reader(left)
         self.silent, self._taken = 0, None

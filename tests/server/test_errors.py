@@ -16,7 +16,7 @@ from everturn.server.errors import message_of
         # What is no path of this machine.
         ("POST /threads/1/state", "POST /threads/1/state"),
         ("https://example.org/etc/passwd", "https://example.org/etc/passwd"),
-        ("https://home/a/b or 1/etc/2", "https://home/a/b or 1/etc/2"),
+        ("https://usr/a/b or 1/etc/2", "https://usr/a/b or 1/etc/2"),
         ("/etc", "/etc"),
     ],
 )

@@ -5,7 +5,7 @@
     id: where the client may come back to, if it may
 
 As many events as there are leave in one write. Where none come for some seconds, a comment keeps
-the connection. A client that leaves closes the generator; one that only reads too slowly is let go
+the connection. A client that leaves closes the generator; one that only reads too slowly is dropped
 by the server, and has not left: its run goes on, and it may come back. A service that stops lets a
 stream end as its run does, and cuts those that would not. The format: https://html.spec.whatwg.org/#server-sent-events.
 """
@@ -64,7 +64,7 @@ class EventStream(EventSourceResponse):
         request: what is answered.
         written: frames, or heartbeats; it is closed when the client leaves.
         headers: where the run is, for a client that comes back.
-        on_leave: called if the client leaves before the end; not if it was let go.
+        on_leave: called if the client leaves before the end; not if it was dropped.
     """
 
     def __init__(
