@@ -5,6 +5,7 @@ CheckpointsError
   x SearchTimeout        the search was ended at its deadline: narrow it, or try again later
   x StoreMisconfigured   the server answers but cannot serve: the message says what to change
   x DataDirError         the data folder cannot be used: the message says why and what to do
+  x BackupRefused        the file or the place it should go to: the message says what to do
   x StaleWriter          another process has taken this thread over: stop writing
   x ValueRefused         a value is out of range, too large or of no known character: change it
   x InvalidItem          the store cannot take or look for this: the message says why
@@ -30,6 +31,10 @@ class StoreMisconfigured(CheckpointsError):
 
 class DataDirError(CheckpointsError):
     """The data folder is not writable, or another process holds it."""
+
+
+class BackupRefused(CheckpointsError):
+    """A backup cannot be made, read or restored there; nothing was changed."""
 
 
 class StaleWriter(CheckpointsError):

@@ -12,36 +12,62 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the process's exit code."""
     options = _parser().parse_args(arguments)
     try:
-        match options.command:
-            case "serve":
-                from everturn.server.cli.serve import serve
-
-                return serve(_settings_from(options))
-            case "config" | "doctor":
-                from everturn.server.cli import config, doctor
-
-                look = config.show if options.command == "config" else doctor.doctor
-                return look(_settings_from(options))
-            case "check-model":
-                from everturn.server.cli.check_model import check_model
-
-                return check_model(options.names, as_json=options.json)
-            case _:
-                from everturn.server.address import running_url
-                from everturn.server.cli.chat import chat
-
-                return chat(
-                    options.url or running_url(options.data_dir),
-                    " ".join(options.message) if options.message else None,
-                    session_id=options.session,
-                    agent=options.agent,
-                    plain=options.plain,
-                )
+        code: int = options.run(options)
     except WrongSetting as error:
         print(f"everturn: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
+    return code
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from everturn.server.cli.serve import serve
+
+    return serve(_settings_from(options))
+
+
+def _config(options: argparse.Namespace) -> int:
+    from everturn.server.cli.config import show
+
+    return show(_settings_from(options))
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from everturn.server.cli.doctor import doctor
+
+    return doctor(_settings_from(options))
+
+
+def _backup(options: argparse.Namespace) -> int:
+    from everturn.server.cli.backup import backup
+
+    return backup(_settings_from(options), options.file)
+
+
+def _restore(options: argparse.Namespace) -> int:
+    from everturn.server.cli.backup import restore
+
+    return restore(_settings_from(options), options.file)
+
+
+def _check_model(options: argparse.Namespace) -> int:
+    from everturn.server.cli.check_model import check_model
+
+    return check_model(options.names, as_json=options.json)
+
+
+def _chat(options: argparse.Namespace) -> int:
+    from everturn.server.address import running_url
+    from everturn.server.cli.chat import chat
+
+    return chat(
+        options.url or running_url(options.data_dir),
+        " ".join(options.message) if options.message else None,
+        session_id=options.session,
+        agent=options.agent,
+        plain=options.plain,
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -51,20 +77,32 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"everturn {version('everturn')}")
     commands = parser.add_subparsers(dest="command", required=True)
 
-    settings = argparse.ArgumentParser(add_help=False)
+    stores = argparse.ArgumentParser(add_help=False)
+    stores.add_argument("--data-dir", help="folder of memory and history (EVERTURN_DATA_DIR)")
+    settings = argparse.ArgumentParser(add_help=False, parents=[stores])
     settings.add_argument("--host", help="address to listen on (EVERTURN_HOST)")
     settings.add_argument("--port", help="port to listen on; 0 picks one (EVERTURN_PORT)")
     settings.add_argument("--config", help="path of langgraph.json (EVERTURN_CONFIG)")
-    settings.add_argument("--data-dir", help="folder of memory and history (EVERTURN_DATA_DIR)")
-    commands.add_parser("serve", parents=[settings], help="start the service")
-    commands.add_parser("config", parents=[settings], help="show every setting and its source")
-    commands.add_parser(
-        "doctor", parents=[settings], help="say what becomes of a project, without running it"
-    )
+    for name, run, does in (
+        ("serve", _serve, "start the service"),
+        ("config", _config, "show every setting and its source"),
+        ("doctor", _doctor, "say what becomes of a project, without running it"),
+    ):
+        command = commands.add_parser(name, parents=[settings], help=does)
+        command.set_defaults(run=run)
+
+    for name, run, does in (
+        ("backup", _backup, "write all that is kept into a file, while the service runs"),
+        ("restore", _restore, "put a backup into empty stores, before the service starts"),
+    ):
+        copy = commands.add_parser(name, parents=[stores], help=does)
+        copy.add_argument("file", metavar="FILE", help="of the backup")
+        copy.set_defaults(run=run)
 
     check = commands.add_parser("check-model", help="try the provider's key, address and models")
     check.add_argument("names", nargs="*", metavar="NAME", help="a model (all of EVERTURN_MODELS)")
     check.add_argument("--json", action="store_true", help="print the result as JSON")
+    check.set_defaults(run=_check_model)
 
     chat = commands.add_parser("chat", help="talk to the running service, or ask it once")
     chat.add_argument(
@@ -75,13 +113,14 @@ def _parser() -> argparse.ArgumentParser:
     chat.add_argument("--session", help="go on with this session")
     chat.add_argument("--agent", help="the graph that answers (`agent`, or the only one)")
     chat.add_argument("--plain", action="store_true", help="no colours, no Markdown")
+    chat.set_defaults(run=_chat)
     return parser
 
 
 def _settings_from(options: argparse.Namespace) -> dict[str, str]:
     """The settings named on the command line, as they would stand in the environment."""
     named = ("host", "port", "config", "data_dir")
-    return {name: value for name in named if (value := getattr(options, name)) is not None}
+    return {name: value for name in named if (value := getattr(options, name, None)) is not None}
 
 
 if __name__ == "__main__":

@@ -40,6 +40,13 @@ redis.call('PEXPIRE', KEYS[1], ARGV[2] * 10)
 return redis.call('ZRANGE', KEYS[1], 0, -1)
 """
 
+# KEYS processes   ARGV lease (ms)   Reply the processes that are alive
+_LIVING = """
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+return redis.call('ZRANGEBYSCORE', KEYS[1], now - ARGV[1], '+inf')
+"""
+
 Message = Mapping[str, Any]
 """Any JSON object; RedisPeers adds `from`, the name of its sender."""
 
@@ -213,3 +220,15 @@ async def open_peers(
         await asyncio.wait({listening})
         await peers.leave()
         await peers.close()
+
+
+async def living_processes(client: Redis | RedisCluster, prefix: str) -> list[str]:
+    """Return the names of all processes that are alive.
+
+    Raises:
+        StoreUnavailable: Redis does not answer.
+    """
+    with redis_errors():
+        living = client.register_script(_LIVING)
+        names = await living([f"{{{prefix}:processes}}"], [round(LEASE_SECONDS * 1000)])
+    return [name.decode() for name in names]

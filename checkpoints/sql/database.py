@@ -268,11 +268,18 @@ class _PostgreSQL(Database):
 
 
 @asynccontextmanager
-async def open_database(url: str | None, data_dir: Path) -> AsyncIterator[Database]:
+async def open_database(
+    url: str | None, data_dir: Path, *, migrate: bool = True
+) -> AsyncIterator[Database]:
     """Open the database, migrate it to today's schema, and close it at the end.
 
     `None` is SQLite's file `everturn.db` in `data_dir`; `postgresql+asyncpg://…` is PostgreSQL
     (`postgresql://` and `postgres://`, as hosting services write it, mean the same).
+
+    Args:
+        url: where it is.
+        data_dir: of the service.
+        migrate: False refuses another version's database, which may be in use.
 
     Raises:
         StoreMisconfigured: the URL, the driver, the rights or the schema; says what to change.
@@ -283,6 +290,11 @@ async def open_database(url: str | None, data_dir: Path) -> AsyncIterator[Databa
     try:
         try:
             if not await database.read(is_at_head):
+                if not migrate:
+                    raise StoreMisconfigured(
+                        f"{_name(database.url)} is another version's, or empty: start this "
+                        "version's `everturn serve` with it once, or use the other version"
+                    )
                 await database.write(bring_to_head, seconds=_MIGRATION_SECONDS)
         except TypeError as error:  # an unknown option
             raise translate(error, database.url) from error

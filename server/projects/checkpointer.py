@@ -33,7 +33,13 @@ def load_serde(project: Project, cipher: CipherProtocol | None = None) -> Serial
 
     With a cipher, what it makes is encrypted; what was kept before is read as it is.
     """
-    serde = _load_serde(project)
+    return encrypted(_load_serde(project), cipher)
+
+
+def encrypted(
+    serde: SerializerProtocol | None, cipher: CipherProtocol | None
+) -> SerializerProtocol | None:
+    """Return a serializer that also encrypts, where there is a cipher."""
     if cipher is None:
         return serde
     strict = JsonPlusSerializer(allowed_msgpack_modules=None)  # the checkpointer's own

@@ -1,0 +1,73 @@
+"""The stores that the settings name, for commands that look after them."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
+from typing import NamedTuple
+
+from pydantic import SecretStr
+
+from everturn.checkpoints.connect import Client, open_memory
+from everturn.checkpoints.errors import DataDirError
+from everturn.checkpoints.local.data_dir import hold_data_dir
+from everturn.checkpoints.settings import StoreSettings
+from everturn.checkpoints.shared.peers import living_processes
+from everturn.checkpoints.sql.database import Database, open_database
+
+
+class Stores(NamedTuple):
+    """Where everything is kept."""
+
+    redis: Client
+    prefix: str
+    database: Database
+
+
+class InUse(Exception):
+    """A service uses the stores, and must not meanwhile."""
+
+
+@asynccontextmanager
+async def open_stores(settings: StoreSettings) -> AsyncIterator[Stores]:
+    """Open the stores as they are, beside a service that may use them.
+
+    Raises:
+        DataDirError: there is no data folder.
+        StoreMisconfigured, StoreUnavailable: as for the service; say what to do.
+    """
+    folder, redis_url = settings.data_dir, revealed(settings.redis_url)
+    database_url = revealed(settings.database_url)
+    if not (redis_url and database_url) and not folder.is_dir():
+        raise DataDirError(
+            f"there is no data folder {str(folder)!r}: name it with --data-dir or "
+            "EVERTURN_DATA_DIR, or the stores with REDIS_URL and DATABASE_URL"
+        )
+    async with (
+        open_memory(redis_url, folder, appendfsync=settings.appendfsync) as redis,
+        open_database(database_url, folder, migrate=False) as database,
+    ):
+        yield Stores(redis, settings.redis_prefix, database)
+
+
+@asynccontextmanager
+async def open_unused_stores(settings: StoreSettings) -> AsyncIterator[Stores]:
+    """Open the stores, which no service uses, and bring them to the tables of today.
+
+    Raises:
+        InUse: a service uses them.
+        DataDirError: another process holds the data folder, or it cannot be used.
+        StoreMisconfigured, StoreUnavailable: as for the service; say what to do.
+    """
+    folder, redis_url = settings.data_dir, revealed(settings.redis_url)
+    database_url = revealed(settings.database_url)
+    shared = bool(redis_url and database_url)
+    with nullcontext(folder) if shared else hold_data_dir(folder) as held:
+        async with open_memory(redis_url, held, appendfsync=settings.appendfsync) as redis:
+            if shared and await living_processes(redis, settings.redis_prefix):
+                raise InUse("A service uses these stores: stop all of its processes first.")
+            async with open_database(database_url, held) as database:
+                yield Stores(redis, settings.redis_prefix, database)
+
+
+def revealed(value: SecretStr | None) -> str | None:
+    """A secret, in clear."""
+    return value.get_secret_value() if value else None
