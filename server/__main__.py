@@ -36,7 +36,7 @@ def _config(options: argparse.Namespace) -> int:
 def _doctor(options: argparse.Namespace) -> int:
     from everturn.server.cli.doctor import doctor
 
-    return doctor(_settings_from(options))
+    return doctor(_settings_from(options), repair=options.repair)
 
 
 def _backup(options: argparse.Namespace) -> int:
@@ -49,6 +49,21 @@ def _restore(options: argparse.Namespace) -> int:
     from everturn.server.cli.backup import restore
 
     return restore(_settings_from(options), options.file)
+
+
+def _export(options: argparse.Namespace) -> int:
+    from everturn.server.cli.users import export_session, export_user
+
+    named = _settings_from(options)
+    if options.user is not None:
+        return export_user(named, options.user, options.output)
+    return export_session(named, options.session, options.output, markdown=options.markdown)
+
+
+def _forget(options: argparse.Namespace) -> int:
+    from everturn.server.cli.users import forget_user
+
+    return forget_user(_settings_from(options), options.user)
 
 
 def _check_model(options: argparse.Namespace) -> int:
@@ -86,10 +101,19 @@ def _parser() -> argparse.ArgumentParser:
     for name, run, does in (
         ("serve", _serve, "start the service"),
         ("config", _config, "show every setting and its source"),
-        ("doctor", _doctor, "say what becomes of a project, without running it"),
     ):
         command = commands.add_parser(name, parents=[settings], help=does)
         command.set_defaults(run=run)
+
+    doctor = commands.add_parser(
+        "doctor",
+        parents=[settings],
+        help="say what becomes of a project, without running it, and how the stores are",
+    )
+    doctor.add_argument(
+        "--repair", action="store_true", help="put right in the stores what is safe to put right"
+    )
+    doctor.set_defaults(run=_doctor)
 
     for name, run, does in (
         ("backup", _backup, "write all that is kept into a file, while the service runs"),
@@ -98,6 +122,21 @@ def _parser() -> argparse.ArgumentParser:
         copy = commands.add_parser(name, parents=[stores], help=does)
         copy.add_argument("file", metavar="FILE", help="of the backup")
         copy.set_defaults(run=run)
+
+    export = commands.add_parser(
+        "export", parents=[settings], help="write down a session, or all that is kept of a user"
+    )
+    whose = export.add_mutually_exclusive_group(required=True)
+    whose.add_argument("--session", metavar="ID", help="its finished turns")
+    whose.add_argument("--user", metavar="NAME", help="all, one JSON object a line")
+    export.add_argument("--markdown", action="store_true", help="a session to read; else JSON")
+    export.add_argument("--output", "-o", metavar="FILE", help="a new file (standard output)")
+    export.set_defaults(run=_export)
+    forget = commands.add_parser(
+        "forget", parents=[settings], help="delete all that is kept of a user"
+    )
+    forget.add_argument("--user", metavar="NAME", required=True)
+    forget.set_defaults(run=_forget)
 
     check = commands.add_parser("check-model", help="try the provider's key, address and models")
     check.add_argument("names", nargs="*", metavar="NAME", help="a model (all of EVERTURN_MODELS)")

@@ -33,6 +33,7 @@ from everturn.checkpoints.sql.history import History
 from everturn.checkpoints.sql.migrations.others import count_tables_of_others
 from everturn.checkpoints.sql.runs import RunRows
 from everturn.checkpoints.sql.threads import ThreadTable
+from everturn.checkpoints.sql.users import UserRows
 from everturn.graph.context import Context
 from everturn.graph.errors import (
     InvalidAPIKey,
@@ -82,6 +83,7 @@ from everturn.server.api.http.users_app import AroundTheService
 from everturn.server.api.operators import models as model_routes
 from everturn.server.api.operators import system
 from everturn.server.api.operators import tools as tool_routes
+from everturn.server.api.operators import users as user_routes
 from everturn.server.loading import Loaded, load_all
 from everturn.server.observe.metrics import Metrics
 from everturn.server.own_graphs import asks_our_models, provider_of
@@ -97,6 +99,7 @@ from everturn.server.resources.states import States
 from everturn.server.resources.store_items import StoreItems
 from everturn.server.resources.thread_status import ThreadStatus
 from everturn.server.resources.threads import Threads
+from everturn.server.resources.users import Users
 from everturn.server.runs.admission import Admission
 from everturn.server.runs.crons import Crons
 from everturn.server.runs.recovery import watch_over
@@ -175,7 +178,7 @@ def create_app(settings: Settings) -> FastAPI:
     doors = (
         *(message_routes, session_routes, export_routes, model_routes, tool_routes, invoke),
         *(assistant_routes, thread_routes, state_routes, cron_routes, run_routes),
-        *(stateless_routes, store_routes, system, docs),
+        *(stateless_routes, store_routes, user_routes, system, docs),
     )
     app.include_router(in_order(without_closed(door.router, http) for door in doors))
     app.state.mount_prefix = http.mount_prefix
@@ -337,6 +340,7 @@ async def _service(
         assistants=assistants,
         crons=crons,
         store=StoreItems(store, access),
+        users=Users(UserRows(database), threads, sessions, runs, crons, assistants, store),
         metrics=metrics,
         models=models,
         toolbox=toolbox,

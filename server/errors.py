@@ -17,6 +17,7 @@ RunError
   x CheckpointNotFound  the caller: take one that the thread's history lists
   x StateUnreadable   the caller: write the thread's state anew, or delete the thread
   x ThreadNotFound    the caller: make the thread first, or say `if_not_exists: "create"`
+  x UserNotFound      the caller: nothing is kept of this user, or it is somebody else
   x RunNotFound       the caller: there is no such run, or no longer
     x NothingToCancel the caller: the runs have ended, or never were
   x NothingWaits      the caller: look at the session, it was answered meanwhile
@@ -100,6 +101,10 @@ class ContextTwice(RunError):
 
 class SessionNotFound(RunError):
     """The session never was, was deleted, or has expired."""
+
+
+class UserNotFound(RunError):
+    """Nothing is kept of this user, or the caller is another one."""
 
 
 class RunNotFound(RunError):

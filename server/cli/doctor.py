@@ -1,12 +1,14 @@
-"""`everturn doctor`: what becomes of a project here, without running any of it."""
+"""`everturn doctor`: what becomes of a project here, and how the stores are."""
 
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from everturn.server.cli.config import load_settings
+from everturn.server.cli.doctor_stores import look_at_stores
 from everturn.server.environment import WrongSetting, read_env_file
 from everturn.server.errors import ConfigError
+from everturn.server.observe.logs import configure_logs
 from everturn.server.projects.checks import Finding, findings
 from everturn.server.projects.dependencies import folders
 from everturn.server.projects.keys import used
@@ -28,10 +30,20 @@ _DIFFERS = {
 """Where a key does something else than on LangGraph's server."""
 
 
-def doctor(named: Mapping[str, str]) -> int:
-    """Print what a project may expect; returns 1 where something keeps it from starting."""
+def doctor(named: Mapping[str, str], *, repair: bool = False) -> int:
+    """Print what a project may expect, and how the stores are; nothing of the project is run.
+
+    Args:
+        named: the settings of the command line.
+        repair: put right in the stores what can be put right without a risk.
+
+    Returns:
+        1 where something keeps the service from starting or working, else 0.
+    """
+    configure_logs("ERROR")
     try:
-        settings = load_settings(named).server
+        joined = load_settings(named)
+        settings = joined.server
         project = read_project(settings.config, named="config" in settings.model_fields_set)
         found = [*findings(project), *_targets(project), *_environment(project)]
     except (ConfigError, WrongSetting) as error:
@@ -45,9 +57,11 @@ def doctor(named: Mapping[str, str]) -> int:
     said = {name for name in _DIFFERS if any(f"{key}.".startswith(f"{name}.") for key in keys)}
     _print([("differs", name, _DIFFERS[name]) for name in _DIFFERS if name in said])
     _print([(each.weight, each.key, each.says) for each in found])
+    stores = look_at_stores(joined.stores, repair=repair)
+    _print(stores)
     wrong = any(each.weight == "error" for each in found)
     print("It cannot be served like this." if wrong else "It can be served, as far as can be seen.")
-    return int(wrong)
+    return int(wrong or any(weight == "error" for weight, _, _ in stores))
 
 
 def _targets(project: Project) -> Iterator[Finding]:

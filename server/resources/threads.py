@@ -231,9 +231,10 @@ class Threads:
             ThreadBusy: what runs would not end; nothing was deleted.
         """
         await self._allowed_row("delete", thread_id, {})
-        await self._delete(thread_id)
+        await self.erase(thread_id)
 
-    async def _delete(self, thread_id: str) -> None:
+    async def erase(self, thread_id: str) -> None:
+        """Delete a thread as `delete` does, whoever asks: the caller knows that it may be."""
         await self._runs.cancel_thread(thread_id)
         async with self._engine.hold(thread_id):
             await self.forget(thread_id)
@@ -250,7 +251,7 @@ class Threads:
         wanted = replace(wanted, allowed=allowed)
         while page := await self.table.search(wanted, limit=_PAGE):
             for thread in page:
-                await self._delete(thread.thread_id)
+                await self.erase(thread.thread_id)
 
     async def forget(self, thread_id: str) -> None:
         """Delete a thread that is held, all but its history."""
@@ -296,7 +297,7 @@ class Threads:
             await self.keep_latest(there)
         else:
             for thread_id in there:
-                await self._delete(thread_id)
+                await self.erase(thread_id)
         return len(there)
 
     async def keep_latest(self, thread_ids: Sequence[str]) -> None:

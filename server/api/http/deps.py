@@ -12,6 +12,7 @@ from everturn.server.resources.assistants import Assistants
 from everturn.server.resources.sessions import Sessions
 from everturn.server.resources.store_items import StoreItems
 from everturn.server.resources.threads import Threads
+from everturn.server.resources.users import Users
 from everturn.server.runs.crons import Crons
 from everturn.server.runs.runs import Runs
 from everturn.server.settings import ServerSettings
@@ -65,6 +66,7 @@ class Service:
     assistants: Assistants
     crons: Crons
     store: StoreItems
+    users: Users
     metrics: Metrics
     models: Models
     toolbox: Toolbox
@@ -104,6 +106,10 @@ async def _store(request: Request) -> StoreItems:
     return service_of(request).store
 
 
+async def _users(request: Request) -> Users:
+    return service_of(request).users
+
+
 async def _metrics(request: Request) -> Metrics:
     return service_of(request).metrics
 
@@ -126,3 +132,4 @@ StoreDep = Annotated[StoreItems, Depends(_store)]
 MetricsDep = Annotated[Metrics, Depends(_metrics)]
 ModelsDep = Annotated[Models, Depends(_models)]
 ToolboxDep = Annotated[Toolbox, Depends(_toolbox)]
+UsersDep = Annotated[Users, Depends(_users)]

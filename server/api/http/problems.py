@@ -57,6 +57,7 @@ from everturn.server.errors import (
     ThreadHasNoGraph,
     ThreadNotFound,
     TurnTimeout,
+    UserNotFound,
     message_of,
 )
 
@@ -93,6 +94,7 @@ KINDS: dict[type[Exception], Kind] = {
     GraphNotFound: Kind(404, "graph-not-found"),
     SessionNotFound: Kind(404, "session-not-found"),
     ThreadNotFound: Kind(404, "thread-not-found"),
+    UserNotFound: Kind(404, "user-not-found"),
     RunNotFound: Kind(404, "run-not-found"),
     CronNotFound: Kind(404, "cron-not-found"),
     NothingToCancel: Kind(404, "nothing-to-cancel"),

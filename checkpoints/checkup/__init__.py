@@ -1,0 +1,1 @@
+"""How the stores are: what an operator should know, and what can be put right without a risk."""
