@@ -38,6 +38,12 @@ class StoreSettings(BaseSettings):
         pattern=r"^[\w.:-]+$",
         description="What the names of all keys in Redis begin with.",
     )
+    lease: float = Field(
+        default=3.0,
+        ge=1,
+        description="Seconds of silence after which a process is taken for dead, and others go on "
+        "with its runs; the same for all processes.",
+    )
     aes_key: SecretStr | None = Field(
         default=None,
         validation_alias=AliasChoices("EVERTURN_AES_KEY", "LANGGRAPH_AES_KEY"),

@@ -104,6 +104,7 @@ from everturn.server.runs.admission import Admission
 from everturn.server.runs.crons import Crons
 from everturn.server.runs.recovery import watch_over
 from everturn.server.runs.runs import Runs
+from everturn.server.runs.slots import Slots
 from everturn.server.runs.webhook_policy import load_policy
 from everturn.server.runs.webhooks import Webhooks
 from everturn.server.settings import ServerSettings, Settings
@@ -240,7 +241,9 @@ async def _stores(settings: Settings) -> AsyncIterator[_Stores]:
             open_memory(redis_url, data_dir, appendfsync=settings.stores.appendfsync) as redis,
             open_database(database_url, data_dir) as database,
             open_group_commit(database) as rows,
-            open_peers(redis, prefix=prefix) if shared else nullcontext(SinglePeer()) as peers,
+            open_peers(redis, prefix=prefix, lease=settings.stores.lease)
+            if shared
+            else nullcontext(SinglePeer()) as peers,
             open_event_log(redis, prefix=prefix, announced=shared) as events,
         ):
             yield _Stores(redis, database, rows, events, peers)
@@ -275,7 +278,9 @@ async def _service(
     engine = Engine(
         graphs,
         # The data folder has one server, so its threads need no lock in Redis.
-        RedisThreadLocks(redis, prefix=prefix) if settings.stores.redis_url else LocalThreadLocks(),
+        RedisThreadLocks(redis, lease=settings.stores.lease, prefix=prefix)
+        if settings.stores.redis_url
+        else LocalThreadLocks(),
         Services(models=models, tools=toolbox, web=web),
         partial(_candidates, models, toolbox),
         turn_timeout=settings.models.turn_timeout,
@@ -306,6 +311,8 @@ async def _service(
         dumps,
         access,
         Admission(settings.server.start_wait),
+        Slots(settings.server.max_runs, settings.server.max_queued, settings.server.start_wait),
+        settings.server.max_queued,
     )
     crons = Crons(CronTable(database, safe), runs, assistants, status, peers, access)
     states = States(
@@ -353,11 +360,12 @@ async def _service(
 async def _going_on(service: Service, peers: Peers, ttl: ThreadTTL) -> AsyncIterator[None]:
     """Go on with the runs that were left, and do what is done beside the requests."""
     if peers.single:  # whatever is unfinished was started by a process before this one
-        await service.runs.adopt(await peers.heartbeat())
+        await service.runs.take_from_the_dead((await peers.heartbeat()).alive)
     watch = nullcontext() if peers.single else _background(watch_over(peers, service.runs), "peers")
     async with (
         _background(sweep(service.threads, **ttl.sweeps), "threads that expire"),
         _background(service.crons.keep_time(), "crons"),
+        _background(service.runs.take_what_waits(), "queue"),
         watch,
     ):
         yield

@@ -67,6 +67,17 @@ class ServerSettings(BaseSettings):
     max_connections_per_client: int = Field(
         default=2048, ge=1, description="Connections from one address, at most; others get 429."
     )
+    max_runs: int = Field(
+        default=500,
+        ge=1,
+        description="Runs under way at once in one process, at most; others wait.",
+    )
+    max_queued: int = Field(
+        default=10_000,
+        ge=1,
+        description="Runs that wait, at most: of the background in all processes together, of "
+        "clients in one; others are answered 503.",
+    )
     start_wait: float = Field(
         default=60.0,
         ge=0,

@@ -21,6 +21,7 @@ from math import inf
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
 
 import hiredis
 import redis
@@ -243,17 +244,28 @@ _ASYNC = _Classes(
 )
 
 
+_urls: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+"""Of asynchronous clients, for their twins."""
+
+
 def create_async_client(url: str) -> aio.Redis | aio.RedisCluster:
     """An asynchronous client for a URL as above; it connects when it is first used.
 
     Replies are bytes. Raises StoreMisconfigured for a URL that it cannot read.
     """
-    return cast("aio.Redis | aio.RedisCluster", _create(_ASYNC, url))
+    client = _create(_ASYNC, url)
+    _urls[client] = url
+    return cast("aio.Redis | aio.RedisCluster", client)
 
 
 def create_client(url: str) -> redis.Redis | redis.RedisCluster:
     """As `create_async_client`, but synchronous; for a cluster it connects at once."""
     return cast("redis.Redis | redis.RedisCluster", _create(_SYNC, url))
+
+
+def create_twin(client: aio.Redis | aio.RedisCluster) -> redis.Redis | redis.RedisCluster:
+    """A synchronous client of the server of one that `create_async_client` made."""
+    return create_client(_urls[client])
 
 
 async def check_server(client: aio.Redis | aio.RedisCluster) -> None:

@@ -12,20 +12,27 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
+from math import inf
+from time import monotonic
 from typing import Any, Protocol
 from uuid import uuid4
 
+from redis import Redis as SyncRedis
+from redis import RedisCluster as SyncRedisCluster
 from redis.asyncio import Redis, RedisCluster
 from structlog import get_logger
 
 from everturn.checkpoints.errors import CheckpointsError
+from everturn.checkpoints.redis.connect import create_twin
 from everturn.checkpoints.redis.failures import redis_errors
+from everturn.checkpoints.shared.heartbeat import Heartbeat, Pulse
 
 log = get_logger(__name__)
 
-HEARTBEAT_SECONDS = 1.0
 LEASE_SECONDS = 3.0
-"""A process without a heartbeat for so long is dead."""
+"""A process without a heartbeat for so long is dead, where nothing else is set."""
+_BEATS = 3
+"""Heartbeats in a lease."""
 
 _QUIET_SECONDS = 5.0  # without a message, before the connection is checked
 _PAUSE_SECONDS = 0.5  # before the next try where Redis is away
@@ -48,7 +55,8 @@ return redis.call('ZRANGEBYSCORE', KEYS[1], now - ARGV[1], '+inf')
 """
 
 Message = Mapping[str, Any]
-"""Any JSON object; RedisPeers adds `from`, the name of its sender."""
+"""Any JSON object; RedisPeers adds `from`, the name of its sender. `missed` says that some may have
+been lost."""
 
 
 class Peers(Protocol):
@@ -58,12 +66,11 @@ class Peers(Protocol):
     """Of this process: no other has it, and it has no other after its next start."""
     single: bool
     """Whether there are no others."""
+    lease: float
+    """Seconds without a heartbeat after which a process is dead."""
 
-    async def heartbeat(self) -> frozenset[str]:
-        """Record that this process is alive; return the names of all that are.
-
-        Raises StoreUnavailable while Redis does not answer.
-        """
+    async def heartbeat(self) -> Pulse:
+        """Wait for the next heartbeat: it says who is alive."""
         ...
 
     async def publish(self, message: Message) -> None:
@@ -83,13 +90,14 @@ class SinglePeer:
     """The only process of its service."""
 
     single = True
+    lease = inf
 
     def __init__(self) -> None:
         self.name = uuid4().hex
 
-    async def heartbeat(self) -> frozenset[str]:
+    async def heartbeat(self) -> Pulse:
         """Return the name of this process."""
-        return frozenset({self.name})
+        return Pulse(frozenset({self.name}), monotonic())
 
     async def publish(self, message: Message) -> None:
         """Do nothing: there is no other process."""
@@ -107,23 +115,35 @@ class RedisPeers:
 
     single = False
 
-    def __init__(self, client: Redis | RedisCluster, prefix: str) -> None:
+    def __init__(
+        self,
+        client: Redis | RedisCluster,
+        twin: SyncRedis | SyncRedisCluster,
+        prefix: str,
+        lease: float,
+    ) -> None:
+        """Send with `client`; with `twin`, which is the heartbeat's alone, be alive."""
         self.name = uuid4().hex
+        self.lease = lease
         self._client = client
+        self._twin = twin
+        self._heartbeat = Heartbeat(self._beat, lease / _BEATS)
         self._processes = f"{{{prefix}:processes}}"
         self._messages = f"{prefix}:messages"
         self._news = f"{prefix}:run:{{}}:news"
-        self._heartbeat = client.register_script(_HEARTBEAT)
+        self._script = self._twin.register_script(_HEARTBEAT)
         self._pubsub: Any = client.pubsub(ignore_subscribe_messages=True)
         self._awaiting: dict[str, set[asyncio.Event]] = {}
         self._listeners: list[Callable[[Message], None]] = []
 
-    async def heartbeat(self) -> frozenset[str]:
+    async def heartbeat(self) -> Pulse:
+        """Wait for the next heartbeat: it says who is alive."""
+        return await self._heartbeat.next()
+
+    def _beat(self) -> frozenset[str]:
         """Record that this process is alive; return the names of all that are."""
         with redis_errors():
-            alive = await self._heartbeat(
-                [self._processes], [self.name, round(LEASE_SECONDS * 1000)]
-            )
+            alive: Any = self._script([self._processes], [self.name, round(self.lease * 1000)])
         return frozenset(name.decode() for name in alive)
 
     async def leave(self) -> None:
@@ -163,21 +183,32 @@ class RedisPeers:
                     await self._pubsub.unsubscribe(channel)
 
     async def begin(self) -> None:
-        """Subscribe to the messages for all; raises StoreUnavailable where that fails."""
+        """Join the others: be alive, and be sent their messages.
+
+        Raises:
+            StoreUnavailable: Redis does not answer.
+        """
+        await asyncio.to_thread(self._beat)
         with redis_errors():
             await self._pubsub.subscribe(self._messages)
+        self._heartbeat.start()
 
     async def listen(self) -> None:
         """Pass messages on to their listeners. Never ends."""
+        missed = False
         while True:
             try:
                 with redis_errors():
                     message = await self._pubsub.get_message(timeout=_QUIET_SECONDS)
+                    if missed:
+                        missed = False
+                        self._call_listeners({"missed": True})
                     if message is None:
                         await self._pubsub.ping()  # else a connection that is dead looks quiet
                         continue
             except CheckpointsError as error:
                 log.warning("peers_listen_failed", error=str(error))
+                missed = True
                 for event in [each for some in self._awaiting.values() for each in some]:
                     event.set()  # messages were lost meanwhile: look at the log
                 await asyncio.sleep(_PAUSE_SECONDS)
@@ -194,10 +225,19 @@ class RedisPeers:
             return
         try:
             body = json.loads(message["data"])
-            for listener in self._listeners if body["from"] != self.name else ():
-                listener(body)
+            if body["from"] != self.name:
+                self._call_listeners(body)
         except Exception:
             log.exception("peers_message_failed")
+
+    def _call_listeners(self, message: Message) -> None:
+        for listener in self._listeners:
+            listener(message)
+
+    async def stop_beating(self) -> None:
+        """Let the thread end, before this process says that it leaves."""
+        await self._heartbeat.stop()
+        await asyncio.to_thread(self._twin.close)
 
     async def close(self) -> None:
         """Give the connection back to the pool."""
@@ -207,10 +247,17 @@ class RedisPeers:
 
 @asynccontextmanager
 async def open_peers(
-    client: Redis | RedisCluster, *, prefix: str = "everturn"
+    client: Redis | RedisCluster, *, prefix: str = "everturn", lease: float = LEASE_SECONDS
 ) -> AsyncIterator[RedisPeers]:
-    """Listen to the other processes; at the end, let them know that this one leaves."""
-    peers = RedisPeers(client, prefix)
+    """Listen to the other processes; at the end, let them know that this one leaves.
+
+    Args:
+        client: made by `create_async_client`.
+        prefix: of all names in Redis.
+        lease: seconds without a heartbeat after which a process is dead; the same for all.
+    """
+    twin = await asyncio.to_thread(create_twin, client)  # of a cluster, it connects
+    peers = RedisPeers(client, twin, prefix, lease)
     await peers.begin()
     listening = asyncio.create_task(peers.listen(), name="peers")
     try:
@@ -218,6 +265,7 @@ async def open_peers(
     finally:
         listening.cancel()
         await asyncio.wait({listening})
+        await peers.stop_beating()
         await peers.leave()
         await peers.close()
 

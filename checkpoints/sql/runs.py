@@ -3,10 +3,23 @@
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import RowMapping, bindparam, delete, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Insert,
+    RowMapping,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from everturn.checkpoints.confidential import Safe, merged, split_request
 from everturn.checkpoints.sql.database import Database
@@ -19,10 +32,9 @@ MultitaskStrategy = Literal["reject", "interrupt", "rollback", "enqueue"]
 
 UNFINISHED: tuple[RunStatus, ...] = ("pending", "running")
 
-_INSERT = insert(runs)
 _UPDATE = (
     update(runs)
-    .where(runs.c.run_id == bindparam("this"))
+    .where(runs.c.run_id == bindparam("this"), runs.c.owner == bindparam("mine"))
     .values(status=bindparam("status"), updated_at=bindparam("updated_at"))
 )
 _END = _UPDATE.values(confidential=None)
@@ -46,22 +58,46 @@ class RunRow:
     created_at: datetime = field(default_factory=_now)
     updated_at: datetime = field(default_factory=_now)
 
+    @property
+    def due_at(self) -> datetime | None:
+        """Before which it may not begin; None where it need not wait."""
+        delay = self.kwargs.get("after_seconds") or 0
+        return self.created_at + timedelta(seconds=delay) if delay else None
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it may begin by now."""
+        return self.due_at is None or self.due_at <= _now()
+
 
 COLUMNS = tuple(each.name for each in fields(RunRow))
 """What a client may `select` of a run."""
 _COLUMNS = [runs.c[name] for name in COLUMNS]
 
 
-class Adopted(NamedTuple):
-    """A run that was taken over from a process that is not alive any more."""
+class Claimed(NamedTuple):
+    """A run that was taken out of those that wait."""
 
     row: RunRow
     confidential: bytes | None
     """What its row leaves out of `kwargs`; see `RunRows.whole_kwargs`."""
     attempt: int
-    """How often it has been started, this time included."""
+    """How often it has been taken, this time included."""
+    deaths: int
+    """How often it had begun when its process died."""
     caller: Mapping[str, Any] | None
     """Whose run it is. Not in the row, which clients are shown."""
+
+
+class Waiting(NamedTuple):
+    """What waits to be taken, by any process."""
+
+    due: int = 0
+    """How many runs might begin, if their threads were free."""
+    since: datetime | None = None
+    """Since when the first of them waits."""
+    next_due: datetime | None = None
+    """When the next of the others may begin."""
 
 
 class RunRows:
@@ -75,6 +111,9 @@ class RunRows:
         self._rows = rows
         self._owner = owner
         self._safe = safe or Safe()
+        sqlite = database.dialect.name == "sqlite"
+        self._insert = _counting_on() if sqlite else insert(runs)
+        self._later = func.max if sqlite else func.greatest
 
     def insert(
         self,
@@ -82,6 +121,7 @@ class RunRows:
         *before: Row,
         caller: Mapping[str, Any] | None = None,
         confidential: Mapping[str, Any] | None = None,
+        waits: bool = False,
     ) -> asyncio.Future[list[Any]]:
         """Have a new run written, behind rows that it needs; see `GroupCommit.post`.
 
@@ -90,21 +130,26 @@ class RunRows:
             before: rows that it needs.
             caller: whose run it is.
             confidential: what its `kwargs` leave out.
+            waits: until a process takes it; else this one has it.
         """
         values = {name: getattr(run, name) for name in COLUMNS}
         values["caller"] = None if caller is None else storable(dict(caller))
         values["confidential"] = self._safe.seal(confidential or {})
         for name in ("metadata", "kwargs"):
             values[name] = storable(values[name])
-        return self._rows.post(*before, Row(_INSERT, {**values, "owner": self._owner}))
+        values["due_at"] = run.due_at
+        values["owner"] = None if waits else self._owner
+        values["attempts"] = 0 if waits else 1
+        return self._rows.post(*before, Row(self._insert, values))
 
     def update(self, run: RunRow, status: RunStatus, *more: Row) -> asyncio.Future[list[Any]]:
         """Have a run's new status written, with rows that must not be without it.
 
-        Its secrets end with it.
+        Its secrets end with it. Nothing is said of a run that another process has taken over.
         """
         run.status, run.updated_at = status, _now()
-        values = {"this": run.run_id, "status": status, "updated_at": run.updated_at}
+        which: dict[str, Any] = {"this": run.run_id, "mine": self._owner}
+        values = {**which, "status": status, "updated_at": run.updated_at}
         return self._rows.post(Row(_UPDATE if status in UNFINISHED else _END, values), *more)
 
     async def get(self, run_id: str, thread_id: str | None = None) -> RunRow | None:
@@ -127,61 +172,166 @@ class RunRows:
         query = select(*_COLUMNS).where(runs.c.thread_id == thread_id)
         if status is not None:
             query = query.where(runs.c.status == status)
-        query = query.order_by(runs.c.created_at.desc(), runs.c.run_id.desc())
+        query = query.order_by(runs.c.position.desc())
         return await self._read(query.limit(limit).offset(offset))
 
     async def unfinished(
         self, *, thread_id: str | None = None, status: Sequence[RunStatus] = UNFINISHED
     ) -> list[RunRow]:
         """Read the runs that have not ended, of one thread or of all, oldest first."""
-        query = select(*_COLUMNS).where(runs.c.status.in_(status)).order_by(runs.c.created_at)
+        query = select(*_COLUMNS).where(runs.c.status.in_(status)).order_by(runs.c.position)
         if thread_id is not None:
             query = query.where(runs.c.thread_id == thread_id)
         return await self._read(query)
 
     async def ids_from(self, thread_id: str, run_id: str | None) -> list[str]:
         """Read the ids of a thread's runs from one on, oldest first; of the unfinished for None."""
-        wanted = runs.c.status.in_(UNFINISHED) if run_id is None else runs.c.run_id >= run_id
+        wanted = runs.c.status.in_(UNFINISHED) if run_id is None else _from(run_id)
         query = select(runs.c.run_id).where(runs.c.thread_id == thread_id, wanted)
-        query = query.order_by(runs.c.run_id)  # of version 7: they sort by their creation
+        query = query.order_by(runs.c.position)
         return await self._database.read(lambda c: list(c.scalars(query)))
 
-    async def adopt(self, alive: Collection[str]) -> list[Adopted]:
-        """Take over the unfinished runs of processes that are not alive; return them in order.
+    async def before(self, run_id: str, thread_id: str) -> list[RunRow]:
+        """Read what came to a thread before a run, could have begun, and has not ended."""
+        own = select(runs.c.position).where(runs.c.run_id == run_id).scalar_subquery()
+        query = select(*_COLUMNS).where(
+            runs.c.thread_id == thread_id,
+            runs.c.status.in_(UNFINISHED),
+            runs.c.position < own,
+            _is_due(runs, _now()),
+        )
+        return await self._read(query.order_by(runs.c.position))
 
-        Of several that try at once, each run goes to one.
+    async def claim(self, limit: int) -> list[Claimed]:
+        """Take runs that wait: of each thread the first, and of the threads whose turn it is.
+
+        A thread comes when it has waited longest since its last run. Of several processes that
+        take at once, each run goes to one; nothing of a thread is taken while one of it is under
+        way. They are returned in the order in which they came.
         """
-        orphaned = or_(runs.c.owner.is_(None), runs.c.owner.not_in(alive))
+        now, earlier = _now(), runs.alias("earlier")
+        blocked = (
+            select(earlier.c.run_id)
+            .where(
+                earlier.c.thread_id == runs.c.thread_id,
+                earlier.c.status.in_(UNFINISHED),
+                earlier.c.run_id != runs.c.run_id,
+                or_(
+                    earlier.c.status == "running",
+                    and_(earlier.c.position < runs.c.position, _is_due(earlier, now)),
+                ),
+            )
+            .correlate(runs)
+            .exists()
+        )
+        last = runs.alias("last")
+        freed = (
+            select(last.c.updated_at)
+            .where(last.c.thread_id == runs.c.thread_id, last.c.position < runs.c.position)
+            .order_by(last.c.position.desc())
+            .limit(1)
+            .correlate(runs)
+            .scalar_subquery()
+        )
+        came = func.coalesce(runs.c.due_at, runs.c.created_at)
+        first = (
+            select(runs.c.run_id)
+            .where(_WAITS, _is_due(runs, now), ~blocked)
+            .order_by(self._later(came, func.coalesce(freed, came)), runs.c.position)
+            .limit(limit)
+            .with_for_update(skip_locked=True, of=runs)
+            .cte("first")
+        )
+        return await self._take(runs.c.run_id.in_(select(first.c.run_id)))
+
+    async def claim_these(self, run_ids: Collection[str]) -> list[Claimed]:
+        """Take those of these runs that wait, whatever they wait for: so that they can be ended."""
+        return await self._take(runs.c.run_id.in_(run_ids), _WAITS) if run_ids else []
+
+    async def _take(self, *which: ColumnElement[bool]) -> list[Claimed]:
         taken = (
             update(runs)
-            .where(runs.c.status.in_(UNFINISHED), orphaned)
+            .where(*which)
             .values(owner=self._owner, attempts=runs.c.attempts + 1)
-            .returning(*_COLUMNS, runs.c.confidential, runs.c.attempts, runs.c.caller)
+            .returning(
+                *_COLUMNS,
+                *(runs.c[name] for name in ("confidential", "attempts", "deaths", "caller")),
+                runs.c.position,
+            )
         )
         rows = await self._database.write(lambda c: c.execute(taken).mappings().all())
-        found = [
-            Adopted(
+        return [
+            Claimed(
                 RunRow(**{name: row[name] for name in COLUMNS}),
                 row["confidential"],
                 int(row["attempts"]),
+                int(row["deaths"]),
                 row["caller"],
             )
-            for row in rows
+            for row in sorted(rows, key=lambda row: row["position"])
         ]
-        return sorted(found, key=lambda each: each.row.run_id)
 
-    def whole_kwargs(self, run: Adopted) -> dict[str, Any]:
-        """Return what was asked of a run that was taken over, its secrets included.
+    async def waiting(self) -> Waiting:
+        """Say what waits to be taken."""
+        came = func.coalesce(runs.c.due_at, runs.c.created_at)
+        due = _is_due(runs, _now())
+        query = select(
+            func.count(case((due, 1))),
+            func.min(case((due, came))),
+            func.min(case((~due, runs.c.due_at))),
+        ).where(_WAITS)
+        count, since, next_due = await self._database.read(lambda c: c.execute(query).one())
+        return Waiting(count, since, next_due)
+
+    async def begin(self, run_id: str) -> bool:
+        """Write down that a run begins; `False` where another process has taken it over."""
+        mine = (runs.c.run_id == run_id) & (runs.c.owner == self._owner)
+        begun = update(runs).where(mine).values(status="running", updated_at=_now())
+        return await self._database.write(lambda c: c.execute(begun).rowcount == 1)
+
+    async def disown(self, alive: Collection[str]) -> int:
+        """Have the unfinished runs of processes that are not alive wait again; say how many.
+
+        Those that had begun have lived through a death.
+        """
+        dead = and_(runs.c.owner.is_not(None), runs.c.owner.not_in(alive))
+        freed = (
+            update(runs)
+            .where(runs.c.status.in_(UNFINISHED), dead)
+            .values(
+                owner=None,
+                status="pending",
+                deaths=runs.c.deaths + case((runs.c.status == "running", 1), else_=0),
+            )
+        )
+        return await self._database.write(lambda c: c.execute(freed).rowcount)
+
+    async def release_others(self, known: Collection[str]) -> int:
+        """Have what this process has, and does not know of, wait again: an answer was lost."""
+        lost = and_(runs.c.owner == self._owner, runs.c.run_id.not_in(known))
+        freed = update(runs).where(runs.c.status.in_(UNFINISHED), lost)
+        freed = freed.values(owner=None, status="pending")
+        return await self._database.write(lambda c: c.execute(freed).rowcount)
+
+    def release(self, run_id: str) -> asyncio.Future[list[Any]]:
+        """Have a run wait again that this process does not go on with."""
+        mine = (runs.c.run_id == run_id) & (runs.c.owner == self._owner)
+        unfinished = runs.c.status.in_(UNFINISHED)
+        freed = update(runs).where(mine, unfinished).values(owner=None, status="pending")
+        return self._rows.post(Row(freed))
+
+    def survived(self, run_id: str) -> asyncio.Future[list[Any]]:
+        """Take back that a run's process died: it was away, and is here again."""
+        alive = update(runs).where(runs.c.run_id == run_id, runs.c.deaths > 0)
+        return self._rows.post(Row(alive.values(deaths=runs.c.deaths - 1)))
+
+    def whole_kwargs(self, run: Claimed) -> dict[str, Any]:
+        """Return what was asked of a run that was taken, its secrets included.
 
         Raises:
             StoreMisconfigured: they are encrypted with another key.
         """
         return merged(run.row.kwargs, self._safe.unseal(run.confidential))
-
-    def release(self, run_id: str) -> asyncio.Future[list[Any]]:
-        """Have it written that a run is nobody's, so that it is adopted again."""
-        nobodys = update(runs).where(runs.c.run_id == run_id).values(owner=None)
-        return self._rows.post(Row(nobodys))
 
     async def begin_anew(self, run_id: str) -> int | None:
         """Count one more attempt of a run; None where another process has taken it over."""
@@ -199,6 +349,26 @@ class RunRows:
         return await self._database.read(
             lambda c: [_shown(row) for row in c.execute(query).mappings()]
         )
+
+
+_WAITS = and_(runs.c.owner.is_(None), runs.c.status.in_(UNFINISHED))
+"""Of a run: that no process has it."""
+
+
+def _is_due(table: Any, now: datetime) -> ColumnElement[bool]:
+    return or_(table.c.due_at.is_(None), table.c.due_at <= now)
+
+
+def _from(run_id: str) -> ColumnElement[bool]:
+    first = select(runs.c.position).where(runs.c.run_id == run_id).scalar_subquery()
+    # Of a run that was deleted its id, of version 7, still says when it was made.
+    return or_(runs.c.position >= first, and_(first.is_(None), runs.c.run_id >= run_id))
+
+
+def _counting_on() -> Insert:
+    """SQLite's insert, which gives each run the next position: it has one writer at a time."""
+    newest = select(func.coalesce(func.max(runs.c.position), 0)).scalar_subquery()
+    return insert(runs).values(position=newest + 1)
 
 
 def _shown(row: RowMapping) -> RunRow:

@@ -18,10 +18,14 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
     Named,
+    Sequence,
     Table,
     Text,
     TypedColumns,
     TypeDecorator,
+)
+from sqlalchemy import (
+    text as sql,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -218,9 +222,18 @@ class RunColumns(TypedColumns):
     kwargs: Named[dict[str, Any]] = Column(json_object())
     multitask_strategy: Named[str] = Column(Text)
     owner: Named[str | None] = Column(Text)
-    """The process that runs it, or did last."""
+    """The process that has it, or had it last; none has what waits to be taken."""
+    position: Named[int | None] = Column(BigInteger, Sequence("runs_position"))
+    """Which came first: clocks of several processes are apart, and so are ids made of their time.
+
+    SQLite has no sequences: there the insert counts on.
+    """
+    due_at: Named[datetime | None] = Column(UtcDateTime)
+    """Before which it may not begin; none where it need not wait."""
     attempts: Named[int] = Column(Integer, server_default="1")
-    """How often it was started: each process that takes it over counts."""
+    """How often it was taken: each process that takes it counts."""
+    deaths: Named[int] = Column(Integer, server_default="0")
+    """How often it had begun when its process died."""
     caller: Named[dict[str, Any] | None] = Column(json_object(none_as_null=True))
     """Whose run it is, where a project demands to know: for a process that takes it over."""
     confidential: Named[bytes | None] = Column(LargeBinary)
@@ -229,12 +242,23 @@ class RunColumns(TypedColumns):
     updated_at: Named[datetime] = Column(UtcDateTime)
 
 
+_UNFINISHED = sql("status IN ('pending', 'running')")
+
 runs = Table(
     "runs",
     metadata,
     RunColumns,
     Index("ix_runs_thread_id", "thread_id", "created_at"),
     Index("ix_runs_status", "status"),
+    Index("ix_runs_position", "position"),
+    # What is under way or waits: a few rows, however many have ended.
+    Index(
+        "ix_runs_unfinished",
+        "thread_id",
+        "position",
+        postgresql_where=_UNFINISHED,
+        sqlite_where=_UNFINISHED,
+    ),
 )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from structlog import get_logger
 
 log = get_logger(__name__)
@@ -83,6 +83,28 @@ class Metrics:
             ["tool", "result"],
             registry=self._registry,
         )
+
+        self.running = self._gauge(
+            "everturn_runs_running", "Runs under way in this process; EVERTURN_MAX_RUNS at most."
+        )
+        self.waiting = self._gauge(
+            "everturn_runs_waiting",
+            "Runs of clients that wait for a place among those under way in this process.",
+        )
+        self.waiting_age = self._gauge(
+            "everturn_runs_oldest_waiting_seconds", "Since when the next of them waits."
+        )
+        self.queue = self._gauge(
+            "everturn_background_runs_waiting",
+            "Runs of the background that are due and wait for a process: of all processes, each "
+            "says the same.",
+        )
+        self.queue_age = self._gauge(
+            "everturn_background_runs_oldest_waiting_seconds", "Since when the first of them waits."
+        )
+
+    def _gauge(self, name: str, what: str) -> Gauge:
+        return Gauge(name, what, registry=self._registry)
 
     def model_label(self, model: str) -> str:
         """Return a model's name, or `other` where a graph has named very many already.

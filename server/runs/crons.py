@@ -227,7 +227,9 @@ class Crons:
             asked = {**self._table.whole_payload(cron), **about}
             request = RunRequest.of_kwargs(cron.thread_id, cron.assistant_id, asked)
             with acting_as(Caller(cron.caller) if cron.caller else None):
-                run = await self._runs.create(request)  # by the same rules as by hand
+                run = await self._runs.create(
+                    request, bounded=False
+                )  # by the same rules as by hand
         except Exception:
             log.exception("cron_run_not_begun", cron_id=cron.cron_id)
         else:

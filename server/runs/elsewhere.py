@@ -1,26 +1,36 @@
-"""Runs of other processes: known by their rows, read through the event log, ended by a message."""
+"""Runs of other processes, or of none yet: known by their rows, read through the event log.
+
+Those of other processes are ended by a message, those that wait are taken to be ended here.
+"""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import Any
 
 from structlog import get_logger
 
+from everturn.checkpoints.shared.event_log import END
 from everturn.checkpoints.shared.peers import Peers
-from everturn.checkpoints.sql.runs import UNFINISHED, RunRow, RunRows
+from everturn.checkpoints.sql.runs import UNFINISHED, Claimed, RunRow, RunRows
 from everturn.server.runs.here import Here
 from everturn.server.runs.run import CancelAction
-from everturn.server.streams.feed import Cursor, Event, Log, follow_log
+from everturn.server.streams.feed import BEGINNING, Cursor, Event, Log, follow_log
 
 log = get_logger(__name__)
+
+EndClaimed = Callable[[Claimed, CancelAction], Awaitable[None]]
 
 
 class Elsewhere:
     """Follows and ends runs, whichever process they are in."""
 
-    def __init__(self, here: Here, rows: RunRows, events: Log, peers: Peers) -> None:
+    def __init__(
+        self, here: Here, rows: RunRows, events: Log, peers: Peers, end: EndClaimed
+    ) -> None:
+        """Wire it up; `end` ends a run that waited and was taken."""
         self._here = here
+        self._end = end
         self._rows = rows
         self._events = events
         self._peers = peers
@@ -28,16 +38,12 @@ class Elsewhere:
         peers.subscribe(self._received)
 
     async def unfinished(self, run_ids: Sequence[str], thread_id: str | None) -> list[RunRow]:
-        """Return those of these runs that are under way in another process."""
-        if self._peers.single:
-            return []
+        """Return those of these runs that are under way in another process, or wait for one."""
         rows = [await self._rows.get(each, thread_id) for each in run_ids if each not in self._here]
         return [row for row in rows if row and row.status in UNFINISHED]
 
     async def unfinished_on(self, thread_id: str) -> list[RunRow]:
-        """Return the runs of a thread that are under way in another process."""
-        if self._peers.single:
-            return []
+        """Return the runs of a thread that are under way in another process, or wait for one."""
         rows = await self._rows.unfinished(thread_id=thread_id)
         return [row for row in rows if row.run_id not in self._here]
 
@@ -55,9 +61,21 @@ class Elsewhere:
             row = await self._rows.get(run_id, thread_id)
             return row is None or row.status not in UNFINISHED
 
+        if after is None and (last := await self._events.last(run_id)) and last[1].name != END:
+            after = Cursor(last[0], last[1].number)
+
+        def came() -> bool:
+            return self._here.find(run_id, thread_id) is not None
+
         async with self._peers.news(run_id) as news:
-            following = follow_log(self._events, run_id, after, news, over)
-            async with aclosing(following):
+            with self._here.awaited(run_id, news):
+                following = follow_log(self._events, run_id, after, news, over, came)
+                async with aclosing(following):
+                    async for events in following:
+                        after = events[-1].cursor if events else after
+                        yield events
+        if run := self._here.find(run_id, thread_id):
+            async with aclosing(run.feed.follow(after or BEGINNING)) as following:
                 async for events in following:
                     yield events
 
@@ -82,8 +100,17 @@ class Elsewhere:
 
     def ask_to_cancel(self, run_id: str) -> None:
         """Ask once that a run is ended, by whichever process has it."""
-        if not self._peers.single:
-            self._send(self._peers.publish({"cancel": [run_id], "action": "interrupt"}))
+
+        async def ask() -> None:
+            await self.end_waiting([run_id], "interrupt")
+            await self._peers.publish({"cancel": [run_id], "action": "interrupt"})
+
+        self._send(ask())
+
+    async def end_waiting(self, run_ids: Sequence[str], action: CancelAction) -> None:
+        """End those of these runs that no process has."""
+        for claimed in await self._rows.claim_these(run_ids):
+            await self._end(claimed, action)
 
     async def thread_deleted(self, thread_id: str) -> None:
         """Have every process know that a thread is being deleted."""
@@ -104,11 +131,13 @@ class Elsewhere:
     async def _cancel(self, rows: Sequence[RunRow], action: CancelAction) -> None:
         # A process may die before it reads the message. Then another takes its run over, perhaps
         # this one, and must be asked too: so the message is repeated until the runs have ended.
-        message = {"cancel": [row.run_id for row in rows], "action": action}
+        message: Any = {"cancel": [row.run_id for row in rows], "action": action}
+        await self.end_waiting(message["cancel"], action)
         await self._peers.publish(message)
         for row in rows:
             async for _ in self.ended(row):
                 self._received(message)
+                await self.end_waiting(message["cancel"], action)
                 await self._peers.publish(message)
 
     def _send(self, message: Any) -> asyncio.Task[None]:

@@ -10,14 +10,15 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from time import monotonic
 from typing import Any, Protocol
 from uuid import UUID, uuid4
 
 from langgraph.types import Command, Send, StateSnapshot
 from structlog import get_logger
 
-from everturn.checkpoints.errors import CheckpointsError, StaleWriter
+from everturn.checkpoints.errors import CheckpointsError, StaleWriter, ThreadBusy
 from everturn.checkpoints.sql.assistants import Assistant
 from everturn.checkpoints.sql.group_commit import Row
 from everturn.checkpoints.sql.history import FinishedTurn, turn_finished
@@ -35,8 +36,10 @@ from everturn.server.errors import (
 from everturn.server.runs.admission import Admission
 from everturn.server.runs.elsewhere import Elsewhere
 from everturn.server.runs.here import Here
+from everturn.server.runs.queue import Queue
 from everturn.server.runs.request import RunRequest
 from everturn.server.runs.run import Run
+from everturn.server.runs.slots import Slots
 from everturn.server.streams.modes import Parts, graph_modes
 from everturn.server.turns.engine import Engine, Hold
 from everturn.server.turns.memory import ThreadMemory
@@ -119,8 +122,14 @@ class Execution:
         elsewhere: Elsewhere,
         dumps: Dumps,
         admission: Admission,
+        slots: Slots,
+        queue: Queue,
+        lease: float,
     ) -> None:
-        """Wire it up; `dumps` makes JSON of an event's data."""
+        """Wire it up; `dumps` makes JSON of an event's data.
+
+        A process that is silent for `lease` seconds is dead, and its runs are others'.
+        """
         self._engine = engine
         self._memory = memory
         self._rows = rows
@@ -129,6 +138,9 @@ class Execution:
         self._elsewhere = elsewhere
         self._dumps = dumps
         self._admission = admission
+        self._slots = slots
+        self._queue = queue
+        self._sure_for = lease / 2
 
     def check(self, request: RunRequest, assistant: Assistant) -> Checked | None:
         """Refuse at once what cannot be run, where a client waits for it; see `RunRequest`.
@@ -149,14 +161,17 @@ class Execution:
         try:
             if run.cancelled:
                 raise asyncio.CancelledError  # noqa: TRY301 - as if it had come a moment later
-            if (delay := (due_at(run.row) - datetime.now(UTC)).total_seconds()) > 0:
-                await asyncio.sleep(delay)
+            if due_at := run.row.due_at:
+                await asyncio.sleep((due_at - datetime.now(UTC)).total_seconds())
             async with self._hold(run) as held:
+                await self._slots.enter(run)
+                await self._check_ours(run)
                 run.held = True
                 if run.request.background:
                     await self._admission.background()  # its thread is its own: none overtakes it
                 self._started(run)
-                await self._run(run, held)
+                if not await self._has_finished(run):
+                    await self._run(run, held)
         except asyncio.CancelledError:
             if run.cancelled is None:
                 self._fail(run, ShuttingDown("The service is being stopped."))
@@ -170,9 +185,11 @@ class Execution:
         """Hold a run's thread; the runs that came before it have ended then."""
         request = run.request
         thread_id = None if request.without_memory else run.thread_id
-        wait = None if request.interactive else _ENQUEUED_SECONDS
+        wait = self._engine.thread_wait if request.interactive else _ENQUEUED_SECONDS
         now = asyncio.get_running_loop().time
         asked_at = now()
+        if request.lasting and not (run.taken or self._queue.empty):
+            await self._let_pass(run, wait)
         while True:
             async with self._engine.hold_for_turn(thread_id, wait) as held:
                 # Locks are given in the order they were asked for; only the death of a holder
@@ -186,6 +203,34 @@ class Execution:
             for row in others:
                 await self._elsewhere.until_ended(row)
 
+    async def _let_pass(self, run: Run, wait: float) -> None:
+        """Wait for the runs that came before: those no process has yet ask for no lock."""
+        try:
+            async with asyncio.timeout(wait):
+                while others := await self._before(run):
+                    for row in others:
+                        await self._elsewhere.until_ended(row)
+        except TimeoutError:
+            raise ThreadBusy(
+                f"Runs wait on thread {run.thread_id!r} since {wait:g} s or more."
+            ) from None
+
+    async def _check_ours(self, run: Run) -> None:
+        """Refuse to begin a run that others have taken over: this process was away meanwhile.
+
+        Not asked of a run that has just come: that costs a turn nothing. One that was begun before
+        is written down as begun before it can end its process again.
+        """
+        again = run.taken and run.resumes
+        fresh = monotonic() - run.had_at < self._sure_for
+        if not run.request.recorded or (fresh and not again):
+            return
+        if run.written is not None:
+            await run.written
+        if not await self._rows.begin(run.row.run_id):
+            raise StaleWriter("Another process has taken this run over.")
+        run.had_at = monotonic()
+
     async def _check_thread(self, run: Run) -> None:
         """Refuse to run on a thread that was deleted while the run waited for it."""
         if not (run.request.lasting and self._here.may_be_deleted(run.thread_id)):
@@ -198,14 +243,12 @@ class Execution:
 
         Not those of this process that have left the thread: only their end is still written.
         """
-        others = await self._rows.unfinished(thread_id=run.thread_id)
-        now = datetime.now(UTC)
+        if run.written is not None:
+            await run.written  # it has its place then
         return [
             row
-            for row in others
-            if row.run_id < run.row.run_id
-            and due_at(row) <= now
-            and not ((there := self._here.find(row.run_id, run.thread_id)) and there.held)
+            for row in await self._rows.before(run.row.run_id, run.thread_id)
+            if not ((there := self._here.find(row.run_id, run.thread_id)) and there.held)
         ]
 
     async def _run(self, run: Run, held: Hold) -> None:
@@ -245,6 +288,16 @@ class Execution:
             await self._leave(run)
         self._post_end(run)
 
+    async def _has_finished(self, run: Run) -> bool:
+        """Whether others have run on the thread since: then only the end of this run was lost."""
+        if not (run.resumes and run.request.lasting):
+            return False
+        if not await self._memory.has_left(run.thread_id, run.row.run_id):
+            return False
+        await self._leave(run)
+        self._post_end(run)
+        return True
+
     async def _mend(self, run: Run, held: Hold) -> None:
         """See to it that the next run on the thread can start."""
         if run.request.lasting and not isinstance(run.error, CheckpointsError):
@@ -276,7 +329,8 @@ class Execution:
         """
         if run.goes_on_elsewhere:
             if isinstance(run.error, StaleWriter):
-                return await self._rows.begin_anew(run.row.run_id)
+                return await self._begin_anew(run)
+            await self._rows.release(run.row.run_id)
             return None
         request = run.request
         if run.cancelled == "rollback":
@@ -292,6 +346,12 @@ class Execution:
             await self._rows.delete(run.row.run_id)
         run.row = run.ended or replace(run.row, status=run.status)
         return None
+
+    async def _begin_anew(self, run: Run) -> int | None:
+        attempt = await self._rows.begin_anew(run.row.run_id)
+        if attempt is None and run.row.status == "running" and run.start is None:
+            await self._rows.survived(run.row.run_id)  # it was taken for dead
+        return attempt
 
     def _post_end(self, run: Run) -> None:
         """Have the end written once, while the thread is held: the next run starts after it."""
@@ -435,11 +495,6 @@ def _has_blocks(given: Any) -> bool:
     messages = given.get("messages") if isinstance(given, dict) else None
     several = messages if isinstance(messages, list) else [messages]
     return any(isinstance(m, dict) and isinstance(m.get("content"), list) for m in several)
-
-
-def due_at(row: RunRow) -> datetime:
-    """When a run may start."""
-    return row.created_at + timedelta(seconds=row.kwargs.get("after_seconds") or 0)
 
 
 def configurable_of(assistant: Assistant, request: RunRequest) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """The runs of this process, found by their id or by their thread."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 
 from everturn.server.runs.run import Run
 
@@ -16,6 +17,7 @@ class Here:
         self._runs: dict[str, Run] = {}
         self._deleted: set[str] = set()
         self._of_thread: dict[str, list[Run]] = {}
+        self._awaited: dict[str, set[asyncio.Event]] = {}
 
     def __iter__(self) -> Iterator[Run]:
         return iter(list(self._runs.values()))
@@ -27,6 +29,25 @@ class Here:
         """Know a run from now on."""
         self._runs[run.row.run_id] = run
         self._of_thread.setdefault(run.thread_id, []).append(run)
+        for event in self._awaited.get(run.row.run_id, ()):
+            event.set()
+
+    @contextmanager
+    def awaited(self, run_id: str, event: asyncio.Event) -> Iterator[None]:
+        """Set an event when a run comes to this process."""
+        events = self._awaited.setdefault(run_id, set())
+        events.add(event)
+        try:
+            yield
+        finally:
+            events.discard(event)
+            if not events and self._awaited.get(run_id) is events:
+                del self._awaited[run_id]
+
+    @property
+    def ids(self) -> Collection[str]:
+        """The ids of the runs that are known."""
+        return self._runs.keys()
 
     def find(self, run_id: str, thread_id: str | None) -> Run | None:
         """Return the run of this id, if it is on this thread; None stands for any thread."""

@@ -1,8 +1,8 @@
 """Going on with what another process left undone when it died, was stopped or lost its way.
 
-Every process says once a second that it lives. Whose word has been missing for three seconds is
-dead, and one of the others takes its runs over: the database gives each run to one. Should it live
-after all, it finds its threads' fences raised, and what it writes is refused.
+Every process says three times in a lease (EVERTURN_LEASE) that it lives. Whose word has been
+missing for a lease is dead: its runs wait again, and whoever has room takes them. Should it live
+after all, it finds its threads' fences raised, and what it had yet to begin is not its own.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ import asyncio
 from structlog import get_logger
 
 from everturn.checkpoints.errors import CheckpointsError
-from everturn.checkpoints.shared.peers import HEARTBEAT_SECONDS, LEASE_SECONDS, Peers
+from everturn.checkpoints.shared.peers import Peers
 from everturn.server.runs.runs import Runs
 
 log = get_logger(__name__)
@@ -20,25 +20,26 @@ _LOOK_SECONDS = 60.0
 
 
 async def watch_over(peers: Peers, runs: Runs) -> None:
-    """Say that this process lives, and adopt the runs of those that do not. Never ends."""
-    now = asyncio.get_running_loop().time
-    alive = frozenset[str]()
-    last_beat = began = now()
-    # Nobody is taken for dead before all had the time to say that they live.
-    looks_at = began + LEASE_SECONDS
+    """Have the runs of those that do not live taken by others. Never ends."""
+    last = await peers.heartbeat()
+    # No process is taken for dead before all had the time to say that they live.
+    looks_at = last.at + peers.lease
     while True:
+        pulse = await peers.heartbeat()
+        if pulse.at - last.at > peers.lease / 2:
+            looks_at = pulse.at + peers.lease  # Redis, or we, were away: the others as well?
+        elif not pulse.alive >= last.alive:
+            looks_at = min(looks_at, pulse.at)
+        last = pulse
+        if pulse.at < looks_at:
+            continue
+        looks_at = pulse.at + _LOOK_SECONDS
         try:
-            living = await peers.heartbeat()
-            if now() - last_beat > LEASE_SECONDS / 2 and last_beat != began:
-                looks_at = now() + LEASE_SECONDS  # Redis, or we, were away: the others as well?
-            elif not living >= alive:
-                looks_at = min(looks_at, now())
-            last_beat, alive = now(), living
-            if now() >= looks_at:
-                await runs.adopt(alive)
-                looks_at = now() + _LOOK_SECONDS
+            await runs.take_from_the_dead(pulse.alive)
         except CheckpointsError as error:
-            log.warning("peers_not_known", error=str(error))
-        except Exception:  # who ceases to beat is taken for dead
-            log.exception("peers_not_watched")
-        await asyncio.sleep(HEARTBEAT_SECONDS)
+            log.warning("runs_not_taken_over", error=str(error))
+            looks_at = pulse.at
+        except Exception:
+            log.exception("runs_not_taken_over")
+            await asyncio.sleep(peers.lease)
+            looks_at = pulse.at

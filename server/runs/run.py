@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Any, Literal
 
 from langgraph.types import StateSnapshot
@@ -47,6 +48,12 @@ class Run:
     resumes: bool = False
     """It may have started before: it goes on from its last checkpoint, if nothing came between."""
     written: asyncio.Future[list[Any]] | None = None
+    had_at: float = field(default_factory=monotonic)
+    """When it was this process' run for sure, by the monotonic clock."""
+    taken: bool = False
+    """It was taken out of those that wait: nothing comes before it on its thread."""
+    has_slot: Literal["client", "background"] | None = None
+    """Its part of what may be under way at once; see `slots`."""
     start: asyncio.TimerHandle | None = None
     """Set until its row says that it is under way."""
     ended: RunRow | None = None

@@ -20,6 +20,7 @@ from collections.abc import (
 )
 from contextlib import aclosing, asynccontextmanager, closing, nullcontext, suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Literal, Protocol
 
@@ -27,12 +28,12 @@ from langchain_core.utils.uuid import uuid7
 from structlog import get_logger
 
 from everturn.checkpoints.confidential import split_request
-from everturn.checkpoints.errors import StoreMisconfigured, ThreadBusy
+from everturn.checkpoints.errors import CheckpointsError, StoreMisconfigured, ThreadBusy
 from everturn.checkpoints.shared.event_log import EventLog
 from everturn.checkpoints.shared.peers import Peers
 from everturn.checkpoints.sql.assistants import Assistant
 from everturn.checkpoints.sql.matches import EVERYTHING, Match
-from everturn.checkpoints.sql.runs import UNFINISHED, Adopted, RunRow, RunRows, RunStatus
+from everturn.checkpoints.sql.runs import UNFINISHED, Claimed, RunRow, RunRows, RunStatus
 from everturn.checkpoints.sql.threads import Thread
 from everturn.server.access.access import Access
 from everturn.server.access.caller import Caller, acting_as, current_caller
@@ -52,8 +53,10 @@ from everturn.server.runs.elsewhere import Elsewhere, stop_all
 from everturn.server.runs.execution import Dumps, Execution, Threads, configurable_of
 from everturn.server.runs.here import Here
 from everturn.server.runs.permission import RunAccess, run_not_found
+from everturn.server.runs.queue import Queue
 from everturn.server.runs.request import RunRequest
 from everturn.server.runs.run import CancelAction, Run
+from everturn.server.runs.slots import Slots
 from everturn.server.runs.webhooks import Webhooks
 from everturn.server.streams.feed import Cursor, Event, Feed, NoLog
 from everturn.server.streams.logged import LoggedRun, logged_run
@@ -65,8 +68,8 @@ from everturn.server.turns.outcome import Outcome, summary
 
 log = get_logger(__name__)
 
-MAX_ATTEMPTS = 5
-"""A run that did not outlive its process so often may be what ends it."""
+MAX_DEATHS = 5
+"""A run that had begun when its process died so often may be what ends it."""
 
 _NOTHING_TO_CANCEL = (
     "Runs to cancel were not found: they have ended or were deleted, or the ids are of no run."
@@ -102,8 +105,28 @@ class Runs:
         dumps: Dumps,
         access: Access,
         admission: Admission,
+        slots: Slots,
+        max_waiting: int,
     ) -> None:
-        """Wire it up; `dumps` makes JSON of an event's data, `access` says who may do what."""
+        """Wire it up.
+
+        Args:
+            engine: what runs turns.
+            memory: what threads remember.
+            rows: the runs' rows.
+            events: the log of what they stream.
+            assistants: where assistants are found.
+            threads: the threads' rows.
+            peers: the other processes.
+            watch: who follows threads.
+            webhooks: where ends are reported.
+            metrics: what is counted.
+            dumps: makes JSON of an event's data.
+            access: says who may do what.
+            admission: how fast runs start.
+            slots: how many are under way at once.
+            max_waiting: runs of the background that wait; more are refused.
+        """
         self._engine = engine
         self._memory = memory
         self._rows = rows
@@ -119,19 +142,37 @@ class Runs:
         self._here = Here()
         self._arrivals = Arrivals()
         self._admission = admission
-        self._elsewhere = Elsewhere(self._here, rows, events, peers)
+        self._slots = slots
+        self._queue = Queue(rows, slots, peers, self._take_over, max_waiting)
+        self._elsewhere = Elsewhere(self._here, rows, events, peers, self._end_claimed)
         self._execution = Execution(
-            engine, memory, rows, threads, self._here, self._elsewhere, dumps, admission
+            engine,
+            memory,
+            rows,
+            threads,
+            self._here,
+            self._elsewhere,
+            dumps,
+            admission,
+            slots,
+            self._queue,
+            peers.lease,
         )
 
     async def create(
-        self, request: RunRequest, thread: Thread | None = None, *, caller: Caller | None = None
+        self,
+        request: RunRequest,
+        thread: Thread | None = None,
+        *,
+        caller: Caller | None = None,
+        bounded: bool = True,
     ) -> Run:
         """Start a run, or put it behind the others of its thread, in the order of the calls.
 
         Args:
             request: what is asked.
             caller: whose run it is, where that is not the current caller: of a cron.
+            bounded: refuse it where too many wait; not a run that is due by the clock.
             thread: the row of its thread, where the caller has read it; with a request that names
                 no thread, a new one, which is stored with the run.
 
@@ -142,12 +183,15 @@ class Runs:
                 somebody else's.
             CheckpointNotFound: it shall go on from one that the thread does not have.
             ThreadBusy: a run is under way, and the strategy is `reject`; or it waits for this one.
-            Overloaded: a client waits for it, and it could not start soon.
+            Overloaded: too many wait; or a client waits for it, and it could not start soon.
             Forbidden, InvalidRule, HTTPException: of the project's rules, see `Access.allowed`.
         """
         with self._arrivals.place(request.thread_id) as reached:
             if not request.background:
+                self._slots.check()
                 await self._admission.client()
+            elif bounded:
+                self._queue.check()
             return await self._create(request, thread, reached, caller or current_caller())
 
     async def create_from(
@@ -158,6 +202,7 @@ class Runs:
         Raises what making it raises, and what `create` does.
         """
         with closing(asked), self._arrivals.place(thread_id) as reached:
+            self._slots.check()
             await self._admission.client()
             return await self._create(*await asked, reached, current_caller())
 
@@ -198,21 +243,35 @@ class Runs:
             run.ttl = thread.lifetime if thread else None
             run.caller = caller
             run.of_thread = thread.metadata if thread else {}
+            waits = self._waits(run)
             if request.recorded:
                 before = [self._threads.created(new)] if new else []
                 run.written = self._rows.insert(
-                    row, *before, caller=run.caller, confidential=confidential
+                    row, *before, caller=run.caller, confidential=confidential, waits=waits
                 )
             if request.lasting and run.written:
                 self._watch.started(thread_id, row.run_id, run.written)
-            if request.interactive:
-                # First, and not beside its turn: the two would fight for the interpreter, and the
-                # first token wait for the row.
-                await self.acknowledge(run)
-            self._start(run)
-            if not self._peers.single and request.multitask_strategy != "enqueue":
-                await self.acknowledge(run)  # the next to come to the thread must see it
+            await self._begin(run, waits=waits)
         return run
+
+    async def _begin(self, run: Run, *, waits: bool) -> None:
+        """Start a new run, or leave it to whoever has room."""
+        if waits and run.written:
+            await self._queue.post(run.written, run.row.due_at)
+            return
+        if run.request.interactive:
+            # First, and not beside its turn: the two would fight for the interpreter, and the
+            # first token wait for the row.
+            await self.acknowledge(run)
+        self._start(run)
+        if not self._peers.single and run.request.multitask_strategy != "enqueue":
+            await self.acknowledge(run)  # the next to come to the thread must see it
+
+    def _waits(self, run: Run) -> bool:
+        """Whether a new run waits in the table, until a process takes it."""
+        if not run.request.background:
+            return False
+        return bool(self._here.on(run.thread_id)) or not self._queue.begins_at_once(run)
 
     async def _check_thread(self, thread: Thread | None, thread_id: str, allowed: Match) -> None:
         """Refuse a thread that is somebody else's, before it is touched."""
@@ -281,49 +340,91 @@ class Runs:
                 raise
         return run.row
 
-    async def adopt(self, alive: Collection[str]) -> None:
-        """Go on with the runs of processes that are not alive any more."""
-        for each in await self._rows.adopt(alive):
-            run_id = each.row.run_id
-            try:
-                await self._take_over(each)
-            except Exception:  # one that cannot go on now must not keep the others from it
-                log.exception("run_not_recovered", run_id=run_id)
-                self._rows.release(run_id)
+    async def take_from_the_dead(self, alive: Collection[str]) -> None:
+        """Have the runs of processes that are not alive wait again: who has room takes them.
 
-    async def _take_over(self, adopted: Adopted) -> None:
-        row, attempt = adopted.row, adopted.attempt
+        Raises:
+            StoreUnavailable: the database does not answer.
+        """
+        if await self._rows.disown(alive):
+            self._queue.wake()
+            await self._peers.publish({"waiting": True})
+
+    async def take_what_waits(self) -> None:
+        """Take runs that wait, as there is room for them. Never ends."""
+        await self._queue.serve(lambda: self._here.ids)
+
+    async def measure(self) -> None:
+        """Have the metrics say what waits, and for how long."""
+        with suppress(CheckpointsError):  # then they say what was known last
+            waits = await self._queue.measure()
+            self._metrics.queue.set(waits.due)
+            self._metrics.queue_age.set(_age(waits.since))
+        self._metrics.running.set(self._slots.under_way)
+        self._metrics.waiting.set(self._slots.waiting)
+        self._metrics.waiting_age.set(self._slots.oldest)
+
+    async def _take_over(self, claimed: Claimed) -> None:
+        """Begin a run that was taken by the queue, in the slot that is reserved for it."""
+        await self._go_on_with(claimed, "background", None)
+
+    async def _end_claimed(self, claimed: Claimed, action: CancelAction) -> None:
+        """End a run that waited, without having begun it."""
+        await self._go_on_with(claimed, None, action)
+
+    async def _go_on_with(
+        self, claimed: Claimed, slot: Literal["background"] | None, ends: CancelAction | None
+    ) -> None:
+        row, attempt = claimed.row, claimed.attempt
+        begun = None
         try:
-            kwargs = self._rows.whole_kwargs(adopted)
+            kwargs = self._rows.whole_kwargs(claimed)
             request = RunRequest.of_kwargs(row.thread_id, row.assistant_id, kwargs)
+            row.kwargs = split_request(kwargs).shown
+            begun = await self._taken(claimed, request)
         except StoreMisconfigured as error:  # the next process may have the right key
             log.warning("run_waits_for_its_key", run_id=row.run_id, advice=str(error))
-            return
         except TypeError as error:  # another version's row
             await self._give_up(row, Feed(row.run_id, self._events, attempt), str(error))
-            return
-        row.kwargs = split_request(kwargs).shown
-        caller = Caller(adopted.caller) if adopted.caller else None
-        await self._go_on(row, request, attempt, caller)
+        if begun is not None:
+            begun.has_slot, begun.cancelled = slot, ends
+            self._start(begun)
+        elif slot:
+            self._slots.give_back(1)
+
+    async def _taken(self, claimed: Claimed, request: RunRequest) -> Run | None:
+        """Make a run of a row that was taken; None where it was given up."""
+        if claimed.deaths >= MAX_DEATHS:
+            feed = Feed(claimed.row.run_id, self._events, claimed.attempt)
+            await self._give_up(claimed.row, feed, "Its process has died each time it was started.")
+            return None
+        caller = Caller(claimed.caller) if claimed.caller else None
+        return await self._again(claimed.row, request, claimed.attempt, caller)
 
     async def _go_on(
         self, row: RunRow, request: RunRequest, attempt: int, caller: Caller | None
     ) -> None:
+        """Begin a run of this process once more."""
+        if run := await self._again(row, request, attempt, caller):
+            self._start(run)
+
+    async def _again(
+        self, row: RunRow, request: RunRequest, attempt: int, caller: Caller | None
+    ) -> Run | None:
         feed = Feed(row.run_id, self._events, attempt)
-        if attempt > MAX_ATTEMPTS:
-            await self._give_up(row, feed, "Its process has died each time it was started.")
-            return
         try:
             assistant = await self._assistants.resolve(row.assistant_id)
         except RunError as error:  # its assistant is gone
             await self._give_up(row, feed, str(error))
-            return
+            return None
         thread = await self._threads.get(row.thread_id) if request.lasting else None
-        log.info("run_recovered", run_id=row.run_id, attempt=attempt)
-        run = Run(row, request, assistant, feed, caller=caller, resumes=True)
+        run = Run(row, request, assistant, feed, caller=caller)
+        run.taken, run.resumes = True, attempt > 1
+        if run.resumes:
+            log.info("run_recovered", run_id=row.run_id, attempt=attempt)
         if thread:
             run.ttl, run.of_thread = thread.lifetime, thread.metadata
-        self._start(run)
+        return run
 
     async def _give_up(self, row: RunRow, feed: Feed, reason: str) -> None:
         log.error("run_lost", run_id=row.run_id, thread_id=row.thread_id, reason=reason)
@@ -467,7 +568,8 @@ class Runs:
         async def runs_after(thread_id: str, run_id: str | None) -> list[str]:
             here = [run.row.run_id for run in self._here.on(thread_id)]
             rows = await self._rows.ids_from(thread_id, run_id)
-            return sorted({*rows, *(each for each in here if run_id is None or each >= run_id)})
+            new = (each for each in here if each not in rows)
+            return [*rows, *(each for each in new if run_id is None or each >= run_id)]
 
         async def follow(run_id: str, place: Cursor | None) -> AsyncGenerator[list[Event]]:
             if run := self._here.find(run_id, thread_id):
@@ -516,8 +618,11 @@ class Runs:
             await self._cancel_allowed(statuses, allowed)
             return
         here = any(run.row.status in statuses for run in self._here.unfinished())
-        if not (here or await self._rows.unfinished(status=statuses)):
+        rows = await self._rows.unfinished(status=statuses)
+        if not (here or rows):
             raise NothingToCancel(_NOTHING_TO_CANCEL)
+        others = [row.run_id for row in rows if row.run_id not in self._here]
+        await self._elsewhere.end_waiting(others, "interrupt")
         await self._elsewhere.cancel_all(statuses)
         stop_all(self._here, statuses)
 
@@ -573,6 +678,7 @@ class Runs:
 
     async def drain(self, grace: float) -> None:
         """Take no more runs; after `grace` seconds end those that run on: others take them over."""
+        self._queue.close()
         await self._engine.drain(grace)
 
     async def close(self) -> None:
@@ -673,8 +779,13 @@ class Runs:
         run.feed.close(for_good=not run.goes_on_elsewhere)
         run.done.set()
         self._here.end(run)
+        self._queue.left(run)
         known = 0 if run.cancelled == "rollback" else _KNOWN_SECONDS
         asyncio.get_running_loop().call_later(known, self._here.forget, run)
+
+
+def _age(since: datetime | None) -> float:
+    return max(0.0, (datetime.now(UTC) - since).total_seconds()) if since else 0.0
 
 
 def _row_of(

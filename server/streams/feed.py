@@ -230,8 +230,11 @@ async def follow_log(
     after: Cursor | None,
     news: asyncio.Event,
     over: Callable[[], Awaitable[bool]],
+    here: Callable[[], bool] = lambda: False,
 ) -> AsyncGenerator[list[Event]]:
     """Yield what a run elsewhere streams after a place, or from now on, until its end.
+
+    Or until it has come here: then its feed goes on.
 
     Args:
         log: where it writes.
@@ -239,6 +242,7 @@ async def follow_log(
         after: the last event that was seen; None for whatever is newest.
         news: set when the log may have grown.
         over: says whether nothing will come any more; asked where nothing comes for long.
+        here: says whether the run has come to this process; `news` is set then, too.
     """
     gone = await over()
     if after is None:
@@ -253,6 +257,8 @@ async def follow_log(
             after = events[-1].cursor
             yield events
         if ended:
+            return
+        if here():
             return
         if events:
             continue  # the log is read page by page

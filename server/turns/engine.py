@@ -78,7 +78,7 @@ class Engine:
         self._locks = locks
         self._candidates = candidates
         self._turn_timeout = turn_timeout
-        self._thread_wait = thread_wait
+        self.thread_wait = thread_wait
         self._deadlines: set[asyncio.Timeout] = set()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -106,7 +106,7 @@ class Engine:
         """
         if thread_id is None:
             return nullcontext()
-        return self._locks.hold(thread_id, wait=self._thread_wait if wait is None else wait)
+        return self._locks.hold(thread_id, wait=self.thread_wait if wait is None else wait)
 
     @asynccontextmanager
     async def hold_for_turn(

@@ -129,6 +129,15 @@ class ThreadMemory:
         saved = await self._checkpointer.aget_tuple(_newest(thread_id))
         return saved is not None and saved.metadata.get("run_id") == run_id
 
+    async def has_left(self, thread_id: str, run_id: str) -> bool:
+        """Say whether a run has written checkpoints on a thread, and another run after it."""
+        saved = await self._checkpointer.aget_tuple(_newest(thread_id))
+        newest = saved.metadata.get("run_id") if saved else None
+        if newest in {None, run_id}:
+            return False
+        own = self._checkpointer.alist(_newest(thread_id), filter={"run_id": run_id}, limit=1)
+        return [each async for each in own] != []
+
     async def has(self, thread_id: str, checkpoint_id: str, checkpoint_ns: str = "") -> bool:
         """Say whether a thread has a checkpoint."""
         place = {"thread_id": thread_id, "checkpoint_ns": checkpoint_ns}

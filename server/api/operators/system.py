@@ -5,7 +5,7 @@ import asyncio
 from fastapi import Response
 
 from everturn.checkpoints.errors import StoreUnavailable
-from everturn.server.api.http.deps import Info, InfoDep, MetricsDep, ThreadsDep
+from everturn.server.api.http.deps import Info, InfoDep, MetricsDep, RunsDep, ThreadsDep
 from everturn.server.api.http.problems import problems
 from everturn.server.api.http.strict_json import Router
 
@@ -65,5 +65,6 @@ async def info(info: InfoDep) -> Info:
     response_class=Response,
     responses={200: {"content": {"text/plain": {}}}},
 )
-async def metrics(metrics: MetricsDep) -> Response:
+async def metrics(metrics: MetricsDep, runs: RunsDep) -> Response:
+    await runs.measure()
     return Response(metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -1,0 +1,195 @@
+"""Runs of the background that wait: in their table, until a process with room takes them.
+
+    posted -> room here, nothing before it? -> begun at once
+                    else -> its row is no process' yet; all others are sent that something waits
+    a run has ended, something came, the next is due -> room? -> claim -> begun
+
+So what waits is bounded by the database and not by this process, outlives it, and goes to whoever
+has room. Messages can be lost: now and then each process looks by itself.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Coroutine
+from contextlib import suppress
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Any
+
+from structlog import get_logger
+
+from everturn.checkpoints.errors import CheckpointsError
+from everturn.checkpoints.shared.peers import Message, Peers
+from everturn.checkpoints.sql.runs import Claimed, RunRows, Waiting
+from everturn.server.errors import Overloaded
+from everturn.server.runs.run import Run
+from everturn.server.runs.slots import Slots
+
+log = get_logger(__name__)
+
+_LOOK_SECONDS = 10.0
+"""After which it is looked at what waits, though nothing is known to have changed."""
+_RETRY_SECONDS = 1.0
+"""After a database that did not answer."""
+_MEASURED_SECONDS = 1.0
+"""For which it is known well enough how many wait."""
+_AT_ONCE = 50
+"""Runs that are taken with one statement."""
+
+Begin = Callable[[Claimed], Awaitable[None]]
+"""Starts a run that was taken; what it raises is logged, and it is tried again."""
+
+
+class Queue:
+    """Takes runs out of the table as there is room for them."""
+
+    def __init__(
+        self, rows: RunRows, slots: Slots, peers: Peers, begin: Begin, max_waiting: int
+    ) -> None:
+        """Take runs for `begin`; refuse more where so many wait."""
+        self._rows = rows
+        self._slots = slots
+        self._peers = peers
+        self._begin = begin
+        self._max_waiting = max_waiting
+        self._news = asyncio.Event()
+        self._known = Waiting(due=1)  # what an earlier process left, perhaps
+        self._measured_at = 0.0
+        self._lost_answer = True
+        self._mine: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
+        peers.subscribe(self._received)
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing waits that might begin, as far as this process knows."""
+        return not (self._known.due or _passed(self._known.next_due))
+
+    def check(self) -> None:
+        """Refuse one more run of the background.
+
+        Raises:
+            Overloaded: too many wait.
+        """
+        if self._known.due >= self._max_waiting:
+            since = self._known.since or datetime.now(UTC)
+            waited = (datetime.now(UTC) - since).total_seconds()
+            raise Overloaded(
+                "Too many runs wait: come back later, or see EVERTURN_MAX_QUEUED.",
+                retry_after=max(1.0, min(60.0, waited)),
+            )
+
+    def begins_at_once(self, run: Run) -> bool:
+        """Take a slot for a new run whose thread is free, where there is room and none waits."""
+        if self._closed or not self.empty or run.row.due_at or not self._slots.reserve(1):
+            return False
+        run.has_slot = "background"
+        return True
+
+    async def post(self, written: Awaitable[Any], due_at: datetime | None) -> None:
+        """Let all know of a run that waits, once its row is written.
+
+        Raises:
+            StoreUnavailable: it was not written.
+        """
+        await written
+        if due_at is None:
+            since = self._known.since or datetime.now(UTC)
+            self._known = self._known._replace(due=self._known.due + 1, since=since)
+        self._news.set()
+        await self._peers.publish({"waiting": True})
+
+    def left(self, run: Run) -> None:
+        """A run has ended here: there is room, and its thread may be free."""
+        self._mine.discard(run.row.run_id)
+        self._slots.leave(run)
+        if not self.empty:
+            self._news.set()
+
+    def wake(self) -> None:
+        """Look at what waits."""
+        self._known = self._known._replace(due=max(1, self._known.due))
+        self._news.set()
+
+    async def serve(self, here: Callable[[], Collection[str]]) -> None:
+        """Take runs as there is room. Never ends; `here` says which runs this process knows."""
+        while True:
+            self._news.clear()
+            pause = _RETRY_SECONDS
+            try:
+                pause = await self._look(here)
+            except CheckpointsError as error:
+                self._lost_answer = True
+                log.warning("runs_not_taken", error=str(error))
+            except Exception:
+                self._lost_answer = True
+                log.exception("runs_not_taken")
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._news.wait()
+
+    def close(self) -> None:
+        """Take no more: the process is being stopped."""
+        self._closed = True
+
+    async def measure(self) -> Waiting:
+        """Return what waits in all, and remember it."""
+        self._known = await self._rows.waiting()
+        self._measured_at = monotonic()
+        return self._known
+
+    async def _look(self, here: Callable[[], Collection[str]]) -> float:
+        """Take what there is room for; return after how many seconds to look again."""
+        if self._closed:
+            return _LOOK_SECONDS
+        if self._lost_answer:  # what was taken then is this process', and it does not know it
+            await self._rows.release_others({*here(), *self._mine})
+            self._lost_answer = False
+        while room := self._slots.reserve(_AT_ONCE):
+            taken: list[Claimed] = []
+            try:
+                taken = await self._rows.claim(room)
+            finally:
+                self._slots.give_back(room - len(taken))
+            for claimed in taken:
+                self.take(claimed)
+            due = max(1, self._known.due - len(taken))
+            self._known = self._known._replace(due=due)
+            if len(taken) < room:
+                break
+        else:
+            if monotonic() - self._measured_at < _MEASURED_SECONDS:
+                return _MEASURED_SECONDS  # all slots are taken: who ends a run looks again
+        waits = await self.measure()
+        if waits.next_due is None:
+            return _LOOK_SECONDS
+        left = (waits.next_due - datetime.now(UTC)).total_seconds()
+        return max(0.01, min(left, _LOOK_SECONDS))
+
+    def take(self, claimed: Claimed) -> None:
+        """Begin a run that was taken."""
+        self._mine.add(claimed.row.run_id)
+        self._spawn(self._begin_until_begun(claimed))
+
+    async def _begin_until_begun(self, claimed: Claimed) -> None:
+        pause = _RETRY_SECONDS
+        while True:
+            try:
+                return await self._begin(claimed)
+            except Exception:  # one that cannot begin now must not keep the others from it
+                log.exception("run_not_begun", run_id=claimed.row.run_id)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, 30.0)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _received(self, message: Message) -> None:
+        if "waiting" in message or "missed" in message:
+            self.wake()
+
+
+def _passed(moment: datetime | None) -> bool:
+    return moment is not None and moment <= datetime.now(UTC)
