@@ -1,0 +1,321 @@
+"""Runs that wait go to whoever has room, in order, whatever becomes of the processes."""
+
+import asyncio
+import json
+import signal
+import sqlite3
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from langgraph_sdk import get_client
+from langgraph_sdk.client import LangGraphClient
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from tests.checkpoints.stores import REDIS_URL, postgres_database, redis_store
+from tests.service import ROOT, Client, Process, process, serving
+from tests.waiting import eventually, eventually_sync
+
+pytestmark = pytest.mark.clock
+
+GRAPH = ROOT / "tests" / "server" / "journal_graph.py"
+Json = dict[str, Any]
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    file = tmp_path / "langgraph.json"
+    file.write_text(json.dumps({"graphs": {"journal": f"{GRAPH}:graph"}}))
+    return file
+
+
+@pytest.fixture
+async def stores(config: Path) -> AsyncIterator[dict[str, str]]:
+    """Settings of processes that share both stores, and nothing else."""
+    async with redis_store() as redis, postgres_database() as database:
+        yield {
+            "REDIS_URL": REDIS_URL,
+            "DATABASE_URL": database.render_as_string(hide_password=False),
+            "EVERTURN_REDIS_PREFIX": redis.prefix,
+            "EVERTURN_CONFIG": str(config),
+        }
+
+
+@asynccontextmanager
+async def two_processes(
+    folder: Path, stores: dict[str, str], **more: str
+) -> AsyncIterator[tuple[Process, Process, LangGraphClient, LangGraphClient]]:
+    with (
+        process(folder / "a", **stores, **more) as one,
+        process(folder / "b", **stores, **more) as other,
+    ):
+        clients = [get_client(url=each.url()) for each in (one, other)]
+        yield one, other, clients[0], clients[1]
+        for client in clients:
+            await client.aclose()
+
+
+class Journal:
+    """What was executed, and by whom."""
+
+    def __init__(self, folder: Path) -> None:
+        self.file, self.go = folder / "journal", folder / "go"
+
+    def input(self, name: str, *, waits: bool = True, **more: Any) -> Json:
+        until = {"until": str(self.go)} if waits else {}
+        return {"journal": str(self.file), "name": name, **until, **more}
+
+    @property
+    def lines(self) -> list[list[str]]:
+        found = self.file.read_text().splitlines() if self.file.exists() else []
+        return [line.rsplit(" ", 1) for line in found]
+
+    @property
+    def names(self) -> list[str]:
+        return [name for name, _ in self.lines]
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    return Journal(tmp_path)
+
+
+async def post(client: LangGraphClient, thread: str, asked: Json, **how: Any) -> str:
+    run = await client.runs.create(thread, "journal", input=asked, if_not_exists="create", **how)
+    return str(run["run_id"])
+
+
+async def said(client: LangGraphClient, thread: str) -> list[str]:
+    state: Any = await client.threads.get_state(thread)
+    found: list[str] = state["values"].get("said", [])
+    return found
+
+
+async def test_what_one_has_no_room_for_goes_to_the_other(
+    stores: dict[str, str], tmp_path: Path, journal: Journal
+) -> None:
+    threads = [str(uuid4()) for _ in range(10)]
+    async with two_processes(tmp_path, stores, EVERTURN_MAX_RUNS="2") as (_, _, first, other):
+        for number, thread in enumerate(threads):
+            await post(first, thread, journal.input(str(number)))
+        await eventually(lambda: len(journal.lines) == 4)
+        assert [*Counter(pid for _, pid in journal.lines).values()] == [2, 2]
+        async with httpx.AsyncClient() as asking:
+            base = str(other.http.client.base_url)
+            figures = (await asking.get(f"{base}/metrics")).text
+        assert "everturn_background_runs_waiting 6.0" in figures
+        assert "everturn_runs_running 2.0" in figures
+        journal.go.touch()
+        for thread in threads:
+            await eventually(partial(said, other, thread))
+    assert sorted(journal.names) == sorted(map(str, range(10)))
+    assert len({pid for _, pid in journal.lines}) == 2
+
+
+async def test_a_stalled_process_does_not_begin_what_others_have_taken(
+    stores: dict[str, str], tmp_path: Path, journal: Journal
+) -> None:
+    """Its clients wait for these runs, so it has them in its memory."""
+    thread = str(uuid4())
+    async with two_processes(tmp_path, stores) as (stalls, lives, first, other):
+        await post(first, thread, journal.input("0"))
+        await eventually(lambda: journal.names == ["0"])
+        waiting = []
+        for name in "12":
+            asked = journal.input(name)
+            waiting.append(asyncio.create_task(first.runs.wait(thread, "journal", input=asked)))
+            await eventually(partial(_statuses, stores, "pending", len(waiting)))
+        stalls.popen.send_signal(signal.SIGSTOP)
+        try:
+            await asyncio.to_thread(lives.says, "run_recovered")
+            journal.go.touch()
+            await eventually(lambda: _statuses(stores, "success", 3))
+        finally:
+            stalls.popen.send_signal(signal.SIGCONT)
+        await asyncio.to_thread(stalls.says, "run_failed", "StaleWriter")
+        await asyncio.gather(*waiting, return_exceptions=True)
+        assert await said(other, thread) == ["0", "1", "2"]
+        # Only the one that was under way is executed twice, from its last checkpoint on.
+        assert [*Counter(journal.names)] == ["0", "1", "2"]
+        assert Counter(journal.names)["1"] == Counter(journal.names)["2"] == 1
+
+
+async def _statuses(stores: dict[str, str], status: str, count: int) -> bool:
+    found = await in_rows(stores, "SELECT status FROM everturn.runs")
+    return found.count((status,)) == count
+
+
+async def in_rows(stores: dict[str, str], statement: str) -> list[tuple[Any, ...]]:
+    engine = create_async_engine(stores["DATABASE_URL"])
+    try:
+        async with engine.connect() as connection:
+            return [tuple(row) for row in await connection.execute(text(statement))]
+    finally:
+        await engine.dispose()
+
+
+async def test_a_node_that_blocks_the_loop_keeps_its_run(
+    stores: dict[str, str], tmp_path: Path, journal: Journal
+) -> None:
+    thread = str(uuid4())
+    async with two_processes(tmp_path, stores, EVERTURN_LEASE="1") as (_, _, first, other):
+        await post(first, thread, journal.input("blocks", waits=False, blocks=4.0))
+        await post(other, thread, journal.input("next", waits=False))
+        await eventually(lambda: _statuses(stores, "success", 2))
+        assert journal.names == ["blocks", "next"]
+        assert await said(other, thread) == ["blocks", "next"]
+        counted = await in_rows(stores, "SELECT attempts, deaths FROM everturn.runs")
+        assert counted == [(1, 0), (1, 0)]
+
+
+@pytest.mark.parametrize("trial", range(2))
+async def test_runs_that_wait_in_two_processes_keep_their_order_when_one_dies(
+    stores: dict[str, str], tmp_path: Path, journal: Journal, trial: int
+) -> None:
+    thread, names = str(uuid4()), [str(number) for number in range(7)]
+    async with two_processes(tmp_path, stores, EVERTURN_LEASE="1") as (dies, _, first, other):
+        await post(first, thread, journal.input(names[0]))
+        await eventually(lambda: journal.names == names[:1])
+        streams = []
+        for number, name in enumerate(names[1:]):
+            client = (first, other)[(number + trial) % 2]
+            if number % 3:  # a client waits for it, in this process
+                asked = client.runs.wait(thread, "journal", input=journal.input(name))
+                streams.append(asyncio.create_task(asked))
+                await eventually(partial(_statuses, stores, "pending", number + 1))
+            else:
+                await post(client, thread, journal.input(name))
+        dies.kill()
+        journal.go.touch()
+        await eventually(lambda: _statuses(stores, "success", len(names)))
+        await asyncio.gather(*streams, return_exceptions=True)
+        assert await said(other, thread) == names
+
+
+async def test_delayed_and_queued_runs_outlive_any_number_of_restarts(
+    config: Path, tmp_path: Path, journal: Journal
+) -> None:
+    """One process with SQLite and the embedded Valkey, ended cleanly and killed in turns."""
+    thread, later = str(uuid4()), str(uuid4())
+    settings = {"EVERTURN_CONFIG": str(config), "EVERTURN_SHUTDOWN_GRACE": "0"}
+    for restart in range(7):
+        with process(tmp_path / "data", **settings) as running:
+            client = get_client(url=running.url())
+            if not restart:
+                await post(client, thread, journal.input("first"))
+                await post(client, thread, journal.input("second"))
+                await post(client, later, journal.input("later"), after_seconds=3600)
+            await eventually(lambda: journal.lines)
+            await client.aclose()
+            if restart % 3 == 2:
+                running.kill()
+            else:
+                await asyncio.to_thread(running.stop)
+    journal.go.touch()
+    with process(tmp_path / "data", **settings) as running:
+        client = get_client(url=running.url())
+        await eventually(lambda: _said_all(client, thread, ["first", "second"]))
+        (delayed,) = await client.runs.list(later)
+        assert delayed["status"] == "pending"
+        await client.aclose()
+
+
+async def _said_all(client: LangGraphClient, thread: str, wanted: list[str]) -> bool:
+    return await said(client, thread) == wanted
+
+
+def test_a_run_whose_end_was_lost_is_not_run_again(
+    config: Path, tmp_path: Path, journal: Journal
+) -> None:
+    body = {"assistant_id": "journal", "if_not_exists": "create"}
+    thread = str(uuid4())
+    with serving(tmp_path / "data", config=config) as client:
+        for name in ("first", "second"):
+            asked = {**body, "input": journal.input(name, waits=False)}
+            assert client.post(f"/threads/{thread}/runs/wait", json=asked).status_code == 200
+    with sqlite3.connect(tmp_path / "data" / "everturn.db") as database:
+        database.execute(
+            "UPDATE runs SET status = 'running', owner = 'dead' WHERE position ="
+            " (SELECT min(position) FROM runs)"
+        )
+    with serving(tmp_path / "data", config=config) as client:
+
+        def statuses() -> list[str]:
+            return [run["status"] for run in client.get(f"/threads/{thread}/runs").json()]
+
+        eventually_sync(lambda: statuses() == ["success", "success"])
+        state = client.get(f"/threads/{thread}/state").json()
+        assert state["values"]["said"] == ["first", "second"]
+    assert journal.names == ["first", "second"]
+
+
+def begin(client: Client, asked: Json, thread: str | None = None) -> httpx.Response:
+    body = {"assistant_id": "journal", "if_not_exists": "create", "input": asked}
+    return client.post(f"/threads/{thread or uuid4()}/runs", json=body)
+
+
+def test_past_their_bounds_runs_are_refused(config: Path, tmp_path: Path, journal: Journal) -> None:
+    bounds = {"max_runs": 1, "max_queued": 2, "start_wait": 0.2}
+    with serving(tmp_path / "data", config=config, **bounds) as client:
+        thread = str(uuid4())
+        assert begin(client, journal.input("under way"), thread).status_code == 200
+        eventually_sync(lambda: journal.names)
+        for number in range(2):
+            assert begin(client, journal.input(f"waits {number}")).status_code == 200
+        refused = begin(client, journal.input("refused"))
+        assert (refused.status_code, refused.json()["type"]) == (503, "overloaded")
+        assert int(refused.headers["retry-after"]) >= 1
+
+        place = f"/threads/{uuid4()}/runs/stream"
+        asked = {"assistant_id": "journal", "if_not_exists": "create"}
+        asked |= {"input": journal.input("streamed")}
+        with client.stream("POST", place, json=asked) as streams:
+            assert streams.status_code == 200
+            eventually_sync(lambda: "everturn_runs_waiting 1.0" in client.get("/metrics").text)
+
+            def is_refused() -> bool:
+                path = f"/threads/{uuid4()}/runs/wait"
+                late = {**asked, "input": {"name": "late", "journal": str(journal.file)}}
+                answer = client.post(path, json=late)
+                return answer.status_code == 503 and "retry-after" in answer.headers
+
+            eventually_sync(is_refused)
+            journal.go.touch()
+            streams.read()
+        eventually_sync(
+            lambda: "everturn_background_runs_waiting 0.0" in client.get("/metrics").text
+        )
+        eventually_sync(lambda: len(journal.lines) == 4)
+
+
+def test_runs_that_wait_are_joined_and_cancelled(
+    config: Path, tmp_path: Path, journal: Journal
+) -> None:
+    with serving(tmp_path / "data", config=config, max_runs=1) as client:
+        threads = [str(uuid4()) for _ in range(4)]
+        ids = [
+            begin(client, journal.input(str(number)), thread).json()["run_id"]
+            for number, thread in enumerate(threads)
+        ]
+        eventually_sync(lambda: journal.names == ["0"])
+        path = f"/threads/{threads[1]}/runs/{ids[1]}"
+        assert client.post(f"{path}/cancel", params={"wait": True}).status_code == 200
+        assert client.get(path).json()["status"] == "interrupted"
+        undone = f"/threads/{threads[2]}/runs/{ids[2]}"
+        how = {"wait": True, "action": "rollback"}
+        assert client.post(f"{undone}/cancel", params=how).status_code == 200
+        assert client.get(undone).status_code == 404
+        last = f"/threads/{threads[3]}/runs/{ids[3]}/stream"
+        with client.stream("GET", last, headers={"Last-Event-ID": "-1"}) as joined:
+            journal.go.touch()
+            events = joined.read().decode()
+        assert "event: metadata" in events
+        assert "event: values" in events
+        assert journal.names == ["0", "3"]
