@@ -107,11 +107,9 @@ async def test_what_one_has_no_room_for_goes_to_the_other(
             await post(first, thread, journal.input(str(number)))
         await eventually(lambda: len(journal.lines) == 4)
         assert [*Counter(pid for _, pid in journal.lines).values()] == [2, 2]
-        async with httpx.AsyncClient() as asking:
-            base = str(other.http.client.base_url)
-            figures = (await asking.get(f"{base}/metrics")).text
-        assert "everturn_background_runs_waiting 6.0" in figures
-        assert "everturn_runs_running 2.0" in figures
+        with httpx.Client(base_url=str(other.http.client.base_url)) as asking:
+            assert figure(asking, "everturn_background_runs_waiting") == 6
+            assert figure(asking, "everturn_runs_running") == 2
         journal.go.touch()
         for thread in threads:
             await eventually(partial(said, other, thread))
@@ -256,6 +254,11 @@ def test_a_run_whose_end_was_lost_is_not_run_again(
     assert journal.names == ["first", "second"]
 
 
+def figure(client: httpx.Client, name: str) -> float:
+    lines = client.get("/metrics").text.splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
+
+
 def begin(client: Client, asked: Json, thread: str | None = None) -> httpx.Response:
     body = {"assistant_id": "journal", "if_not_exists": "create", "input": asked}
     return client.post(f"/threads/{thread or uuid4()}/runs", json=body)
@@ -274,19 +277,16 @@ def test_past_their_bounds_runs_are_refused(config: Path, tmp_path: Path, journa
         assert int(refused.headers["retry-after"]) >= 1
 
         place = f"/threads/{uuid4()}/runs/stream"
-        asked = {"assistant_id": "journal", "if_not_exists": "create"}
-        asked |= {"input": journal.input("streamed")}
+        asked: Json = {"assistant_id": "journal", "if_not_exists": "create"}
+        asked["input"] = journal.input("streamed")
         with client.stream("POST", place, json=asked) as streams:
             assert streams.status_code == 200
-            eventually_sync(lambda: "everturn_runs_waiting 1.0" in client.get("/metrics").text)
-
-            def is_refused() -> bool:
-                path = f"/threads/{uuid4()}/runs/wait"
-                late = {**asked, "input": {"name": "late", "journal": str(journal.file)}}
-                answer = client.post(path, json=late)
-                return answer.status_code == 503 and "retry-after" in answer.headers
-
-            eventually_sync(is_refused)
+            eventually_sync(lambda: figure(client, "everturn_runs_waiting") == 1)
+            eventually_sync(lambda: figure(client, "everturn_runs_oldest_waiting_seconds") > 0.2)
+            path = f"/threads/{uuid4()}/runs/wait"
+            late = client.post(path, json={**asked, "input": journal.input("late")})
+            assert (late.status_code, late.json()["type"]) == (503, "overloaded")
+            assert "retry-after" in late.headers
             journal.go.touch()
             streams.read()
         eventually_sync(
@@ -309,7 +309,7 @@ def test_runs_that_wait_are_joined_and_cancelled(
         assert client.post(f"{path}/cancel", params={"wait": True}).status_code == 200
         assert client.get(path).json()["status"] == "interrupted"
         undone = f"/threads/{threads[2]}/runs/{ids[2]}"
-        how = {"wait": True, "action": "rollback"}
+        how: Json = {"wait": True, "action": "rollback"}
         assert client.post(f"{undone}/cancel", params=how).status_code == 200
         assert client.get(undone).status_code == 404
         last = f"/threads/{threads[3]}/runs/{ids[3]}/stream"
