@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import RowMapping, bindparam, delete, insert, or_, select, update
+from sqlalchemy import RowMapping, Select, bindparam, delete, insert, or_, select, update
 
 from everturn.checkpoints.confidential import Safe, merged, split_request
 from everturn.checkpoints.sql.database import Database
@@ -26,6 +26,10 @@ _UPDATE = (
     .values(status=bindparam("status"), updated_at=bindparam("updated_at"))
 )
 _END = _UPDATE.values(confidential=None)
+_DELETE = delete(runs).where(runs.c.run_id == bindparam("this"))
+
+_INSERT_SECONDS = 1.7
+"""A client waits for it, who learns within 2 s that the database is away."""
 
 
 def _now() -> datetime:
@@ -85,6 +89,8 @@ class RunRows:
     ) -> asyncio.Future[list[Any]]:
         """Have a new run written, behind rows that it needs; see `GroupCommit.post`.
 
+        It is given up where the database is away for longer than a client waits.
+
         Args:
             run: its row.
             before: rows that it needs.
@@ -96,16 +102,27 @@ class RunRows:
         values["confidential"] = self._safe.seal(confidential or {})
         for name in ("metadata", "kwargs"):
             values[name] = storable(values[name])
-        return self._rows.post(*before, Row(_INSERT, {**values, "owner": self._owner}))
+        there = select(runs.c.run_id).where(runs.c.run_id == run.run_id)
+        row = Row(_INSERT, {**values, "owner": self._owner})
+        return self._rows.post(
+            *before, row, of=run.thread_id, unless=there, seconds=_INSERT_SECONDS
+        )
 
     def update(self, run: RunRow, status: RunStatus, *more: Row) -> asyncio.Future[list[Any]]:
         """Have a run's new status written, with rows that must not be without it.
 
-        Its secrets end with it.
+        They are kept until they are written. Its secrets end with it.
         """
         run.status, run.updated_at = status, _now()
         values = {"this": run.run_id, "status": status, "updated_at": run.updated_at}
-        return self._rows.post(Row(_UPDATE if status in UNFINISHED else _END, values), *more)
+        row = Row(_UPDATE if status in UNFINISHED else _END, values)
+        return self._rows.post(row, *more, of=run.thread_id, unless=self._not_mine(run.run_id))
+
+    def _not_mine(self, run_id: str) -> Select[Any]:
+        """Find a run that has ended, or that another process has taken over."""
+        taken = or_(runs.c.status.not_in(UNFINISHED), runs.c.owner != self._owner)
+        # What a connection that broke was about to commit is waited for.
+        return select(runs.c.run_id).where(runs.c.run_id == run_id, taken).with_for_update()
 
     async def get(self, run_id: str, thread_id: str | None = None) -> RunRow | None:
         """Read a run; None where there is none, or it is another thread's."""
@@ -190,10 +207,11 @@ class RunRows:
         again = counted.returning(runs.c.attempts)
         return await self._database.write(lambda c: c.scalar(again))
 
-    async def delete(self, run_id: str) -> None:
-        """Delete a run's row."""
-        gone = delete(runs).where(runs.c.run_id == run_id)
-        await self._database.write(lambda c: c.execute(gone))
+    def delete(
+        self, run_id: str, thread_id: str, *, seconds: float | None = None
+    ) -> asyncio.Future[list[Any]]:
+        """Have a run's row deleted; see `GroupCommit.post`."""
+        return self._rows.post(Row(_DELETE, {"this": run_id}), of=thread_id, seconds=seconds)
 
     async def _read(self, query: Any) -> list[RunRow]:
         return await self._database.read(
