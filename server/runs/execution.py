@@ -1,7 +1,7 @@
 """What a run is made of: its turn, its events, and the rows that say how it ended.
 
-    due? -> hold the thread -> are others first? -> run, each part to the feed -> leave the thread
-    -> rows of run, thread and history committed
+    row there? -> due? -> hold the thread -> are others first? -> run, each part to the feed
+    -> rows of run, thread and history committed -> leave the thread
 
 The only place that runs turns.
 """
@@ -17,7 +17,12 @@ from uuid import UUID, uuid4
 from langgraph.types import Command, Send, StateSnapshot
 from structlog import get_logger
 
-from everturn.checkpoints.errors import CheckpointsError, StaleWriter
+from everturn.checkpoints.errors import (
+    CheckpointsError,
+    StaleWriter,
+    StoreUnavailable,
+    ValueRefused,
+)
 from everturn.checkpoints.sql.assistants import Assistant
 from everturn.checkpoints.sql.group_commit import Row
 from everturn.checkpoints.sql.history import FinishedTurn, turn_finished
@@ -55,6 +60,10 @@ _LONG_WAIT = 0.5
 _SHORT = 0.03
 """Seconds: that a run is under way is written only if it takes longer. A commit costs its process
 as much as two tokens, and most would come when the run has ended."""
+
+CLIENT_SECONDS = 1.7
+"""After which a client that waits is told that the run's end cannot be stored at the moment."""
+_NOT_STORED = "The database does not answer."
 
 _BYTES_AT_ONCE = 262_144
 """Of what a run streams: so many are written before the loop serves others."""
@@ -144,9 +153,11 @@ class Execution:
 
     async def execute(self, run: Run) -> None:
         """Run to the end, whatever it is; nothing is raised."""
-        about = {"run_id": run.row.run_id, "attempt": run.feed.attempt}
-        run.feed.publish("metadata", self._dumps(about))
         try:
+            if run.written is not None:  # nothing is told, or done, that a crash could undo
+                await asyncio.shield(run.written)
+            about = {"run_id": run.row.run_id, "attempt": run.feed.attempt}
+            run.feed.publish("metadata", self._dumps(about))
             if run.cancelled:
                 raise asyncio.CancelledError  # noqa: TRY301 - as if it had come a moment later
             if (delay := (due_at(run.row) - datetime.now(UTC)).total_seconds()) > 0:
@@ -156,14 +167,19 @@ class Execution:
                 if run.request.background:
                     await self._admission.background()  # its thread is its own: none overtakes it
                 self._started(run)
-                await self._run(run, held)
+                try:
+                    await self._run(run, held)
+                finally:
+                    if run.end is not None:  # the next run of the thread starts after it
+                        await asyncio.wait({run.end})
         except asyncio.CancelledError:
-            if run.cancelled is None:
+            if run.cancelled is None and run.end is None:
                 self._fail(run, ShuttingDown("The service is being stopped."))
         except GeneratorExit:  # the loop is closed, and no client waits any more
             raise
         except BaseException as error:  # nodes raise what they like, and the thread is not theirs
-            self._fail(run, error)
+            if run.end is None:
+                self._fail(run, error)
 
     @asynccontextmanager
     async def _hold(self, run: Run) -> AsyncIterator[Hold]:
@@ -232,7 +248,9 @@ class Execution:
             run.outcome = outcome
         except asyncio.CancelledError:  # by a request, or at the end of the turn's time
             await self._leave(run)
-            if run.cancelled:
+            if run.cancelled is None and held.deadline.expired():
+                self._fail(run, self._engine.ended_by())
+            if run.cancelled or run.error:
                 self._post_end(run)
             raise
         except _CHANGED_NOTHING as error:  # the thread is as it was
@@ -274,6 +292,9 @@ class Execution:
         Its row goes on saying that it is under way where another process goes on with it. A run
         that lost its thread to another one, but not its row to another process, starts again.
         """
+        if run.refused:
+            self._rows.delete(run.row.run_id, run.thread_id)  # should it be there all the same
+            return None
         if run.goes_on_elsewhere:
             if isinstance(run.error, StaleWriter):
                 return await self._rows.begin_anew(run.row.run_id)
@@ -283,15 +304,33 @@ class Execution:
             # Done before its thread was left, unless this attempt never held it, or that failed.
             await self._memory.undo(run.thread_id, run.row.run_id)
         self._post_end(run)
-        if run.end is not None:
-            await run.end
-        if run.on_own_thread:
-            await self._memory.forget(run.thread_id)
         gone = run.cancelled == "rollback" or isinstance(run.error, ThreadNotFound)
         if request.recorded and (gone or not request.lasting):
-            await self._rows.delete(run.row.run_id)
+            self._keep(run, self._rows.delete(run.row.run_id, run.thread_id))
+        try:
+            await self._committed(run)
+        except StoreUnavailable:
+            run.unstored = True
+            return None
+        if run.on_own_thread:
+            await self._memory.forget(run.thread_id)
         run.row = run.ended or replace(run.row, status=run.status)
         return None
+
+    async def _committed(self, run: Run) -> None:
+        """Wait for the commit of a run's end.
+
+        Raises:
+            StoreUnavailable: the service ends before that.
+        """
+        if run.end is None:
+            return
+        try:
+            await asyncio.shield(run.end)
+        except ValueRefused as error:  # of what it says of itself: then it ends without that
+            self._fail(run, error)
+            run.ended = replace(run.row)
+            await self._rows.update(run.ended, run.status, self._threads.failed(run))
 
     def _post_end(self, run: Run) -> None:
         """Have the end written once, while the thread is held: the next run starts after it."""
@@ -299,7 +338,13 @@ class Execution:
             run.start.cancel()
         if run.end is None and run.request.lasting and not run.goes_on_elsewhere:
             run.ended = replace(run.row)
-            run.end = self._rows.update(run.ended, run.status, *self._changes(run))
+            self._keep(run, self._rows.update(run.ended, run.status, *self._changes(run)))
+
+    def _keep(self, run: Run, end: asyncio.Future[list[Any]]) -> None:
+        """Know of a run's end, and let clients know where its commit takes long."""
+        run.end = end
+        late = asyncio.get_running_loop().call_later(CLIENT_SECONDS, run.delay, _NOT_STORED)
+        end.add_done_callback(lambda _: late.cancel())
 
     def _changes(self, run: Run) -> list[Row]:
         """What is committed with a run's end: its thread's status, and its turn's history."""

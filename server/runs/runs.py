@@ -4,7 +4,8 @@
            end committed -> counted and logged -> feed closed -> clients that wait go on
 
 Every door asks here, and nothing else runs turns. A run's row is written while it runs, and its
-end is acknowledged after the commit. Runs of other processes: see `elsewhere`; of processes that
+end is acknowledged after the commit; it begins when its row is committed, and its thread is let go
+when its end is. Runs of other processes: see `elsewhere`; of processes that
 have died: see `recovery`.
 """
 
@@ -49,7 +50,13 @@ from everturn.server.observe.turns import report_turn
 from everturn.server.runs.admission import Admission
 from everturn.server.runs.arrivals import Arrivals, Reached
 from everturn.server.runs.elsewhere import Elsewhere, stop_all
-from everturn.server.runs.execution import Dumps, Execution, Threads, configurable_of
+from everturn.server.runs.execution import (
+    CLIENT_SECONDS,
+    Dumps,
+    Execution,
+    Threads,
+    configurable_of,
+)
 from everturn.server.runs.here import Here
 from everturn.server.runs.permission import RunAccess, run_not_found
 from everturn.server.runs.request import RunRequest
@@ -143,12 +150,17 @@ class Runs:
             CheckpointNotFound: it shall go on from one that the thread does not have.
             ThreadBusy: a run is under way, and the strategy is `reject`; or it waits for this one.
             Overloaded: a client waits for it, and it could not start soon.
+            StoreUnavailable: its row was not written; nothing is run. One of the background
+                says so when it is acknowledged.
             Forbidden, InvalidRule, HTTPException: of the project's rules, see `Access.allowed`.
         """
         with self._arrivals.place(request.thread_id) as reached:
             if not request.background:
                 await self._admission.client()
-            return await self._create(request, thread, reached, caller or current_caller())
+            run = await self._create(request, thread, reached, caller or current_caller())
+        if not request.background:  # of which several are acknowledged together
+            await self.acknowledge(run)
+        return run
 
     async def create_from(
         self, thread_id: str | None, asked: Coroutine[Any, Any, tuple[RunRequest, Thread]]
@@ -159,7 +171,9 @@ class Runs:
         """
         with closing(asked), self._arrivals.place(thread_id) as reached:
             await self._admission.client()
-            return await self._create(*await asked, reached, current_caller())
+            run = await self._create(*await asked, reached, current_caller())
+        await self.acknowledge(run)
+        return run
 
     async def _create(
         self,
@@ -205,10 +219,6 @@ class Runs:
                 )
             if request.lasting and run.written:
                 self._watch.started(thread_id, row.run_id, run.written)
-            if request.interactive:
-                # First, and not beside its turn: the two would fight for the interpreter, and the
-                # first token wait for the row.
-                await self.acknowledge(run)
             self._start(run)
             if not self._peers.single and request.multitask_strategy != "enqueue":
                 await self.acknowledge(run)  # the next to come to the thread must see it
@@ -270,15 +280,13 @@ class Runs:
     async def acknowledge(self, run: Run) -> RunRow:
         """Wait until a run's row is committed: from then on the run survives its process.
 
+        Before that it does not begin.
+
         Raises:
-            StoreUnavailable: it was not written; the run is stopped.
+            StoreUnavailable: it was not written; nothing is run.
         """
         if run.written is not None:
-            try:
-                await run.written
-            except Exception:
-                run.stop()
-                raise
+            await asyncio.shield(run.written)
         return run.row
 
     async def adopt(self, alive: Collection[str]) -> None:
@@ -556,7 +564,7 @@ class Runs:
         if row.status in UNFINISHED:
             with suppress(NothingToCancel):  # it has ended meanwhile
                 await self.cancel([run_id], thread_id, "interrupt", wait=True)
-        await self._rows.delete(run_id)
+        await self._rows.delete(run_id, thread_id, seconds=CLIENT_SECONDS)
         await self._forget_events([run_id])
 
     async def forget_thread(self, thread_id: str) -> None:
@@ -621,7 +629,7 @@ class Runs:
         if not wait:
             return
         for run in here:
-            await run.done.wait()
+            await run.stored()
         if ending:
             await asyncio.shield(ending)
 
@@ -651,7 +659,7 @@ class Runs:
                 run.row.thread_id, run.row.assistant_id, run.request.kwargs()
             )
             await self._go_on(run.row, again, attempt, run.caller)
-        elif run.request.webhook and not run.goes_on_elsewhere:
+        elif run.request.webhook and not (run.goes_on_elsewhere or run.refused):
             body = self._dumps(run.webhook_payload())
             gone = partial(self._here.may_be_deleted, run.thread_id)
             self._webhooks.send(run.request.webhook, run.row.run_id, body, gone)
@@ -671,7 +679,7 @@ class Runs:
         if SUMMARY in run.request.stream_mode and run.status == "success" and run.outcome:
             run.feed.publish(SUMMARY, self._dumps(summary(run.outcome)))
         run.feed.close(for_good=not run.goes_on_elsewhere)
-        run.done.set()
+        run.finish()
         self._here.end(run)
         known = 0 if run.cancelled == "rollback" else _KNOWN_SECONDS
         asyncio.get_running_loop().call_later(known, self._here.forget, run)

@@ -26,7 +26,13 @@ from pydantic import ValidationError
 
 from everturn.checkpoints.redis.address import FENCE_KEY, TTL_KEY, Unsent
 from everturn.checkpoints.shared.locks import ThreadLocks
-from everturn.server.errors import InvalidAnswer, InvalidInput, ShuttingDown, TurnTimeout
+from everturn.server.errors import (
+    InvalidAnswer,
+    InvalidInput,
+    RunError,
+    ShuttingDown,
+    TurnTimeout,
+)
 from everturn.server.projects.graphs import Graph, Graphs
 from everturn.server.turns import safe_repr
 from everturn.server.turns.outcome import Outcome
@@ -130,13 +136,17 @@ class Engine:
         except TimeoutError as error:
             if not deadline.expired():
                 raise
-            if self._closing:
-                raise ShuttingDown(_COME_BACK) from error
-            raise TurnTimeout(f"No answer within {self._turn_timeout:g} s.") from error
+            raise self.ended_by() from error
         finally:
             self._deadlines.discard(deadline)
             if not self._deadlines:
                 self._idle.set()
+
+    def ended_by(self) -> RunError:
+        """What has ended a turn whose deadline is over."""
+        if self._closing:
+            return ShuttingDown(_COME_BACK)
+        return TurnTimeout(f"No answer within {self._turn_timeout:g} s.")
 
     async def run_held(
         self, turn: Turn, held: Hold, outcome: Outcome, checked: Checked | None = None
@@ -184,6 +194,8 @@ class Engine:
             async with asyncio.timeout(grace):
                 await self._idle.wait()
         for deadline in self._deadlines:
+            if deadline.expired():  # its turn is over, and only waits for its end to be stored
+                continue
             deadline.reschedule(asyncio.get_running_loop().time())
 
     def _config(self, turn: Turn, fence: int | None) -> RunnableConfig:
