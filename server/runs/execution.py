@@ -229,7 +229,11 @@ class Execution:
         outcome, parts = Outcome(), Parts(run.request.stream_mode)
         spoken, published = False, 0
         try:
-            turn = await self._turn(run)
+            goes_on = await self._goes_on(run)
+            if goes_on:
+                before = await self._memory.last_before(run.thread_id, run.row.run_id)
+                outcome.goes_on(before)
+            turn = await self._turn(run, goes_on=goes_on)
             if _updates_latest(run.request) and turn.thread_id:
                 chosen = configurable_of(run.assistant, run.request)
                 await self._memory.apply_updates(turn.graph, turn.thread_id, held.fence, chosen)
@@ -358,18 +362,21 @@ class Execution:
             rows += [turn_finished(finished)] if finished else []
         return rows
 
-    async def _turn(self, run: Run) -> Turn:
+    async def _goes_on(self, run: Run) -> bool:
+        """Whether it has begun before; perhaps it has ended, and only its end was not stored."""
+        return run.resumes and await self._memory.is_newest(run.thread_id, run.row.run_id)
+
+    async def _turn(self, run: Run, *, goes_on: bool) -> Turn:
         """What the engine is asked: the run's input, or to go on from where it was left.
 
         Raises:
             NothingWaits: what it answers was answered by another run.
         """
         request = run.request
-        if request.answers is not None:
+        if request.answers is not None and not goes_on:
             waiting = await self._memory.waiting(run.thread_id)
             if waiting is None or request.answers not in {i.id for i in waiting.interrupts}:
                 raise NothingWaits("What this answers has been answered, or given up, meanwhile.")
-        goes_on = run.resumes and await self._memory.is_newest(run.thread_id, run.row.run_id)
         return Turn(
             graph=run.assistant.graph_id,
             input=None if goes_on else _input(request),
