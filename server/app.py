@@ -277,6 +277,7 @@ async def _service(
         partial(_candidates, models, toolbox),
         turn_timeout=settings.models.turn_timeout,
         thread_wait=settings.server.thread_wait,
+        store_wait=settings.server.store_wait,
     )
     memory, history, watch = ThreadMemory(saver, graphs), History(database), Watch(peers)
     webhooks = Webhooks(

@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any, Self, TypeAlias
 
 from langgraph.checkpoint.base import CheckpointTuple
@@ -13,6 +14,7 @@ from redis.exceptions import ConnectionError as NotConnected
 from redis.exceptions import NoScriptError, ReadOnlyError, RedisError
 from redis.exceptions import TimeoutError as NotAnswered
 
+from everturn.checkpoints.redis.away import patiently
 from everturn.checkpoints.redis.calls import Call, Operation, Scan, T
 from everturn.checkpoints.redis.connect import check_server, create_async_client
 from everturn.checkpoints.redis.failures import CALL_FAILED, hangs, translate
@@ -95,7 +97,8 @@ class AsyncRedisSaver(ThreadSaver):
             except StopIteration as done:
                 value: T = done.value
                 return value
-            reply = await self._pipelines.make(wanted)
+            # What is asked twice does no harm: an answer may have been lost.
+            reply = await patiently(partial(self._pipelines.make, wanted))
 
     async def _astream(self, steps: Steps) -> AsyncIterator[CheckpointTuple]:
         reply = None
@@ -108,7 +111,7 @@ class AsyncRedisSaver(ThreadSaver):
             if isinstance(step, CheckpointTuple):
                 yield step
             else:
-                reply = await self._pipelines.make(step)
+                reply = await patiently(partial(self._pipelines.make, step))
 
     def _run(self, operation: Operation[T]) -> T:
         return self._from_another_thread(lambda: self._arun(operation))

@@ -206,7 +206,11 @@ class _SQLite(Database):
         return await self._in_thread(self._writer, self._writing, work, seconds)
 
     async def _in_thread(
-        self, threads: Executor, call: Callable[[Work[T], float], T], work: Work[T], seconds: float
+        self,
+        threads: Executor,
+        call: Callable[[Work[T], float, float], T],
+        work: Work[T],
+        seconds: float,
     ) -> T:
         loop = asyncio.get_running_loop()
         async with Patience(seconds + _INTERRUPTED_SECONDS):

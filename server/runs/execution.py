@@ -8,9 +8,10 @@ The only place that runs turns.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Protocol
 from uuid import UUID, uuid4
 
@@ -23,6 +24,7 @@ from everturn.checkpoints.errors import (
     StoreUnavailable,
     ValueRefused,
 )
+from everturn.checkpoints.redis.away import Waiting, patiently, waits
 from everturn.checkpoints.sql.assistants import Assistant
 from everturn.checkpoints.sql.group_commit import Row
 from everturn.checkpoints.sql.history import FinishedTurn, turn_finished
@@ -38,6 +40,7 @@ from everturn.server.errors import (
     ThreadNotFound,
 )
 from everturn.server.runs.admission import Admission
+from everturn.server.runs.delays import waiting_of
 from everturn.server.runs.elsewhere import Elsewhere
 from everturn.server.runs.here import Here
 from everturn.server.runs.request import RunRequest
@@ -63,6 +66,8 @@ as much as two tokens, and most would come when the run has ended."""
 
 CLIENT_SECONDS = 1.7
 """After which a client that waits is told that the run's end cannot be stored at the moment."""
+_FORGET_SECONDS = 0.5
+"""How long the end of a run on a thread of its own waits until that is gone."""
 _NOT_STORED = "The database does not answer."
 
 _BYTES_AT_ONCE = 262_144
@@ -138,6 +143,7 @@ class Execution:
         self._elsewhere = elsewhere
         self._dumps = dumps
         self._admission = admission
+        self._forgetting: set[asyncio.Task[None]] = set()
 
     def check(self, request: RunRequest, assistant: Assistant) -> Checked | None:
         """Refuse at once what cannot be run, where a client waits for it; see `RunRequest`.
@@ -154,24 +160,11 @@ class Execution:
     async def execute(self, run: Run) -> None:
         """Run to the end, whatever it is; nothing is raised."""
         try:
-            if run.written is not None:  # nothing is told, or done, that a crash could undo
-                await asyncio.shield(run.written)
-            about = {"run_id": run.row.run_id, "attempt": run.feed.attempt}
-            run.feed.publish("metadata", self._dumps(about))
-            if run.cancelled:
-                raise asyncio.CancelledError  # noqa: TRY301 - as if it had come a moment later
-            if (delay := (due_at(run.row) - datetime.now(UTC)).total_seconds()) > 0:
-                await asyncio.sleep(delay)
-            async with self._hold(run) as held:
-                run.held = True
-                if run.request.background:
-                    await self._admission.background()  # its thread is its own: none overtakes it
-                self._started(run)
-                try:
-                    await self._run(run, held)
-                finally:
-                    if run.end is not None:  # the next run of the thread starts after it
-                        await asyncio.wait({run.end})
+            await self._begin(run)
+            # A client who waits for one turn is refused, where nothing of it is done yet.
+            waiting = waiting_of(run, self._engine.store_wait, begun=not run.request.interactive)
+            with waits(waiting):
+                await self._run_on_thread(run)
         except asyncio.CancelledError:
             if run.cancelled is None and run.end is None:
                 self._fail(run, ShuttingDown("The service is being stopped."))
@@ -180,6 +173,30 @@ class Execution:
         except BaseException as error:  # nodes raise what they like, and the thread is not theirs
             if run.end is None:
                 self._fail(run, error)
+
+    async def _begin(self, run: Run) -> None:
+        """Say that there is a run, once it is there for good, and wait until it is due."""
+        if run.written is not None:
+            await asyncio.shield(run.written)
+        about = {"run_id": run.row.run_id, "attempt": run.feed.attempt}
+        run.feed.publish("metadata", self._dumps(about))
+        if run.cancelled:
+            raise asyncio.CancelledError  # as if it had come a moment later
+        if (delay := (due_at(run.row) - datetime.now(UTC)).total_seconds()) > 0:
+            await asyncio.sleep(delay)
+
+    async def _run_on_thread(self, run: Run) -> None:
+        async with self._hold(run) as held:
+            run.held, run.deadline = True, held.deadline
+            if run.request.background:
+                await self._admission.background()  # its thread is its own: none overtakes it
+            self._started(run)
+            try:
+                await self._run(run, held)
+            finally:
+                if run.end is not None:  # the next run of the thread starts after it
+                    await asyncio.wait({run.end})
+                run.deadline = None
 
     @asynccontextmanager
     async def _hold(self, run: Run) -> AsyncIterator[Hold]:
@@ -194,7 +211,7 @@ class Execution:
                 # Locks are given in the order they were asked for; only the death of a holder
                 # gives one out of turn, after its lease. So most runs need not look.
                 long = now() - asked_at > _LONG_WAIT and request.lasting
-                others = await self._before(run) if long else []
+                others = await patiently(partial(self._before, run)) if long else []
                 if not others:
                     await self._check_thread(run)
                     yield held
@@ -229,14 +246,7 @@ class Execution:
         outcome, parts = Outcome(), Parts(run.request.stream_mode)
         spoken, published = False, 0
         try:
-            goes_on = await self._goes_on(run)
-            if goes_on:
-                before = await self._memory.last_before(run.thread_id, run.row.run_id)
-                outcome.goes_on(before)
-            turn = await self._turn(run, goes_on=goes_on)
-            if _updates_latest(run.request) and turn.thread_id:
-                chosen = configurable_of(run.assistant, run.request)
-                await self._memory.apply_updates(turn.graph, turn.thread_id, held.fence, chosen)
+            turn = await self._prepared(run, held, outcome)
             running = self._engine.run_held(turn, held, outcome, run.checked)
             async with aclosing(running):
                 async for part in running:
@@ -251,11 +261,7 @@ class Execution:
                         await asyncio.sleep(0)
             run.outcome = outcome
         except asyncio.CancelledError:  # by a request, or at the end of the turn's time
-            await self._leave(run)
-            if run.cancelled is None and held.deadline.expired():
-                self._fail(run, self._engine.ended_by())
-            if run.cancelled or run.error:
-                self._post_end(run)
+            await self._cut(run, held)
             raise
         except _CHANGED_NOTHING as error:  # the thread is as it was
             self._fail(run, error)
@@ -266,6 +272,25 @@ class Execution:
         else:
             await self._leave(run)
         self._post_end(run)
+
+    async def _prepared(self, run: Run, held: Hold, outcome: Outcome) -> Turn:
+        """Make a turn of what is asked, on a thread that is as the run expects it."""
+        goes_on = await self._goes_on(run)
+        if goes_on:
+            outcome.goes_on(await self._memory.last_before(run.thread_id, run.row.run_id))
+        turn = await self._turn(run, goes_on=goes_on)
+        if _updates_latest(run.request) and turn.thread_id:
+            chosen = configurable_of(run.assistant, run.request)
+            await self._memory.apply_updates(turn.graph, turn.thread_id, held.fence, chosen)
+        return turn
+
+    async def _cut(self, run: Run, held: Hold) -> None:
+        """Leave a thread in the middle of a turn."""
+        await self._leave(run)
+        if run.cancelled is None and held.deadline.expired():
+            self._fail(run, self._engine.ended_by())
+        if run.cancelled or run.error:
+            self._post_end(run)
 
     async def _mend(self, run: Run, held: Hold) -> None:
         """See to it that the next run on the thread can start."""
@@ -306,7 +331,8 @@ class Execution:
         request = run.request
         if run.cancelled == "rollback":
             # Done before its thread was left, unless this attempt never held it, or that failed.
-            await self._memory.undo(run.thread_id, run.row.run_id)
+            with waits(waiting_of(run, self._engine.store_wait, begun=True)):
+                await self._memory.undo(run.thread_id, run.row.run_id)
         self._post_end(run)
         gone = run.cancelled == "rollback" or isinstance(run.error, ThreadNotFound)
         if request.recorded and (gone or not request.lasting):
@@ -317,9 +343,21 @@ class Execution:
             run.unstored = True
             return None
         if run.on_own_thread:
-            await self._memory.forget(run.thread_id)
+            await self._forget(run.thread_id)
         run.row = run.ended or replace(run.row, status=run.status)
         return None
+
+    async def _forget(self, thread_id: str) -> None:
+        """Forget a run's own thread; where Redis is away, when it is back."""
+
+        async def forget() -> None:
+            with suppress(StoreUnavailable), waits(Waiting(self._engine.store_wait)):
+                await self._memory.forget(thread_id)
+
+        forgetting = asyncio.create_task(forget(), name="own thread")
+        self._forgetting.add(forgetting)
+        forgetting.add_done_callback(self._forgetting.discard)
+        await asyncio.wait({forgetting}, timeout=_FORGET_SECONDS)
 
     async def _committed(self, run: Run) -> None:
         """Wait for the commit of a run's end.

@@ -69,6 +69,8 @@ class Run:
     """It had its thread: only then has it a say in the thread's status."""
     cancelled: CancelAction | None = None
     done: asyncio.Event = field(default_factory=asyncio.Event)
+    deadline: asyncio.Timeout | None = None
+    """Of its turn, while it has its thread."""
     delayed: str = ""
     """Which store it waits for, where that is away for longer than a client waits."""
     answerable: asyncio.Event = field(default_factory=asyncio.Event)

@@ -67,6 +67,7 @@ class Engine:
         *,
         turn_timeout: float,
         thread_wait: float,
+        store_wait: float = 3600.0,
     ) -> None:
         """Wire the engine.
 
@@ -78,6 +79,7 @@ class Engine:
             candidates: which models a context and an input would ask.
             turn_timeout: seconds a turn may take once it has started.
             thread_wait: seconds to wait for a thread where nothing else is said.
+            store_wait: seconds a turn waits for a store that is away.
         """
         self.graphs = graphs
         self.services = MappingProxyType(services)
@@ -85,6 +87,7 @@ class Engine:
         self._candidates = candidates
         self._turn_timeout = turn_timeout
         self._thread_wait = thread_wait
+        self.store_wait = store_wait
         self._deadlines: set[asyncio.Timeout] = set()
         self._idle = asyncio.Event()
         self._idle.set()
