@@ -9,7 +9,7 @@ import asyncio
 import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -266,22 +266,51 @@ class _PostgreSQL(Database):
     def __init__(self, engine: AsyncEngine) -> None:
         super().__init__(engine.sync_engine)
         self._engine = engine
+        self._ending: set[asyncio.Task[Any]] = set()
 
     @override
     async def _read(self, work: Work[T], seconds: float) -> T:
-        # A task that is cancelled has its driver cancel the statement in the server, too.
-        async with Patience(seconds), self._engine.connect() as connection:
-            return await connection.run_sync(work)
+        return await self._within(seconds, self._reading(work))
 
     _search = _read
 
     @override
     async def _write(self, work: Work[T], seconds: float) -> T:
-        async with Patience(seconds), self._engine.begin() as connection:
+        return await self._within(seconds, self._writing(work))
+
+    async def _reading(self, work: Work[T]) -> T:
+        async with self._engine.connect() as connection:
             return await connection.run_sync(work)
+
+    async def _writing(self, work: Work[T]) -> T:
+        async with self._engine.begin() as connection:
+            return await connection.run_sync(work)
+
+    async def _within(self, seconds: float, working: Coroutine[Any, Any, T]) -> T:
+        """Await work for so long.
+
+        A task that is cancelled has its driver cancel the statement in the server, too. With a
+        server that hangs, that takes seconds, for which the caller does not wait.
+        """
+        task = asyncio.create_task(working)
+        try:
+            async with Patience(seconds):
+                return await asyncio.shield(task)
+        finally:
+            if not task.done():
+                task.cancel()
+                self._ending.add(task)
+                task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._ending.discard(task)
+        if not task.cancelled():
+            task.exception()  # no one waits for it any more
 
     @override
     async def close(self) -> None:
+        if self._ending:
+            await asyncio.wait(self._ending)
         await self._engine.dispose()
 
 

@@ -129,6 +129,7 @@ def test_an_end_is_kept_until_it_is_stored(data_dir: Path, config: str, fault: F
     with served(data_dir, config) as service:
         session, other = service.session(), service.session()
         first = service.later("/invoke", invoked(session, "one", until))
+        eventually_sync(lambda: service.statuses(session) == ["running"])
         behind = service.later(f"/threads/{session}/runs", posted("two")).result()
         assert behind.status_code == 200
         streamed = service.pool.submit(
@@ -169,6 +170,7 @@ def test_a_turn_whose_end_was_not_stored_is_not_run_again(data_dir: Path, config
     with served(data_dir, config) as service:
         session = service.session()
         first = service.later("/invoke", invoked(session, "one", until))
+        eventually_sync(lambda: service.statuses(session) == ["running"])
         service.later(f"/threads/{session}/runs", posted("two")).result()
         eventually_sync(lambda: service.statuses(session) == ["running", "pending"])
         with locked(data_dir):

@@ -129,6 +129,7 @@ def test_an_end_is_kept_until_it_is_stored(
         sessions = [service.session() for _ in range(3)]
         waiting = [service.later("/invoke", invoked(each, "one", until)) for each in sessions]
         for each in sessions:
+            eventually_sync(lambda each=each: service.statuses(each) == ["running"])
             service.later(f"/threads/{each}/runs", posted("two")).result()
         for each in sessions:
             eventually_sync(lambda each=each: service.statuses(each) == ["running", "pending"])

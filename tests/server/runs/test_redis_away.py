@@ -93,6 +93,7 @@ def test_runs_wait_for_redis(data_dir: Path, config: str, redis: Server, fault: 
         session, other, third = service.session(), service.session(), service.session()
         first = service.later(f"/threads/{session}/runs/wait", posted("one", until))
         chat = service.later("/invoke", invoked(third, "asked", until))
+        eventually_sync(lambda: service.statuses(session) == ["running"])
         service.later(f"/threads/{session}/runs", posted("two")).result()
         service.later(f"/threads/{other}/runs", {**posted("later"), "after_seconds": 1}).result()
         streamed = service.pool.submit(
