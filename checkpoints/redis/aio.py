@@ -14,7 +14,7 @@ from redis.exceptions import ConnectionError as NotConnected
 from redis.exceptions import NoScriptError, ReadOnlyError, RedisError
 from redis.exceptions import TimeoutError as NotAnswered
 
-from everturn.checkpoints.redis.away import patiently
+from everturn.checkpoints.away import patiently
 from everturn.checkpoints.redis.calls import Call, Operation, Scan, T
 from everturn.checkpoints.redis.connect import check_server, create_async_client
 from everturn.checkpoints.redis.failures import CALL_FAILED, hangs, translate

@@ -10,9 +10,10 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from contextvars import Context
+from math import inf
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Executable, Select
+from sqlalchemy import Connection, Executable
 from sqlalchemy.exc import IntegrityError, InterfaceError
 from structlog import get_logger
 
@@ -43,17 +44,24 @@ class Row(NamedTuple):
 class _Call:
     """The rows of one caller."""
 
-    __slots__ = ("of", "posted", "rows", "tried", "unless", "written")
+    __slots__ = ("of", "posted", "refused", "rows", "tried", "unless", "until", "written")
 
     def __init__(
-        self, rows: Sequence[Row], of: str | None, unless: Select[Any] | None, posted: float
+        self,
+        rows: Sequence[Row],
+        of: str | None,
+        unless: Row | None,
+        posted: float,
+        until: float,
     ) -> None:
         self.rows = rows
         self.of = of
         self.unless = unless
         self.posted = posted
+        self.until = until
         self.tried = False
         """Whether they may have been committed without our knowing."""
+        self.refused = False
         self.written: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
 
     @property
@@ -75,6 +83,10 @@ class GroupCommit:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._waiting: deque[_Call] = deque()
+        self._impatient: list[_Call] = []
+        """Those that are given up after a while, or were written meanwhile."""
+        self._timer: asyncio.TimerHandle | None = None
+        """When the next one may have to be given up."""
         self._task: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
         self._away = False
@@ -83,7 +95,7 @@ class GroupCommit:
         self,
         *rows: Row,
         of: str | None = None,
-        unless: Select[Any] | None = None,
+        unless: Row | None = None,
         seconds: float | None = None,
     ) -> asyncio.Future[list[Any]]:
         """Have rows written; the future is done at their commit.
@@ -109,19 +121,34 @@ class GroupCommit:
             ValueRefused: the database does not take one of the rows.
         """
         loop = asyncio.get_running_loop()
-        call = _Call(rows, of, unless, loop.time())
+        now = loop.time()
+        call = _Call(rows, of, unless, now, inf if seconds is None else now + seconds)
         if self._closing.is_set():
             _fail(call, StoreUnavailable("the database is being closed"))
             return call.written
         self._waiting.append(call)
         if seconds is not None:
-            late = StoreUnavailable(f"the database has written nothing for {seconds:g} s")
-            timer = loop.call_later(seconds, _fail, call, late)
-            call.written.add_done_callback(lambda _: timer.cancel())
+            self._impatient.append(call)
+            if self._timer is None:
+                self._timer = loop.call_at(call.until, self._give_up)
         if self._task is None:
             # An empty context: the group must not log or trace as the caller who came first.
             self._task = loop.create_task(self._run(), name="group commit", context=Context())
         return call.written
+
+    def _give_up(self) -> None:
+        """Fail those whose time is over, and look again when that of the next one is."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for call in self._impatient:
+            if call.until <= now:
+                waited = call.until - call.posted
+                _fail(
+                    call, StoreUnavailable(f"the database has written nothing for {waited:.1f} s")
+                )
+        self._impatient = [call for call in self._impatient if not call.written.done()]
+        ends = [call.until for call in self._impatient]
+        self._timer = loop.call_at(min(ends), self._give_up) if ends else None
 
     async def write(self, *rows: Row) -> list[Any]:
         """Write rows as `post` does, and return what they return, once they are committed.
@@ -208,19 +235,20 @@ class GroupCommit:
     async def _failed(
         self, group: Sequence[_Call], seconds: float, error: Exception
     ) -> list[_Call]:
-        again = [call for call in group if call.unless is not None and not call.tried]
-        for call in group:
-            call.tried = True
         if _blames_a_row(_cause(error)):
             if len(group) > 1:
                 # Halving finds the bad row in 2·log2(n) commits and spares its siblings.
                 middle = len(group) // 2
                 left = await self._commit(group[:middle], seconds)
                 return [*left, *(await self._commit(group[middle:], seconds))]
-            if again:  # refused because it is there already?
+            (call,) = group
+            if call.tried and not call.refused:  # by what an earlier try was about to commit?
+                call.refused = True
                 return await self._commit(group, seconds)
-            _fail(group[0], _refusal(error))
+            _fail(call, _refusal(error))
             return []
+        for call in group:
+            call.tried = True
         if not self._away:
             self._away = True
             log.warning("database_is_away", error=str(error), rows=len(group) + len(self._waiting))
@@ -235,7 +263,7 @@ def _write(
     needless |= {
         id(call)
         for call in late
-        if call.unless is not None and connection.execute(call.unless).first() is not None
+        if call.unless is not None and connection.execute(*call.unless).first() is not None
     }
     returned: dict[int, list[Any]] = {id(call): [] for call in group}
     for batch in _batches(call for call in group if id(call) not in needless):

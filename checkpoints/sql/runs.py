@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import RowMapping, Select, bindparam, delete, insert, or_, select, update
+from sqlalchemy import RowMapping, bindparam, delete, insert, or_, select, update
 
 from everturn.checkpoints.confidential import Safe, merged, split_request
 from everturn.checkpoints.sql.database import Database
@@ -27,6 +27,12 @@ _UPDATE = (
 )
 _END = _UPDATE.values(confidential=None)
 _DELETE = delete(runs).where(runs.c.run_id == bindparam("this"))
+
+_THIS = select(runs.c.run_id).where(runs.c.run_id == bindparam("this"))
+_NOT_MINE = _THIS.where(
+    or_(runs.c.status.not_in(UNFINISHED), runs.c.owner != bindparam("mine"))
+).with_for_update()  # what a connection that broke was about to commit is waited for
+"""Finds a run that has ended, or that another process has taken over."""
 
 _INSERT_SECONDS = 1.7
 """A client waits for it, who learns within 2 s that the database is away."""
@@ -102,7 +108,7 @@ class RunRows:
         values["confidential"] = self._safe.seal(confidential or {})
         for name in ("metadata", "kwargs"):
             values[name] = storable(values[name])
-        there = select(runs.c.run_id).where(runs.c.run_id == run.run_id)
+        there = Row(_THIS, {"this": run.run_id})
         row = Row(_INSERT, {**values, "owner": self._owner})
         return self._rows.post(
             *before, row, of=run.thread_id, unless=there, seconds=_INSERT_SECONDS
@@ -116,13 +122,8 @@ class RunRows:
         run.status, run.updated_at = status, _now()
         values = {"this": run.run_id, "status": status, "updated_at": run.updated_at}
         row = Row(_UPDATE if status in UNFINISHED else _END, values)
-        return self._rows.post(row, *more, of=run.thread_id, unless=self._not_mine(run.run_id))
-
-    def _not_mine(self, run_id: str) -> Select[Any]:
-        """Find a run that has ended, or that another process has taken over."""
-        taken = or_(runs.c.status.not_in(UNFINISHED), runs.c.owner != self._owner)
-        # What a connection that broke was about to commit is waited for.
-        return select(runs.c.run_id).where(runs.c.run_id == run_id, taken).with_for_update()
+        taken = Row(_NOT_MINE, {"this": run.run_id, "mine": self._owner})
+        return self._rows.post(row, *more, of=run.thread_id, unless=taken)
 
     async def get(self, run_id: str, thread_id: str | None = None) -> RunRow | None:
         """Read a run; None where there is none, or it is another thread's."""

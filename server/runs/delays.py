@@ -4,7 +4,7 @@ import asyncio
 
 from structlog import get_logger
 
-from everturn.checkpoints.redis.away import Waiting
+from everturn.checkpoints.away import Waiting
 from everturn.server.runs.run import Run
 
 log = get_logger(__name__)

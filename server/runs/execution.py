@@ -24,7 +24,7 @@ from everturn.checkpoints.errors import (
     StoreUnavailable,
     ValueRefused,
 )
-from everturn.checkpoints.redis.away import Waiting, patiently, waits
+from everturn.checkpoints.away import Waiting, patiently, waits
 from everturn.checkpoints.sql.assistants import Assistant
 from everturn.checkpoints.sql.group_commit import Row
 from everturn.checkpoints.sql.history import FinishedTurn, turn_finished
