@@ -1,7 +1,7 @@
-"""What a run does while Redis is away: it waits, and asks again. Whoever only reads fails at once.
+"""What a run does while a store is away: it waits, and asks again. Who only reads fails at once.
 
-Within `with waits(…)` every call of a saver, and every one of a task that was begun there, is made
-again until Redis answers.
+Within `with waits(…)` every call of a saver or of the long-term store, and every one of a task that
+was begun there, is made again until it is answered.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ _waiting: ContextVar["Waiting | None"] = ContextVar("waiting", default=None)
 
 
 class Waiting:
-    """The patience of one run with Redis."""
+    """The patience of one run with the stores."""
 
     def __init__(
         self,
@@ -35,9 +35,9 @@ class Waiting:
 
         Args:
             seconds: after which the error is raised all the same.
-            begun: whether the run may have left something in Redis; else it does not wait before
-                its first call there has been answered.
-            begins: called when Redis is found to be away,
+            begun: whether the run may have left something there; else it does not wait before its
+                first call has been answered.
+            begins: called when a store is found to be away,
             passes: then again and again, with the seconds that are waited next,
             ends: and when it is back, or the run no longer waits.
         """
@@ -51,7 +51,7 @@ class Waiting:
         """Make a call again that failed with an error, until it does not.
 
         Raises:
-            StoreUnavailable: Redis was away for too long.
+            StoreUnavailable: it was away for too long.
         """
         loop = asyncio.get_running_loop()
         until, pause = loop.time() + self._seconds, _FIRST_PAUSE
@@ -79,7 +79,7 @@ class Waiting:
 
 @contextmanager
 def waits(waiting: Waiting) -> Iterator[None]:
-    """Let what is called in this block wait for Redis."""
+    """Let what is called in this block wait for the stores."""
     token = _waiting.set(waiting)
     try:
         yield
@@ -91,7 +91,7 @@ async def patiently(call: Callable[[], Awaitable[T]]) -> T:
     """Make a call of the current run; it waits where the run does.
 
     Raises:
-        StoreUnavailable: Redis is away, and whoever calls does not wait for it.
+        StoreUnavailable: the store is away, and whoever calls does not wait for it.
     """
     waiting = _waiting.get()
     try:

@@ -79,7 +79,7 @@ class ServerSettings(BaseSettings):
     store_wait: float = Field(
         default=3600.0,
         ge=0,
-        description="Seconds a run waits for a Redis that is away before it fails; its own time "
+        description="Seconds a run waits for a store that is away before it fails; its own time "
         "stands still meanwhile.",
     )
     cors_origins: str = Field(

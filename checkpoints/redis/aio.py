@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any, Self, TypeAlias
 
+from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from redis.asyncio import Redis, RedisCluster
@@ -62,6 +63,8 @@ class AsyncRedisSaver(ThreadSaver):
             )
         super().__init__(client, ttl=ttl, prefix=prefix, serde=serde, keep=keep)
         self._pipelines = _Pipelines(client)
+        self.on_empty: Callable[[str], Awaitable[None]] | None = None
+        """Called with a thread of which nothing is there; it may raise where that is a loss."""
 
     @classmethod
     @asynccontextmanager
@@ -84,6 +87,15 @@ class AsyncRedisSaver(ThreadSaver):
         finally:
             with suppress(RedisError):  # a server that hangs: nothing waits for it any more
                 await client.aclose()
+
+    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """The checkpoint that `config` names, or the latest; None if there is none."""
+        found = await super().aget_tuple(config)
+        if found is None and self.on_empty is not None:
+            place = config["configurable"]
+            if not (place.get("checkpoint_ns") or place.get("checkpoint_id")):
+                await self.on_empty(str(place["thread_id"]))
+        return found
 
     @property
     def _one_slot(self) -> bool:

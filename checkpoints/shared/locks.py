@@ -22,8 +22,8 @@ from weakref import WeakValueDictionary
 
 from redis.asyncio import Redis, RedisCluster
 
-from everturn.checkpoints.errors import CheckpointsError, StaleWriter, ThreadBusy
 from everturn.checkpoints.away import patiently
+from everturn.checkpoints.errors import CheckpointsError, StaleWriter, ThreadBusy
 from everturn.checkpoints.redis.failures import redis_errors
 
 T = TypeVar("T")

@@ -1,4 +1,4 @@
-"""A run that waits for Redis: its time stands still, and clients learn that it will take longer."""
+"""A run that waits for a store: its time stands still, and clients learn that it takes longer."""
 
 import asyncio
 
@@ -10,17 +10,17 @@ from everturn.server.runs.run import Run
 log = get_logger(__name__)
 
 _CLIENT_SECONDS = 0.3
-"""The call that found Redis away may have taken 1.5 s, and a client is answered within 2."""
-_AWAY = "Redis does not answer."
+"""The call that found it away may have taken 1.5 s, and a client is answered within 2."""
+_AWAY = "A store that the run needs does not answer."
 
 
 def waiting_of(run: Run, seconds: float, *, begun: bool) -> Waiting:
-    """How a run waits for Redis; see `Waiting`."""
+    """How a run waits for a store; see `Waiting`."""
     loop = asyncio.get_running_loop()
     late: list[asyncio.TimerHandle] = []
 
     def begins() -> None:
-        log.warning("run_waits_for_redis", run_id=run.row.run_id, thread_id=run.thread_id)
+        log.warning("run_waits_for_store", run_id=run.row.run_id, thread_id=run.thread_id)
         late.append(loop.call_later(_CLIENT_SECONDS, run.delay, _AWAY))
 
     def passes(waited: float) -> None:

@@ -18,13 +18,13 @@ from uuid import UUID, uuid4
 from langgraph.types import Command, Send, StateSnapshot
 from structlog import get_logger
 
+from everturn.checkpoints.away import Waiting, patiently, waits
 from everturn.checkpoints.errors import (
     CheckpointsError,
     StaleWriter,
     StoreUnavailable,
     ValueRefused,
 )
-from everturn.checkpoints.away import Waiting, patiently, waits
 from everturn.checkpoints.sql.assistants import Assistant
 from everturn.checkpoints.sql.group_commit import Row
 from everturn.checkpoints.sql.history import FinishedTurn, turn_finished
@@ -34,6 +34,7 @@ from everturn.server.access.caller import caller_config, without_caller
 from everturn.server.errors import (
     InvalidAnswer,
     InvalidInput,
+    MemoryLost,
     NothingWaits,
     RunError,
     ShuttingDown,
@@ -47,6 +48,7 @@ from everturn.server.runs.request import RunRequest
 from everturn.server.runs.run import Run
 from everturn.server.streams.modes import Parts, graph_modes
 from everturn.server.turns.engine import Engine, Hold
+from everturn.server.turns.lost_memory import fresh
 from everturn.server.turns.memory import ThreadMemory
 from everturn.server.turns.outcome import Outcome, readable
 from everturn.server.turns.turn import Checked, Turn
@@ -163,6 +165,7 @@ class Execution:
             await self._begin(run)
             # A client who waits for one turn is refused, where nothing of it is done yet.
             waiting = waiting_of(run, self._engine.store_wait, begun=not run.request.interactive)
+            fresh.set(run.fresh)
             with waits(waiting):
                 await self._run_on_thread(run)
         except asyncio.CancelledError:
@@ -294,7 +297,7 @@ class Execution:
 
     async def _mend(self, run: Run, held: Hold) -> None:
         """See to it that the next run on the thread can start."""
-        if run.request.lasting and not isinstance(run.error, CheckpointsError):
+        if run.request.lasting and not isinstance(run.error, CheckpointsError | MemoryLost):
             graph, chosen = run.assistant.graph_id, configurable_of(run.assistant, run.request)
             try:
                 await self._memory.mend(graph, run.thread_id, held.fence, chosen)
@@ -326,7 +329,7 @@ class Execution:
             return None
         if run.goes_on_elsewhere:
             if isinstance(run.error, StaleWriter):
-                return await self._rows.begin_anew(run.row.run_id)
+                return await self._begin_anew(run)
             return None
         request = run.request
         if run.cancelled == "rollback":
@@ -346,6 +349,10 @@ class Execution:
             await self._forget(run.thread_id)
         run.row = run.ended or replace(run.row, status=run.status)
         return None
+
+    async def _begin_anew(self, run: Run) -> int | None:
+        with waits(waiting_of(run, self._engine.store_wait, begun=True)):
+            return await patiently(partial(self._rows.begin_anew, run.row.run_id))
 
     async def _forget(self, thread_id: str) -> None:
         """Forget a run's own thread; where Redis is away, when it is back."""

