@@ -110,6 +110,7 @@ from everturn.server.runs.webhooks import Webhooks
 from everturn.server.settings import ServerSettings, Settings
 from everturn.server.streams.thread import Watch
 from everturn.server.turns.engine import Engine
+from everturn.server.turns.lost_memory import LostMemory
 from everturn.server.turns.memory import ThreadMemory
 from everturn.tools import UnknownTool, find_tools
 from everturn.tools.kit.mcp import open_mcp
@@ -270,6 +271,8 @@ async def _service(
 
     cipher = load_cipher(_secret(settings.stores.aes_key))
     saver = AsyncRedisSaver(redis, prefix=prefix, serde=load_serde(project, cipher))
+    history = History(database)
+    saver.on_empty = LostMemory(history.had_turns).check
     safe = Safe(cipher)
     graphs = loaded.graphs.with_memory(saver, store)
     access = loaded.access
@@ -285,8 +288,9 @@ async def _service(
         partial(_candidates, models, toolbox),
         turn_timeout=settings.models.turn_timeout,
         thread_wait=settings.server.thread_wait,
+        store_wait=settings.server.store_wait,
     )
-    memory, history, watch = ThreadMemory(saver, graphs), History(database), Watch(peers)
+    memory, watch = ThreadMemory(saver, graphs), Watch(peers)
     webhooks = Webhooks(
         own_routes.post,
         own_routes.check,

@@ -16,6 +16,7 @@ RunError
   x ThreadHasNoGraph  the caller: run a graph on the thread first
   x CheckpointNotFound  the caller: take one that the thread's history lists
   x StateUnreadable   the caller: write the thread's state anew, or delete the thread
+    x MemoryLost      the caller: read the history, and go on in a new thread
   x ThreadNotFound    the caller: make the thread first, or say `if_not_exists: "create"`
   x UserNotFound      the caller: nothing is kept of this user, or it is somebody else
   x RunNotFound       the caller: there is no such run, or no longer
@@ -77,6 +78,10 @@ class CheckpointNotFound(RunError):
 
 class StateUnreadable(RunError):
     """What a thread holds cannot be made a state of its graph."""
+
+
+class MemoryLost(StateUnreadable):
+    """A thread that had turns remembers nothing: Redis has lost its data."""
 
 
 class AssistantNotFound(RunError):

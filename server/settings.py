@@ -87,6 +87,12 @@ class ServerSettings(BaseSettings):
     thread_wait: float = Field(
         default=60.0, gt=0, description="Seconds a turn waits for the one before it on its thread."
     )
+    store_wait: float = Field(
+        default=3600.0,
+        ge=0,
+        description="Seconds a run waits for a store that is away before it fails; its own time "
+        "stands still meanwhile.",
+    )
     cors_origins: str = Field(
         default="https://smith.langchain.com,https://eu.smith.langchain.com,"
         "http://localhost:*,http://127.0.0.1:*",

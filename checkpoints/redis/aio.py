@@ -4,8 +4,10 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any, Self, TypeAlias
 
+from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from redis.asyncio import Redis, RedisCluster
@@ -13,6 +15,7 @@ from redis.exceptions import ConnectionError as NotConnected
 from redis.exceptions import NoScriptError, ReadOnlyError, RedisError
 from redis.exceptions import TimeoutError as NotAnswered
 
+from everturn.checkpoints.away import patiently
 from everturn.checkpoints.redis.calls import Call, Operation, Scan, T
 from everturn.checkpoints.redis.connect import check_server, create_async_client
 from everturn.checkpoints.redis.failures import CALL_FAILED, hangs, translate
@@ -60,6 +63,8 @@ class AsyncRedisSaver(ThreadSaver):
             )
         super().__init__(client, ttl=ttl, prefix=prefix, serde=serde, keep=keep)
         self._pipelines = _Pipelines(client)
+        self.on_empty: Callable[[str], Awaitable[None]] | None = None
+        """Called with a thread of which nothing is there; it may raise where that is a loss."""
 
     @classmethod
     @asynccontextmanager
@@ -83,6 +88,15 @@ class AsyncRedisSaver(ThreadSaver):
             with suppress(RedisError):  # a server that hangs: nothing waits for it any more
                 await client.aclose()
 
+    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """The checkpoint that `config` names, or the latest; None if there is none."""
+        found = await super().aget_tuple(config)
+        if found is None and self.on_empty is not None:
+            place = config["configurable"]
+            if not (place.get("checkpoint_ns") or place.get("checkpoint_id")):
+                await self.on_empty(str(place["thread_id"]))
+        return found
+
     @property
     def _one_slot(self) -> bool:
         return not isinstance(self._pipelines.client, RedisCluster)
@@ -95,7 +109,8 @@ class AsyncRedisSaver(ThreadSaver):
             except StopIteration as done:
                 value: T = done.value
                 return value
-            reply = await self._pipelines.make(wanted)
+            # What is asked twice does no harm: an answer may have been lost.
+            reply = await patiently(partial(self._pipelines.make, wanted))
 
     async def _astream(self, steps: Steps) -> AsyncIterator[CheckpointTuple]:
         reply = None
@@ -108,7 +123,7 @@ class AsyncRedisSaver(ThreadSaver):
             if isinstance(step, CheckpointTuple):
                 yield step
             else:
-                reply = await self._pipelines.make(step)
+                reply = await patiently(partial(self._pipelines.make, step))
 
     def _run(self, operation: Operation[T]) -> T:
         return self._from_another_thread(lambda: self._arun(operation))

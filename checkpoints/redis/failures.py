@@ -39,6 +39,7 @@ _ADVICE = {
     "no TLS": "TLS with Redis failed: check that the port is its TLS port and, if it wants a "
     "certificate of its clients, name one in the URL (?ssl_certfile=…&ssl_keyfile=…).",
 }
+_HEALS = {"OOM", "MISCONF"}  # somebody makes room; meanwhile those that wait, wait
 _PASSING = {"BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "NOREPLICAS", "TRYAGAIN"}
 # Redis 6.2 wraps the error of a command in a script: "Error running script (…): -OOM …".
 _WRAPPED_CODE = re.compile(r"(?:^| -)([A-Z]{3,})\b")
@@ -64,7 +65,8 @@ def translate(error: Exception, *, served: bool) -> CheckpointsError:
     """The error to raise for one of redis-py; `served` says whether the server has obeyed before.
 
     A read-only server that never took a write is a replica in the URL. One that did is a primary
-    that was replaced a moment ago: trying again reaches its successor.
+    that was replaced a moment ago: trying again reaches its successor. One that is full may have
+    room again.
     """
     # redis-py wraps what a server says to a new connection: once, or twice for a cluster.
     while isinstance(error.__cause__, redis.RedisError | redis.RedisClusterException):
@@ -74,6 +76,8 @@ def translate(error: Exception, *, served: bool) -> CheckpointsError:
     code = _tls_code(error, served=served) or _code(error)
     if code == "READONLY" and served:
         return StoreUnavailable("Redis is read-only since a moment ago: it is failing over.")
+    if code in _HEALS and served:
+        return StoreUnavailable(f"{_ADVICE[code]} (It said: {error})")
     if advice := _ADVICE.get(code):
         return StoreMisconfigured(f"{advice} (It said: {error})")
     if isinstance(error, redis.ResponseError) and code not in _PASSING:

@@ -15,12 +15,14 @@ between. If none waits, the token stays on the list for the next to come.
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from functools import partial
 from typing import Any, NamedTuple, Protocol, TypeVar
 from urllib.parse import quote
 from weakref import WeakValueDictionary
 
 from redis.asyncio import Redis, RedisCluster
 
+from everturn.checkpoints.away import patiently
 from everturn.checkpoints.errors import CheckpointsError, StaleWriter, ThreadBusy
 from everturn.checkpoints.redis.failures import redis_errors
 
@@ -182,15 +184,18 @@ class RedisThreadLocks:
     async def _acquire(self, keys: _Keys, deadline: float) -> int | None:
         loop = asyncio.get_running_loop()
         while True:
-            attempt = self._spawn(self._attempt(keys, deadline))
-            try:
-                token = await asyncio.shield(attempt)
-            except asyncio.CancelledError:
-                # Redis may be giving us the thread right now: then it has to be handed on.
-                self._spawn(self._pass_on(keys, attempt))
-                raise
+            token = await patiently(partial(self._try, keys, deadline))
             if token is not None or loop.time() >= deadline:
                 return token
+
+    async def _try(self, keys: _Keys, deadline: float) -> int | None:
+        attempt = self._spawn(self._attempt(keys, deadline))
+        try:
+            return await asyncio.shield(attempt)
+        except asyncio.CancelledError:
+            # Redis may be giving us the thread right now: then it has to be handed on.
+            self._spawn(self._pass_on(keys, attempt))
+            raise
 
     async def _attempt(self, keys: _Keys, deadline: float) -> int | None:
         """Take the thread, or wait for it until its lease may have ended; `None`: ask again."""

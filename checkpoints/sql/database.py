@@ -9,7 +9,7 @@ import asyncio
 import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -35,6 +35,7 @@ from everturn.checkpoints.errors import (
     StoreUnavailable,
     ValueRefused,
 )
+from everturn.checkpoints.redis.patience import Patience
 from everturn.checkpoints.sql.json_objects import install_codec, install_functions
 from everturn.checkpoints.sql.migrations import bring_to_head, is_at_head
 from everturn.checkpoints.sql.tables import SCHEMA
@@ -43,14 +44,16 @@ T = TypeVar("T")
 Work = Callable[[Connection], T]
 
 _FILE = "everturn.db"
-_TRANSACTION_SECONDS = 10.0
+_QUICK_SECONDS = 1.7  # a client who waits for some rows learns within 2 s that they do not come
+_SEARCH_SECONDS = 10.0
 _MIGRATION_SECONDS = 3600.0
 _READERS = 4  # threads
 _SEARCHERS = 2  # threads of their own: what takes long holds up no row that is read by its id
+_BUSY_SECONDS = 1.5  # that a writer waits for another process; others of this one wait behind it
 _STEPS = 100_000  # of SQLite's machine, some milliseconds, between two looks at the time
 _CONNECT_SECONDS = 5
-_INTERRUPTED_SECONDS = 1.0  # after its deadline; then a thread is waited for no longer
-_DEADLINE = "everturn_deadline"
+_INTERRUPTED_SECONDS = 0.2  # after its deadline; then a thread is waited for no longer
+_DEADLINE, _BUSY = "everturn_deadline", "everturn_busy"
 _PRAGMAS = (
     "busy_timeout = 5000",  # first: the next one may already have to wait for another process
     "journal_mode = WAL",  # readers and the writer do not wait for each other
@@ -102,12 +105,12 @@ class Database(ABC):
         It is for rows that are found by an index, so that it is quick: see `search`.
 
         Raises:
-            StoreUnavailable, StoreMisconfigured: as the driver fails, or after `seconds` (10).
+            StoreUnavailable, StoreMisconfigured: as the driver fails, or after `seconds` (1.7).
             ValueRefused: the database cannot look for a value.
             Exception: what `work` raises of its own.
         """
         with translated_errors(self.url):
-            return await self._read(work, seconds or _TRANSACTION_SECONDS)
+            return await self._read(work, seconds or _QUICK_SECONDS)
 
     async def search(self, work: Work[T], *, seconds: float | None = None) -> T:
         """Call `work` as `read` does, where what a client wrote decides how long it takes.
@@ -117,7 +120,7 @@ class Database(ABC):
             StoreUnavailable, StoreMisconfigured: as the driver fails.
             Exception: what `work` raises of its own.
         """
-        seconds = seconds or _TRANSACTION_SECONDS
+        seconds = seconds or _SEARCH_SECONDS
         with translated_errors(self.url):
             try:
                 return await self._search(work, seconds)
@@ -130,13 +133,15 @@ class Database(ABC):
     async def write(self, work: Work[T], *, seconds: float | None = None) -> T:
         """Call `work` in a transaction, and return what it returned once that is committed.
 
+        It may take `seconds` (1.7), which begin when the transactions before it are over.
+
         Raises:
             StoreUnavailable, StoreMisconfigured: nothing was committed, or it is not known.
             ValueRefused: the database does not take a value; nothing was committed.
             Exception: what `work` raises of its own; nothing was committed.
         """
         with translated_errors(self.url):
-            return await self._write(work, seconds or _TRANSACTION_SECONDS)
+            return await self._write(work, seconds or _QUICK_SECONDS)
 
     # Each raises TimeoutError after so many seconds, and nothing of it goes on.
 
@@ -185,6 +190,7 @@ class _SQLite(Database):
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="sqlite reader")
         self._searchers = ThreadPoolExecutor(_SEARCHERS, thread_name_prefix="sqlite searcher")
         self._deadlines: set[_Deadline] = set()
+        self._written_at = 0.0
         self._closing = False
 
     @override
@@ -200,19 +206,31 @@ class _SQLite(Database):
         return await self._in_thread(self._writer, self._writing, work, seconds)
 
     async def _in_thread(
-        self, threads: Executor, call: Callable[[Work[T], float], T], work: Work[T], seconds: float
+        self,
+        threads: Executor,
+        call: Callable[[Work[T], float, float], T],
+        work: Work[T],
+        seconds: float,
     ) -> T:
         loop = asyncio.get_running_loop()
-        async with asyncio.timeout(seconds + _INTERRUPTED_SECONDS):
-            return await loop.run_in_executor(threads, call, work, monotonic() + seconds)
+        async with Patience(seconds + _INTERRUPTED_SECONDS):
+            return await loop.run_in_executor(threads, call, work, monotonic(), seconds)
 
-    def _reading(self, work: Work[T], until: float) -> T:
+    def _reading(self, work: Work[T], asked_at: float, seconds: float) -> T:
+        until = asked_at + seconds
         with self.sync_engine.connect() as connection, self._limited(connection, until):
             return work(connection)
 
-    def _writing(self, work: Work[T], until: float) -> T:
+    def _writing(self, work: Work[T], asked_at: float, seconds: float) -> T:
+        # To wait behind others whose rows are being written is no fault of the database.
+        until = max(asked_at, self._written_at) + seconds
         with self.sync_engine.begin() as connection, self._limited(connection, until):
-            return work(connection)
+            _wait_for_others(connection, min(until - monotonic(), max(_BUSY_SECONDS, seconds / 10)))
+            # SQLite's driver begins none for DDL, and others late: who waits has done nothing yet.
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            written = work(connection)
+        self._written_at = monotonic()
+        return written
 
     @contextmanager
     def _limited(self, connection: Connection, until: float) -> Iterator[None]:
@@ -248,22 +266,51 @@ class _PostgreSQL(Database):
     def __init__(self, engine: AsyncEngine) -> None:
         super().__init__(engine.sync_engine)
         self._engine = engine
+        self._ending: set[asyncio.Task[Any]] = set()
 
     @override
     async def _read(self, work: Work[T], seconds: float) -> T:
-        # A task that is cancelled has its driver cancel the statement in the server, too.
-        async with asyncio.timeout(seconds), self._engine.connect() as connection:
-            return await connection.run_sync(work)
+        return await self._within(seconds, self._reading(work))
 
     _search = _read
 
     @override
     async def _write(self, work: Work[T], seconds: float) -> T:
-        async with asyncio.timeout(seconds), self._engine.begin() as connection:
+        return await self._within(seconds, self._writing(work))
+
+    async def _reading(self, work: Work[T]) -> T:
+        async with self._engine.connect() as connection:
             return await connection.run_sync(work)
+
+    async def _writing(self, work: Work[T]) -> T:
+        async with self._engine.begin() as connection:
+            return await connection.run_sync(work)
+
+    async def _within(self, seconds: float, working: Coroutine[Any, Any, T]) -> T:
+        """Await work for so long.
+
+        A task that is cancelled has its driver cancel the statement in the server, too. With a
+        server that hangs, that takes seconds, for which the caller does not wait.
+        """
+        task = asyncio.create_task(working)
+        try:
+            async with Patience(seconds):
+                return await asyncio.shield(task)
+        finally:
+            if not task.done():
+                task.cancel()
+                self._ending.add(task)
+                task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._ending.discard(task)
+        if not task.cancelled():
+            task.exception()  # no one waits for it any more
 
     @override
     async def close(self) -> None:
+        if self._ending:
+            await asyncio.wait(self._ending)
         await self._engine.dispose()
 
 
@@ -289,7 +336,7 @@ async def open_database(
     database = _open(_sqlite_in(data_dir) if url is None else _parse(url))
     try:
         try:
-            if not await database.read(is_at_head):
+            if not await database.read(is_at_head, seconds=_SEARCH_SECONDS):
                 if not migrate:
                     raise StoreMisconfigured(
                         f"{_name(database.url)} is another version's, or empty: start this "
@@ -411,6 +458,14 @@ def _open(url: URL) -> Database:
         postgresql.sync_engine, "connect", lambda connection, _: connection.run_async(install_codec)
     )
     return _PostgreSQL(postgresql)
+
+
+def _wait_for_others(connection: Connection, seconds: float) -> None:
+    """Say how long a statement waits for the lock of another process."""
+    tenths = max(0, int(10 * seconds))  # rarely another number than before
+    if connection.info.get(_BUSY) != tenths:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {100 * tenths}")
+        connection.info[_BUSY] = tenths
 
 
 def _prepare(connection: Any, record: ConnectionPoolEntry) -> None:

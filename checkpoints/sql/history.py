@@ -5,11 +5,11 @@ from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import delete, exists, func, insert, select
+from sqlalchemy import delete, exists, func, insert, or_, select
 
 from everturn.checkpoints.sql.database import Database
 from everturn.checkpoints.sql.group_commit import Row
-from everturn.checkpoints.sql.tables import chat_history
+from everturn.checkpoints.sql.tables import chat_history, runs, threads
 
 _LARGEST_ID = 2**63 - 1
 _TITLE_LENGTH = 500
@@ -106,6 +106,19 @@ class History:
         """Say whether the session has ever had a turn."""
         any_turn = select(exists().where(chat_history.c.session_id == session_id))
         return await self._database.read(lambda c: bool(c.scalar(any_turn)))
+
+    async def had_turns(self, thread_id: str) -> bool:
+        """Say whether turns have ended well on a thread that is there, so that it remembers them.
+
+        Not those of an earlier thread of this id, whose history has outlived it.
+        """
+        made_at = select(threads.c.created_at).where(threads.c.thread_id == thread_id)
+        said = (chat_history.c.session_id == thread_id) & (
+            chat_history.c.created_at >= made_at.scalar_subquery()
+        )
+        run = (runs.c.thread_id == thread_id) & (runs.c.status == "success")
+        query = select(or_(exists().where(run), exists().where(said)))
+        return await self._database.read(lambda c: bool(c.scalar(query)))
 
     async def delete(self, session_id: str) -> int:
         """Forget a session; returns how many turns it had."""

@@ -38,6 +38,16 @@ _UPDATE = (
     .values(status=bindparam("status"), updated_at=bindparam("updated_at"))
 )
 _END = _UPDATE.values(confidential=None)
+_DELETE = delete(runs).where(runs.c.run_id == bindparam("this"))
+
+_THIS = select(runs.c.run_id).where(runs.c.run_id == bindparam("this"))
+_NOT_MINE = _THIS.where(
+    or_(runs.c.status.not_in(UNFINISHED), runs.c.owner != bindparam("mine"))
+).with_for_update()  # what a connection that broke was about to commit is waited for
+"""Finds a run that has ended, or that another process has taken over."""
+
+_INSERT_SECONDS = 1.7
+"""A client waits for it, who learns within 2 s that the database is away."""
 
 
 def _now() -> datetime:
@@ -125,6 +135,8 @@ class RunRows:
     ) -> asyncio.Future[list[Any]]:
         """Have a new run written, behind rows that it needs; see `GroupCommit.post`.
 
+        It is given up where the database is away for longer than a client waits.
+
         Args:
             run: its row.
             before: rows that it needs.
@@ -140,17 +152,22 @@ class RunRows:
         values["due_at"] = run.due_at
         values["owner"] = None if waits else self._owner
         values["attempts"] = 0 if waits else 1
-        return self._rows.post(*before, Row(self._insert, values))
+        there = Row(_THIS, {"this": run.run_id})
+        row = Row(self._insert, values)
+        return self._rows.post(
+            *before, row, of=run.thread_id, unless=there, seconds=_INSERT_SECONDS
+        )
 
     def update(self, run: RunRow, status: RunStatus, *more: Row) -> asyncio.Future[list[Any]]:
         """Have a run's new status written, with rows that must not be without it.
 
-        Its secrets end with it. Nothing is said of a run that another process has taken over.
+        They are kept until they are written. Its secrets end with it.
         """
         run.status, run.updated_at = status, _now()
         which: dict[str, Any] = {"this": run.run_id, "mine": self._owner}
         values = {**which, "status": status, "updated_at": run.updated_at}
-        return self._rows.post(Row(_UPDATE if status in UNFINISHED else _END, values), *more)
+        row = Row(_UPDATE if status in UNFINISHED else _END, values)
+        return self._rows.post(row, *more, of=run.thread_id, unless=Row(_NOT_MINE, which))
 
     async def get(self, run_id: str, thread_id: str | None = None) -> RunRow | None:
         """Read a run; None where there is none, or it is another thread's."""
@@ -340,10 +357,11 @@ class RunRows:
         again = counted.returning(runs.c.attempts)
         return await self._database.write(lambda c: c.scalar(again))
 
-    async def delete(self, run_id: str) -> None:
-        """Delete a run's row."""
-        gone = delete(runs).where(runs.c.run_id == run_id)
-        await self._database.write(lambda c: c.execute(gone))
+    def delete(
+        self, run_id: str, thread_id: str, *, seconds: float | None = None
+    ) -> asyncio.Future[list[Any]]:
+        """Have a run's row deleted; see `GroupCommit.post`."""
+        return self._rows.post(Row(_DELETE, {"this": run_id}), of=thread_id, seconds=seconds)
 
     async def _read(self, query: Any) -> list[RunRow]:
         return await self._database.read(

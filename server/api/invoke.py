@@ -139,7 +139,7 @@ class StreamRequest(InvokeRequest):
 )
 async def invoke(body: InvokeRequest, runs: RunsDep) -> Response:
     run = await runs.create(body.request(runs.graph(body.graph), "/invoke"))
-    await run.done.wait()
+    await run.stored()
     if run.error is not None:
         raise run.error
     if run.cancelled or run.outcome is None:
@@ -160,7 +160,6 @@ async def invoke(body: InvokeRequest, runs: RunsDep) -> Response:
 async def stream(body: StreamRequest, request: Request, runs: RunsDep) -> EventStream:
     asked = body.request(runs.graph(body.graph), "/stream", *body.modes())
     run = await runs.create(asked)
-    await runs.acknowledge(run)
     return EventStream(request, _frames(request, run), headers=_where(run), on_leave=run.stop)
 
 

@@ -1,16 +1,17 @@
 """What a run is made of: its turn, its events, and the rows that say how it ended.
 
-    due? -> hold the thread -> are others first? -> run, each part to the feed -> leave the thread
-    -> rows of run, thread and history committed
+    row there? -> due? -> hold the thread -> are others first? -> run, each part to the feed
+    -> rows of run, thread and history committed -> leave the thread
 
 The only place that runs turns.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from time import monotonic
 from typing import Any, Protocol
 from uuid import UUID, uuid4
@@ -18,7 +19,14 @@ from uuid import UUID, uuid4
 from langgraph.types import Command, Send, StateSnapshot
 from structlog import get_logger
 
-from everturn.checkpoints.errors import CheckpointsError, StaleWriter, ThreadBusy
+from everturn.checkpoints.away import Waiting, patiently, waits
+from everturn.checkpoints.errors import (
+    CheckpointsError,
+    StaleWriter,
+    StoreUnavailable,
+    ThreadBusy,
+    ValueRefused,
+)
 from everturn.checkpoints.sql.assistants import Assistant
 from everturn.checkpoints.sql.group_commit import Row
 from everturn.checkpoints.sql.history import FinishedTurn, turn_finished
@@ -28,12 +36,14 @@ from everturn.server.access.caller import caller_config, without_caller
 from everturn.server.errors import (
     InvalidAnswer,
     InvalidInput,
+    MemoryLost,
     NothingWaits,
     RunError,
     ShuttingDown,
     ThreadNotFound,
 )
 from everturn.server.runs.admission import Admission
+from everturn.server.runs.delays import waiting_of
 from everturn.server.runs.elsewhere import Elsewhere
 from everturn.server.runs.here import Here
 from everturn.server.runs.queue import Queue
@@ -42,6 +52,7 @@ from everturn.server.runs.run import Run
 from everturn.server.runs.slots import Slots
 from everturn.server.streams.modes import Parts, graph_modes
 from everturn.server.turns.engine import Engine, Hold
+from everturn.server.turns.lost_memory import fresh
 from everturn.server.turns.memory import ThreadMemory
 from everturn.server.turns.outcome import Outcome, readable
 from everturn.server.turns.turn import Checked, Turn
@@ -58,6 +69,12 @@ _LONG_WAIT = 0.5
 _SHORT = 0.03
 """Seconds: that a run is under way is written only if it takes longer. A commit costs its process
 as much as two tokens, and most would come when the run has ended."""
+
+CLIENT_SECONDS = 1.7
+"""After which a client that waits is told that the run's end cannot be stored at the moment."""
+_FORGET_SECONDS = 0.5
+"""How long the end of a run on a thread of its own waits until that is gone."""
+_NOT_STORED = "The database does not answer."
 
 _BYTES_AT_ONCE = 262_144
 """Of what a run streams: so many are written before the loop serves others."""
@@ -141,6 +158,7 @@ class Execution:
         self._slots = slots
         self._queue = queue
         self._sure_for = lease / 2
+        self._forgetting: set[asyncio.Task[None]] = set()
 
     def check(self, request: RunRequest, assistant: Assistant) -> Checked | None:
         """Refuse at once what cannot be run, where a client waits for it; see `RunRequest`.
@@ -156,29 +174,48 @@ class Execution:
 
     async def execute(self, run: Run) -> None:
         """Run to the end, whatever it is; nothing is raised."""
-        about = {"run_id": run.row.run_id, "attempt": run.feed.attempt}
-        run.feed.publish("metadata", self._dumps(about))
         try:
-            if run.cancelled:
-                raise asyncio.CancelledError  # noqa: TRY301 - as if it had come a moment later
-            if due_at := run.row.due_at:
-                await asyncio.sleep((due_at - datetime.now(UTC)).total_seconds())
-            async with self._hold(run) as held:
-                await self._slots.enter(run)
-                await self._check_ours(run)
-                run.held = True
-                if run.request.background:
-                    await self._admission.background()  # its thread is its own: none overtakes it
-                self._started(run)
-                if not await self._has_finished(run):
-                    await self._run(run, held)
+            await self._begin(run)
+            # A client who waits for one turn is refused, where nothing of it is done yet.
+            waiting = waiting_of(run, self._engine.store_wait, begun=not run.request.interactive)
+            fresh.set(run.fresh)
+            with waits(waiting):
+                await self._run_on_thread(run)
         except asyncio.CancelledError:
-            if run.cancelled is None:
+            if run.cancelled is None and run.end is None:
                 self._fail(run, ShuttingDown("The service is being stopped."))
         except GeneratorExit:  # the loop is closed, and no client waits any more
             raise
         except BaseException as error:  # nodes raise what they like, and the thread is not theirs
-            self._fail(run, error)
+            if run.end is None:
+                self._fail(run, error)
+
+    async def _begin(self, run: Run) -> None:
+        """Say that there is a run, once it is there for good, and wait until it is due."""
+        if run.written is not None:
+            await asyncio.shield(run.written)
+        about = {"run_id": run.row.run_id, "attempt": run.feed.attempt}
+        run.feed.publish("metadata", self._dumps(about))
+        if run.cancelled:
+            raise asyncio.CancelledError  # as if it had come a moment later
+        if due_at := run.row.due_at:
+            await asyncio.sleep((due_at - datetime.now(UTC)).total_seconds())
+
+    async def _run_on_thread(self, run: Run) -> None:
+        async with self._hold(run) as held:
+            await self._slots.enter(run)
+            await self._check_ours(run)
+            run.held, run.deadline = True, held.deadline
+            if run.request.background:
+                await self._admission.background()  # its thread is its own: none overtakes it
+            self._started(run)
+            try:
+                if not await self._has_finished(run):
+                    await self._run(run, held)
+            finally:
+                if run.end is not None:  # the next run of the thread starts after it
+                    await asyncio.wait({run.end})
+                run.deadline = None
 
     @asynccontextmanager
     async def _hold(self, run: Run) -> AsyncIterator[Hold]:
@@ -195,7 +232,7 @@ class Execution:
                 # Locks are given in the order they were asked for; only the death of a holder
                 # gives one out of turn, after its lease. So most runs need not look.
                 long = now() - asked_at > _LONG_WAIT and request.lasting
-                others = await self._before(run) if long else []
+                others = await patiently(partial(self._before, run)) if long else []
                 if not others:
                     await self._check_thread(run)
                     yield held
@@ -207,7 +244,7 @@ class Execution:
         """Wait for the runs that came before: those no process has yet ask for no lock."""
         try:
             async with asyncio.timeout(wait):
-                while others := await self._before(run):
+                while others := await patiently(partial(self._before, run)):
                     for row in others:
                         await self._elsewhere.until_ended(row)
         except TimeoutError:
@@ -225,9 +262,7 @@ class Execution:
         fresh = monotonic() - run.had_at < self._sure_for
         if not run.request.recorded or (fresh and not again):
             return
-        if run.written is not None:
-            await run.written
-        if not await self._rows.begin(run.row.run_id):
+        if not await patiently(partial(self._rows.begin, run.row.run_id)):
             raise StaleWriter("Another process has taken this run over.")
         run.had_at = monotonic()
 
@@ -243,8 +278,6 @@ class Execution:
 
         Not those of this process that have left the thread: only their end is still written.
         """
-        if run.written is not None:
-            await run.written  # it has its place then
         return [
             row
             for row in await self._rows.before(run.row.run_id, run.thread_id)
@@ -256,10 +289,7 @@ class Execution:
         outcome, parts = Outcome(), Parts(run.request.stream_mode)
         spoken, published = False, 0
         try:
-            turn = await self._turn(run)
-            if _updates_latest(run.request) and turn.thread_id:
-                chosen = configurable_of(run.assistant, run.request)
-                await self._memory.apply_updates(turn.graph, turn.thread_id, held.fence, chosen)
+            turn = await self._prepared(run, held, outcome)
             running = self._engine.run_held(turn, held, outcome, run.checked)
             async with aclosing(running):
                 async for part in running:
@@ -274,9 +304,7 @@ class Execution:
                         await asyncio.sleep(0)
             run.outcome = outcome
         except asyncio.CancelledError:  # by a request, or at the end of the turn's time
-            await self._leave(run)
-            if run.cancelled:
-                self._post_end(run)
+            await self._cut(run, held)
             raise
         except _CHANGED_NOTHING as error:  # the thread is as it was
             self._fail(run, error)
@@ -298,9 +326,28 @@ class Execution:
         self._post_end(run)
         return True
 
+    async def _prepared(self, run: Run, held: Hold, outcome: Outcome) -> Turn:
+        """Make a turn of what is asked, on a thread that is as the run expects it."""
+        goes_on = await self._goes_on(run)
+        if goes_on:
+            outcome.goes_on(await self._memory.last_before(run.thread_id, run.row.run_id))
+        turn = await self._turn(run, goes_on=goes_on)
+        if _updates_latest(run.request) and turn.thread_id:
+            chosen = configurable_of(run.assistant, run.request)
+            await self._memory.apply_updates(turn.graph, turn.thread_id, held.fence, chosen)
+        return turn
+
+    async def _cut(self, run: Run, held: Hold) -> None:
+        """Leave a thread in the middle of a turn."""
+        await self._leave(run)
+        if run.cancelled is None and held.deadline.expired():
+            self._fail(run, self._engine.ended_by())
+        if run.cancelled or run.error:
+            self._post_end(run)
+
     async def _mend(self, run: Run, held: Hold) -> None:
         """See to it that the next run on the thread can start."""
-        if run.request.lasting and not isinstance(run.error, CheckpointsError):
+        if run.request.lasting and not isinstance(run.error, CheckpointsError | MemoryLost):
             graph, chosen = run.assistant.graph_id, configurable_of(run.assistant, run.request)
             try:
                 await self._memory.mend(graph, run.thread_id, held.fence, chosen)
@@ -327,6 +374,9 @@ class Execution:
         Its row goes on saying that it is under way where another process goes on with it. A run
         that lost its thread to another one, but not its row to another process, starts again.
         """
+        if run.refused:
+            self._rows.delete(run.row.run_id, run.thread_id)  # should it be there all the same
+            return None
         if run.goes_on_elsewhere:
             if isinstance(run.error, StaleWriter):
                 return await self._begin_anew(run)
@@ -335,23 +385,55 @@ class Execution:
         request = run.request
         if run.cancelled == "rollback":
             # Done before its thread was left, unless this attempt never held it, or that failed.
-            await self._memory.undo(run.thread_id, run.row.run_id)
+            with waits(waiting_of(run, self._engine.store_wait, begun=True)):
+                await self._memory.undo(run.thread_id, run.row.run_id)
         self._post_end(run)
-        if run.end is not None:
-            await run.end
-        if run.on_own_thread:
-            await self._memory.forget(run.thread_id)
         gone = run.cancelled == "rollback" or isinstance(run.error, ThreadNotFound)
         if request.recorded and (gone or not request.lasting):
-            await self._rows.delete(run.row.run_id)
+            self._keep(run, self._rows.delete(run.row.run_id, run.thread_id))
+        try:
+            await self._committed(run)
+        except StoreUnavailable:
+            run.unstored = True
+            return None
+        if run.on_own_thread:
+            await self._forget(run.thread_id)
         run.row = run.ended or replace(run.row, status=run.status)
         return None
 
     async def _begin_anew(self, run: Run) -> int | None:
-        attempt = await self._rows.begin_anew(run.row.run_id)
+        with waits(waiting_of(run, self._engine.store_wait, begun=True)):
+            attempt = await patiently(partial(self._rows.begin_anew, run.row.run_id))
         if attempt is None and run.row.status == "running" and run.start is None:
             await self._rows.survived(run.row.run_id)  # it was taken for dead
         return attempt
+
+    async def _forget(self, thread_id: str) -> None:
+        """Forget a run's own thread; where Redis is away, when it is back."""
+
+        async def forget() -> None:
+            with suppress(StoreUnavailable), waits(Waiting(self._engine.store_wait)):
+                await self._memory.forget(thread_id)
+
+        forgetting = asyncio.create_task(forget(), name="own thread")
+        self._forgetting.add(forgetting)
+        forgetting.add_done_callback(self._forgetting.discard)
+        await asyncio.wait({forgetting}, timeout=_FORGET_SECONDS)
+
+    async def _committed(self, run: Run) -> None:
+        """Wait for the commit of a run's end.
+
+        Raises:
+            StoreUnavailable: the service ends before that.
+        """
+        if run.end is None:
+            return
+        try:
+            await asyncio.shield(run.end)
+        except ValueRefused as error:  # of what it says of itself: then it ends without that
+            self._fail(run, error)
+            run.ended = replace(run.row)
+            await self._rows.update(run.ended, run.status, self._threads.failed(run))
 
     def _post_end(self, run: Run) -> None:
         """Have the end written once, while the thread is held: the next run starts after it."""
@@ -359,7 +441,13 @@ class Execution:
             run.start.cancel()
         if run.end is None and run.request.lasting and not run.goes_on_elsewhere:
             run.ended = replace(run.row)
-            run.end = self._rows.update(run.ended, run.status, *self._changes(run))
+            self._keep(run, self._rows.update(run.ended, run.status, *self._changes(run)))
+
+    def _keep(self, run: Run, end: asyncio.Future[list[Any]]) -> None:
+        """Know of a run's end, and let clients know where its commit takes long."""
+        run.end = end
+        late = asyncio.get_running_loop().call_later(CLIENT_SECONDS, run.delay, _NOT_STORED)
+        end.add_done_callback(lambda _: late.cancel())
 
     def _changes(self, run: Run) -> list[Row]:
         """What is committed with a run's end: its thread's status, and its turn's history."""
@@ -373,18 +461,21 @@ class Execution:
             rows += [turn_finished(finished)] if finished else []
         return rows
 
-    async def _turn(self, run: Run) -> Turn:
+    async def _goes_on(self, run: Run) -> bool:
+        """Whether it has begun before; perhaps it has ended, and only its end was not stored."""
+        return run.resumes and await self._memory.is_newest(run.thread_id, run.row.run_id)
+
+    async def _turn(self, run: Run, *, goes_on: bool) -> Turn:
         """What the engine is asked: the run's input, or to go on from where it was left.
 
         Raises:
             NothingWaits: what it answers was answered by another run.
         """
         request = run.request
-        if request.answers is not None:
+        if request.answers is not None and not goes_on:
             waiting = await self._memory.waiting(run.thread_id)
             if waiting is None or request.answers not in {i.id for i in waiting.interrupts}:
                 raise NothingWaits("What this answers has been answered, or given up, meanwhile.")
-        goes_on = run.resumes and await self._memory.is_newest(run.thread_id, run.row.run_id)
         return Turn(
             graph=run.assistant.graph_id,
             input=None if goes_on else _input(request),

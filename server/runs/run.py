@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from langgraph.types import StateSnapshot
 
-from everturn.checkpoints.errors import StaleWriter
+from everturn.checkpoints.errors import StaleWriter, StoreUnavailable
 from everturn.checkpoints.sql.assistants import Assistant
 from everturn.checkpoints.sql.runs import COLUMNS, RunRow, RunStatus
 from everturn.server.access.caller import Caller
@@ -27,6 +27,9 @@ from everturn.server.turns.turn import Checked
 
 CancelAction = Literal["interrupt", "rollback"]
 
+_KEPT = "This turn is kept, and goes on by itself: its answer will be found in its thread."
+_UNSTORED = "The service is being stopped, and the database does not answer."
+
 
 @dataclass(eq=False, slots=True)
 class Run:
@@ -40,6 +43,8 @@ class Run:
     """Seconds its thread's checkpoints live; None keeps them."""
     of_thread: Mapping[str, Any] = field(default_factory=dict)
     """Its thread's metadata, which its checkpoints take over."""
+    fresh: bool = False
+    """Nothing has happened on its thread before."""
     checked: Checked | None = None
     """What was found out before it began, where it was checked then."""
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -59,7 +64,9 @@ class Run:
     ended: RunRow | None = None
     """Its row after its end, which readers see once it is committed."""
     end: asyncio.Future[list[Any]] | None = None
-    """Done when its end is committed."""
+    """Done when its end is committed; what it came to is certain as soon as there is one."""
+    unstored: bool = False
+    """The service ends before its end could be committed: it is left to be found in its thread."""
     task: asyncio.Task[None] | None = None
     outcome: Outcome | None = None
     left: StateSnapshot | None = None
@@ -71,11 +78,50 @@ class Run:
     """It had its thread: only then has it a say in the thread's status."""
     cancelled: CancelAction | None = None
     done: asyncio.Event = field(default_factory=asyncio.Event)
+    deadline: asyncio.Timeout | None = None
+    """Of its turn, while it has its thread."""
+    delayed: str = ""
+    """Which store it waits for, where that is away for longer than a client waits."""
+    answerable: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set while it is done, or delayed."""
+
+    async def stored(self) -> None:
+        """Wait until it is done.
+
+        Raises:
+            StoreUnavailable: a store is away; the run is kept, and goes on when that is back.
+        """
+        while not self.done.is_set():
+            await self.answerable.wait()
+            if self.delayed:
+                raise StoreUnavailable(f"{self.delayed} {_KEPT}")
+        if self.unstored:
+            raise StoreUnavailable(f"{_UNSTORED} {_KEPT}")
+
+    def delay(self, store: str) -> None:
+        """Say which store it waits for; nothing where it waits no longer."""
+        self.delayed = store
+        if store or self.done.is_set():
+            self.answerable.set()
+        else:
+            self.answerable.clear()
+
+    def finish(self) -> None:
+        """Let all go on who wait for its end."""
+        self.delayed = ""
+        self.done.set()
+        self.answerable.set()
 
     @property
     def thread_id(self) -> str:
         """The thread it runs on."""
         return self.row.thread_id
+
+    @property
+    def refused(self) -> bool:
+        """Whether its row could not be written: it never began, and its client was told so."""
+        written = self.written
+        return written is not None and written.done() and written.exception() is not None
 
     @property
     def on_own_thread(self) -> bool:
@@ -97,6 +143,8 @@ class Run:
 
         A client that waited for its turn was told to ask again: then it would be run twice.
         """
+        if self.unstored:
+            return True
         if isinstance(self.error, ShuttingDown):
             return self.request.recorded and not self.request.interactive
         return self.request.recorded and isinstance(self.error, StaleWriter)
@@ -118,8 +166,11 @@ class Run:
         return {} if self.outcome is None else self.outcome.state
 
     def stop(self, action: CancelAction = "interrupt") -> None:
-        """Ask the run to end; `rollback` undoes what it did."""
-        if self.cancelled is None and self.task is not None:
+        """Ask the run to end; `rollback` undoes what it did.
+
+        Nothing happens where it has come to its end, which only is to be stored.
+        """
+        if self.cancelled is None and self.task is not None and self.end is None:
             self.cancelled = action
             # A task that is cancelled before its first step never takes it, and the end would not
             # be stored: until then the run looks at `cancelled` itself.

@@ -4,7 +4,8 @@
            end committed -> counted and logged -> feed closed -> clients that wait go on
 
 Every door asks here, and nothing else runs turns. A run's row is written while it runs, and its
-end is acknowledged after the commit. Runs of other processes: see `elsewhere`; of processes that
+end is acknowledged after the commit; it begins when its row is committed, and its thread is let go
+when its end is. Runs of other processes: see `elsewhere`; of processes that
 have died: see `recovery`.
 """
 
@@ -50,7 +51,13 @@ from everturn.server.observe.turns import report_turn
 from everturn.server.runs.admission import Admission
 from everturn.server.runs.arrivals import Arrivals, Reached
 from everturn.server.runs.elsewhere import Elsewhere, stop_all
-from everturn.server.runs.execution import Dumps, Execution, Threads, configurable_of
+from everturn.server.runs.execution import (
+    CLIENT_SECONDS,
+    Dumps,
+    Execution,
+    Threads,
+    configurable_of,
+)
 from everturn.server.runs.here import Here
 from everturn.server.runs.permission import RunAccess, run_not_found
 from everturn.server.runs.queue import Queue
@@ -184,6 +191,8 @@ class Runs:
             CheckpointNotFound: it shall go on from one that the thread does not have.
             ThreadBusy: a run is under way, and the strategy is `reject`; or it waits for this one.
             Overloaded: too many wait; or a client waits for it, and it could not start soon.
+            StoreUnavailable: its row was not written; nothing is run. One of the background
+                says so when it is acknowledged.
             Forbidden, InvalidRule, HTTPException: of the project's rules, see `Access.allowed`.
         """
         with self._arrivals.place(request.thread_id) as reached:
@@ -192,7 +201,10 @@ class Runs:
                 await self._admission.client()
             elif bounded:
                 self._queue.check()
-            return await self._create(request, thread, reached, caller or current_caller())
+            run = await self._create(request, thread, reached, caller or current_caller())
+        if not request.background:  # of which several are acknowledged together
+            await self.acknowledge(run)
+        return run
 
     async def create_from(
         self, thread_id: str | None, asked: Coroutine[Any, Any, tuple[RunRequest, Thread]]
@@ -204,7 +216,9 @@ class Runs:
         with closing(asked), self._arrivals.place(thread_id) as reached:
             self._slots.check()
             await self._admission.client()
-            return await self._create(*await asked, reached, current_caller())
+            run = await self._create(*await asked, reached, current_caller())
+        await self.acknowledge(run)
+        return run
 
     async def _create(
         self,
@@ -243,6 +257,7 @@ class Runs:
             run.ttl = thread.lifetime if thread else None
             run.caller = caller
             run.of_thread = thread.metadata if thread else {}
+            run.fresh = thread is None or thread.state_updated_at == thread.created_at
             waits = self._waits(run)
             if request.recorded:
                 before = [self._threads.created(new)] if new else []
@@ -259,10 +274,6 @@ class Runs:
         if waits and run.written:
             await self._queue.post(run.written, run.row.due_at)
             return
-        if run.request.interactive:
-            # First, and not beside its turn: the two would fight for the interpreter, and the
-            # first token wait for the row.
-            await self.acknowledge(run)
         self._start(run)
         if not self._peers.single and run.request.multitask_strategy != "enqueue":
             await self.acknowledge(run)  # the next to come to the thread must see it
@@ -329,15 +340,13 @@ class Runs:
     async def acknowledge(self, run: Run) -> RunRow:
         """Wait until a run's row is committed: from then on the run survives its process.
 
+        Before that it does not begin.
+
         Raises:
-            StoreUnavailable: it was not written; the run is stopped.
+            StoreUnavailable: it was not written; nothing is run.
         """
         if run.written is not None:
-            try:
-                await run.written
-            except Exception:
-                run.stop()
-                raise
+            await asyncio.shield(run.written)
         return run.row
 
     async def take_from_the_dead(self, alive: Collection[str]) -> None:
@@ -661,7 +670,7 @@ class Runs:
         if row.status in UNFINISHED:
             with suppress(NothingToCancel):  # it has ended meanwhile
                 await self.cancel([run_id], thread_id, "interrupt", wait=True)
-        await self._rows.delete(run_id)
+        await self._rows.delete(run_id, thread_id, seconds=CLIENT_SECONDS)
         await self._forget_events([run_id])
 
     async def forget_thread(self, thread_id: str) -> None:
@@ -727,7 +736,7 @@ class Runs:
         if not wait:
             return
         for run in here:
-            await run.done.wait()
+            await run.stored()
         if ending:
             await asyncio.shield(ending)
 
@@ -757,7 +766,7 @@ class Runs:
                 run.row.thread_id, run.row.assistant_id, run.request.kwargs()
             )
             await self._go_on(run.row, again, attempt, run.caller)
-        elif run.request.webhook and not run.goes_on_elsewhere:
+        elif run.request.webhook and not (run.goes_on_elsewhere or run.refused):
             body = self._dumps(run.webhook_payload())
             gone = partial(self._here.may_be_deleted, run.thread_id)
             self._webhooks.send(run.request.webhook, run.row.run_id, body, gone)
@@ -777,7 +786,7 @@ class Runs:
         if SUMMARY in run.request.stream_mode and run.status == "success" and run.outcome:
             run.feed.publish(SUMMARY, self._dumps(summary(run.outcome)))
         run.feed.close(for_good=not run.goes_on_elsewhere)
-        run.done.set()
+        run.finish()
         self._here.end(run)
         self._queue.left(run)
         known = 0 if run.cancelled == "rollback" else _KNOWN_SECONDS

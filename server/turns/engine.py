@@ -26,7 +26,13 @@ from pydantic import ValidationError
 
 from everturn.checkpoints.redis.address import FENCE_KEY, TTL_KEY, Unsent
 from everturn.checkpoints.shared.locks import ThreadLocks
-from everturn.server.errors import InvalidAnswer, InvalidInput, ShuttingDown, TurnTimeout
+from everturn.server.errors import (
+    InvalidAnswer,
+    InvalidInput,
+    RunError,
+    ShuttingDown,
+    TurnTimeout,
+)
 from everturn.server.projects.graphs import Graph, Graphs
 from everturn.server.turns import safe_repr
 from everturn.server.turns.outcome import Outcome
@@ -61,6 +67,7 @@ class Engine:
         *,
         turn_timeout: float,
         thread_wait: float,
+        store_wait: float = 3600.0,
     ) -> None:
         """Wire the engine.
 
@@ -72,6 +79,7 @@ class Engine:
             candidates: which models a context and an input would ask.
             turn_timeout: seconds a turn may take once it has started.
             thread_wait: seconds to wait for a thread where nothing else is said.
+            store_wait: seconds a turn waits for a store that is away.
         """
         self.graphs = graphs
         self.services = MappingProxyType(services)
@@ -79,6 +87,7 @@ class Engine:
         self._candidates = candidates
         self._turn_timeout = turn_timeout
         self.thread_wait = thread_wait
+        self.store_wait = store_wait
         self._deadlines: set[asyncio.Timeout] = set()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -130,13 +139,17 @@ class Engine:
         except TimeoutError as error:
             if not deadline.expired():
                 raise
-            if self._closing:
-                raise ShuttingDown(_COME_BACK) from error
-            raise TurnTimeout(f"No answer within {self._turn_timeout:g} s.") from error
+            raise self.ended_by() from error
         finally:
             self._deadlines.discard(deadline)
             if not self._deadlines:
                 self._idle.set()
+
+    def ended_by(self) -> RunError:
+        """What has ended a turn whose deadline is over."""
+        if self._closing:
+            return ShuttingDown(_COME_BACK)
+        return TurnTimeout(f"No answer within {self._turn_timeout:g} s.")
 
     async def run_held(
         self, turn: Turn, held: Hold, outcome: Outcome, checked: Checked | None = None
@@ -184,6 +197,8 @@ class Engine:
             async with asyncio.timeout(grace):
                 await self._idle.wait()
         for deadline in self._deadlines:
+            if deadline.expired():  # its turn is over, and only waits for its end to be stored
+                continue
             deadline.reschedule(asyncio.get_running_loop().time())
 
     def _config(self, turn: Turn, fence: int | None) -> RunnableConfig:

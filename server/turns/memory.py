@@ -138,6 +138,14 @@ class ThreadMemory:
         own = self._checkpointer.alist(_newest(thread_id), filter={"run_id": run_id}, limit=1)
         return [each async for each in own] != []
 
+    async def last_before(self, thread_id: str, run_id: str) -> str | None:
+        """Return the id of the last message that was there before a run; None where none was."""
+        async for saved in self._checkpointer.alist(_newest(thread_id)):
+            if saved.metadata.get("run_id") != run_id:
+                messages = messages_in(saved.checkpoint["channel_values"])
+                return messages[-1].id if messages else None
+        return None
+
     async def has(self, thread_id: str, checkpoint_id: str, checkpoint_ns: str = "") -> bool:
         """Say whether a thread has a checkpoint."""
         place = {"thread_id": thread_id, "checkpoint_ns": checkpoint_ns}

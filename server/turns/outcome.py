@@ -79,6 +79,10 @@ class Outcome:
     """The id of the last message before anything was run."""
     _begun: bool = False
 
+    def goes_on(self, last_before: str | None) -> None:
+        """Know what there was before a turn that goes on: the id of the last message then."""
+        self._begun, self._last_before = True, last_before
+
     def take(self, values: Any) -> None:
         """Take in one state of the `values` stream; the last one counts."""
         if isinstance(values, dict) and "__interrupt__" in values:

@@ -56,9 +56,6 @@ def bring_to_head(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql("SET LOCAL lock_timeout = '60s'")
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _ADVISORY_LOCK})
-    else:
-        # SQLite's driver begins no transaction for DDL, and this one keeps other writers out.
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
     revision = _revision(connection)
     if revision is None and (revision := move_earlier(connection, HEAD)):
         _record(connection, revision)

@@ -6,10 +6,11 @@ with reads by key.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import groupby
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -28,6 +29,7 @@ from langgraph.store.base import (
 from sqlalchemy import ColumnElement, Connection, select
 from structlog import get_logger
 
+from everturn.checkpoints.away import patiently
 from everturn.checkpoints.sql.batcher import Batcher
 from everturn.checkpoints.sql.database import Database, check_time
 from everturn.checkpoints.sql.store import statements as sql
@@ -135,7 +137,8 @@ class SQLStore(BaseStore):
         refreshed: dict[Place, _Change] = {}
         gets = {number: op for number, op in enumerate(ops) if isinstance(op, GetOp)}
         if gets:
-            rows = await self._reads.submit([_place(op) for op in gets.values()])
+            places = [_place(op) for op in gets.values()]
+            rows = await patiently(partial(self._reads.submit, places))
             for number, op in gets.items():
                 if row := rows.get(_place(op)):
                     results[number] = Item(**_common(row))
@@ -148,7 +151,7 @@ class SQLStore(BaseStore):
             elif isinstance(op, ListNamespacesOp):
                 results[number] = await self._searching(_namespaces, op)
         if changes or refreshed:
-            await self._writes.submit({**refreshed, **changes})
+            await patiently(partial(self._writes.submit, {**refreshed, **changes}))
         return results
 
     async def close(self) -> None:
@@ -240,9 +243,12 @@ class SQLStore(BaseStore):
     async def _searching(
         self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        return await self._database.search(
-            lambda connection: work(connection, *args, **kwargs), seconds=_SEARCH_SECONDS
-        )
+        def search() -> Awaitable[T]:
+            return self._database.search(
+                lambda connection: work(connection, *args, **kwargs), seconds=_SEARCH_SECONDS
+            )
+
+        return await patiently(search)
 
     async def _writing(
         self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs

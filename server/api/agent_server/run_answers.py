@@ -118,11 +118,15 @@ def _mode(event: str) -> str:
 
 
 async def waited(run: Run, request: Request, *, ends_it: bool | None = None) -> Response:
-    """Answer at the end; while it takes long, line breaks keep the connection."""
+    """Answer at the end; while it takes long, line breaks keep the connection.
+
+    Raises:
+        StoreUnavailable: a store is away; the run is kept.
+    """
     headers = _where(run, "/join")
     if ends_it is None:
         ends_it = run.request.on_disconnect == "cancel"
-    ended = asyncio.ensure_future(run.done.wait())
+    ended = asyncio.ensure_future(run.stored())
     awaited: set[asyncio.Future[Any]] = {ended}
     if ends_it:
         awaited.add(asyncio.ensure_future(_left(request)))
@@ -133,18 +137,21 @@ async def waited(run: Run, request: Request, *, ends_it: bool | None = None) -> 
             await run.done.wait()
         left.cancel()
     if ended.done():
+        await ended
         return Response(dumps(run.final_state), media_type="application/json", headers=headers)
+    ended.cancel()
 
     async def body() -> AsyncIterator[bytes]:
         left = True
+        done = asyncio.ensure_future(run.done.wait())  # too late to say that a store is away
         try:
-            while not ended.done():
+            while not done.done():
                 yield b"\n"
-                await asyncio.wait({ended}, timeout=SILENT_SECONDS)
+                await asyncio.wait({done}, timeout=SILENT_SECONDS)
             left = False
             yield dumps(run.final_state)
         finally:
-            ended.cancel()
+            done.cancel()
             if left and ends_it:
                 run.stop()
 

@@ -56,7 +56,7 @@ class MessageResponse(BaseModel):
 
 async def answered(run: Run) -> Response:
     """Answer with what a turn came to, once it is stored; raises what it failed with."""
-    await run.done.wait()
+    await run.stored()
     if run.error is not None:
         raise run.error
     if run.cancelled or run.outcome is None:
@@ -66,8 +66,7 @@ async def answered(run: Run) -> Response:
 
 
 async def streamed(request: Request, runs: Runs, run: Run) -> EventStream:
-    """Answer with the events of a turn as they come, once its row is stored."""
-    await runs.acknowledge(run)
+    """Answer with the events of a turn as they come."""
     candidates = run.checked.candidates if run.checked else ()
     about = {
         "session_id": run.thread_id,

@@ -95,7 +95,7 @@ async def test_memory_is_full(binary: str) -> None:
                 put(saver, config, {"c": "y" * 100_000}),
                 saver.aput_writes(config, [("c", "y" * 100_000)], "task"),
             ):
-                with pytest.raises(StoreMisconfigured, match="maxmemory"):
+                with pytest.raises(StoreUnavailable, match="maxmemory"):
                     await writing
             found = await saver.aget_tuple(place())
             assert found is not None

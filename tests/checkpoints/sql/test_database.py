@@ -202,7 +202,7 @@ async def test_sqlite_is_a_file_in_the_data_folder(tmp_path: Path) -> None:
         for pragma, value in [
             ("journal_mode", "wal"),
             ("synchronous", 1),
-            ("busy_timeout", 5000),
+            ("busy_timeout", 1500),
             ("foreign_keys", 1),
         ]:
             asked = text(f"PRAGMA {pragma}")
