@@ -1,6 +1,6 @@
 """Lists of what is large: an answer that says what to ask for, and bounded memory."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -48,7 +48,7 @@ def grow(client: Client, thread_id: str, times: int) -> None:
         assert client.post(f"/threads/{thread_id}/state", json=update).status_code == 200
 
 
-def refused(client: Client, path: str, body: dict[str, object]) -> str:
+def refused(client: Client, path: str, body: Mapping[str, object]) -> str:
     answer = client.post(path, json=body)
     assert answer.status_code == 422, answer.text[:200]
     assert answer.headers["content-type"] == "application/problem+json"
