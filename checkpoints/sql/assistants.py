@@ -177,10 +177,11 @@ class AssistantTable(SearchedTable[Assistant, SortBy]):
             .limit(limit)
             .offset(offset)
         )
+        key = assistant_versions.c.assistant_id, assistant_versions.c.version
         if metadata:
             page = page.where(contains(assistant_versions.c.metadata, metadata))
         return await self._database.search(
-            lambda c: [AssistantVersion(**row) for row in read_page(c, page)]
+            lambda c: [AssistantVersion(**row) for row in read_page(c, page, *key)]
         )
 
     async def delete(self, assistant_id: str) -> bool:

@@ -80,7 +80,7 @@ class History:
             .order_by(chat_history.c.id.desc())
             .limit(limit + 1)
         )
-        rows = await self._database.read(lambda c: read_page(c, newest_first))
+        rows = await self._database.read(lambda c: read_page(c, newest_first, chat_history.c.id))
         return [FinishedTurn(**row) for row in reversed(rows[:limit])], len(rows) > limit
 
     async def after(self, session_id: str, turn_id: int, *, limit: int) -> list[FinishedTurn]:
@@ -95,7 +95,7 @@ class History:
             .order_by(chat_history.c.id)
             .limit(limit)
         )
-        rows = await self._database.read(lambda c: read_page(c, oldest_first))
+        rows = await self._database.read(lambda c: read_page(c, oldest_first, chat_history.c.id))
         return [FinishedTurn(**row) for row in rows]
 
     async def totals(self, session_ids: Collection[str]) -> dict[str, Totals]:

@@ -136,7 +136,9 @@ class RunRows:
             query = query.where(runs.c.status == status)
         query = query.order_by(runs.c.created_at.desc(), runs.c.run_id.desc())
         page = query.limit(limit).offset(offset)
-        return await self._database.read(lambda c: [_shown(row) for row in read_page(c, page)])
+        return await self._database.read(
+            lambda c: [_shown(row) for row in read_page(c, page, runs.c.run_id)]
+        )
 
     async def unfinished(
         self, *, thread_id: str | None = None, status: Sequence[RunStatus] = UNFINISHED

@@ -81,7 +81,7 @@ class SearchedTable(Generic[Found, SortBy]):
             .offset(offset)
         )
         return await self._database.search(
-            lambda c: [self.row(**row) for row in read_page(c, page)]
+            lambda c: [self.row(**row) for row in read_page(c, page, self._id)]
         )
 
     async def ids(self, wanted: Conditions, *, limit: int, offset: int = 0) -> list[str]:

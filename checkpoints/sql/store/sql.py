@@ -283,7 +283,7 @@ def _latest(
     """Read items that fit, the latest first; as far as they are needed."""
     latest = select(items).where(*where).order_by(*sql.LATEST_FIRST)
     if not op.filter:
-        return read_page(connection, latest.limit(limit).offset(offset))
+        return read_page(connection, latest.limit(limit).offset(offset), *sql.PLACE)
     page: list[Mapping[Any, Any]] = []
     passed = held = 0
     sized = latest.add_columns(size_of(items.c, connection.dialect).label("size"))
