@@ -8,6 +8,7 @@ CheckpointsError
   x BackupRefused        the file or the place it should go to: the message says what to do
   x StaleWriter          another process has taken this thread over: stop writing
   x ValueRefused         a value is out of range, too large or of no known character: change it
+  x ListTooLarge         a list would fill the memory: ask for fewer, or for less of each
   x InvalidItem          the store cannot take or look for this: the message says why
   x ThreadBusy           another turn runs on this thread: try again when it has ended
 """
@@ -46,6 +47,10 @@ class StaleWriter(CheckpointsError):
 
 class ValueRefused(CheckpointsError):
     """Redis or the database does not take a value; nothing was written, and never will be."""
+
+
+class ListTooLarge(CheckpointsError):
+    """The rows or states of a list come to more bytes than one list may hold; see `bounds`."""
 
 
 class InvalidItem(CheckpointsError, ValueError):

@@ -12,7 +12,6 @@ from langgraph.store.base import BaseStore
 from pydantic import SecretStr
 from starlette.middleware import Middleware
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
-from starlette.middleware.cors import CORSMiddleware
 from structlog import get_logger
 
 from everturn.checkpoints.confidential import Safe
@@ -64,7 +63,12 @@ from everturn.server.api.http.body_limit import AnnouncedBodyLimit
 from everturn.server.api.http.body_values import BodyValuesLimit
 from everturn.server.api.http.closed import without_closed
 from everturn.server.api.http.configurable_headers import ConfigurableHeaders
-from everturn.server.api.http.cors import PlainTextJson, allowed_origins, cors_options
+from everturn.server.api.http.cors import (
+    PageOrigins,
+    PlainTextJson,
+    allowed_origins,
+    cors_options,
+)
 from everturn.server.api.http.deps import Info, Service
 from everturn.server.api.http.hosts import OwnNames, OwnPagesOnly
 from everturn.server.api.http.json import dumps, jsonable
@@ -199,7 +203,7 @@ def request_path(settings: ServerSettings, http: Http) -> list[Middleware]:
     return [
         Middleware(OwnPagesOnly, names=names, origins=origins),  # no DNS rebinding, no forgery
         # Errors too can be read by web pages.
-        Middleware(CORSMiddleware, **cors_options(origins, http.cors)),
+        Middleware(PageOrigins, **cors_options(origins, http.cors)),
         *([Middleware(MountPrefix, prefix=prefix)] if prefix else []),  # from here on without it
         Middleware(PlainTextJson),  # Studio's JSON, which comes as text
         *([Middleware(ConfigurableHeaders, patterns=headers)] if headers else []),

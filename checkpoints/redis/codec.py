@@ -32,6 +32,7 @@ from langgraph.checkpoint.serde.base import CipherProtocol, SerializerProtocol
 from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 from xxhash import xxh3_128_digest
 
+from everturn.checkpoints.bounds import add_read
 from everturn.checkpoints.errors import CheckpointsError
 from everturn.checkpoints.redis.keyspace import CHUNK
 from everturn.checkpoints.redis.known import KnownChunks
@@ -173,7 +174,9 @@ class Unpacker:
         plain = rest[at:] if cipher is None else unseal(rest[at:], cipher)
         parts[0] = plain[:_HEAD_SIZE]
         parts.append(plain[_HEAD_SIZE:])
-        return b"".join(parts)
+        body = b"".join(parts)
+        add_read(len(body))
+        return body
 
     def _part(self, name: bytes, level: int, cipher: CipherProtocol | None) -> bytes:
         chunk = self.chunks.get(name)

@@ -15,6 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from everturn.checkpoints.sql.database import Database
 from everturn.checkpoints.sql.json_objects import contains, merged, storable
 from everturn.checkpoints.sql.matches import EVERYTHING, Match
+from everturn.checkpoints.sql.pages import read_page
 from everturn.checkpoints.sql.searched import SearchedTable, conditions, values_of
 from everturn.checkpoints.sql.searched import SortOrder as SortOrder  # noqa: PLC0414 - re-exported
 from everturn.checkpoints.sql.tables import assistant_versions, assistants, crons
@@ -164,7 +165,11 @@ class AssistantTable(SearchedTable[Assistant, SortBy]):
         limit: int,
         offset: int = 0,
     ) -> list[AssistantVersion]:
-        """Read versions that contain this metadata, the newest first."""
+        """Read versions that contain this metadata, the newest first.
+
+        Raises:
+            ListTooLarge: together they are too large for one list.
+        """
         page = (
             select(assistant_versions)
             .where(assistant_versions.c.assistant_id == assistant_id)
@@ -172,10 +177,11 @@ class AssistantTable(SearchedTable[Assistant, SortBy]):
             .limit(limit)
             .offset(offset)
         )
+        key = assistant_versions.c.assistant_id, assistant_versions.c.version
         if metadata:
             page = page.where(contains(assistant_versions.c.metadata, metadata))
         return await self._database.search(
-            lambda c: [AssistantVersion(**row) for row in c.execute(page).mappings()]
+            lambda c: [AssistantVersion(**row) for row in read_page(c, page, *key)]
         )
 
     async def delete(self, assistant_id: str) -> bool:

@@ -9,6 +9,7 @@ from sqlalchemy import delete, exists, func, insert, or_, select
 
 from everturn.checkpoints.sql.database import Database
 from everturn.checkpoints.sql.group_commit import Row
+from everturn.checkpoints.sql.pages import read_page
 from everturn.checkpoints.sql.tables import chat_history, runs, threads
 
 _LARGEST_ID = 2**63 - 1
@@ -67,6 +68,9 @@ class History:
 
         Returns:
             The turns, oldest first, and whether there are older ones.
+
+        Raises:
+            ListTooLarge: together they are too large for one list.
         """
         # Any whole number is a fair question, also one that is too large for an id.
         end = _LARGEST_ID if before is None else min(max(before, 0), _LARGEST_ID)
@@ -76,8 +80,23 @@ class History:
             .order_by(chat_history.c.id.desc())
             .limit(limit + 1)
         )
-        rows = await self._database.read(lambda c: c.execute(newest_first).mappings().all())
+        rows = await self._database.read(lambda c: read_page(c, newest_first, chat_history.c.id))
         return [FinishedTurn(**row) for row in reversed(rows[:limit])], len(rows) > limit
+
+    async def after(self, session_id: str, turn_id: int, *, limit: int) -> list[FinishedTurn]:
+        """Read the oldest `limit` turns that are newer than an id.
+
+        Raises:
+            ListTooLarge: together they are too large for one list.
+        """
+        oldest_first = (
+            select(chat_history)
+            .where(chat_history.c.session_id == session_id, chat_history.c.id > turn_id)
+            .order_by(chat_history.c.id)
+            .limit(limit)
+        )
+        rows = await self._database.read(lambda c: read_page(c, oldest_first, chat_history.c.id))
+        return [FinishedTurn(**row) for row in rows]
 
     async def totals(self, session_ids: Collection[str]) -> dict[str, Totals]:
         """Sum up sessions, all with one query; those without a finished turn are left out."""

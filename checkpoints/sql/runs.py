@@ -9,7 +9,6 @@ from typing import Any, Literal, NamedTuple
 from sqlalchemy import (
     ColumnElement,
     Insert,
-    RowMapping,
     and_,
     bindparam,
     case,
@@ -25,6 +24,7 @@ from everturn.checkpoints.confidential import Safe, merged, split_request
 from everturn.checkpoints.sql.database import Database
 from everturn.checkpoints.sql.group_commit import GroupCommit, Row
 from everturn.checkpoints.sql.json_objects import storable
+from everturn.checkpoints.sql.pages import read_page
 from everturn.checkpoints.sql.tables import runs
 
 RunStatus = Literal["pending", "running", "error", "success", "timeout", "interrupted"]
@@ -184,13 +184,22 @@ class RunRows:
         limit: int = 10,
         offset: int = 0,
         status: RunStatus | None = None,
+        without: Collection[str] = (),
     ) -> list[RunRow]:
-        """Read the runs of a thread, newest first."""
-        query = select(*_COLUMNS).where(runs.c.thread_id == thread_id)
+        """Read the runs of a thread, newest first; columns `without` which are not read.
+
+        Raises:
+            ListTooLarge: together they are too large for one list.
+        """
+        columns = [each for each in _COLUMNS if each.name not in without]
+        query = select(*columns).where(runs.c.thread_id == thread_id)
         if status is not None:
             query = query.where(runs.c.status == status)
         query = query.order_by(runs.c.position.desc())
-        return await self._read(query.limit(limit).offset(offset))
+        page = query.limit(limit).offset(offset)
+        return await self._database.read(
+            lambda c: [_shown(row) for row in read_page(c, page, runs.c.run_id)]
+        )
 
     async def unfinished(
         self, *, thread_id: str | None = None, status: Sequence[RunStatus] = UNFINISHED
@@ -389,7 +398,7 @@ def _counting_on() -> Insert:
     return insert(runs).values(position=newest + 1)
 
 
-def _shown(row: RowMapping) -> RunRow:
+def _shown(row: Mapping[Any, Any]) -> RunRow:
     """Make a row for clients; one of an earlier version has secrets in its `kwargs`."""
     run = RunRow(**row)
     run.kwargs = split_request(run.kwargs).shown

@@ -1,6 +1,6 @@
 """What the tables that clients search have in common: rows by id, pages of them, their number."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import fields
 from functools import partial
 from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Select, Table, func, select
 from everturn.checkpoints.sql.database import Database
 from everturn.checkpoints.sql.json_objects import contains
 from everturn.checkpoints.sql.matches import EVERYTHING, Match
+from everturn.checkpoints.sql.pages import read_page
 from everturn.checkpoints.sql.tables import Prose
 
 Found = TypeVar("Found")
@@ -29,7 +30,7 @@ class SearchedTable(Generic[Found, SortBy]):
     """A table with a text as its primary key, whose rows are read as objects.
 
     A subclass names the table and the class of its rows. Every method raises StoreUnavailable or
-    StoreMisconfigured as the database does; `search` and `count` SearchTimeout, too.
+    StoreMisconfigured as the database does; those that search SearchTimeout, too.
     """
 
     table: ClassVar[Table[Any]]
@@ -53,20 +54,42 @@ class SearchedTable(Generic[Found, SortBy]):
         offset: int = 0,
         sort_by: SortBy | None = None,
         sort_order: SortOrder = "desc",
+        without: Collection[str] = (),
     ) -> list[Found]:
-        """Read one page of the rows that fit; in prose, capitals count as small letters."""
+        """Read one page of the rows that fit; in prose, capitals count as small letters.
+
+        Args:
+            wanted: which rows.
+            limit: how many at most.
+            offset: how many of them to pass over.
+            sort_by: the column that orders them.
+            sort_order: which end comes first.
+            without: columns that are not read; the row has their defaults.
+
+        Raises:
+            ListTooLarge: together they are too large for one list.
+        """
         column = self.table.c[sort_by or self.default_sort]
         first = func.lower(column) if isinstance(column.type, Prose) else column
         # The id, so that pages do not overlap where rows tie.
         order = [first, self._id] if column is not self._id else [first]
         page = (
-            select(self.table)
+            select(*(each for each in self.table.c if each.name not in without))
             .where(*wanted.conditions())
             .order_by(*(each.desc() if sort_order == "desc" else each.asc() for each in order))
             .limit(limit)
             .offset(offset)
         )
-        return await self._search(page)
+        return await self._database.search(
+            lambda c: [self.row(**row) for row in read_page(c, page, self._id)]
+        )
+
+    async def ids(self, wanted: Conditions, *, limit: int, offset: int = 0) -> list[str]:
+        """Read the ids of rows that fit, in their order."""
+        page = select(self._id).where(*wanted.conditions()).order_by(self._id)
+        return await self._database.search(
+            lambda c: list(c.scalars(page.limit(limit).offset(offset)))
+        )
 
     async def count(self, wanted: Conditions) -> int:
         """Count the rows that fit."""
@@ -75,9 +98,6 @@ class SearchedTable(Generic[Found, SortBy]):
 
     async def _read(self, query: Select[Any]) -> list[Found]:
         return await self._database.read(partial(self._rows, query))
-
-    async def _search(self, query: Select[Any]) -> list[Found]:
-        return await self._database.search(partial(self._rows, query))
 
     def _rows(self, query: Select[Any], connection: Connection) -> list[Found]:
         return [self.row(**row) for row in connection.execute(query).mappings()]

@@ -49,6 +49,8 @@ class Search:
     offset: int = 0
     sort_by: SortBy = "created_at"
     sort_order: SortOrder = "desc"
+    without: Collection[str] = ()
+    """Columns that nobody looks at, which are not read."""
 
 
 class _Read(NamedTuple):
@@ -280,6 +282,7 @@ class Assistants:
 
         Raises:
             GraphNotFound: the filter names a graph that there is not.
+            ListTooLarge: the page is too large for one list.
         """
         found = await self._table.search(
             await self._allowed_filter(search.filter, search.limit, search.offset),
@@ -287,6 +290,7 @@ class Assistants:
             offset=search.offset,
             sort_by=search.sort_by,
             sort_order=search.sort_order,
+            without=search.without,
         )
         return found[: search.limit], len(found) > search.limit
 

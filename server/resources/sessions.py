@@ -1,7 +1,7 @@
 """Chat sessions: threads with a lifetime and a context, and what is asked in them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -9,7 +9,9 @@ from typing import Any, Literal, NamedTuple
 
 from langchain_core.messages import AnyMessage
 
+from everturn.checkpoints.errors import ListTooLarge
 from everturn.checkpoints.sql.history import FinishedTurn, History, Totals
+from everturn.checkpoints.sql.pages import FEW
 from everturn.checkpoints.sql.threads import Filter, Thread, ThreadTable, new_session
 from everturn.server.access.access import Access, rule_id
 from everturn.server.errors import InvalidInput, NothingWaits, SessionNotFound, ThreadNotFound
@@ -36,6 +38,8 @@ CHAT_MODES: tuple[StreamMode | Literal["summary"], ...] = (
 """What a chat stream is made of."""
 
 _PAGE = 500
+_TURNS = 100
+"""What an export reads at once."""
 _TITLE = 80
 """Characters, at most."""
 _CHOICES = "choices"
@@ -179,15 +183,20 @@ class Sessions:
         await self.kept(session_id)
         return await self._history.page(session_id, limit=limit, before=before)
 
-    async def all_turns(self, session_id: str) -> list[FinishedTurn]:
-        """Read all finished turns of a session that is `kept`, oldest first."""
-        found: list[FinishedTurn] = []
-        more = True
-        while more:
-            before = found[0].id if found else None
-            older, more = await self._history.page(session_id, limit=_PAGE, before=before)
-            found[:0] = older
-        return found
+    async def all_turns(self, session_id: str) -> AsyncGenerator[FinishedTurn]:
+        """Read all finished turns of a session that is `kept`, oldest first, page by page."""
+        last, limit = 0, _TURNS
+        while True:
+            try:
+                page = await self._history.after(session_id, last, limit=limit)
+            except ListTooLarge:
+                limit = FEW
+                continue
+            for turn in page:
+                yield turn
+            if len(page) < limit:
+                return
+            last = page[-1].id or 0
 
     async def question(
         self, question: Question, door: str, *, stream: bool
@@ -291,10 +300,8 @@ class Sessions:
             sessions=True, ended=ended, metadata=asked["metadata"] or {}, allowed=allowed
         )
         found: list[str] = []
-        while page := await self._table.search(
-            wanted, limit=_PAGE, offset=len(found), sort_by="thread_id"
-        ):
-            found += [thread.thread_id for thread in page]
+        while page := await self._table.ids(wanted, limit=_PAGE, offset=len(found)):
+            found += page
         deleted = 0
         for session_id in found:
             with suppress(SessionNotFound):  # another client was faster

@@ -8,6 +8,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 from langgraph.types import PregelTask, StateSnapshot
 
+from everturn.checkpoints.bounds import Read, check_size, measured
 from everturn.server.errors import StateUnreadable
 from everturn.server.projects.graphs import Graph
 from everturn.server.turns.reading import reading
@@ -26,16 +27,19 @@ async def states_of(
 
     Raises:
         StateUnreadable: not even a checkpoint can be read.
+        ListTooLarge: together they are too large for one list.
     """
     found: list[StateSnapshot] = []
     wanted = dict(metadata) if metadata else None
     thread_id = config.get("configurable", {})["thread_id"]
+    read = Read()
     while len(found) < limit:
         left = limit - len(found)
         try:
-            with reading(thread_id):
+            with reading(thread_id), measured(read):
                 states = graph.aget_state_history(config, filter=wanted, before=before, limit=left)
                 async for state in states:
+                    check_size(read.size)
                     found.append(state)
                     before = state.config
                     await asyncio.sleep(0)  # to read a long conversation takes milliseconds

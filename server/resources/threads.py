@@ -1,8 +1,9 @@
 """Threads: a row says what they are, checkpoints what was said. Chat sessions are threads."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from time import monotonic
@@ -10,10 +11,12 @@ from typing import Any, NamedTuple
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
-from everturn.checkpoints.errors import SearchTimeout, ThreadBusy
+from everturn.checkpoints.bounds import Read, check_size, measured
+from everturn.checkpoints.errors import ListTooLarge, SearchTimeout, ThreadBusy
 from everturn.checkpoints.sql.history import History
 from everturn.checkpoints.sql.json_objects import contained
 from everturn.checkpoints.sql.matches import Match
+from everturn.checkpoints.sql.pages import FEW
 from everturn.checkpoints.sql.searched import SortOrder
 from everturn.checkpoints.sql.threads import (
     Filter,
@@ -35,6 +38,8 @@ from everturn.server.turns.engine import Engine
 from everturn.server.turns.memory import ThreadMemory
 
 _PAGE = 100
+_AT_ONCE = 8
+"""Threads whose values are read side by side; a state may have megabytes."""
 _VALUES_SECONDS = 30.0
 """What a search for values may take."""
 MAX_READ = 10_000
@@ -53,6 +58,8 @@ class Search:
     sort_by: SortBy = "updated_at"
     sort_order: SortOrder = "desc"
     with_values: bool = True
+    without: Collection[str] = ()
+    """Columns of a thread that nobody looks at, which are not read."""
 
 
 class Found(NamedTuple):
@@ -249,9 +256,9 @@ class Threads:
         asked = {"metadata": dict(wanted.metadata)}
         allowed = await self._access.allowed("threads", "delete", asked)
         wanted = replace(wanted, allowed=allowed)
-        while page := await self.table.search(wanted, limit=_PAGE):
-            for thread in page:
-                await self.erase(thread.thread_id)
+        while page := await self.table.ids(wanted, limit=_PAGE):
+            for thread_id in page:
+                await self.erase(thread_id)
 
     async def forget(self, thread_id: str) -> None:
         """Delete a thread that is held, all but its history."""
@@ -292,7 +299,7 @@ class Threads:
         asked = {"thread_ids": list(thread_ids)}
         allowed = await self._access.allowed("threads", "delete", asked)
         wanted = Filter(ids=thread_ids, allowed=allowed)
-        there = [each.thread_id for each in await self.table.search(wanted, limit=len(thread_ids))]
+        there = await self.table.ids(wanted, limit=len(thread_ids))
         if keep_latest:
             await self.keep_latest(there)
         else:
@@ -327,18 +334,18 @@ class Threads:
         Raises:
             InvalidInput: it would read the values of too many threads.
             SearchTimeout: it took too long.
+            ListTooLarge: the page is too large for one list.
         """
         search = await self._allowed_search(search)
         if search.values:
-            found = await self._search_values(search, enough=search.offset + search.limit + 1)
-            page = found[search.offset :]
-            return page[: search.limit], len(page) > search.limit
-        threads = await self._page(search, search.limit + 1, search.offset)
-        more = len(threads) > search.limit
-        threads = threads[: search.limit]
-        if search.with_values:
-            return await self._filled(threads), more
-        return [Found(thread) for thread in threads], more
+            found = await self._page_by_values(search)
+        else:
+            threads = await self._page(search, search.limit + 1, search.offset)
+            found = [Found(thread) for thread in threads]
+        page, more = found[: search.limit], len(found) > search.limit
+        if search.with_values and not search.values:
+            page = await self._with_values([each.thread for each in page])
+        return page, more
 
     async def count(self, search: Search) -> int:
         """Count the threads that fit.
@@ -348,9 +355,15 @@ class Threads:
             SearchTimeout: it took too long.
         """
         search = await self._allowed_search(replace(search, limit=0))
-        if search.values:
-            return len(await self._search_values(search, enough=MAX_READ))
-        return await self.table.count(search.filter)
+        if not search.values:
+            return await self.table.count(search.filter)
+        counted = 0
+        async with aclosing(self._fitting(search)) as fitting:
+            async for _ in fitting:
+                counted += 1
+                if counted == MAX_READ:
+                    break
+        return counted
 
     async def _allowed_search(self, search: Search) -> Search:
         wanted = search.filter
@@ -373,37 +386,80 @@ class Threads:
             offset=offset,
             sort_by=search.sort_by,
             sort_order=search.sort_order,
+            without=search.without,
         )
 
-    async def _search_values(self, search: Search, *, enough: int) -> list[Found]:
-        """Read threads in their order until enough of them fit."""
-        found: list[Found] = []
+    async def _page_by_values(self, search: Search) -> list[Found]:
+        """Read one page of the threads whose values fit, and one more."""
+        page: list[Found] = []
+        passed = held = 0
+        async with aclosing(self._fitting(search)) as fitting:
+            async for found, size in fitting:
+                passed += 1
+                if passed <= search.offset:
+                    continue
+                held += size
+                check_size(held)
+                page.append(found)
+                if len(page) > search.limit:
+                    break
+        return page
+
+    async def _with_values(self, threads: Sequence[Thread]) -> list[Found]:
+        page: list[Found] = []
+        held = 0
+        for start in range(0, len(threads), _AT_ONCE):
+            for found, size in await self._filled(threads[start : start + _AT_ONCE]):
+                held += size
+                page.append(found)
+            check_size(held)
+        return page
+
+    async def _fitting(self, search: Search) -> AsyncGenerator[tuple[Found, int]]:
+        """Read threads in their order; those whose values fit, each with its size in bytes."""
         until = monotonic() + _VALUES_SECONDS
-        for offset in range(0, MAX_READ, _PAGE):
-            page = await self._page(search, _PAGE, offset)
-            filled = await self._filled(page)
-            found += await asyncio.to_thread(self._fitting, search.values, filled, until)
-            if len(found) >= enough or len(page) < _PAGE:
-                return found[:enough]
+        offset, limit = 0, _PAGE
+        while offset < MAX_READ:
+            try:
+                page = await self._page(search, limit, offset)
+            except ListTooLarge:
+                limit = FEW
+                continue
+            for start in range(0, len(page), _AT_ONCE):
+                some = await self._filled(page[start : start + _AT_ONCE])
+                fitting = await asyncio.to_thread(self._of_these, some, search.values, until)
+                for each in fitting:
+                    yield each
+            if len(page) < limit:
+                return
+            offset += limit
         raise InvalidInput(
             f"values: more than {MAX_READ} threads would have to be read; "
             "say more of them in metadata, status or ids."
         )
 
-    def _fitting(
-        self, wanted: Mapping[str, Any], threads: Sequence[Found], until: float
-    ) -> list[Found]:
+    def _of_these(
+        self, threads: Sequence[tuple[Found, int]], wanted: Mapping[str, Any], until: float
+    ) -> list[tuple[Found, int]]:
         fitting = []
-        for each in threads:
+        for found, size in threads:
             if monotonic() > until:
                 raise SearchTimeout(
                     f"The search for values was ended after {_VALUES_SECONDS:g} s: "
                     "say more of the threads in metadata, status or ids."
                 )
-            if contained(wanted, self.states.jsonable(each.values)):
-                fitting.append(each)
+            if contained(wanted, self.states.jsonable(found.values)):
+                row = found.thread
+                of_row = len(json.dumps([row.metadata, row.config, row.interrupts]))
+                fitting.append((found, size + of_row))
         return fitting
 
-    async def _filled(self, threads: Sequence[Thread]) -> list[Found]:
+    async def _filled(self, threads: Sequence[Thread]) -> list[tuple[Found, int]]:
         """Read the values of threads side by side: they share their trips to Redis."""
-        return list(await asyncio.gather(*map(self.filled, threads)))
+        return list(await asyncio.gather(*map(self._measured, threads)))
+
+    async def _measured(self, thread: Thread) -> tuple[Found, int]:
+        """Return a thread with its values, and how many bytes those have."""
+        read = Read()
+        with measured(read):
+            return await self.filled(thread), read.size

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from langgraph.store.base import BaseStore, Item
 
 from everturn.checkpoints.sql.crons import Cron
+from everturn.checkpoints.sql.pages import FEW
 from everturn.checkpoints.sql.users import UserRows
 from everturn.server.access.caller import current_caller
 from everturn.server.errors import RunError, UserNotFound
@@ -87,12 +88,10 @@ class Users:
             return
         filled = await self._threads.filled(row)
         yield {"kind": "thread", **asdict(filled.thread), "values": filled.values}
-        for turn in await self._sessions.all_turns(thread_id):
+        async for turn in self._sessions.all_turns(thread_id):
             yield {"kind": "turn", **asdict(turn)}
         offset = 0
-        while page := await self._runs.of_thread(
-            thread_id, limit=_PAGE, offset=offset, status=None
-        ):
+        while page := await self._runs.of_thread(thread_id, limit=FEW, offset=offset, status=None):
             for run in page:
                 yield {"kind": "run", **asdict(run)}
             offset += len(page)
@@ -138,7 +137,7 @@ class Users:
         """A page of the items of a namespace, without those of the namespaces inside it."""
         found: list[Item] = []
         offset = 0
-        while page := await self._store.asearch(namespace, limit=_PAGE, offset=offset):
+        while page := await self._store.asearch(namespace, limit=FEW, offset=offset):
             found += [item for item in page if item.namespace == namespace]
             offset += len(page)
         return found

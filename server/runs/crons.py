@@ -7,7 +7,7 @@ no process lived begins once, as soon as one does.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -169,12 +169,28 @@ class Crons:
             _found(None, cron_id)
 
     async def search(
-        self, wanted: Filter, *, limit: int, offset: int, sort_by: SortBy, sort_order: SortOrder
+        self,
+        wanted: Filter,
+        *,
+        limit: int,
+        offset: int,
+        sort_by: SortBy,
+        sort_order: SortOrder,
+        without: Collection[str] = (),
     ) -> list[Cron]:
-        """Return one page of the crons that fit."""
+        """Return one page of the crons that fit; columns `without` which are not read.
+
+        Raises:
+            ListTooLarge: the page is too large for one list.
+        """
         wanted = await self._allowed_filter(wanted, limit, offset)
         return await self._table.search(
-            wanted, limit=limit, offset=offset, sort_by=sort_by, sort_order=sort_order
+            wanted,
+            limit=limit,
+            offset=offset,
+            sort_by=sort_by,
+            sort_order=sort_order,
+            without=without,
         )
 
     async def count(self, wanted: Filter) -> int:

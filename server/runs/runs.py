@@ -508,12 +508,24 @@ class Runs:
         return any(await self._under_way(thread_id))
 
     async def of_thread(
-        self, thread_id: str, *, limit: int, offset: int, status: RunStatus | None
+        self,
+        thread_id: str,
+        *,
+        limit: int,
+        offset: int,
+        status: RunStatus | None,
+        without: Collection[str] = (),
     ) -> list[RunRow]:
-        """Return the runs of a thread, newest first; none of a thread that is somebody else's."""
+        """Return the runs of a thread, newest first; none of a thread that is somebody else's.
+
+        Raises:
+            ListTooLarge: the page is too large for one list; columns `without` which do not count.
+        """
         if not await self._access.of_thread("read", thread_id):
             return []
-        return await self._rows.of_thread(thread_id, limit=limit, offset=offset, status=status)
+        return await self._rows.of_thread(
+            thread_id, limit=limit, offset=offset, status=status, without=without
+        )
 
     async def final_state(self, row: RunRow) -> Any:
         """Return the state of a run's thread, as a client that waited for the run is answered."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from everturn.checkpoints.errors import (
+    ListTooLarge,
     StaleWriter,
     StoreMisconfigured,
     StoreUnavailable,
@@ -14,6 +15,7 @@ from everturn.server.errors import RunError, StateUnreadable, message_of
 
 _NOT_OF_THE_STATE = (
     RunError,
+    ListTooLarge,
     StoreUnavailable,
     StoreMisconfigured,
     StaleWriter,

@@ -26,12 +26,14 @@ from langgraph.store.base import (
     SearchOp,
     TTLConfig,
 )
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import ColumnElement, Connection, func, select
 from structlog import get_logger
 
 from everturn.checkpoints.away import patiently
+from everturn.checkpoints.bounds import check_size
 from everturn.checkpoints.sql.batcher import Batcher
 from everturn.checkpoints.sql.database import Database, check_time
+from everturn.checkpoints.sql.pages import FEW, read_page, size_of
 from everturn.checkpoints.sql.store import statements as sql
 from everturn.checkpoints.sql.store.meaning import Meaning
 from everturn.checkpoints.sql.store.namespaces import check, joined, literal_prefix, matches, split
@@ -47,7 +49,7 @@ T = TypeVar("T")
 _TRANSACTION_SECONDS = 30.0
 _SEARCH_SECONDS = 10.0
 _SWEEP_MINUTES = 60.0
-_ROWS_AT_ONCE = 100
+_ROWS_AT_ONCE = 25
 """Rows of a streamed result; PostgreSQL's are read on the event loop, which breathes in between."""
 
 
@@ -83,8 +85,8 @@ class SQLStore(BaseStore):
     Expired items are never returned, swept or not. A batch reads first, then writes in one
     transaction, the last write of a key winning. Every method raises InvalidItem (a ValueError) or
     LangGraph's InvalidNamespaceError for what cannot be stored, SearchTimeout for a
-    search that took too long, StoreUnavailable while the database does not answer, and
-    StoreMisconfigured where it cannot serve.
+    search that took too long, ListTooLarge for one that found too much, StoreUnavailable
+    while the database does not answer, and StoreMisconfigured where it cannot serve.
     """
 
     supports_ttl = True
@@ -223,7 +225,7 @@ class SQLStore(BaseStore):
                 best[place] = max(score, best.get(place, score))
         ranked = sorted(best, key=lambda place: (-best[place], place))
         page = ranked[op.offset : op.offset + op.limit]
-        rows_there = await self._reading(_at, page, sql.alive(_now()))
+        rows_there = await self._reading(_at, page, sql.alive(_now()), bounded=True)
         found: _Found = [(rows_there[place], best[place]) for place in page if place in rows_there]
         if (room := op.limit - len(page)) > 0:  # those without any vector come after all others
             after = max(0, op.offset - len(ranked))
@@ -259,10 +261,18 @@ class SQLStore(BaseStore):
 
 
 def _at(
-    connection: Connection, places: Sequence[Place], alive: ColumnElement[bool]
+    connection: Connection,
+    places: Sequence[Place],
+    alive: ColumnElement[bool],
+    *,
+    bounded: bool = False,
 ) -> dict[Place, dict[str, Any]]:
-    """Read items by their places."""
+    """Read items by their places; `bounded`, only where they are not too large for one list."""
     found = {}
+    if bounded and len(places) > FEW:
+        size = func.sum(size_of(items.c, connection.dialect))
+        groups = sql.in_groups(places)
+        check_size(sum(connection.scalar(select(size).where(sql.at(s))) or 0 for s in groups))
     for some in sql.in_groups(places):
         rows = connection.execute(select(items).where(sql.at(some), alive))
         found.update({(row.namespace, row.key): row._asdict() for row in rows})
@@ -275,21 +285,27 @@ def _latest(
     where: Sequence[ColumnElement[bool]],
     limit: int,
     offset: int,
-) -> list[Mapping[str, Any]]:
+) -> Sequence[Mapping[Any, Any]]:
     """Read items that fit, the latest first; as far as they are needed."""
     latest = select(items).where(*where).order_by(*sql.LATEST_FIRST)
     if not op.filter:
-        page = connection.execute(latest.limit(limit).offset(offset))
-        return [dict(row) for row in page.mappings()]
-    fitting: list[Mapping[str, Any]] = []
-    with _streamed(connection).execute(latest) as rows:
+        return read_page(connection, latest.limit(limit).offset(offset), *sql.PLACE)
+    page: list[Mapping[Any, Any]] = []
+    passed = held = 0
+    sized = latest.add_columns(size_of(items.c, connection.dialect).label("size"))
+    with _streamed(connection).execute(sized) as rows:
         for row in rows.mappings():
             check_time(connection)
-            if fits(row["value"], op.filter):
-                fitting.append(dict(row))
-                if len(fitting) >= offset + limit:
-                    break
-    return fitting[offset : offset + limit]
+            if len(page) >= limit:
+                break
+            if not fits(row["value"], op.filter):
+                continue
+            passed += 1
+            if passed > offset:
+                held += row["size"]
+                check_size(held)
+                page.append(row)
+    return page
 
 
 def _vectors(

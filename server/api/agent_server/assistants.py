@@ -37,6 +37,8 @@ router = Router(prefix="/assistants", tags=["assistants"])
 _MAX = 1000
 _MAX_PROSE = 20_000
 _LARGEST = 2**63 - 1
+_LARGE = {"description", "config", "context", "metadata"}
+"""Fields that are not read where they are not selected."""
 
 AssistantField = Literal[
     "assistant_id",
@@ -138,6 +140,7 @@ class AssistantSearch(AssistantCount):
             offset=self.offset,
             sort_by=self.sort_by or "created_at",
             sort_order=self.sort_order or "desc",
+            without=_LARGE - set(self.select) if self.select else (),
         )
 
 

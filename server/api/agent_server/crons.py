@@ -182,6 +182,7 @@ async def search_crons(body: CronSearch, crons: CronsDep, assistants: Assistants
         offset=body.offset,
         sort_by=body.sort_by,
         sort_order=body.sort_order,
+        without={"payload", "metadata"} - set(body.select) if body.select else (),
     )
     page, more = found[: body.limit], len(found) > body.limit
     return json_response(

@@ -201,7 +201,10 @@ async def list_runs(
         Query(description="Only these fields."),
     ] = None,
 ) -> Response:
-    page = await runs.of_thread(str(thread_id), limit=limit, offset=offset, status=status)
+    unread = {"metadata", "kwargs"} - set(select) if select else ()
+    page = await runs.of_thread(
+        str(thread_id), limit=limit, offset=offset, status=status, without=unread
+    )
     if not page:
         await threads.row(str(thread_id))  # raises where there is no thread
     if select is None:

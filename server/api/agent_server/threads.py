@@ -42,6 +42,8 @@ _MAX = 1000
 _LARGEST = 2**63 - 1
 _MAX_MINUTES = 525_600_000  # a thousand years
 _MAX_PATHS = 10
+_LARGE = {"metadata", "config", "interrupts", "error"}
+"""Fields that are not read where they are not selected."""
 
 ThreadField = Literal[
     "thread_id",
@@ -166,6 +168,9 @@ class ThreadSearch(ThreadCount):
         """Put it in the engine's words."""
         shown = not self.select or "values" in self.select
         looked_into = any(path.startswith("values") for path in (self.extract or {}).values())
+        # Metadata names the graph whose the values are.
+        read = {"metadata"} if shown or looked_into or self.values else set[str]()
+        unread = _LARGE - set(self.select) - read if self.select and not self.extract else ()
         return Search(
             filter=self.filter([str(each) for each in self.ids] if self.ids else None),
             values=self.values or {},
@@ -174,6 +179,7 @@ class ThreadSearch(ThreadCount):
             sort_by=self.sort_by or "updated_at",
             sort_order=self.sort_order or "desc",
             with_values=shown or looked_into,
+            without=unread,
         )
 
 

@@ -1,11 +1,13 @@
 """A session as a file: its finished turns as JSON or as Markdown."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 from urllib.parse import quote
 
 from fastapi import Query, Response
+from fastapi.responses import StreamingResponse
 
 from everturn.checkpoints.sql.history import FinishedTurn
 from everturn.server.api.chat.sessions import HistoryRow, SessionSummary
@@ -39,36 +41,45 @@ async def export_session(
     form: Annotated[Literal["json", "markdown"], Query(alias="format")] = "json",
 ) -> Response:
     (session,) = await sessions.summed_up(await sessions.kept(session_id))
-    turns = await sessions.all_turns(session_id)
+    turns = sessions.all_turns(session_id)
     summary = SessionSummary.of(session)
     if form == "markdown":
         return _file(markdown(summary, turns), "text/markdown", session_id, "md")
-    rows = [HistoryRow.model_validate(turn) for turn in turns]
-    exported = ExportedSession(**dict(summary), history=rows)
-    return _file(exported.model_dump_json(indent=2), "application/json", session_id, "json")
+    return _file(_json(summary, turns), "application/json", session_id, "json")
 
 
-def markdown(session: SessionSummary, turns: Sequence[FinishedTurn]) -> str:
+async def markdown(
+    session: SessionSummary, turns: AsyncGenerator[FinishedTurn]
+) -> AsyncIterator[str]:
     """Write a session down for people; what was said stays as it was said."""
-    return "\n\n".join(_paragraphs(session, turns)) + "\n"
+    yield f"# {session.title or 'Session'}\n\n"
+    yield f"Session `{session.session_id}`, {_moment(session.created_at)}\n"
+    async with aclosing(turns):
+        async for turn in turns:
+            yield f"\n## User, {_moment(turn.created_at)}\n\n{turn.user_message}\n"
+            tools = f", with {', '.join(turn.tools_used)}" if turn.tools_used else ""
+            yield f"\n## Assistant, {turn.model_used}{tools}\n\n{turn.assistant_message}\n"
 
 
-def _paragraphs(session: SessionSummary, turns: Sequence[FinishedTurn]) -> Iterator[str]:
-    yield f"# {session.title or 'Session'}"
-    yield f"Session `{session.session_id}`, {_moment(session.created_at)}"
-    for turn in turns:
-        yield f"## User, {_moment(turn.created_at)}"
-        yield turn.user_message
-        tools = f", with {', '.join(turn.tools_used)}" if turn.tools_used else ""
-        yield f"## Assistant, {turn.model_used}{tools}"
-        yield turn.assistant_message
+async def _json(session: SessionSummary, turns: AsyncGenerator[FinishedTurn]) -> AsyncIterator[str]:
+    """Write an `ExportedSession`, turn by turn: its history comes last."""
+    whole = ExportedSession(**dict(session), history=[]).model_dump_json(indent=2)
+    head, _, rest = whole.rpartition("[]")
+    yield f"{head}["
+    separator = "\n"
+    async with aclosing(turns):
+        async for turn in turns:
+            row = HistoryRow.model_validate(turn).model_dump_json(indent=2)
+            yield separator + "    " + row.replace("\n", "\n    ")
+            separator = ",\n"
+    yield f"\n  ]{rest}"
 
 
 def _moment(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
-def _file(content: str, media_type: str, session_id: str, ending: str) -> Response:
+def _file(content: AsyncIterator[str], media_type: str, session_id: str, ending: str) -> Response:
     name = f"filename*=UTF-8''{quote(f'session-{session_id}.{ending}', safe='')}"
     headers = {"Content-Disposition": f"attachment; {name}"}
-    return Response(content, media_type=media_type, headers=headers)
+    return StreamingResponse(content, media_type=media_type, headers=headers)

@@ -6,11 +6,16 @@ a browser lets any page send without asking; what other origins send was refused
 """
 
 import re
+from http import HTTPStatus
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
+from typing_extensions import override
 
+from everturn.server.api.http.problems import problem_of_status, problem_response
 from everturn.server.projects.config import Cors
 from everturn.server.settings import ServerSettings
 
@@ -57,6 +62,25 @@ def origin_pattern(origins: str) -> str:
     if "*" in listed:
         return ".*"
     return "|".join(patterns) or "(?!)"  # which matches nothing
+
+
+class PageOrigins(CORSMiddleware):
+    """Starlette's middleware for pages of other origins; what it refuses is a problem, too."""
+
+    @override
+    def preflight_response(self, request_headers: Headers) -> Response:
+        answer = super().preflight_response(request_headers)
+        if answer.status_code == HTTPStatus.OK:
+            return answer
+        detail = (
+            f"{bytes(answer.body).decode()}: EVERTURN_CORS_ORIGINS, or http.cors of "
+            "langgraph.json, says what pages of other origins may ask."
+        )
+        refusal = problem_response(problem_of_status(answer.status_code, detail))
+        for name, value in answer.headers.items():
+            if not name.startswith("content-"):
+                refusal.headers[name] = value
+        return refusal
 
 
 class PlainTextJson:

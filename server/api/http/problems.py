@@ -24,6 +24,7 @@ from structlog import get_logger
 
 from everturn.checkpoints.errors import (
     InvalidItem,
+    ListTooLarge,
     SearchTimeout,
     StaleWriter,
     StoreMisconfigured,
@@ -111,6 +112,7 @@ KINDS: dict[type[Exception], Kind] = {
     InvalidUpdate: Kind(400, "invalid-update"),
     InvalidInput: Kind(422, "invalid-input"),
     ValueRefused: Kind(422, "value-refused"),
+    ListTooLarge: Kind(422, "list-too-large"),
     InvalidItem: Kind(400, "invalid-item"),
     InvalidNamespaceError: Kind(400, "invalid-namespace"),
     StateUnreadable: Kind(409, "state-unreadable"),

@@ -23,6 +23,8 @@ MAX_WANTED, MAX_WANTED_CHARACTERS = 200, 20_000
 """Keys and values of a filter, and characters of its texts."""
 MAX_MANY, MAX_FEW = 1000, 100
 """Entries of a list; see `Many` and `Few`."""
+MAX_MESSAGES = 2500
+"""Of one input: 10 ms for each thousand to be made objects; a `RemoteGraph` sends all it has."""
 MAX_NAME = 1000
 """Characters."""
 _CONTROL = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
@@ -73,9 +75,9 @@ def _texts(level: list[Any]) -> Iterator[str]:
 def _few_messages(value: Any) -> Any:
     """Refuse very many messages: each is made an object, given an id and compared."""
     messages = value.get("messages") if isinstance(value, dict) else None
-    if isinstance(messages, list) and len(messages) > MAX_MANY:
+    if isinstance(messages, list) and len(messages) > MAX_MESSAGES:
         raise ValueError(
-            f"must not have more than {MAX_MANY} messages at once: update the state of "
+            f"must not have more than {MAX_MESSAGES} messages at once: update the state of "
             "a thread with the earlier ones first, in parts"
         )
     return value

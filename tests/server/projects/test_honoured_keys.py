@@ -84,7 +84,12 @@ def test_cors_of_the_project_replaces_the_default(prefixed: Client) -> None:
     assert allowed.headers["access-control-allow-origin"] == "https://app.example"
     assert allowed.headers["access-control-allow-methods"] == "GET, POST"
     assert allowed.headers["access-control-max-age"] == "7"
-    assert preflight(prefixed, "http://localhost:3000").status_code == 400
+    refused = preflight(prefixed, "http://localhost:3000")
+    assert (refused.status_code, refused.headers["content-type"]) == (
+        400,
+        "application/problem+json",
+    )
+    assert "EVERTURN_CORS_ORIGINS" in refused.json()["detail"]
 
 
 def test_the_setting_of_the_process_wins_over_cors_of_the_project(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ MANY = [f"t{number}" for number in range(1001)]
 FEW = MANY[:101]
 KEYS = dict.fromkeys(MANY, 1)
 IDS = ["5e0b1f3c-6a57-4c7e-9f0c-2d8f6f3b7a10" for _ in range(1001)]
-SPEECH = [{"role": "user", "content": "x"}] * 1001
+SPEECH = [{"role": "user", "content": "x"}] * 2501
 WIDE = {"a": [1] * 10_000}
 
 
@@ -41,14 +41,14 @@ def of_run(**members: Any) -> dict[str, Any]:
             of_run(interrupt_after=["x" * 1001]),
             "interrupt_after.0: String should have at most 1000 characters",
         ),
-        ("/runs/wait", of_run(input={"messages": SPEECH}), "more than 1000 messages"),
+        ("/runs/wait", of_run(input={"messages": SPEECH}), "more than 2500 messages"),
         ("/runs/wait", of_run(input=None, command={"goto": MANY}), "more than 1000 entries"),
         ("/runs/wait", of_run(checkpoint={"checkpoint_map": KEYS}), "more than 100 entries"),
         ("/runs/batch", [RUN] * 1001, "more than 1000 entries"),
         ("/runs/cancel", {"thread_id": IDS[0], "run_ids": IDS}, "more than 1000 entries"),
         ("/invoke", {"input": {}, "config": {"tags": FEW}}, "more than 100 entries"),
         ("/invoke", {"input": {}, "config": {"metadata": KEYS}}, "more than 1000 keys"),
-        ("/invoke", {"input": {"messages": SPEECH}}, "more than 1000 messages"),
+        ("/invoke", {"input": {"messages": SPEECH}}, "more than 2500 messages"),
         ("/api/chat/message", {"message": "x", "model": FEW}, "more than 100 entries"),
         ("/api/chat/message", {"message": "x", "tools": MANY}, "more than 1000 entries"),
         ("/threads", {"metadata": KEYS}, "more than 1000 keys"),
@@ -59,7 +59,7 @@ def of_run(**members: Any) -> dict[str, Any]:
         ("/threads/search", {"select": ["metadata"] * 101}, "more than 100 entries"),
         ("/threads/search", {"extract": dict.fromkeys(FEW[:11], "values")}, "than 10 entries"),
         ("/threads/prune", {"thread_ids": IDS}, "more than 1000 entries"),
-        (f"{THREAD}/state", {"values": {"messages": SPEECH}}, "more than 1000 messages"),
+        (f"{THREAD}/state", {"values": {"messages": SPEECH}}, "more than 2500 messages"),
         (f"{THREAD}/history", {"metadata": KEYS}, "more than 1000 keys"),
         ("/assistants", {"graph_id": "agent", "name": "x" * 1001}, "at most 1000 characters"),
         ("/assistants/search", {"metadata": {"a": MANY[:200]}}, "more than 200 keys and values"),
