@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from contextvars import Context
-from math import inf
+from math import ceil, inf
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Executable
@@ -27,6 +27,7 @@ _PATIENCE_SECONDS = 1.7  # of a client, from `write` to the commit of its rows
 _CLOSING_SECONDS = 5.0  # for what waits at close
 _TRY_SECONDS, _LONGEST_TRY = 1.5, 10.0  # of one transaction: rows may be many, and the network slow
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0  # before the next one
+_LOOK_SECONDS = 0.2  # between two looks at those that are given up after a while
 _LATE_SECONDS = 1.0  # since they were posted: another may have taken their run over meanwhile
 
 
@@ -44,7 +45,7 @@ class Row(NamedTuple):
 class _Call:
     """The rows of one caller."""
 
-    __slots__ = ("of", "posted", "refused", "rows", "tried", "unless", "until", "written")
+    __slots__ = ("left", "of", "posted", "refused", "rows", "seconds", "tried", "unless", "written")
 
     def __init__(
         self,
@@ -52,13 +53,15 @@ class _Call:
         of: str | None,
         unless: Row | None,
         posted: float,
-        until: float,
+        seconds: float | None,
     ) -> None:
         self.rows = rows
         self.of = of
         self.unless = unless
         self.posted = posted
-        self.until = until
+        self.seconds = seconds
+        self.left = inf if seconds is None else ceil(seconds / _LOOK_SECONDS)
+        """How often it is looked at before it is given up."""
         self.tried = False
         """Whether they may have been committed without our knowing."""
         self.refused = False
@@ -86,7 +89,7 @@ class GroupCommit:
         self._impatient: list[_Call] = []
         """Those that are given up after a while, or were written meanwhile."""
         self._timer: asyncio.TimerHandle | None = None
-        """When the next one may have to be given up."""
+        """When they are looked at next."""
         self._task: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
         self._away = False
@@ -121,8 +124,7 @@ class GroupCommit:
             ValueRefused: the database does not take one of the rows.
         """
         loop = asyncio.get_running_loop()
-        now = loop.time()
-        call = _Call(rows, of, unless, now, inf if seconds is None else now + seconds)
+        call = _Call(rows, of, unless, loop.time(), seconds)
         if self._closing.is_set():
             _fail(call, StoreUnavailable("the database is being closed"))
             return call.written
@@ -130,25 +132,27 @@ class GroupCommit:
         if seconds is not None:
             self._impatient.append(call)
             if self._timer is None:
-                self._timer = loop.call_at(call.until, self._give_up)
+                self._timer = loop.call_later(_LOOK_SECONDS, self._look)
         if self._task is None:
             # An empty context: the group must not log or trace as the caller who came first.
             self._task = loop.create_task(self._run(), name="group commit", context=Context())
         return call.written
 
-    def _give_up(self) -> None:
-        """Fail those whose time is over, and look again when that of the next one is."""
-        loop = asyncio.get_running_loop()
-        now = loop.time()
+    def _look(self) -> None:
+        """Fail those whose time is over.
+
+        It is counted in looks: a loop that stands still takes one, and blames no database.
+        """
         for call in self._impatient:
-            if call.until <= now:
-                waited = call.until - call.posted
-                _fail(
-                    call, StoreUnavailable(f"the database has written nothing for {waited:.1f} s")
-                )
+            call.left -= 1
+            if not call.left:
+                silence = f"the database has written nothing for {call.seconds:g} s"
+                _fail(call, StoreUnavailable(silence))
         self._impatient = [call for call in self._impatient if not call.written.done()]
-        ends = [call.until for call in self._impatient]
-        self._timer = loop.call_at(min(ends), self._give_up) if ends else None
+        self._timer = None
+        if self._impatient:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(_LOOK_SECONDS, self._look)
 
     async def write(self, *rows: Row) -> list[Any]:
         """Write rows as `post` does, and return what they return, once they are committed.
