@@ -7,18 +7,31 @@ from importlib.resources import files
 from typing import Literal
 
 Name = Literal[
-    "put", "put_writes", "read", "history", "names", "delete", "prune", "copy", "dump", "restore"
+    "put",
+    "put_writes",
+    "keep_answer",
+    "answers",
+    "read",
+    "history",
+    "names",
+    "delete",
+    "prune",
+    "copy",
+    "dump",
+    "restore",
 ]
 
 # What stands before a script of each name: Lua in Redis has no `require`.
 _PREAMBLE: dict[Name, tuple[str, ...]] = {
-    "put": ("thread", "chunks", "store", "sweep"),
+    "put": ("thread", "order", "chunks", "store", "sweep"),
     "put_writes": ("thread", "chunks", "store"),
-    "read": ("thread", "chunks"),
-    "history": ("thread", "chunks"),
+    "keep_answer": ("thread",),
+    "answers": ("thread",),
+    "read": ("thread", "order", "chunks"),
+    "history": ("thread", "order", "chunks"),
     "names": ("thread",),
     "delete": ("thread",),
-    "prune": ("thread", "chunks", "sweep"),
+    "prune": ("thread", "order", "chunks", "sweep"),
     "copy": ("thread", "copied"),
     "dump": ("thread",),
     "restore": ("thread", "copied"),
