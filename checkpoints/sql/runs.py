@@ -15,6 +15,7 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    literal_column,
     or_,
     select,
     update,
@@ -212,7 +213,7 @@ class RunRows:
 
     async def ids_from(self, thread_id: str, run_id: str | None) -> list[str]:
         """Read the ids of a thread's runs from one on, oldest first; of the unfinished for None."""
-        wanted = runs.c.status.in_(UNFINISHED) if run_id is None else _from(run_id)
+        wanted = _unfinished(runs) if run_id is None else _from(run_id)
         query = select(runs.c.run_id).where(runs.c.thread_id == thread_id, wanted)
         query = query.order_by(runs.c.position)
         return await self._database.read(lambda c: list(c.scalars(query)))
@@ -222,7 +223,7 @@ class RunRows:
         own = select(runs.c.position).where(runs.c.run_id == run_id).scalar_subquery()
         query = select(*_COLUMNS).where(
             runs.c.thread_id == thread_id,
-            runs.c.status.in_(UNFINISHED),
+            _unfinished(runs),
             runs.c.position < own,
             _is_due(runs, _now()),
         )
@@ -240,7 +241,7 @@ class RunRows:
             select(earlier.c.run_id)
             .where(
                 earlier.c.thread_id == runs.c.thread_id,
-                earlier.c.status.in_(UNFINISHED),
+                _unfinished(earlier),
                 earlier.c.run_id != runs.c.run_id,
                 or_(
                     earlier.c.status == "running",
@@ -323,7 +324,7 @@ class RunRows:
         dead = and_(runs.c.owner.is_not(None), runs.c.owner.not_in(alive))
         freed = (
             update(runs)
-            .where(runs.c.status.in_(UNFINISHED), dead)
+            .where(_unfinished(runs), dead)
             .values(
                 owner=None,
                 status="pending",
@@ -335,14 +336,14 @@ class RunRows:
     async def release_others(self, known: Collection[str]) -> int:
         """Have what this process has, and does not know of, wait again: an answer was lost."""
         lost = and_(runs.c.owner == self._owner, runs.c.run_id.not_in(known))
-        freed = update(runs).where(runs.c.status.in_(UNFINISHED), lost)
+        freed = update(runs).where(_unfinished(runs), lost)
         freed = freed.values(owner=None, status="pending")
         return await self._database.write(lambda c: c.execute(freed).rowcount)
 
     def release(self, run_id: str) -> asyncio.Future[list[Any]]:
         """Have a run wait again that this process does not go on with."""
         mine = (runs.c.run_id == run_id) & (runs.c.owner == self._owner)
-        unfinished = runs.c.status.in_(UNFINISHED)
+        unfinished = _unfinished(runs)
         freed = update(runs).where(mine, unfinished).values(owner=None, status="pending")
         return self._rows.post(Row(freed))
 
@@ -378,7 +379,13 @@ class RunRows:
         )
 
 
-_WAITS = and_(runs.c.owner.is_(None), runs.c.status.in_(UNFINISHED))
+def _unfinished(table: Any) -> ColumnElement[bool]:
+    """With its values in the text: a parameter would hide from a plan that there is an index."""
+    status: ColumnElement[str] = table.c.status
+    return status.in_([literal_column(f"'{each}'") for each in UNFINISHED])
+
+
+_WAITS = and_(runs.c.owner.is_(None), _unfinished(runs))
 """Of a run: that no process has it."""
 
 

@@ -248,7 +248,7 @@ runs = Table(
     "runs",
     metadata,
     RunColumns,
-    Index("ix_runs_thread_id", "thread_id", "created_at"),
+    Index("ix_runs_thread_id", "thread_id", "position"),
     Index("ix_runs_status", "status"),
     Index("ix_runs_position", "position"),
     # What is under way or waits: a few rows, however many have ended.

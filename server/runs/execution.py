@@ -322,7 +322,7 @@ class Execution:
             return False
         if not await self._memory.has_left(run.thread_id, run.row.run_id):
             return False
-        await self._leave(run)
+        run.outcome, run.left = Outcome(), await self._state(run)  # others', not its own
         self._post_end(run)
         return True
 

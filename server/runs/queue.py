@@ -187,7 +187,7 @@ class Queue:
         task.add_done_callback(self._tasks.discard)
 
     def _received(self, message: Message) -> None:
-        if "waiting" in message or "missed" in message:
+        if {"waiting", "missed", "left"} & message.keys():
             self.wake()
 
 

@@ -356,8 +356,8 @@ class Runs:
             StoreUnavailable: the database does not answer.
         """
         if await self._rows.disown(alive):
-            self._queue.wake()
             await self._peers.publish({"waiting": True})
+        self._queue.wake()  # also for what a process that was stopped has handed over
 
     async def take_what_waits(self) -> None:
         """Take runs that wait, as there is room for them. Never ends."""

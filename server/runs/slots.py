@@ -7,6 +7,7 @@ background: neither can shut out the other.
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 
 from everturn.server.errors import Overloaded
 from everturn.server.runs.run import Run
@@ -39,13 +40,11 @@ class Slots:
     @property
     def waiting(self) -> int:
         """How many runs of clients wait for a slot."""
-        return sum(not place.done() for place, _ in self._waiting)
+        return len(self._waiting)
 
     @property
     def oldest(self) -> float:
         """Seconds that the next of them has waited."""
-        while self._waiting and self._waiting[0][0].done():
-            self._waiting.popleft()  # its client has left
         if not self._waiting:
             return 0.0
         return asyncio.get_running_loop().time() - self._waiting[0][1]
@@ -65,7 +64,8 @@ class Slots:
 
     def reserve(self, most: int) -> int:
         """Take slots for runs of the background, as many as there are; return how many."""
-        left = self.max_runs - self.under_way - len(self._waiting)
+        clients = min(len(self._waiting), self._share - self._clients)  # who waits goes first
+        left = self.max_runs - self.under_way - clients
         taken = max(0, min(most, left, self._share - self._background))
         self._background += taken
         return taken
@@ -79,20 +79,22 @@ class Slots:
         """Wait for a run's slot, unless one was reserved for it."""
         if run.has_slot:
             return
-        if not self._has_room() or self._waiting:
-            loop = asyncio.get_running_loop()
-            place: asyncio.Future[None] = loop.create_future()
-            self._waiting.append((place, loop.time()))
-            self._let_in()
-            try:
+        loop = asyncio.get_running_loop()
+        place: asyncio.Future[None] = loop.create_future()
+        entry = (place, loop.time())
+        self._waiting.append(entry)
+        self._let_in()
+        try:
+            if not place.done():
                 await place
-            except asyncio.CancelledError:
-                if place.done() and not place.cancelled():
-                    self._clients -= 1
-                    self._let_in()
-                raise
-        else:
-            self._clients += 1
+        except asyncio.CancelledError:
+            if place.cancelled():
+                with suppress(ValueError):
+                    self._waiting.remove(entry)
+            else:  # it was let in at the same moment
+                self._clients -= 1
+                self._let_in()
+            raise
         run.has_slot = "client"
 
     def leave(self, run: Run) -> None:
@@ -110,6 +112,6 @@ class Slots:
     def _let_in(self) -> None:
         while self._waiting and self._has_room():
             place, _ = self._waiting.popleft()
-            if not place.done():  # else it was cancelled
+            if not place.cancelled():
                 self._clients += 1
                 place.set_result(None)

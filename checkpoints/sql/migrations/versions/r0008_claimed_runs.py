@@ -30,6 +30,8 @@ def upgrade() -> None:
             "SELECT setval('runs_position', coalesce((SELECT max(position) FROM runs), 0) + 1)"
         )
     _delays()
+    op.drop_index("ix_runs_thread_id", "runs")
+    op.create_index("ix_runs_thread_id", "runs", ["thread_id", "position"])
     op.create_index("ix_runs_position", "runs", ["position"])
     op.create_index(
         "ix_runs_unfinished",
@@ -61,6 +63,8 @@ def downgrade() -> None:
     """Drop the columns."""
     op.drop_index("ix_runs_unfinished", "runs")
     op.drop_index("ix_runs_position", "runs")
+    op.drop_index("ix_runs_thread_id", "runs")
+    op.create_index("ix_runs_thread_id", "runs", ["thread_id", "created_at"])
     for column in ("deaths", "due_at", "position"):
         op.drop_column("runs", column)
     if op.get_bind().dialect.name == "postgresql":
