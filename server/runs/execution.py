@@ -209,6 +209,7 @@ class Execution:
         wait = None if request.interactive else _ENQUEUED_SECONDS
         now = asyncio.get_running_loop().time
         asked_at = now()
+        seen: set[str] = set()
         while True:
             async with self._engine.hold_for_turn(thread_id, wait) as held:
                 # Locks are given in the order they were asked for; only the death of a holder
@@ -221,6 +222,10 @@ class Execution:
                     return
             for row in others:
                 await self._elsewhere.until_ended(row)
+            names = {row.run_id for row in others}
+            if names <= seen:  # they have ended, but their rows do not say so yet
+                await asyncio.sleep(_LONG_WAIT)
+            seen |= names
 
     async def _check_thread(self, run: Run) -> None:
         """Refuse to run on a thread that was deleted while the run waited for it."""
