@@ -10,7 +10,8 @@ import asyncio
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Literal
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -19,7 +20,9 @@ from cronsim import CronSim, CronSimError
 from langchain_core.utils.uuid import uuid7
 from structlog import get_logger
 
+from everturn.checkpoints.away import Waiting, patiently, waits
 from everturn.checkpoints.confidential import split_request
+from everturn.checkpoints.errors import StoreUnavailable
 from everturn.checkpoints.shared.peers import Message, Peers
 from everturn.checkpoints.sql.crons import Cron, CronTable, Filter, SortBy, SortOrder
 from everturn.server.access.access import Access, Action
@@ -27,12 +30,17 @@ from everturn.server.access.caller import Caller, acting_as, current_caller
 from everturn.server.errors import CronNotFound, InvalidInput, ThreadNotFound
 from everturn.server.runs.execution import Threads
 from everturn.server.runs.request import RunRequest
+from everturn.server.runs.run import Run
 from everturn.server.runs.runs import Assistants, Runs
 
 log = get_logger(__name__)
 
 _MAX_SLEEP = 60.0
 """Seconds after which the clock is looked at again: it may have been set, or slept."""
+_CLAIMED = 3600.0
+"""Seconds for which a run that is claimed is tried to be started, where a store is away."""
+_AWAY_SLEEP = 1.0
+"""Seconds after which a database that is away is asked again."""
 _AT_ONCE = 100
 
 _WRITTEN = {"subgraphs": "stream_subgraphs", "resumable": "stream_resumable"}
@@ -215,6 +223,9 @@ class Crons:
             try:
                 await self._begin_due()
                 due = await self._table.next_due()
+            except StoreUnavailable as error:  # what is due is due still
+                log.warning("crons_wait", error=str(error))
+                due = datetime.now(UTC) + timedelta(seconds=_AWAY_SLEEP)
             except Exception:
                 log.exception("crons_not_kept")
                 due = None
@@ -242,14 +253,18 @@ class Crons:
         try:
             asked = {**self._table.whole_payload(cron), **about}
             request = RunRequest.of_kwargs(cron.thread_id, cron.assistant_id, asked)
-            with acting_as(Caller(cron.caller) if cron.caller else None):
-                run = await self._runs.create(
-                    request, bounded=False
-                )  # by the same rules as by hand
+            with acting_as(Caller(cron.caller) if cron.caller else None), waits(Waiting(_CLAIMED)):
+                run = await patiently(partial(self._create, request))
         except Exception:
             log.exception("cron_run_not_begun", cron_id=cron.cron_id)
         else:
             log.info("cron_run_begun", cron_id=cron.cron_id, run_id=run.row.run_id)
+
+    async def _create(self, request: RunRequest) -> Run:
+        """Start a run by the same rules as by hand; it is claimed, and no one asks once more."""
+        run = await self._runs.create(request, bounded=False)
+        await self._runs.acknowledge(run)
+        return run
 
     async def _publish(self) -> None:
         self._changed.set()

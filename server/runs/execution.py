@@ -227,6 +227,7 @@ class Execution:
         asked_at = now()
         if request.lasting and not (run.taken or self._queue.empty):
             await self._let_pass(run, wait)
+        seen: set[str] = set()
         while True:
             async with self._engine.hold_for_turn(thread_id, wait) as held:
                 # Locks are given in the order they were asked for; only the death of a holder
@@ -239,6 +240,10 @@ class Execution:
                     return
             for row in others:
                 await self._elsewhere.until_ended(row)
+            names = {row.run_id for row in others}
+            if names <= seen:  # they have ended, but their rows do not say so yet
+                await asyncio.sleep(_LONG_WAIT)
+            seen |= names
 
     async def _let_pass(self, run: Run, wait: float) -> None:
         """Wait for the runs that came before: those no process has yet ask for no lock."""

@@ -16,6 +16,7 @@ from tests.checkpoints.stores import in_postgres, postgres_database
 from tests.server.runs.test_database_away import (
     AT_ONCE,
     TOY,
+    Service,
     invoked,
     is_refused,
     posted,
@@ -119,6 +120,10 @@ def cut_again_and_again(database: URL) -> Iterator[None]:
 Fault = Callable[[URL], Any]
 
 
+def _reaches(service: Service, thread_id: str, *statuses: str) -> None:
+    eventually_sync(lambda: service.statuses(thread_id) == list(statuses))
+
+
 @pytest.mark.parametrize("fault", [runs_locked, history_locked, gone, cut_again_and_again])
 def test_an_end_is_kept_until_it_is_stored(
     data_dir: Path, config: str, postgres: URL, fault: Fault
@@ -129,10 +134,10 @@ def test_an_end_is_kept_until_it_is_stored(
         sessions = [service.session() for _ in range(3)]
         waiting = [service.later("/invoke", invoked(each, "one", until)) for each in sessions]
         for each in sessions:
-            eventually_sync(lambda each=each: service.statuses(each) == ["running"])
+            _reaches(service, each, "running")
             service.later(f"/threads/{each}/runs", posted("two")).result()
         for each in sessions:
-            eventually_sync(lambda each=each: service.statuses(each) == ["running", "pending"])
+            _reaches(service, each, "running", "pending")
         made = [2, 2, 2]
         with fault(postgres):
             began = time.monotonic()
@@ -150,11 +155,7 @@ def test_an_end_is_kept_until_it_is_stored(
             if answer.status_code != 200:
                 assert "This turn is kept" in is_refused(answer)
         for session, count in zip(sessions, made, strict=True):
-            eventually_sync(
-                lambda session=session, count=count: (
-                    service.statuses(session) == ["success"] * count
-                )
-            )
+            _reaches(service, session, *["success"] * count)
             said = ["one", "two", "more"][:count]
             assert service.said(session) == [each for text in said for each in (text, "hello you")]
             assert service.history(session) == ["one"]
