@@ -46,6 +46,10 @@ class Address(NamedTuple):
             fence=_whole_number(named.get(FENCE_KEY), FENCE_KEY, _MAX_FENCE),
         )
 
+    def admits(self, ns: str, checkpoint_id: str) -> bool:
+        """Whether a checkpoint of this thread lies here."""
+        return self.ns in (None, ns) and self.checkpoint_id in (None, checkpoint_id)
+
     def config(self, checkpoint_id: str, ns: str | None = None) -> RunnableConfig:
         """The config of a checkpoint of this thread."""
         return {

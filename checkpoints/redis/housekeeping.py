@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from everturn.checkpoints.redis.address import Address
 from everturn.checkpoints.redis.calls import Operation, Scan, Threads
 from everturn.checkpoints.redis.keyspace import text
-from everturn.checkpoints.redis.reading import checkpoint_names
+from everturn.checkpoints.redis.reading import places
 from everturn.checkpoints.redis.record import unpack_checkpoint
 
 # Records read at once: without channels they are small, so the page needs no bound in bytes.
@@ -47,7 +47,7 @@ def delete_for_runs(
 def _checkpoints_of_runs(
     threads: Threads, address: Address, run_ids: set[str]
 ) -> Operation[list[bytes]]:
-    names = yield from checkpoint_names(threads, address.thread_id)
+    names = list((yield from places(threads, address.thread_id)))
     found = []
     while names:
         asked, names = names[:_RECORDS], names[_RECORDS:]

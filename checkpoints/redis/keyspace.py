@@ -2,6 +2,7 @@ r"""Where a thread lies in Redis: two keys, whatever its length.
 
     {lg:<thread>}:index   ZSET, every score 0, so Redis keeps the members in byte order
         c<ns>\0<checkpoint id>                        a checkpoint
+        l<ns>\0<rank>\0<number>\0<checkpoint id>     the place of a late one (see order.lua)
         w<ns>\0<checkpoint id>\0<task id>\0<idx>      a pending write
     {lg:<thread>}:data    HASH
         c…  w…                                        what the members of the same name hold
@@ -18,6 +19,7 @@ thread on one node and lets scripts touch them together.
 """
 
 from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import quote, unquote
 
 CHECKPOINT, WRITE, BLOB, CHUNK = b"c", b"w", b"b", b"k"
@@ -72,20 +74,28 @@ def join(*parts: bytes) -> bytes:
     return _END.join((*parts, b""))
 
 
-def checkpoints_of(ns: str) -> bytes:
-    """What the names of all checkpoints of a namespace begin with."""
-    return CHECKPOINT + join(text(ns))
-
-
 def checkpoint_name(ns: str, checkpoint_id: str) -> bytes:
     """The name of a checkpoint."""
-    return checkpoints_of(ns) + text(checkpoint_id)
+    return CHECKPOINT + join(text(ns)) + text(checkpoint_id)
 
 
 def checkpoint_at(name: bytes) -> tuple[str, str]:
     """The namespace and the id in the name of a checkpoint."""
     ns, checkpoint_id = name[1:].split(_END)
     return untext(ns), untext(checkpoint_id)
+
+
+class Place(NamedTuple):
+    """Where a checkpoint stands among those of its thread: the greater place is the newer one."""
+
+    rank: str
+    number: int = 0
+
+
+def late_at(member: bytes) -> tuple[bytes, Place]:
+    """A late checkpoint's name, and its place."""
+    ns, rank, number, checkpoint_id = member[1:].split(_END)
+    return CHECKPOINT + join(ns) + checkpoint_id, Place(untext(rank), int(number))
 
 
 def write_name(ns: str, checkpoint_id: str, task_id: str, idx: int) -> bytes:

@@ -14,8 +14,8 @@ from langgraph.checkpoint.base import CheckpointTuple
 from everturn.checkpoints.redis.address import Address
 from everturn.checkpoints.redis.calls import Call, Scan, Threads
 from everturn.checkpoints.redis.housekeeping import thread_ids
-from everturn.checkpoints.redis.keyspace import checkpoint_at, checkpoint_name
-from everturn.checkpoints.redis.reading import Page, checkpoint_names, newest, read
+from everturn.checkpoints.redis.keyspace import Place, checkpoint_at, checkpoint_name
+from everturn.checkpoints.redis.reading import Page, newest, places, read
 
 _PAGE = 32
 
@@ -24,7 +24,7 @@ Steps: TypeAlias = Generator[Call | Scan | CheckpointTuple, Any, None]
 
 @dataclass
 class Listing:
-    """What is asked for: `metadata` values, ids below `before`, and how many are `left` to find."""
+    """What is asked for: `metadata` values, older than `before`, how many are `left`."""
 
     threads: Threads
     metadata: Mapping[str, Any]
@@ -42,9 +42,10 @@ class Listing:
             yield from self._of_thread(address)
         elif address.checkpoint_id is None:
             yield from self._of_namespace(address, address.ns)
+        elif self.before is None:
+            yield from self._named(address, [checkpoint_name(address.ns, address.checkpoint_id)])
         else:
-            name = checkpoint_name(address.ns, address.checkpoint_id)
-            yield from self._named(address, [name] if self._admits(name) else [])
+            yield from self._of_thread(address)
 
     def _of_namespace(self, address: Address, ns: str) -> Steps:
         """A range of the index, newest first: the first page is the first trip."""
@@ -63,9 +64,14 @@ class Listing:
         """
         if self.left == 0:
             return
-        names = yield from checkpoint_names(self.threads, address.thread_id)
-        wanted = [name for name in names if self._admits(name, address.checkpoint_id)]
-        wanted.sort(key=lambda name: checkpoint_at(name)[::-1], reverse=True)
+        order = yield from places(self.threads, address.thread_id)
+        bound = self._bound(order)
+        wanted = [
+            name
+            for name, place in order.items()
+            if address.admits(*checkpoint_at(name)) and (bound is None or place < bound)
+        ]
+        wanted.sort(key=lambda name: (order[name], checkpoint_at(name)), reverse=True)
         yield from self._named(address, wanted, use=use)
 
     def _named(self, address: Address, names: list[bytes], *, use: bool = True) -> Steps:
@@ -87,8 +93,9 @@ class Listing:
         # A filter is applied here, not on the server, so it may take any number to find one.
         return _PAGE if self.left is None or self.metadata else min(_PAGE, self.left)
 
-    def _admits(self, name: bytes, checkpoint_id: str | None = None) -> bool:
-        _, found = checkpoint_at(name)
-        return (checkpoint_id is None or found == checkpoint_id) and (
-            self.before is None or found < self.before
-        )
+    def _bound(self, order: Mapping[bytes, Place]) -> Place | None:
+        """The place of `before`; where its id would stand if it is none of these."""
+        if self.before is None:
+            return None
+        same = (place for name, place in order.items() if checkpoint_at(name)[1] == self.before)
+        return max(same, default=Place(self.before))

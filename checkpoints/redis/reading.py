@@ -15,9 +15,10 @@ from everturn.checkpoints.redis.address import Address
 from everturn.checkpoints.redis.calls import Argument, Operation, Threads
 from everturn.checkpoints.redis.codec import Unpacker
 from everturn.checkpoints.redis.keyspace import (
+    Place,
     checkpoint_at,
     checkpoint_name,
-    checkpoints_of,
+    late_at,
     text,
     untext,
 )
@@ -39,7 +40,7 @@ class Page(NamedTuple):
 
 
 def get_tuple(threads: Threads, config: RunnableConfig) -> Operation[CheckpointTuple | None]:
-    """Reads the checkpoint that `config` names, or the one with the greatest id."""
+    """Reads the checkpoint that `config` names, or the newest."""
     address = Address.of(config)
     ns = address.ns or ""
     if address.checkpoint_id is None:
@@ -77,17 +78,15 @@ def read(
 
 
 def newest(ns: str, *, limit: int, before: bytes | None = None) -> tuple[Argument, ...]:
-    """What `read` takes for the newest checkpoints of a namespace, or those before a name."""
-    # Names begin with the namespace and \0, so \1 in its place comes right after all of them.
-    first = checkpoints_of(ns)
-    highest = first[:-1] + b"\1" if before is None else before
-    return "newest", b"(" + highest, b"[" + first, limit
+    """What `read` takes for the newest checkpoints of a namespace, or those older than a name."""
+    return "newest", text(ns), before or b"", limit
 
 
-def checkpoint_names(threads: Threads, thread_id: str) -> Operation[list[bytes]]:
-    """The names of all checkpoints of a thread."""
-    names = yield threads.call("names", Address(thread_id))
-    return cast("list[bytes]", names)
+def places(threads: Threads, thread_id: str) -> Operation[dict[bytes, Place]]:
+    """The names of all checkpoints of a thread, each with its place in the order."""
+    names, late = yield threads.call("names", Address(thread_id))
+    found = {name: Place(checkpoint_at(name)[1]) for name in names}
+    return found | {name: place for name, place in map(late_at, late) if name in found}
 
 
 def get_delta_channel_history(

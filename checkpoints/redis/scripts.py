@@ -12,13 +12,13 @@ Name = Literal[
 
 # What stands before a script of each name: Lua in Redis has no `require`.
 _PREAMBLE: dict[Name, tuple[str, ...]] = {
-    "put": ("thread", "chunks", "store", "sweep"),
+    "put": ("thread", "order", "chunks", "store", "sweep"),
     "put_writes": ("thread", "chunks", "store"),
-    "read": ("thread", "chunks"),
-    "history": ("thread", "chunks"),
+    "read": ("thread", "order", "chunks"),
+    "history": ("thread", "order", "chunks"),
     "names": ("thread",),
     "delete": ("thread",),
-    "prune": ("thread", "chunks", "sweep"),
+    "prune": ("thread", "order", "chunks", "sweep"),
     "copy": ("thread", "copied"),
     "dump": ("thread",),
     "restore": ("thread", "copied"),

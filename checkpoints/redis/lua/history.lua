@@ -9,8 +9,7 @@
 local ns = ARGV[4] .. '\0'
 local name = 'c' .. ns .. ARGV[5]
 if ARGV[5] == '' then
-  local lowest, highest = names_from('c' .. ns)
-  name = redis.call('ZREVRANGEBYLEX', index, highest, lowest, 'LIMIT', 0, 1)[1]
+  name = newest_first(ARGV[4], nil, 2)()
 end
 
 local open, remaining = {}, 0

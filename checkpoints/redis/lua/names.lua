@@ -1,2 +1,5 @@
--- The names of all checkpoints of a thread, of every namespace.
-return redis.call('ZRANGEBYLEX', index, '[c', '(d')
+-- The names of all checkpoints of a thread, of every namespace, and the places of late ones.
+return {
+  redis.call('ZRANGEBYLEX', index, '[c', '(d'),
+  redis.call('ZRANGEBYLEX', index, '[l', '(m'),
+}

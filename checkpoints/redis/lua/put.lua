@@ -39,6 +39,28 @@ local function stands_on_nothing()
   return false
 end
 
+-- Gives the checkpoint its place in the order; one that is put again keeps the place it has.
+--
+-- Who holds the thread's token writes what comes last, also where he forks from an old checkpoint.
+-- Without a token only the parent is known to be older.
+local function take_place()
+  if redis.call('HEXISTS', data, name) == 1 then
+    return
+  end
+  local ns, id = parts_of(name)
+  local rank, parent = nil, part(record, 1)
+  if ARGV[3] ~= '' then
+    local _
+    _, rank = newest_first(ns, nil, 2)()
+  elseif parent ~= '' then
+    rank = rank_of(ns, parent)
+  end
+  if rank and not behind(id, rank) then
+    redis.call('ZADD', index, 0, last_place(ns, rank) .. '\0' .. id)
+  end
+  redis.call('ZADD', index, 0, name)
+end
+
 local held = newer_fence()
 if held then
   return held
@@ -58,8 +80,8 @@ if stands_on_nothing() then
   return -1
 end
 
+take_place()
 redis.call('HSET', data, name, record)
-redis.call('ZADD', index, 0, name)
 store(at, #ARGV)
 in_slices(emptied, function(...)
   redis.call('HDEL', data, ...)

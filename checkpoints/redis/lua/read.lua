@@ -1,7 +1,7 @@
 -- Reads checkpoints with their channels and writes.
 --
 -- ARGV 4 bytes after which no further checkpoint is added
---      5 'newest', then 6 highest 7 lowest 8 limit: a lexical range, newest first
+--      5 'newest', then 6 namespace 7 name of the checkpoint before which ('' none) 8 limit
 --        'named',  then 6… names of checkpoints
 --        'bare',   then 6… names, without channels and writes
 -- Reply {sealed key, complete, chunks, {{name, record, {blob, …}, {write name, write, …}}, …}}
@@ -12,7 +12,15 @@
 local names, limit
 if ARGV[5] == 'newest' then
   limit = tonumber(ARGV[8])
-  names = redis.call('ZREVRANGEBYLEX', index, ARGV[6], ARGV[7], 'LIMIT', 0, limit)
+  names = {}
+  local next_name = newest_first(ARGV[6], ARGV[7] ~= '' and ARGV[7], limit + 1)
+  while #names < limit do
+    local name = next_name()
+    if not name then
+      break
+    end
+    names[#names + 1] = name
+  end
 else
   names = { unpack(ARGV, 6) }
   limit = #names + 1

@@ -5,14 +5,20 @@
 -- and writes newer than every checkpoint, whose own checkpoint is still on its way.
 
 local function survivors(keep, doomed)
-  local kept, newest, by_namespace = {}, {}, {}
-  for _, name in ipairs(redis.call('ZREVRANGEBYLEX', index, '(d', '[c')) do
-    local ns = part(name, 2)
-    newest[ns] = newest[ns] or name
-    by_namespace[ns] = by_namespace[ns] or 0
-    if by_namespace[ns] < keep and not doomed[name] then
-      by_namespace[ns] = by_namespace[ns] + 1
-      kept[#kept + 1] = name
+  local kept, newest = {}, {}
+  for _, name in ipairs(redis.call('ZRANGEBYLEX', index, '[c', '(d')) do
+    local ns = parts_of(name)
+    if not newest[ns] then
+      local count, next_name = 0, newest_first(ns, nil, 100)
+      local candidate = next_name()
+      newest[ns] = candidate
+      while candidate and count < keep do
+        if not doomed[candidate] then
+          count = count + 1
+          kept[#kept + 1] = candidate
+        end
+        candidate = next_name()
+      end
     end
   end
   return kept, newest
@@ -66,17 +72,6 @@ local function with_delta_ancestors(kept)
   return records
 end
 
--- Whether one name sorts behind another by its bytes, as in the index (Lua's own > asks the locale).
-local function behind(one, other)
-  for i = 1, math.min(#one, #other) do
-    local a, b = string.byte(one, i), string.byte(other, i)
-    if a ~= b then
-      return a > b
-    end
-  end
-  return #one > #other
-end
-
 local function sweep(keep, doomed)
   local kept, newest = survivors(keep, doomed)
   local live = { ['.ttl'] = true, ['.fence'] = true, ['.key'] = true }
@@ -109,6 +104,12 @@ local function sweep(keep, doomed)
   for _, name in ipairs(redis.call('HKEYS', data)) do
     if not live[name] then
       dead[#dead + 1] = name
+    end
+  end
+  for _, member in ipairs(redis.call('ZRANGEBYLEX', index, '[l', '(m')) do
+    local _, name = parse_late(member)
+    if not live[name] then
+      dead[#dead + 1] = member
     end
   end
   in_slices(dead, function(...)
