@@ -271,7 +271,7 @@ async def _service(
     graphs = loaded.graphs.with_memory(saver, store)
     access = loaded.access
     metrics = Metrics()
-    toolbox = _toolbox(settings, mcp, RedisResultStore(redis, prefix), metrics)
+    toolbox = _toolbox(settings, mcp, RedisResultStore(redis, prefix), saver, metrics)
     engine = Engine(
         graphs,
         # The data folder has one server, so its threads need no lock in Redis.
@@ -382,11 +382,17 @@ def _shared_circuits(settings: Settings, stores: _Stores) -> RedisCircuits | Non
 
 
 def _toolbox(
-    settings: Settings, sources: Sequence[ToolSource], store: RedisResultStore, metrics: Metrics
+    settings: Settings,
+    sources: Sequence[ToolSource],
+    store: RedisResultStore,
+    answers: AsyncRedisSaver,
+    metrics: Metrics,
 ) -> Toolbox:
     """Put the tools together, and say which of those to be approved there are not."""
     found = find_tools(settings.tools.tool_paths)
-    toolbox = Toolbox(found, sources, settings=settings.tools, store=store, meter=metrics)
+    toolbox = Toolbox(
+        found, sources, settings=settings.tools, store=store, answers=answers, meter=metrics
+    )
     for pattern in toolbox.unmatched_approvals():
         log.warning("no_tool_to_approve", name=pattern, tools=sorted(found.tools))
     return toolbox

@@ -6,18 +6,25 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Self, TypeAlias
 
+from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import ConnectionError as NotConnected
 from redis.exceptions import NoScriptError, ReadOnlyError, RedisError
 from redis.exceptions import TimeoutError as NotAnswered
+from structlog import get_logger
 
+from everturn.checkpoints.errors import StoreUnavailable
+from everturn.checkpoints.redis import answers
 from everturn.checkpoints.redis.calls import Call, Operation, Scan, T
+from everturn.checkpoints.redis.codec import Unserializable
 from everturn.checkpoints.redis.connect import check_server, create_async_client
 from everturn.checkpoints.redis.failures import CALL_FAILED, hangs, translate
 from everturn.checkpoints.redis.listing import Steps
 from everturn.checkpoints.redis.saver import ThreadSaver
+
+log = get_logger(__name__)
 
 # Pipelines at one time, each on a connection of its own: fewer than any sensible pool has.
 _MAX_PIPELINES = 4
@@ -82,6 +89,25 @@ class AsyncRedisSaver(ThreadSaver):
         finally:
             with suppress(RedisError):  # a server that hangs: nothing waits for it any more
                 await client.aclose()
+
+    async def akeep_answer(self, config: RunnableConfig, call_id: str, answer: Any) -> None:
+        """Keep what a tool call of the node with this `config` has answered; see `answers`.
+
+        Raises StaleWriter: the thread was taken over, and the step with it. An answer that cannot
+        be stored now is not kept: it is in the hands of the node still.
+        """
+        step = answers.Step.of(config)
+        if step is None:
+            return
+        try:
+            await self._arun(answers.keep(self._threads, step, call_id, answer))
+        except (StoreUnavailable, Unserializable) as error:
+            log.warning("tool_answer_not_kept", thread_id=step.address.thread_id, error=str(error))
+
+    async def akept_answers(self, config: RunnableConfig) -> dict[str, Any]:
+        """What is kept for the node with this `config`, which runs again, by the calls' ids."""
+        step = answers.Step.of(config)
+        return {} if step is None else await self._arun(answers.kept(self._threads, step))
 
     @property
     def _one_slot(self) -> bool:

@@ -4,8 +4,9 @@ r"""Where a thread lies in Redis: two keys, whatever its length.
         c<ns>\0<checkpoint id>                        a checkpoint
         l<ns>\0<rank>\0<number>\0<checkpoint id>     the place of a late one (see order.lua)
         w<ns>\0<checkpoint id>\0<task id>\0<idx>      a pending write
+        a<ns>\0<checkpoint id>\0<call id>             the answer of a tool call (see answers.py)
     {lg:<thread>}:data    HASH
-        c…  w…                                        what the members of the same name hold
+        c…  w…  a…                                      what the members of the same name hold
         b<ns>\0<channel>\0<version>                   the value of a channel at a version
         k<16 bytes>                                   a chunk of a large value (see codec.py)
         .ttl  .fence  .key                            properties of the thread
@@ -22,7 +23,7 @@ from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
-CHECKPOINT, WRITE, BLOB, CHUNK = b"c", b"w", b"b", b"k"
+CHECKPOINT, WRITE, ANSWER, BLOB, CHUNK = b"c", b"w", b"a", b"b", b"k"
 _END = b"\0"
 
 # The regular writes of a task count from 0, those to special channels down from -1
@@ -108,6 +109,16 @@ def write_at(name: bytes) -> tuple[str, int]:
     """The task id and idx in the name of a write."""
     *_, task_id, idx = name.split(_END)
     return untext(task_id), int(idx) - _FIRST_INDEX
+
+
+def answer_name(ns: str, checkpoint_id: str, call_id: str) -> bytes:
+    """The name of the answer of a tool call, in the step that follows a checkpoint."""
+    return ANSWER + join(text(ns), text(checkpoint_id)) + text(call_id)
+
+
+def answer_at(name: bytes) -> str:
+    """The id of the call in the name of an answer."""
+    return untext(name.split(_END)[-1])
 
 
 def blob_name(ns: str, channel: str, version: str | float) -> bytes:

@@ -7,13 +7,26 @@ from importlib.resources import files
 from typing import Literal
 
 Name = Literal[
-    "put", "put_writes", "read", "history", "names", "delete", "prune", "copy", "dump", "restore"
+    "put",
+    "put_writes",
+    "keep_answer",
+    "answers",
+    "read",
+    "history",
+    "names",
+    "delete",
+    "prune",
+    "copy",
+    "dump",
+    "restore",
 ]
 
 # What stands before a script of each name: Lua in Redis has no `require`.
 _PREAMBLE: dict[Name, tuple[str, ...]] = {
     "put": ("thread", "order", "chunks", "store", "sweep"),
     "put_writes": ("thread", "chunks", "store"),
+    "keep_answer": ("thread",),
+    "answers": ("thread",),
     "read": ("thread", "order", "chunks"),
     "history": ("thread", "order", "chunks"),
     "names": ("thread",),

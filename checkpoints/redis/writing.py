@@ -114,10 +114,7 @@ def _store(
         packer = threads.packer(address, trust=trust)
         reply = yield threads.call(name, address, packer.sealed_key, *arguments(packer))
         if isinstance(reply, bytes):
-            raise StaleWriter(
-                f"Thread {address.thread_id!r} was taken over: fencing token {address.fence} is "
-                f"older than {int(reply)}."
-            )
+            raise taken_over(address, reply)
         if reply == _LOST:
             raise StaleWriter(
                 f"Thread {address.thread_id!r} was deleted, evicted or has expired under this run, "
@@ -126,3 +123,11 @@ def _store(
         if reply == _STORED:
             threads.known.learn(packer.learned)
             return
+
+
+def taken_over(address: Address, held: bytes) -> StaleWriter:
+    """What a writer is told whose thread `held` a newer token."""
+    return StaleWriter(
+        f"Thread {address.thread_id!r} was taken over: fencing token {address.fence} is "
+        f"older than {int(held)}."
+    )

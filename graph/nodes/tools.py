@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from langchain_core.messages import AIMessage, ToolMessage
@@ -54,6 +55,13 @@ async def tools(state: State, *, runtime: Runtime[Context]) -> Step | list[Step]
         skipped=frozenset(call["id"] or "" for call in asked.tool_calls) - waiting,
         one_by_one=note is not None,
     )
+    if toolbox.answers is not None:
+        current.keep = partial(toolbox.answers.akeep_answer, config)
+        if "route" not in state:  # it is lost with its process: another one was at this step
+            current.kept = await toolbox.answers.akept_answers(config)
+            current.attempt = config.get("metadata", {}).get("run_attempt", 1)
+    calls = {call["id"] or "" for call in asked.tool_calls}
+    current.unanswered = calls & waiting - seen.refused.keys() - current.kept.keys()
     toolbox.execution.begin(current)
     shown = {**state, "messages": [*messages[:at], seen.asked, *messages[at + 1 :]]}
     made = await offer.node.ainvoke(shown, config)

@@ -10,6 +10,8 @@ class CurrentCall:
 
     idempotency_key: str
     """See `idempotency_key`."""
+    attempt: int = 1
+    """See `attempt`."""
     keep: bool = True
     """The result may be kept in the cache."""
 
@@ -29,6 +31,12 @@ def idempotency_key() -> str | None:
     """
     call = CURRENT.get()
     return call.idempotency_key if call else None
+
+
+def attempt() -> int:
+    """Return how often this call may have been made by now: 1, unless a process died in it."""
+    call = CURRENT.get()
+    return call.attempt if call else 1
 
 
 def do_not_cache() -> None:

@@ -27,6 +27,7 @@ from langgraph.types import Command
 from pydantic import BaseModel
 from structlog import get_logger
 
+from everturn.tools.kit.answers import say_attempt
 from everturn.tools.kit.arguments import unknown_arguments
 from everturn.tools.kit.cache import Made, ToolCache, key_of
 from everturn.tools.kit.current import CURRENT, CurrentCall
@@ -45,6 +46,7 @@ _MAX_STUCK = 4  # calls of one tool that may go on after their time
 Answer = Any
 """A ToolMessage, a Command, or a list of both, as `ToolNode` takes them."""
 Execute = Callable[[ToolCallRequest], Awaitable[Answer]]
+Keep = Callable[[str, Answer], Awaitable[None]]
 
 
 @dataclass(slots=True)
@@ -59,9 +61,23 @@ class Round:
     """Ids of calls that were answered before."""
     one_by_one: bool = False
     """In their order, and no further than the first that pauses."""
+    kept: Mapping[str, Answer] = field(default_factory=dict)
+    """By id: answers of an earlier attempt of this step."""
+    attempt: int = 1
+    """How often the step has been begun, as far as that is known."""
+    keep: Keep | None = None
+    """Keeps an answer until the step is stored."""
+    unanswered: set[str] = field(default_factory=set)
+    """Ids of calls that are executed and have not answered."""
     paused: dict[str, Exception | None] = field(default_factory=dict)
     """By id: calls without an answer, and the interrupt they raised; `None`: not started."""
     slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
+
+    async def take(self, call_id: str, answer: Answer) -> None:
+        """Have an answer kept while others are awaited; the last one is stored with the step."""
+        self.unanswered.discard(call_id)
+        if self.keep and self.unanswered:
+            await self.keep(call_id, answer)
 
 
 ROUND: ContextVar[Round] = ContextVar("round_of_tool_calls")
@@ -96,6 +112,8 @@ class Execution:
         if answered := current.answered.get(call_id):
             self.counter.called(_name(request.tool), failure_of(answered))
             return answered
+        if call_id in current.kept:
+            return current.kept[call_id]
         nothing = ToolMessage("", tool_call_id=call_id)
         if call_id in current.skipped:
             return nothing
@@ -104,13 +122,19 @@ class Execution:
                 current.paused[call_id] = None
                 return nothing
             key = blake2b(f"{current.name} {call_id}".encode(), digest_size=16).hexdigest()
-            CURRENT.set(CurrentCall(key))
+            CURRENT.set(CurrentCall(key, current.attempt))
             try:
-                return await self._counted(request, execute)
+                answer = await self._counted(request, execute)
             except GraphBubbleUp as pause:
                 current.paused[call_id] = pause
             except Exception as error:  # an answer to a tool's question that does not fit it
                 current.paused[call_id] = error
+            else:
+                # Before the next call may start: the process may die in that one.
+                await current.take(call_id, answer)
+                return answer
+            finally:
+                current.unanswered.discard(call_id)
             return nothing
 
     def stuck(self, tool: str) -> int:
@@ -122,6 +146,7 @@ class Execution:
 
     async def _counted(self, request: ToolCallRequest, execute: Execute) -> Answer:
         started, tool, call = perf_counter(), request.tool, request.tool_call
+        current = ROUND.get()
         if tool is None:
             names = [offered_name(tool.name) for tool in request.runtime.tools]
             there_are = ", ".join(names) or "none"
@@ -132,6 +157,9 @@ class Execution:
             answer = failed(call, "stuck", "Earlier calls of this tool do not end. Do without it.")
         else:
             answer = await self._through_cache(request, execute, tool)
+        if current.attempt > 1 and tool and not declared(tool).get("cache"):
+            for message in _messages(answer):
+                say_attempt(message, current.attempt)
         first = next(_messages(answer), None)
         failure = failure_of(first) if first else None
         self.counter.called(_name(tool), failure, perf_counter() - started)

@@ -11,6 +11,7 @@ from langchain_core.tools import BaseTool
 from langgraph.prebuilt import ToolNode
 from structlog import get_logger
 
+from everturn.tools.kit.answers import AnswerStore
 from everturn.tools.kit.arguments import flaws
 from everturn.tools.kit.cache import ResultStore, ToolCache
 from everturn.tools.kit.declare import declared
@@ -88,6 +89,7 @@ class Toolbox:
         *,
         settings: ToolSettings,
         store: ResultStore | None = None,
+        answers: AnswerStore | None = None,
         meter: Meter | None = None,
     ) -> None:
         """Join the tools of files and sources.
@@ -97,11 +99,14 @@ class Toolbox:
             sources: where more come from; of two tools with one name the earlier one is served.
             settings: what calls may cost, and which a person must approve.
             store: keeps cached results; this process's memory if there is none.
+            answers: keeps what calls have answered while others of their step go on; without it
+                they are made again where the process dies.
             meter: counts each call.
         """
         self._found = found
         self._sources = tuple(sources)
         self._approve = settings.approve_tools
+        self.answers = answers
         self.execution = Execution(settings, ToolCache(store), Counter(meter))
         self._snapshots: tuple[Sequence[BaseTool], ...] | None = None
         self._tools: dict[str, tuple[BaseTool, ToolSource | None]] = {}

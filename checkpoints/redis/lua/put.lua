@@ -88,6 +88,12 @@ in_slices(emptied, function(...)
 end)
 finish()
 
+-- The step that followed the parent is stored whole now.
+in_slices(answers_of('c' .. part(name, 2) .. '\0' .. part(record, 1)), function(...)
+  redis.call('HDEL', data, ...)
+  redis.call('ZREM', index, ...)
+end)
+
 local keep = tonumber(ARGV[5])
 if keep then
   local lowest, highest = names_from('c' .. part(name, 2) .. '\0')

@@ -1,8 +1,8 @@
 -- Deletes checkpoints and everything only they needed: mark what stays, sweep the rest.
 --
 -- Stays: in each namespace the newest `keep` checkpoints that are not doomed; their ancestors as
--- far as a delta channel of theirs needs them; the writes, channel values and chunks of all these;
--- and writes newer than every checkpoint, whose own checkpoint is still on its way.
+-- far as a delta channel of theirs needs them; the writes, answers, channel values and chunks of all these;
+-- and writes and answers newer than every checkpoint, whose own is still on its way.
 
 local function survivors(keep, doomed)
   local kept, newest = {}, {}
@@ -91,16 +91,22 @@ local function sweep(keep, doomed)
       end
     end
   end
-  local dead = {}
-  for _, name in ipairs(redis.call('ZRANGEBYLEX', index, '[w', '(x')) do
+  local function is_owned(name)
     local ns, at = part(name, 2)
     local checkpoint = 'c' .. ns .. '\0' .. part(name, at)
-    if live[checkpoint] or not newest[ns] or behind(checkpoint, newest[ns]) then
+    return live[checkpoint] or not newest[ns] or behind(checkpoint, newest[ns])
+  end
+  for _, name in ipairs(redis.call('ZRANGEBYLEX', index, '[w', '(x')) do
+    if is_owned(name) then
       local write = redis.call('HGET', data, name)
       live[name] = true
       each_chunk(write, value_in_write(write), mark)
     end
   end
+  for _, name in ipairs(redis.call('ZRANGEBYLEX', index, '[a', '(b')) do
+    live[name] = is_owned(name)
+  end
+  local dead = {}
   for _, name in ipairs(redis.call('HKEYS', data)) do
     if not live[name] then
       dead[#dead + 1] = name

@@ -50,10 +50,19 @@ local function names_from(prefix)
   return '[' .. prefix, '(' .. string.sub(prefix, 1, -2) .. '\1'
 end
 
--- The writes of a checkpoint, by its name: the same name with another first letter.
-local function writes_of(checkpoint)
-  local lowest, highest = names_from('w' .. string.sub(checkpoint, 2) .. '\0')
+-- What belongs to a checkpoint, by its name: the same name with another first letter.
+local function belonging(letter, checkpoint)
+  local lowest, highest = names_from(letter .. string.sub(checkpoint, 2) .. '\0')
   return redis.call('ZRANGEBYLEX', index, lowest, highest)
+end
+
+local function writes_of(checkpoint)
+  return belonging('w', checkpoint)
+end
+
+-- The answers of tool calls in the step that follows a checkpoint.
+local function answers_of(checkpoint)
+  return belonging('a', checkpoint)
 end
 
 -- The text up to the next \0, and where what follows it begins.

@@ -68,7 +68,7 @@ def _tool_events(messages: list[dict[str, Any]]) -> Iterator[ChatEvent]:
                 started = {name: call.get(name) for name in ("id", "name", "args")}
                 yield "tool", {**started, "status": "started"}
         elif message.get("type") == "tool":
-            failure = _more(message).get("failure")
+            more = _more(message)
             yield (
                 "tool",
                 {
@@ -76,7 +76,7 @@ def _tool_events(messages: list[dict[str, Any]]) -> Iterator[ChatEvent]:
                     "name": message.get("name"),
                     "status": message.get("status"),
                     "result": _text(message),
-                    **({"failure": failure} if failure else {}),
+                    **{name: more[name] for name in ("failure", "attempt") if more.get(name)},
                 },
             )
 
