@@ -809,10 +809,8 @@ async def test_answers_are_kept_while_others_of_their_step_are_awaited() -> None
     state = cast("State", {**asking(("echo", {"text": "one"})), "route": {}})
     await graph.ainvoke(state, sharing(box, "single"))
     assert kept.asked == []
-    state = {
-        **asking(("nap", {"seconds": 0.05}), ("echo", {"text": "a"}), ("teleport", {})),
-        "route": cast("Any", {}),
-    }
+    calls = asking(("nap", {"seconds": 0.05}), ("echo", {"text": "a"}), ("teleport", {}))
+    state = cast("State", {**calls, "route": {}})
     await graph.ainvoke(state, sharing(box, "several"))
     assert sorted(kept.asked) == ["c1", "c2"]
     assert kept.answers["c1"].content == "a"
