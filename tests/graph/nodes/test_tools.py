@@ -771,6 +771,7 @@ async def test_a_new_version_of_a_tool_uses_no_old_results() -> None:
 
     found = [(await answers(versioned(v), ("answer", {})))[0].content for v in ("1", "2", "1")]
     assert found == ["version 1", "version 2", "version 1"]
+<<<<<<< HEAD
 
 
 class Kept:
@@ -868,3 +869,101 @@ async def test_a_call_that_pauses_beside_one_that_was_kept() -> None:
     done = await graph.ainvoke(Command(resume="yes"), config)
     found = [message for message in done["messages"] if isinstance(message, ToolMessage)]
     assert [message.content for message in found] == ["kept", "sure: yes"]
+||||||| efa50c6
+=======
+
+
+class Kept:
+    """Keeps answers in memory, and says what it was asked."""
+
+    def __init__(self, **answers: ToolMessage) -> None:
+        self.answers: dict[str, Any] = answers
+        self.asked: list[str] = []
+
+    async def akept_answers(self, config: RunnableConfig) -> dict[str, Any]:
+        self.asked.append("what is kept")
+        return dict(self.answers)
+
+    async def akeep_answer(self, config: RunnableConfig, call_id: str, answer: Any) -> None:
+        self.asked.append(call_id)
+        self.answers[call_id] = answer
+
+
+def keeping(kept: Kept, *tools: BaseTool, **settings: Any) -> Toolbox:
+    found = Discovery({each.name: each for each in tools})
+    return Toolbox(found, settings=BareToolSettings(**settings), answers=kept)
+
+
+async def again(box: Toolbox, *calls: tuple[str, Args], attempt: int) -> list[ToolMessage]:
+    """What a process answers that takes a run over."""
+    config = sharing(box, f"thread {time.monotonic_ns()}")
+    config["metadata"] = {"run_attempt": attempt}
+    done = await graph.ainvoke(asking(*calls), config)
+    return [message for message in done["messages"] if isinstance(message, ToolMessage)]
+
+
+async def test_answers_are_kept_while_others_of_their_step_are_awaited() -> None:
+    """The last one is stored with the step, and a single call is the last one."""
+    kept = Kept()
+    box = keeping(kept, echo, nap)
+    state = cast("State", {**asking(("echo", {"text": "one"})), "route": {}})
+    await graph.ainvoke(state, sharing(box, "single"))
+    assert kept.asked == []
+    calls = asking(("nap", {"seconds": 0.05}), ("echo", {"text": "a"}), ("teleport", {}))
+    state = cast("State", {**calls, "route": {}})
+    await graph.ainvoke(state, sharing(box, "several"))
+    assert sorted(kept.asked) == ["c1", "c2"]
+    assert kept.answers["c1"].content == "a"
+
+
+async def test_what_is_kept_is_not_called_again() -> None:
+    called: list[tuple[str | None, int]] = []
+
+    @tool
+    async def send(to: str) -> str:
+        """Send a mail."""
+        called.append((idempotency_key(), attempt()))
+        return f"sent to {to}"
+
+    kept = Kept(c1=ToolMessage("sent to b, before", tool_call_id="c1", name="send"))
+    calls = [("send", {"to": to}) for to in "abc"]
+    found = await again(keeping(kept, send), *calls, attempt=2)
+    assert [message.tool_call_id for message in found] == ["c0", "c1", "c2"]
+    assert [str(message.content).split("\n")[0] for message in found] == [
+        "sent to a",
+        "sent to b, before",
+        "sent to c",
+    ]
+    assert [message.additional_kwargs.get("attempt") for message in found] == [2, None, 2]
+    assert "may have been made before" in str(found[0].content)
+    assert [number for _, number in called] == [2, 2]
+    assert kept.asked[0] == "what is kept"
+
+
+async def test_a_cached_result_says_nothing_of_attempts() -> None:
+    """Such a tool only reads: it may be called as often as one likes."""
+
+    @declare(cache=60)
+    @tool
+    async def look(at: str) -> str:
+        """Look."""
+        return at
+
+    (found,) = await again(keeping(Kept(), look), ("look", {"at": "it"}), attempt=3)
+    assert found.content == "it"
+    assert "attempt" not in found.additional_kwargs
+
+
+async def test_a_call_that_pauses_beside_one_that_was_kept() -> None:
+    @tool
+    async def ask_person(what: str) -> str:
+        """Ask."""
+        return f"{what}: {interrupt(what)}"
+
+    kept = Kept(c0=ToolMessage("kept", tool_call_id="c0", name="echo"))
+    config = sharing(keeping(kept, echo, ask_person), "kept and paused")
+    await graph.ainvoke(asking(("echo", {"text": "x"}), ("ask_person", {"what": "sure"})), config)
+    done = await graph.ainvoke(Command(resume="yes"), config)
+    found = [message for message in done["messages"] if isinstance(message, ToolMessage)]
+    assert [message.content for message in found] == ["kept", "sure: yes"]
+>>>>>>> clocks
