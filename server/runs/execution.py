@@ -35,6 +35,7 @@ from everturn.server.errors import (
 from everturn.server.runs.admission import Admission
 from everturn.server.runs.elsewhere import Elsewhere
 from everturn.server.runs.here import Here
+from everturn.server.runs.idempotency import Keys, releases_key
 from everturn.server.runs.request import RunRequest
 from everturn.server.runs.run import Run
 from everturn.server.streams.modes import Parts, graph_modes
@@ -119,6 +120,7 @@ class Execution:
         elsewhere: Elsewhere,
         dumps: Dumps,
         admission: Admission,
+        keys: Keys,
     ) -> None:
         """Wire it up; `dumps` makes JSON of an event's data."""
         self._engine = engine
@@ -129,6 +131,7 @@ class Execution:
         self._elsewhere = elsewhere
         self._dumps = dumps
         self._admission = admission
+        self._keys = keys
 
     def check(self, request: RunRequest, assistant: Assistant) -> Checked | None:
         """Refuse at once what cannot be run, where a client waits for it; see `RunRequest`.
@@ -231,9 +234,7 @@ class Execution:
                         await asyncio.sleep(0)
             run.outcome = outcome
         except asyncio.CancelledError:  # by a request, or at the end of the turn's time
-            await self._leave(run)
-            if run.cancelled:
-                self._post_end(run)
+            await self._cut(run)
             raise
         except _CHANGED_NOTHING as error:  # the thread is as it was
             self._fail(run, error)
@@ -244,6 +245,16 @@ class Execution:
         else:
             await self._leave(run)
         self._post_end(run)
+
+    async def _cut(self, run: Run) -> None:
+        """Leave a thread in the middle of a turn."""
+        ends = self._engine.closing and run.cancelled is None
+        if ends and run.request.lasting and not run.may_be_handed_over:
+            # Its client is told to send it again, and its question would stand there twice.
+            await self._memory.undo(run.thread_id, run.row.run_id)
+        await self._leave(run)
+        if run.cancelled:
+            self._post_end(run)
 
     async def _mend(self, run: Run, held: Hold) -> None:
         """See to it that the next run on the thread can start."""
@@ -288,7 +299,8 @@ class Execution:
         if run.on_own_thread:
             await self._memory.forget(run.thread_id)
         gone = run.cancelled == "rollback" or isinstance(run.error, ThreadNotFound)
-        if request.recorded and (gone or not request.lasting):
+        temporary = not request.lasting and (not request.idempotent or releases_key(run))
+        if request.recorded and (gone or temporary):
             await self._rows.delete(run.row.run_id)
         run.row = run.ended or replace(run.row, status=run.status)
         return None
@@ -297,13 +309,16 @@ class Execution:
         """Have the end written once, while the thread is held: the next run starts after it."""
         if run.start is not None:
             run.start.cancel()
-        if run.end is None and run.request.lasting and not run.goes_on_elsewhere:
+        kept = run.request.lasting or run.request.idempotent
+        if run.end is None and kept and not run.goes_on_elsewhere:
             run.ended = replace(run.row)
-            run.end = self._rows.update(run.ended, run.status, *self._changes(run))
+            run.end = self._rows.update(
+                run.ended, run.status, *self._changes(run), *self._keys.ended(run)
+            )
 
     def _changes(self, run: Run) -> list[Row]:
         """What is committed with a run's end: its thread's status, and its turn's history."""
-        if not run.held:  # its thread is another run's
+        if not (run.held and run.request.lasting):  # its thread is another run's, or none
             return []
         if run.error and not isinstance(run.error, _CHANGED_NOTHING):
             return [self._threads.failed(run)]
@@ -320,11 +335,11 @@ class Execution:
             NothingWaits: what it answers was answered by another run.
         """
         request = run.request
-        if request.answers is not None:
+        goes_on = run.resumes and await self._memory.is_newest(run.thread_id, run.row.run_id)
+        if request.answers is not None and not goes_on:
             waiting = await self._memory.waiting(run.thread_id)
             if waiting is None or request.answers not in {i.id for i in waiting.interrupts}:
                 raise NothingWaits("What this answers has been answered, or given up, meanwhile.")
-        goes_on = run.resumes and await self._memory.is_newest(run.thread_id, run.row.run_id)
         return Turn(
             graph=run.assistant.graph_id,
             input=None if goes_on else _input(request),
