@@ -520,17 +520,18 @@ class Runs:
         run_id = before.key.run_id
         if before.key.answer is not None:
             return self._keys.read(before.key.answer)
-        while (kept := await self._keys.answer(run_id)) is None:
-            self._refuse_when_closing()
-            row = await self._rows.get(run_id)
+        while True:
+            row = await self._rows.get(run_id)  # before the answer: both are of one commit
+            if kept := await self._keys.answer(run_id):
+                return kept
             if row is None:
                 raise answer_gone(run_id, "it was deleted since")
             if row.status not in UNFINISHED:
                 raise ThreadBusy("The run could not start, and changed nothing: send it again.")
+            self._refuse_when_closing()
             async with aclosing(self._elsewhere.ended(row)) as waiting:
                 async for _ in waiting:
                     self._refuse_when_closing()
-        return kept
 
     def _refuse_when_closing(self) -> None:
         if self._engine.closing:
@@ -568,6 +569,7 @@ class Runs:
 
     async def has_events(self, run_id: str) -> bool:
         """Say whether something of what a run streamed is still kept."""
+        await self._events.written()
         return await self._events.last(run_id) is not None
 
     async def sweep_keys(self) -> None:

@@ -16,7 +16,7 @@ from fastapi import Depends, Header, Request
 
 from everturn.server.access.caller import current_caller
 from everturn.server.api.http.json import dumps
-from everturn.server.api.http.problems import FailedBefore
+from everturn.server.api.http.problems import IDEMPOTENCY_KEY, REPLAYED, FailedBefore
 from everturn.server.api.http.strict_json import QUICK_BYTES
 from everturn.server.errors import InvalidInput, RunCancelled, message_of
 from everturn.server.runs.idempotency import IdempotencyKey, Kept, Repeated
@@ -24,7 +24,6 @@ from everturn.server.runs.run import Run
 from everturn.server.runs.runs import Runs
 from everturn.server.streams.feed import BEGINNING, Cursor, Event
 
-NAME, REPLAYED = "Idempotency-Key", "Idempotent-Replayed"
 MAX_KEY = 255
 _KEY = re.compile(f"[!-~]{{1,{MAX_KEY}}}")
 _ESCAPED = re.compile(r'\\(["\\])')
@@ -32,7 +31,7 @@ _ESCAPED = re.compile(r'\\(["\\])')
 _Key = Annotated[
     str | None,
     Header(
-        alias=NAME,
+        alias=IDEMPOTENCY_KEY,
         description=f"1 to {MAX_KEY} visible ASCII characters, such as a UUID. Sent again with the "
         f"same key, the same request is answered as before, with `{REPLAYED}: true`, and nothing "
         "is run twice; the run goes on when its client leaves. With another request it is a 422.",
@@ -53,7 +52,7 @@ async def _key(request: Request, key: _Key = None) -> IdempotencyKey | None:
     if len(key) > 1 and key[0] == key[-1] == '"':
         key = _ESCAPED.sub(r"\1", key[1:-1])
     if not _KEY.fullmatch(key):
-        raise InvalidInput(f"{NAME}: must be 1 to {MAX_KEY} visible ASCII characters.")
+        raise InvalidInput(f"{IDEMPOTENCY_KEY}: must be 1 to {MAX_KEY} visible ASCII characters.")
     caller = current_caller()
     return IdempotencyKey(caller.identity if caller else "", key, await _fingerprint(request))
 
@@ -110,7 +109,7 @@ async def events_again(runs: Runs, before: Repeated, after: Cursor) -> AsyncGene
         async for news in events:
             nothing = nothing and not news
             yield news
-    if not nothing or await runs.has_events(before.run_id):
+    if before.run or not nothing or await runs.has_events(before.run_id):
         return
     about, failed = {"run_id": before.run_id, "attempt": 1}, False
     try:

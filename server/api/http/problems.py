@@ -66,6 +66,12 @@ from everturn.server.errors import (
 log = get_logger(__name__)
 
 RETRY_AFTER_SECONDS = 2
+IDEMPOTENCY_KEY, REPLAYED = "Idempotency-Key", "Idempotent-Replayed"
+"""The headers of a request that may be sent again, and of the answer to one that was."""
+_REPLAYED = {
+    "description": "`true`: the request was sent before with its Idempotency-Key.",
+    "schema": {"type": "string", "enum": ["true"]},
+}
 _MAX_REASONS = 10
 _SCHEMA = re.compile(r"(function-(after|before|wrap|plain)|list|dict|literal)\[")
 """How pydantic names one of several types, between the parts of a place in the body."""
@@ -232,7 +238,7 @@ def answer_errors(app: FastAPI, more: Mapping[type[Exception], Kind]) -> None:
         return JSONResponse(  # nothing to come back for: it stays so
             problem.model_dump(),
             status_code=problem.status,
-            headers={"Idempotent-Replayed": "true"},
+            headers={REPLAYED: "true"},
             media_type="application/problem+json",
         )
 
@@ -344,6 +350,9 @@ def _document_common(operation: dict[str, Any]) -> None:
     # 421 and 403 are of `hosts`, 429 and 431 of the connection, and so is 408.
     statuses = [*([408, 413] if body else ()), *([422] if body or choices else ())]
     common = problems(403, *statuses, 421, 429, 431, 500, 503)
+    if IDEMPOTENCY_KEY in {each["name"] for each in operation.get("parameters", ())}:
+        common |= problems(410, 422)
+        operation["responses"]["200"]["headers"] = {REPLAYED: _REPLAYED}
     operation["responses"].update({str(status): each for status, each in common.items()})
 
 
