@@ -1,4 +1,4 @@
-"""A request with an `Idempotency-Key` that is sent again: one run, one answer, by whichever door."""
+"""A request that is sent again with its `Idempotency-Key`: one run, one answer, by any door."""
 
 import json
 from collections.abc import Iterator
@@ -175,7 +175,7 @@ def test_a_stream_that_is_not_kept_ends_as_it_did(
 
 def forget_events(stored: redis.Redis) -> int:
     """Take away what runs have streamed, as time does."""
-    found: list[bytes] = stored.keys("*:events")  # type: ignore[assignment]
+    found: list[bytes] = stored.keys("*:events")
     return int(stored.delete(*found)) if found else 0  # type: ignore[arg-type]
 
 

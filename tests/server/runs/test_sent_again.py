@@ -1,10 +1,13 @@
 """A turn that is cut and sent again with its key: one question, one answer, one history row."""
 
 import asyncio
+import signal
+import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 from uuid import uuid4
 
@@ -12,10 +15,11 @@ import httpx
 import pytest
 
 from everturn.server.api.http.problems import IDEMPOTENCY_KEY, REPLAYED
+from everturn.server.cli.chat.service import Service
 from tests.checkpoints.stores import REDIS_URL, postgres_database, redis_store
 from tests.provider import KEY, FakeProvider, Fault, Reply, ToolCall
 from tests.service import Client, Event, process, read_events, serving
-from tests.waiting import eventually_sync
+from tests.waiting import PATIENCE, eventually_sync
 
 STALL = Fault("stall", reply=Reply("one two three four five"), after=3)
 CUT = (httpx.TransportError,)
@@ -289,6 +293,41 @@ def test_a_key_expires(data_dir: Path, fake_provider: FakeProvider) -> None:
             lambda: client.post(MESSAGE, json=body, headers=headers).content != first.content
         )
         assert fake_provider.calls() == 2
+
+
+@pytest.mark.clock
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGTERM])
+def test_everturn_chat_goes_on_where_it_was_cut(
+    data_dir: Path, fake_provider: FakeProvider, sign: signal.Signals
+) -> None:
+    fake_provider.script("m", STALL, "It is done.")
+    short = {**asking(fake_provider), "EVERTURN_SHUTDOWN_GRACE": "0.2"}
+    with process(data_dir, **short) as running:
+        url = running.url()
+        command = [*running.command[:3], "chat", "--plain", "--url", url, "Count to five"]
+        with subprocess.Popen(command, stdout=PIPE, stderr=PIPE, text=True) as chat:
+            eventually_sync(lambda: fake_provider.calls() == 1)
+            running.popen.send_signal(sign)
+            running.ended()
+            port = url.rpartition(":")[2]
+            with process(data_dir, "--port", port, **short) as again, Client(again.url()) as client:
+                out, err = chat.communicate(timeout=PATIENCE)
+                assert (chat.returncode, out) == (0, "It is done.\n"), err
+                (session,) = client.get("/api/chat/sessions").json()["sessions"]
+                said_once(client, session["session_id"], "Count to five", "It is done.")
+
+
+def test_everturn_chat_ends_the_turn_that_it_leaves(
+    data_dir: Path, fake_provider: FakeProvider
+) -> None:
+    fake_provider.script("m", STALL)
+    with chatting(data_dir, fake_provider) as client, Service(str(client.base_url)) as service:
+        events = service.stream("Count to five", None, None)
+        assert next(events)[0] == "metadata"
+        events.close()
+        (session,) = client.get("/api/chat/sessions").json()["sessions"]
+        runs = f"/threads/{session['session_id']}/runs"
+        eventually_sync(lambda: client.get(runs).json()[0]["status"] == "interrupted")
 
 
 @pytest.mark.clock
