@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import sleep
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import httpx
@@ -175,8 +175,8 @@ def test_a_stream_that_is_not_kept_ends_as_it_did(
 
 def forget_events(stored: redis.Redis) -> int:
     """Take away what runs have streamed, as time does."""
-    found: list[bytes] = stored.keys("*:events")
-    return int(stored.delete(*found)) if found else 0  # type: ignore[arg-type]
+    found = cast("list[bytes]", stored.keys("*:events"))
+    return int(cast("int", stored.delete(*found))) if found else 0
 
 
 @pytest.mark.parametrize("path", ["/runs/wait", "/threads/{}/runs/wait"])
