@@ -176,7 +176,7 @@ def test_a_stream_that_is_not_kept_ends_as_it_did(
 def forget_events(stored: redis.Redis) -> int:
     """Take away what runs have streamed, as time does."""
     found = cast("list[bytes]", stored.keys("*:events"))
-    return int(cast("int", stored.delete(*found))) if found else 0
+    return int(stored.delete(*found)) if found else 0
 
 
 @pytest.mark.parametrize("path", ["/runs/wait", "/threads/{}/runs/wait"])

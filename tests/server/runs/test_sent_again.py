@@ -109,6 +109,31 @@ def test_a_stream_goes_on_after_kill_9(data_dir: Path, fake_provider: FakeProvid
         said_once(client, seen[0].data["session_id"], "Count to five", "It is done.")
 
 
+@pytest.mark.clock
+@pytest.mark.parametrize("path", ["/invoke", "/runs/wait", "/runs/stream"])
+def test_a_run_that_keeps_no_thread_is_answered_after_kill_9(
+    data_dir: Path, fake_provider: FakeProvider, path: str
+) -> None:
+    fake_provider.script("m", STALL, Reply("Done.", between=0.5))
+    asked = {"input": {"messages": "Count to five"}}
+    body, headers = {**asked, **({"assistant_id": "agent"} if "runs" in path else {})}, with_key()
+    with (
+        process(data_dir, **asking(fake_provider)) as running,
+        Client(running.url()) as client,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        pool.submit(client.post, path, json=body, headers=headers)
+        eventually_sync(lambda: fake_provider.calls() == 1)
+        running.kill()
+    with process(data_dir, **asking(fake_provider)) as running, Client(running.url()) as client:
+        answer = client.post(path, json=body, headers=headers)
+        assert (answer.status_code, answer.headers[REPLAYED]) == (200, "true")
+        assert '"Done."' in answer.text
+        again = client.post(path, json=body, headers=headers)
+        assert again.content == answer.content
+        assert fake_provider.calls() == 2
+
+
 def dies(tmp_path: Path, provider: FakeProvider, shared: dict[str, str], path: str) -> None:
     """Kill one of two processes in a turn, and send it again to the other."""
     settings = {**asking(provider), **shared}
@@ -281,6 +306,30 @@ def test_an_answer_outlives_its_session_and_not_its_deletion(
         assert client.delete(f"/api/chat/session/{session}").status_code == 204
         gone = client.post(MESSAGE, json=body, headers=headers)
         assert (gone.status_code, gone.json()["type"]) == (410, "answer-gone")
+
+
+def test_what_never_began_is_run_when_it_is_sent_again(
+    data_dir: Path, fake_provider: FakeProvider
+) -> None:
+    fake_provider.script("m", STALL, "Fine.")
+    with (
+        chatting(data_dir, fake_provider, thread_wait=0.2) as client,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        session = client.post("/api/chat/session").json()["session_id"]
+        first = {"message": "Count to five", "session_id": session}
+        second, key, headers = {**first, "message": "And now?"}, with_key(), with_key()
+        stalled = pool.submit(client.post, MESSAGE, json=first, headers=key)
+        eventually_sync(lambda: fake_provider.calls() == 1)
+        busy = client.post(MESSAGE, json=second, headers=headers)
+        assert (busy.status_code, busy.json()["type"]) == (409, "thread-busy")
+        (run,) = client.get(f"/threads/{session}/runs", params={"status": "running"}).json()
+        client.post(f"/threads/{session}/runs/{run['run_id']}/cancel")
+        assert stalled.result().json()["type"] == "run-cancelled"
+        cancelled = client.post(MESSAGE, json=first, headers=key)
+        assert (cancelled.status_code, cancelled.json()["type"]) == (409, "run-cancelled")
+        answer = client.post(MESSAGE, json=second, headers=headers)
+        assert (answer.json()["response"], answer.headers.get(REPLAYED)) == ("Fine.", None)
 
 
 @pytest.mark.clock
