@@ -16,6 +16,7 @@ from everturn.server.api.http.idempotency import (
     AfterDep,
     KeyDep,
     events_again,
+    refuse_when_elsewhere,
     replayed,
     succeeded,
 )
@@ -152,6 +153,7 @@ async def invoke(body: InvokeRequest, runs: RunsDep, key: KeyDep) -> Response:
         kept = await succeeded(runs, run, _CANCELLED)
         return _final(await runs.kept_state(run, kept), run)
     await run.done.wait()
+    refuse_when_elsewhere(run)
     if run.error is not None:
         raise run.error
     if run.cancelled or run.outcome is None:

@@ -13,7 +13,7 @@ from starlette.responses import StreamingResponse
 
 from everturn.checkpoints.sql.runs import MultitaskStrategy, RunRow, RunStatus
 from everturn.server.api.agent_server.bodies import SELECTED, Responses
-from everturn.server.api.http.idempotency import events_again, replayed
+from everturn.server.api.http.idempotency import events_again, refuse_when_elsewhere, replayed
 from everturn.server.api.http.json import dumps
 from everturn.server.api.http.sse import EventStream, feed_frames
 from everturn.server.runs.idempotency import IdempotencyKey, Repeated, answer_gone
@@ -168,6 +168,7 @@ async def waited(
             await run.done.wait()
         left.cancel()
     if ended.done():
+        refuse_when_elsewhere(run)
         return Response(dumps(run.final_state), media_type="application/json", headers=headers)
 
     async def body() -> AsyncIterator[bytes]:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 
 from everturn.server.api.chat.approvals import WaitingCall
 from everturn.server.api.chat.events import ChatEvent, ending, events_of
-from everturn.server.api.http.idempotency import replayed, succeeded
+from everturn.server.api.http.idempotency import refuse_when_elsewhere, replayed, succeeded
 from everturn.server.api.http.json import dumps, jsonable
 from everturn.server.api.http.location import location_of
 from everturn.server.api.http.problems import problem_event, problem_of_names
@@ -69,6 +69,7 @@ async def answered(runs: Runs, started: Run | Repeated) -> Response:
 
 async def _body_at_end(run: Run) -> MessageResponse:
     await run.done.wait()
+    refuse_when_elsewhere(run)
     if run.error is not None:
         raise run.error
     if run.cancelled or run.outcome is None:

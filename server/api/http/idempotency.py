@@ -18,7 +18,7 @@ from everturn.server.access.caller import current_caller
 from everturn.server.api.http.json import dumps
 from everturn.server.api.http.problems import IDEMPOTENCY_KEY, REPLAYED, FailedBefore
 from everturn.server.api.http.strict_json import QUICK_BYTES
-from everturn.server.errors import InvalidInput, RunCancelled, message_of
+from everturn.server.errors import InvalidInput, RunCancelled, ShuttingDown, message_of
 from everturn.server.runs.idempotency import IdempotencyKey, Kept, Repeated
 from everturn.server.runs.run import Run
 from everturn.server.runs.runs import Runs
@@ -92,6 +92,16 @@ async def succeeded(runs: Runs, before: Repeated, cancelled: RunCancelled) -> Ke
     if kept.status != "success":
         raise cancelled
     return kept
+
+
+def refuse_when_elsewhere(run: Run) -> None:
+    """Have a client ask again for a run with a key that another process goes on with.
+
+    Raises:
+        ShuttingDown: sent again, its request finds it there.
+    """
+    if run.request.idempotent and run.goes_on_elsewhere:
+        raise ShuttingDown("Another process goes on with this: ask again, with the same key.")
 
 
 def replayed(started: Run | Repeated) -> dict[str, str]:

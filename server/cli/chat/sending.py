@@ -19,6 +19,8 @@ PATIENCE = 60.0
 """Seconds without a word from the service; longer than another process needs to go on."""
 _PAUSE = 0.5
 _LAST = ("done", "error")
+_GOES_ON = ("shutting-down", "turn-taken-over")
+"""The problems of a turn that another process goes on with."""
 
 Event = tuple[str, dict[str, Any]]
 
@@ -88,7 +90,7 @@ class _Sent:
             for event in httpx2.EventSource(response):
                 self._heard_at = time.monotonic()
                 data = json.loads(event.data)
-                if event.event == "error" and data.get("type") == "shutting-down":
+                if event.event == "error" and data.get("type") in _GOES_ON:
                     return
                 if event.id:
                     self._headers["Last-Event-ID"] = event.id

@@ -293,6 +293,59 @@ def test_a_decision_is_carried_out_once(data_dir: Path, fake_provider: FakeProvi
         assert client.post(path, json=body, headers=with_key()).status_code == 409
 
 
+@pytest.mark.clock
+def test_a_decision_is_carried_out_once_after_kill_9(
+    data_dir: Path, fake_provider: FakeProvider
+) -> None:
+    call = Reply(tool_calls=[ToolCall("calculator", {"expression": "6 * 7"})])
+    fake_provider.script("m", call, STALL, "It is 42.")
+    approving = {**asking(fake_provider), "EVERTURN_APPROVE_TOOLS": "calculator"}
+    headers = with_key()
+    with (
+        process(data_dir, **approving) as running,
+        Client(running.url()) as client,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        waits = client.ask("What is 6 * 7?")
+        path = f"/api/chat/session/{waits['session_id']}/resume"
+        body = {"decisions": [{"id": waits["calls"][0]["id"], "type": "approve"}]}
+        pool.submit(client.post, path, json=body, headers=headers)
+        eventually_sync(lambda: fake_provider.calls() == 2)
+        running.kill()
+    with process(data_dir, **approving) as running, Client(running.url()) as client:
+        answer = client.post(path, json=body, headers=headers)
+        assert (answer.status_code, answer.headers[REPLAYED]) == (200, "true")
+        assert (answer.json()["response"], answer.json()["tools_used"]) == (
+            "It is 42.",
+            ["calculator"],
+        )
+        (row,) = client.get(f"/api/chat/history/{waits['session_id']}").json()
+        assert (row["user_message"], row["assistant_message"]) == ("What is 6 * 7?", "It is 42.")
+
+
+@pytest.mark.clock
+def test_at_sigterm_who_waits_with_a_key_is_told_to_ask_again(
+    data_dir: Path, fake_provider: FakeProvider
+) -> None:
+    fake_provider.script("m", STALL, "It is done.")
+    asked = {"assistant_id": "agent", "input": {"messages": "Count to five"}}
+    short = {**asking(fake_provider), "EVERTURN_SHUTDOWN_GRACE": "0.2"}
+    headers = with_key()
+    with (
+        process(data_dir, **short) as running,
+        Client(running.url()) as client,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        waiting = pool.submit(client.post, "/runs/wait", json=asked, headers=headers)
+        eventually_sync(lambda: fake_provider.calls() == 1)
+        assert running.stop() == 0
+        assert waiting.result().status_code == 503
+        assert "Retry-After" in waiting.result().headers
+    with process(data_dir, **short) as running, Client(running.url()) as client:
+        answer = client.post("/runs/wait", json=asked, headers=headers)
+        assert answer.json()["messages"][-1]["content"] == "It is done."
+
+
 def test_an_answer_outlives_its_session_and_not_its_deletion(
     data_dir: Path, fake_provider: FakeProvider
 ) -> None:
