@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, select, update
 
 from everturn.checkpoints.sql.database import Database
 from everturn.checkpoints.sql.group_commit import Row
@@ -74,10 +74,16 @@ class KeyTable:
 
     async def delete_before(self, moment: datetime, at_once: int) -> int:
         """Delete the oldest of the keys that are older; returns how many it were."""
-        query = select(*_COLUMNS).where(idempotency_keys.c.created_at < moment)
-        older = query.order_by(idempotency_keys.c.created_at).limit(at_once)
+        return await self._delete_some(idempotency_keys.c.created_at < moment, at_once)
+
+    async def delete_of(self, caller: str, at_once: int) -> int:
+        """Delete some of a caller's keys; returns how many it were."""
+        return await self._delete_some(idempotency_keys.c.caller == caller, at_once)
+
+    async def _delete_some(self, wanted: ColumnElement[bool], at_once: int) -> int:
+        query = select(*_COLUMNS).where(wanted).order_by(idempotency_keys.c.created_at)
         found = await self._database.read(
-            lambda c: [KeyRow(**row) for row in c.execute(older).mappings()]
+            lambda c: [KeyRow(**row) for row in c.execute(query.limit(at_once)).mappings()]
         )
         await self._delete(found)
         return len(found)

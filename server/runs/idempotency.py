@@ -190,6 +190,11 @@ class Keys:
             if await self._table.delete_before(before, _AT_ONCE) < _AT_ONCE:
                 return
 
+    async def forget(self, caller: str) -> None:
+        """Delete all keys of a caller, and what was kept with them."""
+        while await self._table.delete_of(caller, _AT_ONCE) == _AT_ONCE:
+            pass
+
 
 def releases_key(run: Run) -> bool:
     """Say whether a run failed before it did anything: sent again, it is run."""

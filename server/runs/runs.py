@@ -572,6 +572,10 @@ class Runs:
         await self._events.written()
         return await self._events.last(run_id) is not None
 
+    async def forget_keys(self, caller: str) -> None:
+        """Delete all keys of a caller, and what was kept with them."""
+        await self._keys.forget(caller)
+
     async def sweep_keys(self) -> None:
         """Delete the keys that have expired, and what was kept with them."""
         await self._keys.sweep()

@@ -73,6 +73,9 @@ async def test_old_keys_go_with_the_rows_that_were_kept_for_them(tmp_path: Path)
         left = [number for number in range(5) if await runs.get(f"run {number}")]
         assert left == [0, 2, 3, 4]
         assert await keys.find("ada", "key 4", NOW - DAY) is not None
+        assert await keys.delete_of("bob", 3) == 0
+        assert await keys.delete_of("ada", 3) == 1
+        assert await runs.get("run 4") is None
 
 
 async def test_a_key_that_has_expired_is_free(tmp_path: Path) -> None:
