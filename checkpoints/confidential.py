@@ -98,11 +98,7 @@ class Safe:
         """Return what a column keeps; None for nothing."""
         if not confidential:
             return None
-        plain = json.dumps(confidential).encode()
-        if self._cipher is None:
-            return plain
-        name, encrypted = self._cipher.encrypt(plain)
-        return name.encode() + b"\0" + encrypted
+        return self.encrypt(json.dumps(confidential).encode())
 
     def unseal(self, kept: bytes | None) -> dict[str, Any]:
         """Return what `seal` was given.
@@ -112,17 +108,32 @@ class Safe:
         """
         if not kept:
             return {}
-        if not kept.startswith(b"{"):
-            name, _, encrypted = kept.partition(b"\0")
-            try:
-                kept = self._decrypted(name.decode(), encrypted)
-            except ValueError as error:
-                raise StoreMisconfigured(
-                    "The secrets of this run were encrypted with another key: set "
-                    "LANGGRAPH_AES_KEY to the one that it began with."
-                ) from error
-        opened: dict[str, Any] = json.loads(kept)
+        opened: dict[str, Any] = json.loads(self.decrypt(kept))
         return opened
+
+    def encrypt(self, plain: bytes) -> bytes:
+        """Return what a column keeps of an object in JSON, whatever follows it."""
+        if self._cipher is None:
+            return plain
+        name, encrypted = self._cipher.encrypt(plain)
+        return name.encode() + b"\0" + encrypted
+
+    def decrypt(self, kept: bytes) -> bytes:
+        """Return what `encrypt` was given.
+
+        Raises:
+            StoreMisconfigured: it was encrypted, and with another key than this one.
+        """
+        if kept.startswith(b"{"):
+            return kept
+        name, _, encrypted = kept.partition(b"\0")
+        try:
+            return self._decrypted(name.decode(), encrypted)
+        except ValueError as error:
+            raise StoreMisconfigured(
+                "The secrets of this run were encrypted with another key: set "
+                "LANGGRAPH_AES_KEY to the one that it began with."
+            ) from error
 
     def _decrypted(self, cipher: str, encrypted: bytes) -> bytes:
         if self._cipher is None:

@@ -29,6 +29,7 @@ from everturn.checkpoints.sql.crons import CronTable
 from everturn.checkpoints.sql.database import Database, open_database
 from everturn.checkpoints.sql.group_commit import GroupCommit, open_group_commit
 from everturn.checkpoints.sql.history import History
+from everturn.checkpoints.sql.idempotency import KeyTable
 from everturn.checkpoints.sql.migrations.others import count_tables_of_others
 from everturn.checkpoints.sql.runs import RunRows
 from everturn.checkpoints.sql.threads import ThreadTable
@@ -106,6 +107,7 @@ from everturn.server.resources.threads import Threads
 from everturn.server.resources.users import Users
 from everturn.server.runs.admission import Admission
 from everturn.server.runs.crons import Crons
+from everturn.server.runs.idempotency import Keys
 from everturn.server.runs.recovery import watch_over
 from everturn.server.runs.runs import Runs
 from everturn.server.runs.slots import Slots
@@ -304,6 +306,7 @@ async def _service(
     assistants = Assistants(AssistantTable(database), graphs, access)
     await assistants.begin()
     status = ThreadStatus(table, memory, jsonable)
+    keys = Keys(KeyTable(database), dumps, settings.server.idempotency_ttl, safe)
     run_rows = RunRows(database, rows, peers.name, safe)
     runs = Runs(
         engine,
@@ -321,6 +324,7 @@ async def _service(
         Admission(settings.server.start_wait),
         Slots(settings.server.max_runs, settings.server.max_queued, settings.server.start_wait),
         settings.server.max_queued,
+        keys,
     )
     crons = Crons(CronTable(database, safe), runs, assistants, status, peers, access)
     states = States(
@@ -371,7 +375,7 @@ async def _going_on(service: Service, peers: Peers, ttl: ThreadTTL) -> AsyncIter
         await service.runs.take_from_the_dead((await peers.heartbeat()).alive)
     watch = nullcontext() if peers.single else _background(watch_over(peers, service.runs), "peers")
     async with (
-        _background(sweep(service.threads, **ttl.sweeps), "threads that expire"),
+        _background(sweep(service.threads, service.runs, **ttl.sweeps), "what expires"),
         _background(service.crons.keep_time(), "crons"),
         _background(service.runs.take_what_waits(), "queue"),
         watch,

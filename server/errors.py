@@ -24,6 +24,8 @@ RunError
   x NothingWaits      the caller: look at the session, it was answered meanwhile
   x Forbidden         the caller: ask somebody who may do it, or for the permission
   x InvalidRule       the operator: a handler of the project's `auth` is wrong; nothing was done
+  x KeyReused         the caller: send a new request with a key of its own
+  x AnswerGone        the caller: the run is over; run it anew with another key, if it is wanted
   x RunCancelled      the caller: send the message again, if it is still wanted
   x TurnTimeout       try again: the turn did not end in its time
   x Overloaded        try again when `retry_after` says: more runs wait than start soon
@@ -134,6 +136,14 @@ class Forbidden(RunError):
 
 class InvalidRule(RunError):
     """A rule of the project failed, or says what is not understood: so nothing is allowed."""
+
+
+class KeyReused(RunError):
+    """The key of a request was sent before, with another one."""
+
+
+class AnswerGone(RunError):
+    """A request was answered before, and its answer is not kept."""
 
 
 class RunCancelled(RunError):

@@ -84,6 +84,12 @@ class ServerSettings(BaseSettings):
         description="Seconds a run may wait for its start behind others; clients that would wait "
         "longer are answered 503.",
     )
+    idempotency_ttl: int = Field(
+        default=86_400,
+        ge=1,
+        description="Seconds after which a request that is sent again with its Idempotency-Key is "
+        "a new one.",
+    )
     thread_wait: float = Field(
         default=60.0, gt=0, description="Seconds a turn waits for the one before it on its thread."
     )

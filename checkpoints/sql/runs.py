@@ -368,10 +368,11 @@ class RunRows:
         return await self._database.write(lambda c: c.scalar(again))
 
     def delete(
-        self, run_id: str, thread_id: str, *, seconds: float | None = None
+        self, run_id: str, thread_id: str, *more: Row, seconds: float | None = None
     ) -> asyncio.Future[list[Any]]:
-        """Have a run's row deleted; see `GroupCommit.post`."""
-        return self._rows.post(Row(_DELETE, {"this": run_id}), of=thread_id, seconds=seconds)
+        """Have a run's row deleted, and more with it; see `GroupCommit.post`."""
+        gone = Row(_DELETE, {"this": run_id})
+        return self._rows.post(gone, *more, of=thread_id, seconds=seconds)
 
     async def _read(self, query: Any) -> list[RunRow]:
         return await self._database.read(

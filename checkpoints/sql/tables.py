@@ -337,3 +337,30 @@ store_vectors = Table(
         ["namespace", "key"], [store_items.c.namespace, store_items.c.key], ondelete="CASCADE"
     ),
 )
+
+
+class IdempotencyKeyColumns(TypedColumns):
+    """A key that a client sent with a request, and the run that the request started."""
+
+    caller: Named[str] = Column(Prose, primary_key=True)
+    """Whose key it is; empty where nobody has to sign in."""
+    key: Named[str] = Column(Text, primary_key=True)
+    fingerprint: Named[str] = Column(Text)
+    """What tells the request from another one with the same key."""
+    run_id: Named[str] = Column(Identifier)
+    thread_id: Named[str] = Column(Identifier)
+    temporary: Named[bool] = Column(Boolean)
+    """Its run has a thread of its own: the run's row goes with the key."""
+    answer: Named[bytes | None] = Column(LargeBinary)
+    """What the run came to; None until its end, or where its thread was deleted since."""
+    created_at: Named[datetime] = Column(UtcDateTime)
+
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    IdempotencyKeyColumns,
+    Index("ix_idempotency_keys_run_id", "run_id"),
+    Index("ix_idempotency_keys_thread_id", "thread_id"),
+    Index("ix_idempotency_keys_created_at", "created_at"),
+)

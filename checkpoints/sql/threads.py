@@ -32,7 +32,7 @@ from everturn.checkpoints.sql.group_commit import Row
 from everturn.checkpoints.sql.json_objects import merged, storable
 from everturn.checkpoints.sql.matches import EVERYTHING, Match
 from everturn.checkpoints.sql.searched import SearchedTable, conditions, values_of
-from everturn.checkpoints.sql.tables import crons, json_object, runs, threads
+from everturn.checkpoints.sql.tables import crons, idempotency_keys, json_object, runs, threads
 
 Status = Literal["idle", "busy", "interrupted", "error"]
 SortBy = Literal["thread_id", "status", "created_at", "updated_at", "state_updated_at"]
@@ -318,7 +318,7 @@ class ThreadTable(SearchedTable[Thread, SortBy]):
 
     async def delete(self, thread_id: str) -> bool:
         """Delete a row, and the runs and crons of its thread; `False` if there was none."""
-        return await self._without_runs(thread_id, _deletion(thread_id))
+        return await self._without_runs(thread_id, _deletion(thread_id), _answers_gone(thread_id))
 
     async def end(self, thread_id: str) -> bool:
         """Delete the runs and crons of a session and say in its row that it has ended.
@@ -332,8 +332,10 @@ class ThreadTable(SearchedTable[Thread, SortBy]):
         )
         return await self._without_runs(thread_id, ended)
 
-    async def _without_runs(self, thread_id: str, change: Delete | Update) -> bool:
+    async def _without_runs(self, thread_id: str, change: Delete | Update, *more: Update) -> bool:
         def work(connection: Connection) -> bool:
+            for each in more:
+                connection.execute(each)
             for table in (runs, crons):
                 connection.execute(delete(table).where(table.c.thread_id == thread_id))
             return connection.execute(change).rowcount == 1
@@ -358,6 +360,12 @@ class ThreadTable(SearchedTable[Thread, SortBy]):
 
 def _deletion(thread_id: str) -> Delete:
     return delete(threads).where(threads.c.thread_id == thread_id)
+
+
+def _answers_gone(thread_id: str) -> Update:
+    """Nothing of a thread that is deleted is kept for requests that are sent again."""
+    theirs = idempotency_keys.c.thread_id == thread_id
+    return update(idempotency_keys).where(theirs).values(answer=None)
 
 
 def _end(ttl: Mapping[str, Any] | None, since: datetime) -> datetime | None:

@@ -12,6 +12,14 @@ from sse_starlette import EventSourceResponse
 
 from everturn.server.api.http.command import Command
 from everturn.server.api.http.deps import RunsDep
+from everturn.server.api.http.idempotency import (
+    AfterDep,
+    KeyDep,
+    events_again,
+    refuse_when_elsewhere,
+    replayed,
+    succeeded,
+)
 from everturn.server.api.http.json import dumps
 from everturn.server.api.http.location import location_of
 from everturn.server.api.http.problems import problem_event, problems
@@ -19,9 +27,11 @@ from everturn.server.api.http.sse import HEARTBEAT, EventStream, frame
 from everturn.server.api.http.strict_json import Router
 from everturn.server.api.http.values import Few, FewMessages, Identifier, JsonObject, Name
 from everturn.server.errors import RunCancelled
+from everturn.server.runs.idempotency import Repeated
 from everturn.server.runs.request import RunRequest
 from everturn.server.runs.run import Run
-from everturn.server.streams.feed import Cursor
+from everturn.server.runs.runs import Runs
+from everturn.server.streams.feed import BEGINNING, Cursor, Event
 from everturn.server.streams.modes import StreamMode as RunMode
 
 _CANCELLED = RunCancelled("The run was cancelled before its end.")
@@ -137,14 +147,23 @@ class StreamRequest(InvokeRequest):
         **problems(404, 409, 503, 504),
     },
 )
-async def invoke(body: InvokeRequest, runs: RunsDep) -> Response:
-    run = await runs.create(body.request(runs.graph(body.graph), "/invoke"))
+async def invoke(body: InvokeRequest, runs: RunsDep, key: KeyDep) -> Response:
+    run = await runs.create(body.request(runs.graph(body.graph), "/invoke"), key=key)
+    if isinstance(run, Repeated):
+        kept = await succeeded(runs, run, _CANCELLED)
+        return _final(await runs.kept_state(run, kept), run)
     await run.stored()
+    refuse_when_elsewhere(run)
     if run.error is not None:
         raise run.error
     if run.cancelled or run.outcome is None:
         raise _CANCELLED
-    return Response(dumps(run.outcome.state), media_type="application/json", headers=_where(run))
+    return _final(dumps(run.outcome.state), run)
+
+
+def _final(state: bytes, started: Run | Repeated) -> Response:
+    headers = {**location_of(started), **replayed(started)}
+    return Response(state, media_type="application/json", headers=headers)
 
 
 @router.post(
@@ -157,30 +176,65 @@ async def invoke(body: InvokeRequest, runs: RunsDep) -> Response:
     response_class=EventSourceResponse,
     responses=problems(404, 503),
 )
-async def stream(body: StreamRequest, request: Request, runs: RunsDep) -> EventStream:
+async def stream(
+    body: StreamRequest, request: Request, runs: RunsDep, key: KeyDep, after: AfterDep
+) -> EventStream:
     asked = body.request(runs.graph(body.graph), "/stream", *body.modes())
-    run = await runs.create(asked)
-    return EventStream(request, _frames(request, run), headers=_where(run), on_leave=run.stop)
+    started = await runs.create(asked, key=key)
+    headers = {**location_of(started), **replayed(started)}
+    if isinstance(started, Repeated):
+        return EventStream(request, _frames_again(request, runs, started, after), headers=headers)
+    leaves = started.request.on_disconnect == "cancel"
+    return EventStream(
+        request,
+        _frames_of(request, started),
+        headers=headers,
+        on_leave=started.stop if leaves else None,
+    )
 
 
-async def _frames(request: Request, run: Run) -> AsyncGenerator[bytes]:
+async def _frames_of(request: Request, run: Run) -> AsyncGenerator[bytes]:
+    """Write the events of a new run; at its end, that it was cancelled."""
+    resumable = run.written is not None
+    async for written in _frames(request, run.feed.follow(BEGINNING), run, resumable=resumable):
+        yield written
+    if run.cancelled and not run.error:
+        yield frame("error", dumps(problem_event(request, {}, _CANCELLED)))
+
+
+async def _frames_again(
+    request: Request, runs: Runs, before: Repeated, after: Cursor
+) -> AsyncGenerator[bytes]:
+    """Write what a run streams, or streamed, after a place; what is not kept, as its end."""
+    events = events_again(runs, before, after)
+    async for written in _frames(request, events, before.run, resumable=True):
+        yield written
+    try:
+        kept = await runs.kept(before)
+    except Exception as error:
+        yield frame("error", dumps(problem_event(request, {}, error)))
+        return
+    if kept.failure is None and kept.status != "success":
+        yield frame("error", dumps(problem_event(request, {}, _CANCELLED)))
+
+
+async def _frames(
+    request: Request,
+    following: AsyncGenerator[list[Event]],
+    run: Run | None,
+    *,
+    resumable: bool,
+) -> AsyncGenerator[bytes]:
     """Write the run's events, but for `metadata`; an error as the problem that it is."""
-    failed, resumable = False, run.written is not None
-    async with aclosing(run.feed.follow(Cursor())) as events:
+    async with aclosing(following) as events:
         async for news in events:
             written = []
             for event in news:
                 data = event.data
                 if event.name == "error":
-                    failed = True
-                    data = dumps(problem_event(request, orjson.loads(data), run.error))
+                    error = run.error if run else None
+                    data = dumps(problem_event(request, orjson.loads(data), error))
                 if event.name != "metadata":
                     written.append(frame(event.name, data, event.cursor if resumable else None))
             if written or not news:
                 yield b"".join(written) or HEARTBEAT
-    if run.cancelled and not failed:
-        yield frame("error", dumps(problem_event(request, {}, _CANCELLED)))
-
-
-def _where(run: Run) -> dict[str, str]:
-    return location_of(run) if run.request.lasting else {}

@@ -1,7 +1,8 @@
-"""The end of threads with a ttl: looked for now and then, by every process."""
+"""The end of threads with a ttl, and of old keys: looked for now and then, by every process."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
 from structlog import get_logger
 
@@ -15,13 +16,22 @@ SWEEP_SECONDS = 60
 _AT_ONCE = 100
 
 
+class Keys(Protocol):
+    """The keys that clients sent with their requests."""
+
+    async def sweep_keys(self) -> None:
+        """Delete those that have expired."""
+        ...
+
+
 async def sweep(
-    threads: Threads, *, seconds: float = SWEEP_SECONDS, limit: int | None = None
+    threads: Threads, keys: Keys, *, seconds: float = SWEEP_SECONDS, limit: int | None = None
 ) -> None:
     """End what has expired, now and every so many seconds. Never ends itself.
 
     Args:
         threads: of the service.
+        keys: of the service.
         seconds: between two sweeps.
         limit: threads that one sweep looks at, at most.
     """
@@ -30,6 +40,10 @@ async def sweep(
             await sweep_once(threads, limit)
         except Exception as error:  # those that are due stay due
             log.warning("threads_not_swept", error=str(error))
+        try:
+            await keys.sweep_keys()
+        except Exception as error:
+            log.warning("keys_not_swept", error=str(error))
         await asyncio.sleep(seconds)
 
 

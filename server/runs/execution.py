@@ -46,6 +46,7 @@ from everturn.server.runs.admission import Admission
 from everturn.server.runs.delays import waiting_of
 from everturn.server.runs.elsewhere import Elsewhere
 from everturn.server.runs.here import Here
+from everturn.server.runs.idempotency import Keys, releases_key
 from everturn.server.runs.queue import Queue
 from everturn.server.runs.request import RunRequest
 from everturn.server.runs.run import Run
@@ -142,6 +143,7 @@ class Execution:
         slots: Slots,
         queue: Queue,
         lease: float,
+        keys: Keys,
     ) -> None:
         """Wire it up; `dumps` makes JSON of an event's data.
 
@@ -159,6 +161,7 @@ class Execution:
         self._queue = queue
         self._sure_for = lease / 2
         self._forgetting: set[asyncio.Task[None]] = set()
+        self._keys = keys
 
     def check(self, request: RunRequest, assistant: Assistant) -> Checked | None:
         """Refuse at once what cannot be run, where a client waits for it; see `RunRequest`.
@@ -344,6 +347,10 @@ class Execution:
 
     async def _cut(self, run: Run, held: Hold) -> None:
         """Leave a thread in the middle of a turn."""
+        ends = self._engine.closing and run.cancelled is None
+        if ends and run.request.lasting and not run.may_be_handed_over:
+            # Its client is told to send it again, and its question would stand there twice.
+            await self._memory.undo(run.thread_id, run.row.run_id)
         await self._leave(run)
         if run.cancelled is None and held.deadline.expired():
             self._fail(run, self._engine.ended_by())
@@ -380,7 +387,8 @@ class Execution:
         that lost its thread to another one, but not its row to another process, starts again.
         """
         if run.refused:
-            self._rows.delete(run.row.run_id, run.thread_id)  # should it be there all the same
+            # Should it be there all the same.
+            self._rows.delete(run.row.run_id, run.thread_id, *self._keys.ended(run))
             return None
         if run.goes_on_elsewhere:
             if isinstance(run.error, StaleWriter):
@@ -394,7 +402,8 @@ class Execution:
                 await self._memory.undo(run.thread_id, run.row.run_id)
         self._post_end(run)
         gone = run.cancelled == "rollback" or isinstance(run.error, ThreadNotFound)
-        if request.recorded and (gone or not request.lasting):
+        temporary = not request.lasting and (not request.idempotent or releases_key(run))
+        if request.recorded and (gone or temporary):
             self._keep(run, self._rows.delete(run.row.run_id, run.thread_id))
         try:
             await self._committed(run)
@@ -444,9 +453,11 @@ class Execution:
         """Have the end written once, while the thread is held: the next run starts after it."""
         if run.start is not None:
             run.start.cancel()
-        if run.end is None and run.request.lasting and not run.goes_on_elsewhere:
+        kept = run.request.lasting or run.request.idempotent
+        if run.end is None and kept and not run.goes_on_elsewhere:
             run.ended = replace(run.row)
-            self._keep(run, self._rows.update(run.ended, run.status, *self._changes(run)))
+            rows = (*self._changes(run), *self._keys.ended(run))
+            self._keep(run, self._rows.update(run.ended, run.status, *rows))
 
     def _keep(self, run: Run, end: asyncio.Future[list[Any]]) -> None:
         """Know of a run's end, and let clients know where its commit takes long."""
@@ -456,7 +467,7 @@ class Execution:
 
     def _changes(self, run: Run) -> list[Row]:
         """What is committed with a run's end: its thread's status, and its turn's history."""
-        if not run.held:  # its thread is another run's
+        if not (run.held and run.request.lasting):  # its thread is another run's, or none
             return []
         if run.error and not isinstance(run.error, _CHANGED_NOTHING):
             return [self._threads.failed(run)]

@@ -56,11 +56,13 @@ class RunRequest:
     """The id of the interrupt that the command answers, which must still wait."""
     history: bool = False
     """Write the finished turn into the chat history."""
+    idempotent: bool = False
+    """It was sent with an `Idempotency-Key`; see `to_be_sent_again`."""
 
     @property
     def recorded(self) -> bool:
         """Whether it has a row: others may ask for it, or go on with it."""
-        return self.lasting or self.background
+        return self.lasting or self.background or self.idempotent
 
     @property
     def lasting(self) -> bool:
@@ -74,9 +76,13 @@ class RunRequest:
         own = self.config.get("configurable") or {}
         return replace(self, config={**self.config, "configurable": {**values, **own}})
 
+    def to_be_sent_again(self) -> Self:
+        """Keep what it comes to, and go on when its client leaves, who may send it again."""
+        return replace(self, idempotent=True, on_disconnect="continue")
+
     def kwargs(self) -> dict[str, Any]:
         """What the run's row keeps of it, as `kwargs`: clients see it, and a recovery needs it."""
-        own = {"door": self.door, "answers": self.answers, "history": self.history}
+        own = {name: getattr(self, name) for name in _OWN}
         return {
             "input": self.input,
             "command": self.command,
@@ -108,3 +114,7 @@ class RunRequest:
         # A temporary thread is the run's own, and goes with it.
         where = None if kwargs.get("temporary") else thread_id
         return cls(thread_id=where, assistant_id=assistant_id, background=True, **chosen, **renamed)
+
+
+_OWN = ("door", "answers", "history", "interactive", "without_memory", "idempotent")
+"""What rows keep beside what LangGraph's have, where it is said."""

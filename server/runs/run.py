@@ -146,8 +146,15 @@ class Run:
         if self.unstored:
             return True
         if isinstance(self.error, ShuttingDown):
-            return self.request.recorded and not self.request.interactive
+            return self.may_be_handed_over
         return self.request.recorded and isinstance(self.error, StaleWriter)
+
+    @property
+    def may_be_handed_over(self) -> bool:
+        """Whether another process may go on with it: who waits for it finds it there."""
+        request = self.request
+        awaited = request.interactive and not (request.background or request.idempotent)
+        return request.recorded and not awaited
 
     @property
     def failure(self) -> dict[str, str]:
@@ -156,7 +163,7 @@ class Run:
         plain = isinstance(error, InvalidAnswer)  # its text says what to do; its cause does not
         if isinstance(error, InvalidInput) and error.__cause__ is not None and not plain:
             error = error.__cause__
-        return {"error": type(error).__name__, "message": _text(error), "error_id": self.error_id}
+        return {"error": type(error).__name__, "message": text_of(error), "error_id": self.error_id}
 
     @property
     def final_state(self) -> Any:
@@ -189,7 +196,8 @@ class Run:
         }
 
 
-def _text(error: BaseException | None) -> str:
+def text_of(error: BaseException | None) -> str:
+    """Return an error's text, whatever it does when it is asked for it."""
     try:
         return message_of(error)
     except Exception as nested:  # of its own `__str__`

@@ -23,13 +23,18 @@ from contextlib import aclosing, asynccontextmanager, closing, nullcontext, supp
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, overload
 
 from langchain_core.utils.uuid import uuid7
 from structlog import get_logger
 
 from everturn.checkpoints.confidential import split_request
-from everturn.checkpoints.errors import CheckpointsError, StoreMisconfigured, ThreadBusy
+from everturn.checkpoints.errors import (
+    CheckpointsError,
+    StoreMisconfigured,
+    ThreadBusy,
+    ValueRefused,
+)
 from everturn.checkpoints.shared.event_log import EventLog
 from everturn.checkpoints.shared.peers import Peers
 from everturn.checkpoints.sql.assistants import Assistant
@@ -43,6 +48,7 @@ from everturn.server.errors import (
     CheckpointNotFound,
     NothingToCancel,
     RunError,
+    ShuttingDown,
     StateUnreadable,
     ThreadNotFound,
 )
@@ -59,6 +65,13 @@ from everturn.server.runs.execution import (
     configurable_of,
 )
 from everturn.server.runs.here import Here
+from everturn.server.runs.idempotency import (
+    IdempotencyKey,
+    Kept,
+    Keys,
+    Repeated,
+    answer_gone,
+)
 from everturn.server.runs.permission import RunAccess, run_not_found
 from everturn.server.runs.queue import Queue
 from everturn.server.runs.request import RunRequest
@@ -77,6 +90,11 @@ log = get_logger(__name__)
 
 MAX_DEATHS = 5
 """A run that had begun when its process died so often may be what ends it."""
+
+
+class _StartedElsewhere(Exception):
+    """The run of this key was started by another process, a moment ago."""
+
 
 _NOTHING_TO_CANCEL = (
     "Runs to cancel were not found: they have ended or were deleted, or the ids are of no run."
@@ -114,6 +132,7 @@ class Runs:
         admission: Admission,
         slots: Slots,
         max_waiting: int,
+        keys: Keys,
     ) -> None:
         """Wire it up.
 
@@ -133,6 +152,7 @@ class Runs:
             admission: how fast runs start.
             slots: how many are under way at once.
             max_waiting: runs of the background that wait; more are refused.
+            keys: of requests that may be sent again.
         """
         self._engine = engine
         self._memory = memory
@@ -149,6 +169,7 @@ class Runs:
         self._here = Here()
         self._arrivals = Arrivals()
         self._admission = admission
+        self._keys = keys
         self._slots = slots
         self._queue = Queue(rows, slots, peers, self._take_over, max_waiting)
         self._elsewhere = Elsewhere(self._here, rows, events, peers, self._end_claimed)
@@ -164,7 +185,29 @@ class Runs:
             slots,
             self._queue,
             peers.lease,
+            keys,
         )
+
+    @overload
+    async def create(
+        self,
+        request: RunRequest,
+        thread: Thread | None = None,
+        *,
+        caller: Caller | None = None,
+        bounded: bool = True,
+    ) -> Run: ...
+
+    @overload
+    async def create(
+        self,
+        request: RunRequest,
+        thread: Thread | None = None,
+        *,
+        caller: Caller | None = None,
+        bounded: bool = True,
+        key: IdempotencyKey | None,
+    ) -> Run | Repeated: ...
 
     async def create(
         self,
@@ -173,7 +216,8 @@ class Runs:
         *,
         caller: Caller | None = None,
         bounded: bool = True,
-    ) -> Run:
+        key: IdempotencyKey | None = None,
+    ) -> Run | Repeated:
         """Start a run, or put it behind the others of its thread, in the order of the calls.
 
         Args:
@@ -182,6 +226,7 @@ class Runs:
             bounded: refuse it where too many wait; not a run that is due by the clock.
             thread: the row of its thread, where the caller has read it; with a request that names
                 no thread, a new one, which is stored with the run.
+            key: of the request; sent before, it finds the run of then.
 
         Raises:
             AssistantNotFound, GraphNotFound, InvalidInput, and for an interactive request all that
@@ -193,32 +238,90 @@ class Runs:
             Overloaded: too many wait; or a client waits for it, and it could not start soon.
             StoreUnavailable: its row was not written; nothing is run. One of the background
                 says so when it is acknowledged.
+            KeyReused, AnswerGone, RunNotFound: of the key, see `_repeated`.
             Forbidden, InvalidRule, HTTPException: of the project's rules, see `Access.allowed`.
         """
-        with self._arrivals.place(request.thread_id) as reached:
+
+        async def start(reached: Reached) -> Run:
             if not request.background:
                 self._slots.check()
                 await self._admission.client()
             elif bounded:
                 self._queue.check()
-            run = await self._create(request, thread, reached, caller or current_caller())
-        if not request.background:  # of which several are acknowledged together
-            await self.acknowledge(run)
-        return run
+            asked = request.to_be_sent_again() if key else request
+            return await self._create(asked, thread, reached, caller or current_caller(), key)
+
+        started = await self._once(key, request.thread_id, start)
+        if isinstance(started, Run) and not request.background:
+            await self.acknowledge(started)  # of those of the background several together
+        return started
 
     async def create_from(
-        self, thread_id: str | None, asked: Coroutine[Any, Any, tuple[RunRequest, Thread]]
-    ) -> Run:
+        self,
+        thread_id: str | None,
+        asked: Coroutine[Any, Any, tuple[RunRequest, Thread]],
+        key: IdempotencyKey | None,
+    ) -> Run | Repeated:
         """Start a run whose request is still to be made; its place on the thread is taken first.
 
         Raises what making it raises, and what `create` does.
         """
-        with closing(asked), self._arrivals.place(thread_id) as reached:
+
+        async def start(reached: Reached) -> Run:
             self._slots.check()
             await self._admission.client()
-            run = await self._create(*await asked, reached, current_caller())
-        await self.acknowledge(run)
-        return run
+            request, thread = await asked
+            request = request.to_be_sent_again() if key else request
+            return await self._create(request, thread, reached, current_caller(), key)
+
+        with closing(asked):
+            started = await self._once(key, thread_id, start)
+        if isinstance(started, Run):
+            await self.acknowledge(started)
+        return started
+
+    async def _once(
+        self,
+        key: IdempotencyKey | None,
+        thread_id: str | None,
+        start: Callable[[Reached], Awaitable[Run]],
+    ) -> Run | Repeated:
+        """Start a run in its place on a thread, unless one was started with its key."""
+        with self._arrivals.place(thread_id) as reached:
+            if key is None:
+                return await start(reached)
+            async with self._keys.hold(key):
+                if before := await self._repeated(key):
+                    return before
+                try:
+                    return await start(reached)
+                except (ValueRefused, _StartedElsewhere):
+                    if before := await self._repeated(key):  # another process was faster
+                        return before
+                    raise
+
+    async def _repeated(self, key: IdempotencyKey) -> Repeated | None:
+        """Return the run that was started with a key; None where there is none.
+
+        Raises:
+            KeyReused: by another request.
+            RunNotFound: its thread is somebody else's by now.
+            AnswerGone: it is over, and was deleted.
+        """
+        found = await self._keys.find(key)
+        if found is None:
+            return None
+        run = self._here.find(found.run_id, None)
+        if run and run.goes_on_elsewhere:
+            run = None
+        row = run.row if run else await self._rows.get(found.run_id)
+        if row is None and found.answer is None:
+            raise answer_gone(found.run_id, "it was deleted since")
+        if found.temporary:
+            await self._access.check_threadless(row, found.run_id)
+        elif row is not None:
+            await self._access.check("read", found.run_id, found.thread_id)
+        return Repeated(found, row, run)
 
     async def _create(
         self,
@@ -226,6 +329,7 @@ class Runs:
         thread: Thread | None,
         reached: Reached,
         caller: Caller | None,
+        key: IdempotencyKey | None,
     ) -> Run:
         await self.check_webhook(request.webhook)
         self._refuse_own_thread(request)
@@ -251,7 +355,7 @@ class Runs:
             if thread is None:
                 raise ThreadNotFound("Thread or assistant not found.")
         await reached()
-        async with self._strategy_applied(thread_id, request):
+        async with self._strategy_applied(thread_id, request, key):
             row, confidential = _row_of(request, assistant, thread_id)
             run = Run(row, request, assistant, self._feed(row, request), checked=checked)
             run.ttl = thread.lifetime if thread else None
@@ -261,11 +365,14 @@ class Runs:
             waits = self._waits(run)
             if request.recorded:
                 before = [self._threads.created(new)] if new else []
+                before += [self._keys.taken(key, row)] if key else []
                 run.written = self._rows.insert(
                     row, *before, caller=run.caller, confidential=confidential, waits=waits
                 )
             if request.lasting and run.written:
                 self._watch.started(thread_id, row.run_id, run.written)
+            if key:
+                await self.acknowledge(run)  # first: another process may have been faster
             await self._begin(run, waits=waits)
         return run
 
@@ -536,6 +643,77 @@ class Runs:
         except StateUnreadable as error:
             return {"__error__": {"error": type(error).__name__, "message": str(error)}}
 
+    async def kept(self, before: Repeated) -> Kept:
+        """Wait until a run with a key has ended; return what it came to.
+
+        Raises:
+            AnswerGone: it was deleted, or could not be kept.
+            ThreadBusy: it ended before it had its thread, and changed nothing.
+            ShuttingDown: the service ends before the run does.
+        """
+        run_id = before.key.run_id
+        if before.key.answer is not None:
+            return self._keys.read(before.key.answer)
+        while True:
+            row = await self._rows.get(run_id)  # before the answer: both are of one commit
+            if kept := await self._keys.answer(run_id):
+                return kept
+            if row is None:
+                raise answer_gone(run_id, "it was deleted since")
+            if row.status not in UNFINISHED:
+                raise ThreadBusy("The run could not start, and changed nothing: send it again.")
+            self._refuse_when_closing()
+            async with aclosing(self._elsewhere.ended(row)) as waiting:
+                async for _ in waiting:
+                    self._refuse_when_closing()
+
+    def _refuse_when_closing(self) -> None:
+        if self._engine.closing:
+            raise ShuttingDown("The service is being stopped: ask again with the same key.")
+
+    async def kept_state(self, before: Repeated, kept: Kept) -> bytes:
+        """Return the state in which a run with a key ended, in JSON, as it was answered then.
+
+        Raises:
+            AnswerGone: it is not kept any more, or was too large.
+        """
+        if kept.failure is not None:
+            return self._dumps({"__error__": kept.failure})
+        if kept.state is not None:
+            return kept.state
+        row = before.row
+        if row is None or before.key.temporary:
+            raise answer_gone(before.key.run_id, "its state was too large, or is deleted")
+        graph, chosen = str(row.metadata["graph_id"]), await self._configurable(row)
+        outcome = await self._memory.outcome(graph, row.thread_id, row.run_id, chosen)
+        if outcome is None and kept.status == "success":
+            raise answer_gone(row.run_id, "its checkpoints are deleted")
+        return self._dumps(outcome.state if outcome else {})
+
+    async def follow_again(self, before: Repeated, after: Cursor) -> AsyncGenerator[list[Event]]:
+        """Yield what the run of a key streams, or streamed, after a place, as far as it is kept."""
+        if before.run:
+            following = before.run.feed.follow(after)
+        else:
+            await self._events.written()
+            following = self._elsewhere.follow(before.run_id, before.key.thread_id, after)
+        async with aclosing(following):
+            async for news in following:
+                yield news
+
+    async def has_events(self, run_id: str) -> bool:
+        """Say whether something of what a run streamed is still kept."""
+        await self._events.written()
+        return await self._events.last(run_id) is not None
+
+    async def forget_keys(self, caller: str) -> None:
+        """Delete all keys of a caller, and what was kept with them."""
+        await self._keys.forget(caller)
+
+    async def sweep_keys(self) -> None:
+        """Delete the keys that have expired, and what was kept with them."""
+        await self._keys.sweep()
+
     async def outcome(self, row: RunRow) -> Outcome:
         """Return what a run came to, as far as its thread still is where the run left it."""
         chosen = await self._configurable(row)
@@ -715,7 +893,9 @@ class Runs:
             await asyncio.wait(tasks, timeout=5)
 
     @asynccontextmanager
-    async def _strategy_applied(self, thread_id: str, request: RunRequest) -> AsyncIterator[None]:
+    async def _strategy_applied(
+        self, thread_id: str, request: RunRequest, key: IdempotencyKey | None
+    ) -> AsyncIterator[None]:
         """Do with the thread's unfinished runs what the strategy says, and start the next.
 
         Among several processes, runs that care for the others on the thread start one by one.
@@ -725,6 +905,8 @@ class Runs:
             yield
             return
         async with nullcontext() if self._peers.single else self._engine.hold(f"{thread_id}:next"):
+            if key and not self._peers.single and await self._keys.find(key):
+                raise _StartedElsewhere  # and is not to be ended by itself
             while any(under_way := await self._under_way(thread_id)):
                 if strategy == "reject":
                     raise ThreadBusy(

@@ -179,7 +179,7 @@ class Engine:
             outcome.breakpoints = bool(before or after)
             async for part in parts:
                 if part.mode == "values" and not part.namespace:
-                    outcome.take(_output(graph, part.data))
+                    outcome.take(output_of(graph, part.data))
                 if part.mode in turn.stream_modes or part.mode == "events":
                     yield part
         if not (self._closing or held.deadline.expired()):
@@ -189,6 +189,11 @@ class Engine:
         self, turn: Turn, graph: Graph, context: Any, config: RunnableConfig
     ) -> AsyncGenerator[Part]:
         return _stream(turn, graph, self.graphs.context_of(turn.graph, graph, context), config)
+
+    @property
+    def closing(self) -> bool:
+        """Whether no more turns are taken, and those under way are to end."""
+        return self._closing
 
     async def drain(self, grace: float) -> None:
         """Take no more turns; end those that run on after `grace` seconds with ShuttingDown."""
@@ -308,7 +313,7 @@ def _check_goto(graph: Graph, command: Command[Any]) -> None:
             raise InvalidInput(f"command.goto: there is no node {node!r}; there are: {there_are}.")
 
 
-def _output(graph: Graph, values: Any) -> Any:
+def output_of(graph: Graph, values: Any) -> Any:
     """Keep of a state what the graph's output schema shows, and its interrupts."""
     shown = graph.output_channels
     if isinstance(shown, str) or not isinstance(values, dict):

@@ -11,7 +11,8 @@ from langgraph.types import Interrupt, StateSnapshot
 
 from everturn.server.errors import StateUnreadable
 from everturn.server.projects.graphs import Graphs
-from everturn.server.turns.outcome import messages_in
+from everturn.server.turns.engine import output_of
+from everturn.server.turns.outcome import Outcome, messages_in
 from everturn.server.turns.reading import reading
 
 NULL_TASK_ID = "00000000-0000-0000-0000-000000000000"
@@ -74,6 +75,31 @@ class ThreadMemory:
         with reading(thread_id):
             async with self._graphs.open(graph, given, access="threads.read") as served:
                 return await served.aget_state(config)
+
+    async def outcome(
+        self,
+        graph: str,
+        thread_id: str,
+        run_id: str,
+        configurable: Mapping[str, Any] | None = None,
+    ) -> Outcome | None:
+        """Return the state in which a run left its thread, whatever followed it there.
+
+        None where its checkpoints are not kept any more.
+        """
+        with reading(thread_id):
+            its_own = self._checkpointer.alist(
+                _newest(thread_id), filter={"run_id": run_id}, limit=1
+            )
+            found = [saved async for saved in its_own]
+            if not found:
+                return None
+            place = found[0].config
+            there = place.get("configurable", {})
+            given: RunnableConfig = {"configurable": {**(configurable or {}), **there}}
+            async with self._graphs.open(graph, given, access="threads.read") as served:
+                state = await served.aget_state(place)
+                return Outcome(output_of(served, state.values), state.interrupts)
 
     async def apply_updates(
         self,

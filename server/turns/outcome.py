@@ -188,6 +188,17 @@ def summary(outcome: Outcome) -> dict[str, Any]:
     }
 
 
+def spoken(outcome: Outcome) -> dict[str, Any]:
+    """What a chat's answer is made of: the words, and what they took."""
+    answer = outcome.answer
+    return {
+        "summary": summary(outcome),
+        "response": answer.text if answer else "",
+        "message_id": answer.id if answer else None,
+        "tools_used": outcome.tools_used,
+    }
+
+
 def _call_of(answer: AIMessage) -> Call:
     """Read what an answer says of its call; a user's graph may have written anything there."""
     return Call(

@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from uuid import uuid4
 
 from langchain_core.messages import HumanMessage
 
@@ -43,13 +44,20 @@ def main() -> None:
 
 
 def _ways(client: Client, question: str) -> dict[str, Callable[[], object]]:
-    stream = "/api/chat/message/stream"
+    message, stream = "/api/chat/message", "/api/chat/message/stream"
+    body = {"message": question}
     invoke = {"input": {"messages": question}}
     return {
         "/api/chat/message": lambda: client.ask(question),
+        "…with a key": lambda: client.post(message, json=body, headers=_key()),
         "…/stream": lambda: client.events(stream, {"message": question}),
         "/invoke, no thread": lambda: client.post("/invoke", json=invoke),
+        "…with a key, no thread": lambda: client.post("/invoke", json=invoke, headers=_key()),
     }
+
+
+def _key() -> dict[str, str]:
+    return {"Idempotency-Key": str(uuid4())}
 
 
 def _times(turn: Callable[[], object], turns: int) -> list[float]:

@@ -1,7 +1,7 @@
 """How a run is answered: at its start, at its end, or as it goes."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime
@@ -13,12 +13,14 @@ from starlette.responses import StreamingResponse
 
 from everturn.checkpoints.sql.runs import MultitaskStrategy, RunRow, RunStatus
 from everturn.server.api.agent_server.bodies import SELECTED, Responses
+from everturn.server.api.http.idempotency import events_again, refuse_when_elsewhere, replayed
 from everturn.server.api.http.json import dumps
 from everturn.server.api.http.sse import EventStream, feed_frames
+from everturn.server.runs.idempotency import IdempotencyKey, Repeated, answer_gone
 from everturn.server.runs.request import RunRequest
-from everturn.server.runs.run import Run
+from everturn.server.runs.run import Run, text_of
 from everturn.server.runs.runs import Runs
-from everturn.server.streams.feed import GAP, SILENT_SECONDS, Cursor, Event
+from everturn.server.streams.feed import BEGINNING, GAP, SILENT_SECONDS, Cursor, Event
 from everturn.server.streams.modes import StreamMode
 
 
@@ -61,18 +63,47 @@ EVENTS: Responses = {
 Leaving = Annotated[bool, Query(description="Cancel the run if this client leaves before its end.")]
 
 
-async def started(runs: Runs, asked: RunRequest) -> Response:
+async def started(runs: Runs, asked: RunRequest, key: IdempotencyKey | None) -> Response:
     """Answer with the run as soon as it is written down."""
-    run = await runs.create(replace(asked, background=True))
-    row = await runs.acknowledge(run)
-    return as_json(row, _where(run, ""))
+    run = await runs.create(replace(asked, background=True), key=key)
+    return as_json(await _written(runs, run), _where(run, ""))
 
 
-def streamed(request: Request, run: Run) -> EventStream:
-    """Answer with its events, from the first one on."""
+async def all_started(
+    runs: Runs, asked: Sequence[RunRequest], key: IdempotencyKey | None
+) -> Response:
+    """Answer with several runs as soon as they are written down; each is started once."""
+    keys = [key.part(number) if key else None for number in range(len(asked))]
+    requests = [replace(each, background=True) for each in asked]
+    found = [
+        await runs.create(each, key=its_key) for each, its_key in zip(requests, keys, strict=True)
+    ]
+    rows = [await _written(runs, run) for run in found]
+    return as_json(rows, replayed(found[0]))
+
+
+async def _written(runs: Runs, run: Run | Repeated) -> RunRow:
+    """Return a run's row once it is stored; of one that was started before, as it is now."""
+    if isinstance(run, Run):
+        return await runs.acknowledge(run)
+    if run.row is None:
+        raise answer_gone(run.run_id, "it was deleted since")
+    return run.row
+
+
+def streamed(request: Request, runs: Runs, run: Run | Repeated, last: Cursor) -> EventStream:
+    """Answer with its events, from the first one on.
+
+    Of a run that was started before, with those after the event that was got `last`.
+    """
+    if isinstance(run, Repeated):
+        events = events_again(runs, run, last)
+        where = _where(run, "/stream")
+        return EventStream(request, feed_frames(events, with_ids=True), headers=where)
+    resumable = run.request.stream_resumable or run.request.idempotent
     return EventStream(
         request,
-        feed_frames(run.feed.follow(Cursor()), with_ids=run.request.stream_resumable),
+        feed_frames(run.feed.follow(BEGINNING), with_ids=resumable),
         headers=_where(run, "/stream"),
         on_leave=run.stop if run.request.on_disconnect == "cancel" else None,
     )
@@ -117,13 +148,17 @@ def _mode(event: str) -> str:
     return event.partition("|")[0].partition("/")[0]
 
 
-async def waited(run: Run, request: Request, *, ends_it: bool | None = None) -> Response:
+async def waited(
+    runs: Runs, run: Run | Repeated, request: Request, *, ends_it: bool | None = None
+) -> Response:
     """Answer at the end; while it takes long, line breaks keep the connection.
 
     Raises:
         StoreUnavailable: a store is away; the run is kept.
     """
     headers = _where(run, "/join")
+    if isinstance(run, Repeated):
+        return await _waited_again(runs, run, headers)
     if ends_it is None:
         ends_it = run.request.on_disconnect == "cancel"
     ended = asyncio.ensure_future(run.stored())
@@ -138,6 +173,7 @@ async def waited(run: Run, request: Request, *, ends_it: bool | None = None) -> 
         left.cancel()
     if ended.done():
         await ended
+        refuse_when_elsewhere(run)
         return Response(dumps(run.final_state), media_type="application/json", headers=headers)
     ended.cancel()
 
@@ -158,12 +194,45 @@ async def waited(run: Run, request: Request, *, ends_it: bool | None = None) -> 
     return StreamingResponse(body(), media_type="application/json", headers=headers)
 
 
+async def _waited_again(runs: Runs, before: Repeated, headers: Mapping[str, str]) -> Response:
+    """Answer with the end of a run that was started before; raises what `Runs.kept` does."""
+
+    async def state() -> bytes:
+        return await runs.kept_state(before, await runs.kept(before))
+
+    ended = asyncio.ensure_future(state())
+    await asyncio.wait({ended}, timeout=SILENT_SECONDS)
+    if ended.done():
+        return Response(ended.result(), media_type="application/json", headers=headers)
+
+    async def body() -> AsyncIterator[bytes]:
+        try:
+            while not ended.done():
+                yield b"\n"
+                await asyncio.wait({ended}, timeout=SILENT_SECONDS)
+            yield _result(ended)
+        finally:
+            ended.cancel()
+
+    return StreamingResponse(body(), media_type="application/json", headers=headers)
+
+
+def _result(ended: asyncio.Future[bytes]) -> bytes:
+    """What is said in place of a problem: the status was sent long ago."""
+    if error := ended.exception():
+        failure = {"error": type(error).__name__, "message": text_of(error)}
+        return dumps({"__error__": failure})
+    return ended.result()
+
+
 async def _left(request: Request) -> bool:
     """Wait for the client to leave; its body has been read."""
     return bool((await request.receive())["type"] == "http.disconnect")
 
 
-def _where(run: Run, rest: str) -> dict[str, str]:
+def _where(run: Run | Repeated, rest: str) -> dict[str, str]:
+    if isinstance(run, Repeated):
+        return {**run_places(run.run_id, run.thread_id, rest), **replayed(run)}
     return run_places(run.row.run_id, run.thread_id if run.request.lasting else None, rest)
 
 

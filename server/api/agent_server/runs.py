@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing, suppress
-from dataclasses import replace
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -25,6 +24,7 @@ from everturn.server.api.agent_server.run_answers import (
     Leaving,
     RunModel,
     SelectedRun,
+    all_started,
     as_json,
     joined,
     run_places,
@@ -35,6 +35,7 @@ from everturn.server.api.agent_server.run_answers import (
 from everturn.server.api.agent_server.run_body import RunBody
 from everturn.server.api.agent_server.state_json import state_as_json
 from everturn.server.api.http.deps import RunsDep, ThreadsDep
+from everturn.server.api.http.idempotency import AfterDep, KeyDep
 from everturn.server.api.http.json import dumps
 from everturn.server.api.http.problems import problems
 from everturn.server.api.http.sse import EventStream, feed_frames
@@ -103,9 +104,10 @@ _STREAMS = (
     responses={**FINAL, **problems(400, 404, 409, 503)},
 )
 async def wait_on_thread(
-    thread_id: UUID, body: RunBody, request: Request, runs: RunsDep
+    thread_id: UUID, body: RunBody, request: Request, runs: RunsDep, key: KeyDep
 ) -> Response:
-    return await waited(await runs.create(body.request(thread_id, "/runs/wait")), request)
+    started = await runs.create(body.request(thread_id, "/runs/wait"), key=key)
+    return await waited(runs, started, request)
 
 
 @router.post(
@@ -115,8 +117,9 @@ async def wait_on_thread(
     response_class=Response,
     responses={**FINAL, **problems(400, 404, 409, 503)},
 )
-async def wait_stateless(body: RunBody, request: Request, runs: RunsDep) -> Response:
-    return await waited(await runs.create(body.request(None, "/runs/wait")), request)
+async def wait_stateless(body: RunBody, request: Request, runs: RunsDep, key: KeyDep) -> Response:
+    started = await runs.create(body.request(None, "/runs/wait"), key=key)
+    return await waited(runs, started, request)
 
 
 @router.post(
@@ -127,9 +130,10 @@ async def wait_stateless(body: RunBody, request: Request, runs: RunsDep) -> Resp
     responses={**EVENTS, **problems(400, 404, 409, 503)},
 )
 async def stream_on_thread(
-    thread_id: UUID, body: RunBody, request: Request, runs: RunsDep
+    thread_id: UUID, body: RunBody, request: Request, runs: RunsDep, key: KeyDep, after: AfterDep
 ) -> EventStream:
-    return streamed(request, await runs.create(body.request(thread_id, "/runs/stream")))
+    started = await runs.create(body.request(thread_id, "/runs/stream"), key=key)
+    return streamed(request, runs, started, after)
 
 
 @router.post(
@@ -139,8 +143,11 @@ async def stream_on_thread(
     response_class=StreamingResponse,
     responses={**EVENTS, **problems(400, 404, 409, 503)},
 )
-async def stream_stateless(body: RunBody, request: Request, runs: RunsDep) -> EventStream:
-    return streamed(request, await runs.create(body.request(None, "/runs/stream")))
+async def stream_stateless(
+    body: RunBody, request: Request, runs: RunsDep, key: KeyDep, after: AfterDep
+) -> EventStream:
+    started = await runs.create(body.request(None, "/runs/stream"), key=key)
+    return streamed(request, runs, started, after)
 
 
 @router.post(
@@ -150,8 +157,8 @@ async def stream_stateless(body: RunBody, request: Request, runs: RunsDep) -> Ev
     response_class=Response,
     responses={**RUN, **problems(400, 404, 409, 503)},
 )
-async def start_on_thread(thread_id: UUID, body: RunBody, runs: RunsDep) -> Response:
-    return await started(runs, body.request(thread_id))
+async def start_on_thread(thread_id: UUID, body: RunBody, runs: RunsDep, key: KeyDep) -> Response:
+    return await started(runs, body.request(thread_id), key)
 
 
 @router.post(
@@ -161,8 +168,8 @@ async def start_on_thread(thread_id: UUID, body: RunBody, runs: RunsDep) -> Resp
     response_class=Response,
     responses={**RUN, **problems(400, 404, 409, 503)},
 )
-async def start_stateless(body: RunBody, runs: RunsDep) -> Response:
-    return await started(runs, body.request(None))
+async def start_stateless(body: RunBody, runs: RunsDep, key: KeyDep) -> Response:
+    return await started(runs, body.request(None), key)
 
 
 @router.post(
@@ -173,11 +180,9 @@ async def start_stateless(body: RunBody, runs: RunsDep) -> Response:
     responses={200: {"model": list[RunModel]}, **problems(400, 404, 409, 503)},
 )
 async def start_batch(
-    bodies: Annotated[Many[RunBody], Field(min_length=1)], runs: RunsDep
+    bodies: Annotated[Many[RunBody], Field(min_length=1)], runs: RunsDep, key: KeyDep
 ) -> Response:
-    asked = [replace(body.request(None), background=True) for body in bodies]
-    started = [await runs.create(each) for each in asked]
-    return as_json([await runs.acknowledge(run) for run in started])
+    return await all_started(runs, [body.request(None) for body in bodies], key)
 
 
 @router.get(
@@ -252,7 +257,7 @@ async def join_run(
 ) -> Response:
     run = await runs.find(str(run_id), str(thread_id))
     if isinstance(run, Run):
-        return await waited(run, request, ends_it=cancel_on_disconnect)
+        return await waited(runs, run, request, ends_it=cancel_on_disconnect)
 
     async def body() -> AsyncIterator[bytes]:
         left = cancel_on_disconnect

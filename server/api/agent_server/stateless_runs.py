@@ -58,7 +58,7 @@ async def join_stateless_run(
 ) -> Response:
     run = await runs.find_stateless(str(run_id))
     if isinstance(run, Run):
-        return await waited(run, request, ends_it=cancel_on_disconnect)
+        return await waited(runs, run, request, ends_it=cancel_on_disconnect)
     where = run_places(str(run_id), None, "/join")
     if isinstance(run, LoggedRun) and run.ended:
         return json_response(run.state, where)

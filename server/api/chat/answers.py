@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from functools import partial
 from typing import Any, Literal
 
 from fastapi import Request, Response
+from langgraph.types import Interrupt
 from pydantic import BaseModel, Field
 
 from everturn.server.api.chat.approvals import WaitingCall
 from everturn.server.api.chat.events import ChatEvent, ending, events_of
+from everturn.server.api.http.idempotency import refuse_when_elsewhere, replayed, succeeded
 from everturn.server.api.http.json import dumps, jsonable
 from everturn.server.api.http.location import location_of
-from everturn.server.api.http.problems import problem_event
+from everturn.server.api.http.problems import problem_event, problem_of_names
 from everturn.server.api.http.sse import HEARTBEAT, EventStream, frames
 from everturn.server.errors import InvalidInput, RunCancelled, StateUnreadable
 from everturn.server.resources.approvals import calls_in
+from everturn.server.runs.idempotency import TOO_LARGE, Repeated, answer_gone
 from everturn.server.runs.run import Run
 from everturn.server.runs.runs import Runs
 from everturn.server.streams.feed import BEGINNING, Cursor, Event
-from everturn.server.turns.outcome import Outcome, summary
+from everturn.server.turns.outcome import spoken, summary
 
 _CANCELLED = RunCancelled("The turn was cancelled before its end.")
 
@@ -54,32 +57,75 @@ class MessageResponse(BaseModel):
     )
 
 
-async def answered(run: Run) -> Response:
+async def answered(runs: Runs, started: Run | Repeated) -> Response:
     """Answer with what a turn came to, once it is stored; raises what it failed with."""
+    if isinstance(started, Repeated):
+        body = await _body_again(runs, started)
+    else:
+        body = await _body_at_end(started)
+    headers = {**location_of(started), **replayed(started)}
+    return Response(dumps(body), media_type="application/json", headers=headers)
+
+
+async def _body_at_end(run: Run) -> MessageResponse:
     await run.stored()
+    refuse_when_elsewhere(run)
     if run.error is not None:
         raise run.error
     if run.cancelled or run.outcome is None:
         raise _CANCELLED
-    body = _body(run, run.outcome)
-    return Response(dumps(body), media_type="application/json", headers=location_of(run))
+    return _body(run.row.run_id, run.thread_id, run.assistant.graph_id, spoken(run.outcome))
 
 
-async def streamed(request: Request, runs: Runs, run: Run) -> EventStream:
-    """Answer with the events of a turn as they come."""
-    candidates = run.checked.candidates if run.checked else ()
-    about = {
-        "session_id": run.thread_id,
-        "agent": run.assistant.graph_id,
-        "model": next(iter(candidates), None),
-    }
+async def _body_again(runs: Runs, before: Repeated) -> MessageResponse:
+    kept = await succeeded(runs, before, _CANCELLED)
+    if kept.spoken is None:
+        raise answer_gone(before.run_id, TOO_LARGE)
+    return _body(before.run_id, before.key.thread_id, kept.graph, kept.spoken)
+
+
+async def streamed(
+    request: Request, runs: Runs, started: Run | Repeated, last: Cursor
+) -> EventStream:
+    """Answer with the events of a turn as they come.
+
+    Args:
+        request: what is answered.
+        runs: of the service.
+        started: the turn.
+        last: of a turn that was sent before, the event that was got last.
+    """
+    if isinstance(started, Repeated):
+        return _streamed_again(request, runs, started, last)
+    chat = ChatStream(request, _about(started.thread_id, started), started)
     at_end = partial(_cancelled, request)
     return EventStream(
         request,
-        _frames(run.feed.follow(BEGINNING), ChatStream(request, about, run), at_end),
-        headers=location_of(run),
-        on_leave=run.stop if run.request.on_disconnect == "cancel" else None,
+        _frames(started.feed.follow(BEGINNING), chat, at_end),
+        headers=location_of(started),
+        on_leave=started.stop if started.request.on_disconnect == "cancel" else None,
     )
+
+
+def _streamed_again(request: Request, runs: Runs, before: Repeated, after: Cursor) -> EventStream:
+    about = _about(before.key.thread_id, before.run)
+    if before.row is not None:
+        about["agent"] = before.row.metadata.get("graph_id")
+    chat = ChatStream(request, about, before.run)
+    at_end = partial(_ending_again, request, runs, before, about)
+    return EventStream(
+        request,
+        # From the start, as in `joined`.
+        _frames(runs.follow_again(before, BEGINNING), chat, at_end, after),
+        headers={**location_of(before), **replayed(before)},
+    )
+
+
+def _about(session_id: str, run: Run | None) -> dict[str, Any]:
+    """What `metadata` says of a turn."""
+    candidates = run.checked.candidates if run and run.checked else ()
+    agent = run.assistant.graph_id if run else None
+    return {"session_id": session_id, "agent": agent, "model": next(iter(candidates), None)}
 
 
 async def joined(
@@ -90,7 +136,7 @@ async def joined(
     if after is None:
         raise InvalidInput("Last-Event-ID: must be the id of an event of this turn, or -1.")
     row = await runs.get(run_id, session_id)
-    about = {"session_id": session_id, "agent": row.metadata.get("graph_id"), "model": None}
+    about = {**_about(session_id, None), "agent": row.metadata.get("graph_id")}
     # From the start, whatever was seen: what a new attempt takes back may lie before that.
     events = await runs.follow(run_id, session_id, BEGINNING)
     at_end = partial(_ending, request, runs, run_id, session_id)
@@ -115,6 +161,30 @@ async def _frames(
 
 async def _cancelled(request: Request) -> list[ChatEvent]:
     return [("error", problem_event(request, {}, _CANCELLED))]
+
+
+async def _ending_again(
+    request: Request, runs: Runs, before: Repeated, about: dict[str, Any]
+) -> list[ChatEvent]:
+    """How a turn with a key ended that did not say so in its stream: as it was kept."""
+    began: list[ChatEvent] = []
+    try:
+        kept = await runs.kept(before)
+        if not await runs.has_events(before.run_id):
+            began = [("metadata", {**about, "agent": kept.graph, "run_id": before.run_id})]
+    except Exception as error:
+        return [("error", problem_event(request, {}, error))]
+    if kept.failure is not None:
+        failed = problem_of_names(kept.errors, kept.detail, request.app.state.error_kinds)
+        return [*began, ("error", failed.model_dump())]
+    if kept.status != "success":
+        return [*began, *await _cancelled(request)]
+    if kept.spoken is None:
+        gone = answer_gone(before.run_id, TOO_LARGE)
+        return [*began, ("error", problem_event(request, {}, gone))]
+    words = {"content": kept.spoken["response"], "message_id": kept.spoken["message_id"]}
+    said: list[ChatEvent] = [("message", words)] if words["content"] else []
+    return [*began, *said, *ending(kept.spoken["summary"])]
 
 
 async def _ending(request: Request, runs: Runs, run_id: str, session_id: str) -> list[ChatEvent]:
@@ -173,24 +243,27 @@ def _taken_back(message_id: str, chars: int) -> ChatEvent:
     return "reset", {"message_id": message_id, "reason": "restarted", "chars": chars}
 
 
-def _body(run: Run, outcome: Outcome) -> MessageResponse:
-    answer, calls, about = outcome.answer, calls_in(outcome.interrupts), summary(outcome)
+def _body(run_id: str, thread_id: str, graph: str, said: Mapping[str, Any]) -> MessageResponse:
+    """Make an answer of what `spoken` returned."""
+    about = said["summary"]
     state = {name: about[name] for name in ("status", "interrupts") if name in about}
+    asked = [Interrupt(value=each["value"], id=each["id"]) for each in about.get("interrupts", ())]
+    calls = calls_in(asked)
     return MessageResponse(
-        session_id=run.thread_id,
-        run_id=run.row.run_id,
+        session_id=thread_id,
+        run_id=run_id,
         status="approval_required" if calls else about["status"],
-        response=answer.text if answer else "",
+        response=said["response"],
         calls=[WaitingCall.model_validate(call) for call in calls],
         model=about["model"],
-        tools_used=outcome.tools_used,
+        tools_used=said["tools_used"],
         usage=about["usage"],
         cost=about["cost"],
         route=about["route"],
         metadata={
-            "agent": run.assistant.graph_id,
-            "run_id": run.row.run_id,
-            "message_id": answer.id if answer else None,
+            "agent": graph,
+            "run_id": run_id,
+            "message_id": said["message_id"],
             **state,
         },
     )

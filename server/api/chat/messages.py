@@ -10,6 +10,7 @@ from sse_starlette import EventSourceResponse
 from everturn.server.api.chat.answers import MessageResponse, answered, joined, streamed
 from everturn.server.api.chat.approvals import ResumeRequest
 from everturn.server.api.http.deps import RunsDep, SessionsDep
+from everturn.server.api.http.idempotency import AfterDep, KeyDep
 from everturn.server.api.http.problems import problems
 from everturn.server.api.http.sse import EventStream
 from everturn.server.api.http.strict_json import Router
@@ -85,9 +86,11 @@ class MessageRequest(BaseModel):
     response_model=MessageResponse,
     responses=problems(404, 409, 503, 504),
 )
-async def send_message(body: MessageRequest, runs: RunsDep, sessions: SessionsDep) -> Response:
+async def send_message(
+    body: MessageRequest, runs: RunsDep, sessions: SessionsDep, key: KeyDep
+) -> Response:
     asked = sessions.question(body.question(), "/api/chat/message", stream=False)
-    return await answered(await runs.create_from(body.session_id, asked))
+    return await answered(runs, await runs.create_from(body.session_id, asked, key))
 
 
 @router.post(
@@ -98,16 +101,22 @@ async def send_message(body: MessageRequest, runs: RunsDep, sessions: SessionsDe
     "`tool`, `retry`, `fallback` and `reset` as they happen, and always one `done` "
     "{status, model, usage, cost, route} or `error` (a problem) last. `reset` takes back what was "
     "streamed under its `message_id`. An `approval` {calls} before a `done` {status: interrupted} "
-    "says that tools wait to be approved: see /resume/stream. Leaving the stream stops the turn. "
+    "says that tools wait to be approved: see /resume/stream. Leaving the stream stops the turn, "
+    "unless it has an `Idempotency-Key`: then it goes on, and the same request joins it. "
     "A turn whose service dies goes on by itself: join it again at the `Content-Location`.",
     response_class=EventSourceResponse,
     responses=problems(404, 503),
 )
 async def stream_message(
-    body: MessageRequest, request: Request, runs: RunsDep, sessions: SessionsDep
+    body: MessageRequest,
+    request: Request,
+    runs: RunsDep,
+    sessions: SessionsDep,
+    key: KeyDep,
+    after: AfterDep,
 ) -> EventStream:
     asked = sessions.question(body.question(), "/api/chat/message/stream", stream=True)
-    return await streamed(request, runs, await runs.create_from(body.session_id, asked))
+    return await streamed(request, runs, await runs.create_from(body.session_id, asked, key), after)
 
 
 @router.post(
@@ -121,11 +130,11 @@ async def stream_message(
     responses=problems(404, 409, 503, 504),
 )
 async def resume_session(
-    session_id: str, body: ResumeRequest, runs: RunsDep, sessions: SessionsDep
+    session_id: str, body: ResumeRequest, runs: RunsDep, sessions: SessionsDep, key: KeyDep
 ) -> Response:
     answer = Answer(body.decided(), body.answer)
     asked = sessions.answer(session_id, answer, "/api/chat/session/resume", stream=False)
-    return await answered(await runs.create_from(session_id, asked))
+    return await answered(runs, await runs.create_from(session_id, asked, key))
 
 
 @router.post(
@@ -136,11 +145,17 @@ async def resume_session(
     responses=problems(404, 409, 503),
 )
 async def stream_resumed(
-    session_id: str, body: ResumeRequest, request: Request, runs: RunsDep, sessions: SessionsDep
+    session_id: str,
+    body: ResumeRequest,
+    request: Request,
+    runs: RunsDep,
+    sessions: SessionsDep,
+    key: KeyDep,
+    after: AfterDep,
 ) -> EventStream:
     answer, door = Answer(body.decided(), body.answer), "/api/chat/session/resume/stream"
     asked = sessions.answer(session_id, answer, door, stream=True)
-    return await streamed(request, runs, await runs.create_from(session_id, asked))
+    return await streamed(request, runs, await runs.create_from(session_id, asked, key), after)
 
 
 @router.get(

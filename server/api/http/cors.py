@@ -21,8 +21,11 @@ from everturn.server.settings import ServerSettings
 
 ROUTES = ("/assistants", "/threads", "/runs", "/store")
 """Where Studio sends JSON as plain text."""
-EXPOSED = ("content-location", "location", "x-pagination-total", "x-pagination-next")
-"""What LangGraph's clients read in a browser."""
+EXPOSED = (
+    *("content-location", "location", "x-pagination-total", "x-pagination-next"),
+    "idempotent-replayed",
+)
+"""What clients, LangGraph's among them, read in a browser."""
 
 
 def allowed_origins(settings: ServerSettings, cors: Cors | None) -> str:

@@ -4,7 +4,7 @@ The rows of the agent's errors are in `server.app`: no door knows the agent.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from math import ceil
@@ -34,6 +34,7 @@ from everturn.checkpoints.errors import (
 )
 from everturn.server.api.http.users_app import document_users_routes
 from everturn.server.errors import (
+    AnswerGone,
     AssistantExists,
     AssistantNotFound,
     AssistantOfGraph,
@@ -46,6 +47,7 @@ from everturn.server.errors import (
     InvalidInput,
     InvalidRule,
     InvalidUpdate,
+    KeyReused,
     MemoryLost,
     NothingToCancel,
     NothingWaits,
@@ -66,6 +68,12 @@ from everturn.server.errors import (
 log = get_logger(__name__)
 
 RETRY_AFTER_SECONDS = 2
+IDEMPOTENCY_KEY, REPLAYED = "Idempotency-Key", "Idempotent-Replayed"
+"""The headers of a request that may be sent again, and of the answer to one that was."""
+_REPLAYED = {
+    "description": "`true`: the request was sent before with its Idempotency-Key.",
+    "schema": {"type": "string", "enum": ["true"]},
+}
 _MAX_REASONS = 10
 _SCHEMA = re.compile(r"(function-(after|before|wrap|plain)|list|dict|literal)\[")
 """How pydantic names one of several types, between the parts of a place in the body."""
@@ -119,6 +127,8 @@ KINDS: dict[type[Exception], Kind] = {
     MemoryLost: Kind(409, "memory-lost"),
     NothingWaits: Kind(409, "nothing-waits"),
     RunCancelled: Kind(409, "run-cancelled"),
+    KeyReused: Kind(422, "idempotency-key-reused"),
+    AnswerGone: Kind(410, "answer-gone"),
     ThreadBusy: Kind(409, "thread-busy"),
     StaleWriter: Kind(409, "turn-taken-over"),
     TurnTimeout: Kind(504, "turn-timeout"),
@@ -145,6 +155,29 @@ def problem_of(error: Exception, kinds: Mapping[type[Exception], Kind] = KINDS) 
     )
 
 
+class FailedBefore(Exception):
+    """A request has failed before, and is answered so again."""
+
+    def __init__(self, errors: Sequence[str], detail: str) -> None:
+        """Take the names of the error's class and of those above it, and its text."""
+        super().__init__(detail)
+        self.errors = errors
+
+
+def problem_of_names(
+    errors: Sequence[str], detail: str, kinds: Mapping[type[Exception], Kind]
+) -> Problem:
+    """Describe an error that is known by the names of its class and of those above it."""
+    by_name = {known.__name__: kind for known, kind in kinds.items()}
+    kind = next((by_name[name] for name in errors if name in by_name), _UNEXPECTED)
+    return Problem(
+        type=kind.type,
+        title=HTTPStatus(kind.status).phrase,
+        status=kind.status,
+        detail=kind.detail or detail,
+    )
+
+
 def problem_event(
     request: Request, failure: Mapping[str, Any], error: BaseException | None
 ) -> dict[str, Any]:
@@ -158,14 +191,8 @@ def problem_event(
     kinds = request.app.state.error_kinds
     if isinstance(error, Exception):
         return problem_of(error, kinds).model_dump()
-    by_name = {known.__name__: kind for known, kind in kinds.items()}
-    kind = by_name.get(str(failure.get("error")), _UNEXPECTED)
-    return Problem(
-        type=kind.type,
-        title=HTTPStatus(kind.status).phrase,
-        status=kind.status,
-        detail=kind.detail or str(failure.get("message")),
-    ).model_dump()
+    names = [str(failure.get("error"))]
+    return problem_of_names(names, str(failure.get("message")), kinds).model_dump()
 
 
 class UnexpectedErrors:
@@ -209,8 +236,19 @@ def answer_errors(app: FastAPI, more: Mapping[type[Exception], Kind]) -> None:
     async def on_known(request: Request, error: Exception) -> JSONResponse:
         return problem_response(problem_of(error, kinds), _retry_after(error))
 
+    async def on_failed_before(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, FailedBefore)  # noqa: S101 - as below
+        problem = problem_of_names(error.errors, str(error), kinds)
+        return JSONResponse(  # nothing to come back for: it stays so
+            problem.model_dump(),
+            status_code=problem.status,
+            headers={REPLAYED: "true"},
+            media_type="application/problem+json",
+        )
+
     for known in kinds:
         app.add_exception_handler(known, on_known)
+    app.add_exception_handler(FailedBefore, on_failed_before)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(RefusedByProject, _on_refused)
     app.add_exception_handler(RequestValidationError, _on_validation)
@@ -316,6 +354,9 @@ def _document_common(operation: dict[str, Any]) -> None:
     # 421 and 403 are of `hosts`, 429 and 431 of the connection, and so is 408.
     statuses = [*([408, 413] if body else ()), *([422] if body or choices else ())]
     common = problems(403, *statuses, 421, 429, 431, 500, 503)
+    if IDEMPOTENCY_KEY in {each["name"] for each in operation.get("parameters", ())}:
+        common |= problems(410, 422)
+        operation["responses"]["200"]["headers"] = {REPLAYED: _REPLAYED}
     operation["responses"].update({str(status): each for status, each in common.items()})
 
 

@@ -17,7 +17,7 @@ from fastapi.routing import APIRoute
 
 MAX_DEPTH = 100
 _TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
-_QUICK_BYTES = 65_536
+QUICK_BYTES = 65_536
 """What is read between two other things; more of it is read in a thread."""
 
 # A text, which may hold digits; or digits that are no part of a fraction or an exponent.
@@ -81,7 +81,7 @@ class _StrictRequest(Request):
     async def json(self) -> Any:
         if not hasattr(self, "_json"):
             body = await self.body()
-            if len(body) <= _QUICK_BYTES:
+            if len(body) <= QUICK_BYTES:
                 self._json = read_json(body)
             else:
                 self._json = await asyncio.to_thread(read_json, body)

@@ -17,7 +17,8 @@ from everturn.server.cli.chat.lines import (
     tool_line,
 )
 from everturn.server.cli.chat.screen import Screen, open_screen
-from everturn.server.cli.chat.service import Event, Service, ServiceError
+from everturn.server.cli.chat.sending import Event
+from everturn.server.cli.chat.service import Service, ServiceError
 
 HELP = """\
 - `/new` starts a new session

@@ -5,7 +5,6 @@ httpx2 is there because the OpenAI client stands on it, and it reads server-sent
 
 from __future__ import annotations
 
-import json
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Any, Self
@@ -13,9 +12,9 @@ from urllib.parse import quote
 
 import httpx2
 
-TIMEOUT = httpx2.Timeout(10, read=60)  # s; the service sends a heartbeat every 15
+from everturn.server.cli.chat.sending import Event, Refused, events_of_turn
 
-Event = tuple[str, dict[str, Any]]
+TIMEOUT = httpx2.Timeout(10, read=60)  # s; the service sends a heartbeat every 15
 
 
 class ServiceError(Exception):
@@ -73,10 +72,11 @@ class Service:
         return calls
 
     def _events(self, path: str, body: dict[str, Any]) -> Generator[Event, None, None]:
-        with self._explained(), self._client.stream("POST", path, json=body) as response:
-            _raise_for_problem(response)
-            for event in httpx2.EventSource(response):
-                yield event.event, json.loads(event.data)
+        with self._explained():
+            try:
+                yield from events_of_turn(self._client, path, body)
+            except Refused as refused:
+                _raise_for_problem(refused.response)
 
     def _call(self, method: str, path: str) -> Any:
         with self._explained():
