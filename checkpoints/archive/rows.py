@@ -1,10 +1,11 @@
 """Rows from one database into another, whichever of the two kinds they are."""
 
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, Table, func, insert, select, text
+from sqlalchemy import Column, Connection, Sequence, Table, func, insert, select, text
 
-from everturn.checkpoints.sql.tables import assistants, metadata, runs
+from everturn.checkpoints.sql.tables import SCHEMA, assistants, metadata, runs
 
 _AT_ONCE = 200
 _MADE_BY_THE_SERVICE = ("assistants", "assistant_versions")
@@ -55,14 +56,23 @@ def posted_since(connection: Connection, moment: datetime) -> dict[str, str]:
 
 
 def _go_on_counting(connection: Connection, table: Table) -> None:
-    """Let a counted column go on behind the copied rows; SQLite does so by itself."""
-    column = table.autoincrement_column
-    if connection.dialect.name != "postgresql" or column is None:
+    """Let what PostgreSQL counts go on behind the copied rows; SQLite does so by itself."""
+    if connection.dialect.name != "postgresql":
         return
-    newest = connection.scalar(select(func.max(column)))
-    if newest is not None:
-        name = connection.scalar(
-            text("SELECT pg_get_serial_sequence(:table, :column)"),
-            {"table": f"everturn.{table.name}", "column": column.name},
-        )
-        connection.scalar(select(func.setval(name, newest)))
+    for column in table.columns:
+        if sequence := _sequence_of(connection, column):
+            newest = connection.scalar(select(func.max(column)))
+            connection.scalar(select(func.setval(sequence, newest or 1, newest is not None)))
+
+
+def _sequence_of(connection: Connection, column: Column[Any]) -> str | None:
+    """Name what a column is counted by, if it is."""
+    if isinstance(column.default, Sequence):
+        return f"{SCHEMA}.{column.default.name}"
+    if column is not column.table.autoincrement_column:
+        return None
+    names = {"table": f"{SCHEMA}.{column.table.name}", "column": column.name}
+    name: str | None = connection.scalar(
+        text("SELECT pg_get_serial_sequence(:table, :column)"), names
+    )
+    return name
