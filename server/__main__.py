@@ -21,10 +21,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def _serve(options: argparse.Namespace) -> int:
-    from everturn.server.cli.serve import serve
+def _start(options: argparse.Namespace) -> int:
+    """Start the service."""
+    from everturn.server.cli import workers
 
-    return serve(_settings_from(options))
+    start = workers.serve if options.command == "serve" else workers.work
+    return start(_settings_from(options))
 
 
 def _config(options: argparse.Namespace) -> int:
@@ -98,8 +100,13 @@ def _parser() -> argparse.ArgumentParser:
     settings.add_argument("--host", help="address to listen on (EVERTURN_HOST)")
     settings.add_argument("--port", help="port to listen on; 0 picks one (EVERTURN_PORT)")
     settings.add_argument("--config", help="path of langgraph.json (EVERTURN_CONFIG)")
+    serving = commands.add_parser("serve", parents=[settings], help="start the service")
+    serving.add_argument(
+        "--workers", help="processes that serve, or auto: one a processor (EVERTURN_WORKERS)"
+    )
+    serving.set_defaults(run=_start)
     for name, run, does in (
-        ("serve", _serve, "start the service"),
+        ("worker", _start, "run what waits in the background, and serve nothing"),
         ("config", _config, "show every setting and its source"),
     ):
         command = commands.add_parser(name, parents=[settings], help=does)
@@ -158,7 +165,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _settings_from(options: argparse.Namespace) -> dict[str, str]:
     """The settings named on the command line, as they would stand in the environment."""
-    named = ("host", "port", "config", "data_dir")
+    named = ("host", "port", "config", "data_dir", "workers")
     return {name: value for name in named if (value := getattr(options, name, None)) is not None}
 
 

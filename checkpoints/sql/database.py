@@ -212,6 +212,9 @@ class _SQLite(Database):
 
     def _writing(self, work: Work[T], until: float) -> T:
         with self.sync_engine.begin() as connection, self._limited(connection, until):
+            # At once a writer: one that reads first and writes then is refused, without a wait,
+            # where another process has written in between.
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
             return work(connection)
 
     @contextmanager

@@ -1,9 +1,11 @@
 """The service's metrics, in a registry of their own so that two apps can live in one process."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 from structlog import get_logger
 
 log = get_logger(__name__)
@@ -105,5 +107,10 @@ class Metrics:
             self.tool_cache.labels(tool, use).inc()
 
     def exposition(self) -> bytes:
-        """All figures in the Prometheus text format."""
-        return generate_latest(self._registry)
+        """All figures in the Prometheus text format: of all workers, where there are several."""
+        if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+            return generate_latest(self._registry)
+        # Their counters are in files there, also those of workers that have ended.
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)

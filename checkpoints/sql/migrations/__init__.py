@@ -48,6 +48,8 @@ def is_at_head(connection: Connection) -> bool:
 def bring_to_head(connection: Connection) -> None:
     """Create or migrate the schema in a transaction; of several processes at once, one does it.
 
+    On SQLite it is the transaction of `Database.write`, which keeps other writers out.
+
     Tables that an earlier Everturn made among an application's own are moved first.
 
     Raises:
@@ -56,9 +58,6 @@ def bring_to_head(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql("SET LOCAL lock_timeout = '60s'")
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _ADVISORY_LOCK})
-    else:
-        # SQLite's driver begins no transaction for DDL, and this one keeps other writers out.
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
     revision = _revision(connection)
     if revision is None and (revision := move_earlier(connection, HEAD)):
         _record(connection, revision)

@@ -13,6 +13,8 @@ from starlette.responses import StreamingResponse
 
 from everturn.checkpoints.sql.runs import MultitaskStrategy, RunRow, RunStatus
 from everturn.server.api.agent_server.bodies import SELECTED, Responses
+from everturn.server.api.http.deps import service_of
+from everturn.server.api.http.hang_up import hang_up
 from everturn.server.api.http.json import dumps
 from everturn.server.api.http.sse import EventStream, feed_frames
 from everturn.server.runs.request import RunRequest
@@ -72,7 +74,7 @@ def streamed(request: Request, run: Run) -> EventStream:
     """Answer with its events, from the first one on."""
     return EventStream(
         request,
-        feed_frames(run.feed.follow(Cursor()), with_ids=run.request.stream_resumable),
+        feed_frames(service_of(request).runs.events(run), with_ids=run.request.stream_resumable),
         headers=_where(run, "/stream"),
         on_leave=run.stop if run.request.on_disconnect == "cancel" else None,
     )
@@ -132,7 +134,7 @@ async def waited(run: Run, request: Request, *, ends_it: bool | None = None) -> 
             run.stop()
             await run.done.wait()
         left.cancel()
-    if ended.done():
+    if ended.done() and not run.goes_on_elsewhere:
         return Response(dumps(run.final_state), media_type="application/json", headers=headers)
 
     async def body() -> AsyncIterator[bytes]:
@@ -142,13 +144,20 @@ async def waited(run: Run, request: Request, *, ends_it: bool | None = None) -> 
                 yield b"\n"
                 await asyncio.wait({ended}, timeout=SILENT_SECONDS)
             left = False
-            yield dumps(run.final_state)
+            yield b"\n"
+            if not _goes_on(run, request):
+                yield dumps(run.final_state)
         finally:
             ended.cancel()
             if left and ends_it:
                 run.stop()
 
     return StreamingResponse(body(), media_type="application/json", headers=headers)
+
+
+def _goes_on(run: Run, request: Request) -> bool:
+    """Where another process goes on with a run, cut off who waits: `Location` says where it is."""
+    return run.goes_on_elsewhere and hang_up(request.scope)
 
 
 async def _left(request: Request) -> bool:

@@ -337,7 +337,9 @@ async def follow_thread(
 
     modes = stream_modes or stream_mode or ["run_modes"]
     events = await runs.follow_thread(thread.thread_id, after, modes, state)
-    return EventStream(request, feed_frames(events, with_ids=True))
+    # A client that is cut off as the process ends comes back here.
+    here = f"/threads/{thread.thread_id}/stream?{request.url.query}".rstrip("?")
+    return EventStream(request, feed_frames(events, with_ids=True), headers={"Location": here})
 
 
 @router.post(

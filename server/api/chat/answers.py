@@ -77,7 +77,7 @@ async def streamed(request: Request, runs: Runs, run: Run) -> EventStream:
     at_end = partial(_cancelled, request)
     return EventStream(
         request,
-        _frames(run.feed.follow(BEGINNING), ChatStream(request, about, run), at_end),
+        _frames(runs.events(run), ChatStream(request, about, run), at_end),
         headers=location_of(run),
         on_leave=run.stop if run.request.on_disconnect == "cancel" else None,
     )
@@ -163,7 +163,9 @@ class ChatStream:
         if name == "metadata":
             return {**self._about, **data}
         if name == "error":
-            return problem_event(self.request, data, self._run.error if self._run else None)
+            run = self._run
+            error = run.error if run and not run.goes_on_elsewhere else None
+            return problem_event(self.request, data, error)
         if name == "message":
             said = self._unfinished.get(data["message_id"], 0)
             self._unfinished[data["message_id"]] = said + len(data["content"])

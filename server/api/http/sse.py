@@ -7,7 +7,9 @@
 As many events as there are leave in one write. Where none come for some seconds, a comment keeps
 the connection. A client that leaves closes the generator; one that only reads too slowly is dropped
 by the server, and has not left: its run goes on, and it may come back. A service that stops lets a
-stream end as its run does, and cuts those that would not. The format: https://html.spec.whatwg.org/#server-sent-events.
+stream end as its run does. Where the run goes on in another process, the client is sent the place
+where it stands, an id without an event, and the connection is cut: clients take an end in good
+order for the end of the run. The format: https://html.spec.whatwg.org/#server-sent-events.
 """
 
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
@@ -19,13 +21,16 @@ from sse_starlette import EventSourceResponse
 from starlette.types import Receive, Scope, Send
 
 from everturn.server.api.http.deps import service_of
+from everturn.server.api.http.hang_up import hang_up
 from everturn.server.api.http.json import dumps
 from everturn.server.streams.feed import Event
+from everturn.server.streams.moved import Moved
 from everturn.server.streams.thread import ThreadEvent
 
 DROPPED = "everturn.dropped"
 """In the scope: says whether the server has ended the connection of a client that did not read."""
 HEARTBEAT = b": heartbeat\r\n\r\n"
+_STANDS = b": goes on in another process: come back with Last-Event-ID\r\nid: %s\r\n\r\n"
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 _LAST_EVENT_SECONDS = 2
 """After the grace, in which turns are ended: for the event that says so."""
@@ -83,6 +88,7 @@ class EventStream(EventSourceResponse):
             shutdown_grace_period=grace + _LAST_EVENT_SECONDS,
         )
         self._written = written
+        self._scope = request.scope
         self._on_leave = on_leave
         self._dropped: Callable[[], bool] = request.scope.get(DROPPED, lambda: False)
 
@@ -99,6 +105,10 @@ class EventStream(EventSourceResponse):
                 async for each in written:
                     yield each
             ended = True
+        except Moved as moved:
+            ended = True
+            yield _STANDS % str(moved.place).encode()
+            hang_up(self._scope)
         finally:
             if self._on_leave is not None and not (ended or self._dropped()):
                 self._on_leave()
