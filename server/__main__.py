@@ -1,6 +1,7 @@
 """The command `everturn`, whose commands are imported only when they are called."""
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -22,7 +23,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _start(options: argparse.Namespace) -> int:
-    """Start the service."""
+    """Start the service; in a container under a process that does no more than that."""
+    from everturn.server.cli import first_process
+
+    if first_process.is_first() and (ended := first_process.start_service()) is not None:
+        return ended
+    for sign in (signal.SIGINT, signal.SIGTERM):  # until there is something to end in order
+        signal.signal(sign, lambda *_: sys.exit(0))
     from everturn.server.cli import workers
 
     start = workers.serve if options.command == "serve" else workers.work
