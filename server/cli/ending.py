@@ -30,8 +30,12 @@ class Ending:
 
     def on_signal(self, sign: int, _: object = None) -> None:
         """End. Ctrl-C once more insists; SIGTERM does not: some who send it do so twice."""
-        again = sign == signal.SIGINT and self._told.is_set()
-        self._loop.call_soon_threadsafe(self.insist if again else self._told.set)
+        self._loop.call_soon_threadsafe(self._tell, sign)
+
+    def _tell(self, sign: int) -> None:
+        if sign == signal.SIGINT and self._told.is_set():
+            self.insist()
+        self._told.set()
 
     def insist(self) -> None:
         """End at once: what runs is handed over."""

@@ -1,6 +1,7 @@
 """`everturn serve`: one process that serves, from its first line to its last."""
 
 import asyncio
+import os
 import signal
 import socket
 from functools import partial
@@ -104,7 +105,7 @@ class _Server(uvicorn.Server):
             signal.signal(signal.SIGHUP, lambda *_: loop.call_soon_threadsafe(self._replaced.set))
             worker.when_alone(self._ending.insist)
             worker.ready(prefix=prefix, note=note)
-            log.info("worker_ready")
+            log.info("worker_ready", pid=os.getpid())
         else:
             log_ready(self._settings, listener, prefix, **note)
         if worker is None or worker.first:

@@ -145,6 +145,7 @@ async def test_a_stream_goes_on_in_the_next_process_without_a_gap(
     assert seen[-1].data["messages"][-1]["content"] == "hello you"
 
 
+@pytest.mark.filterwarnings("ignore:Request failed, attempting reconnect")
 async def test_who_waits_for_a_run_gets_its_end_from_the_next_process(
     data_dir: Path, tmp_path: Path, config: str
 ) -> None:
@@ -158,8 +159,7 @@ async def test_who_waits_for_a_run_gets_its_end_from_the_next_process(
         assert await asyncio.to_thread(first.stop) == 0
         go.touch()
         async with serving(data_dir, config, "--port", port_of(first)):
-            with pytest.warns(UserWarning, match="attempting reconnect"):
-                final: Any = await asyncio.wait_for(waiting, PATIENCE)
+            final: Any = await asyncio.wait_for(waiting, PATIENCE)
     assert final["messages"][-1]["content"] == "late"
 
 
@@ -170,7 +170,7 @@ async def test_who_follows_a_thread_misses_no_run_of_the_next_process(
     async with serving(data_dir, config) as (first, client):
         thread = (await client.threads.create())["thread_id"]
 
-        stream = client.threads.join_stream(thread, stream_mode=["run_modes"])
+        stream = await client.threads.join_stream(thread, stream_mode=["run_modes"])
         reading = asyncio.create_task(read_into(seen, stream))
         await client.runs.wait(thread, "toy", input={"words": "one"})
         await eventually(lambda: ends_in(seen) == 1)
@@ -185,8 +185,11 @@ async def test_ctrl_c_once_more_ends_what_runs(data_dir: Path, tmp_path: Path, c
     go, thread = tmp_path / "go", str(uuid4())
     async with serving(data_dir, config) as (first, client):
         run_id = await start(client, thread, {"until": str(go), "words": "again"})
-        for _ in range(2):  # some who send it do so twice, such as make
-            first.popen.send_signal(signal.SIGTERM)
+        first.popen.send_signal(signal.SIGTERM)
+        await asyncio.to_thread(first.says, '"stopping"')
+        first.popen.send_signal(signal.SIGTERM)  # some send it twice, such as make
+        await until_it_waits(client, thread)
+        assert first.popen.poll() is None
         first.popen.send_signal(signal.SIGINT)
         assert await asyncio.to_thread(first.ended) == 0
     go.touch()
