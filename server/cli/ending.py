@@ -65,10 +65,13 @@ class Ending:
 
         await self._unless_insisted(asyncio.wait_for(looking(), seconds))
 
-    async def drain(self) -> None:
-        """Take no more runs, and wait for those that are under way as long as the settings say."""
-        grace = self._settings.shutdown_grace
-        log.info("stopping", grace=grace, advice="Ctrl-C once more ends at once")
+    async def drain(self, waited: float = 0) -> None:
+        """Take no more runs, and wait for those that are under way as long as the settings say.
+
+        Of that time so many seconds have been `waited` already.
+        """
+        grace = max(0.0, self._settings.shutdown_grace - waited)
+        log.info("stopping", grace=round(grace, 1), advice="Ctrl-C once more ends at once")
         draining = asyncio.ensure_future(self._runs.drain(grace))
         await self._unless_insisted(asyncio.shield(draining))
         if not draining.done():

@@ -138,16 +138,20 @@ class _Server(uvicorn.Server):
         if self._connections:
             self._connections.leave()
         if self._replaced.is_set():
-            await self._leave_to_another()
+            await self._ending.drain(await self._leave_to_another())
         else:
             await self._ending.wait_a_little()
-        await self._ending.drain()
+            await self._ending.drain()
         if connections := self._connections:
             await self._ending.until(lambda: not connections.busy, _LAST_EVENT_SECONDS)
             connections.hang_up()
 
-    async def _leave_to_another(self) -> None:
-        """Accept no more connections, and serve those that there are to their ends."""
+    async def _leave_to_another(self) -> float:
+        """Accept no more connections, and serve those that there are to their ends.
+
+        Returns the seconds that took: at most the grace of turns.
+        """
+        began = asyncio.get_running_loop().time()
         for server in self.servers:
             server.close()
         self._runs.leave_soon()
@@ -156,6 +160,7 @@ class _Server(uvicorn.Server):
                 lambda: not connections.open or self._ending.begun,
                 self._settings.server.shutdown_grace,
             )
+        return asyncio.get_running_loop().time() - began
 
 
 def _connections(settings: ServerSettings) -> "Connections | None":

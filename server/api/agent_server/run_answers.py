@@ -16,7 +16,7 @@ from everturn.server.api.agent_server.bodies import SELECTED, Responses
 from everturn.server.api.http.deps import service_of
 from everturn.server.api.http.hang_up import hang_up
 from everturn.server.api.http.json import dumps
-from everturn.server.api.http.sse import EventStream, feed_frames
+from everturn.server.api.http.sse import EventStream, feed_frames, was_dropped
 from everturn.server.runs.request import RunRequest
 from everturn.server.runs.run import Run
 from everturn.server.runs.runs import Runs
@@ -149,7 +149,7 @@ async def waited(run: Run, request: Request, *, ends_it: bool | None = None) -> 
                 yield dumps(run.final_state)
         finally:
             ended.cancel()
-            if left and ends_it:
+            if left and ends_it and not was_dropped(request):
                 run.stop()
 
     return StreamingResponse(body(), media_type="application/json", headers=headers)

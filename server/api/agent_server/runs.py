@@ -37,7 +37,7 @@ from everturn.server.api.agent_server.state_json import state_as_json
 from everturn.server.api.http.deps import RunsDep, ThreadsDep
 from everturn.server.api.http.json import dumps
 from everturn.server.api.http.problems import problems
-from everturn.server.api.http.sse import EventStream, feed_frames
+from everturn.server.api.http.sse import EventStream, feed_frames, was_dropped
 from everturn.server.api.http.strict_json import Router
 from everturn.server.api.http.values import MAX_FEW, Many, at_most
 from everturn.server.errors import StateUnreadable
@@ -260,7 +260,7 @@ async def join_run(
             left = False
             yield dumps(await runs.final_state(run))
         finally:
-            if left:
+            if left and not was_dropped(request):
                 runs.leave(str(run_id), str(thread_id))
 
     where = run_places(str(run_id), str(thread_id), "/join")

@@ -14,6 +14,7 @@ order for the end of the run. The format: https://html.spec.whatwg.org/#server-s
 
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 from fastapi import Request
@@ -28,7 +29,8 @@ from everturn.server.streams.moved import Moved
 from everturn.server.streams.thread import ThreadEvent
 
 DROPPED = "everturn.dropped"
-"""In the scope: says whether the server has ended the connection of a client that did not read."""
+"""In the scope: says whether the server has ended the connection, of a client that did not read or
+as it ends itself."""
 HEARTBEAT = b": heartbeat\r\n\r\n"
 _STANDS = b": goes on in another process: come back with Last-Event-ID\r\nid: %s\r\n\r\n"
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -62,6 +64,12 @@ async def feed_frames(
             yield b"".join(written) or HEARTBEAT
 
 
+def was_dropped(request: Request) -> bool:
+    """Whether the server has ended the connection, and not the client."""
+    dropped: Callable[[], bool] = request.scope.get(DROPPED, lambda: False)
+    return dropped()
+
+
 class EventStream(EventSourceResponse):
     """Sends frames as they come.
 
@@ -90,7 +98,7 @@ class EventStream(EventSourceResponse):
         self._written = written
         self._scope = request.scope
         self._on_leave = on_leave
-        self._dropped: Callable[[], bool] = request.scope.get(DROPPED, lambda: False)
+        self._dropped = partial(was_dropped, request)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Left to itself, a generator whose reader is cancelled stays where it was until the
