@@ -199,7 +199,8 @@ class _Supervisor:
         self._living: set[_Worker] = set()
         self._ending = asyncio.Event()
         self._renew = asyncio.Event()
-        self._has_terminal = _has_terminal()
+        # Under nohup it is not to end with its terminal.
+        self._has_terminal = signal.getsignal(signal.SIGHUP) != signal.SIG_IGN and _has_terminal()
         server = settings.server
         self._patience = server.shutdown_delay + server.shutdown_grace + _END_SECONDS
 
