@@ -140,6 +140,11 @@ class _Worker:
         return about
 
     @property
+    def serves(self) -> bool:
+        """Whether it has said so."""
+        return self._served_from is not None
+
+    @property
     def settled(self) -> bool:
         """Whether it has served for a while."""
         return self._served_from is not None and _now() - self._served_from > _SETTLED_SECONDS
@@ -272,23 +277,33 @@ class _Supervisor:
         deaths = 0
         while True:
             if worker is None:
-                place.renew.clear()  # a new one it is
-                worker = await self._start(place)
-                await worker.ready()
+                worker = await self._begun(place)
                 place.renewed.set()
-            if await self._is_told_before_its_end(place, worker):
+            if worker and await self._is_told_before_its_end(place, worker):
                 worker = await self._renewed(place, worker)
                 place.renewed.set()
                 continue
-            self._forget(worker)
             place.close()
+            if worker:
+                self._forget(worker)
             if self._ending.is_set():
                 return
-            deaths = 0 if worker.settled else deaths + 1
-            await self._pause(worker, deaths)
+            deaths = 0 if worker and worker.settled else deaths + 1
+            await self._pause(place, worker, deaths)
             if self._ending.is_set():
                 return
             worker = None
+
+    async def _begun(self, place: _Place) -> _Worker | None:
+        """Start a worker, and wait until it serves or has ended; None where there is no room."""
+        place.renew.clear()  # a new one it is
+        try:
+            worker = await self._start(place)
+        except OSError as error:  # too little memory, too many processes: it may pass
+            log.error("worker_not_started", worker=place.number, error=str(error))  # noqa: TRY400
+            return None
+        await worker.ready()
+        return worker
 
     async def _is_told_before_its_end(self, place: _Place, worker: _Worker) -> bool:
         """Wait until a worker has ended, or is to be renewed: then True."""
@@ -306,18 +321,19 @@ class _Supervisor:
         self._living.discard(ended)
         ended.close()
 
-    async def _pause(self, dead: _Worker, deaths: int) -> None:
+    async def _pause(self, place: _Place, dead: _Worker | None, deaths: int) -> None:
         """Wait before the next start: ever longer where one dies at once again and again."""
         pause = min(0.5 * (2.0 ** min(deaths, 10) - 1), _MAX_PAUSE_SECONDS)
-        about = {"worker": dead.number, "pid": dead.process.pid, "code": dead.process.returncode}
-        log.error("worker_died", **about, again_in=pause)
+        about = {"pid": dead.process.pid, "code": dead.process.returncode} if dead else {}
+        log.error("worker_died", worker=place.number, **about, again_in=pause)
         await self._unless_ending(asyncio.sleep(pause))
 
     async def _renewed(self, place: _Place, old: _Worker) -> _Worker:
         """Put a new worker into the place of an old one, which leaves when the new one serves."""
-        new = await self._start(place)
-        if await new.ready() is None:
-            self._forget(new)
+        new = await self._begun(place)
+        if new is None or not new.serves:
+            if new:
+                self._forget(new)
             if not self._ending.is_set():
                 log.error("worker_not_renewed", worker=place.number, kept=old.process.pid)
             return old
