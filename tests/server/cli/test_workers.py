@@ -161,7 +161,7 @@ async def test_workers_are_renewed_without_an_error(data_dir: Path, config: str)
         assert was.keys() == pids(running).keys()
         assert not any(map(lives, was.values()))
         assert await asyncio.to_thread(running.stop) == 0
-    assert "locked" not in "".join(running.log)
+    assert "database is locked" not in "".join(running.log)
 
 
 async def test_workers_end_with_their_supervisor_and_the_next_one_goes_on(
