@@ -55,6 +55,11 @@ class StoreSettings(BaseSettings):
         description="Database of the history, postgresql+asyncpg://…; unset uses SQLite.",
     )
 
+    @property
+    def local(self) -> bool:
+        """Whether the data folder keeps anything: one of the stores is not named."""
+        return self.redis_url is None or self.database_url is None
+
     @field_validator("aes_key")
     @classmethod
     def _of_aes(cls, value: SecretStr | None) -> SecretStr | None:

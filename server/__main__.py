@@ -1,6 +1,7 @@
 """The command `everturn`, whose commands are imported only when they are called."""
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -21,10 +22,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def _serve(options: argparse.Namespace) -> int:
-    from everturn.server.cli.serve import serve
+def _start(options: argparse.Namespace) -> int:
+    """Start the service; in a container under a process that does no more than that."""
+    from everturn.server.cli import first_process
 
-    return serve(_settings_from(options))
+    if first_process.is_first() and (ended := first_process.start_service()) is not None:
+        return ended
+    for sign in (signal.SIGINT, signal.SIGTERM):  # until there is something to end in order
+        signal.signal(sign, lambda *_: sys.exit(0))
+    from everturn.server.cli import workers
+
+    start = workers.serve if options.command == "serve" else workers.work
+    return start(_settings_from(options))
 
 
 def _config(options: argparse.Namespace) -> int:
@@ -98,8 +107,13 @@ def _parser() -> argparse.ArgumentParser:
     settings.add_argument("--host", help="address to listen on (EVERTURN_HOST)")
     settings.add_argument("--port", help="port to listen on; 0 picks one (EVERTURN_PORT)")
     settings.add_argument("--config", help="path of langgraph.json (EVERTURN_CONFIG)")
+    serving = commands.add_parser("serve", parents=[settings], help="start the service")
+    serving.add_argument(
+        "--workers", help="processes that serve, or auto: one a processor (EVERTURN_WORKERS)"
+    )
+    serving.set_defaults(run=_start)
     for name, run, does in (
-        ("serve", _serve, "start the service"),
+        ("worker", _start, "run what waits in the background, and serve nothing"),
         ("config", _config, "show every setting and its source"),
     ):
         command = commands.add_parser(name, parents=[settings], help=does)
@@ -158,7 +172,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _settings_from(options: argparse.Namespace) -> dict[str, str]:
     """The settings named on the command line, as they would stand in the environment."""
-    named = ("host", "port", "config", "data_dir")
+    named = ("host", "port", "config", "data_dir", "workers")
     return {name: value for name in named if (value := getattr(options, name, None)) is not None}
 
 

@@ -3,6 +3,7 @@
 import errno
 import os
 import socket
+import sys
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -52,10 +53,54 @@ def listen(host: str, port: int, *, chosen: bool) -> socket.socket:
 def _bind(host: str, port: int) -> socket.socket:
     family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     listener = socket.create_server(address[:2], family=family, backlog=2048)
+    _set_up(listener)
+    return listener
+
+
+def _set_up(listener: socket.socket) -> None:
     listener.setblocking(False)
     if hasattr(socket, "TCP_NOTSENT_LOWAT"):  # what clients do not read fills no memory elsewhere
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
-    return listener
+
+
+class SharedPort:
+    """One port for several processes, each of which listens by a socket of its own.
+
+    Linux deals connections out evenly among such sockets. Elsewhere all have one and the same, and
+    the process that is woken first takes what has come.
+    """
+
+    def __init__(self, host: str, port: int, *, chosen: bool) -> None:
+        """Find the port as `listen` does, and keep it; raises CannotListen."""
+        self.reserved = listen(host, port, chosen=chosen)
+        """Of this port; no client is served by it."""
+        if sys.platform == "linux":
+            # Others may not join a socket that is alone at its port, as this one showed it is.
+            address, self.reserved = self.reserved, socket.socket(self.reserved.family)
+            at = address.getsockname()[:2]
+            address.close()
+            _bind_beside(self.reserved, at)
+
+    def socket(self) -> socket.socket:
+        """Make the socket of one process, which has yet to listen."""
+        if sys.platform != "linux":
+            return self.reserved.dup()
+        beside = socket.socket(self.reserved.family)
+        _bind_beside(beside, self.reserved.getsockname()[:2])
+        return beside
+
+    def close(self) -> None:
+        """Give the port back, as far as no process listens."""
+        self.reserved.close()
+
+
+def _bind_beside(unbound: socket.socket, address: tuple[str, int]) -> None:
+    unbound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    unbound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    if unbound.family == socket.AF_INET6:
+        unbound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    _set_up(unbound)
+    unbound.bind(address)
 
 
 def url_of(listener: socket.socket) -> str:

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Sequence
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from fastapi import FastAPI
@@ -16,8 +17,9 @@ from structlog import get_logger
 
 from everturn.checkpoints.confidential import Safe
 from everturn.checkpoints.connect import Client, open_memory
-from everturn.checkpoints.local.data_dir import hold_data_dir
+from everturn.checkpoints.local.data_dir import hold_data_dir, share_data_dir
 from everturn.checkpoints.redis import AsyncRedisSaver
+from everturn.checkpoints.settings import StoreSettings
 from everturn.checkpoints.shared.circuits import RedisCircuits
 from everturn.checkpoints.shared.event_log import EventLog, open_event_log
 from everturn.checkpoints.shared.locks import LocalThreadLocks, RedisThreadLocks
@@ -139,8 +141,11 @@ AGENT_ERRORS: dict[type[Exception], Kind] = {
 }
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_app(settings: Settings, *, several: bool = False) -> FastAPI:
     """Build the service. `langgraph.json` is read; nothing is opened before its lifespan begins.
+
+    With `several` it is one of the processes that share a data folder: see `share_data_dir`.
+    Those at one Redis and one database that are named share these anyway.
 
     The lifespan raises `CheckpointsError` where a store or the data folder cannot be used, and
     both raise `ConfigError` where `langgraph.json` cannot be served; all say what to do.
@@ -158,7 +163,7 @@ def create_app(settings: Settings) -> FastAPI:
             app.state.asks_models = asks_our_models(loaded.graphs)
             provider = provider_of(settings, asked=app.state.asks_models)
             async with (
-                _stores(settings) as stores,
+                _stores(settings, several=several) as stores,
                 loaded.open_store(stores.database) as store,
                 open_models(provider, _shared_circuits(settings, stores)) as models,
                 _catalogue_refreshed(models),
@@ -231,7 +236,7 @@ class _Stores(NamedTuple):
 
 
 @asynccontextmanager
-async def _stores(settings: Settings) -> AsyncIterator[_Stores]:
+async def _stores(settings: Settings, *, several: bool) -> AsyncIterator[_Stores]:
     """Open Redis and the database, or the data folder where they are not named."""
     redis_url, database_url = (
         _secret(settings.stores.redis_url),
@@ -239,11 +244,8 @@ async def _stores(settings: Settings) -> AsyncIterator[_Stores]:
     )
     prefix = settings.stores.redis_prefix
     # Processes that share both stores share their runs.
-    shared = bool(redis_url and database_url)
-    folder = (
-        nullcontext(settings.stores.data_dir) if shared else hold_data_dir(settings.stores.data_dir)
-    )
-    with folder as data_dir:
+    shared = several or not settings.stores.local
+    with _data_dir(settings.stores, several=several) as data_dir:
         async with (
             open_memory(redis_url, data_dir, appendfsync=settings.stores.appendfsync) as redis,
             open_database(database_url, data_dir) as database,
@@ -254,6 +256,12 @@ async def _stores(settings: Settings) -> AsyncIterator[_Stores]:
             open_event_log(redis, prefix=prefix, announced=shared) as events,
         ):
             yield _Stores(redis, database, rows, events, peers)
+
+
+def _data_dir(stores: StoreSettings, *, several: bool) -> AbstractContextManager[Path]:
+    if not stores.local:
+        return nullcontext(stores.data_dir)
+    return share_data_dir(stores.data_dir) if several else hold_data_dir(stores.data_dir)
 
 
 @asynccontextmanager
@@ -286,9 +294,9 @@ async def _service(
     toolbox = _toolbox(settings, mcp, RedisResultStore(redis, prefix), saver, metrics)
     engine = Engine(
         graphs,
-        # The data folder has one server, so its threads need no lock in Redis.
+        # The threads of a process that has its stores to itself need no lock in Redis.
         RedisThreadLocks(redis, lease=settings.stores.lease, prefix=prefix)
-        if settings.stores.redis_url
+        if settings.stores.redis_url or not peers.single
         else LocalThreadLocks(),
         Services(models=models, tools=toolbox, web=web),
         partial(_candidates, models, toolbox),
@@ -396,7 +404,7 @@ def _info(settings: Settings, stores: _Stores, graphs: Graphs, models: Models) -
 
 def _shared_circuits(settings: Settings, stores: _Stores) -> RedisCircuits | None:
     """Services at one Redis see each other's open circuits."""
-    if settings.stores.redis_url is None:
+    if settings.stores.redis_url is None and stores.peers.single:
         return None
     return RedisCircuits(stores.redis, settings.models.account, settings.stores.redis_prefix)
 

@@ -4,7 +4,7 @@ import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, get_type_hints
+from typing import Any, Literal, Self, get_type_hints
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -34,6 +34,10 @@ class ServerSettings(BaseSettings):
         ge=0,
         le=65535,
         description="Port to listen on; 0 picks one; unset, the first free one from 2024 to 2043.",
+    )
+    workers: int | Literal["auto"] = Field(
+        default=1,
+        description="Processes that serve at one port; auto is one for each processor.",
     )
     config: Path = Field(
         default=Path("langgraph.json"),
@@ -112,6 +116,12 @@ class ServerSettings(BaseSettings):
     shutdown_grace: float = Field(
         default=20.0, ge=0, description="Seconds running turns have to finish after SIGTERM."
     )
+    shutdown_delay: float = Field(
+        default=0.0,
+        ge=0,
+        description="Seconds the service goes on as before after SIGTERM while /ready says 503, so "
+        "that a load balancer sends no more.",
+    )
     webhook_secret: SecretStr | None = Field(
         default=None,
         description="Signs webhooks as standardwebhooks.com says: whsec_ and Base64, or a text.",
@@ -126,6 +136,13 @@ class ServerSettings(BaseSettings):
         validation_alias=AliasChoices("LOG_LEVEL", "EVERTURN_LOG_LEVEL"),
         description="DEBUG, INFO, WARNING or ERROR.",
     )
+
+    @field_validator("workers")
+    @classmethod
+    def _at_least_one(cls, value: int | str) -> int | str:
+        if isinstance(value, int) and value < 1:
+            raise ValueError("must be 1 or more, or auto")
+        return value
 
     @field_validator("webhook_secret")
     @classmethod

@@ -8,7 +8,7 @@ take it from another that has just opened it, and two would hold the folder.
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -18,8 +18,10 @@ _ANOTHER = "name another folder with --data-dir or EVERTURN_DATA_DIR"
 
 
 @contextmanager
-def hold_data_dir(path: Path) -> Iterator[Path]:
+def hold_data_dir(path: Path, *, alone: bool = True) -> Iterator[Path]:
     """Keep the data folder for one `serve`; yields its absolute path.
+
+    Unless it is `alone`, processes that `share_data_dir` may use the folder as well.
 
     Raises:
         DataDirError: it cannot be made or written, or a process holds it; says what to do.
@@ -32,9 +34,50 @@ def hold_data_dir(path: Path) -> Iterator[Path]:
             f"stop that, or {_ANOTHER}"
         )
     try:
-        yield folder
+        with _alone_in(folder) if alone else nullcontext():
+            yield folder
     finally:
         os.ftruncate(lock, 0)  # it listens no more
+        os.close(lock)
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    lock = try_lock(folder / "share.lock")
+    if lock is None:
+        raise DataDirError(
+            f"the data folder {str(folder)!r} is used by an `everturn worker`, or by one of a "
+            f"`serve` that was killed: stop it, start with --workers 2 or more, or {_ANOTHER}"
+        )
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
+@contextmanager
+def share_data_dir(path: Path) -> Iterator[Path]:
+    """Use the data folder beside the `serve` that holds it; yields its absolute path.
+
+    Raises:
+        DataDirError: none holds it, or one that wants to be alone; says what to do.
+    """
+    folder, otherwise = prepare_data_dir(path), "name EVERTURN_REDIS_URL and EVERTURN_DATABASE_URL"
+    process, _ = _written_in(folder / "serve.lock")
+    if process is None or not _lives(process):
+        raise DataDirError(
+            f"no service runs on the data folder {str(folder)!r}: start "
+            f"`everturn serve --workers 2` there, or {otherwise}"
+        )
+    lock = try_lock(folder / "share.lock", shared=True)
+    if lock is None:
+        raise DataDirError(
+            f"{holder_of(folder / 'serve.lock')} uses the data folder {str(folder)!r} alone: "
+            f"start it with --workers 2 or more, or {otherwise}"
+        )
+    try:
+        yield folder
+    finally:
         os.close(lock)
 
 
@@ -59,8 +102,10 @@ def prepare_data_dir(path: Path) -> Path:
     return folder
 
 
-def try_lock(path: Path) -> int | None:
+def try_lock(path: Path, *, shared: bool = False) -> int | None:
     """Lock a file of the data folder, made if need be; `None` if it is locked already.
+
+    A `shared` lock leaves room for others of its kind.
 
     Returns:
         A descriptor. The lock lasts until it is closed, also in every process that inherited it.
@@ -71,9 +116,10 @@ def try_lock(path: Path) -> int | None:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            _lock(descriptor)
-            os.ftruncate(descriptor, 0)
-            os.write(descriptor, str(os.getpid()).encode())
+            _lock(descriptor, shared=shared)
+            if not shared:
+                os.ftruncate(descriptor, 0)
+                os.write(descriptor, str(os.getpid()).encode())
         except BaseException:
             os.close(descriptor)
             raise
@@ -134,8 +180,8 @@ def _lives(process: int) -> bool:
     return True
 
 
-def _lock(descriptor: int) -> None:
-    """Raises BlockingIOError if another has the lock."""
+def _lock(descriptor: int, *, shared: bool) -> None:
+    """Raises BlockingIOError if another has the lock. On Windows no lock is shared."""
     if sys.platform == "win32":
         import msvcrt
 
@@ -149,7 +195,7 @@ def _lock(descriptor: int) -> None:
         import fcntl
 
         # flock, not lockf: it also keeps two services of one process apart.
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
 
 
 def _reason(error: Exception) -> str:

@@ -19,6 +19,7 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
+from everturn.server.api.http.hang_up import HANG_UP
 from everturn.server.api.http.problems import Problem, problem_of_status, problem_response
 from everturn.server.api.http.sse import DROPPED
 
@@ -63,6 +64,34 @@ class Connections:
         self._of_client: Counter[str] = Counter()
         self._full = False
         self._out_of_files = 0
+        self.leaving = False
+
+    @property
+    def open(self) -> int:
+        """How many there are."""
+        return len(self._all)
+
+    @property
+    def busy(self) -> int:
+        """How many there are whose answer is under way."""
+        return sum(each.is_busy for each in self._all)
+
+    def leave(self) -> None:
+        """Let each end with its next answer, or when it has been idle for a second or two.
+
+        The answer says so; a client that asked meanwhile would else not know what became of it.
+        """
+        self.leaving = True
+        for each in self._all:
+            if each.cycle and not each.cycle.response_started:
+                each.cycle.keep_alive = False
+
+    def hang_up(self) -> None:
+        """End those whose answer has begun, and would not end by itself."""
+        for each in list(self._all):
+            if each.is_busy and each.cycle.response_started:
+                each.was_dropped = True  # its client is to come back, and has not left
+                each.hang_up()
 
     def protocol(self, **how: Any) -> "Connection":
         """Make uvicorn's protocol for one connection."""
@@ -198,6 +227,7 @@ class Connection(HttpToolsProtocol):
         self.was_dropped = False
         """It was ended because its client did not read."""
         self.address = ""
+        self._was_idle = False
         self.silent = 0
         """Looks at which its client had taken nothing of what waits."""
         self._all = all_of_them
@@ -231,6 +261,10 @@ class Connection(HttpToolsProtocol):
         self.silent, self._taken = 0, None
         if self._arriving and not self._deaf and not self.flow.read_paused:
             self._look_at_sender()
+        idle = not self._arriving and not self.is_busy
+        if idle and self._was_idle and self._all.leaving:
+            self.transport.close()
+        self._was_idle = idle
         return False
 
     def _look_at_reader(self, left: int) -> bool:
@@ -243,6 +277,18 @@ class Connection(HttpToolsProtocol):
             return False
         self.drop()
         return True
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether its client waits for an answer, or the rest of one."""
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def hang_up(self) -> None:
+        """End it in the middle of an answer, once what is written of that is sent."""
+        if self.cycle:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self.transport.close()
 
     def drop(self) -> None:
         """End it: its client has stopped reading."""
@@ -308,7 +354,9 @@ class Connection(HttpToolsProtocol):
         self._begin()
         self._requests += 1
         super().on_message_begin()
-        cast("dict[str, Any]", self.scope)[DROPPED] = lambda: self.was_dropped
+        scope = cast("dict[str, Any]", self.scope)
+        scope[DROPPED] = lambda: self.was_dropped
+        scope[HANG_UP] = self.hang_up
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header; not a trailer, which would pass for one that was there from the start."""
@@ -333,7 +381,8 @@ class Connection(HttpToolsProtocol):
         self._in_head, self._looks = False, 0
         if self.cycle is None:  # a WebSocket
             return
-        if self._requests >= MAX_REQUESTS or len(self.pipeline) >= MAX_PIPELINED or self._refusal:
+        last = self._requests >= MAX_REQUESTS or len(self.pipeline) >= MAX_PIPELINED
+        if last or self._refusal or self._all.leaving:
             self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:

@@ -16,10 +16,18 @@ from everturn.server.observe.output import LineWriter, standard_error
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
-def configure_logs(level: str) -> None:
-    """Send structlog's and the standard library's records to stderr in one format."""
+def configure_logs(level: str, **always: object) -> None:
+    """Send structlog's and the standard library's records to stderr in one format.
+
+    What is `always` true, such as which of several processes this is, stands in every line.
+    """
     output = standard_error()
+
+    def add(_: object, __: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        return {**always, **line}
+
     shared: list[structlog.typing.Processor] = [
+        *([add] if always else []),
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),

@@ -1,9 +1,12 @@
 """The service's metrics, in a registry of their own so that two apps can live in one process."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 from structlog import get_logger
 
 log = get_logger(__name__)
@@ -92,19 +95,27 @@ class Metrics:
             "Runs of clients that wait for a place among those under way in this process.",
         )
         self.waiting_age = self._gauge(
-            "everturn_runs_oldest_waiting_seconds", "Since when the next of them waits."
+            "everturn_runs_oldest_waiting_seconds",
+            "Since when the next of them waits.",
+            of_all="livemax",
         )
         self.queue = self._gauge(
             "everturn_background_runs_waiting",
             "Runs of the background that are due and wait for a process: of all processes, each "
             "says the same.",
+            of_all="livemax",
         )
         self.queue_age = self._gauge(
-            "everturn_background_runs_oldest_waiting_seconds", "Since when the first of them waits."
+            "everturn_background_runs_oldest_waiting_seconds",
+            "Since when the first of them waits.",
+            of_all="livemax",
         )
 
-    def _gauge(self, name: str, what: str) -> Gauge:
-        return Gauge(name, what, registry=self._registry)
+    def _gauge(
+        self, name: str, what: str, *, of_all: Literal["livesum", "livemax"] = "livesum"
+    ) -> Gauge:
+        """A figure of this process; `of_all` says what becomes of those of several workers."""
+        return Gauge(name, what, registry=self._registry, multiprocess_mode=of_all)
 
     def model_label(self, model: str) -> str:
         """Return a model's name, or `other` where a graph has named very many already.
@@ -127,5 +138,10 @@ class Metrics:
             self.tool_cache.labels(tool, use).inc()
 
     def exposition(self) -> bytes:
-        """All figures in the Prometheus text format."""
-        return generate_latest(self._registry)
+        """All figures in the Prometheus text format: of all workers, where there are several."""
+        if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+            return generate_latest(self._registry)
+        # Their counters are in files there, also those of workers that have ended.
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)

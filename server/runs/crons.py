@@ -29,7 +29,7 @@ from everturn.server.access.access import Access, Action
 from everturn.server.access.caller import Caller, acting_as, current_caller
 from everturn.server.errors import CronNotFound, InvalidInput, ThreadNotFound
 from everturn.server.runs.execution import Threads
-from everturn.server.runs.request import RunRequest
+from everturn.server.runs.request import CRON_DOOR, RunRequest
 from everturn.server.runs.run import Run
 from everturn.server.runs.runs import Assistants, Runs
 
@@ -248,7 +248,7 @@ class Crons:
         about = {
             "metadata": {**cron.metadata, "cron_id": cron.cron_id},
             "on_completion": cron.on_run_completed or "delete",
-            "door": "/runs/crons",
+            "door": CRON_DOOR,
         }
         try:
             asked = {**self._table.whole_payload(cron), **about}

@@ -563,7 +563,8 @@ class Execution:
 
     def _fail(self, run: Run, error: BaseException) -> None:
         run.error, run.error_id = error, uuid4().hex
-        run.feed.publish("error", self._dumps(run.failure), logged=not run.goes_on_elsewhere)
+        if not run.goes_on_elsewhere:  # else who listens is sent there: it is no error to them
+            run.feed.publish("error", self._dumps(run.failure))
         known = isinstance(error, RunError)
         log.warning(
             "run_failed",

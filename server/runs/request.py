@@ -12,6 +12,10 @@ inherited: ContextVar[Mapping[str, str] | None] = ContextVar("inherited", defaul
 """What the runs of the current request get as `configurable` values, unless they say their own."""
 
 
+CRON_DOOR = "/runs/crons"
+"""Of runs that start by the clock."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
     """A run as a client asks for it. Names and meaning are those of LangGraph's SDK."""

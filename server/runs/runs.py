@@ -74,13 +74,14 @@ from everturn.server.runs.idempotency import (
 )
 from everturn.server.runs.permission import RunAccess, run_not_found
 from everturn.server.runs.queue import Queue
-from everturn.server.runs.request import RunRequest
+from everturn.server.runs.request import CRON_DOOR, RunRequest
 from everturn.server.runs.run import CancelAction, Run
 from everturn.server.runs.slots import Slots
 from everturn.server.runs.webhooks import Webhooks
-from everturn.server.streams.feed import Cursor, Event, Feed, NoLog
+from everturn.server.streams.feed import BEGINNING, Cursor, Event, Feed, NoLog
 from everturn.server.streams.logged import LoggedRun, logged_run
 from everturn.server.streams.modes import SUMMARY
+from everturn.server.streams.moved import Moved
 from everturn.server.streams.thread import Place, ThreadEvent, ThreadMode, Watch, follow_thread
 from everturn.server.turns.engine import Engine
 from everturn.server.turns.memory import ThreadMemory
@@ -99,6 +100,8 @@ class _StartedElsewhere(Exception):
 _NOTHING_TO_CANCEL = (
     "Runs to cancel were not found: they have ended or were deleted, or the ids are of no run."
 )
+
+_HAND_OVER_SECONDS = 5.0
 
 _KNOWN_SECONDS = 0.05
 """How long a run is served from memory after its end; then from its row and the event log."""
@@ -171,6 +174,7 @@ class Runs:
         self._admission = admission
         self._keys = keys
         self._slots = slots
+        self._leaving = False
         self._queue = Queue(rows, slots, peers, self._take_over, max_waiting)
         self._elsewhere = Elsewhere(self._here, rows, events, peers, self._end_claimed)
         self._execution = Execution(
@@ -236,6 +240,7 @@ class Runs:
             CheckpointNotFound: it shall go on from one that the thread does not have.
             ThreadBusy: a run is under way, and the strategy is `reject`; or it waits for this one.
             Overloaded: too many wait; or a client waits for it, and it could not start soon.
+            ShuttingDown: this process ends.
             StoreUnavailable: its row was not written; nothing is run. One of the background
                 says so when it is acknowledged.
             KeyReused, AnswerGone, RunNotFound: of the key, see `_repeated`.
@@ -243,6 +248,8 @@ class Runs:
         """
 
         async def start(reached: Reached) -> Run:
+            if request.door != CRON_DOOR:  # whose time has come but once: another process runs it
+                self._engine.refuse_if_closing()
             if not request.background:
                 self._slots.check()
                 await self._admission.client()
@@ -268,6 +275,7 @@ class Runs:
         """
 
         async def start(reached: Reached) -> Run:
+            self._engine.refuse_if_closing()
             self._slots.check()
             await self._admission.client()
             request, thread = await asked
@@ -752,8 +760,27 @@ class Runs:
             row = run.row if run else await self._rows.get(run_id)
             await self._access.check_threadless(row, run_id)
         if run := self._here.find(run_id, thread_id):
-            return run.feed.follow(run.feed.end if after is None else after)
+            return self.events(run, run.feed.end if after is None else after)
         return self._elsewhere.follow(run_id, thread_id, after)
+
+    async def events(self, run: Run, after: Cursor = BEGINNING) -> AsyncGenerator[list[Event]]:
+        """Yield what a run of this process streams after a place, to its end, wherever that is.
+
+        Raises:
+            Moved: it goes on in another process, and this one ends.
+        """
+        async with aclosing(run.feed.follow(after)) as here:
+            async for news in here:
+                after = news[-1].cursor if news else after
+                yield news
+        if not run.goes_on_elsewhere:
+            return
+        if self._engine.closing:
+            raise Moved(after)
+        thread_id = run.thread_id if run.request.lasting else None
+        async with aclosing(self._elsewhere.follow(run.row.run_id, thread_id, after)) as there:
+            async for news in there:
+                yield news
 
     async def follow_thread(
         self,
@@ -772,7 +799,7 @@ class Runs:
 
         async def follow(run_id: str, place: Cursor | None) -> AsyncGenerator[list[Event]]:
             if run := self._here.find(run_id, thread_id):
-                return run.feed.follow(run.feed.end if place is None else place)
+                return self.events(run, run.feed.end if place is None else place)
             return self._elsewhere.follow(run_id, thread_id, place)
 
         return follow_thread(
@@ -875,22 +902,42 @@ class Runs:
         if run_ids:
             await self._events.delete(*run_ids)
 
+    @property
+    def leaving(self) -> bool:
+        """Whether this process ends soon, so that clients had better ask another one."""
+        return self._leaving
+
+    def leave_soon(self) -> None:
+        """Say that this process ends soon: who follows a thread is sent to another one.
+
+        Runs are taken as before.
+        """
+        self._leaving = True
+        self._watch.close()
+
     async def drain(self, grace: float) -> None:
-        """Take no more runs; after `grace` seconds end those that run on: others take them over."""
+        """Take no more runs, and wait for those under way; after `grace` seconds end them.
+
+        Called again meanwhile it ends them sooner. What has not ended or not started is handed
+        over: another process goes on with it, or the next one here.
+        """
+        self.leave_soon()
         self._queue.close()
         await self._engine.drain(grace)
+        await self._hand_over()
 
     async def close(self) -> None:
-        """Hand over the runs that have not started, and wait until all have stored their end.
+        """Hand over what has not ended, and leave the runs elsewhere to themselves."""
+        await self._hand_over()
+        await self._elsewhere.close()
 
-        Those elsewhere go on by themselves.
-        """
+    async def _hand_over(self) -> None:
+        """End all runs here, and wait until it is stored how they ended."""
         tasks = {run.task for run in self._here if run.task and not run.task.done()}
         for task in tasks:
             task.cancel()
-        await self._elsewhere.close()
         if tasks:
-            await asyncio.wait(tasks, timeout=5)
+            await asyncio.wait(tasks, timeout=_HAND_OVER_SECONDS)
 
     @asynccontextmanager
     async def _strategy_applied(

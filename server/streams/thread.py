@@ -10,14 +10,20 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Ite
 from contextlib import aclosing, contextmanager
 from typing import Any, Literal, NamedTuple
 
+from langchain_core.utils.uuid import uuid7
+
 from everturn.checkpoints.shared.peers import Message, Peers
 from everturn.server.streams.feed import SILENT_SECONDS, Cursor, Event
+from everturn.server.streams.moved import Moved
 
 _DONE = Cursor(10**9, 0)
 """Behind whatever a run streams: that it is done."""
 
 _DELETED = ""
 """In place of a run's id: the thread is gone, and so ends its stream."""
+
+_LEAVING = "-"
+"""In place of a run's id: this process ends, and the stream goes on in another one."""
 
 ThreadMode = Literal["run_modes", "lifecycle", "state_update"]
 
@@ -56,7 +62,14 @@ class Watch:
         self._peers = peers
         self._following: dict[str, set[asyncio.Queue[str | None]]] = {}
         self._sending: set[asyncio.Task[None]] = set()
+        self._leaving = False
         peers.subscribe(self._received)
+
+    def close(self) -> None:
+        """End the streams of threads: at once, or with the run that is under way."""
+        self._leaving = True
+        for thread_id in self._following:
+            self._pass_on(thread_id, _LEAVING)
 
     def started(self, thread_id: str, run_id: str, written: asyncio.Future[Any]) -> None:
         """A run has started, or waits for others; who follows looks for it once it is written."""
@@ -78,6 +91,8 @@ class Watch:
         happens: asyncio.Queue[str | None] = asyncio.Queue()
         others = self._following.setdefault(thread_id, set())
         others.add(happens)
+        if self._leaving:
+            happens.put_nowait(_LEAVING)
         try:
             yield happens
         finally:
@@ -130,17 +145,25 @@ async def follow_thread(
         follow: the events of a run after a place, or from now on.
         state: the thread's state as JSON, for those who are message of edits.
         modes: what is wanted.
+
+    Raises:
+        Moved: this process ends, and the thread goes on.
     """
     with watch.on(thread_id) as happens:
+        # Runs that start from now on have greater ids.
+        stands = after or Place(str(uuid7()), _DONE)
         known = await runs_after(thread_id, after.run_id if after else None)
         begin = [(run_id, _begins(run_id, after)) for run_id in known]
         async for run_id, place in _one_after_another(begin, happens):
+            if run_id == _LEAVING:
+                raise Moved(stands)
             if place == _DONE:
                 yield []  # nothing has happened for a while, or nothing is left of that run
             elif run_id:
                 async with aclosing(_of_run(run_id, await follow(run_id, place), modes)) as events:
                     async for some in events:
                         yield some
+                stands = Place(run_id, _DONE)
             elif "state_update" in modes:
                 yield [ThreadEvent(None, "state_update", await state())]
 
@@ -175,15 +198,18 @@ async def _one_after_another(
 async def _of_run(
     run_id: str, events: AsyncGenerator[list[Event]], modes: Collection[ThreadMode]
 ) -> AsyncGenerator[list[ThreadEvent]]:
-    async with aclosing(events):
-        async for some in events:
-            wanted = [
-                ThreadEvent(Place(run_id, cursor), name, data)
-                for cursor, name, data in some
-                if "run_modes" in modes or (name == "metadata" and "lifecycle" in modes)
-            ]
-            if wanted or not some:
-                yield wanted
+    try:
+        async with aclosing(events):
+            async for some in events:
+                wanted = [
+                    ThreadEvent(Place(run_id, cursor), name, data)
+                    for cursor, name, data in some
+                    if "run_modes" in modes or (name == "metadata" and "lifecycle" in modes)
+                ]
+                if wanted or not some:
+                    yield wanted
+    except Moved as moved:
+        raise Moved(Place(run_id, moved.place)) from None
     if "run_modes" in modes or "lifecycle" in modes:
         done = b'{"status":"run_done","run_id":"%s"}' % run_id.encode()
         yield [ThreadEvent(Place(run_id, _DONE), "metadata", done)]

@@ -128,8 +128,7 @@ class Engine:
             TurnTimeout: the turn took too long.
             ShuttingDown: the service ends before the turn could.
         """
-        if self._closing:
-            raise ShuttingDown(_COME_BACK)
+        self.refuse_if_closing()
         deadline = asyncio.timeout(None)
         self._deadlines.add(deadline)
         self._idle.clear()
@@ -195,8 +194,16 @@ class Engine:
         """Whether no more turns are taken, and those under way are to end."""
         return self._closing
 
+    def refuse_if_closing(self) -> None:
+        """Raise ShuttingDown where no more turns are taken."""
+        if self._closing:
+            raise ShuttingDown(_COME_BACK)
+
     async def drain(self, grace: float) -> None:
-        """Take no more turns; end those that run on after `grace` seconds with ShuttingDown."""
+        """Take no more turns; end those that run on after `grace` seconds with ShuttingDown.
+
+        Called again meanwhile it ends them sooner.
+        """
         self._closing = True
         with suppress(TimeoutError):
             async with asyncio.timeout(grace):

@@ -48,6 +48,8 @@ def is_at_head(connection: Connection) -> bool:
 def bring_to_head(connection: Connection) -> None:
     """Create or migrate the schema in a transaction; of several processes at once, one does it.
 
+    On SQLite it is the transaction of `Database.write`, which keeps other writers out.
+
     Tables that an earlier Everturn made among an application's own are moved first.
 
     Raises:

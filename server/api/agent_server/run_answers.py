@@ -13,14 +13,15 @@ from starlette.responses import StreamingResponse
 
 from everturn.checkpoints.sql.runs import MultitaskStrategy, RunRow, RunStatus
 from everturn.server.api.agent_server.bodies import SELECTED, Responses
+from everturn.server.api.http.hang_up import hang_up
 from everturn.server.api.http.idempotency import events_again, refuse_when_elsewhere, replayed
 from everturn.server.api.http.json import dumps
-from everturn.server.api.http.sse import EventStream, feed_frames
+from everturn.server.api.http.sse import EventStream, feed_frames, was_dropped
 from everturn.server.runs.idempotency import IdempotencyKey, Repeated, answer_gone
 from everturn.server.runs.request import RunRequest
 from everturn.server.runs.run import Run, text_of
 from everturn.server.runs.runs import Runs
-from everturn.server.streams.feed import BEGINNING, GAP, SILENT_SECONDS, Cursor, Event
+from everturn.server.streams.feed import GAP, SILENT_SECONDS, Cursor, Event
 from everturn.server.streams.modes import StreamMode
 
 
@@ -103,7 +104,7 @@ def streamed(request: Request, runs: Runs, run: Run | Repeated, last: Cursor) ->
     resumable = run.request.stream_resumable or run.request.idempotent
     return EventStream(
         request,
-        feed_frames(run.feed.follow(BEGINNING), with_ids=resumable),
+        feed_frames(runs.events(run), with_ids=resumable),
         headers=_where(run, "/stream"),
         on_leave=run.stop if run.request.on_disconnect == "cancel" else None,
     )
@@ -174,24 +175,34 @@ async def waited(
     if ended.done():
         await ended
         refuse_when_elsewhere(run)
+    if ended.done() and not run.goes_on_elsewhere:
         return Response(dumps(run.final_state), media_type="application/json", headers=headers)
     ended.cancel()
+    body = _state_at_end(run, request, ends_it=ends_it)
+    return StreamingResponse(body, media_type="application/json", headers=headers)
 
-    async def body() -> AsyncIterator[bytes]:
-        left = True
-        done = asyncio.ensure_future(run.done.wait())  # too late to say that a store is away
-        try:
-            while not done.done():
-                yield b"\n"
-                await asyncio.wait({done}, timeout=SILENT_SECONDS)
-            left = False
+
+async def _state_at_end(run: Run, request: Request, *, ends_it: bool) -> AsyncIterator[bytes]:
+    """Write line breaks, and the state at the end; it is too late to say that a store is away."""
+    left = True
+    done = asyncio.ensure_future(run.done.wait())
+    try:
+        while not done.done():
+            yield b"\n"
+            await asyncio.wait({done}, timeout=SILENT_SECONDS)
+        left = False
+        yield b"\n"
+        if not _goes_on(run, request):
             yield dumps(run.final_state)
-        finally:
-            done.cancel()
-            if left and ends_it:
-                run.stop()
+    finally:
+        done.cancel()
+        if left and ends_it and not was_dropped(request):
+            run.stop()
 
-    return StreamingResponse(body(), media_type="application/json", headers=headers)
+
+def _goes_on(run: Run, request: Request) -> bool:
+    """Where another process goes on with a run, cut off who waits: `Location` says where it is."""
+    return run.goes_on_elsewhere and hang_up(request.scope)
 
 
 async def _waited_again(runs: Runs, before: Repeated, headers: Mapping[str, str]) -> Response:

@@ -38,7 +38,7 @@ from everturn.server.api.http.deps import RunsDep, ThreadsDep
 from everturn.server.api.http.idempotency import AfterDep, KeyDep
 from everturn.server.api.http.json import dumps
 from everturn.server.api.http.problems import problems
-from everturn.server.api.http.sse import EventStream, feed_frames
+from everturn.server.api.http.sse import EventStream, feed_frames, was_dropped
 from everturn.server.api.http.strict_json import Router
 from everturn.server.api.http.values import MAX_FEW, Many, at_most
 from everturn.server.errors import StateUnreadable
@@ -268,7 +268,7 @@ async def join_run(
             left = False
             yield dumps(await runs.final_state(run))
         finally:
-            if left:
+            if left and not was_dropped(request):
                 runs.leave(str(run_id), str(thread_id))
 
     where = run_places(str(run_id), str(thread_id), "/join")
@@ -345,7 +345,9 @@ async def follow_thread(
 
     modes = stream_modes or stream_mode or ["run_modes"]
     events = await runs.follow_thread(thread.thread_id, after, modes, state)
-    return EventStream(request, feed_frames(events, with_ids=True))
+    # A client that is cut off as the process ends comes back here.
+    here = f"/threads/{thread.thread_id}/stream?{request.url.query}".rstrip("?")
+    return EventStream(request, feed_frames(events, with_ids=True), headers={"Location": here})
 
 
 @router.post(

@@ -19,6 +19,7 @@ from everturn.server.api.agent_server.run_answers import (
 from everturn.server.api.http.deps import RunsDep
 from everturn.server.api.http.json import dumps
 from everturn.server.api.http.problems import problems
+from everturn.server.api.http.sse import was_dropped
 from everturn.server.api.http.strict_json import Router
 from everturn.server.runs.run import Run
 from everturn.server.streams.feed import BEGINNING
@@ -72,7 +73,7 @@ async def join_stateless_run(
             left = False
             yield dumps((await runs.logged(str(run_id))).state)
         finally:
-            if left:
+            if left and not was_dropped(request):
                 runs.leave(str(run_id), None)
 
     return StreamingResponse(body(), media_type="application/json", headers=where)

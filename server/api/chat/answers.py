@@ -101,7 +101,7 @@ async def streamed(
     at_end = partial(_cancelled, request)
     return EventStream(
         request,
-        _frames(started.feed.follow(BEGINNING), chat, at_end),
+        _frames(runs.events(started), chat, at_end),
         headers=location_of(started),
         on_leave=started.stop if started.request.on_disconnect == "cancel" else None,
     )
@@ -232,7 +232,9 @@ class ChatStream:
         if name == "metadata":
             return {**self._about, **data}
         if name == "error":
-            return problem_event(self.request, data, self._run.error if self._run else None)
+            run = self._run
+            error = run.error if run and not run.goes_on_elsewhere else None
+            return problem_event(self.request, data, error)
         if name == "message":
             said = self._unfinished.get(data["message_id"], 0)
             self._unfinished[data["message_id"]] = said + len(data["content"])

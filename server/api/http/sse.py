@@ -7,11 +7,14 @@
 As many events as there are leave in one write. Where none come for some seconds, a comment keeps
 the connection. A client that leaves closes the generator; one that only reads too slowly is dropped
 by the server, and has not left: its run goes on, and it may come back. A service that stops lets a
-stream end as its run does, and cuts those that would not. The format: https://html.spec.whatwg.org/#server-sent-events.
+stream end as its run does. Where the run goes on in another process, the client is sent the place
+where it stands, an id without an event, and the connection is cut: clients take an end in good
+order for the end of the run. The format: https://html.spec.whatwg.org/#server-sent-events.
 """
 
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 from fastapi import Request
@@ -19,13 +22,17 @@ from sse_starlette import EventSourceResponse
 from starlette.types import Receive, Scope, Send
 
 from everturn.server.api.http.deps import service_of
+from everturn.server.api.http.hang_up import hang_up
 from everturn.server.api.http.json import dumps
 from everturn.server.streams.feed import Event
+from everturn.server.streams.moved import Moved
 from everturn.server.streams.thread import ThreadEvent
 
 DROPPED = "everturn.dropped"
-"""In the scope: says whether the server has ended the connection of a client that did not read."""
+"""In the scope: says whether the server has ended the connection, of a client that did not read or
+as it ends itself."""
 HEARTBEAT = b": heartbeat\r\n\r\n"
+_STANDS = b": goes on in another process: come back with Last-Event-ID\r\nid: %s\r\n\r\n"
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 _LAST_EVENT_SECONDS = 2
 """After the grace, in which turns are ended: for the event that says so."""
@@ -57,6 +64,12 @@ async def feed_frames(
             yield b"".join(written) or HEARTBEAT
 
 
+def was_dropped(request: Request) -> bool:
+    """Whether the server has ended the connection, and not the client."""
+    dropped: Callable[[], bool] = request.scope.get(DROPPED, lambda: False)
+    return dropped()
+
+
 class EventStream(EventSourceResponse):
     """Sends frames as they come.
 
@@ -83,8 +96,9 @@ class EventStream(EventSourceResponse):
             shutdown_grace_period=grace + _LAST_EVENT_SECONDS,
         )
         self._written = written
+        self._scope = request.scope
         self._on_leave = on_leave
-        self._dropped: Callable[[], bool] = request.scope.get(DROPPED, lambda: False)
+        self._dropped = partial(was_dropped, request)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Left to itself, a generator whose reader is cancelled stays where it was until the
@@ -99,6 +113,10 @@ class EventStream(EventSourceResponse):
                 async for each in written:
                     yield each
             ended = True
+        except Moved as moved:
+            ended = True
+            yield _STANDS % str(moved.place).encode()
+            hang_up(self._scope)
         finally:
             if self._on_leave is not None and not (ended or self._dropped()):
                 self._on_leave()

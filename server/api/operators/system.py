@@ -8,6 +8,7 @@ from everturn.checkpoints.errors import StoreUnavailable
 from everturn.server.api.http.deps import Info, InfoDep, MetricsDep, RunsDep, ThreadsDep
 from everturn.server.api.http.problems import problems
 from everturn.server.api.http.strict_json import Router
+from everturn.server.errors import ShuttingDown
 
 router = Router(tags=["system"])
 
@@ -37,10 +38,13 @@ async def root() -> dict[str, bool]:
 @router.get(
     "/ready",
     summary="Readiness",
-    description="Answers 200 when memory and history can be reached, 503 otherwise.",
+    description="Answers 200 when memory and history can be reached and the service is not about "
+    "to end, 503 otherwise.",
     responses=problems(503),
 )
-async def ready(threads: ThreadsDep) -> dict[str, bool]:
+async def ready(threads: ThreadsDep, runs: RunsDep) -> dict[str, bool]:
+    if runs.leaving:
+        raise ShuttingDown("The service is being stopped or restarted.")
     try:
         async with asyncio.timeout(_PROMPT_SECONDS):
             await threads.reachable()

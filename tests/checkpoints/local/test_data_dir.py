@@ -10,7 +10,13 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from everturn.checkpoints.errors import DataDirError
-from everturn.checkpoints.local.data_dir import hold_data_dir, holder_of, prepare_data_dir, try_lock
+from everturn.checkpoints.local.data_dir import (
+    hold_data_dir,
+    holder_of,
+    prepare_data_dir,
+    share_data_dir,
+    try_lock,
+)
 from tests.checkpoints.stores import ROOT
 
 HOLDER = """
@@ -159,3 +165,37 @@ def test_a_lock_of_another_user(unprivileged: Path) -> None:
 def test_a_folder_where_not_even_root_may_write() -> None:
     with pytest.raises(DataDirError, match="cannot use '/proc/self/fd'"):
         prepare_data_dir(Path("/proc/self/fd"))
+
+
+def test_is_shared_with_those_of_a_service_that_is_not_alone(tmp_path: Path) -> None:
+    with pytest.raises(DataDirError, match="no service runs"), share_data_dir(tmp_path):
+        pass
+    with hold_data_dir(tmp_path, alone=False):
+        with share_data_dir(tmp_path) as folder, share_data_dir(tmp_path):
+            assert folder == tmp_path
+        with pytest.raises(DataDirError, match="is held by"), hold_data_dir(tmp_path, alone=False):
+            pass
+
+
+def test_is_not_shared_with_who_is_alone(tmp_path: Path) -> None:
+    with (
+        hold_data_dir(tmp_path),
+        pytest.raises(DataDirError, match="alone: start it with --workers 2"),
+        share_data_dir(tmp_path),
+    ):
+        pass
+
+
+def test_nobody_is_alone_beside_one_that_shares(tmp_path: Path) -> None:
+    with hold_data_dir(tmp_path, alone=False):
+        shares = share_data_dir(tmp_path)
+        shares.__enter__()
+    try:
+        with pytest.raises(DataDirError, match="everturn worker"), hold_data_dir(tmp_path):
+            pass
+        with hold_data_dir(tmp_path, alone=False):
+            pass
+    finally:
+        shares.__exit__(None, None, None)
+    with hold_data_dir(tmp_path):
+        pass

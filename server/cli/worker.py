@@ -1,0 +1,30 @@
+"""`everturn worker`: a process that runs what waits in the background, and serves nothing."""
+
+import signal
+from contextlib import nullcontext
+
+from structlog import get_logger
+
+from everturn.server.cli.config import Loaded
+from everturn.server.cli.ending import Ending
+from everturn.server.cli.process import opened, run
+from everturn.server.runs.runs import Runs
+from everturn.server.settings import Settings
+
+log = get_logger(__name__)
+
+
+def work(loaded: Loaded) -> int:
+    """Work until SIGINT or SIGTERM."""
+    return run(loaded, _work)
+
+
+async def _work(settings: Settings) -> None:
+    async with opened(settings, nullcontext, several=True) as (app, _):
+        runs: Runs = app.state.service.runs
+        ending = Ending(runs, settings.server)
+        for sign in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(sign, ending.on_signal)
+        log.info("worker_ready", graphs=app.state.service.info.graphs)
+        await ending.told()
+        await ending.drain()
