@@ -96,9 +96,10 @@ class Safe:
 
     def seal(self, confidential: Object) -> bytes | None:
         """Return what a column keeps; None for nothing."""
-        if not confidential:
-            return None
-        plain = json.dumps(confidential).encode()
+        return self.seal_json(json.dumps(confidential).encode()) if confidential else None
+
+    def seal_json(self, plain: bytes) -> bytes:
+        """Return what a column keeps of an object that is JSON already."""
         if self._cipher is None:
             return plain
         name, encrypted = self._cipher.encrypt(plain)
@@ -110,19 +111,21 @@ class Safe:
         Raises:
             StoreMisconfigured: it was encrypted, and with another key than this one.
         """
-        if not kept:
-            return {}
-        if not kept.startswith(b"{"):
-            name, _, encrypted = kept.partition(b"\0")
-            try:
-                kept = self._decrypted(name.decode(), encrypted)
-            except ValueError as error:
-                raise StoreMisconfigured(
-                    "The secrets of this run were encrypted with another key: set "
-                    "LANGGRAPH_AES_KEY to the one that it began with."
-                ) from error
-        opened: dict[str, Any] = json.loads(kept)
+        opened: dict[str, Any] = json.loads(self.unseal_json(kept)) if kept else {}
         return opened
+
+    def unseal_json(self, kept: bytes) -> bytes:
+        """Return what `seal_json` was given; raises as `unseal` does."""
+        if kept.startswith(b"{"):
+            return kept
+        name, _, encrypted = kept.partition(b"\0")
+        try:
+            return self._decrypted(name.decode(), encrypted)
+        except ValueError as error:
+            raise StoreMisconfigured(
+                "The secrets of this run were encrypted with another key: set "
+                "LANGGRAPH_AES_KEY to the one that it began with."
+            ) from error
 
     def _decrypted(self, cipher: str, encrypted: bytes) -> bytes:
         if self._cipher is None:

@@ -34,6 +34,7 @@ from everturn.checkpoints.sql.migrations.others import count_tables_of_others
 from everturn.checkpoints.sql.runs import RunRows
 from everturn.checkpoints.sql.threads import ThreadTable
 from everturn.checkpoints.sql.users import UserRows
+from everturn.checkpoints.sql.webhooks import WebhookTable
 from everturn.graph.context import Context
 from everturn.graph.errors import (
     InvalidAPIKey,
@@ -84,6 +85,7 @@ from everturn.server.api.operators import models as model_routes
 from everturn.server.api.operators import system
 from everturn.server.api.operators import tools as tool_routes
 from everturn.server.api.operators import users as user_routes
+from everturn.server.api.operators import webhooks as webhook_routes
 from everturn.server.loading import Loaded, load_all
 from everturn.server.observe.metrics import Metrics
 from everturn.server.own_graphs import asks_our_models, provider_of
@@ -93,6 +95,7 @@ from everturn.server.projects.graphs import Graphs
 from everturn.server.projects.imports import off_the_loop
 from everturn.server.projects.project import Project, read_project
 from everturn.server.resources.assistants import Assistants
+from everturn.server.resources.deliveries import Deliveries
 from everturn.server.resources.expiry import sweep
 from everturn.server.resources.sessions import Sessions
 from everturn.server.resources.states import States
@@ -178,7 +181,7 @@ def create_app(settings: Settings) -> FastAPI:
     doors = (
         *(message_routes, session_routes, export_routes, model_routes, tool_routes, invoke),
         *(assistant_routes, thread_routes, state_routes, cron_routes, run_routes),
-        *(stateless_routes, store_routes, user_routes, system, docs),
+        *(stateless_routes, store_routes, user_routes, webhook_routes, system, docs),
     )
     app.include_router(in_order(without_closed(door.router, http) for door in doors))
     app.state.mount_prefix = http.mount_prefix
@@ -282,7 +285,9 @@ async def _service(
         thread_wait=settings.server.thread_wait,
     )
     memory, history, watch = ThreadMemory(saver, graphs), History(database), Watch(peers)
+    webhook_table = WebhookTable(database, rows, peers.name, safe)
     webhooks = Webhooks(
+        webhook_table,
         own_routes.post,
         own_routes.check,
         _secret(settings.server.webhook_secret),
@@ -339,6 +344,8 @@ async def _service(
         threads=threads,
         assistants=assistants,
         crons=crons,
+        webhooks=webhooks,
+        deliveries=Deliveries(webhook_table, webhooks, access),
         store=StoreItems(store, access),
         users=Users(UserRows(database), threads, sessions, runs, crons, assistants, store),
         metrics=metrics,
@@ -358,6 +365,7 @@ async def _going_on(service: Service, peers: Peers, ttl: ThreadTTL) -> AsyncIter
     async with (
         _background(sweep(service.threads, **ttl.sweeps), "threads that expire"),
         _background(service.crons.keep_time(), "crons"),
+        _background(service.webhooks.deliver(), "webhooks"),
         watch,
     ):
         yield

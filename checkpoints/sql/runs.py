@@ -190,10 +190,10 @@ class RunRows:
         again = counted.returning(runs.c.attempts)
         return await self._database.write(lambda c: c.scalar(again))
 
-    async def delete(self, run_id: str) -> None:
-        """Delete a run's row."""
+    async def delete(self, run_id: str, *more: Row) -> None:
+        """Delete a run's row, and write rows that must not be without that."""
         gone = delete(runs).where(runs.c.run_id == run_id)
-        await self._database.write(lambda c: c.execute(gone))
+        await self._rows.post(Row(gone), *more)
 
     async def _read(self, query: Any) -> list[RunRow]:
         return await self._database.read(

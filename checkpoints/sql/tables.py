@@ -268,6 +268,42 @@ crons = Table(
 )
 
 
+class WebhookColumns(TypedColumns):
+    """The report of a run's end to somebody else's service, until it is delivered and after."""
+
+    run_id: Named[str] = Column(Identifier, primary_key=True)
+    thread_id: Named[str] = Column(Identifier)
+    status: Named[str] = Column(Text)
+    url: Named[str] = Column(Prose)
+    """As it is shown: without what may be a token."""
+    confidential: Named[bytes | None] = Column(LargeBinary)
+    """What `url` leaves out, while it is to be sent; see `checkpoints.confidential`."""
+    body: Named[bytes | None] = Column(LargeBinary)
+    """While it is to be sent."""
+    metadata: Named[dict[str, Any]] = Column(json_object())
+    """The run's and its thread's: whose it is."""
+    attempts: Named[int] = Column(Integer)
+    error: Named[str | None] = Column(Prose)
+    """Of the last attempt, where it failed."""
+    owner: Named[str | None] = Column(Text)
+    """The process that is sending it."""
+    due_at: Named[datetime | None] = Column(UtcDateTime)
+    """When to send it; while it is being sent, when another process may."""
+    created_at: Named[datetime] = Column(UtcDateTime)
+    updated_at: Named[datetime] = Column(UtcDateTime)
+
+
+webhooks = Table(
+    "webhooks",
+    metadata,
+    WebhookColumns,
+    Index("ix_webhooks_thread_id", "thread_id"),
+    Index("ix_webhooks_due_at", "due_at"),
+    Index("ix_webhooks_status", "status", "updated_at"),
+    Index("ix_webhooks_created_at", "created_at"),
+)
+
+
 def _exact() -> Text:
     """Text in the order of its code points, whatever the database's language: ranges rely on it."""
     return Text().with_variant(Text(collation="C"), "postgresql")

@@ -16,6 +16,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Delete,
+    Table,
     Update,
     and_,
     bindparam,
@@ -32,7 +33,7 @@ from everturn.checkpoints.sql.group_commit import Row
 from everturn.checkpoints.sql.json_objects import merged, storable
 from everturn.checkpoints.sql.matches import EVERYTHING, Match
 from everturn.checkpoints.sql.searched import SearchedTable, conditions, values_of
-from everturn.checkpoints.sql.tables import crons, json_object, runs, threads
+from everturn.checkpoints.sql.tables import crons, json_object, runs, threads, webhooks
 
 Status = Literal["idle", "busy", "interrupted", "error"]
 SortBy = Literal["thread_id", "status", "created_at", "updated_at", "state_updated_at"]
@@ -317,13 +318,13 @@ class ThreadTable(SearchedTable[Thread, SortBy]):
         )
 
     async def delete(self, thread_id: str) -> bool:
-        """Delete a row, and the runs and crons of its thread; `False` if there was none."""
-        return await self._without_runs(thread_id, _deletion(thread_id))
+        """Delete a row, and runs, crons and webhooks of its thread; `False` if there was none."""
+        return await self._without_runs(thread_id, _deletion(thread_id), webhooks)
 
     async def end(self, thread_id: str) -> bool:
         """Delete the runs and crons of a session and say in its row that it has ended.
 
-        When it was used last, and when it ended, stay as they are.
+        When it was used last, and when it ended, stay as they are. Webhooks are sent all the same.
         """
         ended = (
             update(threads)
@@ -332,9 +333,11 @@ class ThreadTable(SearchedTable[Thread, SortBy]):
         )
         return await self._without_runs(thread_id, ended)
 
-    async def _without_runs(self, thread_id: str, change: Delete | Update) -> bool:
+    async def _without_runs(
+        self, thread_id: str, change: Delete | Update, *more: Table[Any]
+    ) -> bool:
         def work(connection: Connection) -> bool:
-            for table in (runs, crons):
+            for table in (runs, crons, *more):
                 connection.execute(delete(table).where(table.c.thread_id == thread_id))
             return connection.execute(change).rowcount == 1
 

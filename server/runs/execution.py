@@ -37,6 +37,7 @@ from everturn.server.runs.elsewhere import Elsewhere
 from everturn.server.runs.here import Here
 from everturn.server.runs.request import RunRequest
 from everturn.server.runs.run import Run
+from everturn.server.runs.webhooks import Webhooks
 from everturn.server.streams.modes import Parts, graph_modes
 from everturn.server.turns.engine import Engine, Hold
 from everturn.server.turns.memory import ThreadMemory
@@ -55,6 +56,9 @@ _LONG_WAIT = 0.5
 _SHORT = 0.03
 """Seconds: that a run is under way is written only if it takes longer. A commit costs its process
 as much as two tokens, and most would come when the run has ended."""
+
+_DELETION_SECONDS = 10.0
+"""In which a thread that is being deleted is gone, after the ends of its runs."""
 
 _BYTES_AT_ONCE = 262_144
 """Of what a run streams: so many are written before the loop serves others."""
@@ -119,6 +123,7 @@ class Execution:
         elsewhere: Elsewhere,
         dumps: Dumps,
         admission: Admission,
+        webhooks: Webhooks,
     ) -> None:
         """Wire it up; `dumps` makes JSON of an event's data."""
         self._engine = engine
@@ -129,6 +134,7 @@ class Execution:
         self._elsewhere = elsewhere
         self._dumps = dumps
         self._admission = admission
+        self._webhooks = webhooks
 
     def check(self, request: RunRequest, assistant: Assistant) -> Checked | None:
         """Refuse at once what cannot be run, where a client waits for it; see `RunRequest`.
@@ -288,7 +294,9 @@ class Execution:
         if run.on_own_thread:
             await self._memory.forget(run.thread_id)
         gone = run.cancelled == "rollback" or isinstance(run.error, ThreadNotFound)
-        if request.recorded and (gone or not request.lasting):
+        if not request.lasting and (request.recorded or request.webhook):
+            await self._rows.delete(run.row.run_id, *self._report(run))
+        elif request.recorded and gone:
             await self._rows.delete(run.row.run_id)
         run.row = run.ended or replace(run.row, status=run.status)
         return None
@@ -299,7 +307,9 @@ class Execution:
             run.start.cancel()
         if run.end is None and run.request.lasting and not run.goes_on_elsewhere:
             run.ended = replace(run.row)
-            run.end = self._rows.update(run.ended, run.status, *self._changes(run))
+            run.end = self._rows.update(
+                run.ended, run.status, *self._changes(run), *self._report(run)
+            )
 
     def _changes(self, run: Run) -> list[Row]:
         """What is committed with a run's end: its thread's status, and its turn's history."""
@@ -312,6 +322,16 @@ class Execution:
             finished = _finished(run, run.outcome)
             rows += [turn_finished(finished)] if finished else []
         return rows
+
+    def _report(self, run: Run) -> list[Row]:
+        """The webhook that reports a run's end, which is sent once that is committed."""
+        url = run.request.webhook
+        if not url or isinstance(run.error, ThreadNotFound):
+            return []
+        # A thread that is being deleted takes it along, unless it is there again by then.
+        wait = _DELETION_SECONDS if self._here.may_be_deleted(run.thread_id) else 0
+        about = {**run.of_thread, **run.row.metadata}
+        return self._webhooks.row(url, run.webhook_payload(), self._dumps, about, wait=wait)
 
     async def _turn(self, run: Run) -> Turn:
         """What the engine is asked: the run's input, or to go on from where it was left.

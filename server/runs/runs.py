@@ -20,7 +20,6 @@ from collections.abc import (
 )
 from contextlib import aclosing, asynccontextmanager, closing, nullcontext, suppress
 from dataclasses import replace
-from functools import partial
 from typing import Any, Literal, Protocol
 
 from langchain_core.utils.uuid import uuid7
@@ -31,6 +30,7 @@ from everturn.checkpoints.errors import StoreMisconfigured, ThreadBusy
 from everturn.checkpoints.shared.event_log import EventLog
 from everturn.checkpoints.shared.peers import Peers
 from everturn.checkpoints.sql.assistants import Assistant
+from everturn.checkpoints.sql.group_commit import Row
 from everturn.checkpoints.sql.matches import EVERYTHING, Match
 from everturn.checkpoints.sql.runs import UNFINISHED, Adopted, RunRow, RunRows, RunStatus
 from everturn.checkpoints.sql.threads import Thread
@@ -53,7 +53,7 @@ from everturn.server.runs.execution import Dumps, Execution, Threads, configurab
 from everturn.server.runs.here import Here
 from everturn.server.runs.permission import RunAccess, run_not_found
 from everturn.server.runs.request import RunRequest
-from everturn.server.runs.run import CancelAction, Run
+from everturn.server.runs.run import CancelAction, Run, lost_payload
 from everturn.server.runs.webhooks import Webhooks
 from everturn.server.streams.feed import Cursor, Event, Feed, NoLog
 from everturn.server.streams.logged import LoggedRun, logged_run
@@ -121,7 +121,8 @@ class Runs:
         self._admission = admission
         self._elsewhere = Elsewhere(self._here, rows, events, peers)
         self._execution = Execution(
-            engine, memory, rows, threads, self._here, self._elsewhere, dumps, admission
+            *(engine, memory, rows, threads, self._here, self._elsewhere, dumps, admission),
+            webhooks,
         )
 
     async def create(
@@ -282,7 +283,8 @@ class Runs:
         return run.row
 
     async def adopt(self, alive: Collection[str]) -> None:
-        """Go on with the runs of processes that are not alive any more."""
+        """Go on with the runs and the webhooks of processes that are not alive any more."""
+        await self._webhooks.adopt(alive)
         for each in await self._rows.adopt(alive):
             run_id = each.row.run_id
             try:
@@ -300,7 +302,8 @@ class Runs:
             log.warning("run_waits_for_its_key", run_id=row.run_id, advice=str(error))
             return
         except TypeError as error:  # another version's row
-            await self._give_up(row, Feed(row.run_id, self._events, attempt), str(error))
+            feed = Feed(row.run_id, self._events, attempt)
+            await self._give_up(row, feed, str(error), kwargs.get("webhook"))
             return
         row.kwargs = split_request(kwargs).shown
         caller = Caller(adopted.caller) if adopted.caller else None
@@ -311,12 +314,13 @@ class Runs:
     ) -> None:
         feed = Feed(row.run_id, self._events, attempt)
         if attempt > MAX_ATTEMPTS:
-            await self._give_up(row, feed, "Its process has died each time it was started.")
+            reason = "Its process has died each time it was started."
+            await self._give_up(row, feed, reason, request.webhook)
             return
         try:
             assistant = await self._assistants.resolve(row.assistant_id)
         except RunError as error:  # its assistant is gone
-            await self._give_up(row, feed, str(error))
+            await self._give_up(row, feed, str(error), request.webhook)
             return
         thread = await self._threads.get(row.thread_id) if request.lasting else None
         log.info("run_recovered", run_id=row.run_id, attempt=attempt)
@@ -325,10 +329,15 @@ class Runs:
             run.ttl, run.of_thread = thread.lifetime, thread.metadata
         self._start(run)
 
-    async def _give_up(self, row: RunRow, feed: Feed, reason: str) -> None:
+    async def _give_up(self, row: RunRow, feed: Feed, reason: str, webhook: str | None) -> None:
         log.error("run_lost", run_id=row.run_id, thread_id=row.thread_id, reason=reason)
         failure = {"error": "RunLost", "message": reason}
-        await self._rows.update(row, "error", self._threads.lost(row.thread_id, failure))
+        report: list[Row] = []
+        if webhook:
+            payload = lost_payload(row, failure)
+            report = self._webhooks.row(webhook, payload, self._dumps, row.metadata)
+        await self._rows.update(row, "error", self._threads.lost(row.thread_id, failure), *report)
+        self._webhooks.look()
         feed.publish("error", self._dumps(failure))
         feed.close()
 
@@ -651,10 +660,8 @@ class Runs:
                 run.row.thread_id, run.row.assistant_id, run.request.kwargs()
             )
             await self._go_on(run.row, again, attempt, run.caller)
-        elif run.request.webhook and not run.goes_on_elsewhere:
-            body = self._dumps(run.webhook_payload())
-            gone = partial(self._here.may_be_deleted, run.thread_id)
-            self._webhooks.send(run.request.webhook, run.row.run_id, body, gone)
+        elif run.request.webhook:
+            self._webhooks.look()
 
     def _finish(self, run: Run) -> None:
         """Count a run, unless it goes on elsewhere, and let those go on who wait for its end."""
