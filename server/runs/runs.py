@@ -555,7 +555,7 @@ class Runs:
             self._elsewhere.ask_to_cancel(run_id)
 
     async def delete(self, run_id: str, thread_id: str) -> None:
-        """Delete a run and what it streamed; one that is under way is cancelled first.
+        """Delete a run, its webhook and what it streamed; one under way is cancelled first.
 
         Raises:
             RunNotFound: there is none, or its thread is somebody else's.
@@ -566,6 +566,7 @@ class Runs:
             with suppress(NothingToCancel):  # it has ended meanwhile
                 await self.cancel([run_id], thread_id, "interrupt", wait=True)
         await self._rows.delete(run_id)
+        await self._webhooks.forget(run_id)
         await self._forget_events([run_id])
 
     async def forget_thread(self, thread_id: str) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 from structlog import get_logger
 
 from everturn.checkpoints.sql.group_commit import Row
-from everturn.checkpoints.sql.webhooks import Claimed, WebhookTable
+from everturn.checkpoints.sql.webhooks import Claimed, Filter, WebhookTable
 from everturn.server.errors import InvalidInput, message_of
 from everturn.server.runs.webhook_policy import WebhookPolicy
 
@@ -109,6 +109,10 @@ class Webhooks:
     def look(self) -> None:
         """Send what has become due: a row was committed, or is to be sent again."""
         self._changed.set()
+
+    async def forget(self, run_id: str) -> None:
+        """Report the end of a run no more."""
+        await self._table.delete(Filter(run_id=run_id))
 
     async def adopt(self, alive: Collection[str]) -> None:
         """Send what processes were sending that are not alive any more."""
