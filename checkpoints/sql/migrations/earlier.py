@@ -14,6 +14,7 @@ _MADE = {  # by the revision that made them
     "0001": ("chat_history",),
     "0002": ("assistants", "assistant_versions", "threads", "runs", "crons"),
     "0003": ("store_items", "store_vectors"),
+    "0010": ("webhooks",),
 }
 
 
