@@ -49,6 +49,36 @@ class StoreSettings(BaseSettings):
         description="Database of the history, postgresql+asyncpg://…; unset uses SQLite.",
     )
 
+    keep_runs: float = Field(
+        default=90.0,
+        ge=0,
+        description="Days the row of a run is kept after its end; the newest of a thread stays. "
+        "0: for ever.",
+    )
+    keep_history: float = Field(
+        default=0.0,
+        ge=0,
+        description="Days a turn is kept in the chat history. 0: until its session is deleted.",
+    )
+    keep_checkpoints: float = Field(
+        default=0.0,
+        ge=0,
+        description="Days without use after which a thread of the API keeps its newest state only; "
+        "what has a ttl of its own, or of langgraph.json, goes by that. 0: never.",
+    )
+    keep_delivered: float = Field(
+        default=1.0, gt=0, description="Days it is known that a webhook was delivered."
+    )
+    keep_dead_letters: float = Field(
+        default=30.0, gt=0, description="Days a webhook is kept that no receiver took."
+    )
+    keep_events: int = Field(
+        default=300,
+        ge=10,
+        description="Seconds after its end that a stream can be joined from its beginning, where "
+        "its run is resumable; the others have 10.",
+    )
+
     @field_validator("aes_key")
     @classmethod
     def _of_aes(cls, value: SecretStr | None) -> SecretStr | None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import ColumnElement, and_, bindparam, delete, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from everturn.checkpoints.confidential import Safe, merged, split_request
@@ -234,17 +234,4 @@ class WebhookTable(SearchedTable[Delivery, SortBy]):
     async def delete(self, wanted: Filter) -> int:
         """Delete those that fit; returns how many they were."""
         gone = delete(webhooks).where(*wanted.conditions())
-        return await self._database.write(lambda c: c.execute(gone).rowcount)
-
-    async def forget(self, ended: Mapping[Status, datetime], limit: int) -> int:
-        """Delete some of those that came to an end before a moment; returns how many they were."""
-        old = select(webhooks.c.run_id).where(
-            or_(
-                *(
-                    and_(webhooks.c.status == status, webhooks.c.updated_at < before)
-                    for status, before in ended.items()
-                )
-            )
-        )
-        gone = delete(webhooks).where(webhooks.c.run_id.in_(old.limit(limit).scalar_subquery()))
         return await self._database.write(lambda c: c.execute(gone).rowcount)

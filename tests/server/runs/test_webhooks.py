@@ -200,6 +200,20 @@ def test_a_body_has_an_end(client: Client, monkeypatch: pytest.MonkeyPatch) -> N
     assert told["left_out"] == ["values", "kwargs"]
 
 
+def test_with_a_key_neither_address_nor_body_can_be_read(data_dir: Path, config: Path) -> None:
+    key = {"aes_key": "0123456789abcdef", "fetch_networks": "127.0.0.0/8"}
+    with receiving(lambda _: 503) as receiver:
+        with serving(data_dir, config=config, **key) as client:
+            run_id = post(client, receiver.url, str(uuid4()), words="confided")
+            eventually_sync(lambda: found(client, run_id).get("error"))
+        assert json.loads(receiver.received[0][1])["values"]["messages"][0]["content"] == "confided"
+        url, body = content_of(data_dir, run_id)
+        assert TOKEN.encode() not in url
+        assert b"confided" not in body
+        assert url.startswith(b"aes\0")
+        assert body.startswith(b"aes\0")
+
+
 def settings(config: Path) -> dict[str, str]:
     return {"EVERTURN_CONFIG": str(config), "EVERTURN_FETCH_NETWORKS": "127.0.0.0/8"}
 
@@ -231,10 +245,10 @@ def test_the_end_of_a_process_costs_no_webhook_an_attempt(data_dir: Path, config
 
 
 def killed_at_random(
-    config: Path, start: Callable[[], Process], receiver: Receiver, at: float
+    data_dir: Path, environment: dict[str, str], receiver: Receiver, at: float
 ) -> set[str]:
     """Post runs to a process, kill it a moment after their first webhook; their ids."""
-    running = start()
+    running = Process(data_dir, **environment)
     try:
         with Client(running.url()) as client:
             ids = {post(client, receiver.url, str(uuid4()), wait=0.02 * n) for n in range(8)}
@@ -252,7 +266,7 @@ def test_every_run_is_reported_though_its_process_is_killed(
     data_dir: Path, config: Path, at: float
 ) -> None:
     with receiving() as receiver:
-        ids = killed_at_random(config, lambda: Process(data_dir, **settings(config)), receiver, at)
+        ids = killed_at_random(data_dir, settings(config), receiver, at)
         with process(data_dir, **settings(config)) as next_one:
             next_one.url()
             eventually_sync(lambda: set(receiver.taken) >= ids)
@@ -282,11 +296,8 @@ async def test_another_process_goes_on_with_the_webhooks_of_one_that_died(
         other.url()
         ids: set[str] = set()
         for number, at in enumerate((0.0, 0.02)):
-            folder = tmp_path / f"a{number}"
             receiver.received.clear()
-            ids |= killed_at_random(
-                Path(), lambda folder=folder: Process(folder, **shared), receiver, at
-            )
+            ids |= killed_at_random(tmp_path / f"a{number}", shared, receiver, at)
         eventually_sync(lambda: set(receiver.taken) >= ids)
     assert set(receiver.taken) == ids
 
