@@ -248,7 +248,9 @@ async def _stores(settings: Settings) -> AsyncIterator[_Stores]:
             open_database(database_url, data_dir) as database,
             open_group_commit(database) as rows,
             open_peers(redis, prefix=prefix) if shared else nullcontext(SinglePeer()) as peers,
-            open_event_log(redis, prefix=prefix, announced=shared) as events,
+            open_event_log(
+                redis, prefix=prefix, ttl=settings.stores.keep_events, announced=shared
+            ) as events,
         ):
             yield _Stores(redis, database, rows, events, peers)
 

@@ -197,9 +197,16 @@ class WebhookTable(SearchedTable[Delivery, SortBy]):
         return await self._database.write(lambda c: [Claimed(*row) for row in c.execute(claimed)])
 
     async def release(self, alive: Collection[str]) -> None:
-        """Have those sent at once that processes were sending which are not alive any more."""
+        """Have those sent at once that processes were sending which are not alive any more.
+
+        Their last attempt does not count: the receiver has refused nothing.
+        """
         theirs = and_(webhooks.c.owner.is_not(None), webhooks.c.owner.not_in(alive))
-        released = update(webhooks).where(theirs).values(owner=None, due_at=datetime.now(UTC))
+        released = (
+            update(webhooks)
+            .where(theirs)
+            .values(owner=None, attempts=webhooks.c.attempts - 1, due_at=datetime.now(UTC))
+        )
         await self._database.write(lambda c: c.execute(released))
 
     def delivered(self, claimed: Claimed) -> asyncio.Future[list[Any]]:

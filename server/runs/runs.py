@@ -343,8 +343,10 @@ class Runs:
 
     def _feed(self, row: RunRow, request: RunRequest, attempt: int = 1) -> Feed:
         """Where a run's events go. Other processes wait for its end there, so they need the log."""
-        silent = self._peers.single and not request.stream_mode
-        return Feed(row.run_id, NoLog() if silent else self._events, attempt)
+        if self._peers.single and not request.stream_mode:
+            return Feed(row.run_id, NoLog(), attempt)
+        log = self._events if request.joined_later else self._events.brief
+        return Feed(row.run_id, log, attempt)
 
     def _start(self, run: Run) -> None:
         self._here.add(run)

@@ -228,7 +228,7 @@ def test_a_webhook_outlives_the_process_that_was_sending_it(data_dir: Path, conf
         assert content_of(data_dir, run_id) != (None, None)
         alive.set()
         with process(data_dir, **settings(config)) as second, Client(second.url()) as client:
-            until(client, run_id, "delivered")
+            assert until(client, run_id, "delivered")["attempts"] == 1
     assert receiver.taken == [run_id]
 
 
