@@ -74,7 +74,8 @@ class RunRequest:
         For those of a stream with ids to come back with, or for all that is left of a run without
         a thread. The events of the others are kept for seconds.
         """
-        return self.stream_resumable or self.interactive or (self.background and not self.lasting)
+        streamed = self.interactive and bool(self.stream_mode)
+        return self.stream_resumable or streamed or (self.background and not self.lasting)
 
     def with_inherited(self) -> Self:
         """Take over what the current request hands on."""
