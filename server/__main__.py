@@ -8,7 +8,7 @@ from importlib.metadata import version
 from everturn.server.environment import WrongSetting
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one a command
     """Run one command; returns the process's exit code."""
     options = _parser().parse_args(arguments)
     try:
@@ -43,6 +43,12 @@ def _backup(options: argparse.Namespace) -> int:
     from everturn.server.cli.backup import backup
 
     return backup(_settings_from(options), options.file)
+
+
+def _gc(options: argparse.Namespace) -> int:
+    from everturn.server.cli.gc import gc
+
+    return gc(_settings_from(options))
 
 
 def _restore(options: argparse.Namespace) -> int:
@@ -122,6 +128,11 @@ def _parser() -> argparse.ArgumentParser:
         copy = commands.add_parser(name, parents=[stores], help=does)
         copy.add_argument("file", metavar="FILE", help="of the backup")
         copy.set_defaults(run=run)
+
+    gc = commands.add_parser(
+        "gc", parents=[stores], help="delete what is kept no longer, and give back its room"
+    )
+    gc.set_defaults(run=_gc)
 
     export = commands.add_parser(
         "export", parents=[settings], help="write down a session, or all that is kept of a user"

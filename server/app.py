@@ -17,6 +17,7 @@ from structlog import get_logger
 
 from everturn.checkpoints.confidential import Safe
 from everturn.checkpoints.connect import Client, open_memory
+from everturn.checkpoints.housekeeping import Housekeeping
 from everturn.checkpoints.local.data_dir import hold_data_dir
 from everturn.checkpoints.redis import AsyncRedisSaver
 from everturn.checkpoints.settings import StoreSettings
@@ -32,7 +33,6 @@ from everturn.checkpoints.sql.database import Database, open_database
 from everturn.checkpoints.sql.group_commit import GroupCommit, open_group_commit
 from everturn.checkpoints.sql.history import History
 from everturn.checkpoints.sql.migrations.others import count_tables_of_others
-from everturn.checkpoints.sql.retention import Retention
 from everturn.checkpoints.sql.runs import RunRows
 from everturn.checkpoints.sql.threads import ThreadTable
 from everturn.checkpoints.sql.users import UserRows
@@ -99,7 +99,7 @@ from everturn.server.projects.project import Project, read_project
 from everturn.server.resources.assistants import Assistants
 from everturn.server.resources.deliveries import Deliveries
 from everturn.server.resources.expiry import sweep
-from everturn.server.resources.retention import sweep_kept
+from everturn.server.resources.retention import keep_house
 from everturn.server.resources.sessions import Sessions
 from everturn.server.resources.states import States
 from everturn.server.resources.store_items import StoreItems
@@ -167,7 +167,7 @@ def create_app(settings: Settings) -> FastAPI:
                 ) as app.state.service,
                 loaded.users_app_around(app),  # which may ask the service as it starts
                 _going_on(app.state.service, stores.peers, thread_ttl(project)),
-                _kept_as_set(settings.stores, stores),
+                _kept_as_set(settings.stores, stores, app.state.service.metrics),
             ):
                 app.state.tables_of_others = await stores.database.read(count_tables_of_others)
                 yield
@@ -378,9 +378,13 @@ async def _going_on(service: Service, peers: Peers, ttl: ThreadTTL) -> AsyncIter
 
 
 @asynccontextmanager
-async def _kept_as_set(settings: StoreSettings, stores: _Stores) -> AsyncIterator[None]:
+async def _kept_as_set(
+    settings: StoreSettings, stores: _Stores, metrics: Metrics
+) -> AsyncIterator[None]:
     """Keep things for as long as the settings say."""
-    async with _background(sweep_kept(Retention(stores.database), settings), "retention"):
+    house = Housekeeping(settings, stores.database, stores.redis)
+    keeping = keep_house(house, metrics, lambda: stores.events.kept_bytes)
+    async with _background(keeping, "housekeeping"):
         yield
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from structlog import get_logger
 
 log = get_logger(__name__)
@@ -81,6 +81,14 @@ class Metrics:
             "Looks into the cache of tool results: hit, miss, joined (another caller was asking "
             "the same) or uncached (the store did not answer).",
             ["tool", "result"],
+            registry=self._registry,
+        )
+
+        self.stored = Gauge(
+            "everturn_stored_bytes",
+            "Bytes of a store, measured once a minute: sql, redis (all keys at the server), aof "
+            "(its append-only file), and events (the event logs that this process writes).",
+            ["store"],
             registry=self._registry,
         )
 

@@ -1,61 +1,45 @@
-"""How long things are kept, as the settings say; looked after now and then, by every process."""
+"""How long things are kept, and how much they are; looked after now and then, by every process."""
 
 import asyncio
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
 
 from structlog import get_logger
 
-from everturn.checkpoints.settings import StoreSettings
-from everturn.checkpoints.sql.retention import Retention
+from everturn.checkpoints.housekeeping import Housekeeping
+from everturn.server.observe.metrics import Metrics
 
 log = get_logger(__name__)
 
-SWEEP_SECONDS = 3600.0
+_MEASURE_SECONDS = 60.0
+_EACH = 60
+"""Of the measures, one goes with a look for what is kept no longer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Freed:
-    """Rows that were deleted, by what they were."""
-
-    runs: int
-    history: int
-    webhooks: int
-
-
-async def sweep_kept(
-    rows: Retention, settings: StoreSettings, *, seconds: float = SWEEP_SECONDS
+async def keep_house(
+    house: Housekeeping,
+    metrics: Metrics,
+    events: Callable[[], int],
+    *,
+    seconds: float = _MEASURE_SECONDS,
 ) -> None:
-    """Delete what has been kept for long enough, now and every so many seconds. Never ends."""
+    """Delete what was kept for long enough, give its room back, and measure. Never ends.
+
+    Args:
+        house: the stores.
+        metrics: where it is said what they hold.
+        events: bytes of the event logs that this process writes.
+        seconds: between two measures.
+    """
+    turn = 0
     while True:
         try:
-            freed = await free(rows, settings)
-            if freed != Freed(0, 0, 0):
-                log.info(
-                    "kept_no_longer",
-                    runs=freed.runs,
-                    history=freed.history,
-                    webhooks=freed.webhooks,
-                )
+            if turn % _EACH == 0 and any(freed := await house.free()):
+                log.info("kept_no_longer", **freed._asdict())
+            await house.give_back()
+            for store, size in (await house.stored())._asdict().items():
+                metrics.stored.labels(store).set(size)
+            metrics.stored.labels("events").set(events())
         except Exception as error:  # what is due stays due
-            log.warning("kept_not_swept", error=str(error))
+            log.warning("house_not_kept", error=str(error))
+        turn += 1
         await asyncio.sleep(seconds)
-
-
-async def free(rows: Retention, settings: StoreSettings) -> Freed:
-    """Delete what has been kept for long enough.
-
-    Raises:
-        StoreUnavailable, StoreMisconfigured, SearchTimeout: of the database; the rest stays due.
-    """
-    runs, history = settings.keep_runs, settings.keep_history
-    return Freed(
-        runs=await rows.runs(_ago(runs)) if runs else 0,
-        history=await rows.history(_ago(history)) if history else 0,
-        webhooks=await rows.webhooks("delivered", _ago(settings.keep_delivered))
-        + await rows.webhooks("dead", _ago(settings.keep_dead_letters)),
-    )
-
-
-def _ago(days: float) -> datetime:
-    return datetime.now(UTC) - timedelta(days=days)
