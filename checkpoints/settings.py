@@ -1,7 +1,7 @@
 """What `checkpoints` needs to know, read from the environment and `.env`."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -78,6 +78,12 @@ class StoreSettings(BaseSettings):
         description="Seconds after its end that a stream can be joined from its beginning, where "
         "its run is resumable; the others have 10.",
     )
+
+    @property
+    def ttl_of_unused(self) -> dict[str, Any] | None:
+        """The ttl of threads that have none of their own; None where they are kept as they are."""
+        minutes = self.keep_checkpoints * 24 * 60
+        return {"ttl": minutes, "strategy": "keep_latest"} if minutes else None
 
     @field_validator("aes_key")
     @classmethod

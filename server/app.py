@@ -271,7 +271,10 @@ async def _service(
     redis, database, rows, events, peers = stores
     prefix = settings.stores.redis_prefix
     ttl = thread_ttl(project)
-    table = ThreadTable(database, ttl.for_new_threads)
+    keep = settings.stores.ttl_of_unused
+    table = ThreadTable(database, ttl.for_new_threads or keep)
+    if keep and not ttl.for_new_threads:
+        await table.adopt_ttl()
     await move_sessions(redis, table, prefix=prefix, lifetime=settings.server.session_ttl)
 
     cipher = load_cipher(_secret(settings.stores.aes_key))

@@ -40,6 +40,9 @@ SortBy = Literal["thread_id", "status", "created_at", "updated_at", "state_updat
 Kind = Literal["thread", "session", "ended"]
 
 
+_ADOPTION_SECONDS = 60.0
+
+
 def new_thread_id() -> str:
     """Make an id: a UUID of version 7, so that ids sort by their creation."""
     return str(uuid7())
@@ -262,6 +265,14 @@ class ThreadTable(SearchedTable[Thread, SortBy]):
         return await self._database.write(
             lambda c: c.execute(row.statement, row.values).rowcount == 1
         )
+
+    async def adopt_ttl(self) -> None:
+        """Give the ttl of new threads to those of the API, made before, that have none."""
+        if self._ttl is None:
+            return
+        without = (threads.c.kind == "thread") & threads.c.ttl.is_(None)
+        given = update(threads).where(without).values(ttl=dict(self._ttl), expires_at=_now())
+        await self._database.write(lambda c: c.execute(given), seconds=_ADOPTION_SECONDS)
 
     async def make_session(self, session: Thread) -> None:
         """Make a session of a thread that is there, with all that is on it."""
