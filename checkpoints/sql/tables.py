@@ -201,7 +201,8 @@ threads = Table(
     metadata,
     ThreadColumns,
     Index("ix_threads_created_at", "created_at"),
-    Index("ix_threads_updated_at", "updated_at"),
+    # With what its lists look at, so that they read no row that they do not show.
+    Index("ix_threads_listed", "updated_at", "thread_id", "kind", "status", "expires_at"),
     Index("ix_threads_expires_at", "expires_at"),
     Index("ix_threads_kind", "kind", "created_at"),
 )

@@ -165,14 +165,19 @@ class Filter:
         found = conditions(threads, {"status": self.status}, self.metadata, self.allowed)
         if self.ids is not None:
             found.append(threads.c.thread_id.in_(self.ids))
+        # Said by what is not wanted, so that SQLite walks along the index of the order, which
+        # has these columns too, to the end of the page; it would read and sort all others.
         if self.sessions:
-            found.append(threads.c.kind.in_(["session", "ended"]))
-        if self.ended is not None:
-            lives = and_(
-                threads.c.kind == "session",
-                or_(threads.c.status == "busy", threads.c.expires_at > _now()),
-            )
-            found.append(not_(lives) if self.ended else or_(threads.c.kind == "thread", lives))
+            found.append(threads.c.kind != "thread")
+        over = and_(
+            threads.c.kind == "session",
+            threads.c.status != "busy",
+            threads.c.expires_at <= _now(),
+        )
+        if self.ended is False:
+            found += [threads.c.kind != "ended", not_(over)]
+        elif self.ended:
+            found.append(or_(threads.c.kind == "ended", over))
         return found
 
 

@@ -1,4 +1,4 @@
-"""Webhooks are kept until they are delivered."""
+"""Webhooks are kept until they are delivered; lists of threads have an index of their own."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -9,7 +9,7 @@ down_revision = "0007"
 
 
 def upgrade() -> None:
-    """Make the table."""
+    """Make the table and the index, which takes another one's place."""
     moment = sa.DateTime(timezone=True)
     document = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
     op.create_table(
@@ -33,8 +33,13 @@ def upgrade() -> None:
     op.create_index("ix_webhooks_due_at", "webhooks", ["due_at"])
     op.create_index("ix_webhooks_status", "webhooks", ["status", "updated_at"])
     op.create_index("ix_webhooks_created_at", "webhooks", ["created_at"])
+    listed = ["updated_at", "thread_id", "kind", "status", "expires_at"]
+    op.create_index("ix_threads_listed", "threads", listed)
+    op.drop_index("ix_threads_updated_at", "threads")
 
 
 def downgrade() -> None:
-    """Drop it."""
+    """Drop them."""
+    op.create_index("ix_threads_updated_at", "threads", ["updated_at"])
+    op.drop_index("ix_threads_listed", "threads")
     op.drop_table("webhooks")
