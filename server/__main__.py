@@ -8,7 +8,7 @@ from importlib.metadata import version
 from everturn.server.environment import WrongSetting
 
 
-def main(arguments: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one a command
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the process's exit code."""
     options = _parser().parse_args(arguments)
     try:
