@@ -15,6 +15,7 @@ from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.middleware.cors import CORSMiddleware
 from structlog import get_logger
 
+from everturn.checkpoints.cancelling import cancelled
 from everturn.checkpoints.confidential import Safe
 from everturn.checkpoints.connect import Client, open_memory
 from everturn.checkpoints.housekeeping import Housekeeping
@@ -453,8 +454,7 @@ async def _background(work: Coroutine[Any, Any, None], name: str) -> AsyncIterat
     try:
         yield
     finally:
-        working.cancel()
-        await asyncio.wait({working})
+        await cancelled(working)
 
 
 def _secret(value: SecretStr | None) -> str | None:

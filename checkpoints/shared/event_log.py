@@ -15,13 +15,14 @@ the run in its own process is served from memory.
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import ResponseError
 from structlog import get_logger
 
+from everturn.checkpoints.cancelling import cancelled
 from everturn.checkpoints.errors import CheckpointsError
 from everturn.checkpoints.redis.failures import redis_errors
 from everturn.checkpoints.shared.frames import Frame as Frame  # noqa: PLC0414 - re-exported
@@ -332,9 +333,7 @@ async def open_event_log(
     try:
         yield events
     finally:
-        writer.cancel()
-        with suppress(asyncio.CancelledError):
-            await writer
+        await cancelled(writer)
         await events.flush()
 
 

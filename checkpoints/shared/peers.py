@@ -18,6 +18,7 @@ from uuid import uuid4
 from redis.asyncio import Redis, RedisCluster
 from structlog import get_logger
 
+from everturn.checkpoints.cancelling import cancelled
 from everturn.checkpoints.errors import CheckpointsError
 from everturn.checkpoints.redis.failures import redis_errors
 
@@ -216,8 +217,7 @@ async def open_peers(
     try:
         yield peers
     finally:
-        listening.cancel()
-        await asyncio.wait({listening})
+        await cancelled(listening)
         await peers.leave()
         await peers.close()
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from structlog import get_logger
 
+from everturn.checkpoints.cancelling import cancelled
 from everturn.checkpoints.sql.group_commit import Row
 from everturn.checkpoints.sql.webhooks import Claimed, Filter, WebhookTable
 from everturn.server.errors import InvalidInput, message_of
@@ -140,10 +141,7 @@ class Webhooks:
                 await self._send_due()
         if self._sending:
             await asyncio.wait(self._sending, timeout=grace)
-        for sending in list(self._sending):
-            sending.cancel()
-        if self._sending:
-            await asyncio.wait(self._sending)
+        await cancelled(*self._sending)
 
     async def _send_due(self) -> float:
         """Begin to send what is due, as far as there is room; seconds until there may be more."""
