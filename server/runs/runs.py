@@ -297,10 +297,11 @@ class Runs:
         row, attempt = adopted.row, adopted.attempt
         try:
             kwargs = self._rows.whole_kwargs(adopted)
-            request = RunRequest.of_kwargs(row.thread_id, row.assistant_id, kwargs)
         except StoreMisconfigured as error:  # the next process may have the right key
             log.warning("run_waits_for_its_key", run_id=row.run_id, advice=str(error))
             return
+        try:
+            request = RunRequest.of_kwargs(row.thread_id, row.assistant_id, kwargs)
         except TypeError as error:  # another version's row
             feed = Feed(row.run_id, self._events, attempt)
             await self._give_up(row, feed, str(error), kwargs.get("webhook"))

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import insert, text
 
 from everturn.checkpoints.connect import Client, open_memory
@@ -88,7 +89,7 @@ async def test_the_size_of_shared_stores(tmp_path: Path) -> None:
         open_database(url.render_as_string(hide_password=False), tmp_path) as database,
         open_memory(REDIS_URL, tmp_path) as redis,
     ):
-        settings = StoreSettings(redis_url=REDIS_URL)
+        settings = StoreSettings(redis_url=SecretStr(REDIS_URL))
         house = Housekeeping(settings, database, redis)
         before = await house.stored()
         assert before.sql > 0
