@@ -96,9 +96,7 @@ class Safe:
 
     def seal(self, confidential: Object) -> bytes | None:
         """Return what a column keeps; None for nothing."""
-        if not confidential:
-            return None
-        return self.encrypt(json.dumps(confidential).encode())
+        return self.encrypt(json.dumps(confidential).encode()) if confidential else None
 
     def unseal(self, kept: bytes | None) -> dict[str, Any]:
         """Return what `seal` was given.
@@ -106,9 +104,7 @@ class Safe:
         Raises:
             StoreMisconfigured: it was encrypted, and with another key than this one.
         """
-        if not kept:
-            return {}
-        opened: dict[str, Any] = json.loads(self.decrypt(kept))
+        opened: dict[str, Any] = json.loads(self.decrypt(kept)) if kept else {}
         return opened
 
     def encrypt(self, plain: bytes) -> bytes:

@@ -1,7 +1,7 @@
 """What `checkpoints` needs to know, read from the environment and `.env`."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -59,6 +59,42 @@ class StoreSettings(BaseSettings):
     def local(self) -> bool:
         """Whether the data folder keeps anything: one of the stores is not named."""
         return self.redis_url is None or self.database_url is None
+
+    keep_runs: float = Field(
+        default=90.0,
+        ge=0,
+        description="Days the row of a run is kept after its end; the newest of a thread stays. "
+        "0: for ever.",
+    )
+    keep_history: float = Field(
+        default=0.0,
+        ge=0,
+        description="Days a turn is kept in the chat history. 0: until its session is deleted.",
+    )
+    keep_checkpoints: float = Field(
+        default=0.0,
+        ge=0,
+        description="Days without use after which a thread of the API keeps its newest state only; "
+        "what has a ttl of its own, or of langgraph.json, goes by that. 0: never.",
+    )
+    keep_delivered: float = Field(
+        default=1.0, gt=0, description="Days it is known that a webhook was delivered."
+    )
+    keep_dead_letters: float = Field(
+        default=30.0, gt=0, description="Days a webhook is kept that no receiver took."
+    )
+    keep_events: int = Field(
+        default=300,
+        ge=10,
+        description="Seconds after its end that a stream can be joined from its beginning, where "
+        "its run is resumable; the others have 10.",
+    )
+
+    @property
+    def ttl_of_unused(self) -> dict[str, Any] | None:
+        """The ttl of threads that have none of their own; None where they are kept as they are."""
+        minutes = self.keep_checkpoints * 24 * 60
+        return {"ttl": minutes, "strategy": "keep_latest"} if minutes else None
 
     @field_validator("aes_key")
     @classmethod

@@ -54,6 +54,12 @@ def _backup(options: argparse.Namespace) -> int:
     return backup(_settings_from(options), options.file)
 
 
+def _gc(options: argparse.Namespace) -> int:
+    from everturn.server.cli.gc import gc
+
+    return gc(_settings_from(options))
+
+
 def _restore(options: argparse.Namespace) -> int:
     from everturn.server.cli.backup import restore
 
@@ -136,6 +142,11 @@ def _parser() -> argparse.ArgumentParser:
         copy = commands.add_parser(name, parents=[stores], help=does)
         copy.add_argument("file", metavar="FILE", help="of the backup")
         copy.set_defaults(run=run)
+
+    gc = commands.add_parser(
+        "gc", parents=[stores], help="delete what is kept no longer, and give back its room"
+    )
+    gc.set_defaults(run=_gc)
 
     export = commands.add_parser(
         "export", parents=[settings], help="write down a session, or all that is kept of a user"

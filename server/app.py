@@ -15,8 +15,10 @@ from starlette.middleware import Middleware
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from structlog import get_logger
 
+from everturn.checkpoints.cancelling import cancelled
 from everturn.checkpoints.confidential import Safe
 from everturn.checkpoints.connect import Client, open_memory
+from everturn.checkpoints.housekeeping import Housekeeping
 from everturn.checkpoints.local.data_dir import hold_data_dir, share_data_dir
 from everturn.checkpoints.redis import AsyncRedisSaver
 from everturn.checkpoints.settings import StoreSettings
@@ -36,6 +38,7 @@ from everturn.checkpoints.sql.migrations.others import count_tables_of_others
 from everturn.checkpoints.sql.runs import RunRows
 from everturn.checkpoints.sql.threads import ThreadTable
 from everturn.checkpoints.sql.users import UserRows
+from everturn.checkpoints.sql.webhooks import WebhookTable
 from everturn.graph.context import Context
 from everturn.graph.errors import (
     InvalidAPIKey,
@@ -91,6 +94,7 @@ from everturn.server.api.operators import models as model_routes
 from everturn.server.api.operators import system
 from everturn.server.api.operators import tools as tool_routes
 from everturn.server.api.operators import users as user_routes
+from everturn.server.api.operators import webhooks as webhook_routes
 from everturn.server.loading import Loaded, load_all
 from everturn.server.observe.metrics import Metrics
 from everturn.server.own_graphs import asks_our_models, provider_of
@@ -100,7 +104,9 @@ from everturn.server.projects.graphs import Graphs
 from everturn.server.projects.imports import off_the_loop
 from everturn.server.projects.project import Project, read_project
 from everturn.server.resources.assistants import Assistants
+from everturn.server.resources.deliveries import Deliveries
 from everturn.server.resources.expiry import sweep
+from everturn.server.resources.retention import keep_house
 from everturn.server.resources.sessions import Sessions
 from everturn.server.resources.states import States
 from everturn.server.resources.store_items import StoreItems
@@ -174,6 +180,7 @@ def create_app(settings: Settings, *, several: bool = False) -> FastAPI:
                 ) as app.state.service,
                 loaded.users_app_around(app),  # which may ask the service as it starts
                 _going_on(app.state.service, stores.peers, thread_ttl(project)),
+                _kept_as_set(settings.stores, stores, app.state.service.metrics),
             ):
                 app.state.tables_of_others = await stores.database.read(count_tables_of_others)
                 yield
@@ -191,7 +198,7 @@ def create_app(settings: Settings, *, several: bool = False) -> FastAPI:
     doors = (
         *(message_routes, session_routes, export_routes, model_routes, tool_routes, invoke),
         *(assistant_routes, thread_routes, state_routes, cron_routes, run_routes),
-        *(stateless_routes, store_routes, user_routes, system, docs),
+        *(stateless_routes, store_routes, user_routes, webhook_routes, system, docs),
     )
     app.include_router(in_order(without_closed(door.router, http) for door in doors))
     app.state.mount_prefix = http.mount_prefix
@@ -253,7 +260,9 @@ async def _stores(settings: Settings, *, several: bool) -> AsyncIterator[_Stores
             open_peers(redis, prefix=prefix, lease=settings.stores.lease)
             if shared
             else nullcontext(SinglePeer()) as peers,
-            open_event_log(redis, prefix=prefix, announced=shared) as events,
+            open_event_log(
+                redis, prefix=prefix, ttl=settings.stores.keep_events, announced=shared
+            ) as events,
         ):
             yield _Stores(redis, database, rows, events, peers)
 
@@ -280,7 +289,10 @@ async def _service(
     redis, database, rows, events, peers = stores
     prefix = settings.stores.redis_prefix
     ttl = thread_ttl(project)
-    table = ThreadTable(database, ttl.for_new_threads)
+    keep = settings.stores.ttl_of_unused
+    table = ThreadTable(database, ttl.for_new_threads or keep)
+    if keep and not ttl.for_new_threads:
+        await table.adopt_ttl()
     await move_sessions(redis, table, prefix=prefix, lifetime=settings.server.session_ttl)
 
     cipher = load_cipher(_secret(settings.stores.aes_key))
@@ -305,7 +317,9 @@ async def _service(
         store_wait=settings.server.store_wait,
     )
     memory, watch = ThreadMemory(saver, graphs), Watch(peers)
+    webhook_table = WebhookTable(database, rows, peers.name, safe)
     webhooks = Webhooks(
+        webhook_table,
         own_routes.post,
         own_routes.check,
         _secret(settings.server.webhook_secret),
@@ -366,6 +380,8 @@ async def _service(
         threads=threads,
         assistants=assistants,
         crons=crons,
+        webhooks=webhooks,
+        deliveries=Deliveries(webhook_table, webhooks, access),
         store=StoreItems(store, access),
         users=Users(UserRows(database), threads, sessions, runs, crons, assistants, store),
         metrics=metrics,
@@ -386,8 +402,20 @@ async def _going_on(service: Service, peers: Peers, ttl: ThreadTTL) -> AsyncIter
         _background(sweep(service.threads, service.runs, **ttl.sweeps), "what expires"),
         _background(service.crons.keep_time(), "crons"),
         _background(service.runs.take_what_waits(), "queue"),
+        _background(service.webhooks.deliver(), "webhooks"),
         watch,
     ):
+        yield
+
+
+@asynccontextmanager
+async def _kept_as_set(
+    settings: StoreSettings, stores: _Stores, metrics: Metrics
+) -> AsyncIterator[None]:
+    """Keep things for as long as the settings say."""
+    house = Housekeeping(settings, stores.database, stores.redis)
+    keeping = keep_house(house, metrics, lambda: stores.events.kept_bytes)
+    async with _background(keeping, "housekeeping"):
         yield
 
 
@@ -459,8 +487,7 @@ async def _background(work: Coroutine[Any, Any, None], name: str) -> AsyncIterat
     try:
         yield
     finally:
-        working.cancel()
-        await asyncio.wait({working})
+        await cancelled(working)
 
 
 def _secret(value: SecretStr | None) -> str | None:

@@ -21,6 +21,8 @@ RunError
   x UserNotFound      the caller: nothing is kept of this user, or it is somebody else
   x RunNotFound       the caller: there is no such run, or no longer
     x NothingToCancel the caller: the runs have ended, or never were
+  x WebhookNotFound   the caller: there is no such webhook, or it is kept no longer
+  x WebhookDelivered  the caller: its receiver has it, and its content is kept no longer
   x NothingWaits      the caller: look at the session, it was answered meanwhile
   x Forbidden         the caller: ask somebody who may do it, or for the permission
   x InvalidRule       the operator: a handler of the project's `auth` is wrong; nothing was done
@@ -120,6 +122,14 @@ class RunNotFound(RunError):
 
 class CronNotFound(RunError):
     """There is no cron of this id."""
+
+
+class WebhookNotFound(RunError):
+    """No webhook of a run of this id is kept."""
+
+
+class WebhookDelivered(RunError):
+    """The webhook was delivered, and cannot be sent again."""
 
 
 class NothingToCancel(RunNotFound):

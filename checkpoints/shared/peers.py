@@ -22,6 +22,7 @@ from redis import RedisCluster as SyncRedisCluster
 from redis.asyncio import Redis, RedisCluster
 from structlog import get_logger
 
+from everturn.checkpoints.cancelling import cancelled
 from everturn.checkpoints.errors import CheckpointsError
 from everturn.checkpoints.redis.connect import create_twin
 from everturn.checkpoints.redis.failures import redis_errors
@@ -263,8 +264,7 @@ async def open_peers(
     try:
         yield peers
     finally:
-        listening.cancel()
-        await asyncio.wait({listening})
+        await cancelled(listening)
         await peers.stop_beating()
         await peers.leave()
         await peers.close()

@@ -56,9 +56,11 @@ _INTERRUPTED_SECONDS = 0.2  # after its deadline; then a thread is waited for no
 _DEADLINE, _BUSY = "everturn_deadline", "everturn_busy"
 _PRAGMAS = (
     "busy_timeout = 5000",  # first: the next one may already have to wait for another process
+    "auto_vacuum = INCREMENTAL",  # of a new file; see `space`
     "journal_mode = WAL",  # readers and the writer do not wait for each other
     "synchronous = NORMAL",  # in WAL mode a commit survives any kill; a power cut may cost the last
     "foreign_keys = ON",
+    "journal_size_limit = 16777216",  # bytes of the log that stay when it was written to the file
 )
 
 _MISCONFIGURED = {

@@ -5,7 +5,7 @@ PostgreSQL has operators for it, SQLite gets functions: `install_functions` on e
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -20,6 +20,9 @@ Object = Mapping[str, Any]
 
 # NUL and surrogates as JSON escapes them; found in more texts than have them, never in fewer.
 _SUSPECT = re.compile(r"\\u(?:0000|d[89a-f][0-9a-f]{2})|NaN|Infinity")
+_PLAIN = re.compile(r"[A-Za-z0-9 _.:@-]{1,200}")
+"""What every encoder of JSON writes as it is."""
+_MAX_LOOKED_FOR = 3
 _DIGITS_OF_64_BITS = 19
 _MAX_FLOAT = 10**308
 
@@ -49,12 +52,34 @@ class MemberEquals(FunctionElement[bool]):
 
 def contains(column: ColumnElement[Any], wanted: Object) -> Contains:
     """Match rows whose object contains another."""
-    return Contains(column, literal(storable(wanted), column.type))
+    given = literal(storable(wanted), column.type)
+    return Contains(column, given, *_looked_for(wanted))
 
 
 def member_equals(column: ColumnElement[Any], key: str, value: Any) -> MemberEquals:
     """Match rows whose object has this key, with exactly this value."""
-    return MemberEquals(column, literal(key), literal(storable(value), column.type))
+    given = literal(storable(value), column.type)
+    return MemberEquals(column, literal(key), given, *_looked_for(value))
+
+
+def _looked_for(wanted: Any) -> list[ColumnElement[str]]:
+    """Texts that stand in the JSON of each row that fits, however it was written.
+
+    SQLite finds them in most rows that do not fit without parsing those. PostgreSQL's JSON is
+    parsed, and its operators take no more than two sides.
+    """
+    texts = [each for each in _scalars(wanted) if isinstance(each, str) and _PLAIN.fullmatch(each)]
+    return [literal(f'"{each}"') for each in sorted(texts, key=len)[-_MAX_LOOKED_FOR:]]
+
+
+def _scalars(value: Any) -> Iterator[Any]:
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list):
+        for each in value:
+            yield from _scalars(each)
+    else:
+        yield value
 
 
 def merged(column: ColumnElement[Any], more: Object | BindParameter[Any]) -> Merged:
@@ -144,21 +169,30 @@ def _merge_operator(element: Merged, compiler: SQLCompiler, **options: Any) -> s
 def _between(
     operator: str, element: FunctionElement[Any], compiler: SQLCompiler, options: dict[str, Any]
 ) -> str:
-    left, right = (compiler.process(clause, **options) for clause in element.clauses)
+    left, right = (compiler.process(clause, **options) for clause in list(element.clauses)[:2])
     return f"({left} {operator} {right})"
 
 
 @compiles(MemberEquals, "postgresql")
 def _equality(element: MemberEquals, compiler: SQLCompiler, **options: Any) -> str:
-    column, key, value = (compiler.process(clause, **options) for clause in element.clauses)
+    column, key, value = (compiler.process(each, **options) for each in list(element.clauses)[:3])
     return f"(({column} -> {key}) = {value})"
 
 
-@compiles(Contains, "sqlite")
 @compiles(Merged, "sqlite")
-@compiles(MemberEquals, "sqlite")
 def _call(element: FunctionElement[Any], compiler: SQLCompiler, **options: Any) -> str:
     return f"{element.name}({compiler.process(element.clauses, **options)})"
+
+
+@compiles(Contains, "sqlite")
+@compiles(MemberEquals, "sqlite")
+def _search(element: FunctionElement[Any], compiler: SQLCompiler, **options: Any) -> str:
+    clauses = [compiler.process(clause, **options) for clause in element.clauses]
+    count = 2 if isinstance(element, Contains) else 3
+    found = [f"instr({clauses[0]}, {text}) > 0" for text in clauses[count:]]
+    parsed = f"{element.name}({', '.join(clauses[:count])})"
+    # SQLite evaluates both sides of an AND that is a value; of a CASE only what it comes to.
+    return f"CASE WHEN {' AND '.join(found)} THEN {parsed} ELSE 0 END" if found else parsed
 
 
 def install_functions(connection: Any, check_time: Callable[[], None]) -> None:

@@ -1,11 +1,11 @@
 """What the tables that clients search have in common: rows by id, pages of them, their number."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from functools import partial
 from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, func, select
+from sqlalchemy import Column, ColumnElement, Connection, Select, Table, func, select
 
 from everturn.checkpoints.sql.database import Database
 from everturn.checkpoints.sql.json_objects import contains
@@ -34,16 +34,19 @@ class SearchedTable(Generic[Found, SortBy]):
     """
 
     table: ClassVar[Table[Any]]
+    columns: ClassVar[Sequence[Column[Any]]] = ()
+    """What is read of a row, where that is not all of it."""
     row: type[Found]
     default_sort: ClassVar[str] = "created_at"
 
     def __init__(self, database: Database) -> None:
         self._database = database
         (self._id,) = self.table.primary_key.columns
+        self._rows_wanted = select(*self.columns) if self.columns else select(self.table)
 
     async def get(self, row_id: str) -> Found | None:
         """Return the row of this id; `None` if there is none."""
-        rows = await self._read(select(self.table).where(self._id == row_id))
+        rows = await self._read(self._rows_wanted.where(self._id == row_id))
         return rows[0] if rows else None
 
     async def search(
@@ -74,7 +77,7 @@ class SearchedTable(Generic[Found, SortBy]):
         # The id, so that pages do not overlap where rows tie.
         order = [first, self._id] if column is not self._id else [first]
         page = (
-            select(*(each for each in self.table.c if each.name not in without))
+            select(*(each for each in self.columns or self.table.c if each.name not in without))
             .where(*wanted.conditions())
             .order_by(*(each.desc() if sort_order == "desc" else each.asc() for each in order))
             .limit(limit)

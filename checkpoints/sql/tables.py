@@ -205,7 +205,8 @@ threads = Table(
     metadata,
     ThreadColumns,
     Index("ix_threads_created_at", "created_at"),
-    Index("ix_threads_updated_at", "updated_at"),
+    # With what its lists look at, so that they read no row that they do not show.
+    Index("ix_threads_listed", "updated_at", "thread_id", "kind", "status", "expires_at"),
     Index("ix_threads_expires_at", "expires_at"),
     Index("ix_threads_kind", "kind", "created_at"),
 )
@@ -289,6 +290,42 @@ crons = Table(
     CronColumns,
     Index("ix_crons_assistant_id", "assistant_id"),
     Index("ix_crons_next_run_date", "next_run_date"),
+)
+
+
+class WebhookColumns(TypedColumns):
+    """The report of a run's end to somebody else's service, until it is delivered and after."""
+
+    run_id: Named[str] = Column(Identifier, primary_key=True)
+    thread_id: Named[str] = Column(Identifier)
+    status: Named[str] = Column(Text)
+    url: Named[str] = Column(Prose)
+    """As it is shown: without what may be a token."""
+    confidential: Named[bytes | None] = Column(LargeBinary)
+    """What `url` leaves out, while it is to be sent; see `checkpoints.confidential`."""
+    body: Named[bytes | None] = Column(LargeBinary)
+    """While it is to be sent."""
+    metadata: Named[dict[str, Any]] = Column(json_object())
+    """The run's and its thread's: whose it is."""
+    attempts: Named[int] = Column(Integer)
+    error: Named[str | None] = Column(Prose)
+    """Of the last attempt, where it failed."""
+    owner: Named[str | None] = Column(Text)
+    """The process that is sending it."""
+    due_at: Named[datetime | None] = Column(UtcDateTime)
+    """When to send it; while it is being sent, when another process may."""
+    created_at: Named[datetime] = Column(UtcDateTime)
+    updated_at: Named[datetime] = Column(UtcDateTime)
+
+
+webhooks = Table(
+    "webhooks",
+    metadata,
+    WebhookColumns,
+    Index("ix_webhooks_thread_id", "thread_id"),
+    Index("ix_webhooks_due_at", "due_at"),
+    Index("ix_webhooks_status", "status", "updated_at"),
+    Index("ix_webhooks_created_at", "created_at"),
 )
 
 

@@ -32,11 +32,21 @@ from everturn.checkpoints.sql.group_commit import Row
 from everturn.checkpoints.sql.json_objects import merged, storable
 from everturn.checkpoints.sql.matches import EVERYTHING, Match
 from everturn.checkpoints.sql.searched import SearchedTable, conditions, values_of
-from everturn.checkpoints.sql.tables import crons, idempotency_keys, json_object, runs, threads
+from everturn.checkpoints.sql.tables import (
+    crons,
+    idempotency_keys,
+    json_object,
+    runs,
+    threads,
+    webhooks,
+)
 
 Status = Literal["idle", "busy", "interrupted", "error"]
 SortBy = Literal["thread_id", "status", "created_at", "updated_at", "state_updated_at"]
 Kind = Literal["thread", "session", "ended"]
+
+
+_ADOPTION_SECONDS = 60.0
 
 
 def new_thread_id() -> str:
@@ -161,14 +171,19 @@ class Filter:
         found = conditions(threads, {"status": self.status}, self.metadata, self.allowed)
         if self.ids is not None:
             found.append(threads.c.thread_id.in_(self.ids))
+        # Said by what is not wanted, so that SQLite walks along the index of the order, which
+        # has these columns too, to the end of the page; it would read and sort all others.
         if self.sessions:
-            found.append(threads.c.kind.in_(["session", "ended"]))
-        if self.ended is not None:
-            lives = and_(
-                threads.c.kind == "session",
-                or_(threads.c.status == "busy", threads.c.expires_at > _now()),
-            )
-            found.append(not_(lives) if self.ended else or_(threads.c.kind == "thread", lives))
+            found.append(threads.c.kind != "thread")
+        over = and_(
+            threads.c.kind == "session",
+            threads.c.status != "busy",
+            threads.c.expires_at <= _now(),
+        )
+        if self.ended is False:
+            found += [threads.c.kind != "ended", not_(over)]
+        elif self.ended:
+            found.append(or_(threads.c.kind == "ended", over))
         return found
 
 
@@ -262,6 +277,14 @@ class ThreadTable(SearchedTable[Thread, SortBy]):
             lambda c: c.execute(row.statement, row.values).rowcount == 1
         )
 
+    async def adopt_ttl(self) -> None:
+        """Give the ttl of new threads to those of the API, made before, that have none."""
+        if self._ttl is None:
+            return
+        without = (threads.c.kind == "thread") & threads.c.ttl.is_(None)
+        given = update(threads).where(without).values(ttl=dict(self._ttl), expires_at=_now())
+        await self._database.write(lambda c: c.execute(given), seconds=_ADOPTION_SECONDS)
+
     async def make_session(self, session: Thread) -> None:
         """Make a session of a thread that is there, with all that is on it."""
         changed = (
@@ -317,13 +340,16 @@ class ThreadTable(SearchedTable[Thread, SortBy]):
         )
 
     async def delete(self, thread_id: str) -> bool:
-        """Delete a row, and the runs and crons of its thread; `False` if there was none."""
-        return await self._without_runs(thread_id, _deletion(thread_id), _answers_gone(thread_id))
+        """Delete a row, and runs, crons and webhooks of its thread; `False` if there was none."""
+        gone = delete(webhooks).where(webhooks.c.thread_id == thread_id)
+        return await self._without_runs(
+            thread_id, _deletion(thread_id), _answers_gone(thread_id), gone
+        )
 
     async def end(self, thread_id: str) -> bool:
         """Delete the runs and crons of a session and say in its row that it has ended.
 
-        When it was used last, and when it ended, stay as they are.
+        When it was used last, and when it ended, stay as they are. Webhooks are sent all the same.
         """
         ended = (
             update(threads)
@@ -332,7 +358,9 @@ class ThreadTable(SearchedTable[Thread, SortBy]):
         )
         return await self._without_runs(thread_id, ended)
 
-    async def _without_runs(self, thread_id: str, change: Delete | Update, *more: Update) -> bool:
+    async def _without_runs(
+        self, thread_id: str, change: Delete | Update, *more: Delete | Update
+    ) -> bool:
         def work(connection: Connection) -> bool:
             for each in more:
                 connection.execute(each)

@@ -4,11 +4,11 @@ A thread is the user's whom its metadata names as `owner`, as rules of LangGraph
 where it names none, theirs whose runs it has. A cron is its caller's, an assistant its owner's.
 """
 
-from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy import ColumnElement, Select, delete, select
 
 from everturn.checkpoints.sql.database import Database
 from everturn.checkpoints.sql.json_objects import member_equals
-from everturn.checkpoints.sql.tables import assistants, crons, runs, threads
+from everturn.checkpoints.sql.tables import assistants, crons, runs, threads, webhooks
 
 
 class UserRows:
@@ -34,6 +34,11 @@ class UserRows:
         """Return the ids of a user's assistants."""
         own = member_equals(assistants.c.metadata, "owner", user)
         return await self._ids(_ids_of(assistants.c.assistant_id, own))
+
+    async def delete_webhooks(self, user: str) -> None:
+        """Delete the reports of a user's runs, also of those that had no thread to be kept."""
+        own = delete(webhooks).where(member_equals(webhooks.c.metadata, "owner", user))
+        await self._database.write(lambda c: c.execute(own))
 
     async def _ids(self, query: Select[str]) -> list[str]:
         return await self._database.search(lambda c: list(c.scalars(query)))

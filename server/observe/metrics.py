@@ -110,6 +110,14 @@ class Metrics:
             "Since when the first of them waits.",
             of_all="livemax",
         )
+        self.stored = Gauge(
+            "everturn_stored_bytes",
+            "Bytes of a store, measured once a minute: sql, redis (all keys at the server), aof "
+            "(its append-only file), and events (the event logs that this process writes).",
+            ["store"],
+            registry=self._registry,
+            multiprocess_mode="livemax",
+        )
 
     def _gauge(
         self, name: str, what: str, *, of_all: Literal["livesum", "livemax"] = "livesum"

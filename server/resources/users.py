@@ -112,6 +112,7 @@ class Users:
             await _each(assistants, self._assistants.delete),
         ]
         await self._runs.forget_keys(user)
+        await self._rows.delete_webhooks(user)
         items = 0
         for namespace in await self._namespaces(user):
             while page := await self._items(namespace):

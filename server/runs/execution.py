@@ -51,6 +51,7 @@ from everturn.server.runs.queue import Queue
 from everturn.server.runs.request import RunRequest
 from everturn.server.runs.run import Run
 from everturn.server.runs.slots import Slots
+from everturn.server.runs.webhooks import Webhooks
 from everturn.server.streams.modes import Parts, graph_modes
 from everturn.server.turns.engine import Engine, Hold
 from everturn.server.turns.lost_memory import fresh
@@ -76,6 +77,9 @@ CLIENT_SECONDS = 1.7
 _FORGET_SECONDS = 0.5
 """How long the end of a run on a thread of its own waits until that is gone."""
 _NOT_STORED = "The database does not answer."
+
+_DELETION_SECONDS = 10.0
+"""In which a thread that is being deleted is gone, after the ends of its runs."""
 
 _BYTES_AT_ONCE = 262_144
 """Of what a run streams: so many are written before the loop serves others."""
@@ -144,6 +148,7 @@ class Execution:
         queue: Queue,
         lease: float,
         keys: Keys,
+        webhooks: Webhooks,
     ) -> None:
         """Wire it up; `dumps` makes JSON of an event's data.
 
@@ -162,6 +167,7 @@ class Execution:
         self._sure_for = lease / 2
         self._forgetting: set[asyncio.Task[None]] = set()
         self._keys = keys
+        self._webhooks = webhooks
 
     def check(self, request: RunRequest, assistant: Assistant) -> Checked | None:
         """Refuse at once what cannot be run, where a client waits for it; see `RunRequest`.
@@ -403,7 +409,9 @@ class Execution:
         self._post_end(run)
         gone = run.cancelled == "rollback" or isinstance(run.error, ThreadNotFound)
         temporary = not request.lasting and (not request.idempotent or releases_key(run))
-        if request.recorded and (gone or temporary):
+        if temporary and (request.recorded or request.webhook):
+            self._keep(run, self._rows.delete(run.row.run_id, run.thread_id, *self._report(run)))
+        elif request.recorded and gone:
             self._keep(run, self._rows.delete(run.row.run_id, run.thread_id))
         try:
             await self._committed(run)
@@ -456,7 +464,7 @@ class Execution:
         kept = run.request.lasting or run.request.idempotent
         if run.end is None and kept and not run.goes_on_elsewhere:
             run.ended = replace(run.row)
-            rows = (*self._changes(run), *self._keys.ended(run))
+            rows = (*self._changes(run), *self._keys.ended(run), *self._report(run))
             self._keep(run, self._rows.update(run.ended, run.status, *rows))
 
     def _keep(self, run: Run, end: asyncio.Future[list[Any]]) -> None:
@@ -476,6 +484,16 @@ class Execution:
             finished = _finished(run, run.outcome)
             rows += [turn_finished(finished)] if finished else []
         return rows
+
+    def _report(self, run: Run) -> list[Row]:
+        """The webhook that reports a run's end, which is sent once that is committed."""
+        url = run.request.webhook
+        if not url or isinstance(run.error, ThreadNotFound):
+            return []
+        # A thread that is being deleted takes it along, unless it is there again by then.
+        wait = _DELETION_SECONDS if self._here.may_be_deleted(run.thread_id) else 0
+        about = {**run.of_thread, **run.row.metadata}
+        return self._webhooks.row(url, run.webhook_payload(), self._dumps, about, wait=wait)
 
     async def _goes_on(self, run: Run) -> bool:
         """Whether it has begun before; perhaps it has ended, and only its end was not stored."""

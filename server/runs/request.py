@@ -73,6 +73,16 @@ class RunRequest:
         """Whether the run's thread is there after it."""
         return self.thread_id is not None or self.on_completion == "keep"
 
+    @property
+    def joined_later(self) -> bool:
+        """Whether clients may come for its events some time after its end.
+
+        For those of a stream with ids to come back with, or for all that is left of a run without
+        a thread. The events of the others are kept for seconds.
+        """
+        streamed = self.interactive and bool(self.stream_mode)
+        return self.stream_resumable or streamed or (self.background and not self.lasting)
+
     def with_inherited(self) -> Self:
         """Take over what the current request hands on."""
         if not (values := inherited.get()):

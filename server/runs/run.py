@@ -186,14 +186,34 @@ class Run:
 
     def webhook_payload(self) -> Mapping[str, Any]:
         """What a webhook says of its end, as LangGraph's server says it."""
-        return {
-            **{name: getattr(self.row, name) for name in COLUMNS},
-            "run_started_at": self.started_at,
-            "run_ended_at": self.row.updated_at,
-            "webhook_sent_at": datetime.now(UTC),
-            "values": self.outcome.values if self.outcome else None,
-            "error": self.failure if self.error else None,
-        }
+        values = self.outcome.values if self.outcome else None
+        error = self.failure if self.error else None
+        return _payload(self.row, self.status, self.started_at, values, error)
+
+
+def lost_payload(row: RunRow, failure: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a webhook says of a run that cannot go on."""
+    return _payload(row, "error", row.created_at, None, failure)
+
+
+def _payload(
+    row: RunRow,
+    status: RunStatus,
+    started_at: datetime,
+    values: Any,
+    error: Mapping[str, Any] | None,
+) -> Mapping[str, Any]:
+    now = datetime.now(UTC)
+    return {
+        **{name: getattr(row, name) for name in COLUMNS},
+        "status": status,
+        "updated_at": now,
+        "run_started_at": started_at,
+        "run_ended_at": now,
+        "webhook_sent_at": now,
+        "values": values,
+        "error": error,
+    }
 
 
 def text_of(error: BaseException | None) -> str:

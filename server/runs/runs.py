@@ -22,7 +22,6 @@ from collections.abc import (
 from contextlib import aclosing, asynccontextmanager, closing, nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any, Literal, Protocol, overload
 
 from langchain_core.utils.uuid import uuid7
@@ -38,6 +37,7 @@ from everturn.checkpoints.errors import (
 from everturn.checkpoints.shared.event_log import EventLog
 from everturn.checkpoints.shared.peers import Peers
 from everturn.checkpoints.sql.assistants import Assistant
+from everturn.checkpoints.sql.group_commit import Row
 from everturn.checkpoints.sql.matches import EVERYTHING, Match
 from everturn.checkpoints.sql.runs import UNFINISHED, Claimed, RunRow, RunRows, RunStatus
 from everturn.checkpoints.sql.threads import Thread
@@ -75,7 +75,7 @@ from everturn.server.runs.idempotency import (
 from everturn.server.runs.permission import RunAccess, run_not_found
 from everturn.server.runs.queue import Queue
 from everturn.server.runs.request import CRON_DOOR, RunRequest
-from everturn.server.runs.run import CancelAction, Run
+from everturn.server.runs.run import CancelAction, Run, lost_payload
 from everturn.server.runs.slots import Slots
 from everturn.server.runs.webhooks import Webhooks
 from everturn.server.streams.feed import BEGINNING, Cursor, Event, Feed, NoLog
@@ -190,6 +190,7 @@ class Runs:
             self._queue,
             peers.lease,
             keys,
+            webhooks,
         )
 
     @overload
@@ -467,9 +468,12 @@ class Runs:
     async def take_from_the_dead(self, alive: Collection[str]) -> None:
         """Have the runs of processes that are not alive wait again: who has room takes them.
 
+        Their webhooks are sent by the others, too.
+
         Raises:
             StoreUnavailable: the database does not answer.
         """
+        await self._webhooks.adopt(alive)
         if await self._rows.disown(alive):
             await self._peers.publish({"waiting": True})
         self._queue.wake()  # also for what a process that was stopped has handed over
@@ -509,7 +513,8 @@ class Runs:
         except StoreMisconfigured as error:  # the next process may have the right key
             log.warning("run_waits_for_its_key", run_id=row.run_id, advice=str(error))
         except TypeError as error:  # another version's row
-            await self._give_up(row, Feed(row.run_id, self._events, attempt), str(error))
+            feed = Feed(row.run_id, self._events, attempt)
+            await self._give_up(row, feed, str(error), kwargs.get("webhook"))
         if begun is not None:
             begun.has_slot, begun.cancelled = slot, ends
             self._start(begun)
@@ -520,7 +525,8 @@ class Runs:
         """Make a run of a row that was taken; None where it was given up."""
         if claimed.deaths >= MAX_DEATHS:
             feed = Feed(claimed.row.run_id, self._events, claimed.attempt)
-            await self._give_up(claimed.row, feed, "Its process has died each time it was started.")
+            reason = "Its process has died each time it was started."
+            await self._give_up(claimed.row, feed, reason, request.webhook)
             return None
         caller = Caller(claimed.caller) if claimed.caller else None
         return await self._again(claimed.row, request, claimed.attempt, caller)
@@ -539,7 +545,7 @@ class Runs:
         try:
             assistant = await self._assistants.resolve(row.assistant_id)
         except RunError as error:  # its assistant is gone
-            await self._give_up(row, feed, str(error))
+            await self._give_up(row, feed, str(error), request.webhook)
             return None
         thread = await self._threads.get(row.thread_id) if request.lasting else None
         run = Run(row, request, assistant, feed, caller=caller)
@@ -550,17 +556,24 @@ class Runs:
             run.ttl, run.of_thread = thread.lifetime, thread.metadata
         return run
 
-    async def _give_up(self, row: RunRow, feed: Feed, reason: str) -> None:
+    async def _give_up(self, row: RunRow, feed: Feed, reason: str, webhook: str | None) -> None:
         log.error("run_lost", run_id=row.run_id, thread_id=row.thread_id, reason=reason)
         failure = {"error": "RunLost", "message": reason}
-        await self._rows.update(row, "error", self._threads.lost(row.thread_id, failure))
+        report: list[Row] = []
+        if webhook:
+            payload = lost_payload(row, failure)
+            report = self._webhooks.row(webhook, payload, self._dumps, row.metadata)
+        await self._rows.update(row, "error", self._threads.lost(row.thread_id, failure), *report)
+        self._webhooks.look()
         feed.publish("error", self._dumps(failure))
         feed.close()
 
     def _feed(self, row: RunRow, request: RunRequest, attempt: int = 1) -> Feed:
         """Where a run's events go. Other processes wait for its end there, so they need the log."""
-        silent = self._peers.single and not request.stream_mode
-        return Feed(row.run_id, NoLog() if silent else self._events, attempt)
+        if self._peers.single and not request.stream_mode:
+            return Feed(row.run_id, NoLog(), attempt)
+        log = self._events if request.joined_later else self._events.brief
+        return Feed(row.run_id, log, attempt)
 
     def _start(self, run: Run) -> None:
         self._here.add(run)
@@ -877,7 +890,7 @@ class Runs:
             self._elsewhere.ask_to_cancel(run_id)
 
     async def delete(self, run_id: str, thread_id: str) -> None:
-        """Delete a run and what it streamed; one that is under way is cancelled first.
+        """Delete a run, its webhook and what it streamed; one under way is cancelled first.
 
         Raises:
             RunNotFound: there is none, or its thread is somebody else's.
@@ -888,6 +901,7 @@ class Runs:
             with suppress(NothingToCancel):  # it has ended meanwhile
                 await self.cancel([run_id], thread_id, "interrupt", wait=True)
         await self._rows.delete(run_id, thread_id, seconds=CLIENT_SECONDS)
+        await self._webhooks.forget(run_id)
         await self._forget_events([run_id])
 
     async def forget_thread(self, thread_id: str) -> None:
@@ -1007,10 +1021,8 @@ class Runs:
                 run.row.thread_id, run.row.assistant_id, run.request.kwargs()
             )
             await self._go_on(run.row, again, attempt, run.caller)
-        elif run.request.webhook and not (run.goes_on_elsewhere or run.refused):
-            body = self._dumps(run.webhook_payload())
-            gone = partial(self._here.may_be_deleted, run.thread_id)
-            self._webhooks.send(run.request.webhook, run.row.run_id, body, gone)
+        elif run.request.webhook:
+            self._webhooks.look()
 
     def _finish(self, run: Run) -> None:
         """Count a run, unless it goes on elsewhere, and let those go on who wait for its end."""

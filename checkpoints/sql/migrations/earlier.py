@@ -15,6 +15,7 @@ _MADE = {  # by the revision that made them
     "0002": ("assistants", "assistant_versions", "threads", "runs", "crons"),
     "0003": ("store_items", "store_vectors"),
     "0009": ("idempotency_keys",),
+    "0010": ("webhooks",),
 }
 
 

@@ -9,12 +9,14 @@ from pydantic import BaseModel, Field
 
 from everturn.server.observe.metrics import Metrics
 from everturn.server.resources.assistants import Assistants
+from everturn.server.resources.deliveries import Deliveries
 from everturn.server.resources.sessions import Sessions
 from everturn.server.resources.store_items import StoreItems
 from everturn.server.resources.threads import Threads
 from everturn.server.resources.users import Users
 from everturn.server.runs.crons import Crons
 from everturn.server.runs.runs import Runs
+from everturn.server.runs.webhooks import Webhooks
 from everturn.server.settings import ServerSettings
 
 API_VERSION = "0.16.7"
@@ -65,6 +67,8 @@ class Service:
     threads: Threads
     assistants: Assistants
     crons: Crons
+    webhooks: Webhooks
+    deliveries: Deliveries
     store: StoreItems
     users: Users
     metrics: Metrics
@@ -102,6 +106,10 @@ async def _crons(request: Request) -> Crons:
     return service_of(request).crons
 
 
+async def _deliveries(request: Request) -> Deliveries:
+    return service_of(request).deliveries
+
+
 async def _store(request: Request) -> StoreItems:
     return service_of(request).store
 
@@ -128,6 +136,7 @@ SessionsDep = Annotated[Sessions, Depends(_sessions)]
 ThreadsDep = Annotated[Threads, Depends(_threads)]
 AssistantsDep = Annotated[Assistants, Depends(_assistants)]
 CronsDep = Annotated[Crons, Depends(_crons)]
+DeliveriesDep = Annotated[Deliveries, Depends(_deliveries)]
 StoreDep = Annotated[StoreItems, Depends(_store)]
 MetricsDep = Annotated[Metrics, Depends(_metrics)]
 ModelsDep = Annotated[Models, Depends(_models)]

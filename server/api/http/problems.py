@@ -62,6 +62,8 @@ from everturn.server.errors import (
     ThreadNotFound,
     TurnTimeout,
     UserNotFound,
+    WebhookDelivered,
+    WebhookNotFound,
     message_of,
 )
 
@@ -107,6 +109,8 @@ KINDS: dict[type[Exception], Kind] = {
     UserNotFound: Kind(404, "user-not-found"),
     RunNotFound: Kind(404, "run-not-found"),
     CronNotFound: Kind(404, "cron-not-found"),
+    WebhookNotFound: Kind(404, "webhook-not-found"),
+    WebhookDelivered: Kind(409, "webhook-delivered"),
     NothingToCancel: Kind(404, "nothing-to-cancel"),
     CheckpointNotFound: Kind(404, "checkpoint-not-found"),
     AssistantNotFound: Kind(404, "assistant-not-found"),

@@ -9,11 +9,12 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import event, insert, select
 
 from everturn.checkpoints.errors import StoreUnavailable
 from everturn.checkpoints.sql.database import Database, open_database
 from everturn.checkpoints.sql.group_commit import open_group_commit
+from everturn.checkpoints.sql.matches import Equals
 from everturn.checkpoints.sql.tables import crons, runs
 from everturn.checkpoints.sql.threads import (
     Filter,
@@ -273,3 +274,39 @@ async def test_a_session_that_ended_is_found_by_the_list_of_sessions_alone(
     assert await found(Filter(sessions=True, ended=True)) == gone
     assert await found(Filter(sessions=True, ended=None)) == {living.thread_id, *gone}
     assert [each.thread_id for each in await table.due(10)] == [expired.thread_id]
+
+
+@pytest.mark.parametrize(
+    "wanted", [Filter(), Filter(sessions=True, ended=None), Filter(sessions=True, ended=False)]
+)
+async def test_a_page_is_read_along_its_index(tmp_path: Path, wanted: Filter) -> None:
+    """As soon as there are many threads, all else reads each of them, and sorts them."""
+    async with open_database(None, tmp_path) as database:
+        statements: list[tuple[str, Any]] = []
+        event.listen(
+            database.sync_engine,
+            "before_cursor_execute",
+            lambda *about: statements.append((about[2], about[3])),
+        )
+        await ThreadTable(database).search(wanted, limit=10)
+        statement, values = statements[-1]
+        explained = await database.read(
+            lambda c: c.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values).all()
+        )
+    assert [row[-1] for row in explained] == ["SCAN threads USING INDEX ix_threads_listed"]
+
+
+@pytest.mark.parametrize("owner", ["plain", "a@b.c", 'quo"ted', "naïve", "back\\slash", "a/b", 7])
+async def test_metadata_is_found_whatever_is_in_it(tmp_path: Path, owner: Any) -> None:
+    async with open_database(None, tmp_path) as database:
+        table = ThreadTable(database)
+        await table.create(
+            new_thread("mine", metadata={"in": {"it": [owner, "x"]}, "owner": owner})
+        )
+        await table.create(new_thread("other", metadata={"owner": "other", owner: 1}))
+        for wanted in (
+            Filter(metadata={"owner": owner}),
+            Filter(metadata={"in": {"it": [owner]}}),
+            Filter(allowed=Equals("owner", owner)),
+        ):
+            assert [each.thread_id for each in await table.search(wanted, limit=9)] == ["mine"]

@@ -77,7 +77,8 @@ def one_of_everything(alice: httpx.Client) -> Json:
     """Make one of everything, alice's; the session waits for an answer."""
     assistant = alice.post("/assistants", json={"graph_id": "agent"}).json()
     thread = alice.post("/threads", json={}).json()["thread_id"]
-    run = alice.post(f"/threads/{thread}/runs", json=RUN).json()
+    reported = {**RUN, "webhook": "https://example.org/hook"}
+    run = alice.post(f"/threads/{thread}/runs", json=reported).json()
     alice.get(f"/threads/{thread}/runs/{run['run_id']}/join")
     session = alice.post("/api/chat/message", json={"message": "Hi"}).json()
     asking = {"graph": "agent", "thread_id": session["session_id"], "input": {"asks": True}}
@@ -163,6 +164,12 @@ def test_a_search_finds_ones_own(
     count = path.replace("search", "count")
     assert bob.post(count, json=body).json() == 0
     assert alice.post(count, json=body).json() == len(alice.post(path, json=body).json())
+
+
+@pytest.mark.usefixtures("things")
+def test_webhooks_are_ones_own(alice: httpx.Client, bob: httpx.Client) -> None:
+    assert bob.get("/api/webhooks").json() == []
+    assert alice.get("/api/webhooks").json() != []
 
 
 def test_assistants_are_found_by_their_owner_and_those_of_graphs_by_everybody(

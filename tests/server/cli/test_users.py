@@ -25,7 +25,8 @@ def test_a_session_is_written_down_while_the_service_runs_and_after(
 
 
 def test_all_that_is_kept_of_a_user_is_exported_and_forgotten(data_dir: Path) -> None:
-    with process(data_dir) as running, Client(running.url()) as client:
+    here = {"EVERTURN_FETCH_NETWORKS": "127.0.0.0/8"}
+    with process(data_dir, **here) as running, Client(running.url()) as client:
         threads = {user: _things_of(client, user) for user in ("ada", "bob")}
         lines = everturn("export", "--user", "ada", data_dir=data_dir).splitlines()
         kinds = [json.loads(line)["kind"] for line in lines]
@@ -46,6 +47,7 @@ def test_all_that_is_kept_of_a_user_is_exported_and_forgotten(data_dir: Path) ->
         assert {tuple(item["namespace"]) for item in found} == {("bob", "likes"), ("of", "bob")}
         assistants = client.post("/assistants/search", json={"metadata": {"owner": "bob"}}).json()
         assert len(assistants) == 1
+        assert len(client.get("/api/webhooks").json()) == 1  # bob's, whose receiver is away
 
 
 def _things_of(client: Client, user: str) -> Any:
@@ -54,6 +56,8 @@ def _things_of(client: Client, user: str) -> Any:
     message = {"role": "user", "content": f"I am {user}"}
     asked = {"assistant_id": "agent", "input": {"messages": [message]}}
     client.post(f"/threads/{thread}/runs/wait", json=asked).raise_for_status()
+    reported = {**asked, **owned, "webhook": "http://127.0.0.1:9/hook"}
+    client.post("/runs/wait", json=reported).raise_for_status()
     client.post("/assistants", json={"graph_id": "agent", **owned}).raise_for_status()
     for namespace in ([user, "likes"], ["of", user]):
         item = {"namespace": namespace, "key": "tea", "value": {"cups": 3}}

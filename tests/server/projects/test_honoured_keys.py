@@ -1,7 +1,10 @@
 """What `langgraph.json` says is what clients meet: small projects of `tests/projects`, served."""
 
+import asyncio
+import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +12,9 @@ import httpx
 import pytest
 from langgraph_sdk import get_sync_client
 
+from everturn.checkpoints.sql.database import open_database
+from everturn.checkpoints.sql.group_commit import open_group_commit
+from everturn.checkpoints.sql.webhooks import WebhookTable
 from everturn.server.errors import InvalidInput
 from everturn.server.projects.project import load_project
 from everturn.server.runs.webhook_policy import load_policy
@@ -200,7 +206,9 @@ def test_webhooks_follow_the_rules_of_the_project(tmp_path: Path) -> None:
         ).is_success
 
 
-async def test_webhooks_carry_the_headers_of_the_project() -> None:
+@asynccontextmanager
+async def sent_by(project: str, folder: Path) -> AsyncIterator[list[dict[str, str]]]:
+    """The headers of what is sent of a webhook under a project's rules; those are checked, too."""
     sent: list[dict[str, str]] = []
 
     async def post(url: str, body: bytes, headers: Any) -> None:
@@ -209,22 +217,32 @@ async def test_webhooks_carry_the_headers_of_the_project() -> None:
     async def anything(url: str) -> None:
         return None
 
-    policy = load_policy(load_project(PROJECTS / "own_webhooks" / "langgraph.json"))
-    webhooks = Webhooks(post, anything, None, policy)
-    with pytest.raises(InvalidInput, match="https://"):
-        await webhooks.check("http://a.example.com/")
-    await webhooks.check("https://a.example.com/")
-    webhooks.send("https://a.example.com/", "run", b"{}", lambda: False)
-    await eventually(lambda: sent)
-    assert sent[0]["X-Word"] == "says open sesame!"
-    assert sent[0]["webhook-id"] == "msg_run"
+    policy = load_policy(load_project(PROJECTS / project / "langgraph.json"))
+    async with open_database(None, folder) as database, open_group_commit(database) as rows:
+        webhooks = Webhooks(WebhookTable(database, rows, "me"), post, anything, None, policy)
+        for url, thread in (("https://a.example.com/", "t"), ("http://a.example.com/", "u")):
+            payload = {"run_id": thread, "thread_id": thread}
+            row = webhooks.row(url, payload, lambda value: json.dumps(value).encode(), {})
+            await rows.write(*row)
+        if policy.url.require_https:
+            with pytest.raises(InvalidInput, match="https://"):
+                await webhooks.check("http://a.example.com/")
+        await webhooks.check("https://a.example.com/")
+        sending = asyncio.create_task(webhooks.deliver())
+        yield sent
+        sending.cancel()
+        await webhooks.close()
 
 
-async def test_disabled_webhooks_are_not_sent() -> None:
-    async def never(*_: Any) -> None:
-        raise AssertionError
+async def test_webhooks_carry_the_headers_of_the_project(tmp_path: Path) -> None:
+    async with sent_by("own_webhooks", tmp_path) as sent:
+        await eventually(lambda: sent)
+    ((headers),) = sent  # a rule is looked at again before something is sent
+    assert headers["X-Word"] == "says open sesame!"
+    assert headers["webhook-id"] == "msg_t"
 
-    policy = load_policy(load_project(PROJECTS / "closed" / "langgraph.json"))
-    webhooks = Webhooks(never, never, None, policy)
-    webhooks.send("https://a.example.com/", "run", b"{}", lambda: False)
-    assert not webhooks._sending
+
+async def test_disabled_webhooks_are_not_sent(tmp_path: Path) -> None:
+    async with sent_by("closed", tmp_path) as sent:
+        await asyncio.sleep(0.1)
+    assert sent == []

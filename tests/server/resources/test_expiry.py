@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 
+from everturn.checkpoints.settings import StoreSettings
 from everturn.checkpoints.shared.locks import LocalThreadLocks
 from everturn.checkpoints.sql.database import Database, open_database
 from everturn.checkpoints.sql.group_commit import GroupCommit, open_group_commit
@@ -143,3 +144,23 @@ async def test_a_thread_where_something_runs_is_looked_at_later(threads: Threads
         current = await threads.row(thread.thread_id)
         assert current.expires_at is not None
         assert current.expires_at > datetime.now(UTC)
+
+
+async def test_threads_without_a_ttl_are_given_one_that_came_later(
+    threads: Threads, database: Database
+) -> None:
+    kept = {"ttl": 60.0, "strategy": "delete"}
+    for name, ttl in (("plain", None), ("own", kept)):
+        await threads.create(replace(new_thread(name, ttl=ttl), updated_at=LONG_AGO))
+    await threads.table.create(new_session("session", {}, lifetime=3600))
+    later = StoreSettings(keep_checkpoints=0.5).ttl_of_unused
+    table = ThreadTable(database, later)
+    await table.adopt_ttl()
+    found = {name: await table.get(name) for name in ("plain", "own", "session")}
+    assert {name: each and each.ttl for name, each in found.items()} == {
+        "plain": {"ttl": 720.0, "strategy": "keep_latest"},
+        "own": kept,
+        "session": {"ttl": 60.0, "strategy": "delete"},
+    }
+    assert [each.thread_id for each in await table.due(10)][-1:] == ["plain"]
+    assert StoreSettings().ttl_of_unused is None
