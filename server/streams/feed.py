@@ -244,7 +244,7 @@ async def follow_log(
         over: says whether nothing will come any more; asked where nothing comes for long.
         here: says whether the run has come to this process; `news` is set then, too.
     """
-    gone = await over()
+    gone, waited = await over(), False
     if after is None:
         last = await log.last(run_id)
         after = Cursor(last[0], last[1].number) if last else Cursor()
@@ -262,12 +262,13 @@ async def follow_log(
             return
         if events:
             continue  # the log is read page by page
-        if gone:
-            return
+        if gone and (waited or after == BEGINNING):
+            return  # what was streamed last had the time to be written
         try:
             async with asyncio.timeout(SILENT_SECONDS):
                 await news.wait()
         except TimeoutError:
+            waited = gone
             gone = await over()  # and once more what came in between
             yield []
 
