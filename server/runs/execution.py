@@ -65,8 +65,9 @@ _CHANGED_NOTHING = (NothingWaits, InvalidAnswer)
 _ENQUEUED_SECONDS = 86_400.0
 """How long a run waits for those before it on its thread."""
 
-_LONG_WAIT = 0.5
-"""Seconds: a run that waited so long for its thread may have it because the holder died."""
+_LONG_WAIT = 0.05
+"""Seconds: a run that waited so long for its thread may have it because the holder died, or before
+one of another process that let others pass."""
 
 _SHORT = 0.03
 """Seconds: that a run is under way is written only if it takes longer. A commit costs its process
@@ -234,7 +235,7 @@ class Execution:
         wait = self._engine.thread_wait if request.interactive else _ENQUEUED_SECONDS
         now = asyncio.get_running_loop().time
         asked_at = now()
-        if request.lasting and not (run.taken or self._queue.empty):
+        if request.lasting and not run.taken and self._must_let_pass(run):
             await self._let_pass(run, wait)
         seen: set[str] = set()
         while True:
@@ -254,8 +255,14 @@ class Execution:
                 await asyncio.sleep(_LONG_WAIT)
             seen |= names
 
+    def _must_let_pass(self, run: Run) -> bool:
+        """Whether some before it, on its thread, may ask for no lock yet."""
+        others = self._here.on(run.thread_id)
+        return self._queue.may_come_first(run.thread_id) or any(r.lets_pass for r in others)
+
     async def _let_pass(self, run: Run, wait: float) -> None:
         """Wait for the runs that came before: those no process has yet ask for no lock."""
+        run.lets_pass = True
         try:
             async with asyncio.timeout(wait):
                 while others := await patiently(partial(self._before, run)):
@@ -265,6 +272,8 @@ class Execution:
             raise ThreadBusy(
                 f"Runs wait on thread {run.thread_id!r} since {wait:g} s or more."
             ) from None
+        finally:
+            run.lets_pass = False
 
     async def _check_ours(self, run: Run) -> None:
         """Refuse to begin a run that others have taken over: this process was away meanwhile.

@@ -9,6 +9,7 @@ has room. Messages can be lost: now and then each process looks by itself.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Coroutine
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -56,6 +57,8 @@ class Queue:
         self._measured_at = 0.0
         self._lost_answer = True
         self._mine: set[str] = set()
+        self._begins: Counter[str] = Counter()
+        """Threads of runs that were taken and are not under way yet."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
         peers.subscribe(self._received)
@@ -64,6 +67,10 @@ class Queue:
     def empty(self) -> bool:
         """Whether nothing waits that might begin, as far as this process knows."""
         return not (self._known.due or _passed(self._known.next_due))
+
+    def may_come_first(self, thread_id: str) -> bool:
+        """Whether something that waits may come before what comes to a thread now."""
+        return not self.empty or self._begins[thread_id] > 0
 
     def check(self) -> None:
         """Refuse one more run of the background.
@@ -81,7 +88,8 @@ class Queue:
 
     def begins_at_once(self, run: Run) -> bool:
         """Take a slot for a new run whose thread is free, where there is room and none waits."""
-        if self._closed or not self.empty or run.row.due_at or not self._slots.reserve(1):
+        later = run.row.due_at or self.may_come_first(run.thread_id)
+        if self._closed or later or not self._slots.reserve(1):
             return False
         run.has_slot = "background"
         return True
@@ -169,17 +177,21 @@ class Queue:
     def take(self, claimed: Claimed) -> None:
         """Begin a run that was taken."""
         self._mine.add(claimed.row.run_id)
+        self._begins[claimed.row.thread_id] += 1
         self._spawn(self._begin_until_begun(claimed))
 
     async def _begin_until_begun(self, claimed: Claimed) -> None:
-        pause = _RETRY_SECONDS
-        while True:
-            try:
-                return await self._begin(claimed)
-            except Exception:  # one that cannot begin now must not keep the others from it
-                log.exception("run_not_begun", run_id=claimed.row.run_id)
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, 30.0)
+        pause, thread_id = _RETRY_SECONDS, claimed.row.thread_id
+        try:
+            while True:
+                try:
+                    return await self._begin(claimed)
+                except Exception:  # one that cannot begin now must not keep the others from it
+                    log.exception("run_not_begun", run_id=claimed.row.run_id)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, 30.0)
+        finally:
+            self._begins -= Counter([thread_id])
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

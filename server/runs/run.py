@@ -57,6 +57,8 @@ class Run:
     """When it was this process' run for sure, by the monotonic clock."""
     taken: bool = False
     """It was taken out of those that wait: nothing comes before it on its thread."""
+    lets_pass: bool = False
+    """It waits for runs that ask for no lock yet: who comes after it must, too."""
     has_slot: Literal["client", "background"] | None = None
     """Its part of what may be under way at once; see `slots`."""
     start: asyncio.TimerHandle | None = None
