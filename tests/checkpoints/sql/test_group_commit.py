@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, event, select, text
 
 from everturn.checkpoints.errors import StoreUnavailable, ValueRefused
+from everturn.checkpoints.sql import runs as run_rows
 from everturn.checkpoints.sql.database import Database, open_database
 from everturn.checkpoints.sql.group_commit import GroupCommit, Row, open_group_commit
 from everturn.checkpoints.sql.history import FinishedTurn, turn_finished
@@ -20,6 +21,7 @@ from everturn.checkpoints.sql.runs import RunRow, RunRows
 from everturn.checkpoints.sql.tables import chat_history, runs, threads
 from everturn.checkpoints.sql.threads import ThreadTable, new_thread, status_changed
 from tests.checkpoints.stores import in_database
+from tests.waiting import PATIENCE
 
 THREADS = ("a", "b", "c")
 ASSISTANT = "00000000-0000-0000-0000-000000000000"
@@ -115,7 +117,10 @@ class World:
             await in_database(self.database, delete(table))
 
 
-def test_a_group_comes_to_the_same_as_one_call_after_another(tmp_path: Path) -> None:
+def test_a_group_comes_to_the_same_as_one_call_after_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_rows, "_INSERT_SECONDS", PATIENCE)  # the machine may be slow
     with asyncio.Runner() as runner:
         one, together = opened(tmp_path / "one"), opened(tmp_path / "together")
         plain = World(*runner.run(one.__aenter__()))
