@@ -13,12 +13,12 @@ import tempfile
 from pathlib import Path
 
 from tests.checkpoints.redis.servers import free_ports
-from tests.soak import kills
+from tests.soak import deaths, kills
 from tests.soak.figures import Figures, print_table
 from tests.soak.instances import nursery
 from tests.soak.stores import postgres_server, redis_server
 
-RIGS = ("one", "three")
+RIGS = ("one", "three", "deaths", "locked")
 
 
 def main() -> int:
@@ -29,6 +29,7 @@ def main() -> int:
     parser.add_argument("--seed", default="1")
     parser.add_argument("--only", type=int, help="the number of one trial")
     parser.add_argument("--beside", type=int, default=3, help="trials side by side, where they wait")
+    parser.add_argument("--lanes", type=int, default=2, help="processes that kill others")
     parser.add_argument("--keep", type=Path, help="a folder for logs and journals")
     options = parser.parse_args()
     figures: list[Figures] = []
@@ -40,6 +41,16 @@ def main() -> int:
             seeds = [f"{rig} {options.seed} {number}" for number in numbers]
             if rig == "one":
                 figures.append(asyncio.run(_one(folder / rig, seeds, options.beside)))
+            if rig == "deaths":
+                deaths_of = options.trials or 10_000
+                figures.append(
+                    deaths.run(folder / rig, options.seed, deaths_of, options.lanes, shared=False)
+                )
+            if rig == "locked":
+                deaths_of = options.trials or 300
+                figures.append(
+                    deaths.run(folder / rig, options.seed, deaths_of, options.lanes * 3, shared=True)
+                )
             if rig == "three":
                 figures.append(asyncio.run(_three(folder / rig, seeds, options.beside)))
     return min(print_table(figures), 1)

@@ -26,15 +26,30 @@ class Figures:
     """How many turns broke a promise, by promise and kind of turn."""
     shown: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     began: float = field(default_factory=time.monotonic)
+    ended: float = 0.0
 
     def trial(self, seed: str, found: Iterable[Finding]) -> None:
         """Count a trial, and what was broken in it."""
         self.trials += 1
+        self.ended = time.monotonic()
         for each in found:
             self.broken[each.promise, each.turn] += 1
             examples = self.shown.setdefault((each.promise, each.turn), [])
             if len(examples) < _SHOWN:
                 examples.append(f"{seed}: {each.what}")
+
+    def add(self, other: "Figures") -> None:
+        """Take in what was counted beside this."""
+        self.trials += other.trials
+        self.ended = time.monotonic()
+        self.turns += other.turns
+        self.broken += other.broken
+        for what, seconds in other.seconds.items():
+            self.took(what, seconds)
+        for what, number in other.numbers.items():
+            self.numbers[what] = self.numbers.get(what, 0) + number
+        for kind, examples in other.shown.items():
+            self.shown[kind] = [*self.shown.get(kind, ()), *examples][:_SHOWN]
 
     def took(self, what: str, seconds: Iterable[float]) -> None:
         """Note how long something took."""
@@ -63,7 +78,7 @@ def print_table(rigs: Sequence[Figures]) -> int:
             for what, taken in each.seconds.items()
         ]
         figures += [f"{what} {number:g}" for what, number in each.numbers.items()]
-        spent = time.monotonic() - each.began if each.trials else 0
+        spent = each.ended - each.began if each.trials else 0
         counts = f"{each.trials:>8}{each.turns:>8}{each.broken.total():>8}{spent:>7.0f}"
         out.write(f"{each.rig:<16}{counts}  {', '.join(figures)}\n")
     for each in rigs:

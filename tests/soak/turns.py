@@ -66,13 +66,28 @@ Heard = Callable[[Turn], None]
 class Clients:
     """Sends turns to instances in turns, and goes to the next where one does not answer."""
 
-    def __init__(self, urls: list[str], heard: Heard = lambda turn: None) -> None:
-        """Call `heard` at the first byte of each answer."""
+    def __init__(
+        self,
+        urls: list[str],
+        heard: Heard = lambda turn: None,
+        noted: Heard = lambda turn: None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        """Talk to instances.
+
+        Args:
+            urls: of the instances.
+            heard: called with the first byte of each answer, and with each line of a stream.
+            noted: called when the client has taken in what it was told.
+            transport: where it is not the network.
+        """
         self._urls = urls
         self._next = 0
         self._heard = heard
+        self._noted = noted
         limits = httpx.Limits(max_connections=200, max_keepalive_connections=0)
-        self.http = httpx.AsyncClient(timeout=httpx.Timeout(_PATIENCE), limits=limits)
+        timeout = httpx.Timeout(_PATIENCE)
+        self.http = httpx.AsyncClient(timeout=timeout, limits=limits, transport=transport)
 
     def url(self) -> str:
         """The next instance."""
@@ -88,6 +103,7 @@ class Clients:
         except TimeoutError:
             turn.problems.append("no answer")
         turn.told_at = time.monotonic()
+        self._noted(turn)
 
     async def get(self, path: str, **how: Any) -> Any:
         """Read something, of whichever instance answers."""
@@ -109,10 +125,12 @@ class Clients:
 
     async def background(self, turn: Turn) -> None:
         """Post a run, and join it until it has ended."""
-        answer = await self._post(turn, f"/threads/{turn.thread}/runs", _run(turn))
-        if answer is None:
-            return
-        turn.acknowledge(answer.json()["run_id"])
+        if not turn.run_id:
+            answer = await self._post(turn, f"/threads/{turn.thread}/runs", _run(turn))
+            if answer is None:
+                return
+            turn.acknowledge(answer.json()["run_id"])
+            self._noted(turn)
         await self._join(turn)
 
     async def wait(self, turn: Turn) -> None:
@@ -186,6 +204,7 @@ class Clients:
                 async with asked as answer:
                     if answer.is_success:
                         turn.acknowledge(_run_id(answer))
+                        self._noted(turn)
                         if await self._read(turn, answer, ended):
                             return
                     else:
@@ -212,6 +231,7 @@ class Clients:
                 name = value
             elif field_name == "data":
                 over = ended(turn, name, json.loads(value)) or over
+                self._noted(turn)
         # A run's stream that ended by itself has said all; a chat's says `done` or `error`.
         return over or turn.kind == "stream"
 
@@ -246,8 +266,8 @@ def _take_state(turn: Turn, state: Any) -> None:
 def _run_ended(turn: Turn, event: str, data: Any) -> bool:
     if event == "error":
         turn.problems.append(f"error event: {data}"[:200])
-    elif event == "values" and data.get("messages", [{}])[-1].get("type") == "ai":
-        turn.answers.append(data["messages"][-1]["content"])
+    elif event == "values":
+        _take_state(turn, data)
     return False
 
 
