@@ -13,12 +13,12 @@ import tempfile
 from pathlib import Path
 
 from tests.checkpoints.redis.servers import free_ports
-from tests.soak import deaths, kills
+from tests.soak import deaths, faults, kills
 from tests.soak.figures import Figures, print_table
 from tests.soak.instances import nursery
 from tests.soak.stores import postgres_server, redis_server
 
-RIGS = ("one", "three", "deaths", "locked")
+RIGS = ("one", "three", "deaths", "locked", "faults")
 
 
 def main() -> int:
@@ -30,6 +30,7 @@ def main() -> int:
     parser.add_argument("--only", type=int, help="the number of one trial")
     parser.add_argument("--beside", type=int, default=3, help="trials side by side, where they wait")
     parser.add_argument("--lanes", type=int, default=2, help="processes that kill others")
+    parser.add_argument("--fault", action="append", help="of the rig `faults`, only this one")
     parser.add_argument("--keep", type=Path, help="a folder for logs and journals")
     options = parser.parse_args()
     figures: list[Figures] = []
@@ -50,6 +51,10 @@ def main() -> int:
                 deaths_of = options.trials or 300
                 figures.append(
                     deaths.run(folder / rig, options.seed, deaths_of, options.lanes * 3, shared=True)
+                )
+            if rig == "faults":
+                figures.append(
+                    asyncio.run(_faults(folder / rig, options.seed, options.beside, options.fault))
                 )
             if rig == "three":
                 figures.append(asyncio.run(_three(folder / rig, seeds, options.beside)))
@@ -84,6 +89,15 @@ async def _three(folder: Path, seeds: list[str], beside: int) -> Figures:
                 )
                 group.create_task(killing)
     figures.must("goes on after", most=5)
+    return figures
+
+
+async def _faults(folder: Path, seed: str, beside: int, names: list[str] | None) -> Figures:
+    figures = Figures("faults of stores")
+    with nursery() as opened:
+        await faults.run(opened, folder, figures, seed, beside, names)
+    for what in list(figures.seconds):
+        figures.must(what, most=2 if what.endswith("meanwhile") else 5)
     return figures
 
 

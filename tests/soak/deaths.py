@@ -31,7 +31,7 @@ from tests.soak.figures import Figures
 from tests.soak.in_process import InProcess
 from tests.soak.instances import PROJECT
 from tests.soak.stores import redis_server
-from tests.soak.turns import KEYED, KINDS, Clients, Turn
+from tests.soak.turns import CHAT, KEYED, KINDS, Clients, Turn
 
 _URL = "http://127.0.0.1"
 
@@ -193,8 +193,8 @@ async def _go_on_and_begin(
             say("threads", threads)
         if seed is not None:
             turns = [
-                Turn(await clients.new_thread(), name, kind, text)
-                for name, kind, text in drawn(seed)
+                Turn(await clients.new_thread(), name, kind, text, durable=durable)
+                for name, kind, text, durable in drawn(seed)
             ]
             for turn in turns:
                 say("turns", turn)
@@ -210,14 +210,22 @@ def _goes_on(turn: Turn) -> bool:
     return not turn.told_at and (bool(turn.run_id) or turn.kind in KEYED)
 
 
-def drawn(seed: str) -> list[tuple[str, str, str]]:
+def drawn(seed: str) -> list[tuple[str, str, str, bool]]:
     """The turns of a seed: each kind by turns, sometimes with another beside it."""
     number = int(seed.split()[-1])
     chance = Random(seed)
     kinds = [KINDS[number % len(KINDS)]]
     if chance.random() < 0.3:
         kinds.append(chance.choice(KINDS))
-    return [(f"q{n}", kind, f"q{n} {chance.choice((0, 0, 2))} 1") for n, kind in enumerate(kinds)]
+    return [
+        (
+            f"q{n}",
+            kind,
+            f"q{n} {chance.choice((0, 0, 2))} 1",
+            kind not in CHAT and chance.random() < 0.5,
+        )
+        for n, kind in enumerate(kinds)
+    ]
 
 
 def run(folder: Path, seed: str, deaths: int, lanes: int, *, shared: bool) -> Figures:

@@ -12,7 +12,7 @@ from tests.soak import journal
 from tests.soak.accounts import findings, repeated, seconds_to_go_on, settled
 from tests.soak.figures import Figures
 from tests.soak.instances import Instance, Nursery
-from tests.soak.turns import KINDS, Clients, Turn
+from tests.soak.turns import CHAT, KINDS, Clients, Turn
 
 _THREADS = 5
 _LATEST = 0.7
@@ -22,8 +22,8 @@ _LATEST = 0.7
 class Plan(NamedTuple):
     """What one trial does, drawn from its seed."""
 
-    threads: list[list[tuple[str, str]]]
-    """Of each thread the kinds and texts of its turns, in order."""
+    threads: list[list[tuple[str, str, bool]]]
+    """Of each thread the kinds and texts of its turns in order, and which are durable."""
     after: float
     """Seconds until the kill."""
     at_byte: int
@@ -40,7 +40,7 @@ def planned(seed: str) -> Plan:
         for number in range(chance.choice((1, 1, 2, 3))):
             milliseconds = chance.choice((5, 30, 60, 120))
             text = f"q{thread}.{number} {milliseconds} {chance.randint(1, 8)}"
-            turns.append((chance.choice(KINDS), text))
+            turns.append((chance.choice(KINDS), text, chance.random() < 0.5))
         threads.append(turns)
     at_byte = chance.choice((0, 0, 0, 1, 2, 4))
     return Plan(threads, chance.uniform(0, _LATEST), at_byte, chance.randrange(1_000))
@@ -73,7 +73,10 @@ class Killing:
         clients = Clients([each.url for each in self.instances], heard)
         names = [await clients.new_thread() for _ in plan.threads]
         turns = [
-            [Turn(thread, text.split()[0], kind, text) for kind, text in asked]
+            [
+                Turn(thread, text.split()[0], kind, text, durable=durable and kind not in CHAT)
+                for kind, text, durable in asked
+            ]
             for thread, asked in zip(names, plan.threads, strict=True)
         ]
         talking = [asyncio.create_task(_talk(clients, each)) for each in turns]

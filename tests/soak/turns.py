@@ -30,6 +30,8 @@ class Turn:
     name: str
     kind: str
     text: str
+    durable: bool = False
+    """Each checkpoint is stored before the next node begins; only runs can ask for it."""
     key: str = field(default_factory=lambda: str(uuid4()))
     run_id: str = ""
     sends: int = 0
@@ -167,8 +169,7 @@ class Clients:
                 self._heard(turn)
                 if answer.is_success:
                     return answer
-                turn.refused.append(answer.status_code)
-                if answer.status_code not in _AWAY:
+                if not _is_away(turn, answer):
                     turn.problems.append(f"{answer.status_code} {answer.text[:200]}")
                     return None
             if turn.kind not in KEYED:
@@ -182,9 +183,8 @@ class Clients:
                 answer = await self.http.get(self.url() + path)
                 if answer.is_success:
                     return _take_state(turn, answer.json())
-                turn.refused.append(answer.status_code)
-                if answer.status_code not in _AWAY:
-                    return turn.problems.append(f"join: {answer.status_code}")
+                if not _is_away(turn, answer):
+                    return turn.problems.append(f"join: {answer.status_code} {answer.text[:200]}")
             await asyncio.sleep(_PAUSE)
 
     async def _streamed(
@@ -208,8 +208,7 @@ class Clients:
                         if await self._read(turn, answer, ended):
                             return
                     else:
-                        turn.refused.append(answer.status_code)
-                        if answer.status_code not in _AWAY:
+                        if not _is_away(turn, answer):
                             text = (await answer.aread()).decode()[:200]
                             where = "join" if turn.run_id else "post"
                             return turn.problems.append(f"{where}: {answer.status_code} {text}")
@@ -240,6 +239,14 @@ class Clients:
         return f"{above}/{turn.thread}/runs/{turn.run_id}/stream"
 
 
+def _is_away(turn: Turn, answer: httpx.Response) -> bool:
+    """Whether to come back later, as the answer should say."""
+    turn.refused.append(answer.status_code)
+    if answer.status_code == 503 and "retry-after" not in answer.headers:
+        turn.problems.append(f"503 without Retry-After: {answer.request.url.path}")
+    return answer.status_code in _AWAY
+
+
 def _run_id(answer: httpx.Response) -> str:
     place = str(answer.headers.get("content-location", ""))
     return place.partition("/runs/")[2].partition("/")[0]
@@ -247,7 +254,8 @@ def _run_id(answer: httpx.Response) -> str:
 
 def _run(turn: Turn) -> dict[str, Any]:
     asked = {"messages": [{"role": "user", "content": turn.text}]}
-    return {"assistant_id": "soak", "input": asked}
+    how = {"durability": "sync"} if turn.durable else {}
+    return {"assistant_id": "soak", "input": asked, **how}
 
 
 def _message(turn: Turn) -> dict[str, Any]:
