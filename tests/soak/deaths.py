@@ -228,17 +228,15 @@ def drawn(seed: str) -> list[tuple[str, str, str, bool]]:
     ]
 
 
-def run(folder: Path, seed: str, deaths: int, lanes: int, *, shared: bool) -> Figures:
-    """Let so many processes die, in some lanes side by side."""
-    name = "deaths, locked" if shared else "deaths"
-    figures = Figures(name)
+def run(folder: Path, seeds: Sequence[str], lanes: int, *, shared: bool) -> Figures:
+    """Let as many processes die as there are seeds, in some lanes side by side."""
+    figures = Figures("deaths")
     context = multiprocessing.get_context("spawn")
-    share = -(-deaths // lanes)
     with ProcessPoolExecutor(lanes, mp_context=context) as pool:
         working = []
         for n in range(lanes):
-            seeds = [f"{name} {seed} {each}" for each in range(n, share * lanes, lanes)]
-            working.append(pool.submit(lane, folder / str(n), seeds, share, shared=shared))
+            mine = seeds[n::lanes]
+            working.append(pool.submit(lane, folder / str(n), mine, len(mine), shared=shared))
         for each in working:
             figures.add(each.result())
     return figures
