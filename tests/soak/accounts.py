@@ -87,7 +87,8 @@ def findings(
 def _of_thread(asked: Sequence[Turn], thread: Thread) -> list[Finding]:
     found = []
     if thread.status != "idle":
-        found.append(Finding("stuck", "thread", f"its status is {thread.status!r}"))
+        promise = "stuck" if thread.status == "busy" else "error"
+        found.append(Finding(promise, "thread", f"its status is {thread.status!r}"))
     for run_id, status in thread.runs.items():
         if status != "success":
             kind = next((turn.kind for turn in asked if turn.run_id == run_id), "of no client")

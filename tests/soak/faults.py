@@ -294,7 +294,9 @@ async def trial(
             if healed is None:
                 broken.append(Finding("does not heal", "service", f"within {_HEALED:g} s"))
             name = fault.__name__
-            figures.trial(seed, [each._replace(turn=f"{name}, {each.turn}") for each in broken])
+            figures.trial(
+                seed, [Finding(each.promise, name, f"{each.turn} {each.what}") for each in broken]
+            )
             figures.turns += len(load.turns)
             figures.took(f"{name} answer meanwhile", load.answered)
             figures.took(f"{name} heals in", [] if healed is None else [healed])

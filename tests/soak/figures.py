@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 
 from tests.soak.accounts import Finding
 
-_SHOWN = 6
+_SHOWN = 4
 """Findings of one kind that are shown with their seeds."""
+_WIDTH = 220
 
 
 @dataclass
@@ -73,18 +74,27 @@ def print_table(rigs: Sequence[Figures]) -> int:
     out = sys.stdout
     out.write(f"\n{'rig':<16}{'trials':>8}{'turns':>8}{'broken':>8}{'s':>7}  figures\n")
     for each in rigs:
-        figures = [
-            f"{what} p50 {percentile(taken, 0.5):.2f} p95 {percentile(taken, 0.95):.2f} s"
-            for what, taken in each.seconds.items()
-        ]
-        figures += [f"{what} {number:g}" for what, number in each.numbers.items()]
         spent = each.ended - each.began if each.trials else 0
         counts = f"{each.trials:>8}{each.turns:>8}{each.broken.total():>8}{spent:>7.0f}"
-        out.write(f"{each.rig:<16}{counts}  {', '.join(figures)}\n")
+        numbers = [f"{what} {number:g}" for what, number in each.numbers.items()]
+        out.write(f"{each.rig:<16}{counts}  {', '.join(numbers)}\n")
+        for what, taken in each.seconds.items():
+            p50, p95 = percentile(taken, 0.5), percentile(taken, 0.95)
+            out.write(f"{'':<16}{what:<40}p50 {p50:6.2f} s   p95 {p95:6.2f} s\n")
     for each in rigs:
-        for (promise, turn), count in each.broken.most_common():
-            out.write(f"\n{each.rig}: {promise} ({turn}): {count}\n")
-            for example in each.shown[promise, turn]:
-                out.write(f"    {example}\n")
+        _print_broken(each)
     out.flush()
     return sum(each.broken.total() for each in rigs)
+
+
+def _print_broken(figures: Figures) -> None:
+    """Print how often each promise was broken, by what broke it, and the first examples."""
+    promises = Counter[str]()
+    for (promise, _), count in figures.broken.items():
+        promises[promise] += count
+    for promise, total in promises.most_common():
+        by = [(turn, n) for (p, turn), n in figures.broken.most_common() if p == promise]
+        print(f"\n{figures.rig}: {promise}: {total} ({', '.join(f'{t} {n}' for t, n in by)})")
+        examples = [each for turn, _ in by for each in figures.shown[promise, turn][:2]]
+        for example in examples[:_SHOWN]:
+            print(f"    {example}"[:_WIDTH])

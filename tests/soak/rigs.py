@@ -6,12 +6,24 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import hypothesis
+from hypothesis.stateful import run_state_machine_as_test
+
 from tests.checkpoints.redis.servers import free_ports
-from tests.soak import calls, deaths, faults, kills, rolling, stalls
+from tests.soak import balance, calls, deaths, faults, kills, rolling, sizes, stalls
+from tests.soak.accounts import Finding
 from tests.soak.figures import Figures
 from tests.soak.instances import Nursery, nursery
+from tests.soak.machine import machine
 from tests.soak.stores import postgres_server, redis_server
 
+_SETTINGS = hypothesis.settings(
+    max_examples=10,
+    stateful_step_count=15,
+    deadline=None,
+    database=None,
+    suppress_health_check=list(hypothesis.HealthCheck),
+)
 _GOES_ON = 5.0
 """Seconds until another process goes on with a run, in 95 of 100 cases."""
 _REFUSED_IN, _HEALED_IN = 2.0, 5.0
@@ -137,6 +149,37 @@ async def tool_calls(options: Options, figures: Figures) -> None:
         )
 
 
+def any_order(options: Options, figures: Figures) -> None:
+    """Any order of turns, kills and restarts, against a model; an example is a trial."""
+    with nursery() as opened:
+        for seed in options.seeds:
+
+            def looked(found: list[Finding], seed: str = seed) -> None:
+                figures.trial(seed, found)
+
+            program = machine(opened, options.folder / seed.replace(" ", "-"), looked)
+            try:
+                run_state_machine_as_test(hypothesis.seed(seed)(program), settings=_SETTINGS)
+            finally:
+                program.end()
+
+
+async def shared_out(options: Options, figures: Figures) -> None:
+    """Background runs posted to one of two processes, and to one alone."""
+    async with _shared() as (opened, stores):
+        for count in (1, 2):
+            folder = options.folder / str(count)
+            await balance.share(
+                opened, folder, free_ports(count), stores(), figures, len(options.seeds)
+            )
+
+
+async def finished(options: Options, figures: Figures) -> None:
+    """What finished runs leave in the stores."""
+    with nursery() as opened:
+        await sizes.leave(opened, options.folder, figures, len(options.seeds))
+
+
 RIGS: dict[str, tuple[int, Callable[[Options, Figures], object]]] = {
     "one": (300, one),
     "three": (300, three),
@@ -149,6 +192,9 @@ RIGS: dict[str, tuple[int, Callable[[Options, Figures], object]]] = {
     "rolling": (1, in_turns),
     "stopped": (24, stopped),
     "calls": (100, tool_calls),
+    "machine": (3, any_order),
+    "shared": (1_000, shared_out),
+    "sizes": (10_000, finished),
 }
 
 _Trials = Callable[[Path, list[int], Sequence[str]], Awaitable[None]]

@@ -40,6 +40,8 @@ class Turn:
     events: list[str] = field(default_factory=list)
     """The ids of what was streamed."""
     refused: list[int] = field(default_factory=list)
+    come_back: bool = False
+    """Its stream has said that it should be sent again."""
     problems: list[str] = field(default_factory=list)
     """What no client should be told."""
     sent_at: float = 0.0
@@ -231,6 +233,9 @@ class Clients:
             elif field_name == "data":
                 over = ended(turn, name, json.loads(value)) or over
                 self._noted(turn)
+        if turn.kind == "chat stream" and name == "error" and turn.come_back:
+            turn.come_back, turn.run_id = False, ""
+            return False
         # A run's stream that ended by itself has said all; a chat's says `done` or `error`.
         return over or turn.kind == "stream"
 
@@ -280,7 +285,10 @@ def _run_ended(turn: Turn, event: str, data: Any) -> bool:
 
 
 def _chat_ended(turn: Turn, event: str, data: Any) -> bool:
-    if event == "error":
+    if event == "error" and data.get("status") == 503:
+        turn.refused.append(503)
+        turn.come_back = True
+    elif event == "error":
         turn.problems.append(f"error event: {data}"[:200])
     elif event == "done":
         turn.answers.append(turn.answer + " ")
