@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Collection, Sequence
 from itertools import combinations, pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from tests.soak.journal import Entry
 from tests.soak.project.graph import NODES
@@ -127,7 +127,8 @@ def _of_turn(turn: Turn, thread: Thread) -> list[Finding]:
     if len(set(turn.events)) != len(turn.events):
         found.append(Finding("events", turn.kind, f"{turn.name}: an event came twice"))
     steps = Counter(step for step in thread.steps if step.split()[0] == turn.name)
-    if answers and dict(steps) != {f"{turn.name} {node}": 1 for node in NODES} and len(answers) < 2:
+    once = {f"{turn.name} {node}": 1 for node in NODES}
+    if len(answers) == len(questions) == 1 and dict(steps) != once:
         found.append(Finding("steps", turn.kind, f"{turn.name}: {dict(steps)}"))
     if turn.kind in CHAT:
         rows = [each for each in thread.history if each[0] == turn.text]

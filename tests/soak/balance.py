@@ -26,7 +26,7 @@ async def share(
     figures: Figures,
     runs: int,
 ) -> None:
-    """Post runs to the first of these processes, and see who executes them, and how long it takes."""
+    """Post runs to the first of these processes, and see who executes them, and how quickly."""
     environment = {**stores, journal.VARIABLE: str(folder / "journal")}
     instances = [Instance(nursery, folder / str(port), port, environment) for port in ports]
     async with running(instances):

@@ -69,9 +69,9 @@ def patch(places: Boundaries) -> None:
         places.passes("after", "commit")
         return answer
 
-    AbstractConnection.send_packed_command = sending  # type: ignore[method-assign,assignment]
-    AbstractConnection.read_response = receiving  # type: ignore[method-assign,assignment]
-    Database.write = writing  # type: ignore[method-assign,assignment]
+    AbstractConnection.send_packed_command = sending  # type: ignore[method-assign]
+    AbstractConnection.read_response = receiving  # type: ignore[method-assign]
+    Database.write = writing  # type: ignore[method-assign]
 
 
 def _command(packed: Any) -> str:

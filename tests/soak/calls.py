@@ -36,9 +36,7 @@ async def run(
             read_to = await _trial(instance, folder / "journal", figures, seed, read_to)
 
 
-async def _trial(
-    instance: Instance, file: Path, figures: Figures, seed: str, read_to: int
-) -> int:
+async def _trial(instance: Instance, file: Path, figures: Figures, seed: str, read_to: int) -> int:
     chance = Random(seed)
     clients = Clients([instance.url])
     posted = [await _post(clients, chance, number) for number in range(_TURNS)]

@@ -146,7 +146,7 @@ def _use_for_the_embedded_one(url: str) -> None:
     async def lent(*_: Any, **__: Any) -> AsyncIterator[str]:
         yield url
 
-    connect.open_embedded = lent  # type: ignore[assignment]
+    setattr(connect, "open_embedded", lent)  # noqa: B010 - imported there, not its own
 
 
 async def _warm(app: FastAPI) -> None:
@@ -154,14 +154,12 @@ async def _warm(app: FastAPI) -> None:
     async with app.router.lifespan_context(app):
         clients = Clients([_URL], transport=InProcess(app))
         for kind in KINDS:
-            turn = Turn(await clients.new_thread(), "w", kind, "w 0 1")
+            turn = Turn(await clients.new_thread(), kind, "w 0 1")
             await clients.ask(turn)
             await settled(clients, [turn.thread])
 
 
-def _live(
-    app: FastAPI, pipe: int, left: Sequence[Turn], seed: str | None, place: int
-) -> NoReturn:
+def _live(app: FastAPI, pipe: int, left: Sequence[Turn], seed: str | None, place: int) -> NoReturn:
     try:
         asyncio.run(_go_on_and_begin(app, pipe, left, seed, place))
         os._exit(0)
@@ -193,8 +191,8 @@ async def _go_on_and_begin(
             say("threads", threads)
         if seed is not None:
             turns = [
-                Turn(await clients.new_thread(), name, kind, text, durable=durable)
-                for name, kind, text, durable in drawn(seed)
+                Turn(await clients.new_thread(), kind, text, durable=durable)
+                for kind, text, durable in drawn(seed)
             ]
             for turn in turns:
                 say("turns", turn)
@@ -210,16 +208,15 @@ def _goes_on(turn: Turn) -> bool:
     return not turn.told_at and (bool(turn.run_id) or turn.kind in KEYED)
 
 
-def drawn(seed: str) -> list[tuple[str, str, str, bool]]:
+def drawn(seed: str) -> list[tuple[str, str, bool]]:
     """The turns of a seed: each kind by turns, sometimes with another beside it."""
-    number = int(seed.split()[-1])
+    number = int(seed.rpartition(" ")[2])
     chance = Random(seed)
     kinds = [KINDS[number % len(KINDS)]]
     if chance.random() < 0.3:
         kinds.append(chance.choice(KINDS))
     return [
         (
-            f"q{n}",
             kind,
             f"q{n} {chance.choice((0, 0, 2))} 1",
             kind not in CHAT and chance.random() < 0.5,

@@ -15,7 +15,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import asyncpg
+import asyncpg  # type: ignore[import-untyped]
 import httpx
 
 from tests.checkpoints.redis.servers import Server, free_ports
@@ -344,7 +344,7 @@ class _Load:
         kind = self._chance.choice(KINDS)
         text = f"{name} {self._chance.choice((5, 30, 150))} {self._chance.randint(1, 8)}"
         durable = kind not in CHAT and self._chance.random() < 0.5
-        turn = Turn(thread, name, kind, text, durable=durable)
+        turn = Turn(thread, kind, text, durable=durable)
         self.turns.append(turn)
         return turn
 
@@ -414,4 +414,3 @@ async def run(
         for away in sorted(seconds, reverse=True):
             for name in names or FAULTS:
                 group.create_task(one(name, away))
-

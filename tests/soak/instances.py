@@ -38,7 +38,8 @@ class Nursery:
         self._started: queue.Queue[int] = queue.Queue()
         self._lock = threading.Lock()
         self.codes: dict[int, int] = {}
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reading = threading.Thread(target=self._read, daemon=True)
+        self._reading.start()
         self._started.get(timeout=PATIENCE)  # it is ready
 
     def start(self, **order: object) -> int:
@@ -59,6 +60,9 @@ class Nursery:
         assert self._popen.stdin is not None
         self._popen.stdin.close()
         self._popen.wait(PATIENCE)
+        self._reading.join(PATIENCE)
+        assert self._popen.stdout is not None
+        self._popen.stdout.close()
 
     def _read(self) -> None:
         assert self._popen.stdout is not None

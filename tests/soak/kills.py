@@ -1,8 +1,8 @@
 """Rig 1: `kill -9` at random moments, of one process that returns, and of one among three."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -74,23 +74,21 @@ class Killing:
         names = [await clients.new_thread() for _ in plan.threads]
         turns = [
             [
-                Turn(thread, text.split()[0], kind, text, durable=durable and kind not in CHAT)
+                Turn(thread, kind, text, durable=durable and kind not in CHAT)
                 for kind, text, durable in asked
             ]
             for thread, asked in zip(names, plan.threads, strict=True)
         ]
         talking = [asyncio.create_task(_talk(clients, each)) for each in turns]
-        try:
+        with suppress(TimeoutError):
             await asyncio.wait_for(killed.wait(), plan.after)
-        except TimeoutError:
-            pass
         victim = self.instances[plan.victim % len(self.instances)]
         died, at = victim.pid, await asyncio.to_thread(victim.kill)
         if self.returns:
             await asyncio.to_thread(victim.start)
             at = await asyncio.to_thread(victim.until_ready)
         await asyncio.gather(*talking)
-        threads, took = await settled(clients, names)
+        threads, _ = await settled(clients, names)
         await clients.http.aclose()
         entries, self.read_to = journal.read(self.file, self.read_to)
         every = [turn for each in turns for turn in each]
@@ -111,12 +109,10 @@ async def _talk(clients: Clients, turns: list[Turn]) -> None:
     """Have the turns of a thread; the next is sent when this one is acknowledged, if it may."""
     under_way = []
     for turn in turns:
-        task = asyncio.create_task(clients.ask(turn))
-        under_way.append(task)
-        while turn.kind in {"background", "stream"} and not (task.done() or turn.acknowledged):
-            await asyncio.sleep(0.002)
+        asking = await clients.until_acknowledged(turn)
+        under_way.append(asking)
         if turn.kind not in {"background", "stream"}:
-            await task
+            await asking
     await asyncio.gather(*under_way)
 
 
@@ -135,7 +131,7 @@ async def running(instances: list[Instance]) -> AsyncIterator[None]:
 
 
 async def kill_one(
-    nursery: Nursery, folder: Path, port: int, figures: Figures, seeds: list[str]
+    nursery: Nursery, folder: Path, port: int, figures: Figures, seeds: Sequence[str]
 ) -> None:
     """Trials with one process, which is started again on its data."""
     instance = Instance(nursery, folder, port)
@@ -151,13 +147,11 @@ async def kill_one_of_three(
     ports: list[int],
     stores: dict[str, str],
     figures: Figures,
-    seeds: list[str],
+    seeds: Sequence[str],
 ) -> None:
     """Trials with three processes that share a Redis and a PostgreSQL."""
     environment = {**stores, journal.VARIABLE: str(folder / "journal")}
-    instances = [
-        Instance(nursery, folder / str(port), port, environment) for port in ports
-    ]
+    instances = [Instance(nursery, folder / str(port), port, environment) for port in ports]
     async with running(instances):
         killing = Killing(instances, folder / "journal", figures, returns=False)
         for seed in seeds:

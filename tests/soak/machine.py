@@ -19,6 +19,7 @@ from tests.soak.accounts import Finding, findings, settled
 from tests.soak.instances import Instance, Nursery
 from tests.soak.turns import CHAT, KEYED, KINDS, Clients, Turn
 
+_THREADS = 3
 Looked = Callable[[list[Finding]], None]
 
 
@@ -46,19 +47,16 @@ class Program(RuleBasedStateMachine):
         self.instance = cls._instance
         self.clients = Clients([self.instance.url])
         _, self.read_to = journal.read(self.folder / "journal")
+        for _ in range(_THREADS):
+            self.threads.append(self._do(self.clients.new_thread()))
 
-    @rule()
-    def open_a_thread(self) -> None:
-        self.threads.append(self._do(self.clients.new_thread()))
-
-    @precondition(lambda self: self.threads)
     @rule(data=st.data(), kind=st.sampled_from(KINDS), milliseconds=st.sampled_from((0, 10, 60)))
     def ask(self, data: Any, kind: str, milliseconds: int) -> None:
         """Send a turn; others are under way meanwhile, but on its thread one at a time."""
         thread = data.draw(st.sampled_from(self.threads))
         self._wait_for(thread)
         name = f"q{len(self.turns)}"
-        turn = Turn(thread, name, kind, f"{name} {milliseconds} 2", durable=kind not in CHAT)
+        turn = Turn(thread, kind, f"{name} {milliseconds} 2", durable=kind not in CHAT)
         self.turns.append(turn)
         self.asked.append(self.loop.create_task(self.clients.ask(turn), name=thread))
         self._do(asyncio.sleep(milliseconds / 1000))
@@ -69,19 +67,21 @@ class Program(RuleBasedStateMachine):
         """The same key and the same body: the same answer, and no second turn."""
         told = [turn for turn in self.turns if turn.told_at and turn.kind in KEYED]
         turn = data.draw(st.sampled_from(told))
-        again = Turn(turn.thread, turn.name, turn.kind, turn.text, key=turn.key)
+        again = Turn(turn.thread, turn.kind, turn.text, key=turn.key)
         self._do(self.clients.ask(again))
         turn.answers += again.answers
         turn.problems += again.problems
         if again.run_id != turn.run_id:
             turn.problems.append(f"the key is of run {turn.run_id}, and of {again.run_id}")
 
+    @precondition(lambda self: self._under_way())
     @rule()
     def kill(self) -> None:
         self.deaths += 1
         self.instance.kill()
         self._start()
 
+    @precondition(lambda self: self._under_way())
     @rule()
     def stop(self) -> None:
         self.deaths += 1
@@ -89,6 +89,7 @@ class Program(RuleBasedStateMachine):
         self._do(asyncio.to_thread(self.nursery.ended, self.instance.pid))
         self._start()
 
+    @precondition(lambda self: self.asked)
     @rule()
     def look(self) -> None:
         """Wait until all have ended, and compare."""
@@ -111,6 +112,9 @@ class Program(RuleBasedStateMachine):
         if cls._instance is not None:
             cls._instance.kill()
             cls._instance = None
+
+    def _under_way(self) -> bool:
+        return any(not each.done() for each in self.asked)
 
     def _start(self) -> None:
         self.instance.start()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import hypothesis
+from hypothesis import HealthCheck
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.checkpoints.redis.servers import free_ports
@@ -18,11 +19,11 @@ from tests.soak.machine import machine
 from tests.soak.stores import postgres_server, redis_server
 
 _SETTINGS = hypothesis.settings(
-    max_examples=10,
-    stateful_step_count=15,
+    max_examples=6,
+    stateful_step_count=12,
     deadline=None,
     database=None,
-    suppress_health_check=list(hypothesis.HealthCheck),
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 _GOES_ON = 5.0
 """Seconds until another process goes on with a run, in 95 of 100 cases."""
@@ -82,9 +83,7 @@ async def away(options: Options, figures: Figures) -> None:
     with nursery() as opened:
         for seed in options.seeds:
             folder = options.folder / seed.replace(" ", "-")
-            await faults.run(
-                opened, folder, figures, seed, options.beside, options.faults, seconds
-            )
+            await faults.run(opened, folder, figures, seed, options.beside, options.faults, seconds)
     for what in list(figures.seconds):
         figures.must(what, most=_REFUSED_IN if what.endswith("meanwhile") else _HEALED_IN)
 
@@ -105,9 +104,7 @@ async def apart(options: Options, figures: Figures) -> None:
     """Two processes whose clocks are a second apart."""
     async with _shared() as (opened, stores):
         ports = free_ports(2)
-        await stalls.clocks_apart(
-            opened, options.folder, ports, stores(), figures, options.seeds
-        )
+        await stalls.clocks_apart(opened, options.folder, ports, stores(), figures, options.seeds)
 
 
 async def set_back(options: Options, figures: Figures) -> None:

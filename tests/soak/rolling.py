@@ -44,7 +44,7 @@ async def kill_in_turns(
             while time.monotonic() < end:
                 count += 1
                 text = f"q{number}.{count} {chance.choice((20, 60, 150))} 6"
-                turn = Turn(thread, text.split()[0], chance.choice(KEYED), text)
+                turn = Turn(thread, chance.choice(KEYED), text)
                 turns.append(turn)
                 await clients.ask(turn)
 
@@ -81,7 +81,7 @@ async def stop_in_a_stream(
                 # Some end within the grace, some do not.
                 text = f"q{number} {chance.choice((50, 150, 600))} 12"
                 kind = chance.choice(("stream", "chat stream"))
-                turns.append(Turn(await clients.new_thread(), text.split()[0], kind, text))
+                turns.append(Turn(await clients.new_thread(), kind, text))
             talking = [asyncio.create_task(clients.ask(turn)) for turn in turns]
             await asyncio.sleep(chance.uniform(0.1, 0.6))
             stopped = instance.pid

@@ -48,7 +48,7 @@ async def stand_still(
                 name = await to_one.new_thread()
                 for number in range(_QUEUED):
                     text = f"q{thread}.{number} {chance.choice((100, 200, 400))} 4"
-                    turn = Turn(name, text.split()[0], "background", text, durable=True)
+                    turn = Turn(name, "background", text, durable=True)
                     turns.append(turn)
                     await _posted(to_one, turn)
                     talking.append(asyncio.create_task(to_other.ask(turn)))
@@ -69,11 +69,9 @@ async def stand_still(
 
 async def _posted(clients: Clients, turn: Turn) -> None:
     """Post a run without waiting for its end."""
-    asked = asyncio.create_task(clients.ask(turn))
-    while not (turn.acknowledged or asked.done()):
-        await asyncio.sleep(0.002)
-    asked.cancel()
-    await asyncio.wait({asked})
+    asking = await clients.until_acknowledged(turn)
+    asking.cancel()
+    await asyncio.wait({asking})
 
 
 def _twice(turns: Sequence[Turn], entries: Sequence[journal.Entry]) -> list[Finding]:
@@ -140,5 +138,5 @@ def _conversation(thread: str, chance: Random) -> list[Turn]:
     turns = []
     for number in range(6):
         kind = chance.choice(KINDS)
-        turns.append(Turn(thread, f"q{number}", kind, f"q{number} 5 2", durable=kind not in CHAT))
+        turns.append(Turn(thread, kind, f"q{number} 5 2", durable=kind not in CHAT))
     return turns

@@ -107,9 +107,7 @@ def postgres_server(*options: str) -> Iterator[Postgres]:
         folder.chmod(0o711)
         command = [str(programs / "initdb"), "-D", str(folder / "data"), "-U", "postgres"]
         options_of_initdb = ["-A", "trust", "-N", "-E", "UTF8", "--locale=C"]
-        subprocess.run(
-            [*command, *options_of_initdb], check=True, capture_output=True, user=user
-        )
+        subprocess.run([*command, *options_of_initdb], check=True, capture_output=True, user=user)
         server = Postgres(programs, folder, free_ports(1)[0], options)
         server.start()
         try:

@@ -27,7 +27,6 @@ class Turn:
     """One turn of a thread, as its client sees it."""
 
     thread: str
-    name: str
     kind: str
     text: str
     durable: bool = False
@@ -47,6 +46,11 @@ class Turn:
     sent_at: float = 0.0
     acknowledged_at: float = 0.0
     told_at: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """What it is called in questions, answers and the journal."""
+        return self.text.split(maxsplit=1)[0]
 
     @property
     def acknowledged(self) -> bool:
@@ -108,6 +112,13 @@ class Clients:
             turn.problems.append("no answer")
         turn.told_at = time.monotonic()
         self._noted(turn)
+
+    async def until_acknowledged(self, turn: Turn) -> asyncio.Task[None]:
+        """Begin to ask, and wait until the client is told of the run, or of its failure."""
+        asking = asyncio.create_task(self.ask(turn))
+        while not (asking.done() or turn.acknowledged):  # noqa: ASYNC110 - a field, no event
+            await asyncio.sleep(0.002)
+        return asking
 
     async def get(self, path: str, **how: Any) -> Any:
         """Read something, of whichever instance answers."""
@@ -184,9 +195,11 @@ class Clients:
             with suppress(httpx.TransportError, json.JSONDecodeError):
                 answer = await self.http.get(self.url() + path)
                 if answer.is_success:
-                    return _take_state(turn, answer.json())
+                    _take_state(turn, answer.json())
+                    return
                 if not _is_away(turn, answer):
-                    return turn.problems.append(f"join: {answer.status_code} {answer.text[:200]}")
+                    turn.problems.append(f"join: {answer.status_code} {answer.text[:200]}")
+                    return
             await asyncio.sleep(_PAUSE)
 
     async def _streamed(
@@ -202,6 +215,7 @@ class Clients:
                     )
                 else:
                     turn.sends += 1
+                    turn.events.clear()  # of another run, or the same stream from its beginning
                     asked = self.http.stream("POST", self.url() + path, json=body, headers=keyed)
                 async with asked as answer:
                     if answer.is_success:
@@ -209,13 +223,13 @@ class Clients:
                         self._noted(turn)
                         if await self._read(turn, answer, ended):
                             return
-                    else:
-                        if not _is_away(turn, answer):
-                            text = (await answer.aread()).decode()[:200]
-                            where = "join" if turn.run_id else "post"
-                            return turn.problems.append(f"{where}: {answer.status_code} {text}")
+                    elif not _is_away(turn, answer):
+                        text = (await answer.aread()).decode()[:200]
+                        where = "join" if turn.run_id else "post"
+                        turn.problems.append(f"{where}: {answer.status_code} {text}")
+                        return
             if turn.kind not in KEYED and not turn.run_id:
-                return None
+                return
             await asyncio.sleep(_PAUSE)
 
     async def _read(

@@ -12,7 +12,7 @@ from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, AnyMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
-from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langgraph.graph import START, StateGraph, add_messages
 
 from tests.soak.journal import note
@@ -20,7 +20,7 @@ from tests.soak.journal import note
 NODES = ("plan", "look", "check", "answer")
 
 
-class State(TypedDict, total=False):
+class State(TypedDict):
     messages: Annotated[list[AnyMessage], add_messages]
     steps: Annotated[list[str], add]
 
@@ -85,6 +85,6 @@ def _node(name: str) -> Callable[[State, RunnableConfig], Awaitable[dict[str, An
 
 builder = StateGraph(State)
 for _before, _name in zip((START, *NODES), NODES, strict=False):
-    builder.add_node(_name, _node(_name))
+    builder.add_node(_name, RunnableLambda(_node(_name)))
     builder.add_edge(_before, _name)
 graph = builder.compile()
