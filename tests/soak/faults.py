@@ -20,7 +20,7 @@ import httpx
 
 from tests.checkpoints.redis.servers import Server, free_ports
 from tests.soak import journal
-from tests.soak.accounts import Finding, findings, settled
+from tests.soak.accounts import Finding, Thread, findings, settled
 from tests.soak.figures import Figures
 from tests.soak.instances import Instance, Nursery
 from tests.soak.kills import running
@@ -289,8 +289,8 @@ async def trial(
             await load.clients.http.aclose()
             entries, _ = journal.read(folder / "journal")
             broken = findings(load.turns, found, entries)
-            if fault is redis_emptied:  # what was in memory is gone: no turn may seem to go on
-                broken = [each for each in broken if each.promise == "stuck"]
+            if fault is redis_emptied:
+                broken = _after_a_loss(load.turns, found, broken)
             if healed is None:
                 broken.append(Finding("does not heal", "service", f"within {_HEALED:g} s"))
             name = fault.__name__
@@ -300,6 +300,20 @@ async def trial(
             figures.turns += len(load.turns)
             figures.took(f"{name} answer meanwhile", load.answered)
             figures.took(f"{name} heals in", [] if healed is None else [healed])
+
+
+def _after_a_loss(
+    turns: list[Turn], threads: dict[str, Thread], broken: list[Finding]
+) -> list[Finding]:
+    """What must hold where the memory is gone: nothing hangs, and no thread seems to be new."""
+    found = [each for each in broken if each.promise == "stuck"]
+    for thread_id, thread in threads.items():
+        there = {text for who, text in thread.messages if who == "human"}
+        told = [turn for turn in turns if turn.thread == thread_id and turn.answers]
+        if there and any(turn.text not in there for turn in told):
+            what = f"it goes on without the first of {len(told)} turns"
+            found.append(Finding("amnesia", "thread", what))
+    return found
 
 
 def _open(
