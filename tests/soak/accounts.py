@@ -121,7 +121,7 @@ def _of_turn(turn: Turn, thread: Thread) -> list[Finding]:
         found.append(Finding("asked twice", turn.kind, f"{turn.name}: {len(questions)} questions"))
     if turn.acknowledged and not turn.problems and not turn.answers:
         found.append(Finding("not told", turn.kind, f"{turn.name}: its client heard no answer"))
-    wrong = [each for each in turn.answers if not each.startswith(turn.answer + " ")]
+    wrong = [each for each in turn.answers if each != turn.whole_answer]
     if wrong:
         found.append(Finding("wrong answer", turn.kind, f"{turn.name}: {wrong[0]!r}"))
     if len(set(turn.events)) != len(turn.events):

@@ -38,6 +38,8 @@ class Turn:
     """What it was told the answer is."""
     events: list[str] = field(default_factory=list)
     """The ids of what was streamed."""
+    words: dict[str, str] = field(default_factory=dict)
+    """What was streamed and not taken back, by message."""
     refused: list[int] = field(default_factory=list)
     come_back: bool = False
     """Its stream has said that it should be sent again."""
@@ -66,6 +68,11 @@ class Turn:
     def answer(self) -> str:
         """What its answer begins with."""
         return f"answer to {self.name}"
+
+    @property
+    def whole_answer(self) -> str:
+        """All of it."""
+        return " ".join([self.answer, *["well"] * int(self.text.rpartition(" ")[2])])
 
 
 Heard = Callable[[Turn], None]
@@ -215,6 +222,7 @@ class Clients:
                     )
                 else:
                     turn.sends += 1
+                    turn.words.clear()
                     turn.events.clear()  # of another run, or the same stream from its beginning
                     asked = self.http.stream("POST", self.url() + path, json=body, headers=keyed)
                 async with asked as answer:
@@ -236,17 +244,20 @@ class Clients:
         self, turn: Turn, answer: httpx.Response, ended: Callable[[Turn, str, Any], bool]
     ) -> bool:
         """Read a stream; says whether its end has come."""
-        name, over = "", False
+        event, name, over = {"event": ""}, "", False
         async for line in answer.aiter_lines():
             self._heard(turn)
-            field_name, _, value = line.partition(": ")
-            if field_name == "id":
-                turn.events.append(value)
-            elif field_name == "event":
-                name = value
-            elif field_name == "data":
-                over = ended(turn, name, json.loads(value)) or over
-                self._noted(turn)
+            if line:
+                field_name, _, value = line.partition(": ")
+                event[field_name] = value
+                continue
+            # An empty line ends an event: one that was cut before it has not come.
+            if "id" in event:
+                turn.events.append(event["id"])
+            if "data" in event:
+                over = ended(turn, event["event"], json.loads(event["data"])) or over
+            self._noted(turn)
+            name, event = event["event"], {"event": ""}
         if turn.kind == "chat stream" and name == "error" and turn.come_back:
             turn.come_back, turn.run_id = False, ""
             return False
@@ -304,8 +315,12 @@ def _chat_ended(turn: Turn, event: str, data: Any) -> bool:
         turn.come_back = True
     elif event == "error":
         turn.problems.append(f"error event: {data}"[:200])
+    elif event == "message":
+        turn.words[data["message_id"]] = turn.words.get(data["message_id"], "") + data["content"]
+    elif event == "reset":
+        turn.words[data["message_id"]] = ""
     elif event == "done":
-        turn.answers.append(turn.answer + " ")
+        turn.answers += [said for said in turn.words.values() if said]
     return event in {"done", "error"}
 
 
