@@ -8,8 +8,8 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal -q
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run chat config check-model doctor test test-fast coverage check fuzz bench compare lock \
-	clean
+.PHONY: help setup run chat config check-model doctor test test-fast coverage check fuzz soak bench compare \
+	lock clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -49,6 +49,9 @@ check: .venv/ready-dev ## lint, types, imports
 
 fuzz: .venv/ready-dev ## ask every route more than 10,000 odd things (ARGS='--seed 7 --examples 200 --postgres')
 	@$(BIN)/python -m tests.fuzz $(ARGS)
+
+soak: .venv/ready-dev ## kill, stall and starve the service for half an hour (ARGS='one --trials 20 --seed 7')
+	@$(BIN)/python -m tests.soak $(ARGS)
 
 bench: .venv/ready-dev ## print the figures of every benchmark
 	@for bench in tests/bench/*.py; do echo "== $$bench"; $(BIN)/python $$bench $(ARGS) || exit 1; done
