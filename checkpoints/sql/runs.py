@@ -43,7 +43,11 @@ _DELETE = delete(runs).where(runs.c.run_id == bindparam("this"))
 
 _THIS = select(runs.c.run_id).where(runs.c.run_id == bindparam("this"))
 _NOT_MINE = _THIS.where(
-    or_(runs.c.status.not_in(UNFINISHED), runs.c.owner != bindparam("mine"))
+    or_(
+        runs.c.status.not_in(UNFINISHED),
+        runs.c.owner.is_(None),
+        runs.c.owner != bindparam("mine"),
+    )
 ).with_for_update()  # what a connection that broke was about to commit is waited for
 """Finds a run that has ended, or that another process has taken over."""
 

@@ -5,14 +5,15 @@ import os
 import time
 from operator import add
 from pathlib import Path
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, Required
 
 from langgraph.graph import END, START, StateGraph
+from typing_extensions import TypedDict
 
 
 class State(TypedDict, total=False):
-    journal: str
-    name: str
+    journal: Required[str]
+    name: Required[str]
     until: str
     blocks: float
     wait: float

@@ -207,6 +207,7 @@ def test_a_run_that_was_told_of_is_there_after_a_kill(
 ) -> None:
     """Killed as soon as the client has the first byte that names it."""
     until = data_dir.parent / "until"
+    place = ""
     with served(data_dir, config) as service:
         session = service.session()
         body = posted("one", until)
