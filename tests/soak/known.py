@@ -5,8 +5,8 @@ The long form shows them all. Whoever mends one takes it out here.
 
 _ASKED_AGAIN = {"doubled", "asked twice", "unanswered", "history"}
 """A turn that is sent again with its key is another turn."""
-_STREAMED = {"told", "lost"}
-"""A streamed run's id is told before its row is written."""
+_STREAMED = {"told", "lost", "wrong answer"}
+"""A streamed run's id is told before its row is written, and words before they are in the log."""
 
 OPEN: dict[str, set[str]] = {
     "one": {*_ASKED_AGAIN, *_STREAMED},

@@ -67,7 +67,7 @@ class Program(RuleBasedStateMachine):
         """The same key and the same body: the same answer, and no second turn."""
         told = [turn for turn in self.turns if turn.told_at and turn.kind in KEYED]
         turn = data.draw(st.sampled_from(told))
-        again = Turn(turn.thread, turn.kind, turn.text, key=turn.key)
+        again = Turn(turn.thread, turn.kind, turn.text, durable=turn.durable, key=turn.key)
         self._do(self.clients.ask(again))
         turn.answers += again.answers
         turn.problems += again.problems
