@@ -5,7 +5,7 @@ The long form shows them all. Whoever mends one takes it out here.
 
 _ASKED_AGAIN = {"doubled", "asked twice", "unanswered", "history"}
 """A turn that is sent again with its key is another turn."""
-_STREAMED = {"told", "lost", "wrong answer"}
+_STREAMED = {"told", "not told", "lost", "wrong answer"}
 """A streamed run's id is told before its row is written, and words before they are in the log."""
 
 OPEN: dict[str, set[str]] = {
