@@ -204,7 +204,7 @@ def install_functions(connection: Any, check_time: Callable[[], None]) -> None:
     def within_time(function: Callable[..., Any]) -> Callable[..., Any]:
         def called(*arguments: Any) -> Any:
             check_time()
-            return function(*arguments)
+            return None if arguments[0] is None else function(*arguments)  # as PostgreSQL's do
 
         return called
 

@@ -16,7 +16,7 @@ _OF_A_THREAD = r"/threads/\{\w+\}"
 _CLOSES: Mapping[str, str] = {
     "disable_assistants": r"/assistants(/.*)?",
     # Runs on threads have a key of their own. A chat session is a thread.
-    "disable_threads": rf"(?!{_OF_A_THREAD}/runs(/|$))/threads(/.*)?|/api/chat/.*",
+    "disable_threads": rf"(?!{_OF_A_THREAD}/runs(/|$))/threads(/.*)?|/api/(chat|users)(/.*)?",
     "disable_runs": r"/runs(/.*)?|/invoke|/stream|/api/chat/.*"
     rf"|{_OF_A_THREAD}/(runs(/.*)?|stream(/.*)?|commands)",
     "disable_store": r"/store(/.*)?",

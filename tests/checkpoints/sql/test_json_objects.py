@@ -5,11 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import JSON, literal, select
+from sqlalchemy import JSON, cast, literal, null, select
 from sqlalchemy.dialects.postgresql import JSONB
 
 from everturn.checkpoints.sql.database import open_database
-from everturn.checkpoints.sql.json_objects import contained, contains, merged, storable
+from everturn.checkpoints.sql.json_objects import (
+    contained,
+    contains,
+    member_equals,
+    merged,
+    storable,
+)
 from tests.checkpoints.stores import in_database, postgres_database
 
 OBJECT = JSON[dict[str, Any]]().with_variant(JSONB(), "postgresql")
@@ -50,6 +56,9 @@ async def _compare(url: str | None, folder: Path) -> None:
             said = (await in_database(database, asked)).one()
             assert said == (contained(wanted, document), {**document, **wanted}), (document, wanted)
             holds += said[0]
+        nothing = cast(null(), OBJECT)  # where a row has no object, nothing is contained or equal
+        asked = select(contains(nothing, {"a": 1}), member_equals(nothing, "a", 1))
+        assert (await in_database(database, asked)).one() == (None, None)
     assert 100 < holds < 300
 
 

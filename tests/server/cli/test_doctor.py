@@ -10,6 +10,13 @@ from everturn.server.__main__ import main
 from tests.server.projects.test_keys import PROJECTS
 from tests.service import ROOT
 
+
+@pytest.fixture(autouse=True)
+def logs_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command sets up the logs of its process, and the tests after it have the same."""
+    monkeypatch.setattr("everturn.server.cli.doctor.configure_logs", lambda level: None)
+
+
 BOOM = "raise RuntimeError('imported')\n"
 
 

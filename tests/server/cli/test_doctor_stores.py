@@ -14,6 +14,12 @@ from everturn.server.__main__ import main
 from tests.service import ROOT, Client, process
 
 
+@pytest.fixture(autouse=True)
+def logs_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command sets up the logs of its process, and the tests after it have the same."""
+    monkeypatch.setattr("everturn.server.cli.doctor.configure_logs", lambda level: None)
+
+
 @pytest.fixture
 def thread(data_dir: Path) -> str:
     """A thread with a finished run, of a service that has ended."""
