@@ -30,6 +30,7 @@ from everturn.checkpoints.errors import (
 from everturn.checkpoints.sql.assistants import Assistant
 from everturn.checkpoints.sql.group_commit import Row
 from everturn.checkpoints.sql.history import FinishedTurn, turn_finished
+from everturn.checkpoints.sql.idempotency import key_released
 from everturn.checkpoints.sql.runs import RunRow, RunRows
 from everturn.checkpoints.sql.threads import Thread
 from everturn.server.access.caller import caller_config, without_caller
@@ -395,6 +396,13 @@ class Execution:
         chosen = configurable_of(run.assistant, run.request)
         return await self._memory.state(run.assistant.graph_id, run.thread_id, chosen)
 
+    def refuse(self, run: Run) -> None:
+        """Leave nothing of a run whose client is told that it was not started."""
+        self._queue.left(run)
+        if run.written is not None:  # should it be there all the same
+            key = [key_released(run.row.run_id)] if run.request.idempotent else []
+            self._rows.delete(run.row.run_id, run.thread_id, *key)
+
     async def store_end(self, run: Run) -> int | None:
         """Commit how a run ended; the number of its next attempt where it has to start again.
 
@@ -402,8 +410,7 @@ class Execution:
         that lost its thread to another one, but not its row to another process, starts again.
         """
         if run.refused:
-            # Should it be there all the same.
-            self._rows.delete(run.row.run_id, run.thread_id, *self._keys.ended(run))
+            self.refuse(run)
             return None
         if run.goes_on_elsewhere:
             if isinstance(run.error, StaleWriter):

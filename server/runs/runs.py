@@ -17,6 +17,7 @@ from collections.abc import (
     Callable,
     Collection,
     Coroutine,
+    Mapping,
     Sequence,
 )
 from contextlib import aclosing, asynccontextmanager, closing, nullcontext, suppress
@@ -371,19 +372,34 @@ class Runs:
             run.caller = caller
             run.of_thread = thread.metadata if thread else {}
             run.fresh = thread is None or thread.state_updated_at == thread.created_at
-            waits = self._waits(run)
-            if request.recorded:
+            await self._post(run, new, key, confidential)
+        return run
+
+    async def _post(
+        self,
+        run: Run,
+        new: Thread | None,
+        key: IdempotencyKey | None,
+        confidential: Mapping[str, Any],
+    ) -> None:
+        """Have the row of a new run written, and begin it; of one that is refused nothing stays."""
+        waits = self._waits(run)
+        try:
+            if run.request.recorded:
                 before = [self._threads.created(new)] if new else []
-                before += [self._keys.taken(key, row)] if key else []
+                before += [self._keys.taken(key, run.row)] if key else []
                 run.written = self._rows.insert(
-                    row, *before, caller=run.caller, confidential=confidential, waits=waits
+                    run.row, *before, caller=run.caller, confidential=confidential, waits=waits
                 )
-            if request.lasting and run.written:
-                self._watch.started(thread_id, row.run_id, run.written)
+            if run.request.lasting and run.written:
+                self._watch.started(run.thread_id, run.row.run_id, run.written)
             if key:
                 await self.acknowledge(run)  # first: another process may have been faster
             await self._begin(run, waits=waits)
-        return run
+        except BaseException:
+            if run.task is None:
+                self._execution.refuse(run)
+            raise
 
     async def _begin(self, run: Run, *, waits: bool) -> None:
         """Start a new run, or leave it to whoever has room."""

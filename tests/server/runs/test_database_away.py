@@ -233,3 +233,16 @@ def test_a_run_that_was_told_of_is_there_after_a_kill(
             )
         )
         assert service.said(session)[0] == "one"
+
+
+def test_a_run_that_is_refused_takes_no_room(data_dir: Path, config: str) -> None:
+    """One with a key begins when its row is committed, and has its slot before."""
+    with served(data_dir, config, EVERTURN_MAX_RUNS="1") as service:
+        session, key = service.session(), {"Idempotency-Key": "a"}
+        path, body = f"/threads/{session}/runs", posted("one")
+        with locked(data_dir):
+            is_refused(service.client.post(path, json=body, headers=key))
+        again = service.client.post(path, json=body, headers=key)
+        assert (again.status_code, "idempotent-replayed" in again.headers) == (200, False)
+        eventually_sync(lambda: service.statuses(session) == ["success"])
+        assert service.said(session) == ["one", "hello you"]
