@@ -1,7 +1,7 @@
 """The rows of runs: written in group commits, read where somebody asks."""
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple
@@ -337,10 +337,18 @@ class RunRows:
         )
         return await self._database.write(lambda c: c.execute(freed).rowcount)
 
-    async def release_others(self, known: Collection[str]) -> int:
-        """Have what this process has, and does not know of, wait again: an answer was lost."""
-        lost = and_(runs.c.owner == self._owner, runs.c.run_id.not_in(known))
-        freed = update(runs).where(_unfinished(runs), lost)
+    async def release_others(self, known: Callable[[], Collection[str]]) -> int:
+        """Have what this process has, and does not know of, wait again: an answer was lost.
+
+        It is asked what it knows once the rows are read: it knows a run before it has its row.
+        """
+        mine = and_(runs.c.owner == self._owner, _unfinished(runs))
+        query = select(runs.c.run_id).where(mine)
+        found = await self._database.read(lambda c: c.scalars(query).all())
+        lost = set(found).difference(known())
+        if not lost:
+            return 0
+        freed = update(runs).where(mine, runs.c.run_id.in_(lost))
         freed = freed.values(owner=None, status="pending")
         return await self._database.write(lambda c: c.execute(freed).rowcount)
 

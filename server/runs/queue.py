@@ -94,6 +94,10 @@ class Queue:
         run.has_slot = "background"
         return True
 
+    def knows(self, run: Run) -> None:
+        """Know of a run that is this process', and begins when its row is there."""
+        self._mine.add(run.row.run_id)
+
     async def post(self, written: Awaitable[Any], due_at: datetime | None) -> None:
         """Let all know of a run that waits, once its row is written.
 
@@ -151,7 +155,7 @@ class Queue:
         if self._closed:
             return _LOOK_SECONDS
         if self._lost_answer:  # what was taken then is this process', and it does not know it
-            await self._rows.release_others({*here(), *self._mine})
+            await self._rows.release_others(lambda: {*here(), *self._mine})
             self._lost_answer = False
         while room := self._slots.reserve(_AT_ONCE):
             taken: list[Claimed] = []

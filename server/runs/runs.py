@@ -393,6 +393,8 @@ class Runs:
                 )
             if run.request.lasting and run.written:
                 self._watch.started(run.thread_id, run.row.run_id, run.written)
+            if key and not waits:
+                self._queue.knows(run)
             if key:
                 await self.acknowledge(run)  # first: another process may have been faster
             await self._begin(run, waits=waits)
