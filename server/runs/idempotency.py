@@ -151,6 +151,19 @@ class Keys:
             return [key_released(run.row.run_id)]
         return [answer_kept(run.row.run_id, self._safe.encrypt(self._written(run)))]
 
+    def lost(self, row: RunRow, failure: Mapping[str, str]) -> Row:
+        """What is committed with the end of a run that cannot go on: its answer is its failure."""
+        about = {
+            "status": "error",
+            "graph": str(row.metadata.get("graph_id", "")),
+            "failure": failure,
+            "errors": [failure["error"], *(each.__name__ for each in Exception.__mro__)],
+            "detail": failure["message"],
+            "spoken": None,
+            "too_large": False,
+        }
+        return answer_kept(row.run_id, self._safe.encrypt(self._dumps(about) + b"\n"))
+
     def _written(self, run: Run) -> bytes:
         """An answer as two lines of JSON: what is known of it, and its state."""
         error, chat = run.error, run.request.history and run.request.interactive

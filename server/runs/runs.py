@@ -38,7 +38,6 @@ from everturn.checkpoints.errors import (
 from everturn.checkpoints.shared.event_log import EventLog
 from everturn.checkpoints.shared.peers import Peers
 from everturn.checkpoints.sql.assistants import Assistant
-from everturn.checkpoints.sql.group_commit import Row
 from everturn.checkpoints.sql.matches import EVERYTHING, Match
 from everturn.checkpoints.sql.runs import UNFINISHED, Claimed, RunRow, RunRows, RunStatus
 from everturn.checkpoints.sql.threads import Thread
@@ -577,11 +576,11 @@ class Runs:
     async def _give_up(self, row: RunRow, feed: Feed, reason: str, webhook: str | None) -> None:
         log.error("run_lost", run_id=row.run_id, thread_id=row.thread_id, reason=reason)
         failure = {"error": "RunLost", "message": reason}
-        report: list[Row] = []
+        rows = [self._threads.lost(row.thread_id, failure), self._keys.lost(row, failure)]
         if webhook:
             payload = lost_payload(row, failure)
-            report = self._webhooks.row(webhook, payload, self._dumps, row.metadata)
-        await self._rows.update(row, "error", self._threads.lost(row.thread_id, failure), *report)
+            rows += self._webhooks.row(webhook, payload, self._dumps, row.metadata)
+        await self._rows.update(row, "error", *rows)
         self._webhooks.look()
         feed.publish("error", self._dumps(failure))
         feed.close()

@@ -4,7 +4,7 @@ import asyncio
 import json
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -15,6 +15,7 @@ from langgraph_sdk import get_client
 from langgraph_sdk.client import LangGraphClient
 from langgraph_sdk.errors import ConflictError, NotFoundError, UnprocessableEntityError
 
+from everturn.server.api.http.problems import IDEMPOTENCY_KEY
 from tests.server.api.agent_server.following import announce_silence, following
 from tests.service import ROOT, Client, process, serving
 from tests.waiting import PATIENCE, eventually, eventually_sync
@@ -596,11 +597,16 @@ def test_a_node_that_ends_the_process_is_named_and_given_up(config: Path, tmp_pa
     thread, go = str(uuid4()), tmp_path / "go"
     asked: Json = {"how": "exit", "until": str(go)}
     body: Json = {"assistant_id": "odd", "input": asked, "if_not_exists": "create"}
+    alone: Json = {"assistant_id": "odd", "input": asked}
+    key = {IDEMPOTENCY_KEY: "lost"}
     for attempt in range(1, 6):
         with process(tmp_path / "data", **settings) as running:
             if attempt == 1:
                 with Client(running.url()) as client:
-                    assert client.post(f"/threads/{thread}/runs", json=body).status_code == 200
+                    posted = client.post(f"/threads/{thread}/runs", json=body)
+                    assert posted.status_code == 200
+                    with suppress(httpx.TimeoutException):
+                        client.post("/runs/wait", json=alone, headers=key, timeout=1)
                 go.touch()
             assert running.ended() == 1
             assert any("ended_from_within" in line for line in running.log), running.log
@@ -611,6 +617,8 @@ def test_a_node_that_ends_the_process_is_named_and_given_up(config: Path, tmp_pa
         (run,) = client.get(f"/threads/{thread}/runs").json()
         assert run["status"] == "error"
         assert client.get(f"/threads/{thread}").json()["error"]["error"] == "RunLost"
+        lost = client.post("/runs/wait", json=alone, headers=key)
+        assert lost.json()["__error__"]["error"] == "RunLost"
 
 
 def test_a_delayed_run_outlives_a_stop(config: Path, tmp_path: Path) -> None:
