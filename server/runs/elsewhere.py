@@ -109,8 +109,14 @@ class Elsewhere:
 
     async def end_waiting(self, run_ids: Sequence[str], action: CancelAction) -> None:
         """End those of these runs that no process has."""
-        for claimed in await self._rows.claim_these(run_ids):
-            await self._end(claimed, action)
+        taken = await self._rows.claim_these(run_ids)
+        try:
+            while taken:
+                await self._end(taken[0], action)
+                del taken[0]
+        finally:
+            for claimed in taken:  # they could not be ended, and no one knows that we have them
+                self._rows.release(claimed.row.run_id)
 
     async def thread_deleted(self, thread_id: str) -> None:
         """Have every process know that a thread is being deleted."""
