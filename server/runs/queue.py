@@ -72,13 +72,13 @@ class Queue:
         """Whether something that waits may come before what comes to a thread now."""
         return not self.empty or self._begins[thread_id] > 0
 
-    def check(self) -> None:
-        """Refuse one more run of the background.
+    def check(self, more: int = 1) -> None:
+        """Refuse more runs of the background.
 
         Raises:
             Overloaded: too many wait.
         """
-        if self._known.due >= self._max_waiting:
+        if self._known.due + more > self._max_waiting:
             since = self._known.since or datetime.now(UTC)
             waited = (datetime.now(UTC) - since).total_seconds()
             raise Overloaded(

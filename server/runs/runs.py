@@ -264,6 +264,14 @@ class Runs:
             await self.acknowledge(started)  # of those of the background several together
         return started
 
+    def check_room(self, count: int) -> None:
+        """Refuse so many runs of the background at once, before one of them is started.
+
+        Raises:
+            Overloaded: too many wait.
+        """
+        self._queue.check(max(1, count - self._slots.free))
+
     async def create_from(
         self,
         thread_id: str | None,

@@ -38,6 +38,11 @@ class Slots:
         return self._clients + self._background
 
     @property
+    def free(self) -> int:
+        """How many runs of the background could begin now."""
+        return max(0, min(self.max_runs - self.under_way, self._share - self._background))
+
+    @property
     def waiting(self) -> int:
         """How many runs of clients wait for a slot."""
         return len(self._waiting)

@@ -74,6 +74,8 @@ async def all_started(
     runs: Runs, asked: Sequence[RunRequest], key: IdempotencyKey | None
 ) -> Response:
     """Answer with several runs as soon as they are written down; each is started once."""
+    if key is None:  # with one, those that were started are found again
+        runs.check_room(len(asked))
     keys = [key.part(number) if key else None for number in range(len(asked))]
     requests = [replace(each, background=True) for each in asked]
     found = [

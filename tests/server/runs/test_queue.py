@@ -319,3 +319,21 @@ def test_runs_that_wait_are_joined_and_cancelled(
         assert "event: metadata" in events
         assert "event: values" in events
         assert journal.names == ["0", "3"]
+
+
+def test_of_several_runs_that_are_refused_none_is_started(
+    tmp_path: Path, config: Path, journal: Journal
+) -> None:
+    more = {"EVERTURN_CONFIG": str(config), "EVERTURN_MAX_RUNS": "1", "EVERTURN_MAX_QUEUED": "3"}
+    with process(tmp_path / "data", **more) as running, Client(running.url()) as client:
+        asked = {"assistant_id": "journal", "input": journal.input("first")}
+        assert client.post("/runs", json=asked).status_code == 200
+        eventually_sync(lambda: journal.names == ["first"])
+        several = [{"assistant_id": "journal", "input": journal.input(str(n))} for n in range(5)]
+        refused = client.post("/runs/batch", json=several)
+        assert (refused.status_code, "retry-after" in refused.headers) == (503, True)
+        assert client.post("/runs/batch", json=several[:2]).status_code == 200
+        journal.go.touch()
+        eventually_sync(lambda: len(journal.names) == 3)
+        eventually_sync(lambda: figure(client, "everturn_background_runs_waiting") == 0)
+        assert sorted(journal.names) == ["0", "1", "first"]
