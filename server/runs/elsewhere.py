@@ -26,11 +26,21 @@ class Elsewhere:
     """Follows and ends runs, whichever process they are in."""
 
     def __init__(
-        self, here: Here, rows: RunRows, events: Log, peers: Peers, end: EndClaimed
+        self,
+        here: Here,
+        rows: RunRows,
+        events: Log,
+        peers: Peers,
+        end: EndClaimed,
+        let_go: Callable[[], None],
     ) -> None:
-        """Wire it up; `end` ends a run that waited and was taken."""
+        """Wire it up; `end` ends a run that waited and was taken.
+
+        `let_go` has those wait again that were taken, perhaps, and could not be ended.
+        """
         self._here = here
         self._end = end
+        self._let_go = let_go
         self._rows = rows
         self._events = events
         self._peers = peers
@@ -109,14 +119,12 @@ class Elsewhere:
 
     async def end_waiting(self, run_ids: Sequence[str], action: CancelAction) -> None:
         """End those of these runs that no process has."""
-        taken = await self._rows.claim_these(run_ids)
         try:
-            while taken:
-                await self._end(taken[0], action)
-                del taken[0]
-        finally:
-            for claimed in taken:  # they could not be ended, and no one knows that we have them
-                self._rows.release(claimed.row.run_id)
+            for claimed in await self._rows.claim_these(run_ids):
+                await self._end(claimed, action)
+        except BaseException:
+            self._let_go()
+            raise
 
     async def thread_deleted(self, thread_id: str) -> None:
         """Have every process know that a thread is being deleted."""

@@ -118,6 +118,16 @@ class Queue:
         if not self.empty:
             self._news.set()
 
+    def keep(self, run_id: str) -> None:
+        """Know that a run is this process', though it is not under way yet."""
+        self._mine.add(run_id)
+
+    def let_go(self, *run_ids: str) -> None:
+        """Have what this process has, and does not know of, wait again: these, too."""
+        self._mine.difference_update(run_ids)
+        self._lost_answer = True
+        self._news.set()
+
     def wake(self) -> None:
         """Look at what waits."""
         self._known = self._known._replace(due=max(1, self._known.due))

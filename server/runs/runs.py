@@ -176,7 +176,9 @@ class Runs:
         self._slots = slots
         self._leaving = False
         self._queue = Queue(rows, slots, peers, self._take_over, max_waiting)
-        self._elsewhere = Elsewhere(self._here, rows, events, peers, self._end_claimed)
+        self._elsewhere = Elsewhere(
+            self._here, rows, events, peers, self._end_claimed, self._queue.let_go
+        )
         self._execution = Execution(
             engine,
             memory,

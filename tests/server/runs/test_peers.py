@@ -3,7 +3,7 @@
 import asyncio
 import json
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ from langgraph_sdk import get_client
 from langgraph_sdk.client import LangGraphClient
 from langgraph_sdk.errors import ConflictError
 
+from everturn.checkpoints.errors import StoreUnavailable
+from everturn.checkpoints.sql.runs import Claimed, RunRows
 from tests.checkpoints.stores import REDIS_URL, one_node_cluster, postgres_database, redis_store
 from tests.server.api.agent_server.following import announce_silence, following
 from tests.service import ROOT, Process, process, serving
@@ -179,6 +181,29 @@ async def test_a_run_elsewhere_is_cancelled(
     await here.runs.cancel_many(status="all")
     await there.runs.join(other, run_id)
     assert await status(there, other, run_id) == "interrupted"
+
+
+async def test_what_was_taken_to_be_ended_and_could_not_be_waits_again(
+    two: list[LangGraphClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its answer is lost: the database has given it to a process that does not know of it."""
+    here, _ = two
+    thread, take = str(uuid4()), RunRows.claim_these
+    lost = asyncio.Event()
+
+    async def loses(rows: RunRows, run_ids: Collection[str]) -> list[Claimed]:
+        taken = await take(rows, run_ids)
+        if taken and not lost.is_set():
+            lost.set()
+            raise StoreUnavailable("its answer is lost")
+        return taken
+
+    monkeypatch.setattr(RunRows, "claim_these", loses)
+    run_id = await start(here, thread, {}, after_seconds=3600)
+    await here.runs.cancel(thread, run_id)
+    await eventually(lost.is_set)
+    await asyncio.wait_for(here.runs.cancel(thread, run_id, wait=True), PATIENCE)
+    assert await status(here, thread, run_id) == "interrupted"
 
 
 async def test_strategies_see_the_runs_of_both(two: list[LangGraphClient]) -> None:
