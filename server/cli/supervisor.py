@@ -18,6 +18,7 @@ from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from typing import Any
 
+from prometheus_client.multiprocess import mark_process_dead
 from structlog import get_logger
 
 from everturn.server.address import SharedPort
@@ -236,6 +237,8 @@ class Supervisor:
     def _forget(self, ended: _Worker) -> None:
         self._living.discard(ended)
         ended.close()
+        # What it said of itself; what it has counted stays.
+        mark_process_dead(ended.process.pid, self._environment["PROMETHEUS_MULTIPROC_DIR"])
 
     async def _pause(self, place: _Place, dead: _Worker | None, deaths: int) -> None:
         """Wait before the next start: ever longer where one dies at once again and again."""

@@ -135,6 +135,33 @@ async def test_a_worker_that_was_killed_is_started_again_and_its_runs_go_on(
         assert not any(map(lives, pids(running).values()))
 
 
+async def test_what_a_worker_said_of_itself_goes_with_it(
+    data_dir: Path, tmp_path: Path, config: str
+) -> None:
+    """`/metrics` adds up the runs under way of those that live."""
+    go = tmp_path / "go"
+
+    async def running_now(url: str) -> float:
+        async with httpx.AsyncClient(base_url=url, timeout=PATIENCE) as http:
+            text = (await http.get("/metrics")).text
+        said = next(line for line in text.splitlines() if line.startswith("everturn_runs_running "))
+        return float(said.rpartition(" ")[2])
+
+    with process(data_dir, "--workers", "2", EVERTURN_CONFIG=config) as running:
+        url = await serving(running)
+        runs = await start_on_both(url, data_dir, {"until": str(go), "words": "done"})
+        while await running_now(url) < len(runs):
+            pass  # each worker says its own when it is asked
+        for pid in pids(running).values():
+            os.kill(pid, signal.SIGKILL)
+        await eventually(lambda: len(lines(running, "worker_ready")) == 4)
+        go.touch()
+        assert await asyncio.wait_for(joined(url, runs), PATIENCE) == ["done"] * len(runs)
+        figures = {await running_now(url) for _ in range(16)}
+        assert min(figures) == 0, figures
+        assert await asyncio.to_thread(running.stop) == 0
+
+
 async def test_workers_are_renewed_without_an_error(data_dir: Path, config: str) -> None:
     end = asyncio.Event()
 
