@@ -118,10 +118,6 @@ class Queue:
         if not self.empty:
             self._news.set()
 
-    def keep(self, run_id: str) -> None:
-        """Know that a run is this process', though it is not under way yet."""
-        self._mine.add(run_id)
-
     def let_go(self, *run_ids: str) -> None:
         """Have what this process has, and does not know of, wait again: these, too."""
         self._mine.difference_update(run_ids)

@@ -206,6 +206,42 @@ async def test_what_was_taken_to_be_ended_and_could_not_be_waits_again(
     assert await status(here, thread, run_id) == "interrupted"
 
 
+async def test_what_is_written_long_before_it_is_started_is_run_once(
+    two: list[LangGraphClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The queue, which lost an answer meanwhile, must not have it wait again."""
+    here, _ = two
+    insert, claim = RunRows.insert, RunRows.claim
+    lost: set[RunRows] = set()
+    thread = (await here.threads.create(graph_id="toy"))["thread_id"]
+
+    def slowly(rows: RunRows, *given: Any, **more: Any) -> asyncio.Future[list[Any]]:
+        written = insert(rows, *given, **more)
+
+        async def seen() -> list[Any]:
+            returned = await written
+            await asyncio.sleep(1.3)  # a look of the queue comes first
+            return returned
+
+        return asyncio.ensure_future(seen())
+
+    async def loses(rows: RunRows, limit: int) -> list[Claimed]:
+        if rows not in lost:
+            lost.add(rows)
+            raise StoreUnavailable("its answer is lost")
+        return await claim(rows, limit)
+
+    monkeypatch.setattr(RunRows, "claim", loses)
+    await start(here, str(uuid4()), {}, after_seconds=3600)
+    await eventually(lambda: len(lost) == 2)
+    monkeypatch.setattr(RunRows, "insert", slowly)
+    body = {"assistant_id": "toy", "input": {"words": "once"}}
+    headers = {"Idempotency-Key": str(uuid4())}
+    await here.http.client.post(f"/threads/{thread}/runs/wait", json=body, headers=headers)
+    states: Any = await here.threads.get_history(thread, limit=100)
+    assert {state["metadata"]["run_attempt"] for state in states} == {1}
+
+
 async def test_strategies_see_the_runs_of_both(two: list[LangGraphClient]) -> None:
     here, there = two
     thread = str(uuid4())
