@@ -53,11 +53,11 @@ from everturn.server.runs.request import RunRequest
 from everturn.server.runs.run import Run
 from everturn.server.runs.slots import Slots
 from everturn.server.runs.webhooks import Webhooks
-from everturn.server.streams.modes import Parts, graph_modes
+from everturn.server.streams.modes import STANDING, SUMMARY, Parts, graph_modes
 from everturn.server.turns.engine import Engine, Hold
 from everturn.server.turns.lost_memory import fresh
 from everturn.server.turns.memory import ThreadMemory
-from everturn.server.turns.outcome import Outcome, readable
+from everturn.server.turns.outcome import Outcome, answers_since, readable
 from everturn.server.turns.turn import Checked, Turn
 
 log = get_logger(__name__)
@@ -352,9 +352,14 @@ class Execution:
 
     async def _prepared(self, run: Run, held: Hold, outcome: Outcome) -> Turn:
         """Make a turn of what is asked, on a thread that is as the run expects it."""
-        goes_on = await self._goes_on(run)
+        goes_on, last_before = await self._goes_on(run), None
         if goes_on:
-            outcome.goes_on(await self._memory.last_before(run.thread_id, run.row.run_id))
+            last_before = await self._memory.last_before(run.thread_id, run.row.run_id)
+            outcome.goes_on(last_before)
+        if run.resumes and SUMMARY in run.request.stream_mode:
+            values = (await self._state(run)).values if goes_on else None
+            stands = [{"id": m.id, "content": m.text} for m in answers_since(values, last_before)]
+            run.feed.publish(STANDING, self._dumps(stands))
         turn = await self._turn(run, goes_on=goes_on)
         if _updates_latest(run.request) and turn.thread_id:
             chosen = configurable_of(run.assistant, run.request)

@@ -33,6 +33,10 @@ StreamMode = Literal[
 SUMMARY: Literal["summary"] = "summary"
 """A mode of our own: one event at the end of a turn that is stored, which says what it came to."""
 
+STANDING = "standing"
+"""An event of those that ask for `SUMMARY`: which answers of the attempts before a new one keeps,
+`[{id, content}]`."""
+
 Named = tuple[str, Any]
 
 _MAX_DEPTH = 200

@@ -53,6 +53,16 @@ def messages_in(values: Any) -> list[AnyMessage]:
     return cast("list[AnyMessage]", messages)
 
 
+def answers_since(values: Any, last_before: str | None) -> list[AIMessage]:
+    """Return the answers of a state's last turn that came after a message, oldest first."""
+    found: list[AIMessage] = []
+    for message in reversed(messages_in(values)):
+        if isinstance(message, HumanMessage) or (last_before and message.id == last_before):
+            break
+        found += [message] if isinstance(message, AIMessage) else []
+    return found[::-1]
+
+
 def failed_calls(route: Mapping[str, Any] | None, after: int = 0) -> Iterator[Call]:
     """The calls of a route that were not answered, without the first ones."""
     for attempt in route["tried"][after:] if route else ():

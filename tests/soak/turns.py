@@ -317,6 +317,8 @@ def _chat_ended(turn: Turn, event: str, data: Any) -> bool:
         turn.problems.append(f"error event: {data}"[:200])
     elif event == "message":
         turn.words[data["message_id"]] = turn.words.get(data["message_id"], "") + data["content"]
+    elif event == "reset" and data["message_id"] is None:
+        turn.words.clear()
     elif event == "reset":
         turn.words[data["message_id"]] = ""
     elif event == "done":

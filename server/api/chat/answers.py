@@ -7,12 +7,14 @@ from contextlib import aclosing
 from functools import partial
 from typing import Any, Literal
 
+import orjson
 from fastapi import Request, Response
 from langgraph.types import Interrupt
 from pydantic import BaseModel, Field
 
 from everturn.server.api.chat.approvals import WaitingCall
 from everturn.server.api.chat.events import ChatEvent, ending, events_of
+from everturn.server.api.chat.words import Words
 from everturn.server.api.http.idempotency import refuse_when_elsewhere, replayed, succeeded
 from everturn.server.api.http.json import dumps, jsonable
 from everturn.server.api.http.location import location_of
@@ -24,6 +26,7 @@ from everturn.server.runs.idempotency import TOO_LARGE, Repeated, answer_gone
 from everturn.server.runs.run import Run
 from everturn.server.runs.runs import Runs
 from everturn.server.streams.feed import BEGINNING, Cursor, Event
+from everturn.server.streams.modes import STANDING
 from everturn.server.turns.outcome import spoken, summary
 
 _CANCELLED = RunCancelled("The turn was cancelled before its end.")
@@ -111,12 +114,12 @@ def _streamed_again(request: Request, runs: Runs, before: Repeated, after: Curso
     about = _about(before.key.thread_id, before.run)
     if before.row is not None:
         about["agent"] = before.row.metadata.get("graph_id")
-    chat = ChatStream(request, about, before.run)
-    at_end = partial(_ending_again, request, runs, before, about)
+    chat = ChatStream(request, about, before.run, after)
+    at_end = partial(_ending_again, request, runs, before, about, chat)
     return EventStream(
         request,
         # From the start, as in `joined`.
-        _frames(runs.follow_again(before, BEGINNING), chat, at_end, after),
+        _frames(runs.follow_again(before, BEGINNING), chat, at_end),
         headers={**location_of(before), **replayed(before)},
     )
 
@@ -139,21 +142,21 @@ async def joined(
     about = {**_about(session_id, None), "agent": row.metadata.get("graph_id")}
     # From the start, whatever was seen: what a new attempt takes back may lie before that.
     events = await runs.follow(run_id, session_id, BEGINNING)
-    at_end = partial(_ending, request, runs, run_id, session_id)
-    return EventStream(request, _frames(events, ChatStream(request, about), at_end, after))
+    chat = ChatStream(request, about, after=after)
+    at_end = partial(_ending, request, runs, run_id, session_id, chat)
+    return EventStream(request, _frames(events, chat, at_end))
 
 
 async def _frames(
     events: AsyncGenerator[list[Event]],
     chat: ChatStream,
     at_end: Callable[[], Awaitable[list[ChatEvent]]],
-    after: Cursor = BEGINNING,
 ) -> AsyncGenerator[bytes]:
-    """Write the chat's events after a place; `at_end` ends a stream that does not end itself."""
+    """Write the chat's events; `at_end` ends a stream that does not end itself."""
     async with aclosing(events):
         async for news in events:
             read = [(chat.read(event), event.cursor) for event in news]
-            written = [frames(named, place) for named, place in read if place > after]
+            written = [frames(named, place) for named, place in read if place > chat.after]
             yield b"".join(written) or HEARTBEAT
     if not chat.ended:
         yield frames(await at_end())
@@ -164,7 +167,7 @@ async def _cancelled(request: Request) -> list[ChatEvent]:
 
 
 async def _ending_again(
-    request: Request, runs: Runs, before: Repeated, about: dict[str, Any]
+    request: Request, runs: Runs, before: Repeated, about: dict[str, Any], chat: ChatStream
 ) -> list[ChatEvent]:
     """How a turn with a key ended that did not say so in its stream: as it was kept."""
     began: list[ChatEvent] = []
@@ -182,12 +185,13 @@ async def _ending_again(
     if kept.spoken is None:
         gone = answer_gone(before.run_id, TOO_LARGE)
         return [*began, ("error", problem_event(request, {}, gone))]
-    words = {"content": kept.spoken["response"], "message_id": kept.spoken["message_id"]}
-    said: list[ChatEvent] = [("message", words)] if words["content"] else []
+    said = chat.answer(kept.spoken["message_id"], kept.spoken["response"])
     return [*began, *said, *ending(kept.spoken["summary"])]
 
 
-async def _ending(request: Request, runs: Runs, run_id: str, session_id: str) -> list[ChatEvent]:
+async def _ending(
+    request: Request, runs: Runs, run_id: str, session_id: str, chat: ChatStream
+) -> list[ChatEvent]:
     """How a turn ended that did not say so in its stream: as its thread remembers it."""
     row = await runs.get(run_id, session_id)
     if row.status == "success":
@@ -196,8 +200,8 @@ async def _ending(request: Request, runs: Runs, run_id: str, session_id: str) ->
         except StateUnreadable as error:
             return [("error", problem_event(request, {}, error))]
         said = outcome.answer
-        words = {"content": said.text, "message_id": said.id} if said else None
-        return [*([("message", words)] if words else []), *ending(jsonable(summary(outcome)))]
+        words = chat.answer(said.id, said.text) if said else []
+        return [*words, *ending(jsonable(summary(outcome)))]
     if row.status in {"error", "timeout"}:
         failure = (await runs.final_state(row))["__error__"]
         return [("error", problem_event(request, failure, None))]
@@ -207,24 +211,44 @@ async def _ending(request: Request, runs: Runs, run_id: str, session_id: str) ->
 class ChatStream:
     """Makes the events of one turn's stream of those of its run."""
 
-    def __init__(self, request: Request, about: dict[str, Any], run: Run | None = None) -> None:
-        """Take what `metadata` says, and the run, where it is one of this process."""
+    def __init__(
+        self,
+        request: Request,
+        about: dict[str, Any],
+        run: Run | None = None,
+        after: Cursor = BEGINNING,
+    ) -> None:
+        """Make a stream's events.
+
+        Args:
+            request: what is answered.
+            about: what `metadata` says.
+            run: the run, where it is one of this process.
+            after: the event that the client got last; those up to it are read, and not sent.
+        """
         self.request = request
+        self.after = after
         self.ended = False
         """`done` or `error` has come."""
         self._about = about
         self._run = run
-        self._unfinished: dict[str, int] = {}
-        """Characters of the messages whose node has not returned."""
+        self._words = Words()
+        self._place = self._attempt_before = BEGINNING
+        """Of the last event that was read, and of the last one of an attempt before it."""
 
     def read(self, event: Event) -> list[ChatEvent]:
         """Return what an event of the run means to the chat; often nothing."""
-        named = [(name, self._completed(name, data)) for name, data in events_of(event)]
-        if event.name == "metadata":  # a new attempt says anew what the last one did not finish
-            named[:0] = [_taken_back(*each) for each in self._unfinished.items()]
-        if event.name in {"metadata", "updates"}:
-            self._unfinished.clear()
-        return named
+        if event.cursor.attempt > self._place.attempt:
+            self._attempt_before = self._place
+        self._place = event.cursor
+        if event.name == STANDING:
+            unread = self._attempt_before < self.after < (event.cursor.attempt, 0)
+            return self._words.stand(orjson.loads(event.data), heard_more=unread)
+        return [(name, self._completed(name, data)) for name, data in events_of(event)]
+
+    def answer(self, message_id: str | None, text: str) -> list[ChatEvent]:
+        """Say a turn's answer, as far as its stream has not; where it was cut, it is said anew."""
+        return self._words.answer(message_id, text, heard_more=self.after > self._place)
 
     def _completed(self, name: str, data: dict[str, Any]) -> dict[str, Any]:
         if name in {"done", "error"}:
@@ -235,14 +259,8 @@ class ChatStream:
             run = self._run
             error = run.error if run and not run.goes_on_elsewhere else None
             return problem_event(self.request, data, error)
-        if name == "message":
-            said = self._unfinished.get(data["message_id"], 0)
-            self._unfinished[data["message_id"]] = said + len(data["content"])
+        self._words.hear(name, data)
         return data
-
-
-def _taken_back(message_id: str, chars: int) -> ChatEvent:
-    return "reset", {"message_id": message_id, "reason": "restarted", "chars": chars}
 
 
 def _body(run_id: str, thread_id: str, graph: str, said: Mapping[str, Any]) -> MessageResponse:

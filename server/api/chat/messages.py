@@ -100,8 +100,9 @@ async def send_message(
     "{content, message_id}, `reasoning` (the same shape: what the model thinks before it answers), "
     "`tool`, `retry`, `fallback` and `reset` as they happen, and always one `done` "
     "{status, model, usage, cost, route} or `error` (a problem) last. `reset` takes back what was "
-    "streamed under its `message_id`. An `approval` {calls} before a `done` {status: interrupted} "
-    "says that tools wait to be approved: see /resume/stream. Leaving the stream stops the turn, "
+    "streamed under its `message_id`; without one, all that the turn has said. An `approval` "
+    "{calls} before a `done` {status: interrupted} says that tools wait to be approved: see "
+    "/resume/stream. Leaving the stream stops the turn, "
     "unless it has an `Idempotency-Key`: then it goes on, and the same request joins it. "
     "A turn whose service dies goes on by itself: join it again at the `Content-Location`.",
     response_class=EventSourceResponse,
