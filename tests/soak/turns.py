@@ -252,7 +252,7 @@ class Clients:
                 event[field_name] = value
                 continue
             # An empty line ends an event: one that was cut before it has not come.
-            if "id" in event:
+            if "id" in event and "data" in event:  # else the place where a stream was left
                 turn.events.append(event["id"])
             if "data" in event:
                 over = ended(turn, event["event"], json.loads(event["data"])) or over
