@@ -781,9 +781,22 @@ class Runs:
         request = RunRequest.of_kwargs(row.thread_id, row.assistant_id, row.kwargs)
         return configurable_of(assistant, request)
 
-    def ended(self, row: RunRow) -> AsyncGenerator[None]:
-        """Wait for the end of a run; yields now and then, so that the caller can do something."""
-        return self._elsewhere.ended(row)
+    async def ended(self, row: RunRow) -> AsyncGenerator[None]:
+        """Wait for the end of a run; yields now and then, so that the caller can do something.
+
+        Raises:
+            Moved: this process ends before the run does.
+        """
+        while True:
+            async with aclosing(self._elsewhere.ended(row)) as waiting:
+                async for each in waiting:
+                    yield each
+            now = await self._rows.get(row.run_id)
+            if now is None or now.status not in UNFINISHED:
+                return
+            if self._engine.closing:
+                raise Moved(None)
+            await asyncio.sleep(_KNOWN_SECONDS)  # it has come here, and goes on elsewhere
 
     async def follow(
         self, run_id: str, thread_id: str | None, after: Cursor | None

@@ -35,15 +35,17 @@ from everturn.server.api.agent_server.run_answers import (
 from everturn.server.api.agent_server.run_body import RunBody
 from everturn.server.api.agent_server.state_json import state_as_json
 from everturn.server.api.http.deps import RunsDep, ThreadsDep
+from everturn.server.api.http.hang_up import hang_up
 from everturn.server.api.http.idempotency import AfterDep, KeyDep
 from everturn.server.api.http.json import dumps
 from everturn.server.api.http.problems import problems
 from everturn.server.api.http.sse import EventStream, feed_frames, was_dropped
 from everturn.server.api.http.strict_json import Router
 from everturn.server.api.http.values import MAX_FEW, Many, at_most
-from everturn.server.errors import StateUnreadable
+from everturn.server.errors import RunNotFound, StateUnreadable
 from everturn.server.runs.run import CancelAction, Run
 from everturn.server.streams.modes import StreamMode
+from everturn.server.streams.moved import Moved
 from everturn.server.streams.thread import Place, ThreadMode
 
 router = Router(tags=["runs"])
@@ -265,8 +267,13 @@ async def join_run(
             async with aclosing(runs.ended(run)) as waiting:
                 async for _ in waiting:
                     yield b"\n"
+            left, row = False, run
+            with suppress(RunNotFound):  # deleted meanwhile
+                row = await runs.get(str(run_id), str(thread_id))
+            yield dumps(await runs.final_state(row))
+        except Moved:  # `Location` says where the client goes on
             left = False
-            yield dumps(await runs.final_state(run))
+            hang_up(request.scope)
         finally:
             if left and not was_dropped(request):
                 runs.leave(str(run_id), str(thread_id))
