@@ -9,9 +9,9 @@ _STREAMED = {"told", "not told", "lost", "wrong answer"}
 """A streamed run's id is told before its row is written, and words before they are in the log."""
 
 OPEN: dict[str, set[str]] = {
-    "one": {*_ASKED_AGAIN, *_STREAMED},
+    "one": set(),
     "three": {*_ASKED_AGAIN, *_STREAMED, "order"},
-    "deaths": {*_ASKED_AGAIN, *_STREAMED},
+    "deaths": set(),
     "faults": {*_ASKED_AGAIN, *_STREAMED, "error", "stuck", "not told", "executed twice"},
     "still": {
         "repeated",
@@ -28,6 +28,6 @@ OPEN: dict[str, set[str]] = {
     "apart": {"lost", "not told", "history", "told", "unanswered"},
     "set-back": {"lost", "history", "not told", "told", "unanswered"},
     "stopped": {*_ASKED_AGAIN, *_STREAMED, "error", "refused"},
-    "calls": {"known, made again"},
-    "machine": {*_ASKED_AGAIN, *_STREAMED, "error"},
+    "calls": set(),
+    "machine": set(),
 }
