@@ -238,7 +238,8 @@ class Supervisor:
         self._living.discard(ended)
         ended.close()
         # What it said of itself; what it has counted stays.
-        mark_process_dead(ended.process.pid, self._environment["PROMETHEUS_MULTIPROC_DIR"])
+        folder = self._environment["PROMETHEUS_MULTIPROC_DIR"]
+        mark_process_dead(ended.process.pid, folder)  # type: ignore[no-untyped-call]
 
     async def _pause(self, place: _Place, dead: _Worker | None, deaths: int) -> None:
         """Wait before the next start: ever longer where one dies at once again and again."""

@@ -5,7 +5,7 @@ Those of other processes are ended by a message, those that wait are taken to be
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any
 
 from structlog import get_logger
@@ -14,12 +14,14 @@ from everturn.checkpoints.shared.event_log import END
 from everturn.checkpoints.shared.peers import Peers
 from everturn.checkpoints.sql.runs import UNFINISHED, Claimed, RunRow, RunRows
 from everturn.server.runs.here import Here
-from everturn.server.runs.run import CancelAction
+from everturn.server.runs.run import CancelAction, Run
 from everturn.server.streams.feed import BEGINNING, Cursor, Event, Log, follow_log
+from everturn.server.streams.moved import Moved
 
 log = get_logger(__name__)
 
 EndClaimed = Callable[[Claimed, CancelAction], Awaitable[None]]
+FollowHere = Callable[[Run, Cursor], AsyncGenerator[list[Event]]]
 
 
 class Elsewhere:
@@ -33,14 +35,23 @@ class Elsewhere:
         peers: Peers,
         end: EndClaimed,
         let_go: Callable[[], None],
+        follow_here: FollowHere,
     ) -> None:
-        """Wire it up; `end` ends a run that waited and was taken.
+        """Wire it up.
 
-        `let_go` has those wait again that were taken, perhaps, and could not be ended.
+        Args:
+            here: the runs of this process.
+            rows: of all runs.
+            events: what they streamed.
+            peers: the other processes.
+            end: ends a run that waited and was taken.
+            let_go: has those wait again that were taken, perhaps, and could not be ended.
+            follow_here: yields what a run streams that has come here.
         """
         self._here = here
         self._end = end
         self._let_go = let_go
+        self._follow_here = follow_here
         self._rows = rows
         self._events = events
         self._peers = peers
@@ -63,6 +74,9 @@ class Elsewhere:
         """Yield what a run streams after a place, or from now on, until its end.
 
         Now and then, where nothing comes, an empty list.
+
+        Raises:
+            Moved: it has come here, and this process ends before it does.
         """
 
         async def over() -> bool:
@@ -85,8 +99,8 @@ class Elsewhere:
                         after = events[-1].cursor if events else after
                         yield events
         if run := self._here.find(run_id, thread_id):
-            async with aclosing(run.feed.follow(after or BEGINNING)) as following:
-                async for events in following:
+            async with aclosing(self._follow_here(run, after or BEGINNING)) as here:
+                async for events in here:
                     yield events
 
     async def ended(self, row: RunRow) -> AsyncGenerator[None]:
@@ -95,9 +109,10 @@ class Elsewhere:
             await run.done.wait()
             return
         following = self.follow(row.run_id, row.thread_id, None)
-        async with aclosing(following):
-            async for _ in following:
-                yield
+        with suppress(Moved):
+            async with aclosing(following):
+                async for _ in following:
+                    yield
 
     async def until_ended(self, row: RunRow) -> None:
         """Wait for the end of a run."""

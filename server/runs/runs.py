@@ -177,7 +177,9 @@ class Runs:
         self._leaving = False
         self._queue = Queue(rows, slots, peers, self._take_over, max_waiting)
         self._elsewhere = Elsewhere(
-            self._here, rows, events, peers, self._end_claimed, self._queue.let_go
+            *(self._here, rows, events, peers, self._end_claimed),
+            let_go=self._queue.let_go,
+            follow_here=self.events,
         )
         self._execution = Execution(
             engine,
@@ -830,6 +832,7 @@ class Runs:
             return
         if self._engine.closing:
             raise Moved(after)
+        self._here.forget(run)  # what comes here under its id from now on is its next attempt
         thread_id = run.thread_id if run.request.lasting else None
         async with aclosing(self._elsewhere.follow(run.row.run_id, thread_id, after)) as there:
             async for news in there:

@@ -516,3 +516,54 @@ def _is_joined_and_handed_over(
         assert isinstance(joined.exception(), CUT)
     with process(tmp_path / "c", **settings) as third, Client(third.url()) as client:
         assert client.get(place).json()["messages"][-1]["content"] == "It is done."
+
+
+@pytest.mark.clock
+async def test_who_joins_a_chat_stream_that_is_handed_over_twice_is_told_of_no_end(
+    tmp_path: Path, fake_provider: FakeProvider
+) -> None:
+    async with redis_store() as redis, postgres_database() as database:
+        shared = {
+            "REDIS_URL": REDIS_URL,
+            "DATABASE_URL": database.render_as_string(hide_password=False),
+            "EVERTURN_REDIS_PREFIX": redis.prefix,
+            "EVERTURN_SHUTDOWN_GRACE": "0.2",
+        }
+        await asyncio.to_thread(_is_streamed_and_handed_over, tmp_path, fake_provider, shared)
+
+
+def _is_streamed_and_handed_over(
+    tmp_path: Path, provider: FakeProvider, shared: dict[str, str]
+) -> None:
+    provider.script("m", STALL, STALL, "It is done.")
+    settings = {**asking(provider), **shared}
+    heard: list[Event] = []
+    with (
+        process(tmp_path / "a", **settings) as first,
+        process(tmp_path / "b", **settings) as second,
+        Client(first.url()) as client,
+        Client(second.url()) as other,
+        ThreadPoolExecutor(2) as pool,
+    ):
+        session = client.post("/api/chat/session", json={}).json()["session_id"]
+        body = {"message": "Count to five", "session_id": session}
+        pool.submit(client.post, STREAM, json=body, headers=with_key())
+        eventually_sync(lambda: provider.calls() == 1)
+        (run,) = other.get(f"/threads/{session}/runs").json()
+        place = f"/api/chat/session/{session}/runs/{run['run_id']}/stream"
+
+        def join() -> None:
+            with suppress(*CUT), other.stream("GET", place) as response:
+                for event in read_events(response):
+                    heard.append(event)  # noqa: PERF402 - what came before the cut
+
+        joined = pool.submit(join)
+        first.kill()
+        eventually_sync(lambda: provider.calls() == 2)
+        assert second.stop() == 0
+        joined.result()
+    assert {"done", "error"}.isdisjoint(event.name for event in heard)
+    with process(tmp_path / "c", **settings) as third, Client(third.url()) as client:
+        with client.stream("GET", place) as response:
+            events = list(read_events(response))
+        assert (events[-1].name, words_of(events)) == ("done", "It is done.")
