@@ -6,6 +6,8 @@ from contextlib import contextmanager
 
 from everturn.server.runs.run import Run
 
+KNOWN_SECONDS = 0.05
+"""How long a run is served from memory after its end; then from its row and the event log."""
 _DELETED_SECONDS = 120.0
 """Longer than a run that comes during a deletion waits for its end (EVERTURN_THREAD_WAIT)."""
 

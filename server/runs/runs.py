@@ -5,118 +5,67 @@
 
 Every door asks here, and nothing else runs turns. A run's row is written while it runs, and its
 end is acknowledged after the commit; it begins when its row is committed, and its thread is let go
-when its end is. Runs of other processes: see `elsewhere`; of processes that
-have died: see `recovery`.
+when its end is. What runs are and stream: see `reading`; ending them: `cancelling`; those of other
+processes: `elsewhere`; those that waited, or were left by a process that died: `queue`, `taking`.
 """
 
 import asyncio
-from collections.abc import (
-    AsyncGenerator,
-    AsyncIterator,
-    Awaitable,
-    Callable,
-    Collection,
-    Coroutine,
-    Mapping,
-    Sequence,
-)
-from contextlib import aclosing, asynccontextmanager, closing, nullcontext, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping
+from contextlib import asynccontextmanager, closing, nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, Literal, Protocol, overload
+from typing import Any, overload
 
 from langchain_core.utils.uuid import uuid7
 from structlog import get_logger
 
 from everturn.checkpoints.confidential import split_request
-from everturn.checkpoints.errors import (
-    CheckpointsError,
-    StoreMisconfigured,
-    ThreadBusy,
-    ValueRefused,
-)
+from everturn.checkpoints.errors import CheckpointsError, ThreadBusy, ValueRefused
 from everturn.checkpoints.shared.event_log import EventLog
 from everturn.checkpoints.shared.peers import Peers
 from everturn.checkpoints.sql.assistants import Assistant
-from everturn.checkpoints.sql.matches import EVERYTHING, Match
-from everturn.checkpoints.sql.runs import UNFINISHED, Claimed, RunRow, RunRows, RunStatus
+from everturn.checkpoints.sql.matches import Match
+from everturn.checkpoints.sql.runs import RunRow, RunRows
 from everturn.checkpoints.sql.threads import Thread
 from everturn.server.access.access import Access
 from everturn.server.access.caller import Caller, acting_as, current_caller
-from everturn.server.errors import (
-    AssistantNotFound,
-    CheckpointNotFound,
-    NothingToCancel,
-    RunError,
-    ShuttingDown,
-    StateUnreadable,
-    ThreadNotFound,
-)
+from everturn.server.errors import CheckpointNotFound, ThreadNotFound
 from everturn.server.observe.metrics import Metrics
 from everturn.server.observe.turns import report_turn
 from everturn.server.runs.admission import Admission
 from everturn.server.runs.arrivals import Arrivals, Reached
-from everturn.server.runs.elsewhere import Elsewhere, stop_all
-from everturn.server.runs.execution import (
-    CLIENT_SECONDS,
-    Dumps,
-    Execution,
-    Threads,
-    configurable_of,
-)
-from everturn.server.runs.here import Here
-from everturn.server.runs.idempotency import (
-    IdempotencyKey,
-    Kept,
-    Keys,
-    Repeated,
-    answer_gone,
-)
-from everturn.server.runs.permission import RunAccess, run_not_found
+from everturn.server.runs.cancelling import RunCanceller
+from everturn.server.runs.elsewhere import Elsewhere
+from everturn.server.runs.execution import Dumps, Execution, Threads
+from everturn.server.runs.here import KNOWN_SECONDS, Here
+from everturn.server.runs.idempotency import IdempotencyKey, Keys, Repeated, answer_gone
+from everturn.server.runs.permission import RunAccess
 from everturn.server.runs.queue import Queue
+from everturn.server.runs.reading import Assistants
 from everturn.server.runs.request import CRON_DOOR, RunRequest
-from everturn.server.runs.run import CancelAction, Run, lost_payload
+from everturn.server.runs.run import Run
 from everturn.server.runs.slots import Slots
+from everturn.server.runs.taking import Taking
 from everturn.server.runs.webhooks import Webhooks
-from everturn.server.streams.feed import BEGINNING, Cursor, Event, Feed, NoLog
-from everturn.server.streams.logged import LoggedRun, logged_run
+from everturn.server.streams.feed import Feed, NoLog
 from everturn.server.streams.modes import SUMMARY
-from everturn.server.streams.moved import Moved
-from everturn.server.streams.thread import Place, ThreadEvent, ThreadMode, Watch, follow_thread
+from everturn.server.streams.thread import Watch
 from everturn.server.turns.engine import Engine
 from everturn.server.turns.memory import ThreadMemory
-from everturn.server.turns.outcome import Outcome, summary
+from everturn.server.turns.outcome import summary
 
 log = get_logger(__name__)
-
-MAX_DEATHS = 5
-"""A run that had begun when its process died so often may be what ends it."""
 
 
 class _StartedElsewhere(Exception):
     """The run of this key was started by another process, a moment ago."""
 
 
-_NOTHING_TO_CANCEL = (
-    "Runs to cancel were not found: they have ended or were deleted, or the ids are of no run."
-)
-
 _HAND_OVER_SECONDS = 5.0
 
-_KNOWN_SECONDS = 0.05
-"""How long a run is served from memory after its end; then from its row and the event log."""
 
-
-class Assistants(Protocol):
-    """Where assistants are found."""
-
-    async def resolve(self, name_or_id: str) -> Assistant:
-        """Return an assistant by its id, or by its graph's name."""
-        ...
-
-
-class Runs:
-    """Starts, follows and ends runs."""
+class Runs(RunCanceller):
+    """Starts runs, and lets them end; see `RunReader` and `RunCanceller` for what else it does."""
 
     def __init__(
         self,
@@ -157,30 +106,36 @@ class Runs:
             max_waiting: runs of the background that wait; more are refused.
             keys: of requests that may be sent again.
         """
-        self._engine = engine
-        self._memory = memory
-        self._rows = rows
-        self._events = events
-        self._assistants = assistants
-        self._threads = threads
+        here = Here()
+        self._taking = Taking(
+            rows, events, assistants, threads, keys, webhooks, slots, dumps, self._start
+        )
+        self._queue = Queue(rows, slots, peers, self._taking.take_over, max_waiting)
+        super().__init__(
+            engine=engine,
+            memory=memory,
+            rows=rows,
+            events=events,
+            assistants=assistants,
+            threads=threads,
+            watch=watch,
+            dumps=dumps,
+            access=RunAccess(access, threads),
+            here=here,
+            elsewhere=Elsewhere(
+                *(here, rows, events, peers, self._taking.end),
+                let_go=self._queue.let_go,
+                follow_here=self.events,
+            ),
+            keys=keys,
+            webhooks=webhooks,
+        )
         self._peers = peers
-        self._watch = watch
-        self._webhooks = webhooks
         self._metrics = metrics
-        self._dumps = dumps
-        self._access = RunAccess(access, threads)
-        self._here = Here()
         self._arrivals = Arrivals()
         self._admission = admission
-        self._keys = keys
         self._slots = slots
         self._leaving = False
-        self._queue = Queue(rows, slots, peers, self._take_over, max_waiting)
-        self._elsewhere = Elsewhere(
-            *(self._here, rows, events, peers, self._end_claimed),
-            let_go=self._queue.let_go,
-            follow_here=self.events,
-        )
         self._execution = Execution(
             engine,
             memory,
@@ -429,6 +384,30 @@ class Runs:
             return False
         return bool(self._here.on(run.thread_id)) or not self._queue.begins_at_once(run)
 
+    @asynccontextmanager
+    async def _strategy_applied(
+        self, thread_id: str, request: RunRequest, key: IdempotencyKey | None
+    ) -> AsyncIterator[None]:
+        """Do with the thread's unfinished runs what the strategy says, and start the next.
+
+        Among several processes, runs that care for the others on the thread start one by one.
+        """
+        strategy = request.multitask_strategy
+        if strategy == "enqueue":
+            yield
+            return
+        async with nullcontext() if self._peers.single else self._engine.hold(f"{thread_id}:next"):
+            if key and not self._peers.single and await self._keys.find(key):
+                raise _StartedElsewhere  # and is not to be ended by itself
+            while any(under_way := await self._under_way(thread_id)):
+                if strategy == "reject":
+                    raise ThreadBusy(
+                        f"thread {thread_id!r} has a run under way: wait for its end, or choose "
+                        "another multitask_strategy"
+                    )
+                await self._end_all(*under_way, strategy, wait=True)  # others may start meanwhile
+            yield
+
     async def _check_thread(self, thread: Thread | None, thread_id: str, allowed: Match) -> None:
         """Refuse a thread that is somebody else's, before it is touched."""
         if self._access.on:
@@ -521,82 +500,6 @@ class Runs:
         self._metrics.waiting.set(self._slots.waiting)
         self._metrics.waiting_age.set(self._slots.oldest)
 
-    async def _take_over(self, claimed: Claimed) -> None:
-        """Begin a run that was taken by the queue, in the slot that is reserved for it."""
-        await self._go_on_with(claimed, "background", None)
-
-    async def _end_claimed(self, claimed: Claimed, action: CancelAction) -> None:
-        """End a run that waited, without having begun it."""
-        await self._go_on_with(claimed, None, action)
-
-    async def _go_on_with(
-        self, claimed: Claimed, slot: Literal["background"] | None, ends: CancelAction | None
-    ) -> None:
-        row, attempt = claimed.row, claimed.attempt
-        begun = None
-        try:
-            kwargs = self._rows.whole_kwargs(claimed)
-            request = RunRequest.of_kwargs(row.thread_id, row.assistant_id, kwargs)
-            row.kwargs = split_request(kwargs).shown
-            begun = await self._taken(claimed, request)
-        except StoreMisconfigured as error:  # the next process may have the right key
-            log.warning("run_waits_for_its_key", run_id=row.run_id, advice=str(error))
-        except TypeError as error:  # another version's row
-            feed = Feed(row.run_id, self._events, attempt)
-            await self._give_up(row, feed, str(error), kwargs.get("webhook"))
-        if begun is not None:
-            begun.has_slot, begun.cancelled = slot, ends
-            self._start(begun)
-        elif slot:
-            self._slots.give_back(1)
-
-    async def _taken(self, claimed: Claimed, request: RunRequest) -> Run | None:
-        """Make a run of a row that was taken; None where it was given up."""
-        if claimed.deaths >= MAX_DEATHS:
-            feed = Feed(claimed.row.run_id, self._events, claimed.attempt)
-            reason = "Its process has died each time it was started."
-            await self._give_up(claimed.row, feed, reason, request.webhook)
-            return None
-        caller = Caller(claimed.caller) if claimed.caller else None
-        return await self._again(claimed.row, request, claimed.attempt, caller)
-
-    async def _go_on(
-        self, row: RunRow, request: RunRequest, attempt: int, caller: Caller | None
-    ) -> None:
-        """Begin a run of this process once more."""
-        if run := await self._again(row, request, attempt, caller):
-            self._start(run)
-
-    async def _again(
-        self, row: RunRow, request: RunRequest, attempt: int, caller: Caller | None
-    ) -> Run | None:
-        feed = Feed(row.run_id, self._events, attempt)
-        try:
-            assistant = await self._assistants.resolve(row.assistant_id)
-        except RunError as error:  # its assistant is gone
-            await self._give_up(row, feed, str(error), request.webhook)
-            return None
-        thread = await self._threads.get(row.thread_id) if request.lasting else None
-        run = Run(row, request, assistant, feed, caller=caller)
-        run.taken, run.resumes = True, attempt > 1
-        if run.resumes:
-            log.info("run_recovered", run_id=row.run_id, attempt=attempt)
-        if thread:
-            run.ttl, run.of_thread = thread.lifetime, thread.metadata
-        return run
-
-    async def _give_up(self, row: RunRow, feed: Feed, reason: str, webhook: str | None) -> None:
-        log.error("run_lost", run_id=row.run_id, thread_id=row.thread_id, reason=reason)
-        failure = {"error": "RunLost", "message": reason}
-        rows = [self._threads.lost(row.thread_id, failure), self._keys.lost(row, failure)]
-        if webhook:
-            payload = lost_payload(row, failure)
-            rows += self._webhooks.row(webhook, payload, self._dumps, row.metadata)
-        await self._rows.update(row, "error", *rows)
-        self._webhooks.look()
-        feed.publish("error", self._dumps(failure))
-        feed.close()
-
     def _feed(self, row: RunRow, request: RunRequest, attempt: int = 1) -> Feed:
         """Where a run's events go. Other processes wait for its end there, so they need the log."""
         if self._peers.single and not request.stream_mode:
@@ -608,154 +511,6 @@ class Runs:
         self._here.add(run)
         run.task = asyncio.create_task(self._execute(run), name=f"run {run.row.run_id}")
 
-    async def find(self, run_id: str, thread_id: str) -> Run | RunRow:
-        """Return a run, as it runs here, or else as its row says.
-
-        Raises:
-            RunNotFound: there is none.
-        """
-        row = await self.get(run_id, thread_id)
-        return self._here.find(run_id, thread_id) or row
-
-    async def get(self, run_id: str, thread_id: str) -> RunRow:
-        """Return a run's row.
-
-        Raises:
-            RunNotFound: there is none, or its thread is somebody else's.
-        """
-        await self._access.check("read", run_id, thread_id)
-        return await self._get(run_id, thread_id)
-
-    async def _get(self, run_id: str, thread_id: str) -> RunRow:
-        if run := self._here.find(run_id, thread_id):
-            return run.row
-        row = await self._rows.get(run_id, thread_id)
-        if row is None:
-            raise run_not_found(run_id)
-        return row
-
-    async def find_stateless(self, run_id: str) -> Run | RunRow | LoggedRun:
-        """Return a run on a thread of its own: as it runs here, or else as its row or events say.
-
-        Raises:
-            RunNotFound: there is none, or its events are no longer kept.
-        """
-        run = self._here.find(run_id, None)
-        row = run.row if run else await self._rows.get(run_id)
-        await self._access.check_threadless(row, run_id)
-        if run and not run.request.lasting:
-            return run
-        if row is None:
-            return await self.logged(run_id)
-        if not row.kwargs.get("temporary"):
-            raise run_not_found(run_id)
-        return row
-
-    async def logged(self, run_id: str) -> LoggedRun:
-        """Return a run as its events say; raises RunNotFound where there are none."""
-        await self._events.written()
-        async with aclosing(self._events.read_all(run_id)) as frames:
-            logged = await logged_run(run_id, frames)
-        if logged is None:
-            raise run_not_found(run_id)
-        return logged
-
-    async def any_on(self, thread_id: str) -> bool:
-        """Say whether a run of a thread has not ended; one that is delayed counts too."""
-        return any(await self._under_way(thread_id))
-
-    async def of_thread(
-        self,
-        thread_id: str,
-        *,
-        limit: int,
-        offset: int,
-        status: RunStatus | None,
-        without: Collection[str] = (),
-    ) -> list[RunRow]:
-        """Return the runs of a thread, newest first; none of a thread that is somebody else's.
-
-        Raises:
-            ListTooLarge: the page is too large for one list; columns `without` which do not count.
-        """
-        if not await self._access.of_thread("read", thread_id):
-            return []
-        return await self._rows.of_thread(
-            thread_id, limit=limit, offset=offset, status=status, without=without
-        )
-
-    async def final_state(self, row: RunRow) -> Any:
-        """Return the state of a run's thread, as a client that waited for the run is answered."""
-        if row.status in {"error", "timeout"}:
-            return {"__error__": await self._threads.error(row.thread_id)}
-        try:
-            return (await self.outcome(row)).state
-        except StateUnreadable as error:
-            return {"__error__": {"error": type(error).__name__, "message": str(error)}}
-
-    async def kept(self, before: Repeated) -> Kept:
-        """Wait until a run with a key has ended; return what it came to.
-
-        Raises:
-            AnswerGone: it was deleted, or could not be kept.
-            ThreadBusy: it ended before it had its thread, and changed nothing.
-            ShuttingDown: the service ends before the run does.
-        """
-        run_id = before.key.run_id
-        if before.key.answer is not None:
-            return self._keys.read(before.key.answer)
-        while True:
-            row = await self._rows.get(run_id)  # before the answer: both are of one commit
-            if kept := await self._keys.answer(run_id):
-                return kept
-            if row is None:
-                raise answer_gone(run_id, "it was deleted since")
-            if row.status not in UNFINISHED:
-                raise ThreadBusy("The run could not start, and changed nothing: send it again.")
-            self._refuse_when_closing()
-            async with aclosing(self._elsewhere.ended(row)) as waiting:
-                async for _ in waiting:
-                    self._refuse_when_closing()
-
-    def _refuse_when_closing(self) -> None:
-        if self._engine.closing:
-            raise ShuttingDown("The service is being stopped: ask again with the same key.")
-
-    async def kept_state(self, before: Repeated, kept: Kept) -> bytes:
-        """Return the state in which a run with a key ended, in JSON, as it was answered then.
-
-        Raises:
-            AnswerGone: it is not kept any more, or was too large.
-        """
-        if kept.failure is not None:
-            return self._dumps({"__error__": kept.failure})
-        if kept.state is not None:
-            return kept.state
-        row = before.row
-        if row is None or before.key.temporary:
-            raise answer_gone(before.key.run_id, "its state was too large, or is deleted")
-        graph, chosen = str(row.metadata["graph_id"]), await self._configurable(row)
-        outcome = await self._memory.outcome(graph, row.thread_id, row.run_id, chosen)
-        if outcome is None and kept.status == "success":
-            raise answer_gone(row.run_id, "its checkpoints are deleted")
-        return self._dumps(outcome.state if outcome else {})
-
-    async def follow_again(self, before: Repeated, after: Cursor) -> AsyncGenerator[list[Event]]:
-        """Yield what the run of a key streams, or streamed, after a place, as far as it is kept."""
-        if before.run:
-            following = before.run.feed.follow(after)
-        else:
-            await self._events.written()
-            following = self._elsewhere.follow(before.run_id, before.key.thread_id, after)
-        async with aclosing(following):
-            async for news in following:
-                yield news
-
-    async def has_events(self, run_id: str) -> bool:
-        """Say whether something of what a run streamed is still kept."""
-        await self._events.written()
-        return await self._events.last(run_id) is not None
-
     async def forget_keys(self, caller: str) -> None:
         """Delete all keys of a caller, and what was kept with them."""
         await self._keys.forget(caller)
@@ -763,201 +518,6 @@ class Runs:
     async def sweep_keys(self) -> None:
         """Delete the keys that have expired, and what was kept with them."""
         await self._keys.sweep()
-
-    async def outcome(self, row: RunRow) -> Outcome:
-        """Return what a run came to, as far as its thread still is where the run left it."""
-        chosen = await self._configurable(row)
-        state = await self._memory.state(str(row.metadata["graph_id"]), row.thread_id, chosen)
-        return Outcome(state.values, state.interrupts)
-
-    async def newest_configurable(self, thread_id: str) -> dict[str, Any]:
-        """Return what the newest run of a thread was given as `config.configurable`."""
-        rows = await self._rows.of_thread(thread_id, limit=1, offset=0, status=None)
-        return await self._configurable(rows[0]) if rows else {}
-
-    async def _configurable(self, row: RunRow) -> dict[str, Any]:
-        try:
-            assistant = await self._assistants.resolve(row.assistant_id)
-        except AssistantNotFound:  # deleted since
-            return {}
-        request = RunRequest.of_kwargs(row.thread_id, row.assistant_id, row.kwargs)
-        return configurable_of(assistant, request)
-
-    async def ended(self, row: RunRow) -> AsyncGenerator[None]:
-        """Wait for the end of a run; yields now and then, so that the caller can do something.
-
-        Raises:
-            Moved: this process ends before the run does.
-        """
-        while True:
-            async with aclosing(self._elsewhere.ended(row)) as waiting:
-                async for each in waiting:
-                    yield each
-            now = await self._rows.get(row.run_id)
-            if now is None or now.status not in UNFINISHED:
-                return
-            if self._engine.closing:
-                raise Moved(None)
-            await asyncio.sleep(_KNOWN_SECONDS)  # it has come here, and goes on elsewhere
-
-    async def follow(
-        self, run_id: str, thread_id: str | None, after: Cursor | None
-    ) -> AsyncGenerator[list[Event]]:
-        """Return what a run streams after a place; None means from now on.
-
-        Raises:
-            RunNotFound: there is none, or it is somebody else's.
-        """
-        run = self._here.find(run_id, thread_id)
-        if thread_id is not None:
-            await self.get(run_id, thread_id)
-        elif self._access.on:
-            row = run.row if run else await self._rows.get(run_id)
-            await self._access.check_threadless(row, run_id)
-        if run := self._here.find(run_id, thread_id):
-            return self.events(run, run.feed.end if after is None else after)
-        return self._elsewhere.follow(run_id, thread_id, after)
-
-    async def events(self, run: Run, after: Cursor = BEGINNING) -> AsyncGenerator[list[Event]]:
-        """Yield what a run of this process streams after a place, to its end, wherever that is.
-
-        Raises:
-            Moved: it goes on in another process, and this one ends.
-        """
-        async with aclosing(run.feed.follow(after)) as here:
-            async for news in here:
-                after = news[-1].cursor if news else after
-                yield news
-        if not run.goes_on_elsewhere:
-            return
-        if self._engine.closing:
-            raise Moved(after)
-        self._here.forget(run)  # what comes here under its id from now on is its next attempt
-        thread_id = run.thread_id if run.request.lasting else None
-        async with aclosing(self._elsewhere.follow(run.row.run_id, thread_id, after)) as there:
-            async for news in there:
-                yield news
-
-    async def follow_thread(
-        self,
-        thread_id: str,
-        after: Place | None,
-        modes: Collection[ThreadMode],
-        state: Callable[[], Awaitable[bytes]],
-    ) -> AsyncGenerator[list[ThreadEvent]]:
-        """Return what happens on a thread after a place, or from now on; see `streams.thread`."""
-
-        async def runs_after(thread_id: str, run_id: str | None) -> list[str]:
-            here = [run.row.run_id for run in self._here.on(thread_id)]
-            rows = await self._rows.ids_from(thread_id, run_id)
-            new = (each for each in here if each not in rows)
-            return [*rows, *(each for each in new if run_id is None or each >= run_id)]
-
-        async def follow(run_id: str, place: Cursor | None) -> AsyncGenerator[list[Event]]:
-            if run := self._here.find(run_id, thread_id):
-                return self.events(run, run.feed.end if place is None else place)
-            return self._elsewhere.follow(run_id, thread_id, place)
-
-        return follow_thread(
-            self._watch,
-            thread_id,
-            after,
-            runs_after=runs_after,
-            follow=follow,
-            state=state,
-            modes=modes,
-        )
-
-    async def cancel(
-        self, run_ids: Sequence[str], thread_id: str | None, action: CancelAction, *, wait: bool
-    ) -> None:
-        """End runs; with `rollback` they and what they did are undone.
-
-        Raises:
-            NothingToCancel: none of them is under way, or they are somebody else's.
-        """
-        if thread_id is not None:
-            about = {"run_ids": list(run_ids), "status": None}
-            more = {"action": action, "metadata": about}
-            if not await self._access.of_thread("update", thread_id, more):
-                raise NothingToCancel(_NOTHING_TO_CANCEL)
-        found = [run for run_id in run_ids if (run := self._here.find(run_id, thread_id))]
-        here = [run for run in found if not run.done.is_set()]
-        elsewhere = await self._elsewhere.unfinished(run_ids, thread_id)
-        if not here and not elsewhere:
-            raise NothingToCancel(_NOTHING_TO_CANCEL)
-        await self._end_all(here, elsewhere, action, wait=wait)
-
-    async def cancel_all(self, status: Literal["pending", "running", "all"]) -> None:
-        """End all runs of this status, in every process, that are the caller's to end.
-
-        Raises:
-            NothingToCancel: there is none.
-        """
-        statuses = UNFINISHED if status == "all" else (status,)
-        allowed = await self._access.cancellable(status)
-        if allowed is not EVERYTHING:
-            await self._cancel_allowed(statuses, allowed)
-            return
-        here = any(run.row.status in statuses for run in self._here.unfinished())
-        rows = await self._rows.unfinished(status=statuses)
-        if not (here or rows):
-            raise NothingToCancel(_NOTHING_TO_CANCEL)
-        others = [row.run_id for row in rows if row.run_id not in self._here]
-        await self._elsewhere.end_waiting(others, "interrupt")
-        await self._elsewhere.cancel_all(statuses)
-        stop_all(self._here, statuses)
-
-    async def _cancel_allowed(self, statuses: Sequence[RunStatus], allowed: Match) -> None:
-        for run in self._here.unfinished():
-            if run.row.status in statuses and await self._access.fits(run.row, allowed):
-                run.stop()
-        for row in await self._rows.unfinished(status=statuses):
-            if row.run_id not in self._here and await self._access.fits(row, allowed):
-                self._elsewhere.ask_to_cancel(row.run_id)
-
-    async def cancel_thread(self, thread_id: str) -> None:
-        """End all runs of a thread that is to be deleted, and wait until they have ended.
-
-        Runs that come to the thread after this find out when they hold it.
-        """
-        self._watch.deleted(thread_id)
-        await self._elsewhere.thread_deleted(thread_id)
-        await self._end_all(*await self._under_way(thread_id), "interrupt", wait=True)
-
-    def leave(self, run_id: str, thread_id: str | None) -> None:
-        """End a run, wherever it is, whose client left and wanted it so."""
-        if run := self._here.find(run_id, thread_id):
-            run.stop()
-        else:
-            self._elsewhere.ask_to_cancel(run_id)
-
-    async def delete(self, run_id: str, thread_id: str) -> None:
-        """Delete a run, its webhook and what it streamed; one under way is cancelled first.
-
-        Raises:
-            RunNotFound: there is none, or its thread is somebody else's.
-        """
-        await self._access.check("delete", run_id, thread_id)
-        row = await self._get(run_id, thread_id)
-        if row.status in UNFINISHED:
-            with suppress(NothingToCancel):  # it has ended meanwhile
-                await self.cancel([run_id], thread_id, "interrupt", wait=True)
-        await self._rows.delete(run_id, thread_id, seconds=CLIENT_SECONDS)
-        await self._webhooks.forget(run_id)
-        await self._forget_events([run_id])
-
-    async def forget_thread(self, thread_id: str) -> None:
-        """Forget what the runs of a thread streamed; their rows go with the thread's."""
-        here = [run.row.run_id for run in self._here if run.thread_id == thread_id]
-        await self._forget_events({*here, *await self._rows.ids_from(thread_id, "")})
-
-    async def _forget_events(self, run_ids: Collection[str]) -> None:
-        for run_id in run_ids:
-            if run := self._here.find(run_id, None):
-                self._here.forget(run)
-        if run_ids:
-            await self._events.delete(*run_ids)
 
     @property
     def leaving(self) -> bool:
@@ -996,48 +556,6 @@ class Runs:
         if tasks:
             await asyncio.wait(tasks, timeout=_HAND_OVER_SECONDS)
 
-    @asynccontextmanager
-    async def _strategy_applied(
-        self, thread_id: str, request: RunRequest, key: IdempotencyKey | None
-    ) -> AsyncIterator[None]:
-        """Do with the thread's unfinished runs what the strategy says, and start the next.
-
-        Among several processes, runs that care for the others on the thread start one by one.
-        """
-        strategy = request.multitask_strategy
-        if strategy == "enqueue":
-            yield
-            return
-        async with nullcontext() if self._peers.single else self._engine.hold(f"{thread_id}:next"):
-            if key and not self._peers.single and await self._keys.find(key):
-                raise _StartedElsewhere  # and is not to be ended by itself
-            while any(under_way := await self._under_way(thread_id)):
-                if strategy == "reject":
-                    raise ThreadBusy(
-                        f"thread {thread_id!r} has a run under way: wait for its end, or choose "
-                        "another multitask_strategy"
-                    )
-                await self._end_all(*under_way, strategy, wait=True)  # others may start meanwhile
-            yield
-
-    async def _under_way(self, thread_id: str) -> tuple[list[Run], list[RunRow]]:
-        """The unfinished runs of a thread: those here, and those of other processes."""
-        return self._here.unfinished(thread_id), await self._elsewhere.unfinished_on(thread_id)
-
-    async def _end_all(
-        self, here: Sequence[Run], elsewhere: Sequence[RunRow], action: CancelAction, *, wait: bool
-    ) -> None:
-        """Ask runs to end, wherever they are."""
-        for run in here:
-            run.stop(action)
-        ending = self._elsewhere.cancel(elsewhere, action) if elsewhere else None
-        if not wait:
-            return
-        for run in here:
-            await run.stored()
-        if ending:
-            await asyncio.shield(ending)
-
     async def _execute(self, run: Run) -> None:
         with acting_as(run.caller):  # in a task of its own, also for a run that was taken over
             await self._execution.execute(run)
@@ -1063,7 +581,7 @@ class Runs:
             again = RunRequest.of_kwargs(
                 run.row.thread_id, run.row.assistant_id, run.request.kwargs()
             )
-            await self._go_on(run.row, again, attempt, run.caller)
+            await self._taking.go_on(run.row, again, attempt, run.caller)
         elif run.request.webhook:
             self._webhooks.look()
 
@@ -1085,7 +603,7 @@ class Runs:
         run.finish()
         self._here.end(run)
         self._queue.left(run)
-        known = 0 if run.cancelled == "rollback" else _KNOWN_SECONDS
+        known = 0 if run.cancelled == "rollback" else KNOWN_SECONDS
         asyncio.get_running_loop().call_later(known, self._here.forget, run)
 
 

@@ -14,7 +14,7 @@ import redis
 
 from everturn.checkpoints.local.valkey.address import address_of, url_of
 from everturn.server.api.http.problems import IDEMPOTENCY_KEY, REPLAYED
-from everturn.server.runs.runs import _KNOWN_SECONDS
+from everturn.server.runs.here import KNOWN_SECONDS
 from tests.provider import KEY, FakeProvider, Reply
 from tests.service import ROOT, Client, serving
 from tests.waiting import eventually_sync
@@ -167,7 +167,7 @@ def test_a_stream_that_is_not_kept_ends_as_it_did(
     body = {"graph": "note", "input": ASKED["input"]} if path == "/stream" else ASKED
     first = noting.post(path, json=body, headers=headers)
     eventually_sync(lambda: forget_events(stored))
-    sleep(2 * _KNOWN_SECONDS)  # until then it is served from memory
+    sleep(2 * KNOWN_SECONDS)  # until then it is served from memory
     again = frames(noting.post(path, json=body, headers=headers))
     *_, (name, state, _) = frames(first)
     assert (again[-1][0], again[-1][1]["log"]) == (name, state["log"])
