@@ -119,8 +119,10 @@ async def events_again(runs: Runs, before: Repeated, after: Cursor) -> AsyncGene
         async for news in events:
             nothing = nothing and not news
             yield news
-    if before.run or not nothing or await runs.has_events(before.run_id):
+    if before.run or not nothing:
         return
+    if after != BEGINNING and await runs.has_events(before.run_id):
+        return  # it has them all
     about, failed = {"run_id": before.run_id, "attempt": 1}, False
     try:
         kept = await runs.kept(before)
