@@ -429,6 +429,7 @@ class Execution:
                 await self._memory.undo(run.thread_id, run.row.run_id)
         self._post_end(run)
         gone = run.cancelled == "rollback" or isinstance(run.error, ThreadNotFound)
+        gone = gone or run.turned_away
         temporary = not request.lasting and (not request.idempotent or releases_key(run))
         if temporary and (request.recorded or request.webhook):
             self._keep(run, self._rows.delete(run.row.run_id, run.thread_id, *self._report(run)))

@@ -126,6 +126,12 @@ class Run:
         return written is not None and written.done() and written.exception() is not None
 
     @property
+    def turned_away(self) -> bool:
+        """Whether a store was away before it began: its client was told so, and asks again."""
+        away = isinstance(self.error, StoreUnavailable) and self.cancelled is None
+        return away and self.request.interactive and not (self.held or self.resumes)
+
+    @property
     def on_own_thread(self) -> bool:
         """Whether its thread is its own, and goes with it."""
         return not (self.request.lasting or self.request.without_memory)

@@ -91,6 +91,7 @@ def test_runs_wait_for_redis(data_dir: Path, config: str, redis: Server, fault: 
     until = data_dir.parent / "until"
     with served(data_dir, config, REDIS_URL=redis.url) as service:
         session, other, third = service.session(), service.session(), service.session()
+        unheard = service.session()
         first = service.later(f"/threads/{session}/runs/wait", posted("one", until))
         chat = service.later("/invoke", invoked(third, "asked", until))
         eventually_sync(lambda: service.statuses(session) == ["running"])
@@ -105,7 +106,7 @@ def test_runs_wait_for_redis(data_dir: Path, config: str, redis: Server, fault: 
         with fault(redis):
             began = time.monotonic()
             until.touch()
-            refused = service.client.post("/invoke", json=invoked(service.session(), "no"))
+            refused = service.client.post("/invoke", json=invoked(unheard, "no"))
             is_refused(refused)
             meanwhile = service.client.post(f"/threads/{other}/runs", json=posted("meanwhile"))
             assert meanwhile.status_code in {200, 503}
@@ -124,7 +125,9 @@ def test_runs_wait_for_redis(data_dir: Path, config: str, redis: Server, fault: 
         assert sorted(service.said(other)[::2]) == sorted(
             ["stream", "later", *(["meanwhile"] if meanwhile.status_code == 200 else [])]
         )
-        for thread_id in (session, other, third):
+        kept = ["success"] if "This turn is kept" in refused.text else []
+        eventually_sync(lambda: service.statuses(unheard) == kept)
+        for thread_id in (session, other, third, unheard):
             assert service.client.get(f"/threads/{thread_id}").json()["status"] == "idle"
         again = service.client.post("/invoke", json=invoked(third, "again"))
         assert again.status_code == 200
