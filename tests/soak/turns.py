@@ -128,11 +128,11 @@ class Clients:
         return asking
 
     async def get(self, path: str, **how: Any) -> Any:
-        """Read something, of whichever instance answers."""
+        """Read something, of whichever instance answers; what is lost is nothing."""
         while True:
             with suppress(httpx.TransportError):
                 answer = await self.http.get(self.url() + path, **how)
-                if answer.status_code not in _AWAY:
+                if answer.status_code == 409 or answer.status_code not in _AWAY:
                     return answer.json() if answer.is_success else None
             await asyncio.sleep(_PAUSE)
 
