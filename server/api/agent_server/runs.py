@@ -15,6 +15,7 @@ from pydantic import (
 )
 from starlette.responses import StreamingResponse
 
+from everturn.checkpoints.errors import StoreUnavailable
 from everturn.checkpoints.sql.runs import RunStatus
 from everturn.server.api.agent_server.bodies import json_response
 from everturn.server.api.agent_server.run_answers import (
@@ -274,6 +275,10 @@ async def join_run(
         except Moved:  # `Location` says where the client goes on
             left = False
             hang_up(request.scope)
+        except StoreUnavailable:  # the same, and the run goes on
+            left = False
+            if not hang_up(request.scope):
+                raise
         finally:
             if left and not was_dropped(request):
                 runs.leave(str(run_id), str(thread_id))

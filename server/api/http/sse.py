@@ -21,6 +21,7 @@ from fastapi import Request
 from sse_starlette import EventSourceResponse
 from starlette.types import Receive, Scope, Send
 
+from everturn.checkpoints.errors import StoreUnavailable
 from everturn.server.api.http.deps import service_of
 from everturn.server.api.http.hang_up import hang_up
 from everturn.server.api.http.json import dumps
@@ -117,6 +118,10 @@ class EventStream(EventSourceResponse):
             ended = True
             yield _STANDS % str(moved.place).encode()
             hang_up(self._scope)
+        except StoreUnavailable:  # it follows a run elsewhere, whose client is to come back
+            ended = True
+            if not hang_up(self._scope):
+                raise
         finally:
             if self._on_leave is not None and not (ended or self._dropped()):
                 self._on_leave()
