@@ -1,11 +1,12 @@
 """What clients hear while a process that served closes its stores: to come back in a moment.
 
-Its application is gone by then. Without this their connections would be refused, by a process that
-is still there.
+Its application is gone by then, and in the end its event loop. Without this their connections would
+be refused, by a process that is still there.
 """
 
 import asyncio
 import socket
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -14,6 +15,17 @@ from everturn.server.api.http.problems import problem_of_status, problem_respons
 _SECONDS = 1
 """For a client to send what it asks, and to take the answer."""
 _MOST_BYTES = 65_536
+
+
+def refuse_until_the_end(listener: socket.socket) -> None:
+    """Answer each request that comes with 503, until this process is gone."""
+    kept = listener.dup()
+
+    async def forever() -> None:
+        async with refusing(kept):
+            await asyncio.Event().wait()
+
+    threading.Thread(target=lambda: asyncio.run(forever()), name="refusing", daemon=True).start()
 
 
 @asynccontextmanager

@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 import socket
-from contextlib import AsyncExitStack
 from functools import partial
 from ipaddress import ip_address
 from types import FrameType
@@ -20,7 +19,7 @@ from everturn.server.cli.config import Loaded
 from everturn.server.cli.ending import Ending
 from everturn.server.cli.process import opened, run
 from everturn.server.cli.ready import log_ready, port_chosen
-from everturn.server.cli.refusing import refusing
+from everturn.server.cli.refusing import refuse_until_the_end
 from everturn.server.cli.supervised import Supervised
 from everturn.server.runs.runs import Runs
 from everturn.server.settings import ServerSettings, Settings
@@ -60,24 +59,14 @@ async def _serve(settings: Settings, worker: Supervised | None) -> None:
             worker.open_listener() if worker else listen(host, port, chosen=port_chosen(settings))
         )
 
-    async with (
-        AsyncExitStack() as closing,
-        opened(settings, hold, several=worker is not None) as (app, listener),
-    ):
-        await _Server(app, settings, worker, closing).serve(sockets=[listener])
+    async with opened(settings, hold, several=worker is not None) as (app, listener):
+        await _Server(app, settings, worker).serve(sockets=[listener])
 
 
 class _Server(uvicorn.Server):
     """uvicorn, which says in one line where it listens, and goes on serving while turns end."""
 
-    def __init__(
-        self,
-        app: FastAPI,
-        settings: Settings,
-        worker: Supervised | None,
-        closing: AsyncExitStack,
-    ) -> None:
-        """What is entered into `closing` lasts until the stores are closed."""
+    def __init__(self, app: FastAPI, settings: Settings, worker: Supervised | None) -> None:
         self._connections = _connections(settings.server)
         config = uvicorn.Config(
             app,
@@ -93,7 +82,6 @@ class _Server(uvicorn.Server):
         self._app = app
         self._settings = settings
         self._worker = worker
-        self._closing = closing
         self._replaced = asyncio.Event()
         runs: Runs = app.state.service.runs
         self._runs = runs
@@ -145,7 +133,7 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         if self._worker is None:  # else others answer at the same port
             for listener in sockets or ():
-                await self._closing.enter_async_context(refusing(listener))
+                refuse_until_the_end(listener)
         await super().shutdown(sockets)
 
     async def _leave(self) -> None:
