@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import (
@@ -102,6 +103,8 @@ class Claimed(NamedTuple):
     """How often it had begun when its process died."""
     caller: Mapping[str, Any] | None
     """Whose run it is. Not in the row, which clients are shown."""
+    asked_at: float
+    """Before it was taken, by the monotonic clock: the answer may be read long after."""
 
 
 class Waiting(NamedTuple):
@@ -290,6 +293,7 @@ class RunRows:
                 runs.c.position,
             )
         )
+        asked_at = monotonic()
         rows = await self._database.write(lambda c: c.execute(taken).mappings().all())
         return [
             Claimed(
@@ -298,6 +302,7 @@ class RunRows:
                 int(row["attempts"]),
                 int(row["deaths"]),
                 row["caller"],
+                asked_at,
             )
             for row in sorted(rows, key=lambda row: row["position"])
         ]

@@ -93,7 +93,10 @@ class Taking:
             await self._give_up(claimed.row, feed, reason, request.webhook)
             return None
         caller = Caller(claimed.caller) if claimed.caller else None
-        return await self._again(claimed.row, request, claimed.attempt, caller)
+        run = await self._again(claimed.row, request, claimed.attempt, caller)
+        if run is not None:
+            run.had_at = claimed.asked_at
+        return run
 
     async def go_on(
         self, row: RunRow, request: RunRequest, attempt: int, caller: Caller | None

@@ -16,6 +16,8 @@ from langgraph_sdk.errors import ConflictError
 
 from everturn.checkpoints.errors import StoreUnavailable
 from everturn.checkpoints.sql.runs import Claimed, RunRows
+from everturn.server.runs.execution import Execution
+from everturn.server.runs.run import Run
 from tests.checkpoints.stores import REDIS_URL, one_node_cluster, postgres_database, redis_store
 from tests.server.api.agent_server.following import announce_silence, following
 from tests.service import ROOT, Process, process, serving
@@ -240,6 +242,47 @@ async def test_what_is_written_long_before_it_is_started_is_run_once(
     await here.http.client.post(f"/threads/{thread}/runs/wait", json=body, headers=headers)
     states: Any = await here.threads.get_history(thread, limit=100)
     assert {state["metadata"]["run_attempt"] for state in states} == {1}
+
+
+async def test_whose_answer_comes_after_its_lease_has_taken_nothing(
+    two: list[LangGraphClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a process that stood still between its question and the answer to it."""
+    here, _ = two
+    claim = RunRows.claim
+    late: list[str] = []
+    thread = (await here.threads.create(graph_id="toy"))["thread_id"]
+
+    async def stands_still(rows: RunRows, limit: int) -> list[Claimed]:
+        taken = await claim(rows, limit)
+        if taken and not late:
+            (run_id,) = (each.row.run_id for each in taken)
+            late.append(run_id)
+            await rows.disown([])
+
+            async def has_ended() -> bool:
+                row = await rows.get(run_id)
+                return row is not None and row.status == "success"
+
+            await eventually(has_ended)
+            await asyncio.sleep(2)  # more than half the lease
+        return taken
+
+    monkeypatch.setattr(RunRows, "claim", stands_still)
+    left: list[Run] = []
+    store_end = Execution.store_end
+
+    async def seen(execution: Execution, run: Run) -> int | None:
+        attempt = await store_end(execution, run)
+        left.append(run)
+        return attempt
+
+    monkeypatch.setattr(Execution, "store_end", seen)
+    run_id = await start(here, thread, {"words": "once"}, after_seconds=1)
+    await eventually(lambda: len(left) == 2)
+    assert late == [run_id]
+    states: Any = await here.threads.get_history(thread, limit=100)
+    assert {state["metadata"]["run_attempt"] for state in states} == {2}
 
 
 async def test_strategies_see_the_runs_of_both(two: list[LangGraphClient]) -> None:
