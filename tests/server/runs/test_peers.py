@@ -14,7 +14,7 @@ from langgraph_sdk import get_client
 from langgraph_sdk.client import LangGraphClient
 from langgraph_sdk.errors import ConflictError
 
-from everturn.checkpoints.errors import StoreUnavailable
+from everturn.checkpoints.errors import StaleWriter, StoreUnavailable
 from everturn.checkpoints.sql.runs import Claimed, RunRows
 from everturn.server.runs.execution import Execution
 from everturn.server.runs.run import Run
@@ -281,8 +281,9 @@ async def test_whose_answer_comes_after_its_lease_has_taken_nothing(
     run_id = await start(here, thread, {"words": "once"}, after_seconds=1)
     await eventually(lambda: len(left) == 2)
     assert late == [run_id]
-    states: Any = await here.threads.get_history(thread, limit=100)
-    assert {state["metadata"]["run_attempt"] for state in states} == {2}
+    first, second = left
+    assert (first.feed.attempt, first.error) == (2, None)
+    assert isinstance(second.error, StaleWriter)
 
 
 async def test_strategies_see_the_runs_of_both(two: list[LangGraphClient]) -> None:
