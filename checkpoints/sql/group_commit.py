@@ -100,6 +100,7 @@ class GroupCommit:
         of: str | None = None,
         unless: Row | None = None,
         seconds: float | None = None,
+        since: float | None = None,
     ) -> asyncio.Future[list[Any]]:
         """Have rows written; the future is done at their commit.
 
@@ -118,13 +119,15 @@ class GroupCommit:
                 rows must be such that writing them twice does no harm.
             seconds: after which they are given up, unless they are just being written. None keeps
                 them until they are written, or the service is closed.
+            since: the loop's time at which they were true, where that is not now: the process may
+                have stood still in between.
 
         Raises, from the future:
             StoreUnavailable: the rows were given up.
             ValueRefused: the database does not take one of the rows.
         """
         loop = asyncio.get_running_loop()
-        call = _Call(rows, of, unless, loop.time(), seconds)
+        call = _Call(rows, of, unless, loop.time() if since is None else since, seconds)
         if self._closing.is_set():
             _fail(call, StoreUnavailable("the database is being closed"))
             return call.written

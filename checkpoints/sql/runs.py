@@ -166,16 +166,20 @@ class RunRows:
             *before, row, of=run.thread_id, unless=there, seconds=_INSERT_SECONDS
         )
 
-    def update(self, run: RunRow, status: RunStatus, *more: Row) -> asyncio.Future[list[Any]]:
+    def update(
+        self, run: RunRow, status: RunStatus, *more: Row, since: float | None = None
+    ) -> asyncio.Future[list[Any]]:
         """Have a run's new status written, with rows that must not be without it.
 
-        They are kept until they are written. Its secrets end with it.
+        They are kept until they are written. Its secrets end with it. For `since` see
+        `GroupCommit.post`.
         """
         run.status, run.updated_at = status, _now()
         which: dict[str, Any] = {"this": run.run_id, "mine": self._owner}
         values = {**which, "status": status, "updated_at": run.updated_at}
         row = Row(_UPDATE if status in UNFINISHED else _END, values)
-        return self._rows.post(row, *more, of=run.thread_id, unless=Row(_NOT_MINE, which))
+        unless = Row(_NOT_MINE, which)
+        return self._rows.post(row, *more, of=run.thread_id, unless=unless, since=since)
 
     async def get(self, run_id: str, thread_id: str | None = None) -> RunRow | None:
         """Read a run; None where there is none, or it is another thread's."""

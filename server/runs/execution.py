@@ -552,11 +552,11 @@ class Execution:
         run.row.status = "running"
         if run.request.recorded:
             loop = asyncio.get_running_loop()
-            run.start = loop.call_later(_SHORT, self._post_start, run)
+            run.start = loop.call_later(_SHORT, self._post_start, run, loop.time())
 
-    def _post_start(self, run: Run) -> None:
+    def _post_start(self, run: Run, since: float) -> None:
         run.start = None
-        self._rows.update(run.row, "running", self._threads.busy(run))
+        self._rows.update(run.row, "running", self._threads.busy(run), since=since)
 
     def _context(self, request: RunRequest, assistant: Assistant) -> dict[str, Any]:
         """What the graph may choose from: clients from before LangGraph 0.6 say it in the config.
