@@ -88,6 +88,8 @@ class _Sent:
                 raise Refused(response)
             self.place = response.headers.get("Content-Location")
             for event in httpx2.EventSource(response):
+                if not event.data:  # an id alone: where to go on, from a service that ends
+                    continue
                 self._heard_at = time.monotonic()
                 data = json.loads(event.data)
                 if event.event == "error" and data.get("type") in _GOES_ON:

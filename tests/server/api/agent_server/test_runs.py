@@ -614,8 +614,8 @@ def test_a_node_that_ends_the_process_is_named_and_given_up(config: Path, tmp_pa
         process(tmp_path / "data", **settings) as running,
         Client(running.url()) as client,
     ):
-        (run,) = client.get(f"/threads/{thread}/runs").json()
-        assert run["status"] == "error"
+        runs = f"/threads/{thread}/runs"
+        eventually_sync(lambda: [run["status"] for run in client.get(runs).json()] == ["error"])
         assert client.get(f"/threads/{thread}").json()["error"]["error"] == "RunLost"
         lost = client.post("/runs/wait", json=alone, headers=key)
         assert lost.json()["__error__"]["error"] == "RunLost"
@@ -646,8 +646,8 @@ def test_a_delayed_run_outlives_a_stop(config: Path, tmp_path: Path) -> None:
 def an_hour_passes_for(run_id: str, data_dir: Path) -> None:
     with closing(sqlite3.connect(data_dir / "everturn.db")) as database, database:
         changed = database.execute(
-            "UPDATE runs SET created_at = datetime(created_at, '-1 hour') || '.000000'"
-            " WHERE run_id = ?",
+            "UPDATE runs SET created_at = datetime(created_at, '-1 hour') || '.000000',"
+            " due_at = datetime(due_at, '-1 hour') || '.000000' WHERE run_id = ?",
             (run_id,),
         )
         assert changed.rowcount == 1
