@@ -6,7 +6,7 @@ import os
 import signal
 import sqlite3
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -93,9 +93,15 @@ async def start_on_both(url: str, data_dir: Path, toy: Json) -> list[tuple[str, 
 
 async def joined(url: str, runs: list[tuple[str, str]]) -> list[str]:
     client = get_client(url=url)
-    finals: list[Any] = await asyncio.gather(*(client.runs.join(*run) for run in runs))
+
+    async def final(run: tuple[str, str]) -> Any:
+        while True:
+            with suppress(httpx.TransportError):  # a connection to a worker that was just killed
+                return await client.runs.join(*run)
+
+    finals = await asyncio.gather(*map(final, runs))
     await client.aclose()
-    return [final["messages"][-1]["content"] for final in finals]
+    return [each["messages"][-1]["content"] for each in finals]
 
 
 async def counted(url: str) -> float:
