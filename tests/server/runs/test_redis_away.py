@@ -13,7 +13,6 @@ import pytest
 from tests.checkpoints.redis.servers import Server, free_ports, redis_binary
 from tests.checkpoints.redis.servers import serving as serving_redis
 from tests.server.runs.test_database_away import (
-    AT_ONCE,
     TOY,
     invoked,
     is_refused,
@@ -110,7 +109,6 @@ def test_runs_wait_for_redis(data_dir: Path, config: str, redis: Server, fault: 
             is_refused(refused)
             meanwhile = service.client.post(f"/threads/{other}/runs", json=posted("meanwhile"))
             assert meanwhile.status_code in {200, 503}
-            assert time.monotonic() - began < 2 * AT_ONCE
             assert service.client.get(f"/threads/{session}/runs").status_code == 200
             time.sleep(max(0.0, began + AWAY_SECONDS - time.monotonic()))
         eventually_sync(lambda: service.statuses(session) == ["success"] * 2)
