@@ -8,7 +8,7 @@ from everturn.checkpoints.errors import StoreMisconfigured
 from everturn.checkpoints.redis.failures import redis_errors
 
 _LEAST_FILE = 1_048_576
-_MOST_TIMES = 4
+_MAX_TIMES = 4
 """A file that is so many times as large as the data holds mostly what is deleted."""
 
 
@@ -53,7 +53,7 @@ async def rewrite_file(client: Redis | RedisCluster, *, least: int = _LEAST_FILE
     if (
         isinstance(client, RedisCluster)
         or space.rewriting
-        or space.file <= least + _MOST_TIMES * space.data
+        or space.file <= least + _MAX_TIMES * space.data
     ):
         return False
     with redis_errors():

@@ -14,7 +14,7 @@ from everturn.server.api.http.problems import problem_of_status, problem_respons
 
 _SECONDS = 1
 """For a client to send what it asks, and to take the answer."""
-_MOST_BYTES = 65_536
+_MAX_BYTES = 65_536
 
 
 def refuse_until_the_end(listener: socket.socket) -> None:
@@ -31,7 +31,7 @@ def refuse_until_the_end(listener: socket.socket) -> None:
 @asynccontextmanager
 async def refusing(listener: socket.socket) -> AsyncIterator[None]:
     """Answer each request that comes with 503; the listener itself may be closed meanwhile."""
-    server = await asyncio.start_server(_refuse, sock=listener.dup(), limit=_MOST_BYTES)
+    server = await asyncio.start_server(_refuse, sock=listener.dup(), limit=_MAX_BYTES)
     try:
         yield
     finally:
@@ -47,7 +47,7 @@ async def _refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
                 writer.write(_answer())
                 writer.write_eof()
                 # With a body unread, closing would take the answer back.
-                while await reader.read(_MOST_BYTES):
+                while await reader.read(_MAX_BYTES):
                     pass
     finally:
         writer.close()
