@@ -56,10 +56,8 @@ async def two_processes(
         process(folder / "a", **stores, **more) as one,
         process(folder / "b", **stores, **more) as other,
     ):
-        clients = [get_client(url=each.url()) for each in (one, other)]
-        yield one, other, clients[0], clients[1]
-        for client in clients:
-            await client.aclose()
+        async with get_client(url=one.url()) as first, get_client(url=other.url()) as second:
+            yield one, other, first, second
 
 
 class Journal:
@@ -163,8 +161,9 @@ async def test_a_node_that_blocks_the_loop_keeps_its_run(
     stores: dict[str, str], tmp_path: Path, journal: Journal
 ) -> None:
     thread = str(uuid4())
-    async with two_processes(tmp_path, stores, EVERTURN_LEASE="1") as (_, _, first, other):
-        await post(first, thread, journal.input("blocks", waits=False, blocks=4.0))
+    # Long enough for a busy machine: its heartbeat is then late, too.
+    async with two_processes(tmp_path, stores, EVERTURN_LEASE="3") as (_, _, first, other):
+        await post(first, thread, journal.input("blocks", waits=False, blocks=8.0))
         await post(other, thread, journal.input("next", waits=False))
         await eventually(lambda: _statuses(stores, "success", 2))
         assert journal.names == ["blocks", "next"]
