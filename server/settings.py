@@ -10,8 +10,14 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from everturn.checkpoints.settings import StoreSettings
+from everturn.graph.guards.settings import GuardSettings
 from everturn.graph.models.settings import ModelSettings
+from everturn.server.access.budget_settings import BudgetSettings
+from everturn.server.access.limit_settings import LimitSettings
+from everturn.server.access.oauth_settings import OAuthSettings
+from everturn.server.access.settings import AccessSettings
 from everturn.server.address import DEFAULT_PORT
+from everturn.server.observe.settings import ObserveSettings
 from everturn.tools.kit.mcp.settings import McpSettings
 from everturn.tools.kit.settings import ToolSettings
 from everturn.tools.kit.web.settings import WebSettings
@@ -183,6 +189,12 @@ class Settings:
     stores: StoreSettings
     models: ModelSettings
     server: ServerSettings
+    access: AccessSettings
+    oauth: OAuthSettings
+    limits: LimitSettings
+    budgets: BudgetSettings
+    guards: GuardSettings
+    observe: ObserveSettings
     refused_models: str = ""
     """Why `models` has no provider though one is named: no one may need it. A graph of our own
     that is served does."""

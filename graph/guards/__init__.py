@@ -1,0 +1,1 @@
+"""What guards a graph: rules for what goes in and what comes out."""
