@@ -1,6 +1,6 @@
 """The table `crons`: runs that begin again and again, and when the next one is due.
 
-Any number of services may look at it: a due cron goes to the one whose `claim` moves it on first.
+Any number of services may look at it: a due cron goes to the one that creates its run first.
 """
 
 from collections.abc import Mapping
@@ -134,7 +134,7 @@ class CronTable(SearchedTable[Cron, SortBy]):
         )
         return await self._read(overdue)
 
-    async def claim(self, cron: Cron, following: datetime | None) -> bool:
+    async def move_on(self, cron: Cron, following: datetime | None) -> bool:
         """Move a due cron on to its following run; `False` if another has done so already."""
         moved = (
             update(crons)

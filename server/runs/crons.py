@@ -1,9 +1,10 @@
 """Crons: runs that begin by the clock.
 
-    next due? -> sleep until then, or until a cron changes -> claim it -> create its run
+    next due? -> sleep until then, or until a cron changes -> create its run -> move it on
 
-Every process keeps the time; the database gives each due run to one of them. What was due while
-no process lived begins once, as soon as one does.
+Every process keeps the time. A due run has a key, its cron and its moment, so that it is created
+once: by whichever process is first, and by another one should that die before it moves the cron on.
+What was due while no process lived begins once, as soon as one does.
 """
 
 import asyncio
@@ -11,7 +12,6 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any, Literal
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -20,15 +20,15 @@ from cronsim import CronSim, CronSimError
 from langchain_core.utils.uuid import uuid7
 from structlog import get_logger
 
-from everturn.checkpoints.away import Waiting, patiently, waits
 from everturn.checkpoints.confidential import split_request
 from everturn.checkpoints.errors import StoreUnavailable
 from everturn.checkpoints.shared.peers import Message, Peers
 from everturn.checkpoints.sql.crons import Cron, CronTable, Filter, SortBy, SortOrder
 from everturn.server.access.access import Access, Action
 from everturn.server.access.caller import Caller, acting_as, current_caller
-from everturn.server.errors import CronNotFound, InvalidInput, ThreadNotFound
+from everturn.server.errors import AnswerGone, CronNotFound, InvalidInput, ThreadNotFound
 from everturn.server.runs.execution import Threads
+from everturn.server.runs.idempotency import IdempotencyKey
 from everturn.server.runs.reading import Assistants
 from everturn.server.runs.request import CRON_DOOR, RunRequest
 from everturn.server.runs.run import Run
@@ -38,8 +38,6 @@ log = get_logger(__name__)
 
 _MAX_SLEEP = 60.0
 """Seconds after which the clock is looked at again: it may have been set, or slept."""
-_CLAIMED = 3600.0
-"""Seconds for which a run that is claimed is tried to be started, where a store is away."""
 _AWAY_SLEEP = 1.0
 """Seconds after which a database that is away is asked again."""
 _AT_ONCE = 100
@@ -242,10 +240,15 @@ class Crons:
             except InvalidInput as error:  # its time zone is gone: it must not hold up the others
                 log.warning("cron_ended", cron_id=cron.cron_id, error=str(error))
                 following = None
-            if await self._table.claim(cron, following):
-                await self._begin(cron)
+            await self._begin(cron)
+            await self._table.move_on(cron, following)
 
     async def _begin(self, cron: Cron) -> None:
+        """Create a due run, unless that was done; a run that cannot be is passed over.
+
+        Raises:
+            StoreUnavailable: it is due still.
+        """
         about = {
             "metadata": {**cron.metadata, "cron_id": cron.cron_id},
             "on_completion": cron.on_run_completed or "delete",
@@ -254,18 +257,19 @@ class Crons:
         try:
             asked = {**self._table.whole_payload(cron), **about}
             request = RunRequest.of_kwargs(cron.thread_id, cron.assistant_id, asked)
-            with acting_as(Caller(cron.caller) if cron.caller else None), waits(Waiting(_CLAIMED)):
-                run = await patiently(partial(self._create, request))
+            with acting_as(Caller(cron.caller) if cron.caller else None):
+                run = await self._runs.create(request, bounded=False, key=_key(cron))
+                if not isinstance(run, Run):  # another process did
+                    return
+                await self._runs.acknowledge(run)
+        except StoreUnavailable:
+            raise
+        except AnswerGone:  # it has even ended
+            return
         except Exception:
             log.exception("cron_run_not_begun", cron_id=cron.cron_id)
         else:
             log.info("cron_run_begun", cron_id=cron.cron_id, run_id=run.row.run_id)
-
-    async def _create(self, request: RunRequest) -> Run:
-        """Start a run by the same rules as by hand; it is claimed, and no one asks once more."""
-        run = await self._runs.create(request, bounded=False)
-        await self._runs.acknowledge(run)
-        return run
 
     async def _publish(self) -> None:
         self._changed.set()
@@ -274,6 +278,11 @@ class Crons:
     def _received(self, message: Message) -> None:
         if "crons" in message:
             self._changed.set()
+
+
+def _key(cron: Cron) -> IdempotencyKey:
+    """The key of a cron's due run; no client can send it."""
+    return IdempotencyKey(f"cron {cron.cron_id}", str(cron.next_run_date), "")
 
 
 def _following(schedule: str, timezone: str | None, end: datetime | None) -> datetime | None:

@@ -206,16 +206,18 @@ class Runs(RunCanceller):
             KeyReused, AnswerGone, RunNotFound: of the key, see `_repeated`.
             Forbidden, InvalidRule, HTTPException: of the project's rules, see `Access.allowed`.
         """
+        timed = request.door == CRON_DOOR
 
         async def start(reached: Reached) -> Run:
-            if request.door != CRON_DOOR:  # whose time has come but once: another process runs it
+            if not timed:  # whose time has come but once: another process runs it
                 self._engine.refuse_if_closing()
             if not request.background:
                 self._slots.check()
                 await self._admission.client()
             elif bounded:
                 self._queue.check()
-            asked = request.to_be_sent_again() if key else request
+            # A cron's key says that its run was created; no one asks for its answer again.
+            asked = request if key is None or timed else request.to_be_sent_again()
             return await self._create(asked, thread, reached, caller or current_caller(), key)
 
         started = await self._once(key, request.thread_id, start)

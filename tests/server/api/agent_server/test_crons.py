@@ -10,6 +10,7 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -214,6 +215,23 @@ async def test_what_was_due_meanwhile_begins_at_the_start(config: Path, tmp_path
         (ended,) = [each for each in found if each["cron_id"] == broken["cron_id"]]
         assert ended["next_run_date"] is None
         await client.aclose()
+        running.kill()
+    # As if it had died after the run was created, and before the cron was moved on.
+    with sqlite3.connect(tmp_path / "data" / "everturn.db") as database:
+        database.execute(
+            "UPDATE crons SET next_run_date = '2020-01-02 00:00:00.000000'"
+            " WHERE next_run_date IS NOT NULL"
+        )
+    database.close()
+    with process(tmp_path / "data", **settings) as running:
+        async with get_client(url=running.url()) as client:
+            await eventually(partial(_no_cron_is_due, client))
+            assert len(await client.runs.list(thread)) == 1
+
+
+async def _no_cron_is_due(client: LangGraphClient) -> bool:
+    crons: list[Any] = await client.crons.search()
+    return all((cron["next_run_date"] or "9") > "2026" for cron in crons)
 
 
 SECRET = "whsec_" + base64.b64encode(b"a secret of ours").decode()
