@@ -1,6 +1,7 @@
 """The command `everturn`, whose commands are imported only when they are called."""
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -14,11 +15,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         code: int = options.run(options)
+        if sys.stdout is not None:  # of a process without standard output
+            sys.stdout.flush()
     except WrongSetting as error:
         print(f"everturn: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # who read the output, such as `head`, has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at the end
+        return 141  # as a shell says it: 128 and SIGPIPE
     return code
 
 

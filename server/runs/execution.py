@@ -477,7 +477,8 @@ class Execution:
         except ValueRefused as error:  # of what it says of itself: then it ends without that
             self._fail(run, error)
             run.ended = replace(run.row)
-            await self._rows.update(run.ended, run.status, self._threads.failed(run))
+            rows = (self._threads.failed(run), *self._keys.ended(run), *self._report(run))
+            await self._rows.update(run.ended, run.status, *rows)
 
     def _post_end(self, run: Run) -> None:
         """Have the end written once, while the thread is held: the next run starts after it."""

@@ -32,6 +32,8 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, help="of the rigs `faults` and `rolling`")
     parser.add_argument("--keep", type=Path, help="a folder for logs and journals")
     chosen = parser.parse_args()
+    if unknown := set(chosen.rigs) - RIGS.keys():
+        parser.error(f"there is no rig {min(unknown)}")
     figures: list[Figures] = []
     with tempfile.TemporaryDirectory(prefix="ev-") as name:
         for rig in chosen.rigs or RIGS:

@@ -1,12 +1,16 @@
 """The service as a process: killed, restarted, refused, told to stop."""
 
 import json
+import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.service import ROOT, Client, process
+from tests.waiting import PATIENCE
 
 
 def test_a_conversation_survives_kill_9(data_dir: Path) -> None:
@@ -130,3 +134,17 @@ def test_a_service_with_auth_is_not_open(data_dir: Path) -> None:
         running.url()
         assert running.stop() == 0
     assert not any('"open_to_the_network"' in line for line in running.log)
+
+
+def test_a_reader_that_has_read_enough_is_no_error() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "everturn.server", "config"]
+    try:
+        ended = subprocess.run(
+            command, cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, timeout=PATIENCE, check=False
+        )
+    finally:
+        os.close(writer)
+    assert ended.returncode == 141
+    assert b"BrokenPipe" not in ended.stderr
