@@ -8,7 +8,12 @@ from functools import partial
 from typing import Any, Self, TypeAlias
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import CheckpointTuple
+from langgraph.checkpoint.base import (
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+    CheckpointTuple,
+)
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import ConnectionError as NotConnected
@@ -25,6 +30,7 @@ from everturn.checkpoints.redis.connect import check_server, create_async_client
 from everturn.checkpoints.redis.failures import CALL_FAILED, hangs, translate
 from everturn.checkpoints.redis.listing import Steps
 from everturn.checkpoints.redis.saver import ThreadSaver
+from everturn.checkpoints.redis.stored import StoredSteps
 
 log = get_logger(__name__)
 
@@ -38,6 +44,8 @@ _MAX_ARGUMENTS = 8192
 # turns later, the checkpoint they lead to; a caller that is answered makes its next call within
 # two turns as well.
 _DELAY_TURNS = 3
+
+_CHECKPOINTER = "__pregel_checkpointer"  # LangGraph's: what a node's run is stored with
 
 _AWAY = (NotConnected, NotAnswered)
 # A cluster client that looks for a node which is away closes the connections of all pipelines, and
@@ -69,6 +77,7 @@ class AsyncRedisSaver(ThreadSaver):
             )
         super().__init__(client, ttl=ttl, prefix=prefix, serde=serde, keep=keep)
         self._pipelines = _Pipelines(client)
+        self._stored = StoredSteps()
         self.on_empty: Callable[[str], Awaitable[None]] | None = None
         """Called with a thread of which nothing is there; it may raise where that is a loss."""
 
@@ -102,6 +111,28 @@ class AsyncRedisSaver(ThreadSaver):
             if not (place.get("checkpoint_ns") or place.get("checkpoint_id")):
                 await self.on_empty(str(place["thread_id"]))
         return found
+
+    async def aput(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        """Stores a checkpoint; returns the config that names it."""
+        try:
+            return await super().aput(config, checkpoint, metadata, new_versions)
+        finally:
+            self._stored.add(checkpoint["id"])
+
+    async def astored(self, config: RunnableConfig) -> None:
+        """Wait until the checkpoint is stored that the node with this `config` began from.
+
+        Only of a run that has put it itself; see `stored`.
+        """
+        step = answers.Step.of(config)
+        if step is not None and config["configurable"].get(_CHECKPOINTER) is self:
+            await self._stored.wait(step.checkpoint_id)
 
     async def akeep_answer(self, config: RunnableConfig, call_id: str, answer: Any) -> None:
         """Keep what a tool call of the node with this `config` has answered; see `answers`.

@@ -14,6 +14,7 @@ from sqlalchemy import (
     bindparam,
     case,
     delete,
+    exists,
     func,
     insert,
     literal_column,
@@ -140,10 +141,12 @@ class RunRows:
         caller: Mapping[str, Any] | None = None,
         confidential: Mapping[str, Any] | None = None,
         waits: bool = False,
+        looks: bool = False,
     ) -> asyncio.Future[list[Any]]:
         """Have a new run written, behind rows that it needs; see `GroupCommit.post`.
 
         It is given up where the database is away for longer than a client waits.
+        With `looks` the last value of the result says whether its thread has an unfinished run.
 
         Args:
             run: its row.
@@ -151,6 +154,7 @@ class RunRows:
             caller: whose run it is.
             confidential: what its `kwargs` leave out.
             waits: until a process takes it; else this one has it.
+            looks: whether others of its thread have not ended, in the same commit.
         """
         values = {name: getattr(run, name) for name in COLUMNS}
         values["caller"] = None if caller is None else storable(dict(caller))
@@ -161,10 +165,11 @@ class RunRows:
         values["owner"] = None if waits else self._owner
         values["attempts"] = 0 if waits else 1
         there = Row(_THIS, {"this": run.run_id})
-        row = Row(self._insert, values)
-        return self._rows.post(
-            *before, row, of=run.thread_id, unless=there, seconds=_INSERT_SECONDS
-        )
+        rows = [*before, Row(self._insert, values)]
+        if looks:
+            others = (runs.c.thread_id == run.thread_id) & (runs.c.run_id != run.run_id)
+            rows.append(Row(select(exists().where(others, _unfinished(runs)))))
+        return self._rows.post(*rows, of=run.thread_id, unless=there, seconds=_INSERT_SECONDS)
 
     def update(
         self, run: RunRow, status: RunStatus, *more: Row, since: float | None = None

@@ -60,6 +60,8 @@ async def tools(state: State, *, runtime: Runtime[Context]) -> Step | list[Step]
         if "route" not in state:  # it is lost with its process: another one was at this step
             current.kept = await toolbox.answers.akept_answers(config)
             current.attempt = config.get("metadata", {}).get("run_attempt", 1)
+        else:  # a process that dies before that asks the model anew, and for other calls
+            await toolbox.answers.astored(config)
     calls = {call["id"] or "" for call in asked.tool_calls}
     current.unanswered = calls & waiting - seen.refused.keys() - current.kept.keys()
     toolbox.execution.begin(current)

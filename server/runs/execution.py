@@ -204,7 +204,8 @@ class Execution:
     async def _begin(self, run: Run) -> None:
         """Say that there is a run, once it is there for good, and wait until it is due."""
         if run.written is not None:
-            await asyncio.shield(run.written)
+            said = await asyncio.shield(run.written)
+            run.behind = bool(said and said[-1])
         about = {"run_id": run.row.run_id, "attempt": run.feed.attempt}
         run.feed.publish("metadata", self._dumps(about))
         if run.cancelled:
@@ -242,13 +243,15 @@ class Execution:
         while True:
             async with self._engine.hold_for_turn(thread_id, wait) as held:
                 # Locks are given in the order they were asked for; only the death of a holder
-                # gives one out of turn, after its lease. So most runs need not look.
-                long = now() - asked_at > _LONG_WAIT and request.lasting
-                others = await patiently(partial(self._before, run)) if long else []
+                # gives one out of turn, after its lease, or of one that had yet to ask. So most
+                # runs need not look.
+                look = request.lasting and (run.behind or now() - asked_at > _LONG_WAIT)
+                others = await patiently(partial(self._before, run)) if look else []
                 if not others:
                     await self._check_thread(run)
                     yield held
                     return
+            self._slots.leave(run)  # they may need it
             for row in others:
                 await self._elsewhere.until_ended(row)
             names = {row.run_id for row in others}

@@ -57,6 +57,8 @@ class Run:
     """When it was this process' run for sure, by the monotonic clock."""
     taken: bool = False
     """It was taken out of those that wait: nothing comes before it on its thread."""
+    behind: bool = False
+    """Others of its thread had not ended when its row was written."""
     lets_pass: bool = False
     """It waits for runs that ask for no lock yet: who comes after it must, too."""
     has_slot: Literal["client", "background"] | None = None

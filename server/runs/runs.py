@@ -357,7 +357,12 @@ class Runs(RunCanceller):
                 before = [self._threads.created(new)] if new else []
                 before += [self._keys.taken(key, run.row)] if key else []
                 run.written = self._rows.insert(
-                    run.row, *before, caller=run.caller, confidential=confidential, waits=waits
+                    run.row,
+                    *before,
+                    caller=run.caller,
+                    confidential=confidential,
+                    waits=waits,
+                    looks=run.request.lasting and not (waits or self._peers.single),
                 )
             if run.request.lasting and run.written:
                 self._watch.started(run.thread_id, run.row.run_id, run.written)

@@ -18,6 +18,10 @@ class AnswerStore(Protocol):
     The node's `config` says which step: its thread, its checkpoint and its fencing token.
     """
 
+    async def astored(self, config: RunnableConfig) -> None:
+        """Wait until the step that asks for the calls is stored, by this run."""
+        ...
+
     async def akept_answers(self, config: RunnableConfig) -> Mapping[str, Any]:
         """Return what is kept, by the ids of the calls."""
         ...

@@ -1,17 +1,22 @@
 """The answers of tool calls: kept while their step goes on, and gone when it is stored."""
 
-from typing import Any
+import asyncio
+from typing import Any, TypedDict
 
 import pytest
 from langchain_core.messages import ToolMessage
 from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from langgraph.config import get_config
+from langgraph.graph import START, StateGraph
 from langgraph.types import Command
 
 from everturn.checkpoints.errors import StaleWriter
 from everturn.checkpoints.redis import AsyncRedisSaver
 from everturn.checkpoints.redis.keyspace import Keyspace
+from everturn.checkpoints.redis.saver import ThreadSaver
 from tests.checkpoints.redis.samples import ToyCipher, looking_into, named, place, put
 
 
@@ -24,6 +29,44 @@ def node(checkpoint: RunnableConfig, task: str = "tools:1", **more: Any) -> Runn
 
 def answer(text: str, call_id: str = "c") -> ToolMessage:
     return ToolMessage(text, tool_call_id=call_id, name="tool", artifact={"more": [1]})
+
+
+class Said(TypedDict):
+    """A state."""
+
+    said: list[str]
+
+
+@pytest.mark.parametrize("durability", ["async", "sync", "exit"])
+async def test_calls_wait_until_the_step_that_asks_for_them_is_stored(
+    saver: AsyncRedisSaver, monkeypatch: pytest.MonkeyPatch, durability: Any
+) -> None:
+    put_at_once = ThreadSaver.aput
+
+    async def put_slowly(*given: Any) -> RunnableConfig:
+        await asyncio.sleep(0.05)
+        return await put_at_once(*given)
+
+    monkeypatch.setattr(ThreadSaver, "aput", put_slowly)
+    found = []
+
+    async def asks(state: Said) -> Said:
+        return {"said": ["call it"]}
+
+    async def calls(state: Said) -> Said:
+        await saver.astored(get_config())
+        stored = await saver.aget_tuple({"configurable": {"thread_id": "calls"}})
+        found.append(stored.checkpoint["channel_values"].get("said") if stored else None)
+        return {"said": ["called"]}
+
+    builder = StateGraph(Said).add_sequence([asks, calls]).add_edge(START, "asks")
+    config: RunnableConfig = {"configurable": {"thread_id": "calls"}}
+    graph = builder.compile(checkpointer=saver)
+    await graph.ainvoke({"said": []}, config, durability=durability)
+    assert found == [None if durability == "exit" else ["call it"]]
+    # A graph with a checkpointer of its own, or none, has no checkpoints here: nothing waits.
+    await builder.compile(checkpointer=InMemorySaver()).ainvoke({"said": []}, config)
+    await builder.compile().ainvoke({"said": []})
 
 
 @pytest.mark.parametrize("ns", ["", "sub:1"])

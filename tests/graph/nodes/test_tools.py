@@ -780,6 +780,9 @@ class Kept:
         self.answers: dict[str, Any] = answers
         self.asked: list[str] = []
 
+    async def astored(self, config: RunnableConfig) -> None:
+        self.asked.append("whether it is stored")
+
     async def akept_answers(self, config: RunnableConfig) -> dict[str, Any]:
         self.asked.append("what is kept")
         return dict(self.answers)
@@ -808,11 +811,11 @@ async def test_answers_are_kept_while_others_of_their_step_are_awaited() -> None
     box = keeping(kept, echo, nap)
     state = cast("State", {**asking(("echo", {"text": "one"})), "route": {}})
     await graph.ainvoke(state, sharing(box, "single"))
-    assert kept.asked == []
+    assert kept.asked == ["whether it is stored"]
     calls = asking(("nap", {"seconds": 0.05}), ("echo", {"text": "a"}), ("teleport", {}))
     state = cast("State", {**calls, "route": {}})
     await graph.ainvoke(state, sharing(box, "several"))
-    assert sorted(kept.asked) == ["c1", "c2"]
+    assert sorted(kept.asked[2:]) == ["c1", "c2"]
     assert kept.answers["c1"].content == "a"
 
 

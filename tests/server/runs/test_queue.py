@@ -16,6 +16,7 @@ import httpx
 import pytest
 from langgraph_sdk import get_client
 from langgraph_sdk.client import LangGraphClient
+from redis.asyncio import Redis
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -194,6 +195,23 @@ async def test_runs_that_wait_in_two_processes_keep_their_order_when_one_dies(
         await eventually(lambda: _statuses(stores, "success", len(names)))
         await asyncio.gather(*streams, return_exceptions=True)
         assert await said(other, thread) == names
+
+
+async def test_a_run_comes_behind_one_whose_process_died_before_it_had_its_thread(
+    stores: dict[str, str], tmp_path: Path, journal: Journal
+) -> None:
+    thread = str(uuid4())
+    async with two_processes(tmp_path, stores) as (dies, _, first, other):
+        await post(first, thread, journal.input("first"))
+        await eventually(lambda: journal.names == ["first"])
+        dies.kill()
+        async with Redis.from_url(REDIS_URL) as redis:  # as if it had not asked for its thread
+            locks = [key async for key in redis.scan_iter(f"*lock:{thread}*")]
+            assert locks
+            await redis.delete(*locks)
+        journal.go.touch()
+        await other.runs.wait(thread, "journal", input=journal.input("second"))
+        assert await said(other, thread) == ["first", "second"]
 
 
 async def test_delayed_and_queued_runs_outlive_any_number_of_restarts(
