@@ -20,6 +20,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     delete,
+    exists,
     not_,
     or_,
     select,
@@ -31,6 +32,7 @@ from everturn.checkpoints.sql.database import Database
 from everturn.checkpoints.sql.group_commit import Row
 from everturn.checkpoints.sql.json_objects import merged, storable
 from everturn.checkpoints.sql.matches import EVERYTHING, Match
+from everturn.checkpoints.sql.runs import UNFINISHED
 from everturn.checkpoints.sql.searched import SearchedTable, conditions, values_of
 from everturn.checkpoints.sql.tables import (
     crons,
@@ -190,6 +192,8 @@ class Filter:
 _NULLABLE = json_object(none_as_null=True)
 _OF_THIS = update(threads).where(threads.c.thread_id == bindparam("this"))
 _BUSY = _OF_THIS.values(status="busy", updated_at=bindparam("now"))
+_GOES_ON = runs.c.status.in_(UNFINISHED) & (runs.c.run_id == bindparam("run"))
+_BUSY_WITH = _BUSY.where(exists().where(_GOES_ON))
 _STANDS = _OF_THIS.values(
     status=bindparam("stands"),
     updated_at=bindparam("now"),
@@ -202,10 +206,10 @@ _MERGED = {"metadata": merged(threads.c.metadata, _ABOUT)}
 _RENEWED = {"expires_at": bindparam("ends", type_=threads.c.expires_at.type)}
 # One statement each for good: SQLAlchemy compiles it once, and group commits send it once for all.
 _CHANGES = {
-    (busy, about, renewed): statement.values(
+    (change, about, renewed): statement.values(
         {**(_MERGED if about else {}), **(_RENEWED if renewed else {})}
     )
-    for busy, statement in ((True, _BUSY), (False, _STANDS))
+    for change, statement in (("busy", _BUSY), ("busy with", _BUSY_WITH), ("stands", _STANDS))
     for about in (True, False)
     for renewed in (True, False)
 }
@@ -219,6 +223,7 @@ def status_changed(
     error: Mapping[str, Any] | None = None,
     metadata: Mapping[str, Any] | None = None,
     lifetime: int | None = None,
+    run_id: str | None = None,
 ) -> Row:
     """Write down that a run began (`busy`), or what it came to, within any transaction.
 
@@ -229,18 +234,24 @@ def status_changed(
         error: plain JSON.
         metadata: merged into the thread's own.
         lifetime: seconds that a session lives from now on; see `Thread.lifetime`.
+        run_id: of the run that makes it `busy`; once that has ended, nothing happens. The process
+            that writes may have stood still, in the midst of it, while another took the run over.
     """
     now = _now()
     values: dict[str, Any] = {"this": thread_id, "now": now}
     if lifetime is not None:
         values["ends"] = now + timedelta(seconds=lifetime)
+    change = "busy" if run_id is None else "busy with"
+    if run_id is not None:
+        values["run"] = run_id
     if status != "busy":
+        change = "stands"
         values["stands"] = status
         values["asked"] = storable(dict(interrupts or {}))
         values["failed"] = storable(dict(error)) if error else None
     if metadata:
         values["about"] = storable(dict(metadata))
-    return Row(_CHANGES[status == "busy", bool(metadata), lifetime is not None], values)
+    return Row(_CHANGES[change, bool(metadata), lifetime is not None], values)
 
 
 class ThreadTable(SearchedTable[Thread, SortBy]):

@@ -56,7 +56,9 @@ class ThreadStatus:
     def busy(self, run: Run) -> Row:
         """The change that says that a run is under way, and of which graph the thread is."""
         about = _about(run.assistant)
-        return status_changed(run.thread_id, "busy", metadata=about, lifetime=run.ttl)
+        return status_changed(
+            run.thread_id, "busy", metadata=about, lifetime=run.ttl, run_id=run.row.run_id
+        )
 
     def failed(self, run: Run) -> Row:
         """The change that says what a run failed with."""

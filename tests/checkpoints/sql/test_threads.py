@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import event, insert, select
+from sqlalchemy import Executable, event, insert, select, update
 
 from everturn.checkpoints.errors import StoreUnavailable
 from everturn.checkpoints.sql.database import Database, open_database
@@ -142,6 +142,33 @@ async def test_a_row_and_its_status_ride_in_ones_own_transaction(
     assert (current.status, current.metadata) == ("busy", {"graph_id": "agent"})
 
 
+async def test_a_run_that_has_ended_makes_no_thread_busy(
+    database: Database, table: ThreadTable
+) -> None:
+    """A process that stood still in a transaction writes what was true before."""
+    thread = await made(table)
+    now = datetime.now(UTC)
+    about = {"assistant_id": str(uuid4()), "metadata": {}, "kwargs": {}}
+    run = insert(runs).values(
+        run_id="r",
+        thread_id=thread.thread_id,
+        status="success",
+        multitask_strategy="enqueue",
+        created_at=now,
+        updated_at=now,
+        **about,
+    )
+    busy = status_changed(thread.thread_id, "busy", run_id="r")
+
+    async def status_after(before: Executable) -> str | None:
+        await database.write(lambda c: [c.execute(before), c.execute(*busy)])
+        found = await table.get(thread.thread_id)
+        return found and found.status
+
+    assert await status_after(run) == "idle"
+    assert await status_after(update(runs).values(status="running")) == "busy"
+
+
 async def test_search_by_what_metadata_contains(table: ThreadTable) -> None:
     one = await made(table, user="ada", tags=["a", "b"], n=1, deep={"x": {"y": True}, "z": 0})
     two = await made(table, user="bob", tags=["b"], n=2)
@@ -216,11 +243,11 @@ async def test_writers_of_many_kinds_do_not_lock_each_other_out(
     database: Database, table: ThreadTable
 ) -> None:
     async with open_group_commit(database) as rows:
-        made = [new_thread() for _ in range(300)]
+        made = [new_thread() for _ in range(100)]
         busy = [status_changed(each.thread_id, "busy") for each in made]
         await asyncio.gather(*(table.create(each) for each in made), *map(rows.post, busy))
         await asyncio.gather(*map(rows.post, busy), *(table.get(each.thread_id) for each in made))
-    assert await table.count(Filter(status="busy")) == 300
+    assert await table.count(Filter(status="busy")) == 100
 
 
 async def test_a_ttl_counts_from_the_last_change(table: ThreadTable) -> None:

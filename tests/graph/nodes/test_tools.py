@@ -142,17 +142,37 @@ def echo(text: str) -> str:
     return text
 
 
-async def test_calls_run_side_by_side_on_and_off_the_loop() -> None:
-    calls = [("nap", {"seconds": 0.3}), ("block", {"seconds": 0.3}), ("block", {"seconds": 0.3})]
+@pytest.mark.parametrize("at_once", [1, 4])
+async def test_calls_run_side_by_side_on_and_off_the_loop(at_once: int) -> None:
+    under_way, most = 0, 0
+    counting = threading.Lock()
 
-    async def timed(at_once: int) -> float:
-        begun = time.perf_counter()
-        found = await answers(toolbox(nap, block, tool_concurrency=at_once), *calls)
-        assert failures(found) == [None] * 3
-        return time.perf_counter() - begun
+    def count(change: int) -> None:
+        nonlocal under_way, most
+        with counting:
+            under_way += change
+            most = max(most, under_way)
 
-    await answers(toolbox(nap, block), ("nap", {"seconds": 0}), ("block", {"seconds": 0}))
-    assert await timed(8) < 0.6 * await timed(1)
+    @tool
+    async def waits() -> str:
+        """Wait for the others."""
+        count(1)
+        await asyncio.sleep(0.3)
+        count(-1)
+        return "waited"
+
+    @tool
+    def blocks() -> str:
+        """Block a thread meanwhile."""
+        count(1)
+        time.sleep(0.3)
+        count(-1)
+        return "blocked"
+
+    box = toolbox(waits, blocks, tool_concurrency=at_once)
+    found = await answers(box, ("waits", {}), ("blocks", {}), ("blocks", {}))
+    assert failures(found) == [None] * 3
+    assert (most == 1) if at_once == 1 else (most > 1)
 
 
 async def test_the_event_loop_goes_on_while_tools_block() -> None:
