@@ -163,7 +163,7 @@ async def test_a_run_that_has_ended_makes_no_thread_busy(
     async def status_after(before: Executable) -> str | None:
         await database.write(lambda c: [c.execute(before), c.execute(*busy)])
         found = await table.get(thread.thread_id)
-        return found and found.status
+        return found.status if found else None
 
     assert await status_after(run) == "idle"
     assert await status_after(update(runs).values(status="running")) == "busy"
