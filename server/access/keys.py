@@ -58,7 +58,7 @@ def make_key(name: str, owner: str, scopes: Sequence[Scope], expires: timedelta 
         scopes=list(dict.fromkeys(scopes)),
         digest=_digest(secret),
         created_at=now,
-        expires_at=now + expires if expires else None,
+        expires_at=None if expires is None else now + expires,
     )
     return NewKey(f"{PREFIX}{key_id}_{secret}", row)
 

@@ -72,7 +72,7 @@ def load_auth(project: Project, own: ProjectAuth | None = None) -> ProjectAuth |
         if http.enable_custom_route_auth:
             raise ConfigError(
                 f"{project.name}: http.enable_custom_route_auth: there is no `auth` that could "
-                "guard the routes: name one, or leave the key out."
+                "guard the routes: name one, set EVERTURN_AUTH=on, or leave the key out."
             )
         return None
     where = f"{project.name}: auth"

@@ -34,7 +34,8 @@ class Erased(NamedTuple):
 class Users:
     """Exports and deletes what is a user's; see `checkpoints.sql.users` for what that is.
 
-    An item of the store is a user's if a label of its namespace is the user's name.
+    An item of the store is a user's if a label of its namespace is the user's name. Callers ask
+    for themselves; where they are all `operators`, for anybody.
     """
 
     def __init__(
@@ -49,13 +50,6 @@ class Users:
         *,
         operators: bool = False,
     ) -> None:
-        """Look after users.
-
-        Args:
-            rows: finds what is theirs.
-            threads: of all users, and so are the others.
-            operators: whoever comes here is an operator, who may ask for anybody.
-        """
         self._operators = operators
         self._rows = rows
         self._threads = threads
