@@ -87,6 +87,26 @@ def _forget(options: argparse.Namespace) -> int:
     return forget_user(_settings_from(options), options.user)
 
 
+def _keys(options: argparse.Namespace) -> int:
+    from everturn.server.cli import keys
+
+    named = _settings_from(options)
+    match options.action:
+        case "create":
+            return keys.create(
+                named,
+                options.name,
+                owner=options.owner,
+                scopes=options.scope or ["runs"],
+                expires=options.expires,
+                as_json=options.json,
+            )
+        case "list":
+            return keys.show(named, as_json=options.json)
+        case _:
+            return keys.revoke(named, options.key)
+
+
 def _check_model(options: argparse.Namespace) -> int:
     from everturn.server.cli.check_model import check_model
 
@@ -96,10 +116,12 @@ def _check_model(options: argparse.Namespace) -> int:
 def _chat(options: argparse.Namespace) -> int:
     from everturn.server.address import running_url
     from everturn.server.cli.chat import chat
+    from everturn.server.environment import quick_setting
 
     return chat(
         options.url or running_url(options.data_dir),
         " ".join(options.message) if options.message else None,
+        key=quick_setting("EVERTURN_API_KEY"),
         session_id=options.session,
         agent=options.agent,
         plain=options.plain,
@@ -169,6 +191,8 @@ def _parser() -> argparse.ArgumentParser:
     forget.add_argument("--user", metavar="NAME", required=True)
     forget.set_defaults(run=_forget)
 
+    _add_keys(commands.add_parser("keys", help="make, list and revoke the keys of clients"), stores)
+
     check = commands.add_parser("check-model", help="try the provider's key, address and models")
     check.add_argument("names", nargs="*", metavar="NAME", help="a model (all of EVERTURN_MODELS)")
     check.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -185,6 +209,27 @@ def _parser() -> argparse.ArgumentParser:
     chat.add_argument("--plain", action="store_true", help="no colours, no Markdown")
     chat.set_defaults(run=_chat)
     return parser
+
+
+def _add_keys(keys: argparse.ArgumentParser, stores: argparse.ArgumentParser) -> None:
+    """Add what can be done with keys."""
+    keys.set_defaults(run=_keys)
+    actions = keys.add_subparsers(dest="action", required=True)
+    create = actions.add_parser("create", parents=[stores], help="make a key, and print it once")
+    create.add_argument("name", metavar="NAME", help="of the key: who or what has it")
+    create.add_argument("--owner", help="whose threads it sees (NAME)")
+    create.add_argument(
+        "--scope",
+        action="append",
+        choices=("runs", "admin", "metrics"),
+        help="runs: a user (default); admin: everybody's data; metrics: /metrics alone",
+    )
+    create.add_argument("--expires", metavar="90d", help="after days (d), hours (h), minutes (m)")
+    listing = actions.add_parser("list", parents=[stores], help="all keys, without their secrets")
+    for command in (create, listing):
+        command.add_argument("--json", action="store_true", help="print the result as JSON")
+    revoke = actions.add_parser("revoke", parents=[stores], help="let a key work no more")
+    revoke.add_argument("key", metavar="ID", help="of the key, or its name")
 
 
 def _settings_from(options: argparse.Namespace) -> dict[str, str]:

@@ -1,14 +1,13 @@
 """Where the service listens, and how clients on this machine find it again."""
 
 import errno
-import os
 import socket
 import sys
 from ipaddress import ip_address
 from pathlib import Path
 
 from everturn.checkpoints.local.data_dir import published_address
-from everturn.server.environment import read_env_file
+from everturn.server.environment import quick_setting
 
 DEFAULT_PORT = 2024
 """Of LangGraph's development server, where its clients look first."""
@@ -103,6 +102,19 @@ def _bind_beside(unbound: socket.socket, address: tuple[str, int]) -> None:
     unbound.bind(address)
 
 
+def is_loopback(host: str) -> bool:
+    """Say whether an address, or a name, can be reached from this machine alone."""
+    try:
+        return ip_address(bare_name(host)).is_loopback
+    except ValueError:
+        return bare_name(host) == "localhost" or bare_name(host).endswith(".localhost")
+
+
+def bare_name(name: str) -> str:
+    """A name without the brackets of an IPv6 address, its zone, or the dot of the root."""
+    return name.lower().strip("[]").partition("%")[0].removesuffix(".")
+
+
 def url_of(listener: socket.socket) -> str:
     """The URL of a socket that listens, as it was asked to."""
     host, port = listener.getsockname()[:2]
@@ -126,11 +138,9 @@ def running_url(data_dir: str | None = None) -> str:
     Raises:
         WrongSetting: the `.env` cannot be read.
     """
-    said = {name.upper(): value for name, value in read_env_file().items() if value}
-    said |= {name.upper(): value for name, value in os.environ.items() if value}
-    folder = data_dir or said.get("EVERTURN_DATA_DIR") or ".everturn"
+    folder = data_dir or quick_setting("EVERTURN_DATA_DIR") or ".everturn"
     url = published_address(Path(folder))
-    return url or f"http://127.0.0.1:{said.get('EVERTURN_PORT') or DEFAULT_PORT}"
+    return url or f"http://127.0.0.1:{quick_setting('EVERTURN_PORT') or DEFAULT_PORT}"
 
 
 def _url(host: str, port: int) -> str:

@@ -95,6 +95,7 @@ from everturn.server.api.operators import system
 from everturn.server.api.operators import tools as tool_routes
 from everturn.server.api.operators import users as user_routes
 from everturn.server.api.operators import webhooks as webhook_routes
+from everturn.server.entrance import Entrance
 from everturn.server.loading import Loaded, load_all
 from everturn.server.observe.metrics import Metrics
 from everturn.server.own_graphs import asks_our_models, provider_of
@@ -147,11 +148,12 @@ AGENT_ERRORS: dict[type[Exception], Kind] = {
 }
 
 
-def create_app(settings: Settings, *, several: bool = False) -> FastAPI:
+def create_app(settings: Settings, *, several: bool = False, listens: bool = True) -> FastAPI:
     """Build the service. `langgraph.json` is read; nothing is opened before its lifespan begins.
 
     With `several` it is one of the processes that share a data folder: see `share_data_dir`.
-    Those at one Redis and one database that are named share these anyway.
+    Those at one Redis and one database that are named share these anyway. What no client can
+    reach, as it does not `listens`, needs nobody who may enter.
 
     The lifespan raises `CheckpointsError` where a store or the data folder cannot be used, and
     both raise `ConfigError` where `langgraph.json` cannot be served; all say what to do.
@@ -159,17 +161,19 @@ def create_app(settings: Settings, *, several: bool = False) -> FastAPI:
     named = "config" in settings.server.model_fields_set
     project = read_project(settings.server.config, named=named)
     http = project.keys.http
+    entrance = Entrance(settings, project, listens=listens)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with reachable_inside(app):
             # First: a wrong project opens nothing.
-            loaded = await off_the_loop(partial(load_all, project))
+            loaded = await off_the_loop(partial(load_all, project, entrance.own))
             app.state.gate = loaded.gate(settings.server.max_body_size)
             app.state.asks_models = asks_our_models(loaded.graphs)
             provider = provider_of(settings, asked=app.state.asks_models)
             async with (
                 _stores(settings, several=several) as stores,
+                entrance.opened(stores.database, stores.rows),
                 loaded.open_store(stores.database) as store,
                 open_models(provider, _shared_circuits(settings, stores)) as models,
                 _catalogue_refreshed(models),
@@ -383,7 +387,10 @@ async def _service(
         webhooks=webhooks,
         deliveries=Deliveries(webhook_table, webhooks, access),
         store=StoreItems(store, access),
-        users=Users(UserRows(database), threads, sessions, runs, crons, assistants, store),
+        users=Users(
+            *(UserRows(database), threads, sessions, runs, crons, assistants, store),
+            operators=loaded.scoped,
+        ),
         metrics=metrics,
         models=models,
         toolbox=toolbox,

@@ -73,6 +73,19 @@ def unknown_settings(known: Collection[str]) -> dict[str, str]:
     }
 
 
+def quick_setting(name: str) -> str | None:
+    """Read one setting as it is found, without the time to import them all.
+
+    Raises:
+        WrongSetting: the `.env` cannot be read.
+    """
+    for found in (os.environ, read_env_file()):
+        for each, value in found.items():
+            if each.upper() == name and value:
+                return value
+    return None
+
+
 def read_env_file(path: Path = ENV_FILE) -> dict[str, str]:
     """Return the variables of a `.env`; none where there is no such file.
 

@@ -37,6 +37,11 @@ class Loaded:
         """What callers may do."""
         return HandlerAccess(self.auth.handlers) if self.auth else Everybody()
 
+    @property
+    def scoped(self) -> bool:
+        """Whether routes need scopes, so that those for operators are theirs alone."""
+        return self.auth is not None and self.auth.scope_of is not None
+
     def gate(self, max_body_size: int) -> Gate | None:
         """Who comes in; None for everybody. An authenticator that takes a body gets no larger."""
         if self.auth is None:
@@ -56,8 +61,8 @@ class Loaded:
             yield
 
 
-def load_all(project: Project) -> Loaded:
-    """Import all that a project names; may block.
+def load_all(project: Project, own: ProjectAuth | None = None) -> Loaded:
+    """Import all that a project names; may block. `own` stands in where it has no `auth`.
 
     Raises:
         ConfigError: naming the file, the key and the reason.
@@ -66,7 +71,7 @@ def load_all(project: Project) -> Loaded:
     check(project)
     if project.path is None:
         log.info("built_in_graphs", graphs=list(project.keys.graphs), note=NO_FILE)
-    auth = load_auth(project)  # before what it guards
+    auth = load_auth(project, own)  # before what it guards
     graphs, store = load_graphs(project), load_store(project)
     users, target = None, project.keys.http.app
     if target is not None:

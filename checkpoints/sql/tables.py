@@ -401,3 +401,23 @@ idempotency_keys = Table(
     Index("ix_idempotency_keys_thread_id", "thread_id"),
     Index("ix_idempotency_keys_created_at", "created_at"),
 )
+
+
+class ApiKeyColumns(TypedColumns):
+    """A key of the API: all of it but its secret."""
+
+    key_id: Named[str] = Column(Identifier, primary_key=True)
+    name: Named[str] = Column(Prose)
+    owner: Named[str] = Column(Prose)
+    """The identity of who comes with it."""
+    scopes: Named[list[str]] = Column(JSON[list[str]]())
+    digest: Named[bytes] = Column(LargeBinary)
+    """SHA-256 of the secret, which has too many bits to be guessed from it."""
+    created_at: Named[datetime] = Column(UtcDateTime)
+    expires_at: Named[datetime | None] = Column(UtcDateTime)
+    last_used_at: Named[datetime | None] = Column(UtcDateTime)
+    """To the hour."""
+    revoked_at: Named[datetime | None] = Column(UtcDateTime)
+
+
+api_keys = Table("api_keys", metadata, ApiKeyColumns)

@@ -1,14 +1,15 @@
-"""What is a user's: which threads, crons and assistants.
+"""What is a user's: which threads, crons, assistants and keys.
 
 A thread is the user's whom its metadata names as `owner`, as rules of LangGraph's `Auth` write it;
-where it names none, theirs whose runs it has. A cron is its caller's, an assistant its owner's.
+where it names none, theirs whose runs it has. A cron is its caller's, an assistant and a
+key of the API its owner's.
 """
 
 from sqlalchemy import ColumnElement, Select, delete, select
 
 from everturn.checkpoints.sql.database import Database
 from everturn.checkpoints.sql.json_objects import member_equals
-from everturn.checkpoints.sql.tables import assistants, crons, runs, threads, webhooks
+from everturn.checkpoints.sql.tables import api_keys, assistants, crons, runs, threads, webhooks
 
 
 class UserRows:
@@ -39,6 +40,11 @@ class UserRows:
         """Delete the reports of a user's runs, also of those that had no thread to be kept."""
         own = delete(webhooks).where(member_equals(webhooks.c.metadata, "owner", user))
         await self._database.write(lambda c: c.execute(own))
+
+    async def delete_keys(self, user: str) -> int:
+        """Delete a user's keys; returns how many they were."""
+        own = delete(api_keys).where(api_keys.c.owner == user)
+        return await self._database.write(lambda c: c.execute(own).rowcount)
 
     async def _ids(self, query: Select[str]) -> list[str]:
         return await self._database.search(lambda c: list(c.scalars(query)))

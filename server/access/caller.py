@@ -84,6 +84,8 @@ def caller_of(user: object) -> Caller:
     Raises:
         InvalidCaller: it has no identity.
     """
+    if type(user) is Caller:  # of our own, and plain already
+        return user
     if isinstance(user, str):
         return Caller({"identity": user})
     if isinstance(user, Mapping):

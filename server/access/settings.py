@@ -1,5 +1,8 @@
 """Who may use the service: own keys, and what is said of nobody."""
 
+from typing import Literal
+
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -12,4 +15,17 @@ class AccessSettings(BaseSettings):
         env_ignore_empty=True,
         extra="ignore",
         populate_by_name=True,
+    )
+
+    auth: Literal["auto", "on", "off"] = Field(
+        default="auto",
+        description="Whether each request needs a key: auto, wherever the service listens beyond "
+        "this machine; on, always; off, never. An `auth` of langgraph.json counts in its place.",
+    )
+    open_metrics: bool = Field(
+        default=False, description="Whether /metrics needs no key, though everything else does."
+    )
+    api_key: SecretStr | None = Field(
+        default=None,
+        description="The key that commands such as `everturn chat` send to the service.",
     )

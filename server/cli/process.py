@@ -70,7 +70,11 @@ def run(
 
 @asynccontextmanager
 async def opened(
-    settings: Settings, hold: Callable[[], AbstractContextManager[Held]], *, several: bool
+    settings: Settings,
+    hold: Callable[[], AbstractContextManager[Held]],
+    *,
+    several: bool,
+    listens: bool = True,
 ) -> AsyncIterator[tuple[FastAPI, Held]]:
     """Open the service; SIGINT and SIGTERM end a start that hangs.
 
@@ -78,6 +82,7 @@ async def opened(
         settings: of the service.
         hold: what comes first, so that a process that cannot have it opens or changes nothing.
         several: it shares its stores, see `create_app`.
+        listens: clients can reach it, see there.
     """
     starting = asyncio.current_task()
     loop = asyncio.get_running_loop()
@@ -92,7 +97,7 @@ async def opened(
 
     for sign in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sign, stop)
-    app = create_app(settings, several=several)
+    app = create_app(settings, several=several, listens=listens)
     with hold() as held:
         async with app.router.lifespan_context(app):
             # What was loaded stays: the collector need not look at it again.

@@ -37,9 +37,8 @@ _LAST_EVENT_SECONDS = 1
 """For answers that end with the turns; others are streams without an end."""
 
 _OPEN_TO_THE_NETWORK = (
-    "Everybody who reaches this address can read all threads, and run all graphs and tools.",
-    "The service does not ask who calls: langgraph.json names no `auth`.",
-    "Listen at 127.0.0.1, name an `auth`, or let a proxy before the service check its callers.",
+    "EVERTURN_AUTH is off: everybody who reaches this address can read all threads, and run all "
+    "graphs and tools, unless a proxy before the service checks its callers."
 )
 
 
@@ -115,8 +114,7 @@ class _Server(uvicorn.Server):
     def _warn(self, listener: socket.socket) -> None:
         address = listener.getsockname()[0].partition("%")[0]
         if self._app.state.gate is None and not ip_address(address).is_loopback:
-            for note in _OPEN_TO_THE_NETWORK:
-                log.warning("open_to_the_network", note=note)
+            log.warning("open_to_the_network", note=_OPEN_TO_THE_NETWORK)
         if self._app.state.asks_models and (reason := self._settings.models.unfinished):
             log.warning("no_model_is_asked", reason=reason)
 

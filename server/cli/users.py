@@ -16,6 +16,7 @@ import httpx2
 from everturn.checkpoints.errors import CheckpointsError
 from everturn.checkpoints.local.data_dir import published_address
 from everturn.server.cli.config import load_settings
+from everturn.server.cli.stores import revealed
 from everturn.server.environment import WrongSetting
 from everturn.server.errors import ConfigError
 from everturn.server.observe.logs import configure_logs
@@ -71,14 +72,22 @@ async def _forget(named: Mapping[str, str], user: str) -> None:
 async def _client(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
     """A client of the service that runs, or of one that is opened as long."""
     if url := published_address(settings.stores.data_dir):
-        async with httpx2.AsyncClient(base_url=url, timeout=_TIMEOUT) as client:
+        key = revealed(settings.access.api_key)
+        sent = {"Authorization": f"Bearer {key}"} if key else {}
+        async with httpx2.AsyncClient(base_url=url, headers=sent, timeout=_TIMEOUT) as client:
             yield client
         return
+    from everturn.server.api.http.in_process import IN_PROCESS
     from everturn.server.app import create_app
 
-    app = create_app(settings)
+    app = create_app(settings, listens=False)
+
+    async def from_within(scope: Any, receive: Any, send: Any) -> None:
+        """Who can open the stores needs no key."""
+        await app({**scope, IN_PROCESS: True}, receive, send)
+
     async with app.router.lifespan_context(app):
-        inside = httpx2.ASGITransport(app=app)
+        inside = httpx2.ASGITransport(app=from_within)
         async with httpx2.AsyncClient(transport=inside, base_url="http://localhost") as client:
             yield client
 
@@ -87,9 +96,12 @@ async def _check(answer: httpx2.Response) -> None:
     if not answer.is_success:
         await answer.aread()
         try:
-            raise Refused(answer.json()["detail"])
+            reason = str(answer.json()["detail"])
         except (ValueError, KeyError, TypeError):
-            raise Refused(f"the service answered {answer.status_code}") from None
+            reason = f"the service answered {answer.status_code}"
+        if answer.status_code in {httpx2.codes.UNAUTHORIZED, httpx2.codes.FORBIDDEN}:
+            reason += " The key that this command sends is EVERTURN_API_KEY."
+        raise Refused(reason)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ def work(loaded: Loaded) -> int:
 
 
 async def _work(settings: Settings) -> None:
-    async with opened(settings, nullcontext, several=True) as (app, _):
+    async with opened(settings, nullcontext, several=True, listens=False) as (app, _):
         runs: Runs = app.state.service.runs
         ending = Ending(runs, settings.server)
         for sign in (signal.SIGINT, signal.SIGTERM):

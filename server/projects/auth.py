@@ -7,12 +7,13 @@ an error at the start.
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from langgraph_sdk import Auth
 
 from everturn.server.access.access import Handler
+from everturn.server.access.scopes import Scope
 from everturn.server.errors import ConfigError
 from everturn.server.projects.config import AuthCache, MiddlewareOrder
 from everturn.server.projects.project import Project
@@ -50,20 +51,28 @@ class ProjectAuth:
     """Whether the middleware of `http.app` comes before or behind the authenticator."""
     custom_routes: bool = False
     """Whether the routes of `http.app` are authenticated, too."""
+    scope_of: Callable[[str], Scope | None] | None = None
+    """The scope that a path needs, None where it is open; of our own `auth` alone, for a project's
+    permissions are in words of its own."""
 
 
-def load_auth(project: Project) -> ProjectAuth | None:
-    """Load what `auth.path` names; None where the project has no `auth`.
+def load_auth(project: Project, own: ProjectAuth | None = None) -> ProjectAuth | None:
+    """Load what `auth.path` names; `own` stands in where the project has no `auth`.
 
     Raises:
         ConfigError: naming the file, the key and what to do.
     """
     config, http = project.keys.auth, project.keys.http
     if config is None:
+        if own is not None:
+            # Routes of the project's own are open only where it says so.
+            theirs = http.enable_custom_route_auth
+            said = "enable_custom_route_auth" in http.model_fields_set
+            return replace(own, order=http.middleware_order, custom_routes=theirs or not said)
         if http.enable_custom_route_auth:
             raise ConfigError(
                 f"{project.name}: http.enable_custom_route_auth: there is no `auth` that could "
-                "guard the routes: name one, or leave the key out."
+                "guard the routes: name one, set EVERTURN_AUTH=on, or leave the key out."
             )
         return None
     where = f"{project.name}: auth"

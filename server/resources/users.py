@@ -28,12 +28,14 @@ class Erased(NamedTuple):
     crons: int
     assistants: int
     store_items: int
+    api_keys: int
 
 
 class Users:
     """Exports and deletes what is a user's; see `checkpoints.sql.users` for what that is.
 
-    An item of the store is a user's if a label of its namespace is the user's name.
+    An item of the store is a user's if a label of its namespace is the user's name. Callers ask
+    for themselves; where they are all `operators`, for anybody.
     """
 
     def __init__(
@@ -45,7 +47,10 @@ class Users:
         crons: Crons,
         assistants: Assistants,
         store: BaseStore,
+        *,
+        operators: bool = False,
     ) -> None:
+        self._operators = operators
         self._rows = rows
         self._threads = threads
         self._sessions = sessions
@@ -62,7 +67,7 @@ class Users:
         Raises:
             UserNotFound: nothing is kept, or the caller is another user.
         """
-        _check(user)
+        self._check(user)
         threads, crons, assistants = await self._ids(user)
         namespaces = await self._namespaces(user)
         if not (threads or crons or assistants or namespaces):
@@ -103,7 +108,7 @@ class Users:
             UserNotFound: nothing is kept, or the caller is another user.
             ThreadBusy: what runs on a thread would not end; what was before it is gone.
         """
-        _check(user)
+        self._check(user)
         threads, crons, assistants = await self._ids(user)
         # First what starts runs, then the threads they are on.
         done = [
@@ -113,15 +118,22 @@ class Users:
         ]
         await self._runs.forget_keys(user)
         await self._rows.delete_webhooks(user)
+        keys = await self._rows.delete_keys(user)
         items = 0
         for namespace in await self._namespaces(user):
             while page := await self._items(namespace):
                 for item in page:
                     await self._store.adelete(namespace, item.key)
                 items += len(page)
-        if not any((*done, items)):
+        if not any((*done, items, keys)):
             raise _not_found(user)
-        return Erased(threads=done[1], crons=done[0], assistants=done[2], store_items=items)
+        return Erased(done[1], done[0], done[2], items, keys)
+
+    def _check(self, user: str) -> None:
+        """Refuse another user, where the project demands to know who calls."""
+        caller = current_caller()
+        if caller is not None and caller.identity != user and not self._operators:
+            raise _not_found(user)
 
     async def _ids(self, user: str) -> tuple[list[str], list[str], list[str]]:
         rows = self._rows
@@ -155,13 +167,6 @@ async def _each(ids: list[str], delete: Callable[[str], Awaitable[object]]) -> i
         with suppress(RunError):  # it is gone
             await delete(each)
     return len(ids)
-
-
-def _check(user: str) -> None:
-    """Refuse another user, where the project demands to know who calls."""
-    caller = current_caller()
-    if caller is not None and caller.identity != user:
-        raise _not_found(user)
 
 
 def _not_found(user: str) -> UserNotFound:

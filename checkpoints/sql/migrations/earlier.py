@@ -16,6 +16,7 @@ _MADE = {  # by the revision that made them
     "0003": ("store_items", "store_vectors"),
     "0009": ("idempotency_keys",),
     "0010": ("webhooks",),
+    "0011": ("api_keys",),
 }
 
 

@@ -23,12 +23,15 @@ from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog import get_logger
 
+from everturn.checkpoints.errors import CheckpointsError
 from everturn.server.access.caller import Caller, acting_as, caller_of
+from everturn.server.access.scopes import holds
 from everturn.server.api.http.docs import Asset
 from everturn.server.api.http.in_process import IN_PROCESS
 from everturn.server.api.http.problems import (
     Problem,
     content_too_large,
+    problem_of,
     problem_of_status,
     problem_response,
 )
@@ -44,12 +47,8 @@ OPEN = frozenset(
 )
 """The paths that need no user."""
 
-_TWICE = Problem(
-    type="bad-request",
-    title="Bad Request",
-    status=400,
-    detail="The header Authorization came more than once: send it once.",
-)
+_ONCE = {b"authorization": "Authorization", b"x-api-key": "X-Api-Key"}
+"""Of two, one part of the way could look at the first, another at the last."""
 _REFUSED = 1008
 """Of a websocket: the peer breaks a rule, RFC 6455."""
 
@@ -70,7 +69,27 @@ class Gate:
         """Say whether nobody may pass without a user."""
         if place != "service" and self._is_theirs(scope):
             return self.auth.custom_routes
-        return _path(scope) not in OPEN
+        return not self.is_open(_path(scope))
+
+    def is_open(self, path: str) -> bool:
+        """Say whether a path of the service needs no user."""
+        scope_of = self.auth.scope_of
+        return path in OPEN if scope_of is None else scope_of(path) is None
+
+    def check_scope(self, scope: Scope, caller: Caller) -> None:
+        """Refuse a caller without the scope that a path needs, where there are scopes.
+
+        Raises:
+            HTTPException: naming the scope.
+        """
+        needed = self.auth.scope_of and self.auth.scope_of(_path(scope))
+        if needed and not holds(caller.permissions, needed):
+            raise HTTPException(
+                HTTPStatus.FORBIDDEN,
+                f"This needs the scope `{needed}`: send a key that has it. Who runs the service "
+                f"makes one by `everturn keys create NAME --scope {needed}`.",
+                {"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{needed}"'},
+            )
 
     def _is_theirs(self, scope: Scope) -> bool:
         if self.users_app is None:
@@ -115,9 +134,7 @@ class Authentication:
 
     async def _authenticated(self, gate: Gate, scope: Scope, receive: Receive, send: Send) -> None:
         recorded = _Recorded(receive, gate.max_body_size)
-        said = [value for name, value in scope["headers"] if name == b"authorization"]
-        # Of two, one part of the way could look at the first, another at the last.
-        caller = _TWICE if len(said) > 1 else await _caller(gate, scope, recorded)
+        caller = _sent_twice(scope) or await _caller(gate, scope, recorded)
         if isinstance(caller, Problem):
             await _refuse(caller, recorded.headers, scope, recorded.again, send)
             return
@@ -125,6 +142,15 @@ class Authentication:
         scope["auth"] = AuthCredentials(caller.permissions)
         with acting_as(caller):
             await self.app(scope, recorded.again, send)
+
+
+def _sent_twice(scope: Scope) -> Problem | None:
+    names = [name for name, _ in scope["headers"] if name in _ONCE]
+    for name in names:
+        if names.count(name) > 1:
+            detail = f"The header {_ONCE[name]} came more than once: send it once."
+            return problem_of_status(HTTPStatus.BAD_REQUEST, detail)
+    return None
 
 
 def _gate_of(scope: Scope) -> Gate | None:
@@ -192,11 +218,14 @@ async def _caller(gate: Gate, scope: Scope, recorded: _Recorded) -> Caller | Pro
         if user is None:
             raise HTTPException(detail="Sign in: the project does not know who is asking.")  # noqa: TRY301
         caller = caller_of(user)
+        gate.check_scope(scope, caller)
     except _TooLarge:
         return content_too_large(gate.max_body_size)
     except (HTTPException, StarletteHTTPException) as error:
         recorded.headers = error.headers or {}
         return problem_of_status(error.status_code, str(error.detail))
+    except CheckpointsError as error:  # where our own keys are
+        return problem_of(error)
     except Exception:
         log.exception("authenticator_failed", path=scope["path"])
         return problem_of_status(500, "The project's authenticator failed; the log says why.")

@@ -14,6 +14,7 @@ from ipaddress import ip_address
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from everturn.server.address import bare_name, is_loopback
 from everturn.server.api.http.in_process import IN_PROCESS
 from everturn.server.api.http.problems import Problem, problem_response
 
@@ -41,11 +42,11 @@ class OwnNames:
             host: the address that the service listens at.
             allowed: more names, separated by commas; `*.example.org` is any name below, `*` all.
         """
-        self._all_addresses = not _is_loopback(host)
+        self._all_addresses = not is_loopback(host)
         listed = {name.strip().lower() for name in allowed.split(",")} - {""}
         self._any = "*" in listed
         self._below = tuple(name[1:] for name in listed if name.startswith("*."))
-        self._names = listed | {"localhost", _bare(host)}
+        self._names = listed | {"localhost", bare_name(host)}
         if self._all_addresses:
             name = socket.gethostname().lower()
             self._names |= {name, name.partition(".")[0]}
@@ -55,7 +56,7 @@ class OwnNames:
         found = _HOST.fullmatch(authority)
         if found is None:
             return False
-        name = _bare(found["name"])
+        name = bare_name(found["name"])
         if self._any or name in self._names or name.endswith((".localhost", *self._below)):
             return True
         try:
@@ -141,15 +142,3 @@ def _not_embedded(send: Send) -> Send:
 
 def _values(scope: Scope, name: bytes) -> list[str]:
     return [value.decode("latin-1") for key, value in scope["headers"] if key == name]
-
-
-def _bare(name: str) -> str:
-    """A name without the brackets of an IPv6 address, its zone, or the dot of the root."""
-    return name.lower().strip("[]").partition("%")[0].removesuffix(".")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(_bare(host)).is_loopback
-    except ValueError:
-        return _bare(host) == "localhost" or _bare(host).endswith(".localhost")

@@ -1,11 +1,11 @@
 """How to sign in, in the OpenAPI document: which routes need a user, and how one is refused."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any
 
 from fastapi import FastAPI
 
-from everturn.server.api.http.authentication import OPEN, Gate
+from everturn.server.api.http.authentication import Gate
 from everturn.server.api.http.problems import problems
 
 _BEARER = {"bearer": {"type": "http", "scheme": "bearer"}}
@@ -19,22 +19,21 @@ def document_auth(app: FastAPI) -> None:
         document = described()
         gate: Gate | None = getattr(app.state, "gate", None)
         if gate is not None:
-            _add_security(document, gate.auth.openapi, [*OPEN, *_open_routes(gate)])
+            _add_security(document, gate, _open_routes(gate))
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend it
 
 
-def _add_security(
-    document: dict[str, Any], said: Mapping[str, Any], open_paths: Collection[str]
-) -> None:
+def _add_security(document: dict[str, Any], gate: Gate, open_paths: Collection[str]) -> None:
+    said = gate.auth.openapi
     schemes = document.setdefault("components", {}).setdefault("securitySchemes", {})
     schemes.update(said.get("securitySchemes") or _BEARER)
     document["security"] = said.get("security") or [{name: []} for name in schemes]
     by_path = said.get("paths") or {}
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
-            if path in open_paths:
+            if path in open_paths or gate.is_open(path):
                 operation["security"] = []
             else:
                 for status, answer in problems(401, 403).items():

@@ -33,6 +33,7 @@ class Erased(BaseModel):
     crons: int
     assistants: int
     store_items: int
+    api_keys: int
 
 
 @router.get(
@@ -57,8 +58,8 @@ async def export_user(user: User, users: UsersDep) -> StreamingResponse:
     "",
     summary="Forget a user",
     description="Deletes all that is kept of a user: threads with their checkpoints, runs, "
-    "streams and history, crons, assistants, and items of the store. What runs is cancelled "
-    "first. Where the project has an `auth`, callers forget themselves only.",
+    "streams and history, crons, assistants, items of the store, and keys. What runs is "
+    "cancelled first. Where the project has an `auth`, callers forget themselves only.",
     responses=problems(404, 409, 503),
 )
 async def forget_user(user: User, users: UsersDep) -> Erased:

@@ -33,6 +33,7 @@ def chat(
     url: str,
     message: str | None = None,
     *,
+    key: str | None = None,
     session_id: str | None,
     agent: str | None,
     plain: bool,
@@ -42,6 +43,7 @@ def chat(
     Args:
         url: the service's root, such as http://127.0.0.1:2024.
         message: the one question; `-` reads it from stdin, None talks.
+        key: says who asks, where the service wants to know.
         session_id: the conversation to continue; None starts one.
         agent: the graph that answers, by its name in langgraph.json; None leaves it to the service.
         plain: no Markdown and no colours, also on a terminal.
@@ -58,7 +60,7 @@ def chat(
         sys.stderr.write(f"The chat needs {error.name}: pip install rich (or use --plain)\n")
         return 1
     try:
-        with Service(url) as service:
+        with Service(url, key) as service:
             conversation = Conversation(service, screen, agent, session_id)
             if message is None:
                 conversation.begin()

@@ -27,10 +27,12 @@ class Service:
     Every method raises `ServiceError` when it cannot do what it is for.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, key: str | None = None) -> None:
+        """Talk to the service at `url`, as who has `key`."""
         self.url = url if "://" in url else f"http://{url}"
+        sent = {"Authorization": f"Bearer {key}"} if key else {}
         with self._explained():
-            self._client = httpx2.Client(base_url=self.url, timeout=TIMEOUT)
+            self._client = httpx2.Client(base_url=self.url, headers=sent, timeout=TIMEOUT)
 
     def __enter__(self) -> Self:
         return self
@@ -112,4 +114,6 @@ def _raise_for_problem(response: httpx2.Response) -> None:
         detail = response.json()["detail"]
     except (ValueError, KeyError, TypeError):  # not from the service: a proxy, another program
         detail = f"{response.url} answered {response.status_code} {response.reason_phrase}"
+    if response.status_code == httpx2.codes.UNAUTHORIZED:
+        detail = f"{detail} The chat sends what EVERTURN_API_KEY has."
     raise ServiceError(str(detail))

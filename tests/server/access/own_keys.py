@@ -1,0 +1,37 @@
+"""Keys of a service under test, made as the command makes them."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+
+from everturn.checkpoints.sql.api_keys import ApiKeyTable
+from everturn.checkpoints.sql.database import open_database
+from everturn.server.access.keys import make_key
+from everturn.server.access.scopes import RUNS, Scope
+
+
+def key_in(
+    data_dir: Path,
+    name: str,
+    scopes: Sequence[Scope] = (RUNS,),
+    expires: timedelta | None = None,
+    *,
+    revoked: bool = False,
+) -> str:
+    """Make a key in the data folder of a service that runs, and return it."""
+    new = make_key(name, name, scopes, expires)
+
+    async def write() -> None:
+        async with open_database(None, data_dir, migrate=False) as database:
+            await ApiKeyTable(database).add(new.row)
+            if revoked:
+                await ApiKeyTable(database).revoke(new.row.key_id)
+
+    asyncio.run(write())
+    return new.secret
+
+
+def bearer(key: str) -> dict[str, str]:
+    """Return what a client with a key sends."""
+    return {"Authorization": f"Bearer {key}"}
