@@ -4,8 +4,9 @@ import io
 import json
 import re
 import socket
+import sqlite3
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from contextlib import ExitStack, closing, contextmanager, redirect_stderr, redirect_stdout
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from everturn.checkpoints.local.data_dir import hold_data_dir
 from everturn.server.__main__ import main
 from tests.server.access.own_keys import bearer
 from tests.server.cli.test_backup import everturn, refused
@@ -186,6 +188,17 @@ def test_a_key_may_come_before_the_first_start(data_dir: Path) -> None:
     with process(data_dir, EVERTURN_AUTH="on") as running, Client(running.url()) as client:
         assert client.get("/metrics", headers=bearer(key["key"])).status_code == 200
         assert status(client, key["key"]) == 403
+
+
+def test_tables_of_an_older_version_are_brought_to_those_of_today(data_dir: Path) -> None:
+    made(data_dir, "ada")
+    with closing(sqlite3.connect(data_dir / "everturn.db")) as database, database:
+        database.execute("DROP TABLE api_keys")
+        database.execute("UPDATE everturn_version SET version_num = '0010'")
+    with hold_data_dir(data_dir):  # as a service of that version does
+        assert "the data folder" in keys(data_dir, "create", "bob", code=1)
+    made(data_dir, "bob")
+    assert " bob " in keys(data_dir, "list")
 
 
 def test_a_project_with_auth_is_served_on_a_network(data_dir: Path) -> None:
