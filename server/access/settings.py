@@ -1,5 +1,6 @@
 """Who may use the service: own keys, and what is said of nobody."""
 
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -12,4 +13,10 @@ class AccessSettings(BaseSettings):
         env_ignore_empty=True,
         extra="ignore",
         populate_by_name=True,
+    )
+
+    default_owner: str = Field(
+        default="",
+        description="Who owns what was made before callers had to sign in: their identity. Unset, "
+        "only operators see it.",
     )

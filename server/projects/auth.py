@@ -50,6 +50,9 @@ class ProjectAuth:
     """Whether the middleware of `http.app` comes before or behind the authenticator."""
     custom_routes: bool = False
     """Whether the routes of `http.app` are authenticated, too."""
+    by_owner: bool = False
+    """Whether everything belongs to who made it: `handlers` are the `owner_rules`, each caller has
+    a store of their own, and operators see everybody's. A project's own rules decide themselves."""
 
 
 def load_auth(project: Project) -> ProjectAuth | None:

@@ -308,7 +308,6 @@ class Runs(RunCanceller):
         key: IdempotencyKey | None,
     ) -> Run:
         await self.check_webhook(request.webhook)
-        self._refuse_own_thread(request)
         request = request.with_inherited()
         if request.interactive:  # these name a graph
             self._engine.graphs.fixed(request.assistant_id)
@@ -320,6 +319,7 @@ class Runs(RunCanceller):
         thread_id = new.thread_id if new else request.thread_id or str(uuid7())
         if not new:
             await self._check_thread(thread, thread_id, allowed)
+        self._refuse_own_thread(request)
         await self._check_checkpoint(request)
         if new:
             request = replace(request, thread_id=thread_id)

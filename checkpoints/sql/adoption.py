@@ -1,0 +1,112 @@
+"""What was kept before there were owners is given one: rows without an `owner` in their metadata.
+
+Done at each start, and in the end the same however often, and by however many processes at once.
+"""
+
+from sqlalchemy import (
+    Connection,
+    delete,
+    exists,
+    literal,
+    or_,
+    select,
+    true,
+    tuple_,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from everturn.checkpoints.sql.database import Database
+from everturn.checkpoints.sql.json_objects import merged
+from everturn.checkpoints.sql.runs import UNFINISHED
+from everturn.checkpoints.sql.store import statements
+from everturn.checkpoints.sql.store.statements import Place
+from everturn.checkpoints.sql.tables import (
+    assistant_versions,
+    assistants,
+    crons,
+    runs,
+    threads,
+    webhooks,
+)
+from everturn.checkpoints.sql.tables import store_items as items
+from everturn.checkpoints.sql.tables import store_vectors as vectors
+
+_SECONDS = 60.0
+"""What one statement may take."""
+_AT_ONCE = 500
+
+
+class Adoption:
+    """Gives what is nobody's to an owner. Methods raise as those of `Database` do."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def adopt(self, owner: str, label: str, labels: str) -> None:
+        """Give everything that has no owner to one.
+
+        Runs that have ended stay as they are: they are their thread's. The assistants of graphs
+        are everybody's.
+
+        Args:
+            owner: an identity.
+            label: the first label of the owner's namespaces in the store.
+            labels: how the first labels of all owners begin.
+        """
+        await self._database.write(lambda c: _adopt_rows(c, owner), seconds=_SECONDS)
+        while await self._database.write(
+            lambda c: _adopt_items(c, label, labels), seconds=_SECONDS
+        ):
+            pass
+
+
+def _adopt_rows(connection: Connection, owner: str) -> None:
+    by_system = assistants.c.metadata["created_by"].as_string() == "system"
+    of_graphs = select(assistants.c.assistant_id).where(by_system)
+    begun = runs.c.status.in_(UNFINISHED)
+    for table, which in (
+        (threads, true()),
+        (webhooks, true()),
+        (crons, true()),
+        (runs, begun),
+        (assistant_versions, assistant_versions.c.assistant_id.not_in(of_graphs)),
+        (assistants, assistants.c.assistant_id.not_in(of_graphs)),
+    ):
+        nobodys = table.c.metadata["owner"].as_string().is_(None)
+        given = merged(table.c.metadata, {"owner": owner})
+        connection.execute(update(table).where(nobodys, which).values(metadata=given))
+    for table, which in ((crons, true()), (runs, begun)):  # what they do is done as the owner
+        nobodys = table.c.caller.is_(None)
+        connection.execute(update(table).where(nobodys, which).values(caller={"identity": owner}))
+
+
+def _adopt_items(connection: Connection, label: str, labels: str) -> bool:
+    """Move some items behind a label; says whether there may be more.
+
+    One stays where it is, and unseen, while the owner has another in its place.
+    """
+    places = _to_adopt(connection, label, labels)
+    if not places:
+        return False
+    prefix = literal(f"{label}.")
+    here = statements.at(places)
+    moved = [prefix + c if c is items.c.namespace else c for c in items.c]
+    new = (postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert)(items)
+    chosen = select(*moved).where(here)
+    connection.execute(new.from_select(list(items.c), chosen).on_conflict_do_nothing())
+    these = tuple_(vectors.c.namespace, vectors.c.key).in_(places)
+    connection.execute(update(vectors).where(these).values(namespace=prefix + vectors.c.namespace))
+    connection.execute(delete(items).where(here))
+    return True
+
+
+def _to_adopt(connection: Connection, label: str, labels: str) -> list[Place]:
+    text, other = items.c.namespace, items.alias()
+    first_after = labels[:-1] + chr(ord(labels[-1]) + 1)
+    nobodys = or_(text < labels, text >= first_after)  # as the primary key's index has them
+    taken = exists().where(
+        other.c.namespace == literal(f"{label}.") + text, other.c.key == items.c.key
+    )
+    found = select(*statements.PLACE).where(nobodys, ~taken).limit(_AT_ONCE)
+    return [(row.namespace, row.key) for row in connection.execute(found)]
