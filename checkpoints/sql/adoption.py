@@ -3,10 +3,14 @@
 Done at each start, and in the end the same however often, and by however many processes at once.
 """
 
+from typing import Any
+
 from sqlalchemy import (
     Connection,
+    Table,
     delete,
     exists,
+    func,
     literal,
     or_,
     select,
@@ -24,6 +28,7 @@ from everturn.checkpoints.sql.store.statements import Place
 from everturn.checkpoints.sql.tables import (
     assistant_versions,
     assistants,
+    chat_history,
     crons,
     runs,
     threads,
@@ -55,6 +60,7 @@ class Adoption:
             labels: how the first labels of all owners begin.
         """
         await self._database.write(lambda c: _adopt_rows(c, owner), seconds=_SECONDS)
+        await self._database.write(lambda c: _adopt_histories(c, owner), seconds=_SECONDS)
         while await self._database.write(
             lambda c: _adopt_items(c, label, labels), seconds=_SECONDS
         ):
@@ -81,6 +87,31 @@ def _adopt_rows(connection: Connection, owner: str) -> None:
         connection.execute(update(table).where(nobodys, which).values(caller={"identity": owner}))
 
 
+def _adopt_histories(connection: Connection, owner: str) -> None:
+    """Give a row to each session that ended before rows of such were kept."""
+    turns = chat_history.c
+    first, last = func.min(turns.created_at), func.max(turns.created_at)
+    objects = {"metadata": {"owner": owner}, "config": {}, "interrupts": {}}
+    row = {
+        "thread_id": turns.session_id,
+        "kind": literal("ended"),
+        "status": literal("idle"),
+        **{name: literal(value, threads.c[name].type) for name, value in objects.items()},
+        "created_at": first,
+        "updated_at": last,
+        "state_updated_at": last,
+        "expires_at": last,
+    }
+    known = exists().where(threads.c.thread_id == turns.session_id)
+    found = select(*row.values()).where(~known).group_by(turns.session_id)
+    new = _insert(connection, threads).from_select(list(row), found)
+    connection.execute(new.on_conflict_do_nothing())
+
+
+def _insert(connection: Connection, table: Table) -> Any:
+    return (postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert)(table)
+
+
 def _adopt_items(connection: Connection, label: str, labels: str) -> bool:
     """Move some items behind a label; says whether there may be more.
 
@@ -92,9 +123,8 @@ def _adopt_items(connection: Connection, label: str, labels: str) -> bool:
     prefix = literal(f"{label}.")
     here = statements.at(places)
     moved = [prefix + c if c is items.c.namespace else c for c in items.c]
-    new = (postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert)(items)
-    chosen = select(*moved).where(here)
-    connection.execute(new.from_select(list(items.c), chosen).on_conflict_do_nothing())
+    new = _insert(connection, items).from_select(list(items.c), select(*moved).where(here))
+    connection.execute(new.on_conflict_do_nothing())
     these = tuple_(vectors.c.namespace, vectors.c.key).in_(places)
     connection.execute(update(vectors).where(these).values(namespace=prefix + vectors.c.namespace))
     connection.execute(delete(items).where(here))

@@ -294,7 +294,7 @@ class Runs(RunCanceller):
         if row is None and found.answer is None:
             raise answer_gone(found.run_id, "it was deleted since")
         if found.temporary:
-            await self._access.check_threadless(row, found.run_id)
+            await self._access.check_threadless(row, found.run_id, row.metadata if row else None)
         elif row is not None:
             await self._access.check("read", found.run_id, found.thread_id)
         return Repeated(found, row, run)
@@ -599,7 +599,9 @@ class Runs(RunCanceller):
             )
         if SUMMARY in run.request.stream_mode and run.status == "success" and run.outcome:
             run.feed.publish(SUMMARY, self._dumps(summary(run.outcome)))
-        run.feed.close(for_good=not run.goes_on_elsewhere)
+        leaves_events_alone = self._access.on and not run.request.lasting
+        about = self._dumps(run.row.metadata) if leaves_events_alone else b"null"
+        run.feed.close(for_good=not run.goes_on_elsewhere, about=about)
         run.finish()
         self._here.end(run)
         self._queue.left(run)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ from everturn.checkpoints.sql.adoption import Adoption
 from everturn.checkpoints.sql.assistants import Assistant, AssistantTable
 from everturn.checkpoints.sql.crons import Cron, CronTable
 from everturn.checkpoints.sql.database import Database, open_database
+from everturn.checkpoints.sql.history import History
 from everturn.checkpoints.sql.store import Meaning, open_store
-from everturn.checkpoints.sql.tables import runs, webhooks
+from everturn.checkpoints.sql.tables import chat_history, runs, webhooks
 from everturn.checkpoints.sql.threads import Filter, ThreadTable, new_session, new_thread
 from tests.checkpoints.stores import in_database, postgres_database
 
@@ -69,6 +71,27 @@ async def test_threads_and_sessions(database: Database) -> None:
         "bobs": {"owner": "bob"},
         "chat": {"context": {"c": 1}, **OWNER},
     }
+
+
+async def test_sessions_that_have_left_their_history_alone(database: Database) -> None:
+    history, table = History(database), ThreadTable(database)
+    for session, minute in (("alone", 1), ("alone", 2), ("bobs", 3)):
+        said = {"user_message": "q", "assistant_message": "a", "tools_used": [], "metadata": {}}
+        about = {"model_used": "m", "tokens_used": 1, "cost": None}
+        moment = NOW.replace(minute=minute)
+        row = {"session_id": session, **said, **about, "created_at": moment}
+        await in_database(database, chat_history.insert().values(row))
+    bobs = new_session("bobs", {}, lifetime=60)
+    await table.create(replace(bobs, metadata={"owner": "bob"}))
+    for _ in range(2):
+        await adopt(database)
+    alone, others = await table.get("alone"), await table.get("bobs")
+    assert alone is not None
+    assert (alone.kind, alone.metadata, alone.ttl) == ("ended", OWNER, None)
+    assert (alone.created_at, alone.updated_at) == (NOW.replace(minute=1), NOW.replace(minute=2))
+    assert others is not None
+    assert others.metadata == {"owner": "bob"}
+    assert (await history.totals(["alone"]))["alone"].turns == 2
 
 
 async def test_assistants_but_not_those_of_graphs(database: Database) -> None:

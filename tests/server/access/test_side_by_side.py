@@ -23,6 +23,7 @@ from tests.server.access.own_users import (
 )
 from tests.server.access.project import user_of
 from tests.service import serving
+from tests.waiting import eventually_sync
 
 __all__ = ["by_owner", "callers"]
 
@@ -216,6 +217,20 @@ def test_a_run_that_waits_for_itself_is_not_found_by_others(
     assert ada.client.post(f"/threads/{thread}/runs", json=inside).status_code == 409
     assert bob.client.post(f"/threads/{thread}/runs", json=inside).status_code == 404
     (tmp_path / "go").touch()
+
+
+def test_a_run_on_a_thread_of_its_own_is_its_callers_when_it_has_ended(ada: Who, bob: Who) -> None:
+    begun = ada.client.post("/runs", json=run()).json()["run_id"]
+    place = f"/runs/{begun}"
+    left = {"run_id": begun, "status": "success"}
+    eventually_sync(lambda: ada.client.get(place).json() == left)
+    for rest in ("", "/join", "/stream"):
+        answers = [
+            who.client.get(f"{place}{rest}", headers={"Last-Event-ID": "-1"}) for who in (ada, bob)
+        ]
+        assert [each.status_code for each in answers] == [200, 404]
+        assert not rest or SECRET in answers[0].text
+        assert "owner" not in answers[0].text
 
 
 def test_what_was_there_before_has_the_owner_of_the_settings(tmp_path: Path) -> None:
