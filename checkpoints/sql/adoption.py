@@ -3,11 +3,15 @@
 Done at each start, and in the end the same however often, and by however many processes at once.
 """
 
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     Table,
+    and_,
     delete,
     exists,
     func,
@@ -38,8 +42,9 @@ from everturn.checkpoints.sql.tables import store_items as items
 from everturn.checkpoints.sql.tables import store_vectors as vectors
 
 _SECONDS = 60.0
-"""What one statement may take."""
-_AT_ONCE = 500
+"""What one transaction may take."""
+_ROWS_AT_ONCE = 20_000
+_ITEMS_AT_ONCE = 500
 
 
 class Adoption:
@@ -59,35 +64,52 @@ class Adoption:
             label: the first label of the owner's namespaces in the store.
             labels: how the first labels of all owners begin.
         """
-        await self._database.write(lambda c: _adopt_rows(c, owner), seconds=_SECONDS)
-        await self._database.write(lambda c: _adopt_histories(c, owner), seconds=_SECONDS)
-        while await self._database.write(
-            lambda c: _adopt_items(c, label, labels), seconds=_SECONDS
-        ):
+        for change in _changes(owner):
+            await self._repeated(partial(_change_some, change=change))
+        await self._repeated(partial(_adopt_histories, owner=owner))
+        await self._repeated(partial(_adopt_items, label=label, labels=labels))
+
+    async def _repeated(self, some: Callable[[Connection], bool]) -> None:
+        """Do something in one transaction after the other, as long as there may be more to do."""
+        while await self._database.write(some, seconds=_SECONDS):
             pass
 
 
-def _adopt_rows(connection: Connection, owner: str) -> None:
+class _Change(NamedTuple):
+    """What is said of rows that nobody owns."""
+
+    table: Table
+    which: ColumnElement[bool]
+    values: Mapping[str, Any]
+
+
+def _changes(owner: str) -> Iterator[_Change]:
     by_system = assistants.c.metadata["created_by"].as_string() == "system"
     of_graphs = select(assistants.c.assistant_id).where(by_system)
-    begun = runs.c.status.in_(UNFINISHED)
+    under_way = runs.c.status.in_(UNFINISHED)
     for table, which in (
         (threads, true()),
         (webhooks, true()),
         (crons, true()),
-        (runs, begun),
+        (runs, under_way),
         (assistant_versions, assistant_versions.c.assistant_id.not_in(of_graphs)),
         (assistants, assistants.c.assistant_id.not_in(of_graphs)),
     ):
         nobodys = table.c.metadata["owner"].as_string().is_(None)
-        given = merged(table.c.metadata, {"owner": owner})
-        connection.execute(update(table).where(nobodys, which).values(metadata=given))
-    for table, which in ((crons, true()), (runs, begun)):  # what they do is done as the owner
-        nobodys = table.c.caller.is_(None)
-        connection.execute(update(table).where(nobodys, which).values(caller={"identity": owner}))
+        given = {"metadata": merged(table.c.metadata, {"owner": owner})}
+        yield _Change(table, and_(nobodys, which), given)
+    for table, which in ((crons, true()), (runs, under_way)):  # what they do is done as the owner
+        yield _Change(table, and_(table.c.caller.is_(None), which), {"caller": {"identity": owner}})
 
 
-def _adopt_histories(connection: Connection, owner: str) -> None:
+def _change_some(connection: Connection, change: _Change) -> bool:
+    place = change.table.primary_key.columns
+    some = select(*place).where(change.which).order_by(*place).limit(_ROWS_AT_ONCE)
+    changed = update(change.table).where(tuple_(*place).in_(some)).values(change.values)
+    return connection.execute(changed).rowcount == _ROWS_AT_ONCE
+
+
+def _adopt_histories(connection: Connection, owner: str) -> bool:
     """Give a row to each session that ended before rows of such were kept."""
     turns = chat_history.c
     first, last = func.min(turns.created_at), func.max(turns.created_at)
@@ -102,10 +124,13 @@ def _adopt_histories(connection: Connection, owner: str) -> None:
         "state_updated_at": last,
         "expires_at": last,
     }
-    known = exists().where(threads.c.thread_id == turns.session_id)
-    found = select(*row.values()).where(~known).group_by(turns.session_id)
+    unheld = turns.session_id.is_not(None) & ~exists().where(
+        threads.c.thread_id == turns.session_id
+    )
+    found = select(*row.values()).where(unheld).group_by(turns.session_id)
     new = _insert(connection, threads).from_select(list(row), found)
     connection.execute(new.on_conflict_do_nothing())
+    return False
 
 
 def _insert(connection: Connection, table: Table) -> Any:
@@ -113,7 +138,7 @@ def _insert(connection: Connection, table: Table) -> Any:
 
 
 def _adopt_items(connection: Connection, label: str, labels: str) -> bool:
-    """Move some items behind a label; says whether there may be more.
+    """Move some items behind a label.
 
     One stays where it is, and unseen, while the owner has another in its place.
     """
@@ -138,5 +163,5 @@ def _to_adopt(connection: Connection, label: str, labels: str) -> list[Place]:
     taken = exists().where(
         other.c.namespace == literal(f"{label}.") + text, other.c.key == items.c.key
     )
-    found = select(*statements.PLACE).where(nobodys, ~taken).limit(_AT_ONCE)
+    found = select(*statements.PLACE).where(nobodys, ~taken).limit(_ITEMS_AT_ONCE)
     return [(row.namespace, row.key) for row in connection.execute(found)]

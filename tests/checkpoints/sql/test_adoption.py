@@ -39,6 +39,12 @@ def embed(texts: Sequence[str]) -> list[list[float]]:
 MEANING = Meaning({"dims": 5, "embed": embed, "fields": ["text"]})
 
 
+@pytest.fixture(autouse=True)
+def few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_ROWS_AT_ONCE", "_ITEMS_AT_ONCE"):
+        monkeypatch.setattr(f"everturn.checkpoints.sql.adoption.{name}", 2)
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
 async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
     if request.param == "sqlite":
@@ -150,10 +156,7 @@ async def test_webhooks(database: Database) -> None:
     assert found.scalars().all() == [{"m": 1, **OWNER}]
 
 
-async def test_items_of_the_store_with_their_meaning(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("everturn.checkpoints.sql.adoption._AT_ONCE", 2)
+async def test_items_of_the_store_with_their_meaning(database: Database) -> None:
     async with open_store(database, meaning=MEANING) as store:
         for number in range(5):
             await store.aput(("a", "b"), str(number), {"text": f"t{number}"})
