@@ -28,6 +28,7 @@ from everturn.checkpoints.shared.locks import LocalThreadLocks, RedisThreadLocks
 from everturn.checkpoints.shared.old_sessions import move_sessions
 from everturn.checkpoints.shared.peers import Peers, SinglePeer, open_peers
 from everturn.checkpoints.shared.tool_cache import RedisResultStore
+from everturn.checkpoints.sql.adoption import Adoption
 from everturn.checkpoints.sql.assistants import AssistantTable
 from everturn.checkpoints.sql.crons import CronTable
 from everturn.checkpoints.sql.database import Database, open_database
@@ -52,6 +53,7 @@ from everturn.graph.errors import (
 from everturn.graph.incoming import media_of_input
 from everturn.graph.models.provider import Models, open_models
 from everturn.graph.services import Services
+from everturn.server.access.own_stores import LABEL, OwnStores, label_of
 from everturn.server.api import invoke
 from everturn.server.api.agent_server import assistants as assistant_routes
 from everturn.server.api.agent_server import crons as cron_routes
@@ -298,6 +300,10 @@ async def _service(
     if keep and not ttl.for_new_threads:
         await table.adopt_ttl()
     await move_sessions(redis, table, prefix=prefix, lifetime=settings.server.session_ttl)
+    if loaded.by_owner:
+        store = OwnStores(store)
+        if owner := settings.access.default_owner:
+            await Adoption(database).adopt(owner, label_of(owner), LABEL)
 
     cipher = load_cipher(_secret(settings.stores.aes_key))
     saver = AsyncRedisSaver(redis, prefix=prefix, serde=load_serde(project, cipher))
@@ -387,10 +393,7 @@ async def _service(
         webhooks=webhooks,
         deliveries=Deliveries(webhook_table, webhooks, access),
         store=StoreItems(store, access),
-        users=Users(
-            *(UserRows(database), threads, sessions, runs, crons, assistants, store),
-            operators=loaded.scoped,
-        ),
+        users=Users(UserRows(database), threads, sessions, runs, crons, assistants, store, access),
         metrics=metrics,
         models=models,
         toolbox=toolbox,

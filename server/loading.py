@@ -10,6 +10,7 @@ from starlette.middleware import Middleware
 from structlog import get_logger
 
 from everturn.server.access.access import Access, Everybody, HandlerAccess
+from everturn.server.access.owners import is_admin
 from everturn.server.api.http.authentication import Authentication, Gate
 from everturn.server.api.http.users_app import surround
 from everturn.server.projects.auth import ProjectAuth, load_auth
@@ -35,12 +36,15 @@ class Loaded:
     @property
     def access(self) -> Access:
         """What callers may do."""
-        return HandlerAccess(self.auth.handlers) if self.auth else Everybody()
+        if self.auth is None:
+            return Everybody()
+        handlers = self.auth.handlers
+        return HandlerAccess(handlers, is_admin) if self.by_owner else HandlerAccess(handlers)
 
     @property
-    def scoped(self) -> bool:
-        """Whether routes need scopes, so that those for operators are theirs alone."""
-        return self.auth is not None and self.auth.scope_of is not None
+    def by_owner(self) -> bool:
+        """Whether everything belongs to who made it; else a project's own rules say whose it is."""
+        return self.auth is not None and self.auth.by_owner
 
     def gate(self, max_body_size: int) -> Gate | None:
         """Who comes in; None for everybody. An authenticator that takes a body gets no larger."""

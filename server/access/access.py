@@ -15,7 +15,7 @@ from langgraph_sdk.auth.types import AuthContext, BaseUser
 from structlog import get_logger
 
 from everturn.checkpoints.sql.matches import EVERYTHING, Match
-from everturn.server.access.caller import current_caller
+from everturn.server.access.caller import Caller, current_caller
 from everturn.server.access.filters import match_of
 from everturn.server.errors import Forbidden, InvalidRule
 
@@ -44,6 +44,10 @@ class Access(Protocol):
         """Whether there are callers at all."""
         ...
 
+    def sees_all(self) -> bool:
+        """Say whether the current caller may see what is kept of other users."""
+        ...
+
     async def allowed(self, resource: Resource, action: Action, value: dict[str, Any]) -> Match:
         """Return which resources the current caller may do something with, by their metadata.
 
@@ -65,6 +69,10 @@ class Everybody:
 
     on = False
 
+    def sees_all(self) -> bool:
+        """See `Access`."""
+        return True
+
     async def allowed(self, resource: Resource, action: Action, value: dict[str, Any]) -> Match:
         """See `Access`."""
         return EVERYTHING
@@ -75,8 +83,19 @@ class HandlerAccess:
 
     on = True
 
-    def __init__(self, handlers: Mapping[tuple[str, str], Handler]) -> None:
+    def __init__(
+        self,
+        handlers: Mapping[tuple[str, str], Handler],
+        is_operator: Callable[[Caller], bool] = lambda _: False,
+    ) -> None:
+        """Ask these handlers; `is_operator` says of a caller whether they see everybody's."""
         self._handlers = dict(handlers)
+        self._is_operator = is_operator
+
+    def sees_all(self) -> bool:
+        """See `Access`."""
+        caller = current_caller()
+        return caller is None or self._is_operator(caller)
 
     async def allowed(self, resource: Resource, action: Action, value: dict[str, Any]) -> Match:
         """See `Access`."""

@@ -29,3 +29,8 @@ class AccessSettings(BaseSettings):
         default=None,
         description="The key that commands such as `everturn chat` send to the service.",
     )
+    default_owner: str = Field(
+        default="",
+        description="Who owns what was made before callers had to sign in: their identity. Unset, "
+        "only operators see it.",
+    )

@@ -54,6 +54,9 @@ class ProjectAuth:
     scope_of: Callable[[str], Scope | None] | None = None
     """The scope that a path needs, None where it is open; of our own `auth` alone, for a project's
     permissions are in words of its own."""
+    by_owner: bool = False
+    """Whether everything belongs to who made it: `handlers` are the `owner_rules`, each caller has
+    a store of their own, and operators see everybody's. A project's own rules decide themselves."""
 
 
 def load_auth(project: Project, own: ProjectAuth | None = None) -> ProjectAuth | None:

@@ -40,6 +40,7 @@ def own_auth(
         handlers=handlers,
         openapi={"securitySchemes": _SCHEMES},
         scope_of=scope_of,
+        by_owner=True,
     )
 
 

@@ -10,7 +10,9 @@ from langgraph.store.base import BaseStore, Item
 from everturn.checkpoints.sql.crons import Cron
 from everturn.checkpoints.sql.pages import FEW
 from everturn.checkpoints.sql.users import UserRows
+from everturn.server.access.access import Access
 from everturn.server.access.caller import current_caller
+from everturn.server.access.own_stores import OwnStores
 from everturn.server.errors import RunError, UserNotFound
 from everturn.server.resources.assistants import Assistants
 from everturn.server.resources.sessions import Sessions
@@ -34,8 +36,8 @@ class Erased(NamedTuple):
 class Users:
     """Exports and deletes what is a user's; see `checkpoints.sql.users` for what that is.
 
-    An item of the store is a user's if a label of its namespace is the user's name. Callers ask
-    for themselves; where they are all `operators`, for anybody.
+    An item of the store is a user's if a label of its namespace is the user's name, or if it is in
+    the user's own part of the store, where callers have such.
     """
 
     def __init__(
@@ -47,10 +49,8 @@ class Users:
         crons: Crons,
         assistants: Assistants,
         store: BaseStore,
-        *,
-        operators: bool = False,
+        access: Access,
     ) -> None:
-        self._operators = operators
         self._rows = rows
         self._threads = threads
         self._sessions = sessions
@@ -58,6 +58,7 @@ class Users:
         self._crons = crons
         self._assistants = assistants
         self._store = store
+        self._access = access
 
     async def export(self, user: str) -> AsyncIterator[dict[str, Any]]:
         """Return all that is kept of a user, one thing after the other; `kind` says what each is.
@@ -65,11 +66,12 @@ class Users:
         A thread comes with its values, its finished turns and its runs.
 
         Raises:
-            UserNotFound: nothing is kept, or the caller is another user.
+            UserNotFound: nothing is kept, or the caller is another user and no operator.
         """
         self._check(user)
         threads, crons, assistants = await self._ids(user)
-        namespaces = await self._namespaces(user)
+        store = self._store_of(user)
+        namespaces = await _namespaces(store, user)
         if not (threads or crons or assistants or namespaces):
             raise _not_found(user)
 
@@ -82,7 +84,7 @@ class Users:
             for assistant_id in assistants:
                 yield {"kind": "assistant", **asdict(await self._assistants.get(assistant_id))}
             for namespace in namespaces:
-                for item in await self._items(namespace):
+                for item in await _items(store, namespace):
                     yield {"kind": "store_item", **item.dict()}
 
         return everything()
@@ -105,7 +107,7 @@ class Users:
         """Delete all that is kept of a user; what runs is cancelled first.
 
         Raises:
-            UserNotFound: nothing is kept, or the caller is another user.
+            UserNotFound: nothing is kept, or the caller is another user and no operator.
             ThreadBusy: what runs on a thread would not end; what was before it is gone.
         """
         self._check(user)
@@ -119,42 +121,49 @@ class Users:
         await self._runs.forget_keys(user)
         await self._rows.delete_webhooks(user)
         keys = await self._rows.delete_keys(user)
-        items = 0
-        for namespace in await self._namespaces(user):
-            while page := await self._items(namespace):
+        items, store = 0, self._store_of(user)
+        for namespace in await _namespaces(store, user):
+            while page := await _items(store, namespace):
                 for item in page:
-                    await self._store.adelete(namespace, item.key)
+                    await store.adelete(namespace, item.key)
                 items += len(page)
         if not any((*done, items, keys)):
             raise _not_found(user)
         return Erased(done[1], done[0], done[2], items, keys)
 
-    def _check(self, user: str) -> None:
-        """Refuse another user, where the project demands to know who calls."""
-        caller = current_caller()
-        if caller is not None and caller.identity != user and not self._operators:
-            raise _not_found(user)
-
     async def _ids(self, user: str) -> tuple[list[str], list[str], list[str]]:
         rows = self._rows
         return await rows.threads(user), await rows.crons(user), await rows.assistants(user)
 
-    async def _namespaces(self, user: str) -> list[tuple[str, ...]]:
-        found: list[tuple[str, ...]] = []
-        offset = 0
-        while page := await self._store.alist_namespaces(limit=_PAGE, offset=offset):
-            found += [namespace for namespace in page if user in namespace]
-            offset += len(page)
-        return found
+    def _store_of(self, user: str) -> BaseStore:
+        """Return where a user's items are, among others or not."""
+        return self._store.of(user) if isinstance(self._store, OwnStores) else self._store
 
-    async def _items(self, namespace: tuple[str, ...]) -> list[Item]:
-        """A page of the items of a namespace, without those of the namespaces inside it."""
-        found: list[Item] = []
-        offset = 0
-        while page := await self._store.asearch(namespace, limit=FEW, offset=offset):
-            found += [item for item in page if item.namespace == namespace]
-            offset += len(page)
-        return found
+    def _check(self, user: str) -> None:
+        """Refuse another user, where it is known who calls."""
+        caller = current_caller()
+        if caller and caller.identity != user and not self._access.sees_all():
+            raise _not_found(user)
+
+
+async def _namespaces(store: BaseStore, user: str) -> list[tuple[str, ...]]:
+    found: list[tuple[str, ...]] = []
+    offset = 0
+    while page := await store.alist_namespaces(limit=_PAGE, offset=offset):
+        own = isinstance(store, OwnStores)
+        found += [namespace for namespace in page if own or user in namespace]
+        offset += len(page)
+    return found
+
+
+async def _items(store: BaseStore, namespace: tuple[str, ...]) -> list[Item]:
+    """A page of the items of a namespace, without those of the namespaces inside it."""
+    found: list[Item] = []
+    offset = 0
+    while page := await store.asearch(namespace, limit=FEW, offset=offset):
+        found += [item for item in page if item.namespace == namespace]
+        offset += len(page)
+    return found
 
 
 def _cron(cron: Cron) -> dict[str, Any]:

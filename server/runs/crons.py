@@ -154,10 +154,10 @@ class Crons:
         """
         value = {**columns, "payload": dict(run)}
         cron = await self._allowed("update", cron_id, value)
-        if value.get("metadata"):
-            columns = {**columns, "metadata": value["metadata"]}
+        if self._access.on and value.get("metadata") is not None:
+            columns = {**columns, "metadata": _ruled(cron, columns, value["metadata"])}
         values = {**columns, **self._table.divided({**self._table.whole_payload(cron), **run})}
-        if self._access.on:  # nobody has another's runs do what they want
+        if self._access.on and run:  # nobody has another's runs do what they want
             caller = current_caller()
             values["caller"] = dict(caller) if caller else None
         terms = (
@@ -340,6 +340,16 @@ def payload_as_json(cron: Cron) -> dict[str, Any]:
         "assistant_id": cron.assistant_id,
         **{name: value for name, value in terms.items() if value is not None},
     }
+
+
+def _ruled(cron: Cron, columns: Mapping[str, Any], metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a cron's metadata as a rule leaves it.
+
+    What a client says replaces all but whose the cron is; what only the rule says is added.
+    """
+    if columns.get("metadata") is None:
+        return {**cron.metadata, **metadata}
+    return {**{key: cron.metadata[key] for key in ("owner",) if key in cron.metadata}, **metadata}
 
 
 def _found(cron: Cron | None, cron_id: str) -> Cron:

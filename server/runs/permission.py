@@ -88,8 +88,15 @@ class RunAccess:
         if self.on and not await self.of_thread(action, thread_id, {"run_id": rule_id(run_id)}):
             raise run_not_found(run_id)
 
-    async def check_threadless(self, row: RunRow | None, run_id: str) -> None:
+    async def check_threadless(
+        self, row: RunRow | None, run_id: str, metadata: Mapping[str, Any] | None
+    ) -> None:
         """Refuse a run on a thread of its own that is somebody else's; so say its own metadata.
+
+        Args:
+            row: of the run; None where it has ended.
+            run_id: of the run.
+            metadata: of the run; None where they are not known.
 
         Raises:
             RunNotFound: as if there were none.
@@ -100,7 +107,11 @@ class RunAccess:
         allowed = await self._access.allowed("threads", "read", asked)
         if allowed is EVERYTHING:
             return
-        if row is None or not await self._fits(row.thread_id, allowed, row.metadata):
+        if row is not None:
+            fits = await self._fits(row.thread_id, allowed, metadata)
+        else:
+            fits = metadata is not None and allowed.fits(metadata)
+        if not fits:
             raise run_not_found(run_id)
 
     async def cancellable(self, status: str) -> Match:

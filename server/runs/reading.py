@@ -9,8 +9,10 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from contextlib import aclosing
 from typing import Any, Protocol
 
+import orjson
+
 from everturn.checkpoints.errors import ThreadBusy
-from everturn.checkpoints.shared.event_log import EventLog
+from everturn.checkpoints.shared.event_log import END, EventLog
 from everturn.checkpoints.sql.assistants import Assistant
 from everturn.checkpoints.sql.runs import UNFINISHED, RunRow, RunRows, RunStatus
 from everturn.server.errors import AssistantNotFound, ShuttingDown, StateUnreadable
@@ -106,7 +108,7 @@ class RunReader:
         """
         run = self._here.find(run_id, None)
         row = run.row if run else await self._rows.get(run_id)
-        await self._access.check_threadless(row, run_id)
+        await self._check_threadless(row, run_id)
         if run and not run.request.lasting:
             return run
         if row is None:
@@ -114,6 +116,19 @@ class RunReader:
         if not row.kwargs.get("temporary"):
             raise run_not_found(run_id)
         return row
+
+    async def _check_threadless(self, row: RunRow | None, run_id: str) -> None:
+        """Refuse a run that is somebody else's; of one that left events alone, their end says it.
+
+        Raises:
+            RunNotFound: as if there were none.
+        """
+        metadata = row.metadata if row else None
+        if row is None and self._access.on:
+            await self._events.written()
+            last = await self._events.last(run_id)
+            metadata = orjson.loads(last[1].data) if last and last[1].name == END else None
+        await self._access.check_threadless(row, run_id, metadata)
 
     async def logged(self, run_id: str) -> LoggedRun:
         """Return a run as its events say; raises RunNotFound where there are none."""
@@ -265,7 +280,7 @@ class RunReader:
             await self.get(run_id, thread_id)
         elif self._access.on:
             row = run.row if run else await self._rows.get(run_id)
-            await self._access.check_threadless(row, run_id)
+            await self._check_threadless(row, run_id)
         if run := self._here.find(run_id, thread_id):
             return self.events(run, run.feed.end if after is None else after)
         return self._elsewhere.follow(run_id, thread_id, after)

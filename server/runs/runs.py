@@ -296,7 +296,7 @@ class Runs(RunCanceller):
         if row is None and found.answer is None:
             raise answer_gone(found.run_id, "it was deleted since")
         if found.temporary:
-            await self._access.check_threadless(row, found.run_id)
+            await self._access.check_threadless(row, found.run_id, row.metadata if row else None)
         elif row is not None:
             await self._access.check("read", found.run_id, found.thread_id)
         return Repeated(found, row, run)
@@ -310,7 +310,6 @@ class Runs(RunCanceller):
         key: IdempotencyKey | None,
     ) -> Run:
         await self.check_webhook(request.webhook)
-        self._refuse_own_thread(request)
         request = request.with_inherited()
         if request.interactive:  # these name a graph
             self._engine.graphs.fixed(request.assistant_id)
@@ -320,8 +319,10 @@ class Runs(RunCanceller):
         checked = self._execution.check(request, assistant)
         new = thread if request.thread_id is None else None
         thread_id = new.thread_id if new else request.thread_id or str(uuid7())
-        if not new:
-            await self._check_thread(thread, thread_id, allowed)
+        there = None
+        if request.thread_id:  # else it is made with the run, and nobody has it
+            there = await self._check_thread(thread, thread_id, allowed)
+        self._refuse_own_thread(request)
         await self._check_checkpoint(request)
         if new:
             request = replace(request, thread_id=thread_id)
@@ -329,7 +330,9 @@ class Runs(RunCanceller):
         elif request.lasting and thread is None:
             create = request.if_not_exists == "create" or request.thread_id is None
             about = {**request.config.get("metadata", {}), **request.metadata}
-            thread = await self._threads.open(thread_id, assistant, create=create, metadata=about)
+            thread = there or await self._threads.open(
+                thread_id, assistant, create=create, metadata=about
+            )
             if thread is None:
                 raise ThreadNotFound("Thread or assistant not found.")
         await reached()
@@ -415,12 +418,19 @@ class Runs(RunCanceller):
                 await self._end_all(*under_way, strategy, wait=True)  # others may start meanwhile
             yield
 
-    async def _check_thread(self, thread: Thread | None, thread_id: str, allowed: Match) -> None:
-        """Refuse a thread that is somebody else's, before it is touched."""
-        if self._access.on:
-            there = thread or await self._threads.get(thread_id, ended=True)
-            if there is not None and not await self._access.may_have(there, allowed):
-                raise ThreadNotFound("Thread or assistant not found.")
+    async def _check_thread(
+        self, thread: Thread | None, thread_id: str, allowed: Match
+    ) -> Thread | None:
+        """Refuse a thread that is somebody else's, before it is touched.
+
+        Returns its row where one was read, so that it need not be read again.
+        """
+        if not self._access.on:
+            return thread
+        there = thread or await self._threads.get(thread_id, ended=True)
+        if there is not None and not await self._access.may_have(there, allowed):
+            raise ThreadNotFound("Thread or assistant not found.")
+        return None if there is None or there.has_expired else there
 
     async def _check_checkpoint(self, request: RunRequest) -> None:
         """Refuse to run from a checkpoint that is not there: the thread would begin anew."""
@@ -606,7 +616,9 @@ class Runs(RunCanceller):
             )
         if SUMMARY in run.request.stream_mode and run.status == "success" and run.outcome:
             run.feed.publish(SUMMARY, self._dumps(summary(run.outcome)))
-        run.feed.close(for_good=not run.goes_on_elsewhere)
+        leaves_events_alone = self._access.on and not run.request.lasting
+        about = self._dumps(run.row.metadata) if leaves_events_alone else b"null"
+        run.feed.close(for_good=not run.goes_on_elsewhere, about=about)
         run.finish()
         self._here.end(run)
         self._queue.left(run)

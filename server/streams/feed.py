@@ -138,11 +138,14 @@ class Feed:
         Feed._unread_of_all += unread - self._unread
         self._unread = unread
 
-    def close(self, *, for_good: bool = True) -> None:
-        """Say that no more will come; or, where the run goes on elsewhere, none from here."""
+    def close(self, *, for_good: bool = True, about: bytes = b"null") -> None:
+        """Say that no more will come; or, where the run goes on elsewhere, none from here.
+
+        `about`, JSON, is logged with the end, and no client sees it.
+        """
         self._number += 1
         if for_good:
-            self._log.append(self.run_id, self._attempt, Frame(self._number, END, b"null"))
+            self._log.append(self.run_id, self._attempt, Frame(self._number, END, about))
         self._ended = True
         self._wake()
 

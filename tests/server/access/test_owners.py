@@ -117,7 +117,7 @@ def test_nobody_comes_to_a_route_without_a_user(url: str) -> None:
 
 # For whom it is there, this has no end, or nothing to end.
 ENDLESS = {"/threads/{thread_id}/stream", "/threads/{thread_id}/runs/{run_id}/cancel"}
-# These find runs on threads of their own, and those only as long as they run.
+# These find runs on threads of their own.
 STATELESS = {"/runs/{run_id}", "/runs/{run_id}/join", "/runs/{run_id}/stream"}
 
 
