@@ -357,12 +357,13 @@ class _Pipelines:
         """Retries the refused calls of one thread, in order.
 
         A try with a node that is away takes seconds, so after the first one that shows it the
-        others get their error at once.
+        others get the same error at once. Their own may be that a script is missing, which is
+        nobody's fault.
         """
-        away = False
+        away: Exception | None = None
         for call, future, error in refused:
-            reply = error if away else await self._retry(call, error)
-            away = away or isinstance(reply, _AWAY)
+            reply = away or await self._retry(call, error)
+            away = reply if isinstance(reply, _AWAY) else None
             self._answer(future, reply)
 
     async def _retry(self, call: Call, reply: Any) -> Any:

@@ -118,7 +118,7 @@ def invoked(**more: Any) -> Json:
 
 
 Body = Callable[[Things], Any]
-Kind = Literal["open", "shared", "own", "named", "listed"]
+Kind = Literal["open", "shared", "own", "named", "listed", "operators"]
 """What a door is to callers:
 
 open    anybody passes, without a name
@@ -126,6 +126,7 @@ shared  the same for all who have one
 own     everybody does it for themselves; `naming` names what is somebody's, which others have not
 named   it is about one thing, which for others is not there
 listed  it is about all there is of a kind, which for others is nothing: `nothing`
+operators  only they pass; others are answered 403, whatever they name
 """
 
 
@@ -182,7 +183,8 @@ def _lists(nothing: Any, body: Body = lambda t: {}, *needs: str, **more: Any) ->
 
 
 DOORS: dict[tuple[str, str], Door] = {
-    **{("GET", path): _OPEN for path in ("/", "/ok", "/ready", "/info", "/metrics")},
+    **{("GET", path): _OPEN for path in ("/", "/ok", "/ready", "/info")},
+    ("GET", "/metrics"): Door(kind="operators"),
     **{("GET", path): _SHARED for path in ("/api/chat/models", "/api/tools")},
     # chat
     ("POST", "/api/chat/message"): _owns(
@@ -213,13 +215,15 @@ DOORS: dict[tuple[str, str], Door] = {
     ),
     # users and webhooks
     ("GET", "/api/users/export"): Door(
-        query=lambda t: {"user": t.user}, needs=("thread_id",), shows=True
+        kind="operators", query=lambda t: {"user": t.user}, needs=("thread_id",), shows=True
     ),
-    ("DELETE", "/api/users"): Door(query=lambda t: {"user": t.user}, needs=("thread_id", "item")),
-    ("GET", "/api/webhooks"): _lists([], lambda t: None, "thread_id"),
-    ("POST", "/api/webhooks/send"): _owns(lambda t: None, shows=False),
-    ("POST", "/api/webhooks/{run_id}/send"): Door(),
-    ("DELETE", "/api/webhooks/{run_id}"): Door(),
+    ("DELETE", "/api/users"): Door(
+        kind="operators", query=lambda t: {"user": t.user}, needs=("thread_id", "item")
+    ),
+    ("GET", "/api/webhooks"): Door(kind="operators", needs=("thread_id",)),
+    ("POST", "/api/webhooks/send"): Door(kind="operators"),
+    ("POST", "/api/webhooks/{run_id}/send"): Door(kind="operators"),
+    ("DELETE", "/api/webhooks/{run_id}"): Door(kind="operators"),
     # graphs
     ("POST", "/invoke"): _owns(lambda t: invoked(), lambda t: invoked(thread_id=t.thread_id)),
     ("POST", "/stream"): _owns(lambda t: invoked(), lambda t: invoked(thread_id=t.thread_id)),

@@ -1,7 +1,4 @@
-"""A service with callers of its own, by the rules of owners; any number of them.
-
-Only `callers` knows how somebody signs in: with keys of the service, `new` would make one.
-"""
+"""A service that asks for its own keys, and any number of callers who have one."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,12 +9,10 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from langgraph_sdk.auth.exceptions import HTTPException
 
-from everturn.server.access.owners import owner_rules
-from everturn.server.projects.auth import ProjectAuth
-from tests.server.access.project import user_of
+from tests.server.access.own_keys import bearer, key_in
 from tests.service import ROOT, serving
+from tests.waiting import PATIENCE
 
 PROJECT = ROOT / "tests" / "projects" / "owners" / "langgraph.json"
 
@@ -26,37 +21,21 @@ REFUSED: dict[str, dict[str, str]] = {
     "empty": {"Authorization": ""},
     "no token": {"Authorization": "Bearer"},
     "unknown": {"Authorization": "Bearer somebody"},
+    "a wrong key": {"Authorization": f"Bearer evt_{'0' * 16}_{'0' * 48}"},
     "another scheme": {"Authorization": "Basic YWRhOmFkYQ=="},
     "forged": {"langgraph_auth_user": "user-1", "X-User": "user-1"},
 }
 """What lets nobody in, as headers."""
 
 
-async def _authenticate(authorization: str | None) -> dict[str, Any]:
-    scheme, _, token = (authorization or "").partition(" ")
-    if scheme != "Bearer" or not token.startswith(("user-", "admin-")):
-        raise HTTPException(status_code=401, detail="Say who you are.")
-    return {"identity": token, "permissions": ["admin"] if token.startswith("admin-") else ["runs"]}
-
-
-AUTH = ProjectAuth(
-    authenticate=_authenticate,
-    takes=frozenset({"authorization"}),
-    handlers=owner_rules(),
-    by_owner=True,
-)
-
-
 @contextmanager
 def served_by_owner(data_dir: Path, config: Path = PROJECT, **settings: Any) -> Iterator[str]:
-    """Serve a project to callers of the service's own; yields its address."""
-    with pytest.MonkeyPatch.context() as patched, ExitStack() as serves:
+    """Serve a project to those who have a key; yields its address."""
+    with pytest.MonkeyPatch.context() as patched:
         # So that a client knows soon that it waits.
         patched.setattr("everturn.server.api.agent_server.run_answers.SILENT_SECONDS", 0.05)
-        with pytest.MonkeyPatch.context() as starting:
-            starting.setattr("everturn.server.loading.load_auth", lambda project: AUTH)
-            client = serves.enter_context(serving(data_dir, config=config, **settings))
-        yield str(client.base_url)
+        with serving(data_dir, config=config, auth="on", **settings) as client:
+            yield str(client.base_url)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,42 +44,45 @@ class Who:
 
     identity: str
     client: httpx.Client
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """What they sign in with."""
-        return {"Authorization": f"Bearer {self.identity}"}
+    headers: dict[str, str]
+    """What they sign in with."""
 
 
 class Callers:
     """Makes callers, each of whom has nothing yet."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, data_dir: Path) -> None:
         self.url = url
-        self._clients: list[Any] = []
+        self._data_dir = data_dir
+        self._clients = ExitStack()
 
-    def new(self, *, admin: bool = False) -> Who:
+    def new(self, *, admin: bool = False, identity: str | None = None) -> Who:
         """A new one."""
-        identity = f"{'admin' if admin else 'user'}-{uuid4()}"
-        opened = user_of(self.url, identity)
-        self._clients.append(opened)
-        return Who(identity, opened.__enter__())
+        identity = identity or f"{'admin' if admin else 'user'}-{uuid4()}"
+        sent = bearer(key_in(self._data_dir, identity, ["admin"] if admin else ["runs"]))
+        client = httpx.Client(base_url=self.url, headers=sent, timeout=PATIENCE)
+        return Who(identity, self._clients.enter_context(client), sent)
 
     def close(self) -> None:
         """Close their connections."""
-        for opened in self._clients:
-            opened.__exit__(None, None, None)
+        self._clients.close()
 
 
 @pytest.fixture(scope="module")
-def by_owner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a service by the rules of owners."""
-    with served_by_owner(tmp_path_factory.mktemp("owners") / "data") as url:
+def data_of_owners(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data folder of a service by the rules of owners."""
+    return tmp_path_factory.mktemp("owners") / "data"
+
+
+@pytest.fixture(scope="module")
+def by_owner(data_of_owners: Path) -> Iterator[str]:
+    """Its address."""
+    with served_by_owner(data_of_owners) as url:
         yield url
 
 
 @pytest.fixture
-def callers(by_owner: str) -> Iterator[Callers]:
-    made = Callers(by_owner)
+def callers(by_owner: str, data_of_owners: Path) -> Iterator[Callers]:
+    made = Callers(by_owner, data_of_owners)
     yield made
     made.close()

@@ -1,6 +1,7 @@
 """Two users of one service, and an operator: through LangGraph's own client and over plain HTTP."""
 
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -19,13 +20,13 @@ from tests.server.access.own_users import (
     Who,
     by_owner,
     callers,
+    data_of_owners,
     served_by_owner,
 )
-from tests.server.access.project import user_of
 from tests.service import serving
 from tests.waiting import eventually_sync
 
-__all__ = ["by_owner", "callers"]
+__all__ = ["by_owner", "callers", "data_of_owners"]
 
 
 @pytest.fixture
@@ -111,7 +112,7 @@ def test_what_one_puts_into_the_store_is_where_one_put_it(ada: Who, bob: Who) ->
     assert len(ada.client.post("/store/items/search", json={}).json()["items"]) == 1
 
 
-def test_what_a_graph_remembers_is_of_who_it_runs_for(ada: Who, bob: Who) -> None:
+def test_what_a_graph_remembers_is_of_who_it_runs_for(ada: Who, bob: Who, callers: Callers) -> None:
     def known(who: Who, fact: str) -> list[str]:
         forged = {"configurable": {"user_id": ada.identity, "langgraph_auth_user_id": "x"}}
         body = {"graph": "memory", "input": {"fact": fact}, "config": forged}
@@ -123,10 +124,11 @@ def test_what_a_graph_remembers_is_of_who_it_runs_for(ada: Who, bob: Who) -> Non
     assert ada.client.post("/runs/wait", json=body).json()["known"] == ["ada's", "more"]
     found = ada.client.post("/store/items/search", json={"namespace_prefix": ["facts"]}).json()
     assert {each["key"] for each in found["items"]} == {"ada's", "more"}
-    lines = ada.client.get("/api/users/export", params={"user": ada.identity}).text
+    operator, whose = callers.new(admin=True).client, {"user": ada.identity}
+    lines = operator.get("/api/users/export", params=whose).text
     assert '"namespace":["facts"]' in lines
     assert "bob's" not in lines
-    assert ada.client.delete("/api/users", params={"user": ada.identity}).json()["store_items"] == 2
+    assert operator.delete("/api/users", params=whose).json()["store_items"] == 2
     assert known(bob, "again") == ["again", "bob's"]
 
 
@@ -252,17 +254,15 @@ def test_what_was_there_before_has_the_owner_of_the_settings(tmp_path: Path) -> 
     def statuses(client: httpx.Client) -> set[int]:
         return {client.get(place).status_code for place in places}
 
-    with (
-        served_by_owner(data) as url,
-        user_of(url, "user-old") as old,
-        user_of(url, "admin-old") as operator,
-    ):
-        assert (statuses(old), statuses(operator)) == ({404}, {200})
+    with served_by_owner(data) as url, closing(Callers(url, data)) as callers:
+        others, operators = callers.new(identity="user-old"), callers.new(admin=True)
+        assert (statuses(others.client), statuses(operators.client)) == ({404}, {200})
     with (
         served_by_owner(data, default_owner="user-old") as url,
-        user_of(url, "user-old") as old,
-        user_of(url, "user-new") as new,
+        closing(Callers(url, data)) as callers,
     ):
+        old = callers.new(identity="user-old").client
+        new = callers.new(identity="user-new").client
         assert (statuses(old), statuses(new)) == ({200}, {404})
         assert old.post("/threads/count", json={}).json() == 2
         assert new.post("/threads/count", json={}).json() == 0
