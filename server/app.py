@@ -88,7 +88,10 @@ from everturn.server.api.http.problems import (
     answer_errors,
     document_errors,
 )
+from everturn.server.api.http.proxies import BehindProxies, Proxies
+from everturn.server.api.http.request_id import RequestId
 from everturn.server.api.http.security import document_auth
+from everturn.server.api.http.security_headers import SecurityHeaders
 from everturn.server.api.http.users_app import AroundTheService
 from everturn.server.api.operators import models as model_routes
 from everturn.server.api.operators import system
@@ -214,7 +217,11 @@ def request_path(settings: ServerSettings, http: Http) -> list[Middleware]:
     size = {"max_body_size": settings.max_body_size}
     prefix, headers = http.mount_prefix, http.configurable_headers
     names = OwnNames(settings.host, settings.allowed_hosts)
+    proxies = Proxies(settings.trusted_proxies)
     return [
+        Middleware(RequestId),
+        Middleware(SecurityHeaders),
+        *([Middleware(BehindProxies, proxies=proxies)] if proxies else []),  # whose client is it?
         Middleware(OwnPagesOnly, names=names, origins=origins),  # no DNS rebinding, no forgery
         # Errors too can be read by web pages.
         Middleware(PageOrigins, **cors_options(origins, http.cors)),
