@@ -50,6 +50,7 @@ _TWICE = Problem(
     status=400,
     detail="The header Authorization came more than once: send it once.",
 )
+_UNKNOWN = "Sign in: the project does not know who is asking."
 _REFUSED = 1008
 """Of a websocket: the peer breaks a rule, RFC 6455."""
 
@@ -190,13 +191,15 @@ async def _caller(gate: Gate, scope: Scope, recorded: _Recorded) -> Caller | Pro
     try:
         user = await gate.auth.authenticate(**await _given(gate.auth.takes, scope, recorded))
         if user is None:
-            raise HTTPException(detail="Sign in: the project does not know who is asking.")  # noqa: TRY301
+            raise HTTPException(detail=_UNKNOWN)  # noqa: TRY301
         caller = caller_of(user)
     except _TooLarge:
         return content_too_large(gate.max_body_size)
     except (HTTPException, StarletteHTTPException) as error:
         recorded.headers = error.headers or {}
         return problem_of_status(error.status_code, str(error.detail))
+    except AssertionError as error:  # how authenticators in LangGraph's guides say no
+        return problem_of_status(401, str(error) or _UNKNOWN)
     except Exception:
         log.exception("authenticator_failed", path=scope["path"])
         return problem_of_status(500, "The project's authenticator failed; the log says why.")
