@@ -44,8 +44,8 @@ class Proxies:
     def __bool__(self) -> bool:
         return bool(self._networks)
 
-    def __contains__(self, address: str) -> bool:
-        return self._trusts(address)
+    def __contains__(self, address: object) -> bool:
+        return isinstance(address, str) and self._trusts(address)
 
     def _is_listed(self, said: str) -> bool:
         address = _address(said)

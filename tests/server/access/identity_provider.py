@@ -3,7 +3,7 @@
 import base64
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from functools import cache, partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -97,8 +97,8 @@ class IdentityProvider:
 @contextmanager
 def providing() -> Iterator[IdentityProvider]:
     """Serve one."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Answers, lambda: provider))
-    provider = IdentityProvider(f"http://127.0.0.1:{server.server_address[1]}")
+    server = _Server(("127.0.0.1", 0), _Answers)
+    provider = server.provider = IdentityProvider(f"http://127.0.0.1:{server.server_address[1]}")
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:
@@ -110,13 +110,14 @@ def providing() -> Iterator[IdentityProvider]:
         thread.join()
 
 
-class _Answers(BaseHTTPRequestHandler):
-    def __init__(self, provider: Callable[[], IdentityProvider], *args: Any) -> None:
-        self._provider = provider
-        super().__init__(*args)
+class _Server(ThreadingHTTPServer):
+    provider: IdentityProvider
 
+
+class _Answers(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        provider = self._provider()
+        assert isinstance(self.server, _Server)
+        provider = self.server.provider
         body = provider.answer(self.path)
         provider.answering.wait()
         self.send_response(provider.status)

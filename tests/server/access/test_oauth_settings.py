@@ -12,7 +12,7 @@ from everturn.server.access.oauth import open_tokens, security_schemes
 from everturn.server.access.oauth_settings import OAuthSettings
 from tests.service import ROOT
 
-NAMED = {"auth_issuer": "https://id.example/realms/a/", "auth_audience": "everturn"}
+NAMED: dict[str, Any] = {"auth_issuer": "https://id.example/realms/a/", "auth_audience": "everturn"}
 
 
 async def unasked(url: str) -> Any:
@@ -68,6 +68,6 @@ def test_openapi_says_where_to_sign_in() -> None:
     url = "https://id.example/realms/a/.well-known/openid-configuration"
     described = security_schemes(OAuthSettings(**NAMED))
     assert described == {"oauth": {"type": "openIdConnect", "openIdConnectUrl": url}}
-    keys = {"auth_jwks_url": "https://id.example/keys", "auth_audience": "everturn"}
+    keys: dict[str, Any] = {"auth_jwks_url": "https://id.example/keys", "auth_audience": "everturn"}
     bearer = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
     assert security_schemes(OAuthSettings(**keys)) == {"oauth": bearer}

@@ -27,7 +27,7 @@ class Provider(BaseHTTPRequestHandler):
         assert self.path == "/auth/v1/user"
         name = (self.headers["Authorization"] or "").removeprefix("Bearer ")
         known = self.headers["apikey"] == "service-key" and name in USERS
-        user = {"id": f"id-of-{name}", "email": f"{name}@example.org"}
+        user: dict[str, Any] = {"id": f"id-of-{name}", "email": f"{name}@example.org"}
         user |= {"app_metadata": {"permissions": USERS.get(name)}}
         body = json.dumps(user if known else {"msg": "invalid JWT"}).encode()
         self.send_response(200 if known else 403)

@@ -95,7 +95,7 @@ async def test_a_proxy_may_come_over_ipv6() -> None:
 async def test_without_a_client_or_from_inside_nothing_is_corrected() -> None:
     with pytest.raises(TypeError):  # it came through as it was
         await through([(FOR, LIE)], client=None)
-    (found, _), _ = await through([(FOR, LIE)], **{IN_PROCESS: True})
+    (found, _), _ = await through([(FOR, LIE)], NEAR, TRUSTED, **{IN_PROCESS: True})
     assert found == NEAR
 
 
