@@ -24,7 +24,7 @@ def caller_of_claims(claims: Mapping[str, Any], settings: OAuthSettings) -> Call
     if not identity.isprintable():
         raise InvalidToken(f"The claim {claim} of the token has characters that no name has.")
     # Whoever may write any address into a profile would be whoever has it.
-    if claim == "email" and claims.get("email_verified") not in {None, True, "true"}:
+    if claim == "email" and claims.get("email_verified") not in [None, True, "true"]:
         raise InvalidToken("The token's e-mail address is not verified.")
     scopes = sorted(_scopes(claims, settings))
     names = (claims.get(each) for each in _NAMES)

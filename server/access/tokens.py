@@ -11,7 +11,7 @@ keys (`jku`, `x5u`, `jwk`, `x5c`) is not looked at. See RFC 8725 for the attacks
 from collections.abc import Mapping
 from hashlib import sha256
 from time import time
-from typing import Any, NoReturn
+from typing import Any
 
 import jwt
 from langgraph_sdk.auth.exceptions import HTTPException
@@ -63,12 +63,17 @@ class Tokens:
             InvalidToken: it is one, and lets nobody in; says why, and nothing of the token.
             HTTPException: 503, as the provider does not answer and its keys are not known.
         """
-        if (dots := token.count(".")) not in {_SIGNED, _ENCRYPTED} or not token.isascii():
+        if token.count(".") not in {_SIGNED, _ENCRYPTED} or not token.isascii():
             return None
+        try:
+            return await self._caller(token)
+        except InvalidToken as error:
+            log.info("token_refused", reason=str(error))
+            raise
+
+    async def _caller(self, token: str) -> Caller:
         if len(token) > MAX_LENGTH:
             raise InvalidToken(f"The token is longer than {MAX_LENGTH} characters.")
-        if dots == _ENCRYPTED:
-            raise InvalidToken("The token is encrypted: only signed ones are read.")
         self._keys.look()
         self._forget_if_keys_changed()
         digest = sha256(token.encode()).digest()
@@ -115,15 +120,17 @@ class Tokens:
                 options={"require": needed},
             )
         except Exception as error:  # whatever a forged token makes the library raise
-            _refuse(error)
+            raise _refusal(error) from None
 
 
 def _header(token: str, settings: OAuthSettings) -> Mapping[str, Any]:
     """Read what a token says of its signature, before a key is looked for."""
+    if token.count(".") == _ENCRYPTED:
+        raise InvalidToken("The token is encrypted: only signed ones are read.")
     try:
         header = jwt.get_unverified_header(token)
     except Exception as error:
-        _refuse(error)
+        raise _refusal(error) from None
     if header.get("alg") not in settings.auth_algorithms:
         raise InvalidToken("The token is signed by an algorithm that is not taken.")
     if "crit" in header:
@@ -136,7 +143,7 @@ def _header(token: str, settings: OAuthSettings) -> Mapping[str, Any]:
     return header
 
 
-def _refuse(error: Exception) -> NoReturn:
+def _refusal(error: Exception) -> InvalidToken:
+    """Name what the library found, without its own words: they could hold some of the token."""
     known = next((_REASONS[kind] for kind in type(error).__mro__ if kind in _REASONS), None)
-    log.info("token_refused", error=type(error).__name__)
-    raise InvalidToken(known or "The token is no JWT that can be read.") from None
+    return InvalidToken(known or "The token is no JWT that can be read.")

@@ -96,9 +96,9 @@ class BehindProxies:
             return False
         scope["client"] = found.address, 0
         scheme = found.scheme.lower() or (schemes[0].lower() if schemes else "")
-        if scheme in {"http", "https"}:
-            websocket = scope["type"] == "websocket"
-            scope["scheme"] = scheme.replace("http", "ws") if websocket else scheme
+        if scheme in {"http", "https", "ws", "wss"}:
+            plain, secure = ("ws", "wss") if scope["type"] == "websocket" else ("http", "https")
+            scope["scheme"] = secure if scheme in {"https", "wss"} else plain
         return True
 
     def _client(self, peer: str, hops: Sequence[_Hop]) -> _Hop:

@@ -19,6 +19,7 @@ from everturn.server.access.oauth_settings import OAuthSettings
 from everturn.server.access.tokens import Tokens
 from everturn.tools.kit.web import open_web
 from everturn.tools.kit.web.settings import WebSettings
+from tests.waiting import PATIENCE
 
 AUDIENCE = "everturn"
 
@@ -137,7 +138,8 @@ def settings_of(provider: IdentityProvider, **values: Any) -> OAuthSettings:
 @asynccontextmanager
 async def tokens_of(provider: IdentityProvider, **values: Any) -> AsyncIterator[Tokens]:
     """Take a provider's tokens, by the service's own HTTP."""
-    async with open_web(WebSettings()) as web:
+    patient = WebSettings(web_timeout=PATIENCE, web_connect_timeout=PATIENCE)
+    async with open_web(patient) as web:
         tokens = open_tokens(
             settings_of(provider, **values), partial(web.read, "The identity provider")
         )

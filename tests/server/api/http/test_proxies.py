@@ -117,9 +117,10 @@ async def test_the_scheme_is_the_clients(headers: list[tuple[str, str]], scheme:
     assert (await through(headers))[0][1] == scheme
 
 
-async def test_a_websocket_has_a_scheme_of_its_own() -> None:
-    (_, scheme), _ = await through([(PROTO, "https")], type="websocket", scheme="ws")
-    assert scheme == "wss"
+@pytest.mark.parametrize(("said", "scheme"), [("https", "wss"), ("wss", "wss"), ("http", "ws")])
+async def test_a_websocket_has_a_scheme_of_its_own(said: str, scheme: str) -> None:
+    (_, found), _ = await through([(PROTO, said)], type="websocket", scheme="ws")
+    assert found == scheme
 
 
 async def test_two_headers_that_disagree_are_refused() -> None:
