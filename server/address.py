@@ -3,7 +3,7 @@
 import errno
 import socket
 import sys
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 
 from everturn.checkpoints.local.data_dir import published_address
@@ -60,6 +60,18 @@ def _set_up(listener: socket.socket) -> None:
     listener.setblocking(False)
     if hasattr(socket, "TCP_NOTSENT_LOWAT"):  # what clients do not read fills no memory elsewhere
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
+
+
+def networks(listed: str) -> list[IPv4Network | IPv6Network]:
+    """Read a comma list of addresses and networks.
+
+    Raises:
+        ValueError: one of them is neither; says how they are written.
+    """
+    try:
+        return [ip_network(each.strip()) for each in listed.split(",") if each.strip()]
+    except ValueError as error:
+        raise ValueError(f"{error}; write 10.1.2.3, 10.1.0.0/16 or fd00::/8") from None
 
 
 class SharedPort:

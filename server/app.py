@@ -90,7 +90,10 @@ from everturn.server.api.http.problems import (
     answer_errors,
     document_errors,
 )
+from everturn.server.api.http.proxies import BehindProxies, Proxies
+from everturn.server.api.http.request_id import RequestId
 from everturn.server.api.http.security import document_auth
+from everturn.server.api.http.security_headers import SecurityHeaders
 from everturn.server.api.http.users_app import AroundTheService
 from everturn.server.api.operators import models as model_routes
 from everturn.server.api.operators import system
@@ -175,11 +178,11 @@ def create_app(settings: Settings, *, several: bool = False, listens: bool = Tru
             provider = provider_of(settings, asked=app.state.asks_models)
             async with (
                 _stores(settings, several=several) as stores,
-                entrance.opened(stores.database, stores.rows),
                 loaded.open_store(stores.database) as store,
                 open_models(provider, _shared_circuits(settings, stores)) as models,
                 _catalogue_refreshed(models),
                 open_web(settings.web) as web,
+                entrance.opened(stores.database, stores.rows, partial(_asked_provider, web)),
                 open_mcp(settings.mcp) as mcp,
                 _service(
                     settings, project, loaded, stores, store, models, web, mcp, OwnRoutes(app, web)
@@ -220,7 +223,11 @@ def request_path(settings: ServerSettings, http: Http) -> list[Middleware]:
     size = {"max_body_size": settings.max_body_size}
     prefix, headers = http.mount_prefix, http.configurable_headers
     names = OwnNames(settings.host, settings.allowed_hosts)
+    proxies = Proxies(settings.trusted_proxies)
     return [
+        Middleware(RequestId),
+        Middleware(SecurityHeaders),
+        *([Middleware(BehindProxies, proxies=proxies)] if proxies else []),  # whose client is it?
         Middleware(OwnPagesOnly, names=names, origins=origins),  # no DNS rebinding, no forgery
         # Errors too can be read by web pages.
         Middleware(PageOrigins, **cors_options(origins, http.cors)),
@@ -498,6 +505,11 @@ async def _background(work: Coroutine[Any, Any, None], name: str) -> AsyncIterat
         yield
     finally:
         await cancelled(working)
+
+
+async def _asked_provider(web: Web, url: str) -> Any:
+    """Ask the identity provider for the JSON at an address."""
+    return await web.ask("identity provider", url, {})
 
 
 def _secret(value: SecretStr | None) -> str | None:

@@ -14,6 +14,7 @@ from everturn.checkpoints.sql.database import Database
 from everturn.checkpoints.sql.group_commit import GroupCommit
 from everturn.server.access.credentials import Credentials
 from everturn.server.access.keys import KeyCredentials
+from everturn.server.access.oauth import Fetch, open_tokens, security_schemes
 from everturn.server.access.owners import owner_rules
 from everturn.server.address import is_loopback
 from everturn.server.api.http.scopes import scopes_by_path
@@ -38,27 +39,39 @@ class Entrance:
             listens: whether clients can reach this process at all.
 
         Raises:
-            ConfigError: both are named.
+            ConfigError: of two that are named only one can count.
         """
         access, host = settings.access, settings.server.host
+        self._oauth = settings.oauth
         self._demanded = access.auth == "on"
         self._beyond = host if listens and not is_loopback(host) else None
         self._credentials: list[Credentials] = []
         self.own: ProjectAuth | None = None
         """What stands in where the project has no `auth`; None where it is off."""
+        if access.auth == "off" and settings.oauth.named:
+            raise ConfigError(
+                "EVERTURN_AUTH is off, and EVERTURN_AUTH_ISSUER or EVERTURN_AUTH_JWKS_URL names a "
+                "provider of tokens, which would be asked of nobody: leave out one of them."
+            )
         if project.keys.auth is not None:
-            if self._demanded:
+            if self._demanded or settings.oauth.named:
+                named = "EVERTURN_AUTH is on" if self._demanded else "a provider of tokens is named"
                 raise ConfigError(
-                    f"{project.name} names an `auth`, and EVERTURN_AUTH is on: leave out one of "
-                    "them, for only one can say who may enter."
+                    f"{project.name} names an `auth`, and {named}: leave out one of them, for only "
+                    "one can say who may enter."
                 )
-        elif self._demanded or (access.auth == "auto" and not is_loopback(host)):
+        elif self._demanded or (
+            access.auth == "auto" and (settings.oauth.named or not is_loopback(host))
+        ):
             scope_of = scopes_by_path(open_metrics=access.open_metrics)
-            self.own = own_auth(self._credentials, owner_rules(), scope_of)
+            schemes = security_schemes(settings.oauth)
+            self.own = own_auth(self._credentials, owner_rules(), scope_of, schemes)
 
     @asynccontextmanager
-    async def opened(self, database: Database, rows: GroupCommit) -> AsyncIterator[None]:
-        """Let in who has a key, as long as the block lasts.
+    async def opened(
+        self, database: Database, rows: GroupCommit, fetch: Fetch
+    ) -> AsyncIterator[None]:
+        """Let in who has a key or a token, as long as the block lasts; `fetch` asks its provider.
 
         Raises:
             ConfigError: nobody could enter, and nobody has said that they should not.
@@ -68,7 +81,9 @@ class Entrance:
             self._credentials.append(
                 KeyCredentials(keys, lambda key_id: rows.post(key_used(key_id), of=key_id))
             )
-            if not any(key.works() for key in await keys.all()):
+            if tokens := open_tokens(self._oauth, fetch):
+                self._credentials.append(tokens)
+            elif not any(key.works() for key in await keys.all()):
                 self._nobody_has_a_key()
         yield
 

@@ -16,7 +16,7 @@ from everturn.server.access.budget_settings import BudgetSettings
 from everturn.server.access.limit_settings import LimitSettings
 from everturn.server.access.oauth_settings import OAuthSettings
 from everturn.server.access.settings import AccessSettings
-from everturn.server.address import DEFAULT_PORT
+from everturn.server.address import DEFAULT_PORT, networks
 from everturn.server.observe.settings import ObserveSettings
 from everturn.tools.kit.mcp.settings import McpSettings
 from everturn.tools.kit.settings import ToolSettings
@@ -119,6 +119,11 @@ class ServerSettings(BaseSettings):
         description="More names that clients may call the service by, such as a proxy's; *.name "
         "is any below it, * any at all. Those of the machine itself are known.",
     )
+    trusted_proxies: str = Field(
+        default="",
+        description="Comma list of addresses and networks of proxies before the service, whose "
+        "X-Forwarded-For and X-Forwarded-Proto, or Forwarded, say who calls: 10.0.0.0/8.",
+    )
     shutdown_grace: float = Field(
         default=20.0, ge=0, description="Seconds running turns have to finish after SIGTERM."
     )
@@ -148,6 +153,12 @@ class ServerSettings(BaseSettings):
     def _at_least_one(cls, value: int | str) -> int | str:
         if isinstance(value, int) and value < 1:
             raise ValueError("must be 1 or more, or auto")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: str) -> str:
+        networks(value)
         return value
 
     @field_validator("webhook_secret")

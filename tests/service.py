@@ -71,7 +71,9 @@ def serving(data_dir: Path, **settings: Any) -> Iterator[Client]:
     """Run the service in a thread of this process and yield a client of it."""
     values = {"data_dir": data_dir, "config": ROOT / "langgraph.json", "port": 0}
     app = create_app(Settings.read({**values, "tools_offline": "always", **settings}))
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="on"))
+    server = uvicorn.Server(
+        uvicorn.Config(app, port=0, log_config=None, lifespan="on", proxy_headers=False)
+    )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:

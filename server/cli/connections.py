@@ -8,6 +8,7 @@ looks, one a second: a service that was held up itself takes it out on no client
 import asyncio
 import os
 from collections import Counter
+from collections.abc import Container
 from dataclasses import dataclass
 from errno import EMFILE, ENFILE
 from typing import Any, cast
@@ -53,6 +54,8 @@ class Limits:
     request_timeout: float
     connections: int
     connections_per_client: int
+    proxies: Container[str] = ()
+    """Addresses that bring the connections of many clients."""
 
 
 class Connections:
@@ -109,7 +112,8 @@ class Connections:
                 "EVERTURN_MAX_CONNECTIONS.",
             )
         self._full = False
-        if self._of_client[connection.address] > self.limits.connections_per_client:
+        too_many = self._of_client[connection.address] > self.limits.connections_per_client
+        if too_many and connection.address not in self.limits.proxies:
             return problem_of_status(
                 429,
                 "This client has as many connections as one may have: close some, or see "

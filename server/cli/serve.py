@@ -15,6 +15,7 @@ from structlog import get_logger
 from typing_extensions import override
 
 from everturn.server.address import listen
+from everturn.server.api.http.proxies import Proxies
 from everturn.server.cli.config import Loaded
 from everturn.server.cli.ending import Ending
 from everturn.server.cli.process import opened, run
@@ -74,6 +75,7 @@ class _Server(uvicorn.Server):
             lifespan="off",  # entered by us, so that its errors reach the caller as they are
             log_config=None,
             access_log=False,
+            proxy_headers=False,  # `http.proxies` reads them
             timeout_keep_alive=_IDLE_SECONDS,
             timeout_graceful_shutdown=_CLOSING_SECONDS,
         )
@@ -183,5 +185,6 @@ def _connections(settings: ServerSettings) -> "Connections | None":
         request_timeout=settings.request_timeout,
         connections=connections,
         connections_per_client=settings.max_connections_per_client,
+        proxies=Proxies(settings.trusted_proxies),
     )
     return Connections(limits)

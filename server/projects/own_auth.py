@@ -7,6 +7,7 @@ from langgraph_sdk.auth.exceptions import HTTPException
 
 from everturn.server.access.access import Handler
 from everturn.server.access.caller import Caller
+from everturn.server.access.challenge import refused
 from everturn.server.access.credentials import Credentials, InvalidToken
 from everturn.server.access.scopes import Scope
 from everturn.server.projects.auth import ProjectAuth
@@ -26,6 +27,7 @@ def own_auth(
     credentials: Sequence[Credentials],
     handlers: Mapping[tuple[str, str], Handler],
     scope_of: Callable[[str], Scope | None],
+    schemes: Mapping[str, Any] | None = None,
 ) -> ProjectAuth:
     """Make an `auth` of the kinds of tokens there are.
 
@@ -33,12 +35,13 @@ def own_auth(
         credentials: are asked one after the other. There may come more until the first request.
         handlers: what callers may do, as those of a project.
         scope_of: the scope that a path needs; None where it is open to everybody.
+        schemes: of OpenAPI, beside those of our own keys.
     """
     return ProjectAuth(
         authenticate=_authenticator(credentials),
         takes=frozenset({"headers"}),
         handlers=handlers,
-        openapi={"securitySchemes": _SCHEMES},
+        openapi={"securitySchemes": {**_SCHEMES, **(schemes or {})}},
         scope_of=scope_of,
         by_owner=True,
     )
@@ -54,8 +57,8 @@ def _authenticator(credentials: Sequence[Credentials]) -> Callable[..., Awaitabl
                 if (caller := await kind.caller(token)) is not None:
                     return caller
         except InvalidToken as error:
-            raise _refused(str(error)) from None
-        raise _refused(_UNKNOWN)
+            raise refused(error) from None
+        raise refused(InvalidToken(_UNKNOWN))
 
     return authenticate
 
@@ -66,9 +69,3 @@ def _token(headers: Mapping[bytes, bytes]) -> str:
     if scheme.lower() == "bearer" and (token := token.strip()):
         return token
     return headers.get(b"x-api-key", b"").decode("latin-1").strip()
-
-
-def _refused(detail: str) -> HTTPException:
-    """RFC 6750, 3.1."""
-    headers: dict[str, Any] = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
-    return HTTPException(detail=detail, headers=headers)

@@ -16,4 +16,4 @@ def test_the_request_path_is_the_list() -> None:
     listed = [name(layer) for layer in request_path(settings.server, Http())]
     assert listed == [name(layer) for layer in create_app(settings).user_middleware]
     # Foreign names and pages come no further; then CORS, else a page could not read an error.
-    assert listed[:2] == ["OwnPagesOnly", "PageOrigins"]
+    assert listed[:4] == ["RequestId", "SecurityHeaders", "OwnPagesOnly", "PageOrigins"]

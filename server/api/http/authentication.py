@@ -49,6 +49,7 @@ OPEN = frozenset(
 
 _ONCE = {b"authorization": "Authorization", b"x-api-key": "X-Api-Key"}
 """Of two, one part of the way could look at the first, another at the last."""
+_UNKNOWN = "Sign in: the project does not know who is asking."
 _REFUSED = 1008
 """Of a websocket: the peer breaks a rule, RFC 6455."""
 
@@ -216,7 +217,7 @@ async def _caller(gate: Gate, scope: Scope, recorded: _Recorded) -> Caller | Pro
     try:
         user = await gate.auth.authenticate(**await _given(gate.auth.takes, scope, recorded))
         if user is None:
-            raise HTTPException(detail="Sign in: the project does not know who is asking.")  # noqa: TRY301
+            raise HTTPException(detail=_UNKNOWN)  # noqa: TRY301
         caller = caller_of(user)
         gate.check_scope(scope, caller)
     except _TooLarge:
@@ -226,6 +227,8 @@ async def _caller(gate: Gate, scope: Scope, recorded: _Recorded) -> Caller | Pro
         return problem_of_status(error.status_code, str(error.detail))
     except CheckpointsError as error:  # where our own keys are
         return problem_of(error)
+    except AssertionError as error:  # how authenticators in LangGraph's guides say no
+        return problem_of_status(401, str(error) or _UNKNOWN)
     except Exception:
         log.exception("authenticator_failed", path=scope["path"])
         return problem_of_status(500, "The project's authenticator failed; the log says why.")

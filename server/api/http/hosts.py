@@ -3,7 +3,7 @@
 A web page can give its own name the address of this machine (DNS rebinding): to the browser the
 service is then a part of that page. The `Host` header still has the page's name, so a name that is
 not the service's own is refused. What a page of another origin sends arrives even if the page may
-not read the answer; so what changes something is refused there, too, and no data can be embedded.
+not read the answer; so what changes something is refused there, too.
 """
 
 import re
@@ -11,8 +11,7 @@ import socket
 from http import HTTPStatus
 from ipaddress import ip_address
 
-from starlette.datastructures import MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from everturn.server.address import bare_name, is_loopback
 from everturn.server.api.http.in_process import IN_PROCESS
@@ -20,8 +19,6 @@ from everturn.server.api.http.problems import Problem, problem_response
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """They change nothing, RFC 9110."""
-
-_DATA = ("application/json", "application/problem+json", "text/event-stream", "text/plain")
 
 _MAX_ORIGIN = 300
 """A scheme, a name of at most 253 characters, and a port."""
@@ -67,7 +64,7 @@ class OwnNames:
 
 
 class OwnPagesOnly:
-    """Middleware, the outermost: refuses foreign names, and changes by foreign web pages."""
+    """Middleware: refuses foreign names, and changes by foreign web pages."""
 
     def __init__(self, app: ASGIApp, names: OwnNames, origins: str) -> None:
         """Guard an app.
@@ -86,7 +83,7 @@ class OwnPagesOnly:
         if scope["type"] in {"http", "websocket"} and not scope.get(IN_PROCESS):
             problem = self._problem(scope)
         if problem is None:
-            await self.app(scope, receive, _not_embedded(send))
+            await self.app(scope, receive, send)
         elif scope["type"] == "http":
             await problem_response(problem)(scope, receive, send)
         else:
@@ -121,23 +118,6 @@ class OwnPagesOnly:
         default = {"http": ":80", "https": ":443"}.get(scheme, "")  # a proxy may name it in `Host`
         same = there.removesuffix(default) == host.lower().removesuffix(default)
         return same or self._origins.fullmatch(origin) is not None
-
-
-def _not_embedded(send: Send) -> Send:
-    """Keep pages of other origins from taking data in as a script or a picture.
-
-    They could not read it, but would learn whether it is there.
-    """
-
-    async def with_policy(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            headers = MutableHeaders(scope=message)
-            if headers.get("content-type", "").startswith(_DATA):
-                headers.setdefault("X-Content-Type-Options", "nosniff")
-                headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
-        await send(message)
-
-    return with_policy
 
 
 def _values(scope: Scope, name: bytes) -> list[str]:

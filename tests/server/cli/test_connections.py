@@ -34,6 +34,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
         EVERTURN_SEND_TIMEOUT="2",
         EVERTURN_MAX_CONNECTIONS="12",
         EVERTURN_MAX_CONNECTIONS_PER_CLIENT="8",
+        EVERTURN_TRUSTED_PROXIES="127.0.0.9",
     ) as running:
         running.url()
         yield running
@@ -219,6 +220,13 @@ def test_so_many_requests_wait_on_one_connection(served: Process) -> None:
         connection.sendall(OK * 500)
         answers = read_all(connection).count(b"HTTP/1.1 200")
     assert 1 <= answers <= MAX_PIPELINED + 2
+
+
+def test_a_trusted_proxy_brings_the_connections_of_many_clients(served: Process) -> None:
+    with ExitStack() as open_connections:
+        for _ in range(10):
+            connection = open_connections.enter_context(connected(served, "127.0.0.9"))
+            assert answered(connection).startswith(b"HTTP/1.1 200")
 
 
 def test_connections_of_one_client_and_of_all(served: Process) -> None:
