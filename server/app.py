@@ -139,6 +139,7 @@ from everturn.tools.kit.web import Web, open_web
 
 log = get_logger(__name__)
 
+_PROVIDER = "The identity provider"
 _CATALOGUE_SECONDS, _CATALOGUE_RETRY_SECONDS = 3600.0, 60.0
 
 AGENT_ERRORS: dict[type[Exception], Kind] = {
@@ -182,7 +183,9 @@ def create_app(settings: Settings, *, several: bool = False, listens: bool = Tru
                 open_models(provider, _shared_circuits(settings, stores)) as models,
                 _catalogue_refreshed(models),
                 open_web(settings.web) as web,
-                entrance.opened(stores.database, stores.rows, partial(_asked_provider, web)),
+                entrance.opened(
+                    stores.database, stores.rows, partial(web.read, "The identity provider")
+                ),
                 open_mcp(settings.mcp) as mcp,
                 _service(
                     settings, project, loaded, stores, store, models, web, mcp, OwnRoutes(app, web)
@@ -505,11 +508,6 @@ async def _background(work: Coroutine[Any, Any, None], name: str) -> AsyncIterat
         yield
     finally:
         await cancelled(working)
-
-
-async def _asked_provider(web: Web, url: str) -> Any:
-    """Ask the identity provider for the JSON at an address."""
-    return await web.ask("identity provider", url, {})
 
 
 def _secret(value: SecretStr | None) -> str | None:

@@ -14,6 +14,7 @@ from everturn.server.errors import ConfigError
 from everturn.server.projects.auth import load_auth
 from everturn.server.projects.project import Project, read_project
 from everturn.server.settings import Settings
+from tests.server.access.identity_provider import AUDIENCE, providing
 from tests.server.access.own_keys import bearer, key_in
 from tests.service import ROOT, serving
 
@@ -97,3 +98,28 @@ def test_they_are_reached_with_a_key(tmp_path: Path) -> None:
         key = key_in(tmp_path / "data", "ada")
         assert client.get("/hello").status_code == 401
         assert client.get("/hello", headers=bearer(key)).status_code == 200
+
+
+def test_who_has_a_token_of_the_provider_comes_in(tmp_path: Path) -> None:
+    with providing() as provider:
+        named = {"auth_issuer": provider.url, "auth_audience": AUDIENCE}
+        with serving(tmp_path / "data", **named) as client:
+            assert client.post("/threads", json={}).status_code == 401
+            ada, bob = (bearer(provider.token(sub=name)) for name in ("ada", "bob"))
+            made = client.post("/threads", json={}, headers=ada)
+            assert made.status_code == 200, made.text
+            place = f"/threads/{made.json()['thread_id']}"
+            assert client.get(place, headers=ada).status_code == 200
+            assert client.get(place, headers=bob).status_code == 404
+            old = client.get(place, headers=bearer(provider.token(exp=1)))
+            assert (old.status_code, "expired" in old.headers["www-authenticate"]) == (401, True)
+            key = bearer(key_in(tmp_path / "data", "ada"))  # the same person, by another name
+            assert client.get(place, headers=key).status_code == 200
+            assert "oauth" in client.get("/openapi.json").json()["components"]["securitySchemes"]
+
+
+def test_a_provider_that_would_be_asked_of_nobody_is_an_error() -> None:
+    named = {"auth_issuer": "https://id.example.org", "auth_audience": "x", "auth": "off"}
+    settings = Settings.read({**named, "config": ROOT / "langgraph.json"})
+    with pytest.raises(ConfigError, match="leave out one"):
+        Entrance(settings, read_project(ROOT / "langgraph.json"), listens=True)

@@ -215,28 +215,39 @@ async def _caller(gate: Gate, scope: Scope, recorded: _Recorded) -> Caller | Pro
     if cached and (known := gate.known.get(key)) and monotonic() < known[1]:
         return known[0]
     try:
-        user = await gate.auth.authenticate(**await _given(gate.auth.takes, scope, recorded))
-        if user is None:
-            raise HTTPException(detail=_UNKNOWN)  # noqa: TRY301
-        caller = caller_of(user)
-        gate.check_scope(scope, caller)
-    except _TooLarge:
-        return content_too_large(gate.max_body_size)
-    except (HTTPException, StarletteHTTPException) as error:
-        recorded.headers = error.headers or {}
-        return problem_of_status(error.status_code, str(error.detail))
-    except CheckpointsError as error:  # where our own keys are
-        return problem_of(error)
-    except AssertionError as error:  # how authenticators in LangGraph's guides say no
-        return problem_of_status(401, str(error) or _UNKNOWN)
-    except Exception:
-        log.exception("authenticator_failed", path=scope["path"])
-        return problem_of_status(500, "The project's authenticator failed; the log says why.")
+        caller = await _authenticated(gate, scope, recorded)
+    except Exception as error:
+        return _problem_of(error, gate, scope, recorded)
     if cache is not None and cached:
         if len(gate.known) >= cache.max_size:
             gate.known.pop(next(iter(gate.known)))
         gate.known[key] = caller, monotonic() + cache.ttl_seconds
     return caller
+
+
+async def _authenticated(gate: Gate, scope: Scope, recorded: _Recorded) -> Caller:
+    user = await gate.auth.authenticate(**await _given(gate.auth.takes, scope, recorded))
+    if user is None:
+        raise HTTPException(detail=_UNKNOWN)
+    caller = caller_of(user)
+    gate.check_scope(scope, caller)
+    return caller
+
+
+def _problem_of(error: Exception, gate: Gate, scope: Scope, recorded: _Recorded) -> Problem:
+    """What is answered where the authenticator has raised."""
+    match error:
+        case _TooLarge():
+            return content_too_large(gate.max_body_size)
+        case HTTPException() | StarletteHTTPException():
+            recorded.headers = error.headers or {}
+            return problem_of_status(error.status_code, str(error.detail))
+        case CheckpointsError():  # where our own keys are
+            return problem_of(error)
+        case AssertionError():  # how authenticators in LangGraph's guides say no
+            return problem_of_status(401, str(error) or _UNKNOWN)
+    log.error("authenticator_failed", path=scope["path"], exc_info=error)
+    return problem_of_status(500, "The project's authenticator failed; the log says why.")
 
 
 async def _given(takes: frozenset[str], scope: Scope, recorded: _Recorded) -> dict[str, Any]:
