@@ -24,6 +24,7 @@ from everturn.checkpoints.redis import AsyncRedisSaver
 from everturn.checkpoints.settings import StoreSettings
 from everturn.checkpoints.shared.circuits import RedisCircuits
 from everturn.checkpoints.shared.event_log import EventLog, open_event_log
+from everturn.checkpoints.shared.limits import RedisLimits
 from everturn.checkpoints.shared.locks import LocalThreadLocks, RedisThreadLocks
 from everturn.checkpoints.shared.old_sessions import move_sessions
 from everturn.checkpoints.shared.peers import Peers, SinglePeer, open_peers
@@ -52,6 +53,7 @@ from everturn.graph.errors import (
 from everturn.graph.incoming import media_of_input
 from everturn.graph.models.provider import Models, open_models
 from everturn.graph.services import Services
+from everturn.server.access.limits import rate_limits
 from everturn.server.api import invoke
 from everturn.server.api.agent_server import assistants as assistant_routes
 from everturn.server.api.agent_server import crons as cron_routes
@@ -88,6 +90,7 @@ from everturn.server.api.http.problems import (
     answer_errors,
     document_errors,
 )
+from everturn.server.api.http.rate_limit import RateLimit
 from everturn.server.api.http.security import document_auth
 from everturn.server.api.http.users_app import AroundTheService
 from everturn.server.api.operators import models as model_routes
@@ -182,6 +185,12 @@ def create_app(settings: Settings, *, several: bool = False) -> FastAPI:
                 _going_on(app.state.service, stores.peers, thread_ttl(project)),
                 _kept_as_set(settings.stores, stores, app.state.service.metrics),
             ):
+                app.state.rate_limits = rate_limits(
+                    settings.limits,
+                    RedisLimits(stores.redis, settings.stores.redis_prefix),
+                    app.state.service.metrics.limit_hit,
+                    auth=app.state.gate is not None,
+                )
                 app.state.tables_of_others = await stores.database.read(count_tables_of_others)
                 yield
 
@@ -229,6 +238,7 @@ def request_path(settings: ServerSettings, http: Http) -> list[Middleware]:
         Middleware(RequestBodyLimitMiddleware, **size),  # and as the bytes come
         Middleware(BodyValuesLimit),  # few bytes can be many values
         Middleware(Authentication),  # nobody comes to a route without a user, where there is `auth`
+        Middleware(RateLimit),  # nor too often
     ]
 
 
