@@ -28,6 +28,7 @@ from everturn.checkpoints.shared.limits import RedisLimits
 from everturn.checkpoints.shared.locks import LocalThreadLocks, RedisThreadLocks
 from everturn.checkpoints.shared.old_sessions import move_sessions
 from everturn.checkpoints.shared.peers import Peers, SinglePeer, open_peers
+from everturn.checkpoints.shared.runs_at_once import RedisRunsAtOnce
 from everturn.checkpoints.shared.tool_cache import RedisResultStore
 from everturn.checkpoints.sql.assistants import AssistantTable
 from everturn.checkpoints.sql.crons import CronTable
@@ -117,6 +118,7 @@ from everturn.server.resources.thread_status import ThreadStatus
 from everturn.server.resources.threads import Threads
 from everturn.server.resources.users import Users
 from everturn.server.runs.admission import Admission
+from everturn.server.runs.at_once import RunsAtOnce
 from everturn.server.runs.crons import Crons
 from everturn.server.runs.idempotency import Keys
 from everturn.server.runs.recovery import watch_over
@@ -355,6 +357,12 @@ async def _service(
         access,
         Admission(settings.server.start_wait),
         Slots(settings.server.max_runs, settings.server.max_queued, settings.server.start_wait),
+        RunsAtOnce(
+            RedisRunsAtOnce(redis, prefix),
+            settings.limits.max_runs_per_caller,
+            peers,
+            metrics.limit_hit,
+        ),
         settings.server.max_queued,
         keys,
     )
@@ -412,6 +420,7 @@ async def _going_on(service: Service, peers: Peers, ttl: ThreadTTL) -> AsyncIter
         _background(sweep(service.threads, service.runs, **ttl.sweeps), "what expires"),
         _background(service.crons.keep_time(), "crons"),
         _background(service.runs.take_what_waits(), "queue"),
+        _background(service.runs.keep_places(), "places"),
         _background(service.webhooks.deliver(), "webhooks"),
         watch,
     ):

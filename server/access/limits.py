@@ -6,15 +6,15 @@ signed in? -> the identity, else the client's address -> one count for each of t
 
 import re
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, ip_address, ip_network
-from time import monotonic
 from typing import Literal, NamedTuple, Protocol
 
 from structlog import get_logger
 
-from everturn.checkpoints.errors import CheckpointsError
 from everturn.checkpoints.shared.limits import Left, Taken
 from everturn.server.access.caller import Caller
+from everturn.server.access.counting import Counting
 from everturn.server.access.limit_notation import Limit, parse_limits
 from everturn.server.access.limit_settings import LimitSettings
 
@@ -27,6 +27,9 @@ TURNS_WITH_AUTH = "10/minute"
 ADMIN = "admin"
 """The permission of operators, who have no limits."""
 
+OWN = "rate_limit"
+"""The member of a caller, as the authenticator describes them, that says their own limits."""
+
 _TURNS = re.compile(
     r"/invoke|/stream"
     r"|/api/chat/message(/stream)?|/api/chat/session/[^/]+/resume(/stream)?"
@@ -35,8 +38,6 @@ _TURNS = re.compile(
 """The paths at which a POST starts or answers a turn, now or by the clock."""
 _IPV6_OF_ONE = 64
 """Bits of an IPv6 address that tell networks apart: whoever has one has all addresses in it."""
-_AWAY_SECONDS = 5.0
-"""For which nothing is counted after Redis did not answer."""
 
 
 class Counted(NamedTuple):
@@ -69,40 +70,38 @@ class RateLimits:
         self._counts = counts
         self._limits: dict[Kind, Sequence[Limit]] = {"turns": turns, "requests": requests}
         self._hit = hit
-        self._away_until = 0.0
+        self._counting = Counting()
 
     def of(self, kind: Kind, caller: Caller | None) -> Sequence[Limit]:
         """Return the limits of a caller, or of a client that did not sign in."""
-        admin = caller is not None and ADMIN in caller.permissions
-        return () if admin else self._limits[kind]
+        if caller is None:
+            return self._limits[kind]
+        if ADMIN in caller.permissions:
+            return ()
+        said = caller.get(OWN) if kind == "turns" else None
+        own = None if said is None else _limits_of_caller(str(said))
+        return self._limits[kind] if own is None else own
 
     async def count(
         self, kind: Kind, caller: Caller | None, address: str | None, times: int = 1
     ) -> Counted | None:
-        """Count a request; None where it falls under no limit.
-
-        So it is while Redis is away. Then no turn begins anyway, and what waits is bounded by
-        EVERTURN_MAX_QUEUED: what needs no Redis is not refused for want of a count.
-        """
+        """Count a request; None where it falls under no limit, or Redis is away."""
         limits = self.of(kind, caller)
-        if not limits or monotonic() < self._away_until:
+        if not limits or self._counting.away:
             return None
-        try:
-            who = f"{kind} {limited_as(caller, address)}"
-            passes, left = await self._counts.take(who, limits, times)
-        except CheckpointsError as error:
-            self._away_until = monotonic() + _AWAY_SECONDS
-            log.warning("limits_not_counted", seconds=_AWAY_SECONDS, error=str(error))
+        who = f"{kind} {limited_as(caller, address)}"
+        taken = await self._counting.reply(self._counts.take(who, limits, times))
+        if taken is None:
             return None
-        if not passes:
+        if not taken.passes:
             self._hit(kind)
-        return Counted(kind, passes, limits, left)
+        return Counted(kind, taken.passes, limits, taken.left)
 
 
 def rate_limits(
     settings: LimitSettings, counts: Counts, hit: Callable[[str], None], *, auth: bool
 ) -> RateLimits | None:
-    """Return the limits that are set; None where there are none.
+    """Return the limits that are set; None where there are none, and no caller has their own.
 
     Args:
         settings: what is set.
@@ -113,7 +112,17 @@ def rate_limits(
     default = TURNS_WITH_AUTH if auth else "off"
     turns = parse_limits(default if settings.rate_limit is None else settings.rate_limit)
     requests = parse_limits(settings.request_limit)
-    return RateLimits(counts, turns, requests, hit) if turns or requests else None
+    return RateLimits(counts, turns, requests, hit) if turns or requests or auth else None
+
+
+@lru_cache
+def _limits_of_caller(text: str) -> Sequence[Limit] | None:
+    """Read a caller's own limits; None where they cannot be read."""
+    try:
+        return parse_limits(text)
+    except ValueError as error:
+        log.warning("rate_limit_of_caller_not_read", rate_limit=text, advice=str(error))
+        return None
 
 
 def kind_of(method: str, path: str) -> Kind:

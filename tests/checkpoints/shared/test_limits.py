@@ -1,38 +1,19 @@
 """Limits in a real Redis: exact for many at once, moving, and on one clock."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 
-from everturn.checkpoints.connect import open_memory
 from everturn.checkpoints.errors import StoreUnavailable
-from everturn.checkpoints.redis.connect import create_async_client
 from everturn.checkpoints.shared.limits import RedisLimits
-from tests.checkpoints.stores import REDIS_URL, Store, one_node_cluster, redis_store
+from tests.checkpoints.shared.clients import store
+from tests.checkpoints.stores import Store
+
+__all__ = ["store"]
 
 MINUTE, HOUR = 60, 3600
-
-
-@pytest.fixture(params=["embedded", "redis", "cluster"])
-async def store(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Store]:
-    """Each of the servers that the service runs with, by its own client."""
-    if request.param == "embedded":
-        async with open_memory(None, tmp_path_factory.mktemp("limits") / "data") as client:
-            yield Store(client, "test")
-    elif request.param == "cluster":
-        with one_node_cluster() as port:
-            cluster = create_async_client(f"redis+cluster://127.0.0.1:{port}")
-            yield Store(cluster, "test")
-            await cluster.aclose()
-    else:
-        async with redis_store() as named:
-            client = create_async_client(REDIS_URL)
-            yield Store(client, named.prefix)
-            await client.aclose()
 
 
 async def test_of_many_at_once_exactly_those_pass_that_may(store: Store) -> None:
@@ -77,7 +58,8 @@ async def test_the_window_moves(store: Store) -> None:
     limits = RedisLimits(store.client, store.prefix)
     await limits.take("ada", [(4, MINUTE)])
     (name,) = [key async for key in store.client.scan_iter(match=f"*{store.prefix}:limit*")]
-    ((_, now),) = await store.client.zrange(name, 0, -1, withscores=True)
+    entries: Any = await store.client.zrange(name, 0, -1, withscores=True)
+    ((_, now),) = entries
     await store.client.zadd(name, {f"{ago}": now - ago * 1e6 for ago in (10, 30, 61)})
     fourth = await limits.take("ada", [(4, MINUTE)])  # what came 61 s ago counts no longer
     assert fourth.passes

@@ -1,6 +1,7 @@
 """Which limits a request falls under, whose they are, and how they are written."""
 
 from collections.abc import Sequence
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from everturn.checkpoints.errors import StoreUnavailable
 from everturn.checkpoints.shared.limits import Left, Taken
 from everturn.server.access.caller import Caller
+from everturn.server.access.counting import AWAY_SECONDS
 from everturn.server.access.limit_notation import MAX_TIMES, Limit, parse_limits
 from everturn.server.access.limit_settings import LimitSettings
 from everturn.server.access.limits import kind_of, limited_as, rate_limits
@@ -60,10 +62,9 @@ def test_what_is_limited(
     settings: dict[str, Any], auth: bool, turns: list[Limit], requests: list[Limit]
 ) -> None:
     made = rate_limits(LimitSettings(**settings), Counts(), list[str]().append, auth=auth)
-    if not turns and not requests:
-        assert made is None
+    if made is None:
+        assert [auth, turns, requests] == [False, [], []]
         return
-    assert made is not None
     for caller in (None, ADA):
         assert [list(made.of("turns", caller)), list(made.of("requests", caller))] == [
             turns,
@@ -71,6 +72,24 @@ def test_what_is_limited(
         ]
     assert not made.of("turns", OPERATOR)
     assert not made.of("requests", OPERATOR)
+
+
+@pytest.mark.parametrize(
+    ("said", "turns"),
+    [
+        ("3/second", [(3, 1)]),
+        ("off", []),
+        ("many", [(10, 60)]),
+        (7, [(10, 60)]),
+        (None, [(10, 60)]),
+    ],
+)
+def test_a_caller_may_have_limits_of_their_own(said: object, turns: list[tuple[int, int]]) -> None:
+    limits = rate_limits(LimitSettings(), Counts(), list[str]().append, auth=True)
+    assert limits is not None
+    eve = Caller({"identity": "eve", "rate_limit": said})
+    assert list(limits.of("turns", eve)) == turns
+    assert not limits.of("requests", eve)
 
 
 def test_what_starts_or_answers_a_turn() -> None:
@@ -124,8 +143,8 @@ async def test_what_cannot_be_counted_passes_and_is_not_asked_again_for_a_while(
     assert limits is not None
     assert [await limits.count("turns", ADA, None) for _ in range(3)] == [None, None, None]
     assert counts.asked == 1
-    monkeypatch.setattr("everturn.server.access.limits._AWAY_SECONDS", 0.0)
-    limits._away_until = 0.0
+    later = monotonic() + AWAY_SECONDS
+    monkeypatch.setattr("everturn.server.access.counting.monotonic", lambda: later)
     counted = await limits.count("turns", ADA, None)
     assert counted is not None
     assert not counted.passes
