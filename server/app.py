@@ -24,9 +24,11 @@ from everturn.checkpoints.redis import AsyncRedisSaver
 from everturn.checkpoints.settings import StoreSettings
 from everturn.checkpoints.shared.circuits import RedisCircuits
 from everturn.checkpoints.shared.event_log import EventLog, open_event_log
+from everturn.checkpoints.shared.limits import RedisLimits
 from everturn.checkpoints.shared.locks import LocalThreadLocks, RedisThreadLocks
 from everturn.checkpoints.shared.old_sessions import move_sessions
 from everturn.checkpoints.shared.peers import Peers, SinglePeer, open_peers
+from everturn.checkpoints.shared.runs_at_once import RedisRunsAtOnce
 from everturn.checkpoints.shared.tool_cache import RedisResultStore
 from everturn.checkpoints.sql.adoption import Adoption
 from everturn.checkpoints.sql.assistants import AssistantTable
@@ -53,6 +55,7 @@ from everturn.graph.errors import (
 from everturn.graph.incoming import media_of_input
 from everturn.graph.models.provider import Models, open_models
 from everturn.graph.services import Services
+from everturn.server.access.limits import rate_limits
 from everturn.server.access.own_stores import LABEL, OwnStores, label_of
 from everturn.server.api import invoke
 from everturn.server.api.agent_server import assistants as assistant_routes
@@ -91,6 +94,7 @@ from everturn.server.api.http.problems import (
     document_errors,
 )
 from everturn.server.api.http.proxies import BehindProxies, Proxies
+from everturn.server.api.http.rate_limit import RateLimit
 from everturn.server.api.http.request_id import RequestId
 from everturn.server.api.http.security import document_auth
 from everturn.server.api.http.security_headers import SecurityHeaders
@@ -120,6 +124,7 @@ from everturn.server.resources.thread_status import ThreadStatus
 from everturn.server.resources.threads import Threads
 from everturn.server.resources.users import Users
 from everturn.server.runs.admission import Admission
+from everturn.server.runs.at_once import RunsAtOnce
 from everturn.server.runs.crons import Crons
 from everturn.server.runs.idempotency import Keys
 from everturn.server.runs.recovery import watch_over
@@ -194,6 +199,12 @@ def create_app(settings: Settings, *, several: bool = False, listens: bool = Tru
                 _going_on(app.state.service, stores.peers, thread_ttl(project)),
                 _kept_as_set(settings.stores, stores, app.state.service.metrics),
             ):
+                app.state.rate_limits = rate_limits(
+                    settings.limits,
+                    RedisLimits(stores.redis, settings.stores.redis_prefix),
+                    app.state.service.metrics.limit_hit,
+                    auth=app.state.gate is not None,
+                )
                 app.state.tables_of_others = await stores.database.read(count_tables_of_others)
                 yield
 
@@ -245,6 +256,7 @@ def request_path(settings: ServerSettings, http: Http) -> list[Middleware]:
         Middleware(RequestBodyLimitMiddleware, **size),  # and as the bytes come
         Middleware(BodyValuesLimit),  # few bytes can be many values
         Middleware(Authentication),  # nobody comes to a route without a user, where there is `auth`
+        Middleware(RateLimit),  # nor too often
     ]
 
 
@@ -365,6 +377,12 @@ async def _service(
         access,
         Admission(settings.server.start_wait),
         Slots(settings.server.max_runs, settings.server.max_queued, settings.server.start_wait),
+        RunsAtOnce(
+            RedisRunsAtOnce(redis, prefix),
+            settings.limits.max_runs_per_caller,
+            peers,
+            metrics.limit_hit,
+        ),
         settings.server.max_queued,
         keys,
     )
@@ -422,6 +440,7 @@ async def _going_on(service: Service, peers: Peers, ttl: ThreadTTL) -> AsyncIter
         _background(sweep(service.threads, service.runs, **ttl.sweeps), "what expires"),
         _background(service.crons.keep_time(), "crons"),
         _background(service.runs.take_what_waits(), "queue"),
+        _background(service.runs.keep_places(), "places"),
         _background(service.webhooks.deliver(), "webhooks"),
         watch,
     ):

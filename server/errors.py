@@ -31,6 +31,7 @@ RunError
   x RunCancelled      the caller: send the message again, if it is still wanted
   x TurnTimeout       try again: the turn did not end in its time
   x Overloaded        try again when `retry_after` says: more runs wait than start soon
+  x TooManyRuns       try again when one of the caller's own runs has ended
   x ShuttingDown      try again soon: the service is being stopped or restarted
 """
 
@@ -171,6 +172,10 @@ class Overloaded(RunError):
         """Say what is so, and in how many seconds it may be otherwise."""
         super().__init__(text)
         self.retry_after = retry_after
+
+
+class TooManyRuns(RunError):
+    """The caller has as many runs under way as one may."""
 
 
 class ShuttingDown(RunError):

@@ -70,7 +70,9 @@ def read_events(response: httpx.Response) -> Iterator[Event]:
 def serving(data_dir: Path, **settings: Any) -> Iterator[Client]:
     """Run the service in a thread of this process and yield a client of it."""
     values = {"data_dir": data_dir, "config": ROOT / "langgraph.json", "port": 0}
-    app = create_app(Settings.read({**values, "tools_offline": "always", **settings}))
+    app = create_app(
+        Settings.read({**values, "tools_offline": "always", "rate_limit": "off", **settings})
+    )
     server = uvicorn.Server(
         uvicorn.Config(app, port=0, log_config=None, lifespan="on", proxy_headers=False)
     )
@@ -111,6 +113,7 @@ class Process:
                 "EVERTURN_CONFIG": str(ROOT / "langgraph.json"),
                 "EVERTURN_DATA_DIR": str(data_dir),
                 "EVERTURN_TOOLS_OFFLINE": "always",
+                "EVERTURN_RATE_LIMIT": "off",
                 **environment,
             },
             stderr=subprocess.PIPE,

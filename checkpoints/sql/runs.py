@@ -245,12 +245,16 @@ class RunRows:
         )
         return await self._read(query.order_by(runs.c.position))
 
-    async def claim(self, limit: int) -> list[Claimed]:
+    async def claim(self, limit: int, without: Collection[str] = ()) -> list[Claimed]:
         """Take runs that wait: of each thread the first, and of the threads whose turn it is.
 
         A thread comes when it has waited longest since its last run. Of several processes that
         take at once, each run goes to one; nothing of a thread is taken while one of it is under
         way. They are returned in the order in which they came.
+
+        Args:
+            limit: how many at most.
+            without: identities of callers whose runs go on waiting.
         """
         now, earlier = _now(), runs.alias("earlier")
         blocked = (
@@ -279,7 +283,7 @@ class RunRows:
         came = func.coalesce(runs.c.due_at, runs.c.created_at)
         first = (
             select(runs.c.run_id)
-            .where(_WAITS, _is_due(runs, now), ~blocked)
+            .where(_WAITS, _is_due(runs, now), ~blocked, *_of_others(without))
             .order_by(self._later(came, func.coalesce(freed, came)), runs.c.position)
             .limit(limit)
             .with_for_update(skip_locked=True, of=runs)
@@ -366,11 +370,12 @@ class RunRows:
         freed = freed.values(owner=None, status="pending")
         return await self._database.write(lambda c: c.execute(freed).rowcount)
 
-    def release(self, run_id: str) -> asyncio.Future[list[Any]]:
-        """Have a run wait again that this process does not go on with."""
+    def release(self, run_id: str, *, begun: bool = True) -> asyncio.Future[list[Any]]:
+        """Have a run wait again that this process does not go on with, or has not `begun`."""
         mine = (runs.c.run_id == run_id) & (runs.c.owner == self._owner)
-        unfinished = _unfinished(runs)
-        freed = update(runs).where(mine, unfinished).values(owner=None, status="pending")
+        attempts = runs.c.attempts - (0 if begun else 1)
+        freed = update(runs).where(mine, _unfinished(runs))
+        freed = freed.values(owner=None, status="pending", attempts=attempts)
         return self._rows.post(Row(freed))
 
     def survived(self, run_id: str) -> asyncio.Future[list[Any]]:
@@ -414,6 +419,14 @@ def _unfinished(table: Any) -> ColumnElement[bool]:
 
 _WAITS = and_(runs.c.owner.is_(None), _unfinished(runs))
 """Of a run: that no process has it."""
+
+
+def _of_others(identities: Collection[str]) -> list[ColumnElement[bool]]:
+    """Runs of nobody, and of other callers than these; nothing is asked where there are none."""
+    if not identities:
+        return []
+    caller = runs.c.caller
+    return [or_(caller.is_(None), caller["identity"].as_string().not_in(identities))]
 
 
 def _is_due(table: Any, now: datetime) -> ColumnElement[bool]:

@@ -87,6 +87,13 @@ class Metrics:
             registry=self._registry,
         )
 
+        self.limits_hit = Counter(
+            "everturn_limits_hit_total",
+            "Times a caller reached a limit: turns or requests of a time, or runs at once.",
+            ["limit"],
+            registry=self._registry,
+        )
+
         self.running = self._gauge(
             "everturn_runs_running", "Runs under way in this process; EVERTURN_MAX_RUNS at most."
         )
@@ -144,6 +151,11 @@ class Metrics:
         """Count a look into the cache of tool results."""
         with beside_the_answer("tool cache"):
             self.tool_cache.labels(tool, use).inc()
+
+    def limit_hit(self, limit: str) -> None:
+        """Count that a caller reached a limit; `limit` is one of few names."""
+        with beside_the_answer("limit"):
+            self.limits_hit.labels(limit).inc()
 
     def exposition(self) -> bytes:
         """All figures in the Prometheus text format: of all workers, where there are several."""

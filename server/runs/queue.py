@@ -11,7 +11,6 @@ has room. Messages can be lost: now and then each process looks by itself.
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Coroutine
-from contextlib import suppress
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Any
@@ -21,7 +20,9 @@ from structlog import get_logger
 from everturn.checkpoints.errors import CheckpointsError
 from everturn.checkpoints.shared.peers import Message, Peers
 from everturn.checkpoints.sql.runs import Claimed, RunRows, Waiting
+from everturn.server.access.caller import Caller
 from everturn.server.errors import Overloaded
+from everturn.server.runs.at_once import RunsAtOnce
 from everturn.server.runs.run import Run
 from everturn.server.runs.slots import Slots
 
@@ -44,11 +45,18 @@ class Queue:
     """Takes runs out of the table as there is room for them."""
 
     def __init__(
-        self, rows: RunRows, slots: Slots, peers: Peers, begin: Begin, max_waiting: int
+        self,
+        rows: RunRows,
+        slots: Slots,
+        at_once: RunsAtOnce,
+        peers: Peers,
+        begin: Begin,
+        max_waiting: int,
     ) -> None:
         """Take runs for `begin`; refuse more where so many wait."""
         self._rows = rows
         self._slots = slots
+        self._at_once = at_once
         self._peers = peers
         self._begin = begin
         self._max_waiting = max_waiting
@@ -142,9 +150,11 @@ class Queue:
             except Exception:
                 self._lost_answer = True
                 log.exception("runs_not_taken")
-            with suppress(TimeoutError):
+            try:
                 async with asyncio.timeout(pause):
                     await self._news.wait()
+            except TimeoutError:
+                self._at_once.full.clear()  # a process that died has given no place back
 
     def close(self) -> None:
         """Take no more: the process is being stopped."""
@@ -166,7 +176,7 @@ class Queue:
         while room := self._slots.reserve(_AT_ONCE):
             taken: list[Claimed] = []
             try:
-                taken = await self._rows.claim(room)
+                taken = await self._rows.claim(room, without=self._at_once.full)
             finally:
                 self._slots.give_back(room - len(taken))
             for claimed in taken:
@@ -195,13 +205,22 @@ class Queue:
         try:
             while True:
                 try:
-                    return await self._begin(claimed)
+                    if await self._at_once.enter(claimed.row.run_id, _caller(claimed)):
+                        return await self._begin(claimed)
+                    return await self._put_back(claimed)
                 except Exception:  # one that cannot begin now must not keep the others from it
                     log.exception("run_not_begun", run_id=claimed.row.run_id)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, 30.0)
         finally:
             self._begins -= Counter([thread_id])
+
+    async def _put_back(self, claimed: Claimed) -> None:
+        """Have a run wait again: its caller has as many under way as they may."""
+        await self._rows.release(claimed.row.run_id, begun=False)
+        self._mine.discard(claimed.row.run_id)
+        self._slots.give_back(1)
+        self._news.set()  # those of others may begin
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -211,6 +230,10 @@ class Queue:
     def _received(self, message: Message) -> None:
         if {"waiting", "missed", "left"} & message.keys():
             self.wake()
+
+
+def _caller(claimed: Claimed) -> Caller | None:
+    return Caller(claimed.caller) if claimed.caller else None
 
 
 def _passed(moment: datetime | None) -> bool:

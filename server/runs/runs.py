@@ -34,6 +34,7 @@ from everturn.server.observe.metrics import Metrics
 from everturn.server.observe.turns import report_turn
 from everturn.server.runs.admission import Admission
 from everturn.server.runs.arrivals import Arrivals, Reached
+from everturn.server.runs.at_once import RunsAtOnce
 from everturn.server.runs.cancelling import RunCanceller
 from everturn.server.runs.elsewhere import Elsewhere
 from everturn.server.runs.execution import Dumps, Execution, Threads
@@ -83,6 +84,7 @@ class Runs(RunCanceller):
         access: Access,
         admission: Admission,
         slots: Slots,
+        at_once: RunsAtOnce,
         max_waiting: int,
         keys: Keys,
     ) -> None:
@@ -102,7 +104,8 @@ class Runs(RunCanceller):
             dumps: makes JSON of an event's data.
             access: says who may do what.
             admission: how fast runs start.
-            slots: how many are under way at once.
+            slots: how many are under way at once,
+            at_once: and how many of one caller.
             max_waiting: runs of the background that wait; more are refused.
             keys: of requests that may be sent again.
         """
@@ -110,7 +113,7 @@ class Runs(RunCanceller):
         self._taking = Taking(
             rows, events, assistants, threads, keys, webhooks, slots, dumps, self._start
         )
-        self._queue = Queue(rows, slots, peers, self._taking.take_over, max_waiting)
+        self._queue = Queue(rows, slots, at_once, peers, self._taking.take_over, max_waiting)
         super().__init__(
             engine=engine,
             memory=memory,
@@ -135,6 +138,7 @@ class Runs(RunCanceller):
         self._arrivals = Arrivals()
         self._admission = admission
         self._slots = slots
+        self._at_once = at_once
         self._leaving = False
         self._execution = Execution(
             engine,
@@ -200,6 +204,7 @@ class Runs(RunCanceller):
             CheckpointNotFound: it shall go on from one that the thread does not have.
             ThreadBusy: a run is under way, and the strategy is `reject`; or it waits for this one.
             Overloaded: too many wait; or a client waits for it, and it could not start soon.
+            TooManyRuns: a client waits for it, and its caller has as many under way as one may.
             ShuttingDown: this process ends.
             StoreUnavailable: its row was not written; nothing is run. One of the background
                 says so when it is acknowledged.
@@ -356,6 +361,9 @@ class Runs(RunCanceller):
         """Have the row of a new run written, and begin it; of one that is refused nothing stays."""
         waits = self._waits(run)
         try:
+            if not waits and not await self._at_once.admit(run):
+                self._slots.leave(run)
+                waits = True
             if run.request.recorded:
                 before = [self._threads.created(new)] if new else []
                 before += [self._keys.taken(key, run.row)] if key else []
@@ -377,6 +385,7 @@ class Runs(RunCanceller):
         except BaseException:
             if run.task is None:
                 self._execution.refuse(run)
+                await self._at_once.leave(run.row.run_id)
             raise
 
     async def _begin(self, run: Run, *, waits: bool) -> None:
@@ -501,7 +510,12 @@ class Runs(RunCanceller):
         await self._webhooks.adopt(alive)
         if await self._rows.disown(alive):
             await self._peers.publish({"waiting": True})
+            self._at_once.full.clear()  # they have their places still
         self._queue.wake()  # also for what a process that was stopped has handed over
+
+    async def keep_places(self) -> None:
+        """Have the places of callers' runs renewed, where there is a limit; then it never ends."""
+        await self._at_once.keep()
 
     async def take_what_waits(self) -> None:
         """Take runs that wait, as there is room for them. Never ends."""
@@ -585,6 +599,7 @@ class Runs(RunCanceller):
     async def _end(self, run: Run) -> None:
         """Have the end committed, count it, then let those go on who wait for it."""
         attempt = None
+        await self._at_once.leave(run.row.run_id)
         try:
             attempt = await self._execution.store_end(run)
         except Exception as error:

@@ -40,20 +40,14 @@ class BodyValuesLimit:
         if scope["type"] != "http" or not _may_have_many(scope):
             return await self.app(scope, receive, send)
         try:
-            messages = await _received(receive)
+            body, again = await read_whole(receive)
         except HTTPException as error:
             if error.status_code != HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
                 raise
             refusal = problem_response(content_too_large(scope[MAX_BODY_SIZE_SCOPE_KEY]))
             return await refusal(scope, receive, send)
-        body = b"".join(message.get("body", b"") for message in messages)
         if await asyncio.to_thread(has_more_values, body, MAX_VALUES):
             return await problem_response(_TOO_MANY)(scope, receive, send)
-        waiting = iter(messages)
-
-        async def again() -> Message:
-            return next(waiting, None) or await receive()
-
         return await self.app(scope, again, send)
 
 
@@ -80,9 +74,18 @@ def _may_have_many(scope: Scope) -> bool:
     return "transfer-encoding" in headers or (length.isdecimal() and int(length) > MAX_VALUES)
 
 
-async def _received(receive: Receive) -> list[Message]:
-    """Read a body to its end, or until its client leaves."""
+async def read_whole(receive: Receive) -> tuple[bytes, Receive]:
+    """Read a body to its end, or until its client leaves; also return what gives it once more.
+
+    Raises:
+        HTTPException: it is too large; only before `BodyValuesLimit` has let it pass.
+    """
     messages = [await receive()]
     while messages[-1].get("more_body", False):
         messages.append(await receive())
-    return messages
+    waiting = iter(messages)
+
+    async def again() -> Message:
+        return next(waiting, None) or await receive()
+
+    return b"".join(message.get("body", b"") for message in messages), again

@@ -23,7 +23,7 @@ ROUTES = ("/assistants", "/threads", "/runs", "/store")
 """Where Studio sends JSON as plain text."""
 EXPOSED = (
     *("content-location", "location", "x-pagination-total", "x-pagination-next"),
-    *("idempotent-replayed", "x-request-id"),
+    *("idempotent-replayed", "x-request-id", "ratelimit", "ratelimit-policy", "retry-after"),
 )
 """What clients, LangGraph's among them, read in a browser."""
 

@@ -60,6 +60,7 @@ from everturn.server.errors import (
     ThreadExists,
     ThreadHasNoGraph,
     ThreadNotFound,
+    TooManyRuns,
     TurnTimeout,
     UserNotFound,
     WebhookDelivered,
@@ -138,6 +139,7 @@ KINDS: dict[type[Exception], Kind] = {
     TurnTimeout: Kind(504, "turn-timeout"),
     ShuttingDown: Kind(503, "shutting-down"),
     Overloaded: Kind(503, "overloaded"),
+    TooManyRuns: Kind(429, "too-many-runs"),
     GraphRecursionError: Kind(
         422, "recursion-limit", "The graph took more super-steps than config.recursion_limit."
     ),

@@ -102,6 +102,25 @@ async def test_a_thread_with_many_runs_holds_up_no_other(a: RunRows) -> None:
     assert order == ["m0", "f0", "f1", "f2", "m1", "m2"]
 
 
+async def test_callers_that_have_no_place_are_left_out(a: RunRows) -> None:
+    callers = {"one": "ada", "two": "bob", "three": "ada", "four": None}
+    for name, who in callers.items():
+        await a.insert(row(name, name), caller={"identity": who} if who else None, waits=True)
+    assert ids(await a.claim(10, without=["ada", "o'brien"])) == ["two", "four"]
+    assert ids(await a.claim(10, without=["bob"])) == ["one", "three"]
+
+
+async def test_what_was_taken_and_not_begun_is_taken_as_if_for_the_first_time(a: RunRows) -> None:
+    await a.insert(row("one"), waits=True)
+    for _ in range(3):
+        (taken,) = await a.claim(1)
+        assert taken.attempt == 1
+        await a.release("one", begun=False)
+    await a.claim(1)
+    await a.release("one")
+    assert [each.attempt for each in await a.claim(1)] == [2]
+
+
 async def test_what_never_began_dies_no_death(a: RunRows, b: RunRows) -> None:
     await a.insert(row("delayed", after_seconds=3600), waits=True)
     await a.insert(row("queued", "u"))
