@@ -27,6 +27,7 @@ from everturn.checkpoints.shared.event_log import EventLog, open_event_log
 from everturn.checkpoints.shared.locks import LocalThreadLocks, RedisThreadLocks
 from everturn.checkpoints.shared.old_sessions import move_sessions
 from everturn.checkpoints.shared.peers import Peers, SinglePeer, open_peers
+from everturn.checkpoints.shared.spending import Spending
 from everturn.checkpoints.shared.tool_cache import RedisResultStore
 from everturn.checkpoints.sql.assistants import AssistantTable
 from everturn.checkpoints.sql.crons import CronTable
@@ -52,6 +53,7 @@ from everturn.graph.errors import (
 from everturn.graph.incoming import media_of_input
 from everturn.graph.models.provider import Models, open_models
 from everturn.graph.services import Services
+from everturn.server.access.budgets import Budgets
 from everturn.server.api import invoke
 from everturn.server.api.agent_server import assistants as assistant_routes
 from everturn.server.api.agent_server import crons as cron_routes
@@ -93,6 +95,7 @@ from everturn.server.api.http.users_app import AroundTheService
 from everturn.server.api.operators import models as model_routes
 from everturn.server.api.operators import system
 from everturn.server.api.operators import tools as tool_routes
+from everturn.server.api.operators import usage as usage_routes
 from everturn.server.api.operators import users as user_routes
 from everturn.server.api.operators import webhooks as webhook_routes
 from everturn.server.loading import Loaded, load_all
@@ -198,7 +201,7 @@ def create_app(settings: Settings, *, several: bool = False) -> FastAPI:
     doors = (
         *(message_routes, session_routes, export_routes, model_routes, tool_routes, invoke),
         *(assistant_routes, thread_routes, state_routes, cron_routes, run_routes),
-        *(stateless_routes, store_routes, user_routes, webhook_routes, system, docs),
+        *(stateless_routes, store_routes, user_routes, usage_routes, webhook_routes, system, docs),
     )
     app.include_router(in_order(without_closed(door.router, http) for door in doors))
     app.state.mount_prefix = http.mount_prefix
@@ -329,6 +332,7 @@ async def _service(
     await assistants.begin()
     status = ThreadStatus(table, memory, jsonable)
     keys = Keys(KeyTable(database), dumps, settings.server.idempotency_ttl, safe)
+    budgets = Budgets(settings.budgets, Spending(redis, prefix))
     run_rows = RunRows(database, rows, peers.name, safe)
     runs = Runs(
         engine,
@@ -347,6 +351,7 @@ async def _service(
         Slots(settings.server.max_runs, settings.server.max_queued, settings.server.start_wait),
         settings.server.max_queued,
         keys,
+        budgets,
     )
     crons = Crons(CronTable(database, safe), runs, assistants, status, peers, access)
     states = States(
@@ -387,6 +392,7 @@ async def _service(
         metrics=metrics,
         models=models,
         toolbox=toolbox,
+        budgets=budgets,
     )
     await runs.close()
     await webhooks.close()

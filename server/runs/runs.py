@@ -28,6 +28,7 @@ from everturn.checkpoints.sql.matches import Match
 from everturn.checkpoints.sql.runs import RunRow, RunRows
 from everturn.checkpoints.sql.threads import Thread
 from everturn.server.access.access import Access
+from everturn.server.access.budgets import Budgets
 from everturn.server.access.caller import Caller, acting_as, current_caller
 from everturn.server.errors import CheckpointNotFound, ThreadNotFound
 from everturn.server.observe.metrics import Metrics
@@ -85,6 +86,7 @@ class Runs(RunCanceller):
         slots: Slots,
         max_waiting: int,
         keys: Keys,
+        budgets: Budgets,
     ) -> None:
         """Wire it up.
 
@@ -105,6 +107,7 @@ class Runs(RunCanceller):
             slots: how many are under way at once.
             max_waiting: runs of the background that wait; more are refused.
             keys: of requests that may be sent again.
+            budgets: what may be spent.
         """
         here = Here()
         self._taking = Taking(
@@ -135,6 +138,7 @@ class Runs(RunCanceller):
         self._arrivals = Arrivals()
         self._admission = admission
         self._slots = slots
+        self._budgets = budgets
         self._leaving = False
         self._execution = Execution(
             engine,
@@ -150,6 +154,7 @@ class Runs(RunCanceller):
             peers.lease,
             keys,
             webhooks,
+            budgets,
         )
 
     @overload
@@ -199,6 +204,7 @@ class Runs(RunCanceller):
                 somebody else's.
             CheckpointNotFound: it shall go on from one that the thread does not have.
             ThreadBusy: a run is under way, and the strategy is `reject`; or it waits for this one.
+            BudgetExceeded: its caller, its thread or all together have spent what they may.
             Overloaded: too many wait; or a client waits for it, and it could not start soon.
             ShuttingDown: this process ends.
             StoreUnavailable: its row was not written; nothing is run. One of the background
@@ -210,6 +216,7 @@ class Runs(RunCanceller):
         async def start(reached: Reached) -> Run:
             if request.door != CRON_DOOR:  # whose time has come but once: another process runs it
                 self._engine.refuse_if_closing()
+                await self._budgets.check(caller or current_caller(), request.thread_id)
             if not request.background:
                 self._slots.check()
                 await self._admission.client()
@@ -244,6 +251,7 @@ class Runs(RunCanceller):
 
         async def start(reached: Reached) -> Run:
             self._engine.refuse_if_closing()
+            await self._budgets.check(current_caller(), thread_id)
             self._slots.check()
             await self._admission.client()
             request, thread = await asked
