@@ -6,28 +6,21 @@
 Without a budget nothing is counted, and no run asks Redis for it.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import UTC, datetime, time, timedelta
-from functools import partial
 from hashlib import blake2b
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
-from langchain_core.callbacks import BaseCallbackHandler
 from structlog import get_logger
 
 from everturn.checkpoints.errors import CheckpointsError, StoreUnavailable
 from everturn.checkpoints.shared.spending import Account, Amount, Counted, Full, Spending
 from everturn.server.access.budget_settings import BudgetSettings
 from everturn.server.access.caller import Caller, current_caller
-from everturn.server.access.counting import CallCounter, counted_by_node
 from everturn.server.access.overspent import too_many_tools, what_is_spent
 from everturn.server.errors import BudgetExceeded, Forbidden
 
 log = get_logger(__name__)
-
-Settle = Callable[[int, float], Awaitable[None]]
-"""Takes the tokens and the US dollars that a call took."""
 
 _DAYS = 172_800
 """Seconds that a run and a day are counted: a run goes on after a death, or ends after midnight."""
@@ -98,10 +91,6 @@ class Budgets:
             await self.reserve(self.accounts(None, thread_id, caller), Amount())
         except StoreUnavailable:
             return  # the run asks again before each call, and waits for Redis then
-
-    def of_run(self, run_id: str, thread_id: str | None, caller: Caller | None) -> "RunBudget":
-        """What one run keeps to: a `graph.budget.Budget`."""
-        return RunBudget(self, partial(self.accounts, run_id, thread_id, caller))
 
     async def usage(self, identity: str | None = None) -> Usage:
         """Return what a caller has spent today; the current one, where no other is named.
@@ -187,60 +176,3 @@ class Budgets:
         # Not the name itself, which may be an address, nor one of any length.
         named = blake2b((identity or "").encode(), digest_size=16).hexdigest()
         return f"caller_day:{self._now().date()}:{named}"
-
-
-class RunBudget:
-    """What one run keeps to; a block of it counts what no node has asked for.
-
-    Nodes that ask are stopped by every budget before their next call. The calls of other graphs
-    are known when they have ended: they are stopped by the run's own budget, and counted in the
-    others at the run's end.
-    """
-
-    errors: tuple[type[Exception], ...] = (BudgetExceeded, CheckpointsError)
-    """What its methods raise."""
-
-    def __init__(self, budgets: Budgets, accounts: Callable[[], list[Account]]) -> None:
-        self._budgets = budgets
-        self._accounts = accounts
-        self._seen = CallCounter(self._check_run)
-
-    @property
-    def callbacks(self) -> list[BaseCallbackHandler]:
-        """What LangChain calls for each call of a model in the run."""
-        return [self._seen] if self._budgets.counts else []
-
-    async def reserve(self, tokens: int, dollars: float) -> Settle:
-        """Set aside what a call may take; raises BudgetExceeded, and what `Spending.reserve` does.
-
-        Returns:
-            What is to be called once, with what it took.
-        """
-        if not self._budgets.counts:
-            return _nothing
-        accounts, held = self._accounts(), Amount(tokens, dollars)
-        await self._budgets.reserve(accounts, held)
-        counted_by_node.set(True)
-
-        async def settle(tokens: int, dollars: float) -> None:
-            await self._budgets.settle(accounts, held, Amount(tokens, dollars))
-
-        return settle
-
-    def check_tools(self, calls: int) -> None:
-        """Refuse a turn that has called too many tools; raises BudgetExceeded."""
-        self._budgets.check_tools(calls)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        if (spent := self._seen.total) != Amount():
-            await asyncio.shield(self._budgets.settle(self._accounts(), Amount(), spent))
-
-    def _check_run(self, spent: Amount) -> None:
-        self._budgets.check_run(spent)
-
-
-async def _nothing(tokens: int, dollars: float) -> None:
-    pass

@@ -16,6 +16,9 @@ from everturn.checkpoints.shared.spending import Amount
 counted_by_node: ContextVar[bool] = ContextVar("counted_by_node", default=False)
 """Whether the node that runs now asks for its calls itself."""
 
+_MAX_COST = 1e9
+"""US dollars; what is more is no price, and JSON's integers have no end."""
+
 
 class CallCounter(BaseCallbackHandler):
     """Adds up `usage_metadata`, and the US dollars of `response_metadata["cost"]`, of a run."""
@@ -56,5 +59,5 @@ def _amount_of(message: BaseMessage) -> Amount:
     cost = message.response_metadata.get("cost")
     return Amount(
         tokens if isinstance(tokens, int) and tokens > 0 else 0,
-        float(cost) if isinstance(cost, int | float) and cost > 0 else 0.0,
+        float(cost) if isinstance(cost, int | float) and 0 < cost < _MAX_COST else 0.0,
     )

@@ -35,6 +35,7 @@ from everturn.checkpoints.sql.runs import RunRow, RunRows
 from everturn.checkpoints.sql.threads import Thread
 from everturn.server.access.budgets import Budgets
 from everturn.server.access.caller import caller_config, without_caller
+from everturn.server.access.run_budget import RunBudget
 from everturn.server.errors import (
     InvalidAnswer,
     InvalidInput,
@@ -582,7 +583,7 @@ class Execution:
             yield
             return
         thread_id = run.thread_id if run.request.lasting else None
-        async with self._budgets.of_run(run.row.run_id, thread_id, run.caller) as run.budget:
+        async with RunBudget(self._budgets, run.row.run_id, thread_id, run.caller) as run.budget:
             yield
 
     def _config(self, run: Run) -> dict[str, Any]:

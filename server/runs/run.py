@@ -12,8 +12,8 @@ from langgraph.types import StateSnapshot
 from everturn.checkpoints.errors import StaleWriter, StoreUnavailable
 from everturn.checkpoints.sql.assistants import Assistant
 from everturn.checkpoints.sql.runs import COLUMNS, RunRow, RunStatus
-from everturn.server.access.budgets import RunBudget
 from everturn.server.access.caller import Caller
+from everturn.server.access.run_budget import RunBudget
 from everturn.server.errors import (
     InvalidAnswer,
     InvalidInput,

@@ -216,7 +216,6 @@ class Runs(RunCanceller):
         async def start(reached: Reached) -> Run:
             if request.door != CRON_DOOR:  # whose time has come but once: another process runs it
                 self._engine.refuse_if_closing()
-                await self._budgets.check(caller or current_caller(), request.thread_id)
             if not request.background:
                 self._slots.check()
                 await self._admission.client()
@@ -251,7 +250,6 @@ class Runs(RunCanceller):
 
         async def start(reached: Reached) -> Run:
             self._engine.refuse_if_closing()
-            await self._budgets.check(current_caller(), thread_id)
             self._slots.check()
             await self._admission.client()
             request, thread = await asked
@@ -328,6 +326,8 @@ class Runs(RunCanceller):
         thread_id = new.thread_id if new else request.thread_id or str(uuid7())
         if not new:
             await self._check_thread(thread, thread_id, allowed)
+        if request.door != CRON_DOOR:  # a run by the clock is there to say that it was due
+            await self._budgets.check(caller, request.thread_id)
         await self._check_checkpoint(request)
         if new:
             request = replace(request, thread_id=thread_id)

@@ -16,6 +16,7 @@ from everturn.checkpoints.shared.spending import Amount, Spending
 from everturn.server.access.budget_settings import BudgetSettings
 from everturn.server.access.budgets import Budgets
 from everturn.server.access.caller import Caller, acting_as
+from everturn.server.access.run_budget import RunBudget
 from everturn.server.errors import BudgetExceeded, Forbidden
 from tests.checkpoints.stores import Store, redis_store
 
@@ -49,7 +50,7 @@ refusals: list[str] = []
 
 async def spend(of: Budgets, caller: Caller | None, tokens: int = 10, dollars: float = 0.0) -> None:
     """Make one call of a run of its own."""
-    settle = await of.of_run("run", "thread", caller).reserve(tokens, dollars)
+    settle = await RunBudget(of, "run", "thread", caller).reserve(tokens, dollars)
     await settle(tokens, dollars)
 
 
@@ -73,7 +74,7 @@ async def test_without_budgets_redis_is_not_asked() -> None:
         tools = budgets(Store(nobody, "test"), max_tool_calls=2)
         assert tools.on
         await tools.check(ADA, "thread")
-        async with tools.of_run("run", "thread", ADA) as run:
+        async with RunBudget(tools, "run", "thread", ADA) as run:
             await spend(tools, ADA)
             assert run.callbacks == []
 
@@ -135,7 +136,7 @@ async def test_a_new_day_has_a_new_budget(store: Store) -> None:
 async def test_a_call_is_counted_on_the_day_on_which_it_began(store: Store) -> None:
     clock = Clock()
     daily = budgets(store, clock, tokens_day=100)
-    settle = await daily.of_run("run", None, ADA).reserve(50, 0.0)
+    settle = await RunBudget(daily, "run", None, ADA).reserve(50, 0.0)
     clock.now += timedelta(hours=2)
     await settle(30, 0.0)
     assert (await daily.usage()).today == (Amount(), Amount())
@@ -145,7 +146,7 @@ async def test_a_call_is_counted_on_the_day_on_which_it_began(store: Store) -> N
 
 async def test_calls_under_way_are_said_to_be_so(store: Store) -> None:
     daily = budgets(store, tokens_day=100)
-    settle = await daily.of_run("run", None, ADA).reserve(100, 0.0)
+    settle = await RunBudget(daily, "run", None, ADA).reserve(100, 0.0)
     with pytest.raises(BudgetExceeded, match="of which 100 tokens are set aside") as caught:
         await daily.check(BOB, None)
     assert caught.value.retry_after == 2.0
@@ -161,7 +162,7 @@ async def test_many_runs_of_two_processes_go_beyond_by_one_call_at_most(store: S
         ]
 
         async def run(number: int) -> int:
-            budget = processes[number % 2].of_run(str(number), None, ADA)
+            budget = RunBudget(processes[number % 2], str(number), None, ADA)
             for made in count():
                 try:
                     settle = await budget.reserve(100, 0.0)
@@ -183,7 +184,7 @@ async def test_calls_that_no_node_asked_for_are_counted_at_the_runs_end(store: S
     usage = {"input_tokens": 8, "output_tokens": 4, "total_tokens": 12}
     message = AIMessage("So.", usage_metadata=usage, response_metadata={"cost": 0.5})  # type: ignore[arg-type]
     answered = LLMResult(generations=[[ChatGeneration(message=message)]])
-    async with daily.of_run("run", None, ADA) as run:
+    async with RunBudget(daily, "run", None, ADA) as run:
         (seen,) = run.callbacks
         for _ in range(2):
             seen.on_chat_model_start({}, [], run_id=None)  # type: ignore[arg-type]
@@ -195,9 +196,9 @@ async def test_calls_that_no_node_asked_for_are_counted_at_the_runs_end(store: S
 
 async def test_what_a_message_says_may_be_anything(store: Store) -> None:
     daily = budgets(store, tokens_day=20)
-    odd = AIMessage("So.", response_metadata={"cost": "much"})
+    odd = AIMessage("So.", response_metadata={"cost": 10**400})
     odd.usage_metadata = {"total_tokens": -3}  # type: ignore[assignment,typeddict-item]
-    async with daily.of_run("run", None, ADA) as run:
+    async with RunBudget(daily, "run", None, ADA) as run:
         for message in (odd, AIMessage("So.")):
             answered = LLMResult(generations=[[ChatGeneration(message=message)]])
             run.callbacks[0].on_llm_end(answered, run_id=None)  # type: ignore[arg-type]

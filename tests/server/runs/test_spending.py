@@ -165,6 +165,19 @@ def test_graphs_that_know_nothing_of_budgets_are_counted(
         assert client.post("/runs/wait", json=run, headers=alice).status_code == 429
 
 
+def test_of_another_callers_thread_nobody_learns_what_it_has_spent(
+    provider: FakeProvider, project: Path, data_dir: Path
+) -> None:
+    run = {"assistant_id": "own", "input": {"messages": [{"role": "user", "content": "Go."}]}}
+    with serving(data_dir, **settings(provider, config=project, tokens_thread=1)) as client:
+        alice, bob = headers("alice"), headers("bob")
+        thread = client.post("/threads", json={}, headers=alice).json()["thread_id"]
+        path = f"/threads/{thread}/runs/wait"
+        assert client.post(path, json=run, headers=alice).status_code == 200
+        assert client.post(path, json=run, headers=alice).status_code == 429
+        assert client.post(path, json=run, headers=bob).status_code == 404
+
+
 def test_a_graph_of_ones_own_is_ended_by_its_runs_budget(
     provider: FakeProvider, project: Path, data_dir: Path
 ) -> None:
