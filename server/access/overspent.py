@@ -1,6 +1,6 @@
 """How a run is refused that may spend no more: which budget, how much, and when there is more."""
 
-from everturn.checkpoints.shared.spending import Amount, Full
+from everturn.checkpoints.shared.spending import Full
 from everturn.server.errors import BudgetExceeded
 
 _WHOSE = {
@@ -27,16 +27,15 @@ def what_is_spent(full: Full, setting: str, again: float | None) -> BudgetExceed
         setting: which one says so, in small letters.
         again: seconds until there is more; None: at once, for another run.
     """
-    account, (spent, held) = full.account, full.counted
-    kind = account.name.partition(":")[0]
-    limit = Amount(account.tokens or 0, account.dollars or 0.0)
-    name = f"EVERTURN_{setting.upper()}"
-    size, came_to = _said(limit, full.of), _said(spent, full.of)
-    text = f"The budget of {_WHOSE[kind]} ({name}) is {size}, and {came_to} are spent"
-    free = Amount(spent.tokens - held.tokens, spent.dollars - held.dollars)
-    in_flight = getattr(free, full.of) < getattr(limit, full.of)
-    if in_flight:
-        text += f", of which {_said(held, full.of)} are set aside for calls under way. Try again."
+    of, kind = full.of, full.account.name.partition(":")[0]
+    limit = getattr(full.account, of)
+    spent, held = (getattr(each, of) for each in full.counted)
+    text = (
+        f"The budget of {_WHOSE[kind]} (EVERTURN_{setting.upper()}) is {_said(limit, of)}, and "
+        f"{_said(spent, of)} are spent"
+    )
+    if spent - held < limit:
+        text += f", of which {_said(held, of)} are set aside for calls under way. Try again."
         return BudgetExceeded(text, _SOON)
     return BudgetExceeded(f"{text}. {_NEXT[kind]}", _SOON if again is None else again)
 
@@ -50,7 +49,7 @@ def too_many_tools(calls: int, limit: int) -> BudgetExceeded:
     )
 
 
-def _said(amount: Amount, of: str) -> str:
+def _said(number: float, of: str) -> str:
     if of == "tokens":
-        return f"{amount.tokens:,} tokens"
-    return f"${amount.dollars:,.6f}".rstrip("0").removesuffix(".")
+        return f"{number:,} tokens"
+    return f"${number:,.9f}".rstrip("0").removesuffix(".")

@@ -55,13 +55,18 @@ class Wallet:
             raise Spent
 
 
+def put_into(config: RunnableConfig, wallet: Wallet) -> None:
+    """Share a budget as a server does."""
+    config.get("configurable", {})["__everturn"]["budget"] = wallet
+
+
 @pytest.fixture
 def within(models: Models, share: Share) -> Callable[..., Any]:
     """Run the agent within a budget; returns the messages."""
 
     async def run(wallet: Wallet, *asked: AnyMessage, **choices: Any) -> list[AnyMessage]:
         config = share(models)
-        config["configurable"]["__everturn"]["budget"] = wallet
+        put_into(config, wallet)
         messages = list(asked) or [HumanMessage("hello")]
         context = Context(**choices)
         done = await agent.graph.ainvoke(Input(messages=messages), config, context=context)
@@ -100,7 +105,8 @@ async def test_pictures_and_letters_of_any_language_are_reckoned(
 ) -> None:
     picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 40_000}}
     wallet = Wallet()
-    for content in ("hi", "가" * 1000, [{"type": "text", "text": "hi"}, picture]):
+    contents: list[Any] = ["hi", "가" * 1000, [{"type": "text", "text": "hi"}, picture]]
+    for content in contents:
         await within(wallet, HumanMessage(content))
     plain, korean, pictured = (tokens for tokens, _ in wallet.reserved)
     assert korean - plain == 999
@@ -134,7 +140,7 @@ async def test_without_a_price_of_the_providers_own_the_catalogues_counts(share:
             prices = {"prompt": "0.5", "completion": "2"}
             models.catalogue.update([{"id": "m", "pricing": prices}])
             wallet, config = Wallet(), share(models)
-            config["configurable"]["__everturn"]["budget"] = wallet
+            put_into(config, wallet)
             done = await agent.graph.ainvoke(Input(messages=[HumanMessage("hello")]), config)
     used = done["messages"][-1].usage_metadata
     assert wallet.taken == [
@@ -169,7 +175,7 @@ async def test_a_call_that_is_broken_off_is_counted(
 ) -> None:
     fake_provider.script("model-a", Fault("stall", after=2, reply=Reply("one two three")))
     wallet, config = Wallet(), share(models)
-    config["configurable"]["__everturn"]["budget"] = wallet
+    put_into(config, wallet)
     asked = Input(messages=[HumanMessage("hello")])
     async for _ in agent.graph.astream(asked, config, stream_mode="messages"):
         break  # a word has come; the node is cancelled

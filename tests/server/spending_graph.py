@@ -2,10 +2,11 @@
 
 from langchain_core.language_models.fake_chat_models import FakeMessagesListChatModel
 from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.messages.ai import UsageMetadata
 from langgraph.graph import START, MessagesState, StateGraph
 
-_USAGE = {"input_tokens": 6, "output_tokens": 4, "total_tokens": 10}
-_said = AIMessage("Again.", usage_metadata=_USAGE)  # type: ignore[arg-type]
+_USAGE = UsageMetadata(input_tokens=6, output_tokens=4, total_tokens=10)
+_said = AIMessage("Again.", usage_metadata=_USAGE)
 _model = FakeMessagesListChatModel(responses=[_said])
 
 

@@ -10,6 +10,7 @@ import pytest
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
 from pydantic import ValidationError
+from pydantic_settings import SettingsConfigDict
 from redis.asyncio import Redis
 
 from everturn.checkpoints.shared.spending import Amount, Spending
@@ -22,6 +23,12 @@ from tests.checkpoints.stores import Store, redis_store
 
 ADA, BOB = Caller({"identity": "ada"}), Caller({"identity": "bob"})
 OPERATOR = Caller({"identity": "root", "permissions": ["admin"]})
+
+
+class BareBudgetSettings(BudgetSettings):
+    """Settings that no `.env` of the developer reaches."""
+
+    model_config = SettingsConfigDict(env_file=None)
 
 
 class Clock:
@@ -40,9 +47,13 @@ async def store() -> AsyncIterator[Store]:
         yield found
 
 
-def budgets(store: Store, clock: Clock | None = None, **settings: Any) -> Budgets:
-    made = BudgetSettings(_env_file=None, **settings)  # type: ignore[call-arg]  # pydantic's own
-    return Budgets(made, Spending(*store), now=clock or Clock(), refused=refusals.append)
+def budgets(store: Store, clock: Any = None, **settings: Any) -> Budgets:
+    return Budgets(
+        BareBudgetSettings(**settings),
+        Spending(*store),
+        now=clock or Clock(),
+        refused=refusals.append,
+    )
 
 
 refusals: list[str] = []
@@ -63,7 +74,7 @@ async def spend(of: Budgets, caller: Caller | None, tokens: int = 10, dollars: f
 )
 def test_wrong_values_are_refused_at_the_start(values: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
-        BudgetSettings(_env_file=None, **values)
+        BareBudgetSettings(**values)
 
 
 async def test_without_budgets_redis_is_not_asked() -> None:
@@ -182,7 +193,7 @@ async def test_many_runs_of_two_processes_go_beyond_by_one_call_at_most(store: S
 async def test_calls_that_no_node_asked_for_are_counted_at_the_runs_end(store: Store) -> None:
     daily = budgets(store, tokens_run=20)
     usage = {"input_tokens": 8, "output_tokens": 4, "total_tokens": 12}
-    message = AIMessage("So.", usage_metadata=usage, response_metadata={"cost": 0.5})  # type: ignore[arg-type]
+    message = AIMessage("So.", usage_metadata=usage, response_metadata={"cost": 0.5})
     answered = LLMResult(generations=[[ChatGeneration(message=message)]])
     async with RunBudget(daily, "run", None, ADA) as run:
         (seen,) = run.callbacks
@@ -197,7 +208,7 @@ async def test_calls_that_no_node_asked_for_are_counted_at_the_runs_end(store: S
 async def test_what_a_message_says_may_be_anything(store: Store) -> None:
     daily = budgets(store, tokens_day=20)
     odd = AIMessage("So.", response_metadata={"cost": 10**400})
-    odd.usage_metadata = {"total_tokens": -3}  # type: ignore[assignment,typeddict-item]
+    odd.usage_metadata = {"total_tokens": -3}  # type: ignore[assignment]
     async with RunBudget(daily, "run", None, ADA) as run:
         for message in (odd, AIMessage("So.")):
             answered = LLMResult(generations=[[ChatGeneration(message=message)]])

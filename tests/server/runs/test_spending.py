@@ -211,8 +211,7 @@ async def test_many_runs_of_two_processes_go_beyond_by_one_call_at_most(
             Client(other.url()) as of_other,
             ThreadPoolExecutor(8) as pool,
         ):
-            for client in (of_one, of_other):
-                eventually_sync(lambda client=client: knows_price(client))
+            eventually_sync(lambda: knows_price(of_one) and knows_price(of_other))
             asked = [pool.submit(message, (of_one, of_other)[n % 2], "Hi") for n in range(40)]
             statuses = [each.result().status_code for each in asked]
             today = of_one.get("/api/usage").json()["today"]
