@@ -17,7 +17,7 @@ from everturn.checkpoints.away import patiently
 from everturn.checkpoints.redis.failures import redis_errors
 
 # KEYS accounts   ARGV tokens, dollars, then of each account: limits of both (-1: none), seconds
-# Reply {} or {number of the account that is full (from 1), its four fields}
+# Reply {} or {the number of the account that is full, 1 (tokens) or 2 (dollars), its four fields}
 _RESERVE = """
 local fields = {'tokens', 'dollars', 'held_tokens', 'held_dollars'}
 for i, key in ipairs(KEYS) do
@@ -52,6 +52,7 @@ end
 """
 
 _UNITS = 1e9
+"""Of a dollar; whole numbers add up exactly."""
 _MAX_TOKENS, _MAX_DOLLARS = 10**12, 1e6
 """Of one call: what a provider says beyond is no count, and Lua's numbers have an end."""
 
@@ -111,9 +112,9 @@ class Spending:
         One that is not full takes the whole amount: so only its last call goes beyond the limit.
         """
         limits = [
-            text
+            number
             for each in accounts
-            for text in (_limit(each.tokens), _limit(_units(each.dollars)), each.seconds)
+            for number in (_limit(each.tokens), _limit(_units(each.dollars)), each.seconds)
         ]
 
         async def call() -> list[bytes]:
