@@ -12,6 +12,7 @@ from typing import NotRequired, TypedDict, TypeVar, cast
 
 from langgraph.config import get_config
 
+from everturn.graph.budget import Budget
 from everturn.graph.context import Context
 from everturn.graph.models.provider import Models
 from everturn.graph.models.settings import ModelSettings
@@ -34,6 +35,8 @@ class Services(TypedDict):
     """Missing: those that are found in files."""
     web: NotRequired[Web]
     """Outgoing requests of tools; a tool finds it with `current_web`."""
+    budget: NotRequired[Budget]
+    """What this run may spend; missing: anything."""
 
 
 async def current_models() -> Models:
@@ -57,6 +60,12 @@ async def current_toolbox() -> Toolbox:
     if services and "tools" in services:
         return services["tools"]
     return await _once(_tools_from_environment)
+
+
+def current_budget() -> Budget | None:
+    """Return what this run may spend; None is anything, as it is without a server."""
+    services = _services()
+    return services.get("budget") if services else None
 
 
 async def offered_tools(context: Context, *, tools: bool = True) -> Offer:

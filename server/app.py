@@ -29,6 +29,7 @@ from everturn.checkpoints.shared.locks import LocalThreadLocks, RedisThreadLocks
 from everturn.checkpoints.shared.old_sessions import move_sessions
 from everturn.checkpoints.shared.peers import Peers, SinglePeer, open_peers
 from everturn.checkpoints.shared.runs_at_once import RedisRunsAtOnce
+from everturn.checkpoints.shared.spending import Spending
 from everturn.checkpoints.shared.tool_cache import RedisResultStore
 from everturn.checkpoints.sql.adoption import Adoption
 from everturn.checkpoints.sql.assistants import AssistantTable
@@ -55,6 +56,7 @@ from everturn.graph.errors import (
 from everturn.graph.incoming import media_of_input
 from everturn.graph.models.provider import Models, open_models
 from everturn.graph.services import Services
+from everturn.server.access.budgets import Budgets
 from everturn.server.access.limits import rate_limits
 from everturn.server.access.own_stores import LABEL, OwnStores, label_of
 from everturn.server.api import invoke
@@ -102,6 +104,7 @@ from everturn.server.api.http.users_app import AroundTheService
 from everturn.server.api.operators import models as model_routes
 from everturn.server.api.operators import system
 from everturn.server.api.operators import tools as tool_routes
+from everturn.server.api.operators import usage as usage_routes
 from everturn.server.api.operators import users as user_routes
 from everturn.server.api.operators import webhooks as webhook_routes
 from everturn.server.entrance import Entrance
@@ -221,7 +224,7 @@ def create_app(settings: Settings, *, several: bool = False, listens: bool = Tru
     doors = (
         *(message_routes, session_routes, export_routes, model_routes, tool_routes, invoke),
         *(assistant_routes, thread_routes, state_routes, cron_routes, run_routes),
-        *(stateless_routes, store_routes, user_routes, webhook_routes, system, docs),
+        *(stateless_routes, store_routes, user_routes, usage_routes, webhook_routes, system, docs),
     )
     app.include_router(in_order(without_closed(door.router, http) for door in doors))
     app.state.mount_prefix = http.mount_prefix
@@ -361,6 +364,7 @@ async def _service(
     await assistants.begin()
     status = ThreadStatus(table, memory, jsonable)
     keys = Keys(KeyTable(database), dumps, settings.server.idempotency_ttl, safe)
+    budgets = Budgets(settings.budgets, Spending(redis, prefix))
     run_rows = RunRows(database, rows, peers.name, safe)
     runs = Runs(
         engine,
@@ -385,6 +389,7 @@ async def _service(
         ),
         settings.server.max_queued,
         keys,
+        budgets,
     )
     crons = Crons(CronTable(database, safe), runs, assistants, status, peers, access)
     states = States(
@@ -425,6 +430,7 @@ async def _service(
         metrics=metrics,
         models=models,
         toolbox=toolbox,
+        budgets=budgets,
     )
     await runs.close()
     await webhooks.close()

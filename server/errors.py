@@ -30,6 +30,7 @@ RunError
   x AnswerGone        the caller: the run is over; run it anew with another key, if it is wanted
   x RunCancelled      the caller: send the message again, if it is still wanted
   x TurnTimeout       try again: the turn did not end in its time
+  x BudgetExceeded    try again when `retry_after` says: the text names the budget that is spent
   x Overloaded        try again when `retry_after` says: more runs wait than start soon
   x TooManyRuns       try again when one of the caller's own runs has ended
   x ShuttingDown      try again soon: the service is being stopped or restarted
@@ -163,6 +164,15 @@ class RunCancelled(RunError):
 
 class TurnTimeout(RunError):
     """The turn did not end in the time that one turn may take."""
+
+
+class BudgetExceeded(RunError):
+    """What a run, a thread, a caller or all together may spend is spent."""
+
+    def __init__(self, text: str, retry_after: float) -> None:
+        """Say which budget, and in how many seconds there is more of it."""
+        super().__init__(text)
+        self.retry_after = retry_after
 
 
 class Overloaded(RunError):

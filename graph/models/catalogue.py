@@ -27,8 +27,8 @@ class Model:
     """Takes tool schemas. Assumed of a model nothing else is known of."""
     context: int | None = None
     """Tokens it reads, at most."""
-    price: float | None = None
-    """US dollars a million tokens, of those read or those written, whichever cost more."""
+    prices: tuple[float, float] | None = None
+    """US dollars a million tokens, of those read and those written."""
     parameters: frozenset[str] | None = None
     """The names of the parameters it takes, where the provider lists them."""
     lacks: frozenset[Medium] = frozenset()
@@ -38,6 +38,16 @@ class Model:
     def free(self) -> bool:
         """Costs nothing: the offline model, and what OpenRouter's suffix marks."""
         return self.name == OFFLINE or self.name.endswith(":free")
+
+    @property
+    def price(self) -> float | None:
+        """US dollars a million tokens, of those read or those written, whichever cost more."""
+        return max(self.prices) if self.prices else None
+
+    def cost(self, read: int, written: int) -> float:
+        """US dollars of so many tokens; 0 where no price is known."""
+        prices = (0.0, 0.0) if self.free or self.prices is None else self.prices
+        return (read * prices[0] + written * prices[1]) / 1e6
 
     def takes(self, medium: Medium) -> bool:
         """Say whether it takes pictures, say, as far as is known; the offline model takes none."""
@@ -55,9 +65,9 @@ class Model:
 
 SNAPSHOT = (
     # What OpenRouter's pages say of the default chain, until it has been asked.
-    Model("deepseek/deepseek-chat-v3-0324:free", context=163_840, price=0.0),
-    Model("google/gemini-2.0-flash-exp:free", context=1_048_576, price=0.0),
-    Model("qwen/qwen3-235b-a22b-07-25:free", context=262_144, price=0.0),
+    Model("deepseek/deepseek-chat-v3-0324:free", context=163_840, prices=(0.0, 0.0)),
+    Model("google/gemini-2.0-flash-exp:free", context=1_048_576, prices=(0.0, 0.0)),
+    Model("qwen/qwen3-235b-a22b-07-25:free", context=262_144, prices=(0.0, 0.0)),
 )
 
 
@@ -194,7 +204,7 @@ def _model(entry: Mapping[str, Any]) -> Model:
         entry["id"],
         tools="tools" in parameters if isinstance(parameters, list) else True,
         context=context if isinstance(context, int) and 0 < context < _MAX_CONTEXT else None,
-        price=_price(entry.get("pricing")),
+        prices=_prices(entry.get("pricing")),
         parameters=frozenset(map(str, parameters)) if isinstance(parameters, list) else None,
         lacks=_lacks(entry.get("architecture")),
     )
@@ -212,12 +222,12 @@ def _lacks(architecture: object) -> frozenset[Medium]:
     return frozenset(medium for medium in MEDIA if medium not in [*listed, "file"])
 
 
-def _price(pricing: object) -> float | None:
+def _prices(pricing: object) -> tuple[float, float] | None:
     """Prices come as strings, in US dollars a token; a negative one means that it varies."""
     if not isinstance(pricing, dict):
         return None
     try:
-        prices = [float(pricing[name]) * 1e6 for name in ("prompt", "completion")]
+        prices = float(pricing["prompt"]) * 1e6, float(pricing["completion"]) * 1e6
     except (KeyError, TypeError, ValueError, OverflowError):
         return None
-    return max(prices) if min(prices) >= 0 and isfinite(max(prices)) else None
+    return prices if min(prices) >= 0 and isfinite(max(prices)) else None

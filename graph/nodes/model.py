@@ -1,6 +1,7 @@
 """Asking a model: the node `model`, and `offline`, which answers when no model is left."""
 
 from collections.abc import Awaitable, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from langchain_core.messages import AIMessage, AnyMessage, RemoveMessage
@@ -18,7 +19,7 @@ from everturn.graph.models.catalogue import OFFLINE
 from everturn.graph.models.circuits import UNSUPPORTED
 from everturn.graph.models.failures import Failure
 from everturn.graph.models.provider import Models
-from everturn.graph.services import current_models, offered_tools
+from everturn.graph.services import current_budget, current_models, offered_tools
 from everturn.graph.state import Route, State
 from everturn.graph.steps.attempt import Outcome, Prompt, ask, prompt_of
 from everturn.graph.steps.choice import (
@@ -32,6 +33,7 @@ from everturn.graph.steps.choice import (
 )
 from everturn.graph.steps.policy import Ask, has_successor, rivals_of
 from everturn.graph.steps.route import answered, failed, resumed, sign, taken_back
+from everturn.graph.steps.spending import counted, expected, within
 from everturn.graph.steps.tool_calls import give_ids, misuses, take_in
 from everturn.tools.kit.toolbox import Offer
 
@@ -67,7 +69,11 @@ def model_node(*, tools: bool = False, last: bool = False) -> Node:
     """
 
     async def model(state: State, *, runtime: Runtime[Context]) -> Update:
-        context, models = context_of(runtime), await current_models()
+        budget, models = current_budget(), await current_models()
+        context = context_of(runtime)
+        ends: tuple[type[Exception], ...] = (AgentError, GraphBubbleUp)
+        if budget is not None:
+            context, ends = counted(context), (*ends, *budget.errors)
         offer = await offered_tools(context, tools=tools)
         known, call, outcome = state.get("route"), None, None
         route = known or new_route(models, state["messages"], tools=bool(offer.tools))
@@ -79,11 +85,13 @@ def model_node(*, tools: bool = False, last: bool = False) -> Node:
             prompt = prompt_of(state, context, trimmed=route["trimmed"])
             call = await _call(route, context, models)
             chat = models.chat_model(route["model"])
-            outcome = await ask(chat, prompt, offer.schemas, context, call)
+            most = partial(expected, prompt, offer.schemas, context)
+            async with within(budget, route, call, models.catalogue, most):
+                outcome = await ask(chat, prompt, offer.schemas, context, call)
             route, failure = await _judged(route, call, outcome, models, offer)
             if outcome.answer is not None and failure is None:
                 return _remembered(outcome.answer, route, prompt, state["messages"])
-        except (AgentError, GraphBubbleUp):
+        except ends:
             raise
         except Exception:
             log.exception("model_node_failed", model=route["model"])

@@ -12,10 +12,10 @@ from langgraph.runtime import Runtime
 from langgraph.types import Command
 
 from everturn.graph.context import Context, context_of
-from everturn.graph.services import current_toolbox, offered_tools
+from everturn.graph.services import current_budget, current_toolbox, offered_tools
 from everturn.graph.state import State
 from everturn.graph.steps.approval import approved
-from everturn.graph.steps.window import open_calls
+from everturn.graph.steps.window import calls_of_turn, open_calls
 from everturn.tools.kit.execution import Round
 from everturn.tools.kit.results import failed
 
@@ -43,6 +43,8 @@ async def tools(state: State, *, runtime: Runtime[Context]) -> Step | list[Step]
     config, toolbox = get_config(), await current_toolbox()
     offer = await offered_tools(context_of(runtime))
     messages = state["messages"]
+    if budget := current_budget():
+        budget.check_tools(calls_of_turn(messages))
     at = max(i for i, message in enumerate(messages) if isinstance(message, AIMessage))
     asked = messages[at]
     assert isinstance(asked, AIMessage)  # noqa: S101 - so it was chosen

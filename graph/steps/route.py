@@ -27,7 +27,7 @@ def failed(
     attempt = Attempt(model=model or route["model"], failure=failure.kind, message=failure.message)
     if seconds is not None:
         attempt["seconds"] = round(seconds, 3)
-    usage = _usage(received) if received else None
+    usage = usage_of(received) if received else None
     cost = received.cost if received else None
     if usage is not None:
         attempt["usage"] = usage
@@ -96,7 +96,8 @@ def _spent(route: Route, usage: Usage | None, cost: float | None) -> Route:
     return route
 
 
-def _usage(received: Answer) -> Usage | None:
+def usage_of(received: Answer) -> Usage | None:
+    """Return the tokens that a provider counted; `None` where it said nothing."""
     found = received.usage
     if not found:
         return None

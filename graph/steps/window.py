@@ -71,6 +71,16 @@ def open_calls(messages: Sequence[AnyMessage]) -> list[ToolCall | InvalidToolCal
     return []
 
 
+def calls_of_turn(messages: Sequence[AnyMessage]) -> int:
+    """Count the calls of tools since the user last spoke, answered or not."""
+    turn = takewhile(lambda message: not isinstance(message, HumanMessage), reversed(messages))
+    return sum(
+        len(message.tool_calls) + len(message.invalid_tool_calls)
+        for message in turn
+        if isinstance(message, AIMessage)
+    )
+
+
 def tool_rounds(messages: Sequence[AnyMessage]) -> int:
     """Count the rounds of tool calls since the user last spoke."""
     rounds = 0

@@ -17,6 +17,7 @@ from everturn.server.access.caller import Caller
 from everturn.server.access.counting import Counting
 from everturn.server.access.limit_notation import Limit, parse_limits
 from everturn.server.access.limit_settings import LimitSettings
+from everturn.server.access.scopes import ADMIN
 
 log = get_logger(__name__)
 
@@ -24,8 +25,6 @@ Kind = Literal["turns", "requests"]
 
 TURNS_WITH_AUTH = "10/minute"
 """What a caller may where there is auth and nothing is set."""
-ADMIN = "admin"
-"""The permission of operators, who have no limits."""
 
 OWN = "rate_limit"
 """The member of a caller, as the authenticator describes them, that says their own limits."""

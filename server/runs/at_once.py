@@ -15,7 +15,7 @@ from typing import Protocol
 from everturn.checkpoints.shared.peers import Message, Peers
 from everturn.server.access.caller import Caller
 from everturn.server.access.counting import Counting
-from everturn.server.access.limits import ADMIN
+from everturn.server.access.scopes import ADMIN
 from everturn.server.errors import TooManyRuns
 from everturn.server.runs.run import Run
 

@@ -33,7 +33,9 @@ from everturn.checkpoints.sql.history import FinishedTurn, turn_finished
 from everturn.checkpoints.sql.idempotency import key_released
 from everturn.checkpoints.sql.runs import RunRow, RunRows
 from everturn.checkpoints.sql.threads import Thread
+from everturn.server.access.budgets import Budgets
 from everturn.server.access.caller import caller_config, without_caller
+from everturn.server.access.run_budget import RunBudget
 from everturn.server.errors import (
     InvalidAnswer,
     InvalidInput,
@@ -151,6 +153,7 @@ class Execution:
         lease: float,
         keys: Keys,
         webhooks: Webhooks,
+        budgets: Budgets,
     ) -> None:
         """Wire it up; `dumps` makes JSON of an event's data.
 
@@ -170,6 +173,7 @@ class Execution:
         self._forgetting: set[asyncio.Task[None]] = set()
         self._keys = keys
         self._webhooks = webhooks
+        self._budgets = budgets
 
     def check(self, request: RunRequest, assistant: Assistant) -> Checked | None:
         """Refuse at once what cannot be run, where a client waits for it; see `RunRequest`.
@@ -223,7 +227,8 @@ class Execution:
             self._started(run)
             try:
                 if not await self._has_finished(run):
-                    await self._run(run, held)
+                    async with self._within_budget(run):
+                        await self._run(run, held)
             finally:
                 if run.end is not None:  # the next run of the thread starts after it
                     await asyncio.wait({run.end})
@@ -542,6 +547,7 @@ class Execution:
             thread_id=None if request.without_memory else run.thread_id,
             context=self._context(request, run.assistant),
             config=self._config(run),
+            services={"budget": run.budget} if run.budget else {},
             stream_modes=graph_modes(request.stream_mode),
             ttl=run.ttl,
             events="events" in request.stream_mode,
@@ -574,6 +580,16 @@ class Execution:
         chosen = {key: value for key, value in said.items() if not takes or key in takes}
         return {**assistant.context, **chosen, **request.context}
 
+    @asynccontextmanager
+    async def _within_budget(self, run: Run) -> AsyncIterator[None]:
+        """Let a run know what it may spend, where there are budgets."""
+        if not self._budgets.on:
+            yield
+            return
+        thread_id = run.thread_id if run.request.lasting else None
+        async with RunBudget(self._budgets, run.row.run_id, thread_id, run.caller) as run.budget:
+            yield
+
     def _config(self, run: Run) -> dict[str, Any]:
         request, config = run.request, {**run.assistant.config, **run.request.config}
         about = {
@@ -603,6 +619,7 @@ class Execution:
             "metadata": metadata,
             "run_id": UUID(run.row.run_id),
             "run_name": config.get("run_name") or run.assistant.graph_id,
+            **({"callbacks": run.budget.callbacks} if run.budget else {}),
         }
 
     def _fail(self, run: Run, error: BaseException) -> None:

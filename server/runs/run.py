@@ -13,6 +13,7 @@ from everturn.checkpoints.errors import StaleWriter, StoreUnavailable
 from everturn.checkpoints.sql.assistants import Assistant
 from everturn.checkpoints.sql.runs import COLUMNS, RunRow, RunStatus
 from everturn.server.access.caller import Caller
+from everturn.server.access.run_budget import RunBudget
 from everturn.server.errors import (
     InvalidAnswer,
     InvalidInput,
@@ -50,6 +51,8 @@ class Run:
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     caller: Caller | None = None
     """Whose run it is; None is the service's own, or everybody's."""
+    budget: RunBudget | None = None
+    """What it may spend, while it is under way."""
     resumes: bool = False
     """It may have started before: it goes on from its last checkpoint, if nothing came between."""
     written: asyncio.Future[list[Any]] | None = None

@@ -28,6 +28,7 @@ from everturn.checkpoints.sql.matches import Match
 from everturn.checkpoints.sql.runs import RunRow, RunRows
 from everturn.checkpoints.sql.threads import Thread
 from everturn.server.access.access import Access
+from everturn.server.access.budgets import Budgets
 from everturn.server.access.caller import Caller, acting_as, current_caller
 from everturn.server.errors import CheckpointNotFound, ThreadNotFound
 from everturn.server.observe.metrics import Metrics
@@ -87,6 +88,7 @@ class Runs(RunCanceller):
         at_once: RunsAtOnce,
         max_waiting: int,
         keys: Keys,
+        budgets: Budgets,
     ) -> None:
         """Wire it up.
 
@@ -108,6 +110,7 @@ class Runs(RunCanceller):
             at_once: and how many of one caller.
             max_waiting: runs of the background that wait; more are refused.
             keys: of requests that may be sent again.
+            budgets: what may be spent.
         """
         here = Here()
         self._taking = Taking(
@@ -139,6 +142,7 @@ class Runs(RunCanceller):
         self._admission = admission
         self._slots = slots
         self._at_once = at_once
+        self._budgets = budgets
         self._leaving = False
         self._execution = Execution(
             engine,
@@ -154,6 +158,7 @@ class Runs(RunCanceller):
             peers.lease,
             keys,
             webhooks,
+            budgets,
         )
 
     @overload
@@ -203,6 +208,7 @@ class Runs(RunCanceller):
                 somebody else's.
             CheckpointNotFound: it shall go on from one that the thread does not have.
             ThreadBusy: a run is under way, and the strategy is `reject`; or it waits for this one.
+            BudgetExceeded: its caller, its thread or all together have spent what they may.
             Overloaded: too many wait; or a client waits for it, and it could not start soon.
             TooManyRuns: a client waits for it, and its caller has as many under way as one may.
             ShuttingDown: this process ends.
@@ -328,6 +334,8 @@ class Runs(RunCanceller):
         if request.thread_id:  # else it is made with the run, and nobody has it
             there = await self._check_thread(thread, thread_id, allowed)
         self._refuse_own_thread(request)
+        if request.door != CRON_DOOR:  # a run by the clock is there to say that it was due
+            await self._budgets.check(caller, request.thread_id)
         await self._check_checkpoint(request)
         if new:
             request = replace(request, thread_id=thread_id)

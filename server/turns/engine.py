@@ -214,7 +214,9 @@ class Engine:
             deadline.reschedule(asyncio.get_running_loop().time())
 
     def _config(self, turn: Turn, fence: int | None) -> RunnableConfig:
-        configurable = {**turn.config.get("configurable", {}), "__everturn": self.services}
+        own, services = turn.services, self.services
+        services = MappingProxyType({**services, **own}) if own else services
+        configurable = {**turn.config.get("configurable", {}), "__everturn": services}
         if turn.thread_id is not None:
             configurable["thread_id"] = turn.thread_id
         if turn.ttl is not None:

@@ -18,6 +18,8 @@ class Turn:
     """The conversation; None runs the graph without memory."""
     context: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
+    services: Mapping[str, object] = field(default_factory=dict)
+    """What this turn's nodes may use beside the engine's own services."""
     stream_modes: Sequence[StreamMode] = ()
     ttl: int | None = None
     """Seconds the thread's checkpoints live after their last use; None keeps them."""

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Protocol, cast
 from fastapi import Depends, Request
 from pydantic import BaseModel, Field
 
+from everturn.server.access.budgets import Budgets
 from everturn.server.observe.metrics import Metrics
 from everturn.server.resources.assistants import Assistants
 from everturn.server.resources.deliveries import Deliveries
@@ -74,6 +75,7 @@ class Service:
     metrics: Metrics
     models: Models
     toolbox: Toolbox
+    budgets: Budgets
 
 
 def service_of(request: Request) -> Service:
@@ -130,6 +132,10 @@ async def _toolbox(request: Request) -> Toolbox:
     return service_of(request).toolbox
 
 
+async def _budgets(request: Request) -> Budgets:
+    return service_of(request).budgets
+
+
 InfoDep = Annotated[Info, Depends(_info)]
 RunsDep = Annotated[Runs, Depends(_runs)]
 SessionsDep = Annotated[Sessions, Depends(_sessions)]
@@ -142,3 +148,4 @@ MetricsDep = Annotated[Metrics, Depends(_metrics)]
 ModelsDep = Annotated[Models, Depends(_models)]
 ToolboxDep = Annotated[Toolbox, Depends(_toolbox)]
 UsersDep = Annotated[Users, Depends(_users)]
+BudgetsDep = Annotated[Budgets, Depends(_budgets)]

@@ -38,6 +38,7 @@ from everturn.server.errors import (
     AssistantExists,
     AssistantNotFound,
     AssistantOfGraph,
+    BudgetExceeded,
     CheckpointNotFound,
     ContextTwice,
     CronNotFound,
@@ -137,6 +138,8 @@ KINDS: dict[type[Exception], Kind] = {
     ThreadBusy: Kind(409, "thread-busy"),
     StaleWriter: Kind(409, "turn-taken-over"),
     TurnTimeout: Kind(504, "turn-timeout"),
+    # 429 for every budget, as OpenAI answers `insufficient_quota`: clients know it, and ask less.
+    BudgetExceeded: Kind(429, "budget-exceeded"),
     ShuttingDown: Kind(503, "shutting-down"),
     Overloaded: Kind(503, "overloaded"),
     TooManyRuns: Kind(429, "too-many-runs"),

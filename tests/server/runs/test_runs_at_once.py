@@ -5,6 +5,7 @@ import json
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +156,7 @@ async def test_the_background_waits_for_a_place_and_holds_nobody_up(town: Town) 
     for n in range(8):  # as one ends, the next begins, wherever that is
         town.go(f"go {n}")
         begun = min(8, n + 4)
-        await eventually(lambda begun=begun: ada.begun == begun)
+        await eventually(partial(_has_begun, ada, begun))
 
     async def all_ended() -> bool:
         return await ada.statuses(town.urls[0], runs) == ["success"] * 8
@@ -208,7 +209,7 @@ async def test_who_leaves_fails_or_is_refused_gives_the_place_back(village: Town
     for n in range(3):
         body = {**ada.body(), "on_disconnect": "cancel"}
         left = asyncio.create_task(ada.post(f"{url}/runs/stream", body))
-        await eventually(lambda n=n: ada.begun == n + 1)
+        await eventually(partial(_has_begun, ada, n + 1))
         left.cancel()
         unknown = await ada.post(f"{url}/runs/wait", {**ada.body(), "assistant_id": "none"})
         assert unknown.status_code == 422
@@ -221,3 +222,7 @@ async def test_operators_have_no_limit(village: Town) -> None:
     await eventually(lambda: root.begun == 5)
     village.go()
     assert await asyncio.gather(*tasks) == [200] * 5
+
+
+def _has_begun(who: Somebody, count: int) -> bool:
+    return who.begun == count

@@ -42,7 +42,7 @@ def test_each_key_closes_what_leads_to_the_same(tmp_path: Path, key: str) -> Non
             or path in {"/invoke", "/stream", "/threads/{thread_id}/stream"}
         },
         "disable_store": {path for path in there if path.startswith("/store")},
-        "disable_meta": {"/info", "/metrics", "/api/tools", "/api/chat/models"}
+        "disable_meta": {"/info", "/metrics", "/api/tools", "/api/usage", "/api/chat/models"}
         | {path for path in there if path.startswith("/api/webhooks")},
     }
     assert closes[key] <= there
