@@ -12,6 +12,7 @@ from everturn.checkpoints.sql.pages import FEW
 from everturn.checkpoints.sql.users import UserRows
 from everturn.server.access.caller import current_caller
 from everturn.server.errors import RunError, UserNotFound
+from everturn.server.observe.audit import audit
 from everturn.server.resources.assistants import Assistants
 from everturn.server.resources.sessions import Sessions
 from everturn.server.resources.threads import Threads
@@ -68,6 +69,8 @@ class Users:
         if not (threads or crons or assistants or namespaces):
             raise _not_found(user)
 
+        audit("user.exported", target=user)
+
         async def everything() -> AsyncIterator[dict[str, Any]]:
             for thread_id in threads:
                 async for each in self._thread(thread_id):
@@ -121,6 +124,7 @@ class Users:
                 items += len(page)
         if not any((*done, items)):
             raise _not_found(user)
+        audit("user.forgotten", target=user)
         return Erased(threads=done[1], crons=done[0], assistants=done[2], store_items=items)
 
     async def _ids(self, user: str) -> tuple[list[str], list[str], list[str]]:

@@ -1,0 +1,30 @@
+"""Figures of turns: how many, how long, and how they ended."""
+
+from everturn.server.observe.figures.declare import Figures, Names
+
+
+class TurnFigures:
+    """See `docs/observability.md`, as for all figures."""
+
+    def __init__(self, figures: Figures) -> None:
+        self.names = Names()
+        self.requests = figures.counter(
+            "chat_requests_total",
+            "Turns of all routes, by route, model and how they ended.",
+            *("endpoint", "model", "status"),
+        )
+        self.duration = figures.histogram(
+            "chat_response_duration_seconds",
+            "Seconds from the request to the end of its answer.",
+            *("endpoint", "model"),
+        )
+        self.first_token = figures.histogram(
+            "everturn_first_token_seconds",
+            "Seconds from the request to the first token of its answer, of turns that stream.",
+            *("endpoint", "model"),
+        )
+        self.guard_verdicts = figures.counter(
+            "everturn_guard_verdicts_total",
+            "What guards said of what they were shown, by guard and verdict.",
+            *("guard", "verdict"),
+        )
