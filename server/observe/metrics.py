@@ -87,8 +87,8 @@ class Metrics:
         """Count a call of the checkpointer, and the bytes that went there and back."""
         with beside_the_answer("checkpoint"):
             self.stores.checkpoint_time.labels(operation).observe(seconds)
-            self.stores.checkpoint_bytes.labels("written").inc(sent)
-            self.stores.checkpoint_bytes.labels("read").inc(received)
+            self.stores.written.inc(sent)
+            self.stores.read.inc(received)
 
     def webhook_sent(self, status: str) -> None:
         """Count an attempt to deliver a webhook."""

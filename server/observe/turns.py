@@ -64,7 +64,7 @@ def report_turn(
         metrics.turns.requests.labels(endpoint, model, status).inc()
         metrics.turns.duration.labels(endpoint, model).observe(seconds)
         if first_token is not None:
-            metrics.turns.first_token.labels(endpoint, model).observe(first_token)
+            metrics.turns.first_token.labels(model).observe(first_token)
         for failure in passed_on:
             metrics.models.fallbacks.labels(metrics.models.kinds(failure)).inc()
         for call in calls:

@@ -26,8 +26,9 @@ class StoreFigures:
             "operation",
             buckets=_CHECKPOINT_SECONDS,
         )
-        self.checkpoint_bytes = figures.counter(
+        moved = figures.counter(
             "everturn_checkpoint_bytes_total",
             "Bytes that the checkpointer sent to Redis (written) and got from it (read).",
             "direction",
         )
+        self.written, self.read = moved.labels("written"), moved.labels("read")

@@ -2,6 +2,8 @@
 
 from everturn.server.observe.figures.declare import Figures, Names
 
+_FIRST_TOKEN_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60)
+
 
 class TurnFigures:
     """See `docs/observability.md`, as for all figures."""
@@ -21,7 +23,8 @@ class TurnFigures:
         self.first_token = figures.histogram(
             "everturn_first_token_seconds",
             "Seconds from the request to the first token of its answer, of turns that stream.",
-            *("endpoint", "model"),
+            "model",
+            buckets=_FIRST_TOKEN_SECONDS,
         )
         self.guard_verdicts = figures.counter(
             "everturn_guard_verdicts_total",
