@@ -130,7 +130,7 @@ def bare_name(name: str) -> str:
 def url_of(listener: socket.socket) -> str:
     """The URL of a socket that listens, as it was asked to."""
     host, port = listener.getsockname()[:2]
-    return _url(host, port)
+    return url_at(host, port)
 
 
 def local_url_of(listener: socket.socket) -> str:
@@ -139,7 +139,7 @@ def local_url_of(listener: socket.socket) -> str:
     address = ip_address(host.partition("%")[0])
     if address.is_unspecified:
         host = "127.0.0.1" if address.version == 4 else "::1"  # noqa: PLR2004 - IPv4
-    return _url(host, port)
+    return url_at(host, port)
 
 
 def running_url(data_dir: str | None = None) -> str:
@@ -155,5 +155,6 @@ def running_url(data_dir: str | None = None) -> str:
     return url or f"http://127.0.0.1:{quick_setting('EVERTURN_PORT') or DEFAULT_PORT}"
 
 
-def _url(host: str, port: int) -> str:
+def url_at(host: str, port: int) -> str:
+    """The URL of a host and port."""
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"

@@ -101,6 +101,7 @@ from everturn.server.api.http.request_id import RequestId
 from everturn.server.api.http.security import document_auth
 from everturn.server.api.http.security_headers import SecurityHeaders
 from everturn.server.api.http.users_app import AroundTheService
+from everturn.server.api.operators import metrics as metric_routes
 from everturn.server.api.operators import models as model_routes
 from everturn.server.api.operators import system
 from everturn.server.api.operators import tools as tool_routes
@@ -109,6 +110,8 @@ from everturn.server.api.operators import users as user_routes
 from everturn.server.api.operators import webhooks as webhook_routes
 from everturn.server.entrance import Entrance
 from everturn.server.loading import Loaded, load_all
+from everturn.server.observe.audit import audited_to
+from everturn.server.observe.context import hash_callers_by
 from everturn.server.observe.metrics import Metrics
 from everturn.server.own_graphs import asks_our_models, provider_of
 from everturn.server.projects.checkpointer import load_cipher, load_serde, thread_ttl
@@ -179,7 +182,7 @@ def create_app(settings: Settings, *, several: bool = False, listens: bool = Tru
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with reachable_inside(app):
+        async with _observed(settings), reachable_inside(app):
             # First: a wrong project opens nothing.
             loaded = await off_the_loop(partial(load_all, project, entrance.own))
             app.state.gate = loaded.gate(settings.server.max_body_size)
@@ -225,6 +228,7 @@ def create_app(settings: Settings, *, several: bool = False, listens: bool = Tru
         *(message_routes, session_routes, export_routes, model_routes, tool_routes, invoke),
         *(assistant_routes, thread_routes, state_routes, cron_routes, run_routes),
         *(stateless_routes, store_routes, user_routes, usage_routes, webhook_routes, system, docs),
+        *([metric_routes] if settings.observe.metrics_port is None else []),
     )
     app.include_router(in_order(without_closed(door.router, http) for door in doors))
     app.state.mount_prefix = http.mount_prefix
@@ -261,6 +265,15 @@ def request_path(settings: ServerSettings, http: Http) -> list[Middleware]:
         Middleware(Authentication),  # nobody comes to a route without a user, where there is `auth`
         Middleware(RateLimit),  # nor too often
     ]
+
+
+@asynccontextmanager
+async def _observed(settings: Settings) -> AsyncIterator[None]:
+    """Say whom the log means by which name, and where the audit goes."""
+    derived = filter(None, map(_secret, (settings.stores.database_url, settings.stores.aes_key)))
+    hash_callers_by(_secret(settings.observe.caller_key) or " ".join(derived))
+    with audited_to(settings.observe.audit_file):
+        yield
 
 
 class _Stores(NamedTuple):
@@ -337,7 +350,9 @@ async def _service(
     safe = Safe(cipher)
     graphs = loaded.graphs.with_memory(saver, store)
     access = loaded.access
-    metrics = Metrics()
+    metrics = saver.meter = Metrics()
+    metrics.on_look(lambda: metrics.models.say_circuits(models.breaker.states()))
+    metrics.on_look(lambda: metrics.stores.event_log.set(events.kept_bytes))
     toolbox = _toolbox(settings, mcp, RedisResultStore(redis, prefix), saver, metrics)
     engine = Engine(
         graphs,
@@ -359,12 +374,13 @@ async def _service(
         own_routes.check,
         _secret(settings.server.webhook_secret),
         load_policy(project),
+        metrics.webhook_sent,
     )
     assistants = Assistants(AssistantTable(database), graphs, access)
     await assistants.begin()
     status = ThreadStatus(table, memory, jsonable)
     keys = Keys(KeyTable(database), dumps, settings.server.idempotency_ttl, safe)
-    budgets = Budgets(settings.budgets, Spending(redis, prefix))
+    budgets = Budgets(settings.budgets, Spending(redis, prefix), refused=metrics.limit_hit)
     run_rows = RunRows(database, rows, peers.name, safe)
     runs = Runs(
         engine,
@@ -459,8 +475,10 @@ async def _kept_as_set(
 ) -> AsyncIterator[None]:
     """Keep things for as long as the settings say."""
     house = Housekeeping(settings, stores.database, stores.redis)
-    keeping = keep_house(house, metrics, lambda: stores.events.kept_bytes)
-    async with _background(keeping, "housekeeping"):
+    async with (
+        _background(keep_house(house, metrics), "housekeeping"),
+        _background(metrics.keep_looking(), "figures"),
+    ):
         yield
 
 

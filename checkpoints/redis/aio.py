@@ -29,6 +29,7 @@ from everturn.checkpoints.redis.codec import Unserializable
 from everturn.checkpoints.redis.connect import check_server, create_async_client
 from everturn.checkpoints.redis.failures import CALL_FAILED, hangs, translate
 from everturn.checkpoints.redis.listing import Steps
+from everturn.checkpoints.redis.meter import Meter, received_bytes, sent_bytes
 from everturn.checkpoints.redis.saver import ThreadSaver
 from everturn.checkpoints.redis.stored import StoredSteps
 
@@ -80,6 +81,7 @@ class AsyncRedisSaver(ThreadSaver):
         self._stored = StoredSteps()
         self.on_empty: Callable[[str], Awaitable[None]] | None = None
         """Called with a thread of which nothing is there; it may raise where that is a loss."""
+        self.meter: Meter | None = None
 
     @classmethod
     @asynccontextmanager
@@ -165,8 +167,17 @@ class AsyncRedisSaver(ThreadSaver):
             except StopIteration as done:
                 value: T = done.value
                 return value
-            # What is asked twice does no harm: an answer may have been lost.
-            reply = await patiently(partial(self._pipelines.make, wanted))
+            reply = await self._answer(wanted)
+
+    async def _answer(self, wanted: Call | Scan) -> Any:
+        now = asyncio.get_running_loop().time
+        asked_at = now()
+        # What is asked twice does no harm: an answer may have been lost.
+        reply = await patiently(partial(self._pipelines.make, wanted))
+        if self.meter is not None and isinstance(wanted, Call):
+            sizes = sent_bytes(wanted), received_bytes(reply)
+            self.meter.checkpoint_called(wanted.script.name, now() - asked_at, *sizes)
+        return reply
 
     async def _astream(self, steps: Steps) -> AsyncIterator[CheckpointTuple]:
         reply = None
@@ -179,7 +190,7 @@ class AsyncRedisSaver(ThreadSaver):
             if isinstance(step, CheckpointTuple):
                 yield step
             else:
-                reply = await patiently(partial(self._pipelines.make, step))
+                reply = await self._answer(step)
 
     def _run(self, operation: Operation[T]) -> T:
         return self._from_another_thread(lambda: self._arun(operation))

@@ -42,6 +42,7 @@ _PREAMBLE: dict[Name, tuple[str, ...]] = {
 class Script:
     """A script and the name under which EVALSHA finds it in the server's cache."""
 
+    name: Name
     source: str
     sha: str = field(init=False)
 
@@ -56,4 +57,5 @@ def script(name: Name) -> Script:
     """The script of that name, read once a process."""
     folder = files("everturn.checkpoints.redis") / "lua"
     parts = (*_PREAMBLE[name], name)
-    return Script("\n".join((folder / f"{part}.lua").read_text("utf-8") for part in parts))
+    source = "\n".join((folder / f"{part}.lua").read_text("utf-8") for part in parts)
+    return Script(name, source)

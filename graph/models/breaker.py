@@ -91,6 +91,12 @@ class Breaker:
         circuits = (self._circuit(subject, now) for subject in list(self._records))
         return {circuit.subject: circuit for circuit in circuits if circuit.state != "closed"}
 
+    def states(self) -> dict[str, State]:
+        """Return the circuits that are not closed, as this process knows without asking."""
+        now = self._clock()
+        circuits = (self._circuit(subject, now) for subject in list(self._records))
+        return {each.subject: each.state for each in circuits if each.state != "closed"}
+
     async def claim(self, subject: str) -> bool:
         """Say whether the caller may ask: any where it is closed, one where it is half-open."""
         record, now = self._records.get(subject), self._clock()

@@ -113,7 +113,8 @@ def offline_node(*, tools: bool = False) -> Node:
             unasked = new_route(models, state["messages"], tools=False)
             route = offline_route(unasked, "the run was broken off")
         chat = models.offline(because=route.get("reason", "unknown"))
-        log.warning("offline_answer", reason=route.get("reason"))
+        cause = route["tried"][-1]["message"] if route["tried"] else route.get("reason")
+        log.warning("offline_answer", reason=cause, detail=route.get("reason"))
         prompt = prompt_of(state, context)
         outcome = await ask(chat, prompt, offer.schemas, context)
         if outcome.answer is None or outcome.failure is not None:
@@ -195,8 +196,14 @@ async def _judged(
 
 
 def _log(model: str, failure: Failure, **more: float) -> None:
-    detail = failure.detail or failure.message
-    log.warning("model_failed", model=model, failure=failure.kind, detail=detail, **more)
+    log.warning(
+        "model_failed",
+        model=model,
+        failure=failure.kind,
+        reason=failure.message,
+        detail=failure.detail,
+        **more,
+    )
 
 
 def _take_back(

@@ -15,6 +15,7 @@ from everturn.checkpoints.settings import StoreSettings
 from everturn.server.cli.config import load_settings
 from everturn.server.cli.stores import InUse, open_stores, open_unused_stores, revealed
 from everturn.server.environment import WrongSetting
+from everturn.server.observe.audit import audit, audited_to, by_command
 from everturn.server.observe.logs import configure_logs
 from everturn.server.projects.checkpointer import encrypted, load_cipher
 
@@ -39,14 +40,18 @@ def restore(named: Mapping[str, str], path: str) -> int:
 
 async def _back_up(settings: StoreSettings, path: Path) -> Copied:
     async with open_stores(settings) as stores:
-        return await back_up(*stores, path)
+        copied = await back_up(*stores, path)
+    audit("backup.written", target=str(path), **by_command())
+    return copied
 
 
 async def _restore(settings: StoreSettings, path: Path) -> Copied:
     async with open_unused_stores(settings) as stores:
         serde = encrypted(None, load_cipher(revealed(settings.aes_key)))
         saver = AsyncRedisSaver(stores.redis, prefix=stores.prefix, serde=serde)
-        return await restore_archive(path, *stores, saver)
+        copied = await restore_archive(path, *stores, saver)
+    audit("backup.restored", target=str(path), **by_command())
+    return copied
 
 
 def _run(
@@ -57,7 +62,9 @@ def _run(
     configure_logs("WARNING")
     began = monotonic()
     try:
-        copied = asyncio.run(work(load_settings(named).stores))
+        settings = load_settings(named)
+        with audited_to(settings.observe.audit_file):
+            copied = asyncio.run(work(settings.stores))
     except (WrongSetting, CheckpointsError, InUse) as error:
         print(f"everturn: {error}", file=sys.stderr)
         return 1

@@ -16,6 +16,7 @@ from everturn.server.address import is_loopback
 from everturn.server.cli.config import load_settings
 from everturn.server.cli.stores import InUse, open_rows
 from everturn.server.environment import WrongSetting
+from everturn.server.observe.audit import audit, audited_to, by_command
 from everturn.server.observe.logs import configure_logs
 from everturn.server.settings import Settings
 
@@ -74,6 +75,7 @@ async def _create(
     new = make_key(_text(name, "NAME"), _text(owner, "--owner"), scopes, _duration(expires))
     async with open_rows(settings.stores, new=True) as database:
         await ApiKeyTable(database).add(new.row)
+    _audit(settings, "key.created", new.row)
     print(json.dumps({"key": new.secret, **_as_json(new.row)}) if as_json else new.secret)
     print("Keep it: it is shown this once.", file=sys.stderr)
     if note := _unasked(settings):
@@ -92,7 +94,8 @@ async def _show(named: Mapping[str, str], *, as_json: bool) -> None:
 
 
 async def _revoke(named: Mapping[str, str], key: str) -> None:
-    async with open_rows(load_settings(named).stores) as database:
+    settings = load_settings(named)
+    async with open_rows(settings.stores) as database:
         table = ApiKeyTable(database)
         keys = await table.all()
         found = [each for each in keys if each.key_id == key] or [
@@ -104,7 +107,14 @@ async def _revoke(named: Mapping[str, str], key: str) -> None:
             ids = ", ".join(each.key_id for each in found)
             raise Wrong(f"{len(found)} keys are named {key!r}: say which by its id: {ids}")
         await table.revoke(found[0].key_id)
+    _audit(settings, "key.revoked", found[0])
     print(f"Revoked: {found[0].key_id} ({found[0].name}). Services refuse it within seconds.")
+
+
+def _audit(settings: Settings, action: str, key: ApiKey) -> None:
+    about = {"name": key.name, "owner": key.owner, "scopes": " ".join(key.scopes)}
+    with audited_to(settings.observe.audit_file):
+        audit(action, target=key.key_id, **about, **by_command())
 
 
 async def _all(named: Mapping[str, str]) -> list[ApiKey]:
@@ -132,7 +142,7 @@ def _unasked(settings: Settings) -> str:
     access, host = settings.access, settings.server.host
     if access.auth == "off":
         return "The service asks nobody for a key: EVERTURN_AUTH is off."
-    if access.auth == "auto" and is_loopback(host):
+    if access.auth == "auto" and is_loopback(host) and not settings.oauth.named:
         return f"A service at {host} asks nobody for a key, unless EVERTURN_AUTH is on."
     return ""
 

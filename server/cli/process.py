@@ -51,7 +51,8 @@ def run(
     What is to be said once, the `first` process of a service says.
     """
     try:
-        configure_logs(loaded.settings.server.log_level, **logged)
+        content = loaded.settings.observe.log_content
+        configure_logs(loaded.settings.server.log_level, content=content, **logged)
         if first and loaded.unknown:
             _warn(loaded.unknown)
         give_to_the_project(loaded.project, str(ENV_FILE))

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+from contextlib import nullcontext
 from functools import partial
 from ipaddress import ip_address
 from types import FrameType
@@ -18,6 +19,7 @@ from everturn.server.address import listen
 from everturn.server.api.http.proxies import Proxies
 from everturn.server.cli.config import Loaded
 from everturn.server.cli.ending import Ending
+from everturn.server.cli.metrics_port import metrics_served
 from everturn.server.cli.process import opened, run
 from everturn.server.cli.ready import log_ready, port_chosen
 from everturn.server.cli.refusing import refuse_until_the_end
@@ -60,7 +62,10 @@ async def _serve(settings: Settings, worker: Supervised | None) -> None:
         )
 
     async with opened(settings, hold, several=worker is not None) as (app, listener):
-        await _Server(app, settings, worker).serve(sockets=[listener])
+        registry = app.state.service.metrics.scraped
+        # Of several workers the supervisor serves the figures.
+        with nullcontext() if worker else metrics_served(settings, registry):
+            await _Server(app, settings, worker).serve(sockets=[listener])
 
 
 class _Server(uvicorn.Server):

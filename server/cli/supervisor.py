@@ -24,6 +24,7 @@ from structlog import get_logger
 from everturn.server.address import SharedPort
 from everturn.server.cli.ready import log_ready
 from everturn.server.cli.supervised import Supervised
+from everturn.server.observe.metrics import FOLDER
 from everturn.server.settings import Settings
 
 log = get_logger(__name__)
@@ -238,7 +239,7 @@ class Supervisor:
         self._living.discard(ended)
         ended.close()
         # What it said of itself; what it has counted stays.
-        folder = self._environment["PROMETHEUS_MULTIPROC_DIR"]
+        folder = self._environment[FOLDER]
         mark_process_dead(ended.process.pid, folder)  # type: ignore[no-untyped-call]
 
     async def _pause(self, place: _Place, dead: _Worker | None, deaths: int) -> None:

@@ -7,6 +7,7 @@ from structlog import get_logger
 
 from everturn.server.cli.config import Loaded
 from everturn.server.cli.ending import Ending
+from everturn.server.cli.metrics_port import metrics_served
 from everturn.server.cli.process import opened, run
 from everturn.server.runs.runs import Runs
 from everturn.server.settings import Settings
@@ -25,6 +26,8 @@ async def _work(settings: Settings) -> None:
         ending = Ending(runs, settings.server)
         for sign in (signal.SIGINT, signal.SIGTERM):
             signal.signal(sign, ending.on_signal)
-        log.info("worker_ready", graphs=app.state.service.info.graphs)
-        await ending.told()
-        await ending.drain()
+        service = app.state.service
+        with metrics_served(settings, service.metrics.scraped):
+            log.info("worker_ready", graphs=service.info.graphs)
+            await ending.told()
+            await ending.drain()

@@ -17,11 +17,13 @@ from everturn.checkpoints.local.data_dir import hold_data_dir
 from everturn.checkpoints.local.embedded import open_embedded
 from everturn.server.address import CannotListen, SharedPort
 from everturn.server.cli.config import load
+from everturn.server.cli.metrics_port import metrics_served
 from everturn.server.cli.ready import port_chosen
 from everturn.server.cli.supervised import Supervised
 from everturn.server.cli.supervisor import Supervisor
 from everturn.server.environment import WrongSetting
 from everturn.server.observe.logs import configure_logs
+from everturn.server.observe.metrics import FOLDER, registry_of_all
 from everturn.server.observe.output import keep_standard_files, standard_error
 from everturn.server.settings import ServerSettings, Settings
 
@@ -41,7 +43,8 @@ def serve(named: Mapping[str, str]) -> int:
             from everturn.server.cli.serve import serve as serve_here
 
             return serve_here(loaded, worker)
-        configure_logs(loaded.settings.server.log_level)
+        content = loaded.settings.observe.log_content
+        configure_logs(loaded.settings.server.log_level, content=content)
         return asyncio.run(_supervise(loaded.settings, count, environment))
     except (WrongSetting, CannotListen, CheckpointsError) as error:
         standard_error().write(f"everturn: {error}\n")
@@ -80,8 +83,9 @@ async def _supervise(settings: Settings, count: int, environment: Mapping[str, s
     try:
         async with _held(settings) as (port, metrics):
             # One registry of counters for all: see `server.observe.metrics`.
-            environment = {**environment, "PROMETHEUS_MULTIPROC_DIR": metrics}
-            return await Supervisor(settings, port, environment, count).run()
+            environment = {**environment, FOLDER: metrics}
+            with metrics_served(settings, registry_of_all(metrics)):
+                return await Supervisor(settings, port, environment, count).run()
     except asyncio.CancelledError:
         return 0
 

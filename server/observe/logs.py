@@ -11,15 +11,17 @@ from typing import Any
 import structlog
 from typing_extensions import override
 
+from everturn.server.observe.content import renderers
 from everturn.server.observe.output import LineWriter, standard_error
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
-def configure_logs(level: str, **always: object) -> None:
+def configure_logs(level: str, *, content: bool = False, **always: object) -> None:
     """Send structlog's and the standard library's records to stderr in one format.
 
-    What is `always` true, such as which of several processes this is, stands in every line.
+    With `content` also what people wrote, where an error repeats it: see `observe.content`. What is
+    `always` true, such as which of several processes this is, stands in every line.
     """
     output = standard_error()
 
@@ -32,7 +34,8 @@ def configure_logs(level: str, **always: object) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    rendered = _renderers(terminal=output.terminal)
+    escaped = [_one_line] if output.terminal else []
+    rendered = [*escaped, *renderers(terminal=output.terminal, content=content)]
     ours = logging.getLevelNamesMapping()[level]
     structlog.configure(
         processors=[*shared, *rendered],
@@ -62,15 +65,6 @@ def configure_logs(level: str, **always: object) -> None:
         "alembic",
     ):
         logging.getLogger(chatty).setLevel(max(ours, logging.WARNING))
-
-
-def _renderers(*, terminal: bool) -> list[structlog.typing.Processor]:
-    if terminal:
-        plain = structlog.dev.plain_traceback
-        return [_one_line, structlog.dev.ConsoleRenderer(exception_formatter=plain)]
-    # Never a frame's variables: they hold keys and what people wrote.
-    traces = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
-    return [structlog.processors.ExceptionRenderer(traces), structlog.processors.JSONRenderer()]
 
 
 def _one_line(_: object, __: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:

@@ -1,20 +1,27 @@
-"""The service's metrics, in a registry of their own so that two apps can live in one process."""
+"""The service's metrics: what is counted where it happens, and what is looked at now and then."""
 
+import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Literal
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 from structlog import get_logger
 
+from everturn.server.observe.figures.declare import Figures
+from everturn.server.observe.figures.models import ModelFigures
+from everturn.server.observe.figures.process import ProcessFigures
+from everturn.server.observe.figures.runs import RunFigures
+from everturn.server.observe.figures.stores import StoreFigures
+from everturn.server.observe.figures.tools import ToolFigures
+from everturn.server.observe.figures.turns import TurnFigures
+
 log = get_logger(__name__)
 
-# From the offline model's milliseconds to the longest turn (EVERTURN_TURN_TIMEOUT's default).
-_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 180, 300)
-
-MAX_MODELS = 200
+LOOK_SECONDS = 5.0
+FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""Of several processes: their figures are in files there, also those of processes that ended."""
 
 
 @contextmanager
@@ -30,138 +37,88 @@ class Metrics:
     """What Prometheus scrapes at `/metrics`."""
 
     def __init__(self) -> None:
-        self._registry = CollectorRegistry()
-        self._models: set[str] = set()
-        self.requests = Counter(
-            "chat_requests_total",
-            "Turns of all routes, by route, model and how they ended.",
-            ["endpoint", "model", "status"],
-            registry=self._registry,
-        )
-        self.duration = Histogram(
-            "chat_response_duration_seconds",
-            "Seconds from the request to the end of its answer.",
-            ["endpoint", "model"],
-            buckets=_SECONDS,
-            registry=self._registry,
-        )
-        self.model_failures = Counter(
-            "model_failures_total",
-            "Times a model did not answer, or was kept from being asked by what it or its key had "
-            "done before (circuit_open, invalid_api_key), by model and class of failure.",
-            ["model", "failure"],
-            registry=self._registry,
-        )
-        self.model_tokens = Counter(
-            "model_tokens_total",
-            "Tokens of model calls, failed ones included where known, by direction. The offline "
-            "model has none.",
-            ["model", "direction"],
-            registry=self._registry,
-        )
-        self.model_cost = Counter(
-            "model_cost_dollars_total",
-            "US dollars for model calls, failed ones included where known.",
-            ["model"],
-            registry=self._registry,
-        )
+        self.figures = Figures()
+        self.turns = TurnFigures(self.figures)
+        self.models = ModelFigures(self.figures)
+        self.tools = ToolFigures(self.figures)
+        self.runs = RunFigures(self.figures)
+        self.stores = StoreFigures(self.figures)
+        self.process = ProcessFigures(self.figures)
+        self._looks: list[Callable[[], None]] = [self.process.look]
 
-        self.tool_calls = Counter(
-            "tool_calls_total",
-            "Calls of a tool, by tool and status: success, or a class of failure.",
-            ["tool", "status"],
-            registry=self._registry,
-        )
-        self.tool_duration = Histogram(
-            "tool_duration_seconds",
-            "Seconds of a tool's call, answers from the cache included.",
-            ["tool"],
-            buckets=_SECONDS,
-            registry=self._registry,
-        )
-        self.tool_cache = Counter(
-            "tool_cache_total",
-            "Looks into the cache of tool results: hit, miss, joined (another caller was asking "
-            "the same) or uncached (the store did not answer).",
-            ["tool", "result"],
-            registry=self._registry,
-        )
+    def on_look(self, look: Callable[[], None]) -> None:
+        """Have figures of the moment set whenever they are looked at; `look` asks no store."""
+        self._looks.append(look)
 
-        self.limits_hit = Counter(
-            "everturn_limits_hit_total",
-            "Times a caller reached a limit: turns or requests of a time, or runs at once.",
-            ["limit"],
-            registry=self._registry,
-        )
+    def look(self) -> None:
+        """Set the figures of this moment."""
+        for look in self._looks:
+            with beside_the_answer("figures"):
+                look()
 
-        self.running = self._gauge(
-            "everturn_runs_running", "Runs under way in this process; EVERTURN_MAX_RUNS at most."
-        )
-        self.waiting = self._gauge(
-            "everturn_runs_waiting",
-            "Runs of clients that wait for a place among those under way in this process.",
-        )
-        self.waiting_age = self._gauge(
-            "everturn_runs_oldest_waiting_seconds",
-            "Since when the next of them waits.",
-            of_all="livemax",
-        )
-        self.queue = self._gauge(
-            "everturn_background_runs_waiting",
-            "Runs of the background that are due and wait for a process: of all processes, each "
-            "says the same.",
-            of_all="livemax",
-        )
-        self.queue_age = self._gauge(
-            "everturn_background_runs_oldest_waiting_seconds",
-            "Since when the first of them waits.",
-            of_all="livemax",
-        )
-        self.stored = Gauge(
-            "everturn_stored_bytes",
-            "Bytes of a store, measured once a minute: sql, redis (all keys at the server), aof "
-            "(its append-only file), and events (the event logs that this process writes).",
-            ["store"],
-            registry=self._registry,
-            multiprocess_mode="livemax",
-        )
-
-    def _gauge(
-        self, name: str, what: str, *, of_all: Literal["livesum", "livemax"] = "livesum"
-    ) -> Gauge:
-        """A figure of this process; `of_all` says what becomes of those of several workers."""
-        return Gauge(name, what, registry=self._registry, multiprocess_mode=of_all)
-
-    def model_label(self, model: str) -> str:
-        """Return a model's name, or `other` where a graph has named very many already.
-
-        Each name is a series for each counter, for as long as the process lives.
-        """
-        if len(self._models) < MAX_MODELS:
-            self._models.add(model)
-        return model if model in self._models else "other"
+    async def keep_looking(self, seconds: float = LOOK_SECONDS) -> None:
+        """Look every so many seconds, for those that scrape another process. Never ends."""
+        loop = asyncio.get_running_loop()
+        while True:
+            self.look()
+            due = loop.time() + seconds
+            await asyncio.sleep(seconds)
+            self.process.loop_lag.set(max(0.0, loop.time() - due))
 
     def tool_called(self, tool: str, status: str, seconds: float) -> None:
         """Count a call of a tool."""
         with beside_the_answer("tool call"):
-            self.tool_calls.labels(tool, status).inc()
-            self.tool_duration.labels(tool).observe(seconds)
+            tool = self.tools.names(tool)
+            self.tools.calls.labels(tool, self.tools.kinds(status)).inc()
+            self.tools.duration.labels(tool).observe(seconds)
 
     def tool_cache_used(self, tool: str, use: str) -> None:
         """Count a look into the cache of tool results."""
         with beside_the_answer("tool cache"):
-            self.tool_cache.labels(tool, use).inc()
+            self.tools.cache.labels(self.tools.names(tool), use).inc()
+
+    def guard_verdict(self, guard: str, verdict: str) -> None:
+        """Count what a guard said of what it was shown."""
+        with beside_the_answer("guard"):
+            names = self.turns.names
+            self.turns.guard_verdicts.labels(names(guard), names(verdict)).inc()
 
     def limit_hit(self, limit: str) -> None:
         """Count that a caller reached a limit; `limit` is one of few names."""
         with beside_the_answer("limit"):
-            self.limits_hit.labels(limit).inc()
+            self.turns.limits_hit.labels(limit).inc()
+
+    def checkpoint_called(self, operation: str, seconds: float, sent: int, received: int) -> None:
+        """Count a call of the checkpointer, and the bytes that went there and back."""
+        with beside_the_answer("checkpoint"):
+            self.stores.checkpoint_time.labels(operation).observe(seconds)
+            self.stores.written.inc(sent)
+            self.stores.read.inc(received)
+
+    def webhook_sent(self, status: str) -> None:
+        """Count an attempt to deliver a webhook."""
+        with beside_the_answer("webhook"):
+            self.runs.webhooks.labels(status).inc()
+
+    def run_recovered(self) -> None:
+        """Count a run that was taken over."""
+        with beside_the_answer("recovery"):
+            self.runs.recovered.inc()
 
     def exposition(self) -> bytes:
         """All figures in the Prometheus text format: of all workers, where there are several."""
-        if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
-            return generate_latest(self._registry)
-        # Their counters are in files there, also those of workers that have ended.
-        registry = CollectorRegistry()
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-        return generate_latest(registry)
+        self.look()
+        return generate_latest(self.scraped)
+
+    @property
+    def scraped(self) -> CollectorRegistry:
+        """What is scraped; figures of the moment are as old as the last look."""
+        folder = os.environ.get(FOLDER)
+        return registry_of_all(folder) if folder else self.figures.registry
+
+
+def registry_of_all(folder: str) -> CollectorRegistry:
+    """Return what all processes say that keep their figures in a folder."""
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, folder)  # type: ignore[no-untyped-call]
+    return registry

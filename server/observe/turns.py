@@ -1,6 +1,6 @@
 """One log line and the metrics of each turn, by whichever door it came and however it ended."""
 
-from datetime import UTC, datetime
+from collections.abc import Sequence
 
 from structlog import get_logger
 
@@ -8,6 +8,8 @@ from everturn.server.observe.metrics import Metrics, beside_the_answer
 from everturn.server.turns.outcome import Call, Outcome, failed_calls
 
 log = get_logger(__name__)
+
+_TOKENS = ("input_tokens", "output_tokens", "total_tokens")
 
 
 def report_turn(
@@ -18,36 +20,81 @@ def report_turn(
     outcome: Outcome | None,
     error: BaseException | None,
     cancelled: bool,
-    started_at: datetime,
+    seconds: float,
+    first_token: float | None,
 ) -> None:
-    """Count a turn and log it; what that raises costs no answer."""
+    """Count a turn and log it; what that raises costs no answer.
+
+    The line also has what is bound where its run is executed: see `observe.context`.
+
+    Args:
+        metrics: where it is counted.
+        endpoint: the route that asked.
+        session_id: the thread; none where the turn remembers nothing.
+        outcome: what it came to, where it came to something.
+        error: what it failed with.
+        cancelled: by a request.
+        seconds: from the request to the end of its answer.
+        first_token: from the request to the first token that was streamed, where one was.
+    """
     with beside_the_answer("turn"):
-        seconds = (datetime.now(UTC) - started_at).total_seconds()
-        model = metrics.model_label((outcome and outcome.route["model"]) or "none")
+        model = metrics.models.names((outcome and outcome.route["model"]) or "none")
         status = "error" if error else "cancelled" if cancelled else "success"
+        # An error that the graph ends with says who was asked before.
+        route = getattr(error, "route", None)
+        calls = list(outcome.new_calls if outcome else failed_calls(route))
+        passed_on = _fallbacks(calls, model if outcome else None)
+        usage = outcome.usage if outcome else _sum(calls)
         log.info(
             "api_request",
             endpoint=endpoint,
             session_id=session_id,
             model_used=model,
-            tokens_used=outcome.usage["total_tokens"] if outcome else 0,
+            tokens_used=usage["total_tokens"],
+            tokens_in=usage["input_tokens"],
+            tokens_out=usage["output_tokens"],
+            cost=outcome.cost if outcome else _cost(calls),
             response_time=round(seconds, 4),
+            first_token=None if first_token is None else round(first_token, 4),
+            attempts=len(calls),
+            fallbacks=len(passed_on),
             status=status,
+            error=type(error).__name__ if error else None,
         )
-        metrics.requests.labels(endpoint, model, status).inc()
-        metrics.duration.labels(endpoint, model).observe(seconds)
-        # An error that the graph ends with says who was asked before.
-        calls = outcome.new_calls if outcome else failed_calls(getattr(error, "route", None))
+        metrics.turns.requests.labels(endpoint, model, status).inc()
+        metrics.turns.duration.labels(endpoint, model).observe(seconds)
+        if first_token is not None:
+            metrics.turns.first_token.labels(model).observe(first_token)
+        for failure in passed_on:
+            metrics.models.fallbacks.labels(metrics.models.kinds(failure)).inc()
         for call in calls:
             _count(metrics, call)
 
 
+def _fallbacks(calls: Sequence[Call], answered: str | None) -> list[str]:
+    """The classes of the failures after which another model was asked."""
+    failed = [call for call in calls if call.failure]
+    after = [*(call.model for call in failed[1:]), answered]
+    pairs = zip(failed, after, strict=False)
+    return [call.failure for call, model in pairs if model not in {None, call.model}]
+
+
+def _sum(calls: Sequence[Call]) -> dict[str, int]:
+    return {kind: sum(call.usage.get(kind, 0) for call in calls) for kind in _TOKENS}
+
+
+def _cost(calls: Sequence[Call]) -> float | None:
+    known = [call.cost for call in calls if call.cost is not None]
+    return sum(known) if known else None
+
+
 def _count(metrics: Metrics, call: Call) -> None:
-    model = metrics.model_label(call.model)
+    figures = metrics.models
+    model = figures.names(call.model)
     if call.failure:
-        metrics.model_failures.labels(model, call.failure).inc()
+        figures.failures.labels(model, figures.kinds(call.failure)).inc()
     counted = any(call.usage.values())  # the offline model's are all zero
     for direction in ("input", "output") if counted else ():
-        metrics.model_tokens.labels(model, direction).inc(call.usage[f"{direction}_tokens"])
+        figures.tokens.labels(model, direction).inc(call.usage[f"{direction}_tokens"])
     if call.cost:
-        metrics.model_cost.labels(model).inc(call.cost)
+        figures.cost.labels(model).inc(call.cost)

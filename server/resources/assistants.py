@@ -29,6 +29,7 @@ from everturn.server.errors import (
     ContextTwice,
     InvalidAssistant,
 )
+from everturn.server.observe.audit import audit
 from everturn.server.projects.graphs import Graphs
 from everturn.server.projects.introspection import Introspection
 
@@ -276,6 +277,7 @@ class Assistants:
             deleted = await self._table.delete(assistant_id)
         if not deleted:
             raise _not_found(name_or_id)
+        audit("assistant.deleted", target=assistant_id)
 
     async def search(self, search: Search) -> tuple[list[Assistant], bool]:
         """Return one page of the assistants that fit, and whether there are more.

@@ -7,6 +7,7 @@ from everturn.checkpoints.sql.matches import EVERYTHING, Match
 from everturn.checkpoints.sql.webhooks import Delivery, Filter, WebhookTable
 from everturn.server.access.access import Access, Action, rule_id
 from everturn.server.errors import WebhookDelivered, WebhookNotFound
+from everturn.server.observe.audit import audit
 from everturn.server.runs.webhooks import Webhooks
 
 
@@ -39,6 +40,7 @@ class Deliveries:
             raise WebhookDelivered(
                 f"The webhook of the run {run_id} was delivered: its content is kept no longer."
             )
+        audit("webhook.sent_again", target=delivery.run_id)
         self._webhooks.look()
 
     async def send_dead(self) -> int:
@@ -46,6 +48,7 @@ class Deliveries:
         wanted = Filter(status="dead")
         wanted = replace(wanted, allowed=await self._allowed("update", wanted))
         sent = await self._table.send_again(wanted)
+        audit("webhook.sent_again", target="dead letters", count=sent)
         self._webhooks.look()
         return sent
 
@@ -57,6 +60,7 @@ class Deliveries:
         """
         delivery = await self._found("delete", run_id)
         await self._table.delete(Filter(run_id=delivery.run_id))
+        audit("webhook.deleted", target=delivery.run_id)
 
     async def _found(self, action: Action, run_id: str) -> Delivery:
         allowed = await self._allowed(action, Filter(run_id=run_id))

@@ -1,7 +1,6 @@
 """How long things are kept, and how much they are; looked after now and then, by every process."""
 
 import asyncio
-from collections.abc import Callable
 
 from structlog import get_logger
 
@@ -18,7 +17,6 @@ _EACH = 60
 async def keep_house(
     house: Housekeeping,
     metrics: Metrics,
-    events: Callable[[], int],
     *,
     seconds: float = _MEASURE_SECONDS,
 ) -> None:
@@ -27,7 +25,6 @@ async def keep_house(
     Args:
         house: the stores.
         metrics: where it is said what they hold.
-        events: bytes of the event logs that this process writes.
         seconds: between two measures.
     """
     turn = 0
@@ -37,8 +34,7 @@ async def keep_house(
                 log.info("kept_no_longer", **freed._asdict())
             await house.give_back()
             for store, size in (await house.stored())._asdict().items():
-                metrics.stored.labels(store).set(size)
-            metrics.stored.labels("events").set(events())
+                metrics.stores.stored.labels(store).set(size)
         except Exception as error:  # what is due stays due
             log.warning("house_not_kept", error=str(error))
         turn += 1

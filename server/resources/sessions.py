@@ -15,6 +15,7 @@ from everturn.checkpoints.sql.pages import FEW
 from everturn.checkpoints.sql.threads import Filter, Thread, ThreadTable, new_session
 from everturn.server.access.access import Access, rule_id
 from everturn.server.errors import InvalidInput, NothingWaits, SessionNotFound, ThreadNotFound
+from everturn.server.observe.audit import audit
 from everturn.server.projects.graphs import Graphs
 from everturn.server.resources.approvals import (
     Decision,
@@ -183,6 +184,16 @@ class Sessions:
         await self.kept(session_id)
         return await self._history.page(session_id, limit=limit, before=before)
 
+    async def export(self, session_id: str) -> tuple[Session, AsyncGenerator[FinishedTurn]]:
+        """Return a session, also one that has ended, and all its finished turns.
+
+        Raises:
+            SessionNotFound: there is none of this id, or it ended without a finished turn.
+        """
+        (session,) = await self.summed_up(await self.kept(session_id))
+        audit("session.exported", target=session_id)
+        return session, self.all_turns(session_id)
+
     async def all_turns(self, session_id: str) -> AsyncGenerator[FinishedTurn]:
         """Read all finished turns of a session that is `kept`, oldest first, page by page."""
         last, limit = 0, _TURNS
@@ -320,7 +331,9 @@ class Sessions:
             async with self._threads.idle(session_id):
                 await self._threads.forget(session_id)
         turns = await self._history.delete(session_id)
-        return thread is not None or turns > 0
+        if there := thread is not None or turns > 0:
+            audit("thread.deleted", target=session_id)
+        return there
 
 
 def _without_row(newest: FinishedTurn) -> Thread:

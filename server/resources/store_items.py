@@ -11,6 +11,7 @@ from langgraph.store.base import BaseStore, Item, SearchItem
 from everturn.checkpoints.sql.matches import EVERYTHING
 from everturn.server.access.access import Access, Action
 from everturn.server.errors import InvalidRule
+from everturn.server.observe.audit import audit
 
 Namespace = tuple[str, ...]
 
@@ -53,7 +54,9 @@ class StoreItems:
     async def delete(self, namespace: Namespace, key: str) -> None:
         """Delete an item; there need not be one."""
         asked: dict[str, Any] = {"namespace": namespace, "key": key}
-        await self._store.adelete(await self._allowed("delete", asked), asked["key"])
+        where = await self._allowed("delete", asked)
+        await self._store.adelete(where, asked["key"])
+        audit("store_item.deleted", target=".".join((*where, asked["key"])))
 
     async def search(self, namespace: Namespace, **options: Any) -> list[SearchItem]:
         """Find items in a namespace and inside it; `options` are those of `BaseStore.asearch`."""

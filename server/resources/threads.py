@@ -27,6 +27,7 @@ from everturn.checkpoints.sql.threads import (
 )
 from everturn.server.access.access import Access, Action, rule_id
 from everturn.server.errors import InvalidInput, StateUnreadable, ThreadExists
+from everturn.server.observe.audit import audit
 from everturn.server.resources.states import (
     UPDATE_WAIT_SECONDS,
     States,
@@ -246,6 +247,7 @@ class Threads:
         async with self._engine.hold(thread_id):
             await self.forget(thread_id)
             await self.forget_history(thread_id)
+        audit("thread.deleted", target=thread_id)
 
     async def delete_all(self, wanted: Filter) -> None:
         """Delete all threads that fit, and that the caller may delete, as `delete` does.

@@ -14,6 +14,7 @@ from everturn.server.access.access import Access
 from everturn.server.access.caller import current_caller
 from everturn.server.access.own_stores import OwnStores
 from everturn.server.errors import RunError, UserNotFound
+from everturn.server.observe.audit import audit
 from everturn.server.resources.assistants import Assistants
 from everturn.server.resources.sessions import Sessions
 from everturn.server.resources.threads import Threads
@@ -75,6 +76,8 @@ class Users:
         if not (threads or crons or assistants or namespaces):
             raise _not_found(user)
 
+        audit("user.exported", target=user)
+
         async def everything() -> AsyncIterator[dict[str, Any]]:
             for thread_id in threads:
                 async for each in self._thread(thread_id):
@@ -129,6 +132,7 @@ class Users:
                 items += len(page)
         if not any((*done, items, keys)):
             raise _not_found(user)
+        audit("user.forgotten", target=user)
         return Erased(done[1], done[0], done[2], items, keys)
 
     async def _ids(self, user: str) -> tuple[list[str], list[str], list[str]]:

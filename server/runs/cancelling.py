@@ -8,6 +8,7 @@ from typing import Literal
 from everturn.checkpoints.sql.matches import EVERYTHING, Match
 from everturn.checkpoints.sql.runs import UNFINISHED, RunRow, RunStatus
 from everturn.server.errors import NothingToCancel
+from everturn.server.observe.audit import audit
 from everturn.server.runs.elsewhere import stop_all
 from everturn.server.runs.execution import CLIENT_SECONDS
 from everturn.server.runs.reading import RunReader
@@ -103,6 +104,7 @@ class RunCanceller(RunReader):
         await self._rows.delete(run_id, thread_id, seconds=CLIENT_SECONDS)
         await self._webhooks.forget(run_id)
         await self._forget_events([run_id])
+        audit("run.deleted", target=run_id, thread_id=thread_id)
 
     async def forget_thread(self, thread_id: str) -> None:
         """Forget what the runs of a thread streamed; their rows go with the thread's."""

@@ -27,6 +27,7 @@ from everturn.checkpoints.sql.crons import Cron, CronTable, Filter, SortBy, Sort
 from everturn.server.access.access import Access, Action
 from everturn.server.access.caller import Caller, acting_as, current_caller
 from everturn.server.errors import AnswerGone, CronNotFound, InvalidInput, ThreadNotFound
+from everturn.server.observe.audit import audit
 from everturn.server.runs.execution import Threads
 from everturn.server.runs.idempotency import IdempotencyKey
 from everturn.server.runs.reading import Assistants
@@ -174,6 +175,7 @@ class Crons:
         await self._allowed("delete", cron_id, {})
         if not await self._table.delete(cron_id):
             _found(None, cron_id)
+        audit("cron.deleted", target=cron_id)
 
     async def search(
         self,

@@ -329,6 +329,8 @@ class Execution:
                         written = self._dumps(data)
                         run.feed.publish(name, written)
                         published += len(written)
+                    if part.mode == "messages":
+                        run.speaks()
                     # The first token leaves before the next is made, and others are served between
                     # parts that lie ready: there the turn's deadline is looked at, too.
                     if (part.mode == "messages" and not spoken) or published > _BYTES_AT_ONCE:

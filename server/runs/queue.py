@@ -62,6 +62,8 @@ class Queue:
         self._max_waiting = max_waiting
         self._news = asyncio.Event()
         self._known = Waiting(due=1)  # what an earlier process left, perhaps
+        self.measured = Waiting(due=0)
+        """What waited in all when that was last asked of the database."""
         self._measured_at = 0.0
         self._lost_answer = True
         self._mine: set[str] = set()
@@ -162,7 +164,7 @@ class Queue:
 
     async def measure(self) -> Waiting:
         """Return what waits in all, and remember it."""
-        self._known = await self._rows.waiting()
+        self._known = self.measured = await self._rows.waiting()
         self._measured_at = monotonic()
         return self._known
 

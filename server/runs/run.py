@@ -49,6 +49,9 @@ class Run:
     checked: Checked | None = None
     """What was found out before it began, where it was checked then."""
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    asked_at: float = field(default_factory=monotonic)
+    first_token: float | None = None
+    """Seconds from then to the first token that was streamed."""
     caller: Caller | None = None
     """Whose run it is; None is the service's own, or everybody's."""
     budget: RunBudget | None = None
@@ -184,6 +187,11 @@ class Run:
         if self.error is not None:
             return {"__error__": self.failure}
         return {} if self.outcome is None else self.outcome.state
+
+    def speaks(self) -> None:
+        """Note that it streams a token; the first one counts."""
+        if self.first_token is None:
+            self.first_token = monotonic() - self.asked_at
 
     def stop(self, action: CancelAction = "interrupt") -> None:
         """Ask the run to end; `rollback` undoes what it did.

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coro
 from contextlib import asynccontextmanager, closing, nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Any, overload
 
 from langchain_core.utils.uuid import uuid7
@@ -31,11 +32,13 @@ from everturn.server.access.access import Access
 from everturn.server.access.budgets import Budgets
 from everturn.server.access.caller import Caller, acting_as, current_caller
 from everturn.server.errors import CheckpointNotFound, ThreadNotFound
+from everturn.server.observe.context import run_named
 from everturn.server.observe.metrics import Metrics
 from everturn.server.observe.turns import report_turn
 from everturn.server.runs.admission import Admission
 from everturn.server.runs.arrivals import Arrivals, Reached
 from everturn.server.runs.at_once import RunsAtOnce
+from everturn.server.runs.audited import audit_answer
 from everturn.server.runs.cancelling import RunCanceller
 from everturn.server.runs.elsewhere import Elsewhere
 from everturn.server.runs.execution import Dumps, Execution, Threads
@@ -64,6 +67,7 @@ class _StartedElsewhere(Exception):
 
 
 _HAND_OVER_SECONDS = 5.0
+_PROMPT_SECONDS = 0.5
 
 
 class Runs(RunCanceller):
@@ -138,6 +142,7 @@ class Runs(RunCanceller):
         )
         self._peers = peers
         self._metrics = metrics
+        metrics.on_look(self._say_what_waits)
         self._arrivals = Arrivals()
         self._admission = admission
         self._slots = slots
@@ -357,6 +362,7 @@ class Runs(RunCanceller):
             run.of_thread = thread.metadata if thread else {}
             run.fresh = thread is None or thread.state_updated_at == thread.created_at
             await self._post(run, new, key, confidential)
+        audit_answer(run)
         return run
 
     async def _post(
@@ -530,14 +536,19 @@ class Runs(RunCanceller):
         await self._queue.serve(lambda: self._here.ids)
 
     async def measure(self) -> None:
-        """Have the metrics say what waits, and for how long."""
-        with suppress(CheckpointsError):  # then they say what was known last
-            waits = await self._queue.measure()
-            self._metrics.queue.set(waits.due)
-            self._metrics.queue_age.set(_age(waits.since))
-        self._metrics.running.set(self._slots.under_way)
-        self._metrics.waiting.set(self._slots.waiting)
-        self._metrics.waiting_age.set(self._slots.oldest)
+        """Find out what waits in the background; without a prompt answer the last one counts."""
+        with suppress(CheckpointsError, TimeoutError):
+            async with asyncio.timeout(_PROMPT_SECONDS):
+                await self._queue.measure()
+
+    def _say_what_waits(self) -> None:
+        """Have the metrics say what is under way and what waits, and for how long."""
+        figures, waits = self._metrics.runs, self._queue.measured
+        figures.queue.set(waits.due)
+        figures.queue_age.set(_age(waits.since))
+        figures.running.set(self._slots.under_way)
+        figures.waiting.set(self._slots.waiting)
+        figures.waiting_age.set(self._slots.oldest)
 
     def _feed(self, row: RunRow, request: RunRequest, attempt: int = 1) -> Feed:
         """Where a run's events go. Other processes wait for its end there, so they need the log."""
@@ -548,6 +559,8 @@ class Runs(RunCanceller):
 
     def _start(self, run: Run) -> None:
         self._here.add(run)
+        if run.resumes:
+            self._metrics.run_recovered()
         run.task = asyncio.create_task(self._execute(run), name=f"run {run.row.run_id}")
 
     async def forget_keys(self, caller: str) -> None:
@@ -596,13 +609,14 @@ class Runs(RunCanceller):
             await asyncio.wait(tasks, timeout=_HAND_OVER_SECONDS)
 
     async def _execute(self, run: Run) -> None:
-        with acting_as(run.caller):  # in a task of its own, also for a run that was taken over
-            await self._execution.execute(run)
-        # Cancelled once, the task still has to store how the run ended.
-        ending = asyncio.create_task(self._end(run))
-        while not ending.done():
-            with suppress(asyncio.CancelledError):
-                await asyncio.shield(ending)
+        with run_named(run.row.run_id, run.thread_id, run.caller):
+            with acting_as(run.caller):  # in a task of its own, also one that was taken over
+                await self._execution.execute(run)
+            # Cancelled once, the task still has to store how the run ended.
+            ending = asyncio.create_task(self._end(run))
+            while not ending.done():
+                with suppress(asyncio.CancelledError):
+                    await asyncio.shield(ending)
 
     async def _end(self, run: Run) -> None:
         """Have the end committed, count it, then let those go on who wait for it."""
@@ -635,7 +649,8 @@ class Runs(RunCanceller):
                 outcome=run.outcome,
                 error=run.error,
                 cancelled=run.cancelled is not None,
-                started_at=run.started_at,
+                seconds=monotonic() - run.asked_at,
+                first_token=run.first_token,
             )
         if SUMMARY in run.request.stream_mode and run.status == "success" and run.outcome:
             run.feed.publish(SUMMARY, self._dumps(summary(run.outcome)))

@@ -62,8 +62,13 @@ class Webhooks:
         check: Check,
         secret: str | None = None,
         policy: WebhookPolicy | None = None,
+        sent: Callable[[str], None] = lambda status: None,
     ) -> None:
-        """Sign with `secret`, where there is one: `whsec_` and Base64, or any text."""
+        """Sign with `secret`, where there is one: `whsec_` and Base64, or any text.
+
+        Whoever counts is `sent` what became of each attempt: delivered, failed or dead.
+        """
+        self._count = sent
         self._table = table
         self._post, self._check = post, check
         self._policy = policy or WebhookPolicy()
@@ -178,6 +183,7 @@ class Webhooks:
             )
         else:
             self._table.delivered(claimed)
+            self._count("delivered")
 
     def _failed(self, claimed: Claimed, text: str) -> None:
         again, reason = _next_attempt(claimed.attempts), text[:_MAX_ERROR]
@@ -188,6 +194,7 @@ class Webhooks:
             attempt=claimed.attempts,
             error=reason,
         )
+        self._count("failed" if again else "dead")
         written = self._table.failed(claimed, reason, again)
         written.add_done_callback(lambda _: self._changed.set())  # it is due at another time now
 

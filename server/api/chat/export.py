@@ -40,8 +40,7 @@ async def export_session(
     sessions: SessionsDep,
     form: Annotated[Literal["json", "markdown"], Query(alias="format")] = "json",
 ) -> Response:
-    (session,) = await sessions.summed_up(await sessions.kept(session_id))
-    turns = sessions.all_turns(session_id)
+    session, turns = await sessions.export(session_id)
     summary = SessionSummary.of(session)
     if form == "markdown":
         return _file(markdown(summary, turns), "text/markdown", session_id, "md")

@@ -20,6 +20,7 @@ from langgraph_sdk._async import client as sdk
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from everturn.server.api.http.in_process import IN_PROCESS, Exchange, InProcess, NoAnswer
+from everturn.server.observe.context import seen_from
 
 _CLOSING_SECONDS = 2.0
 
@@ -36,6 +37,8 @@ class KnownInside:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
             _here.set(getattr(scope["app"].state, "in_process", None))
+            if scope.get(IN_PROCESS) is not True:
+                seen_from(scope)
         await self.app(scope, receive, send)
 
 

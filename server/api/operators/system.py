@@ -2,10 +2,8 @@
 
 import asyncio
 
-from fastapi import Response
-
 from everturn.checkpoints.errors import StoreUnavailable
-from everturn.server.api.http.deps import Info, InfoDep, MetricsDep, RunsDep, ThreadsDep
+from everturn.server.api.http.deps import Info, InfoDep, RunsDep, ThreadsDep
 from everturn.server.api.http.problems import problems
 from everturn.server.api.http.strict_json import Router
 from everturn.server.errors import ShuttingDown
@@ -60,15 +58,3 @@ async def ready(threads: ThreadsDep, runs: RunsDep) -> dict[str, bool]:
 )
 async def info(info: InfoDep) -> Info:
     return info
-
-
-@router.get(
-    "/metrics",
-    summary="Metrics",
-    description="All figures in the Prometheus text format.",
-    response_class=Response,
-    responses={200: {"content": {"text/plain": {}}}},
-)
-async def metrics(metrics: MetricsDep, runs: RunsDep) -> Response:
-    await runs.measure()
-    return Response(metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -173,6 +173,38 @@ def test_no_text_of_others_begins_a_line_or_moves_the_cursor(terminal: bool) -> 
     assert not any(sign in line for line in lines for sign in ("\x1b[2K", "\u202e"))
 
 
+FAILING = """
+import logging
+import structlog
+from everturn.server.observe.logs import configure_logs
+
+def fails():
+    try:
+        raise KeyError("hunter2")
+    except KeyError as error:
+        raise ExceptionGroup("hunter2", [ValueError("hunter2")]) from error
+
+configure_logs("INFO", content=CONTENT)
+try:
+    fails()
+except Exception:
+    structlog.get_logger("everturn").exception("ours", detail="hunter2")
+    logging.getLogger("another").exception("theirs")
+print("went on")
+"""
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+@pytest.mark.parametrize("content", [False, True])
+def test_what_an_error_repeats_is_logged_if_asked_for(terminal: bool, content: bool) -> None:
+    program = FAILING.replace("CONTENT", str(content))
+    lines = logged(program, terminal=terminal)
+    assert ("hunter2" in lines) is content
+    for part in ("ours", "theirs", "KeyError", "ExceptionGroup", "fails"):
+        assert part in lines
+    assert "log_line_not_made" not in lines
+
+
 BLOCKING = """
 import asyncio
 import time

@@ -63,7 +63,8 @@ def test_a_trusted_authority_in_the_env_file(
             service.stop()
         assert "is signed by an authority that is not trusted here" in route["reason"]
         assert "SSL_CERT_FILE" in route["reason"]
-        assert logged(service, "offline_answer")[0]["reason"] == route["reason"]
+        (said,) = {line["reason"] for line in logged(service, "offline_answer")}
+        assert route["reason"].startswith(said)
 
         trusted = f"SSL_CERT_FILE='{authority.file}'\r\nhttps_proxy={proxy.url}\r\n"
         (data_dir.parent / ".env").write_text(env + trusted, encoding="utf-16")

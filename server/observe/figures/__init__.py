@@ -1,0 +1,1 @@
+"""The figures that Prometheus scrapes, one file a subject; `server.observe.metrics` joins them."""
