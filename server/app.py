@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastapi import FastAPI
 from langgraph.store.base import BaseStore
@@ -88,6 +88,7 @@ from everturn.server.api.http.problems import (
     answer_errors,
     document_errors,
 )
+from everturn.server.api.http.request_spans import RequestSpans
 from everturn.server.api.http.security import document_auth
 from everturn.server.api.http.users_app import AroundTheService
 from everturn.server.api.operators import models as model_routes
@@ -96,7 +97,9 @@ from everturn.server.api.operators import tools as tool_routes
 from everturn.server.api.operators import users as user_routes
 from everturn.server.api.operators import webhooks as webhook_routes
 from everturn.server.loading import Loaded, load_all
+from everturn.server.observe.langsmith import open_langsmith
 from everturn.server.observe.metrics import Metrics
+from everturn.server.observe.traces import open_traces, traces_wanted
 from everturn.server.own_graphs import asks_our_models, provider_of
 from everturn.server.projects.checkpointer import load_cipher, load_serde, thread_ttl
 from everturn.server.projects.config import Http, ThreadTTL
@@ -130,6 +133,9 @@ from everturn.tools import UnknownTool, find_tools
 from everturn.tools.kit.mcp import open_mcp
 from everturn.tools.kit.toolbox import Toolbox, ToolSource
 from everturn.tools.kit.web import Web, open_web
+
+if TYPE_CHECKING:
+    from everturn.server.observe.otel.traces import Traces
 
 log = get_logger(__name__)
 
@@ -169,6 +175,8 @@ def create_app(settings: Settings, *, several: bool = False) -> FastAPI:
             app.state.asks_models = asks_our_models(loaded.graphs)
             provider = provider_of(settings, asked=app.state.asks_models)
             async with (
+                open_traces() as app.state.traces,  # first: they send what the last runs leave
+                open_langsmith(),
                 _stores(settings, several=several) as stores,
                 loaded.open_store(stores.database) as store,
                 open_models(provider, _shared_circuits(settings, stores)) as models,
@@ -176,7 +184,9 @@ def create_app(settings: Settings, *, several: bool = False) -> FastAPI:
                 open_web(settings.web) as web,
                 open_mcp(settings.mcp) as mcp,
                 _service(
-                    settings, project, loaded, stores, store, models, web, mcp, OwnRoutes(app, web)
+                    *(settings, project, loaded, stores, store, models, web, mcp),
+                    OwnRoutes(app, web),
+                    app.state.traces,
                 ) as app.state.service,
                 loaded.users_app_around(app),  # which may ask the service as it starts
                 _going_on(app.state.service, stores.peers, thread_ttl(project)),
@@ -194,6 +204,7 @@ def create_app(settings: Settings, *, several: bool = False) -> FastAPI:
         lifespan=lifespan,
         middleware=request_path(settings.server, http),
         openapi_url=None if http.disable_meta else "/openapi.json",
+        telemetry={"tracing": not traces_wanted()},  # FastAPI's own spans; older ones have none
     )
     doors = (
         *(message_routes, session_routes, export_routes, model_routes, tool_routes, invoke),
@@ -221,6 +232,7 @@ def request_path(settings: ServerSettings, http: Http) -> list[Middleware]:
         *([Middleware(MountPrefix, prefix=prefix)] if prefix else []),  # from here on without it
         Middleware(PlainTextJson),  # Studio's JSON, which comes as text
         *([Middleware(ConfigurableHeaders, patterns=headers)] if headers else []),
+        *([Middleware(RequestSpans)] if traces_wanted() else []),
         Middleware(KnownInside),  # what is started here can ask the service without a URL
         Middleware(Authentication, place="first"),  # with `middleware_order: auth_first`
         Middleware(AroundTheService),  # `http.app`, whose middleware sees every request
@@ -284,6 +296,7 @@ async def _service(
     web: Web,
     mcp: Sequence[ToolSource],
     own_routes: OwnRoutes,
+    traces: "Traces | None",
 ) -> AsyncIterator[Service]:
     """Wire the rooms."""
     redis, database, rows, events, peers = stores
@@ -347,6 +360,7 @@ async def _service(
         Slots(settings.server.max_runs, settings.server.max_queued, settings.server.start_wait),
         settings.server.max_queued,
         keys,
+        traces,
     )
     crons = Crons(CronTable(database, safe), runs, assistants, status, peers, access)
     states = States(

@@ -599,6 +599,7 @@ class Execution:
             "metadata": metadata,
             "run_id": UUID(run.row.run_id),
             "run_name": config.get("run_name") or run.assistant.graph_id,
+            **({"callbacks": [*run.callbacks]} if run.callbacks else {}),
         }
 
     def _fail(self, run: Run, error: BaseException) -> None:

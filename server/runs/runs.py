@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coro
 from contextlib import asynccontextmanager, closing, nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from langchain_core.utils.uuid import uuid7
 from structlog import get_logger
@@ -46,6 +46,7 @@ from everturn.server.runs.request import CRON_DOOR, RunRequest
 from everturn.server.runs.run import Run
 from everturn.server.runs.slots import Slots
 from everturn.server.runs.taking import Taking
+from everturn.server.runs.traced import traced
 from everturn.server.runs.webhooks import Webhooks
 from everturn.server.streams.feed import Feed, NoLog
 from everturn.server.streams.modes import SUMMARY
@@ -53,6 +54,9 @@ from everturn.server.streams.thread import Watch
 from everturn.server.turns.engine import Engine
 from everturn.server.turns.memory import ThreadMemory
 from everturn.server.turns.outcome import summary
+
+if TYPE_CHECKING:
+    from everturn.server.observe.otel.traces import Traces
 
 log = get_logger(__name__)
 
@@ -85,6 +89,7 @@ class Runs(RunCanceller):
         slots: Slots,
         max_waiting: int,
         keys: Keys,
+        traces: "Traces | None" = None,
     ) -> None:
         """Wire it up.
 
@@ -105,6 +110,7 @@ class Runs(RunCanceller):
             slots: how many are under way at once.
             max_waiting: runs of the background that wait; more are refused.
             keys: of requests that may be sent again.
+            traces: makes spans of runs, where they are wanted.
         """
         here = Here()
         self._taking = Taking(
@@ -136,6 +142,7 @@ class Runs(RunCanceller):
         self._admission = admission
         self._slots = slots
         self._leaving = False
+        self._traces = traces
         self._execution = Execution(
             engine,
             memory,
@@ -310,6 +317,8 @@ class Runs(RunCanceller):
         await self.check_webhook(request.webhook)
         self._refuse_own_thread(request)
         request = request.with_inherited()
+        if self._traces:
+            request = replace(request, traceparent=self._traces.here())
         if request.interactive:  # these name a graph
             self._engine.graphs.fixed(request.assistant_id)
         assistant = await self._assistants.resolve(request.assistant_id)
@@ -557,7 +566,8 @@ class Runs(RunCanceller):
             await asyncio.wait(tasks, timeout=_HAND_OVER_SECONDS)
 
     async def _execute(self, run: Run) -> None:
-        with acting_as(run.caller):  # in a task of its own, also for a run that was taken over
+        # In a task of its own, also for a run that was taken over.
+        with acting_as(run.caller), traced(self._traces, run):
             await self._execution.execute(run)
         # Cancelled once, the task still has to store how the run ended.
         ending = asyncio.create_task(self._end(run))
