@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from functools import partial
 from time import monotonic
 from typing import Any, Protocol
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from langgraph.types import Command, Send, StateSnapshot
 from structlog import get_logger
@@ -42,6 +42,7 @@ from everturn.server.errors import (
     RunError,
     ShuttingDown,
     ThreadNotFound,
+    error_id_of,
 )
 from everturn.server.runs.admission import Admission
 from everturn.server.runs.delays import waiting_of
@@ -603,7 +604,7 @@ class Execution:
         }
 
     def _fail(self, run: Run, error: BaseException) -> None:
-        run.error, run.error_id = error, uuid4().hex
+        run.error, run.error_id = error, error_id_of(error)
         if not run.goes_on_elsewhere:  # else who listens is sent there: it is no error to them
             run.feed.publish("error", self._dumps(run.failure))
         known = isinstance(error, RunError)

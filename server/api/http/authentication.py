@@ -32,6 +32,7 @@ from everturn.server.api.http.problems import (
     problem_of_status,
     problem_response,
 )
+from everturn.server.errors import error_id_of
 from everturn.server.projects.auth import ProjectAuth
 
 log = get_logger(__name__)
@@ -197,9 +198,11 @@ async def _caller(gate: Gate, scope: Scope, recorded: _Recorded) -> Caller | Pro
     except (HTTPException, StarletteHTTPException) as error:
         recorded.headers = error.headers or {}
         return problem_of_status(error.status_code, str(error.detail))
-    except Exception:
-        log.exception("authenticator_failed", path=scope["path"])
-        return problem_of_status(500, "The project's authenticator failed; the log says why.")
+    except Exception as error:
+        problem = problem_of_status(500, "The project's authenticator failed; the log says why.")
+        problem.error_id = error_id_of(error)
+        log.exception("authenticator_failed", path=scope["path"], error_id=problem.error_id)
+        return problem
     if cache is not None and cached:
         if len(gate.known) >= cache.max_size:
             gate.known.pop(next(iter(gate.known)))

@@ -129,19 +129,22 @@ def test_a_turn_that_fell_back_and_called_a_tool(
 def test_an_error_is_named_and_its_text_is_not_told(
     client: Client, collector: Collector, provider: FakeProvider, running: Process
 ) -> None:
-    provider.script("model-a", Fault(400, message="A hushed refusal."))
-    provider.script("model-b", Fault(400, message="A hushed refusal."))
+    provider.script("model-a", Fault(500, message="A hushed refusal."))
+    provider.script("model-b", Fault(500, message="A hushed refusal."))
     trace_id = TRACE.replace("0af", "0bf")
     headers = {"traceparent": f"00-{trace_id}-{PARENT}-01"}
     body = {"message": "?", "agent": "simple", "model": "model-b"}
     answer = client.post("/api/chat/message", json=body, headers=headers)
-    assert answer.status_code >= 400, answer.text
+    assert answer.status_code == 503, answer.text
 
     spans = collector.whole("POST /api/chat/message", trace_id)
     run = one(spans, "invoke_agent simple")
     assert run.status == ERROR
     assert run.attributes["everturn.run.status"] == "error"
-    assert run.attributes["error.type"] in {"ProviderFailed", "RequestRefused"}
+    assert run.attributes["error.type"] == "ProviderFailed"
+    assert run.attributes["everturn.error_id"] == answer.json()["error_id"]
+    request = one(spans, "POST /api/chat/message")
+    assert (request.status, request.attributes["error.type"]) == (ERROR, "503")
     line = running.says("run_failed", run.attributes["everturn.error_id"])
     assert trace_id in line
     assert not any(span.events for span in spans)
