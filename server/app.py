@@ -239,8 +239,9 @@ def request_path(settings: ServerSettings, http: Http) -> list[Middleware]:
         Middleware(UnexpectedErrors),  # a bug anywhere below is a 500
         Middleware(AnnouncedBodyLimit, **size),  # by Content-Length, before a byte is read
         Middleware(RequestBodyLimitMiddleware, **size),  # and as the bytes come
+        # Nobody comes to a route without a user, where there is `auth`: nor does the body.
+        Middleware(Authentication),
         Middleware(BodyValuesLimit),  # few bytes can be many values
-        Middleware(Authentication),  # nobody comes to a route without a user, where there is `auth`
     ]
 
 

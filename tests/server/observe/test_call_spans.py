@@ -13,9 +13,11 @@ from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.types import Command, interrupt
+from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import StatusCode
 
 from everturn.server.observe.otel.traces import Traces
@@ -145,8 +147,6 @@ async def test_what_is_cancelled_ends_with_its_run(recorded: Recorded) -> None:
 
 
 async def test_a_run_that_is_not_sampled_is_not_looked_at() -> None:
-    from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
-
     traces = Traces(TracerProvider(sampler=ALWAYS_OFF).get_tracer("test"))
     with traces.run("mine", None, {}, None) as span:
         assert span.callbacks == []
@@ -157,3 +157,14 @@ def test_a_run_without_a_request_begins_a_trace(recorded: Recorded) -> None:
     with recorded.traces.run("mine", None, {}, "no traceparent"):
         assert recorded.traces.here()
     assert recorded.parent("invoke_agent mine") is None
+
+
+async def test_spans_of_a_project_lie_below_the_run(recorded: Recorded) -> None:
+    async def act(state: MessagesState) -> dict[str, Any]:
+        trace_id = trace.get_current_span().get_span_context().trace_id
+        return {"messages": [f"{trace_id:x}"]}
+
+    done = await recorded.run(graph_of(act=act).compile(), {"messages": "Hello"})
+    context = recorded["invoke_agent mine"].context
+    assert context is not None
+    assert done["messages"][-1].text == f"{context.trace_id:x}"
