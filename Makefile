@@ -40,12 +40,13 @@ test-fast: .venv/ready-dev ## run the quick tests: no other processes, no waitin
 coverage: .venv/ready-dev ## run all tests and list the lines that none runs; takes half as long again
 	@$(PYTEST) --cov --cov-report=term:skip-covered $(ARGS)
 
-check: .venv/ready-dev ## lint, types, imports
+check: .venv/ready-dev ## lint, types, imports, security
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@$(BIN)/pyright
 	@$(BIN)/lint-imports
+	@$(BIN)/bandit -q -r -ll server graph tools checkpoints
 
 fuzz: .venv/ready-dev ## ask every route more than 10,000 odd things (ARGS='--seed 7 --examples 200 --postgres')
 	@$(BIN)/python -m tests.fuzz $(ARGS)

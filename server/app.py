@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastapi import FastAPI
 from langgraph.store.base import BaseStore
@@ -98,6 +98,7 @@ from everturn.server.api.http.problems import (
 from everturn.server.api.http.proxies import BehindProxies, Proxies
 from everturn.server.api.http.rate_limit import RateLimit
 from everturn.server.api.http.request_id import RequestId
+from everturn.server.api.http.request_spans import RequestSpans
 from everturn.server.api.http.security import document_auth
 from everturn.server.api.http.security_headers import SecurityHeaders
 from everturn.server.api.http.users_app import AroundTheService
@@ -112,7 +113,9 @@ from everturn.server.entrance import Entrance
 from everturn.server.loading import Loaded, load_all
 from everturn.server.observe.audit import audited_to
 from everturn.server.observe.context import hash_callers_by
+from everturn.server.observe.langsmith import open_langsmith
 from everturn.server.observe.metrics import Metrics
+from everturn.server.observe.traces import open_traces, traces_wanted
 from everturn.server.own_graphs import asks_our_models, provider_of
 from everturn.server.projects.checkpointer import load_cipher, load_serde, thread_ttl
 from everturn.server.projects.config import Http, ThreadTTL
@@ -148,9 +151,11 @@ from everturn.tools.kit.mcp import open_mcp
 from everturn.tools.kit.toolbox import Toolbox, ToolSource
 from everturn.tools.kit.web import Web, open_web
 
+if TYPE_CHECKING:
+    from everturn.server.observe.otel.traces import Traces
+
 log = get_logger(__name__)
 
-_PROVIDER = "The identity provider"
 _CATALOGUE_SECONDS, _CATALOGUE_RETRY_SECONDS = 3600.0, 60.0
 
 AGENT_ERRORS: dict[type[Exception], Kind] = {
@@ -189,6 +194,8 @@ def create_app(settings: Settings, *, several: bool = False, listens: bool = Tru
             app.state.asks_models = asks_our_models(loaded.graphs)
             provider = provider_of(settings, asked=app.state.asks_models)
             async with (
+                open_traces() as app.state.traces,  # first: they send what the last runs leave
+                open_langsmith(),
                 _stores(settings, several=several) as stores,
                 loaded.open_store(stores.database) as store,
                 open_models(provider, _shared_circuits(settings, stores)) as models,
@@ -199,7 +206,9 @@ def create_app(settings: Settings, *, several: bool = False, listens: bool = Tru
                 ),
                 open_mcp(settings.mcp) as mcp,
                 _service(
-                    settings, project, loaded, stores, store, models, web, mcp, OwnRoutes(app, web)
+                    *(settings, project, loaded, stores, store, models, web, mcp),
+                    OwnRoutes(app, web),
+                    app.state.traces,
                 ) as app.state.service,
                 loaded.users_app_around(app),  # which may ask the service as it starts
                 _going_on(app.state.service, stores.peers, thread_ttl(project)),
@@ -223,6 +232,7 @@ def create_app(settings: Settings, *, several: bool = False, listens: bool = Tru
         lifespan=lifespan,
         middleware=request_path(settings.server, http),
         openapi_url=None if http.disable_meta else "/openapi.json",
+        telemetry={"tracing": not traces_wanted()},  # FastAPI's own spans; older ones have none
     )
     doors = (
         *(message_routes, session_routes, export_routes, model_routes, tool_routes, invoke),
@@ -255,15 +265,17 @@ def request_path(settings: ServerSettings, http: Http) -> list[Middleware]:
         *([Middleware(MountPrefix, prefix=prefix)] if prefix else []),  # from here on without it
         Middleware(PlainTextJson),  # Studio's JSON, which comes as text
         *([Middleware(ConfigurableHeaders, patterns=headers)] if headers else []),
+        *([Middleware(RequestSpans)] if traces_wanted() else []),
         Middleware(KnownInside),  # what is started here can ask the service without a URL
         Middleware(Authentication, place="first"),  # with `middleware_order: auth_first`
         Middleware(AroundTheService),  # `http.app`, whose middleware sees every request
         Middleware(UnexpectedErrors),  # a bug anywhere below is a 500
         Middleware(AnnouncedBodyLimit, **size),  # by Content-Length, before a byte is read
         Middleware(RequestBodyLimitMiddleware, **size),  # and as the bytes come
+        # Nobody comes to a route without a user, where there is `auth`: nor does the body.
+        Middleware(Authentication),
         Middleware(BodyValuesLimit),  # few bytes can be many values
-        Middleware(Authentication),  # nobody comes to a route without a user, where there is `auth`
-        Middleware(RateLimit),  # nor too often
+        Middleware(RateLimit),  # and nobody too often
     ]
 
 
@@ -328,6 +340,7 @@ async def _service(
     web: Web,
     mcp: Sequence[ToolSource],
     own_routes: OwnRoutes,
+    traces: "Traces | None",
 ) -> AsyncIterator[Service]:
     """Wire the rooms."""
     redis, database, rows, events, peers = stores
@@ -406,6 +419,7 @@ async def _service(
         settings.server.max_queued,
         keys,
         budgets,
+        traces,
     )
     crons = Crons(CronTable(database, safe), runs, assistants, status, peers, access)
     states = States(

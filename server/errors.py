@@ -40,6 +40,7 @@ import os
 import re
 from functools import cache
 from pathlib import Path
+from uuid import uuid4
 
 
 class RunError(Exception):
@@ -190,6 +191,17 @@ class TooManyRuns(RunError):
 
 class ShuttingDown(RunError):
     """The service is being stopped, and takes or finishes no more turns."""
+
+
+def error_id_of(error: BaseException) -> str:
+    """Return what names an error in the log and in answers from now on; who asks logs it."""
+    found: str = vars(error).setdefault("everturn_error_id", uuid4().hex)
+    return found
+
+
+def known_id(error: BaseException) -> str | None:
+    """Return what names an error in the log; None where it was not logged."""
+    return vars(error).get("everturn_error_id")
 
 
 def message_of(error: object) -> str:

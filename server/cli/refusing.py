@@ -10,7 +10,8 @@ import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from everturn.server.api.http.problems import problem_of_status, problem_response
+from everturn.server.api.http.problems import problem_of, problem_response
+from everturn.server.errors import ShuttingDown
 
 _SECONDS = 1
 """For a client to send what it asks, and to take the answer."""
@@ -54,8 +55,8 @@ async def _refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
 
 
 def _answer() -> bytes:
-    problem = problem_of_status(503, "The service is being stopped: come back in a moment.")
-    response = problem_response(problem)
+    stopped = ShuttingDown("The service is being stopped: come back in a moment.")
+    response = problem_response(problem_of(stopped))
     headers = [*response.raw_headers, (b"connection", b"close")]
     lines = b"".join(b"%s: %s\r\n" % header for header in headers)
     return b"HTTP/1.1 503 Service Unavailable\r\n" + lines + b"\r\n" + bytes(response.body)

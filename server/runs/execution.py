@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from functools import partial
 from time import monotonic
 from typing import Any, Protocol
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from langgraph.types import Command, Send, StateSnapshot
 from structlog import get_logger
@@ -44,6 +44,7 @@ from everturn.server.errors import (
     RunError,
     ShuttingDown,
     ThreadNotFound,
+    error_id_of,
 )
 from everturn.server.runs.admission import Admission
 from everturn.server.runs.delays import waiting_of
@@ -594,6 +595,7 @@ class Execution:
 
     def _config(self, run: Run) -> dict[str, Any]:
         request, config = run.request, {**run.assistant.config, **run.request.config}
+        callbacks = [*(run.budget.callbacks if run.budget else ()), *run.callbacks]
         about = {
             "run_id": run.row.run_id,
             "graph_id": run.assistant.graph_id,
@@ -621,11 +623,11 @@ class Execution:
             "metadata": metadata,
             "run_id": UUID(run.row.run_id),
             "run_name": config.get("run_name") or run.assistant.graph_id,
-            **({"callbacks": run.budget.callbacks} if run.budget else {}),
+            **({"callbacks": callbacks} if callbacks else {}),
         }
 
     def _fail(self, run: Run, error: BaseException) -> None:
-        run.error, run.error_id = error, uuid4().hex
+        run.error, run.error_id = error, error_id_of(error)
         if not run.goes_on_elsewhere:  # else who listens is sent there: it is no error to them
             run.feed.publish("error", self._dumps(run.failure))
         known = isinstance(error, RunError)

@@ -62,6 +62,8 @@ class RunRequest:
     """Write the finished turn into the chat history."""
     idempotent: bool = False
     """It was sent with an `Idempotency-Key`; see `to_be_sent_again`."""
+    traceparent: str | None = None
+    """Names the span of the request that asked, by W3C's Trace Context; None where none is made."""
 
     @property
     def recorded(self) -> bool:
@@ -130,5 +132,5 @@ class RunRequest:
         return cls(thread_id=where, assistant_id=assistant_id, background=True, **chosen, **renamed)
 
 
-_OWN = ("door", "answers", "history", "interactive", "without_memory", "idempotent")
+_OWN = ("door", "answers", "history", "interactive", "without_memory", "idempotent", "traceparent")
 """What rows keep beside what LangGraph's have, where it is said."""

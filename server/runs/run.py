@@ -1,12 +1,13 @@
 """A run of this process, from its start until shortly after its end."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, Literal
 
+from langchain_core.callbacks import BaseCallbackHandler
 from langgraph.types import StateSnapshot
 
 from everturn.checkpoints.errors import StaleWriter, StoreUnavailable
@@ -84,6 +85,8 @@ class Run:
     error: BaseException | None = None
     error_id: str = ""
     """Names the error in the log."""
+    callbacks: Sequence[BaseCallbackHandler] = ()
+    """What its graph is run with, where it is traced."""
     held: bool = False
     """It had its thread: only then has it a say in the thread's status."""
     cancelled: CancelAction | None = None

@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager, closing, nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from time import monotonic
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from langchain_core.utils.uuid import uuid7
 from structlog import get_logger
@@ -51,6 +51,7 @@ from everturn.server.runs.request import CRON_DOOR, RunRequest
 from everturn.server.runs.run import Run
 from everturn.server.runs.slots import Slots
 from everturn.server.runs.taking import Taking
+from everturn.server.runs.traced import traced
 from everturn.server.runs.webhooks import Webhooks
 from everturn.server.streams.feed import Feed, NoLog
 from everturn.server.streams.modes import SUMMARY
@@ -58,6 +59,9 @@ from everturn.server.streams.thread import Watch
 from everturn.server.turns.engine import Engine
 from everturn.server.turns.memory import ThreadMemory
 from everturn.server.turns.outcome import summary
+
+if TYPE_CHECKING:
+    from everturn.server.observe.otel.traces import Traces
 
 log = get_logger(__name__)
 
@@ -93,6 +97,7 @@ class Runs(RunCanceller):
         max_waiting: int,
         keys: Keys,
         budgets: Budgets,
+        traces: "Traces | None" = None,
     ) -> None:
         """Wire it up.
 
@@ -115,6 +120,7 @@ class Runs(RunCanceller):
             max_waiting: runs of the background that wait; more are refused.
             keys: of requests that may be sent again.
             budgets: what may be spent.
+            traces: makes spans of runs, where they are wanted.
         """
         here = Here()
         self._taking = Taking(
@@ -149,6 +155,7 @@ class Runs(RunCanceller):
         self._at_once = at_once
         self._budgets = budgets
         self._leaving = False
+        self._traces = traces
         self._execution = Execution(
             engine,
             memory,
@@ -327,6 +334,8 @@ class Runs(RunCanceller):
     ) -> Run:
         await self.check_webhook(request.webhook)
         request = request.with_inherited()
+        if self._traces:
+            request = replace(request, traceparent=self._traces.here())
         if request.interactive:  # these name a graph
             self._engine.graphs.fixed(request.assistant_id)
         assistant = await self._assistants.resolve(request.assistant_id)
@@ -610,7 +619,8 @@ class Runs(RunCanceller):
 
     async def _execute(self, run: Run) -> None:
         with run_named(run.row.run_id, run.thread_id, run.caller):
-            with acting_as(run.caller):  # in a task of its own, also one that was taken over
+            # In a task of its own, also one that was taken over.
+            with acting_as(run.caller), traced(self._traces, run):
                 await self._execution.execute(run)
             # Cancelled once, the task still has to store how the run ended.
             ending = asyncio.create_task(self._end(run))

@@ -5,6 +5,7 @@ replaced by those of things that are there; which half depends on the request al
 same seed makes the same requests.
 """
 
+import json
 import os
 from collections.abc import MutableMapping
 from typing import Any
@@ -22,7 +23,8 @@ _known: dict[str, list[str]] = {}
 @schemathesis.hook
 def after_load_schema(context: schemathesis.HookContext, schema: schemathesis.BaseSchema) -> None:
     """Make some of everything."""
-    with httpx.Client(base_url=os.environ["FUZZED_URL"], timeout=60) as client:
+    headers = json.loads(os.environ["FUZZED_HEADERS"])
+    with httpx.Client(base_url=os.environ["FUZZED_URL"], headers=headers, timeout=60) as client:
         for _ in range(3):
             _known.update(_made(client, _known))
 

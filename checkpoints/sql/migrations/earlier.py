@@ -60,7 +60,7 @@ def _earlier_revision(connection: Connection, schema: str | None, head: str) -> 
     if not {_VERSION, chat_history.name} <= names:
         return None
     where = f"{connection.dialect.identifier_preparer.quote(schema)}." if schema else ""
-    stored = connection.exec_driver_sql(f"SELECT version_num FROM {where}{_VERSION}").scalars()  # noqa: S608 - no value of a user
+    stored = connection.exec_driver_sql(f"SELECT version_num FROM {where}{_VERSION}").scalars()  # noqa: S608 - no value of a user # nosec B608
     revisions = [str(each) for each in stored]
     if len(revisions) != 1 or not (
         len(revisions[0]) == len(head) and "0001" <= revisions[0] <= head

@@ -179,7 +179,7 @@ async def _ending_again(
         return [("error", problem_event(request, {}, error))]
     if kept.failure is not None:
         failed = problem_of_names(kept.errors, kept.detail, request.app.state.error_kinds)
-        return [*began, ("error", failed.model_dump())]
+        return [*began, ("error", failed.to_json())]
     if kept.status != "success":
         return [*began, *await _cancelled(request)]
     if kept.spoken is None:

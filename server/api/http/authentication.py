@@ -35,6 +35,7 @@ from everturn.server.api.http.problems import (
     problem_of_status,
     problem_response,
 )
+from everturn.server.errors import error_id_of
 from everturn.server.projects.auth import ProjectAuth
 
 log = get_logger(__name__)
@@ -246,8 +247,10 @@ def _problem_of(error: Exception, gate: Gate, scope: Scope, recorded: _Recorded)
             return problem_of(error)
         case AssertionError():  # how authenticators in LangGraph's guides say no
             return problem_of_status(401, str(error) or _UNKNOWN)
-    log.error("authenticator_failed", path=scope["path"], exc_info=error)
-    return problem_of_status(500, "The project's authenticator failed; the log says why.")
+    problem = problem_of_status(500, "The project's authenticator failed; the log says why.")
+    problem.error_id = error_id_of(error)
+    log.error("authenticator_failed", path=scope["path"], error_id=problem.error_id, exc_info=error)
+    return problem
 
 
 async def _given(takes: frozenset[str], scope: Scope, recorded: _Recorded) -> dict[str, Any]:

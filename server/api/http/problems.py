@@ -66,6 +66,8 @@ from everturn.server.errors import (
     UserNotFound,
     WebhookDelivered,
     WebhookNotFound,
+    error_id_of,
+    known_id,
     message_of,
 )
 
@@ -86,10 +88,20 @@ _SCHEMA = re.compile(r"(function-(after|before|wrap|plain)|list|dict|literal)\["
 class Problem(BaseModel):
     """Problem details, RFC 9457."""
 
-    type: str = Field(description="Names the kind of problem; stable, fit for code.")
+    type: str = Field(
+        description="Names the kind of problem; stable, fit for code. docs/errors.md explains each."
+    )
     title: str = Field(description="The kind of problem, for people.")
     status: int = Field(description="The HTTP status.")
     detail: str = Field(description="What is wrong here, and what to do.")
+    error_id: str | None = Field(
+        default=None,
+        description="Where the service has failed: the line of the log that says more has it, too.",
+    )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as it is sent."""
+        return self.model_dump(exclude_none=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +162,8 @@ KINDS: dict[type[Exception], Kind] = {
     StoreUnavailable: Kind(503, "store-unavailable"),
     StoreMisconfigured: Kind(503, "store-misconfigured"),
 }
+_SAY_ALL = (ShuttingDown, Overloaded)
+"""Failures of the service that leave nothing to look for in the log."""
 _UNEXPECTED = Kind(500, "internal-error", "Something unexpected went wrong; the log says what.")
 
 
@@ -161,7 +175,19 @@ def problem_of(error: Exception, kinds: Mapping[type[Exception], Kind] = KINDS) 
         title=HTTPStatus(kind.status).phrase,
         status=kind.status,
         detail=kind.detail or message_of(error),
+        error_id=known_id(error) if kind.status >= HTTPStatus.INTERNAL_SERVER_ERROR else None,
     )
+
+
+def reported(error: Exception, path: str, kinds: Mapping[type[Exception], Kind] = KINDS) -> Problem:
+    """Describe an error to a client; where the service has failed, the log has it, too."""
+    problem = problem_of(error, kinds)
+    failed = problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    if failed and problem.error_id is None and not isinstance(error, _SAY_ALL):
+        problem.error_id = error_id_of(error)
+        said = {"type": problem.type, "error": type(error).__name__}
+        log.warning("request_failed", path=path, error_id=problem.error_id, **said)
+    return problem
 
 
 class FailedBefore(Exception):
@@ -199,9 +225,12 @@ def problem_event(
     """
     kinds = request.app.state.error_kinds
     if isinstance(error, Exception):
-        return problem_of(error, kinds).model_dump()
+        return reported(error, request.url.path, kinds).to_json()
     names = [str(failure.get("error"))]
-    return problem_of_names(names, str(failure.get("message")), kinds).model_dump()
+    problem = problem_of_names(names, str(failure.get("message")), kinds)
+    if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        problem.error_id = failure.get("error_id")
+    return problem.to_json()
 
 
 class UnexpectedErrors:
@@ -227,7 +256,7 @@ class UnexpectedErrors:
         except Exception as error:
             if started or scope["type"] != "http":
                 raise
-            log.exception("unexpected_error", path=scope["path"])
+            log.exception("unexpected_error", path=scope["path"], error_id=error_id_of(error))
             await problem_response(problem_of(error))(scope, receive, send)
 
 
@@ -243,13 +272,14 @@ def answer_errors(app: FastAPI, more: Mapping[type[Exception], Kind]) -> None:
     app.state.error_kinds = kinds
 
     async def on_known(request: Request, error: Exception) -> JSONResponse:
-        return problem_response(problem_of(error, kinds), _retry_after(error))
+        problem = reported(error, request.url.path, kinds)
+        return problem_response(problem, _retry_after(error))
 
     async def on_failed_before(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, FailedBefore)  # noqa: S101 - as below
         problem = problem_of_names(error.errors, str(error), kinds)
         return JSONResponse(  # nothing to come back for: it stays so
-            problem.model_dump(),
+            problem.to_json(),
             status_code=problem.status,
             headers={REPLAYED: "true"},
             media_type="application/problem+json",
@@ -332,7 +362,7 @@ def problem_response(problem: Problem, headers: Mapping[str, str] | None = None)
     if problem.status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
         headers.setdefault("Retry-After", str(RETRY_AFTER_SECONDS))
     return JSONResponse(
-        problem.model_dump(),
+        problem.to_json(),
         status_code=problem.status,
         headers=headers,
         media_type="application/problem+json",

@@ -17,6 +17,7 @@ async def test_each_request_is_told_to_come_back(size: int) -> None:
         for _ in range(2):
             answer = await http.post(url, content=b"x" * size)
             assert (answer.status_code, answer.json()["status"]) == (503, 503)
+            assert answer.json()["type"] == "shutting-down"
             assert int(answer.headers["retry-after"]) > 0
             assert answer.headers["connection"] == "close"
     async with httpx.AsyncClient() as http:

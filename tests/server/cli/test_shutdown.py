@@ -119,7 +119,7 @@ def test_searches_without_end_stop_neither_readiness_nor_the_end(data_dir: Path)
         assert running.stop() == 0
         answers = [each.result() for each in searches]
     ended = [each for each in answers if each is not None and each.status_code == 503]
-    told = {"search-timeout", "shutting-down", "service-unavailable"}  # the last by what closes
+    told = {"search-timeout", "shutting-down"}
     assert {each.json()["type"] for each in ended} <= told
 
 

@@ -1,0 +1,1 @@
+"""What knows OpenTelemetry; imported where traces are made."""
