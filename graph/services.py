@@ -13,6 +13,8 @@ from typing import NotRequired, TypedDict, TypeVar, cast
 from langgraph.config import get_config
 
 from everturn.graph.context import Context
+from everturn.graph.guards.guards import Guards
+from everturn.graph.guards.settings import GuardSettings
 from everturn.graph.models.provider import Models
 from everturn.graph.models.settings import ModelSettings
 from everturn.tools import find_tools
@@ -34,6 +36,8 @@ class Services(TypedDict):
     """Missing: those that are found in files."""
     web: NotRequired[Web]
     """Outgoing requests of tools; a tool finds it with `current_web`."""
+    guards: NotRequired[Guards | None]
+    """Missing or `None`: none is switched on."""
 
 
 async def current_models() -> Models:
@@ -57,6 +61,16 @@ async def current_toolbox() -> Toolbox:
     if services and "tools" in services:
         return services["tools"]
     return await _once(_tools_from_environment)
+
+
+async def current_guards() -> Guards | None:
+    """Return the guards of the server that runs this node, or those of the environment.
+
+    Raises:
+        ValidationError, GuardMissing: without a server, the settings of the environment are wrong.
+    """
+    services = _services()
+    return services.get("guards") if services else await _once(_guards_from_environment)
 
 
 async def offered_tools(context: Context, *, tools: bool = True) -> Offer:
@@ -94,3 +108,8 @@ def _models_from_environment() -> Models:
 def _tools_from_environment() -> Toolbox:
     settings = ToolSettings()
     return Toolbox(find_tools(settings.tool_paths), settings=settings)
+
+
+@cache
+def _guards_from_environment() -> Guards | None:
+    return Guards.of(GuardSettings())

@@ -11,6 +11,7 @@ from structlog import get_logger
 
 from everturn.graph.context import Context, context_of
 from everturn.graph.errors import AgentError, ProviderFailed
+from everturn.graph.guards.stream import AnswerScreen
 from everturn.graph.models.advice import explained
 from everturn.graph.models.blocks import PLURALS
 from everturn.graph.models.call import Call
@@ -18,7 +19,7 @@ from everturn.graph.models.catalogue import OFFLINE
 from everturn.graph.models.circuits import UNSUPPORTED
 from everturn.graph.models.failures import Failure
 from everturn.graph.models.provider import Models
-from everturn.graph.services import current_models, offered_tools
+from everturn.graph.services import current_guards, current_models, offered_tools
 from everturn.graph.state import Route, State
 from everturn.graph.steps.attempt import Outcome, Prompt, ask, prompt_of
 from everturn.graph.steps.choice import (
@@ -69,7 +70,7 @@ def model_node(*, tools: bool = False, last: bool = False) -> Node:
     async def model(state: State, *, runtime: Runtime[Context]) -> Update:
         context, models = context_of(runtime), await current_models()
         offer = await offered_tools(context, tools=tools)
-        known, call, outcome = state.get("route"), None, None
+        known, call, outcome, guards = state.get("route"), None, None, await current_guards()
         route = known or new_route(models, state["messages"], tools=bool(offer.tools))
         try:
             if known is None:
@@ -78,10 +79,14 @@ def model_node(*, tools: bool = False, last: bool = False) -> Node:
                 return _unanswered(route, state, last=last)
             prompt = prompt_of(state, context, trimmed=route["trimmed"])
             call = await _call(route, context, models)
+            if call and guards:
+                call.screen = AnswerScreen(guards)
             chat = models.chat_model(route["model"])
             outcome = await ask(chat, prompt, offer.schemas, context, call)
             route, failure = await _judged(route, call, outcome, models, offer)
             if outcome.answer is not None and failure is None:
+                if call and call.screen:
+                    call.screen.sign(outcome.answer)
                 return _remembered(outcome.answer, route, prompt, state["messages"])
         except (AgentError, GraphBubbleUp):
             raise
@@ -111,6 +116,8 @@ def offline_node(*, tools: bool = False) -> Node:
         if outcome.answer is None or outcome.failure is not None:
             raise ProviderFailed(f"No model could answer: {route.get('reason')}")
         take_in(outcome.answer, None, offer)
+        if guards := await current_guards():
+            await AnswerScreen(guards).screen(outcome.answer)
         return _remembered(outcome.answer, route, prompt, state["messages"])
 
     return offline
@@ -161,7 +168,7 @@ async def _judged(
     """Record the attempt in the route and in the breaker; return what is wrong with it."""
     breaker, failure, answer = models.breaker, outcome.failure, outcome.answer
     if answer is not None and failure is None:
-        take_in(answer, call.answer.calls if call else None, offer)
+        take_in(answer, call.written if call else None, offer)
         if misuses(answer, offer.tools):
             route = {**route, "corrections": route["corrections"] + 1}
             if route["corrections"] > _MAX_CORRECTIONS:

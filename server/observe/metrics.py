@@ -86,6 +86,12 @@ class Metrics:
             ["tool", "result"],
             registry=self._registry,
         )
+        self.guard_verdicts = Counter(
+            "everturn_guard_verdicts_total",
+            "What guards found, by guard and what was done: mark, redact or block.",
+            ["guard", "verdict"],
+            registry=self._registry,
+        )
 
         self.running = self._gauge(
             "everturn_runs_running", "Runs under way in this process; EVERTURN_MAX_RUNS at most."
@@ -144,6 +150,11 @@ class Metrics:
         """Count a look into the cache of tool results."""
         with beside_the_answer("tool cache"):
             self.tool_cache.labels(tool, use).inc()
+
+    def guard_verdict(self, guard: str, verdict: str) -> None:
+        """Count what a guard found."""
+        with beside_the_answer("guard"):
+            self.guard_verdicts.labels(guard, verdict).inc()
 
     def exposition(self) -> bytes:
         """All figures in the Prometheus text format: of all workers, where there are several."""

@@ -315,6 +315,7 @@ class Runs(RunCanceller):
         assistant = await self._assistants.resolve(request.assistant_id)
         asked_of = thread.thread_id if thread else request.thread_id
         request, allowed = await self._access.create(request, assistant, asked_of)
+        request = await self._execution.admitted(request, assistant)
         checked = self._execution.check(request, assistant)
         new = thread if request.thread_id is None else None
         thread_id = new.thread_id if new else request.thread_id or str(uuid7())
