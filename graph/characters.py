@@ -63,16 +63,11 @@ def clean(text: str) -> str:
     if text.isascii() and not _ASCII_CONTROL.search(text):
         return text
     text = _REPLACED.sub(lambda found: "" if found[0] >= "\u202a" else "\n", text)
-    flags = [match.span() for match in _FLAGS.finditer(text)] if "\U000e007f" in text else []
-    for found in _REFUSED.finditer(text):
-        at = found.start()
-        if not any(start <= at < end for start, end in flags):
-            raise CharacterRefused(f"{_named(text[at])} at character {at + 1}: {_why(found)}")
+    looked_at = _FLAGS.sub(lambda flag: "-" * len(flag[0]), text)
+    if found := _REFUSED.search(looked_at):
+        at, why = found.start(), _WHY[found.lastgroup or "control"]
+        raise CharacterRefused(f"{_named(text[at])} at character {at + 1}: {why}")
     return text
-
-
-def _why(found: re.Match[str]) -> str:
-    return _WHY[found.lastgroup or "control"]
 
 
 def _named(character: str) -> str:

@@ -14,12 +14,12 @@ PII = (
         "email",
         r"(?<![\w.+%-])[A-Za-z0-9_][\w.+%-]{0,63}@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}\b",
     ),
-    kind("iban", r"(?<!\w)[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}", end=iban_end),
+    # Looked at without being taken up: digits before an account or a card may look like its start.
+    kind("iban", r"(?<!\w)(?=(?P<found>[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}))", end=iban_end),
     kind(
         "card",
-        _ALONE
-        + r"(?:\d{13,19}|\d{4}([ -])\d{4}\1\d{4}\1\d{4}(?:\1\d{3})?|\d{4}([ -])\d{6}\2\d{4,5})"
-        + _ENDS,
+        rf"{_ALONE}(?=(?P<found>\d{{13,19}}|\d{{4}}(?P<by>[ -])\d{{4}}(?P=by)\d{{4}}(?P=by)\d{{4}}"
+        rf"(?:(?P=by)\d{{3}})?|\d{{4}}(?P<sep>[ -])\d{{6}}(?P=sep)\d{{4,5}}){_ENDS})",
         is_card,
     ),
     # Korea: 주민등록번호 and 외국인등록번호, 사업자등록번호, 운전면허번호.

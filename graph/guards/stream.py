@@ -97,7 +97,7 @@ class HeldBack:
 
     def _refused(self, guard: str, *, after: str = "") -> str:
         self.blocked_by, self._held = guard, ""
-        return f"{' ' if after.strip() else ''}{refusal(guard)}"
+        return refusal(guard) if after[-1:].isspace() or not after else f" {refusal(guard)}"
 
     def _note(self, notes: tuple[Noted, ...]) -> None:
         new = [note for note in notes if note not in self.notes]
