@@ -223,6 +223,10 @@ class Runs(RunCanceller):
             await self.acknowledge(started)  # of those of the background several together
         return started
 
+    async def admitted(self, request: RunRequest, assistant: Assistant) -> RunRequest:
+        """Return a request as it may be stored; see `Execution.admitted`."""
+        return await self._execution.admitted(request, assistant)
+
     def check_room(self, count: int) -> None:
         """Refuse so many runs of the background at once, before one of them is started.
 

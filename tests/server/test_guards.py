@@ -54,6 +54,16 @@ def test_updates_of_a_state_and_commands_are_looked_at_too(client: Client, pairs
     assert client.post(run, json=command).status_code == 422
 
 
+def test_crons_are_looked_at_when_they_are_made_and_changed(client: Client) -> None:
+    cron = {"assistant_id": "agent", "schedule": "0 0 1 1 *", "input": _user(SMUGGLED)}
+    assert client.post("/runs/crons", json=cron).status_code == 422
+    made = client.post("/runs/crons", json={**cron, "input": _user("hello")}).json()
+    path = f"/runs/crons/{made['cron_id']}"
+    assert client.patch(path, json={"input": _user(SMUGGLED)}).status_code == 422
+    assert client.patch(path, json={"input": _user("bye")}).is_success
+    assert client.delete(path).is_success
+
+
 def test_what_people_write_passes_unharmed(client: Client) -> None:
     said = "👩‍👩‍👧‍👦 안녕하세요 مرحبا 🏴󠁧󠁢󠁥󠁮󠁧󠁿 e\u0301"
     session = client.ask(said)["session_id"]

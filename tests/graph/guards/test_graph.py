@@ -12,7 +12,7 @@ from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.pregel import Pregel
 
-from everturn.graph import agent
+from everturn.graph import agent, services
 from everturn.graph.context import Context
 from everturn.graph.guards.guards import Guards
 from everturn.graph.guards.own import GuardMissing
@@ -50,8 +50,8 @@ def guarded(monkeypatch: pytest.MonkeyPatch, models: Models) -> Iterator[Guarded
         guards = Guards.of(GuardSettings(), lambda *about: counted.append(about))
         found = Discovery({"page": page}, {"page": Path("page.py")})
         toolbox = Toolbox(found, settings=ToolSettings())
-        services = Services(models=models, tools=toolbox, guards=guards)
-        return _fresh(agent.__file__), {"configurable": {"__everturn": services}}, counted
+        shared = Services(models=models, tools=toolbox, guards=guards)
+        return _fresh(agent.__file__), {"configurable": {"__everturn": shared}}, counted
 
     return build
 
@@ -238,3 +238,13 @@ def test_a_file_without_a_guard_stops_the_start(tmp_path: Path, file: str, why: 
         Guards.of(GuardSettings(guard_paths=[tmp_path]))
     with pytest.raises(GuardMissing, match="no folder"):
         Guards.of(GuardSettings(guard_paths=[tmp_path / "none"]))
+
+
+async def test_without_a_server_the_environment_switches_guards_on(guarded: Guarded) -> None:
+    graph, _, _ = guarded(guards="injection")
+    services._guards_from_environment.cache_clear()
+    try:
+        done = await graph.ainvoke(_ask(ATTACK))
+    finally:
+        services._guards_from_environment.cache_clear()
+    assert done["messages"][-1].text == refusal("injection")
