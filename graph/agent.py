@@ -3,9 +3,10 @@
 Compiled without a checkpointer: the server that runs the graph brings the memory.
 """
 
-from langgraph.graph import START, StateGraph
+from langgraph.graph import StateGraph
 
 from everturn.graph.context import Context
+from everturn.graph.guards.entrance import enter_at
 from everturn.graph.nodes.fallback_router import fallback_router
 from everturn.graph.nodes.model import model_node, offline_node
 from everturn.graph.nodes.stop import stop
@@ -20,7 +21,7 @@ builder.add_node("fallback_router", fallback_router)
 builder.add_node("offline", offline_node(tools=True))
 builder.add_node("stop", stop)
 
-builder.add_edge(START, "model")
+enter_at(builder, "model")
 builder.add_conditional_edges("model", after_model)
 builder.add_conditional_edges("tools", after_tools)
 builder.add_conditional_edges("fallback_router", after_fallback_router)

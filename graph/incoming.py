@@ -5,9 +5,31 @@ from typing import Any
 
 from langchain_core.messages import BaseMessage, HumanMessage, convert_to_messages
 
+from everturn.graph.characters import CharacterRefused, clean
 from everturn.graph.errors import InvalidContent
+from everturn.graph.guards.guards import Guards
+from everturn.graph.guards.messages import screened_input
 from everturn.graph.models.blocks import Medium, Unreadable, read_block
 from everturn.graph.models.content import media_in, start_of_turn
+from everturn.graph.texts import texts_in, with_texts
+
+
+async def admitted(given: Any, guards: Guards | None) -> Any:
+    """Return an input as it may be stored and run: see `characters`, and `guards`.
+
+    Raises:
+        InvalidContent: a character of it is not taken; says which one, and where.
+    """
+    changed: dict[int, str] = {}
+    for number, found in enumerate(texts_in(given)):
+        try:
+            text = clean(found.text)
+        except CharacterRefused as flaw:
+            raise InvalidContent(f"{found.path}: {flaw}.") from None
+        if text != found.text:
+            changed[number] = text
+    given = with_texts(given, changed)
+    return await screened_input(given, guards) if guards else given
 
 
 def media_of_input(given: object) -> set[Medium]:

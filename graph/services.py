@@ -14,6 +14,8 @@ from langgraph.config import get_config
 
 from everturn.graph.budget import Budget
 from everturn.graph.context import Context
+from everturn.graph.guards.guards import Guards
+from everturn.graph.guards.settings import GuardSettings
 from everturn.graph.models.provider import Models
 from everturn.graph.models.settings import ModelSettings
 from everturn.tools import find_tools
@@ -37,6 +39,8 @@ class Services(TypedDict):
     """Outgoing requests of tools; a tool finds it with `current_web`."""
     budget: NotRequired[Budget]
     """What this run may spend; missing: anything."""
+    guards: NotRequired[Guards | None]
+    """Missing or `None`: none is switched on."""
 
 
 async def current_models() -> Models:
@@ -66,6 +70,16 @@ def current_budget() -> Budget | None:
     """Return what this run may spend; None is anything, as it is without a server."""
     services = _services()
     return services.get("budget") if services else None
+
+
+async def current_guards() -> Guards | None:
+    """Return the guards of the server that runs this node, or those of the environment.
+
+    Raises:
+        ValidationError, GuardMissing: without a server, the settings of the environment are wrong.
+    """
+    services = _services()
+    return services.get("guards") if services else await _once(_guards_from_environment)
 
 
 async def offered_tools(context: Context, *, tools: bool = True) -> Offer:
@@ -103,3 +117,8 @@ def _models_from_environment() -> Models:
 def _tools_from_environment() -> Toolbox:
     settings = ToolSettings()
     return Toolbox(find_tools(settings.tool_paths), settings=settings)
+
+
+@cache
+def _guards_from_environment() -> Guards | None:
+    return Guards.of(GuardSettings())

@@ -1,8 +1,9 @@
 """One model call and nothing else: for a proof of concept, and for reading first."""
 
-from langgraph.graph import START, StateGraph
+from langgraph.graph import StateGraph
 
 from everturn.graph.context import Context
+from everturn.graph.guards.entrance import enter_at
 from everturn.graph.nodes.model import model_node
 from everturn.graph.nodes.stop import stop
 from everturn.graph.routing import after_simple_model
@@ -12,7 +13,7 @@ builder = StateGraph(State, Context, input_schema=Input, output_schema=Output)
 builder.add_node("model", model_node(last=True))
 builder.add_node("stop", stop)
 
-builder.add_edge(START, "model")
+enter_at(builder, "model")
 builder.add_conditional_edges("model", after_simple_model)
 builder.set_finish_point("stop")
 

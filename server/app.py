@@ -117,6 +117,7 @@ from everturn.server.observe.langsmith import open_langsmith
 from everturn.server.observe.metrics import Metrics
 from everturn.server.observe.traces import open_traces, traces_wanted
 from everturn.server.own_graphs import asks_our_models, provider_of
+from everturn.server.own_guards import admitted_to, guards_of
 from everturn.server.projects.checkpointer import load_cipher, load_serde, thread_ttl
 from everturn.server.projects.config import Http, ThreadTTL
 from everturn.server.projects.graphs import Graphs
@@ -366,6 +367,7 @@ async def _service(
     metrics = saver.meter = Metrics()
     metrics.on_look(lambda: metrics.models.say_circuits(models.breaker.states()))
     metrics.on_look(lambda: metrics.stores.event_log.set(events.kept_bytes))
+    guards = await off_the_loop(partial(guards_of, settings.guards, metrics.guard_verdict))
     toolbox = _toolbox(settings, mcp, RedisResultStore(redis, prefix), saver, metrics)
     engine = Engine(
         graphs,
@@ -373,11 +375,12 @@ async def _service(
         RedisThreadLocks(redis, lease=settings.stores.lease, prefix=prefix)
         if settings.stores.redis_url or not peers.single
         else LocalThreadLocks(),
-        Services(models=models, tools=toolbox, web=web),
+        Services(models=models, tools=toolbox, web=web, guards=guards),
         partial(_candidates, models, toolbox),
         turn_timeout=settings.models.turn_timeout,
         thread_wait=settings.server.thread_wait,
         store_wait=settings.server.store_wait,
+        admit=partial(admitted_to, guards),
     )
     memory, watch = ThreadMemory(saver, graphs), Watch(peers)
     webhook_table = WebhookTable(database, rows, peers.name, safe)

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage
 
 from everturn.graph.models.answer import Answer
 from everturn.graph.models.blocks import Medium
@@ -21,6 +21,23 @@ class Racer(Protocol):
         self, messages: list[BaseMessage], stop: list[str] | None, call: "Call", kwargs: Any
     ) -> AsyncGenerator[Chunk]:
         """Ask this model alone, within the limits of `call`, and yield its answer as it comes."""
+        ...
+
+
+class Screen(Protocol):
+    """What decides how much of an answer may be shown, and when."""
+
+    @property
+    def blocked_by(self) -> str | None:
+        """The guard that blocked the answer."""
+        ...
+
+    async def take(self, chunk: Chunk) -> list[Chunk]:
+        """Return what may be shown and stored with a chunk."""
+        ...
+
+    def sign(self, answer: AIMessage) -> None:
+        """Say in an answer what was found in it."""
         ...
 
 
@@ -50,7 +67,18 @@ class Call:
     """By model: the moment at which it was asked."""
     failures: dict[str, Failure] = field(default_factory=dict)
     """The others that were asked in a race and did not answer."""
+    screen: Screen | None = None
+    """Screens what is received, where guards are on."""
     _names: Sequence[str] = ()
+
+    @property
+    def written(self) -> list[dict[str, Any]]:
+        """The answer's tool calls, as the model wrote them; an answer that is blocked has none."""
+        return [] if self.screen and self.screen.blocked_by else self.answer.calls
+
+    async def shown(self, chunk: Chunk) -> list[Chunk]:
+        """Return what may be shown and stored with a chunk."""
+        return await self.screen.take(chunk) if self.screen else [chunk]
 
     def begin(self, names: Sequence[str]) -> None:
         """Take the names of the model and its rivals."""

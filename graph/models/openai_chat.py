@@ -148,8 +148,9 @@ class OpenAIChat(ChatOpenAI):
             async for chunk in stream:
                 if call.first_token is None:
                     call.first_token = now() - call.asked_at[call.model]
-                call.answer.add(chunk)
-                yield chunk
+                for shown in await call.shown(chunk):
+                    call.answer.add(shown)
+                    yield shown
         if flaw := call.answer.flaw():
             raise CallFailed(flaw)
 

@@ -12,6 +12,7 @@ from structlog import get_logger
 
 from everturn.graph.context import Context, context_of
 from everturn.graph.errors import AgentError, ProviderFailed
+from everturn.graph.guards.stream import AnswerScreen
 from everturn.graph.models.advice import explained
 from everturn.graph.models.blocks import PLURALS
 from everturn.graph.models.call import Call
@@ -19,7 +20,12 @@ from everturn.graph.models.catalogue import OFFLINE
 from everturn.graph.models.circuits import UNSUPPORTED
 from everturn.graph.models.failures import Failure
 from everturn.graph.models.provider import Models
-from everturn.graph.services import current_budget, current_models, offered_tools
+from everturn.graph.services import (
+    current_budget,
+    current_guards,
+    current_models,
+    offered_tools,
+)
 from everturn.graph.state import Route, State
 from everturn.graph.steps.attempt import Outcome, Prompt, ask, prompt_of
 from everturn.graph.steps.choice import (
@@ -120,6 +126,8 @@ def offline_node(*, tools: bool = False) -> Node:
         if outcome.answer is None or outcome.failure is not None:
             raise ProviderFailed(f"No model could answer: {route.get('reason')}")
         take_in(outcome.answer, None, offer)
+        if guards := await current_guards():
+            await AnswerScreen(guards).screen(outcome.answer)
         return _remembered(outcome.answer, route, prompt, state["messages"])
 
     return offline
@@ -148,7 +156,7 @@ def _unanswered(route: Route, state: State, *, last: bool) -> Update:
 
 
 async def _call(route: Route, context: Context, models: Models) -> Call | None:
-    """Limit the call; where hedging is on, add the models that may be asked beside it."""
+    """Limit the call, have its answer screened, and add the models that may be asked beside it."""
     if route["model"] == OFFLINE:
         return None
     call, after = Call(end=route["deadline"]), models.settings.hedge_after
@@ -161,6 +169,8 @@ async def _call(route: Route, context: Context, models: Models) -> Call | None:
     if route["older_media"]:
         names = {model.name, *(rival.model_name for rival in call.rivals)}
         call.left_out = {name: left_out(models.catalogue[name], route, now) for name in names}
+    if guards := await current_guards():
+        call.screen = AnswerScreen(guards)
     return call
 
 
@@ -170,7 +180,7 @@ async def _judged(
     """Record the attempt in the route and in the breaker; return what is wrong with it."""
     breaker, failure, answer = models.breaker, outcome.failure, outcome.answer
     if answer is not None and failure is None:
-        take_in(answer, call.answer.calls if call else None, offer)
+        take_in(answer, call.written if call else None, offer)
         if misuses(answer, offer.tools):
             route = {**route, "corrections": route["corrections"] + 1}
             if route["corrections"] > _MAX_CORRECTIONS:
@@ -192,6 +202,8 @@ async def _judged(
         return failed(route, failure, seconds=outcome.seconds, received=spent), failure
     if call is not None:
         await breaker.succeeded(route["model"], call.first_token)
+        if call.screen and answer is not None:
+            call.screen.sign(answer)
     return route, None
 
 

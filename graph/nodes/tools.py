@@ -12,7 +12,13 @@ from langgraph.runtime import Runtime
 from langgraph.types import Command
 
 from everturn.graph.context import Context, context_of
-from everturn.graph.services import current_budget, current_toolbox, offered_tools
+from everturn.graph.guards.messages import screened_answer
+from everturn.graph.services import (
+    current_budget,
+    current_guards,
+    current_toolbox,
+    offered_tools,
+)
 from everturn.graph.state import State
 from everturn.graph.steps.approval import approved
 from everturn.graph.steps.window import calls_of_turn, open_calls
@@ -57,6 +63,8 @@ async def tools(state: State, *, runtime: Runtime[Context]) -> Step | list[Step]
         skipped=frozenset(call["id"] or "" for call in asked.tool_calls) - waiting,
         one_by_one=note is not None,
     )
+    if guards := await current_guards():
+        current.screen = partial(screened_answer, guards=guards)
     if toolbox.answers is not None:
         current.keep = partial(toolbox.answers.akeep_answer, config)
         if "route" not in state:  # it is lost with its process: another one was at this step

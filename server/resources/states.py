@@ -173,7 +173,7 @@ class States:
                 f"The thread {thread.thread_id} has a run that has not ended: wait for it, or "
                 "cancel it."
             )
-        self.graph_of(thread)
+        values = await self._engine.admitted(self.graph_of(thread), values)
         async with self._engine.hold(thread.thread_id, UPDATE_WAIT_SECONDS) as fence:
             config = self._config(thread, place, fence)
             with reading(thread.thread_id):
@@ -195,8 +195,11 @@ class States:
         Raises:
             ThreadHasNoGraph, GraphNotFound, InvalidUpdate: see `update`.
         """
-        self.graph_of(thread)
-        updates = [[StateUpdate(step.values, step.as_node) for step in each] for each in supersteps]
+        name, admitted = self.graph_of(thread), self._engine.admitted
+        updates = [
+            [StateUpdate(await admitted(name, step.values), step.as_node) for step in each]
+            for each in supersteps
+        ]
         async with self._engine.hold(thread.thread_id, UPDATE_WAIT_SECONDS) as fence:
             config = self._config(thread, fence=fence)
             async with self._open(thread, config, "threads.update") as graph:

@@ -85,7 +85,7 @@ class Crons:
 
         Raises:
             AssistantNotFound, ThreadNotFound: whom it should run, or on which thread.
-            InvalidInput: the schedule, its time zone, or the webhook.
+            InvalidInput: the schedule, its time zone, or the webhook; or what `admitted` raises.
         """
         await self._runs.check_webhook(asked.run.webhook)
         assistant = await self._assistants.resolve(asked.run.assistant_id)
@@ -94,7 +94,8 @@ class Crons:
         if thread_id and not await self._may_run_on(thread_id):
             raise ThreadNotFound("Thread or assistant not found.")
         caller = current_caller()
-        cron_id, payload = str(uuid7()), _payload(asked.run)
+        cron_id = str(uuid7())
+        payload = _payload(await self._runs.admitted(asked.run, assistant))
         value: dict[str, Any] = {
             "payload": payload,
             "schedule": asked.schedule,
@@ -157,6 +158,10 @@ class Crons:
         cron = await self._allowed("update", cron_id, value)
         if self._access.on and value.get("metadata") is not None:
             columns = {**columns, "metadata": _ruled(cron, columns, value["metadata"])}
+        if given := run.get("input"):
+            assistant = await self._assistants.resolve(cron.assistant_id)
+            asked = RunRequest(assistant_id=cron.assistant_id, input=given)
+            run = {**run, "input": (await self._runs.admitted(asked, assistant)).input}
         values = {**columns, **self._table.divided({**self._table.whole_payload(cron), **run})}
         if self._access.on and run:  # nobody has another's runs do what they want
             caller = current_caller()

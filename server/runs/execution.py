@@ -188,6 +188,17 @@ class Execution:
         context = self._context(request, assistant)
         return self._engine.check(Turn(assistant.graph_id, _input(request), context=context))
 
+    async def admitted(self, request: RunRequest, assistant: Assistant) -> RunRequest:
+        """Return a request with an input, and with updates, as they may be stored.
+
+        Raises what `Engine.admitted` does.
+        """
+        name, command = assistant.graph_id, request.command
+        given = await self._engine.admitted(name, request.input)
+        if command and (update := command.get("update")):
+            command = {**command, "update": await self._engine.admitted(name, update)}
+        return replace(request, input=given, command=command)
+
     async def execute(self, run: Run) -> None:
         """Run to the end, whatever it is; nothing is raised."""
         try:

@@ -248,6 +248,10 @@ class Runs(RunCanceller):
             await self.acknowledge(started)  # of those of the background several together
         return started
 
+    async def admitted(self, request: RunRequest, assistant: Assistant) -> RunRequest:
+        """Return a request as it may be stored; see `Execution.admitted`."""
+        return await self._execution.admitted(request, assistant)
+
     def check_room(self, count: int) -> None:
         """Refuse so many runs of the background at once, before one of them is started.
 
@@ -341,6 +345,7 @@ class Runs(RunCanceller):
         assistant = await self._assistants.resolve(request.assistant_id)
         asked_of = thread.thread_id if thread else request.thread_id
         request, allowed = await self._access.create(request, assistant, asked_of)
+        request = await self._execution.admitted(request, assistant)
         checked = self._execution.check(request, assistant)
         new = thread if request.thread_id is None else None
         thread_id = new.thread_id if new else request.thread_id or str(uuid7())

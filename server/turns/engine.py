@@ -6,7 +6,7 @@ Only `server.runs.execution` runs turns. Others hold a thread to change or delet
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
     aclosing,
@@ -45,6 +45,15 @@ Candidates = Callable[[Any, Any], Sequence[str]]
 or where there are none."""
 
 
+Admit = Callable[[Graph, Any], Awaitable[Any]]
+"""From a graph and what a client would write into its state to what may be stored of that; raises
+where it is not taken."""
+
+
+async def _as_it_is(_: Graph, given: Any) -> Any:
+    return given
+
+
 @dataclass(frozen=True, slots=True)
 class Hold:
     """A thread that is held for a turn."""
@@ -68,6 +77,7 @@ class Engine:
         turn_timeout: float,
         thread_wait: float,
         store_wait: float = 3600.0,
+        admit: Admit = _as_it_is,
     ) -> None:
         """Wire the engine.
 
@@ -80,6 +90,7 @@ class Engine:
             turn_timeout: seconds a turn may take once it has started.
             thread_wait: seconds to wait for a thread where nothing else is said.
             store_wait: seconds a turn waits for a store that is away.
+            admit: makes of an input what may be stored.
         """
         self.graphs = graphs
         self.services = MappingProxyType(services)
@@ -88,11 +99,21 @@ class Engine:
         self._turn_timeout = turn_timeout
         self.thread_wait = thread_wait
         self.store_wait = store_wait
+        self._admit = admit
         self._deadlines: set[asyncio.Timeout] = set()
         self._idle = asyncio.Event()
         self._idle.set()
         self._closing = False
         safe_repr.install()
+
+    async def admitted(self, graph: str, given: Any) -> Any:
+        """Return what a client would write into a graph's state, as it may be stored.
+
+        Raises:
+            GraphNotFound, and what the graph's own rules raise: nothing was written.
+        """
+        served = self.graphs.fixed(graph)
+        return given if served is None or not given else await self._admit(served, given)
 
     def check(self, turn: Turn) -> Checked:
         """Check all of a turn that can be checked before anything is run or written.

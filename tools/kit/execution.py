@@ -47,6 +47,7 @@ Answer = Any
 """A ToolMessage, a Command, or a list of both, as `ToolNode` takes them."""
 Execute = Callable[[ToolCallRequest], Awaitable[Answer]]
 Keep = Callable[[str, Answer], Awaitable[None]]
+Screen = Callable[[Answer], Awaitable[Answer]]
 
 
 @dataclass(slots=True)
@@ -67,6 +68,8 @@ class Round:
     """How often the step has been begun, as far as that is known."""
     keep: Keep | None = None
     """Keeps an answer until the step is stored."""
+    screen: Screen | None = None
+    """Screens an answer before anybody sees it."""
     unanswered: set[str] = field(default_factory=set)
     """Ids of calls that are executed and have not answered."""
     paused: dict[str, Exception | None] = field(default_factory=dict)
@@ -125,6 +128,7 @@ class Execution:
             CURRENT.set(CurrentCall(key, current.attempt))
             try:
                 answer = await self._counted(request, execute)
+                answer = await current.screen(answer) if current.screen else answer
             except GraphBubbleUp as pause:
                 current.paused[call_id] = pause
             except Exception as error:  # an answer to a tool's question that does not fit it
