@@ -80,6 +80,11 @@ class Call:
         """Return what may be shown and stored with a chunk."""
         return await self.screen.take(chunk) if self.screen else [chunk]
 
+    def sign(self, answer: AIMessage | None) -> None:
+        """Say in the answer what was found in it."""
+        if self.screen and answer is not None:
+            self.screen.sign(answer)
+
     def begin(self, names: Sequence[str]) -> None:
         """Take the names of the model and its rivals."""
         self._names, self.model = names, names[0]

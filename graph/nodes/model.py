@@ -202,8 +202,7 @@ async def _judged(
         return failed(route, failure, seconds=outcome.seconds, received=spent), failure
     if call is not None:
         await breaker.succeeded(route["model"], call.first_token)
-        if call.screen and answer is not None:
-            call.screen.sign(answer)
+        call.sign(answer)
     return route, None
 
 
