@@ -213,6 +213,7 @@ DOORS: dict[tuple[str, str], Door] = {
     ("DELETE", "/api/chat/sessions"): _lists(
         {"deleted": 0}, lambda t: None, "session_id", query=lambda t: {"confirm": "all"}
     ),
+    ("GET", "/api/usage"): _SHARED,
     # users and webhooks
     ("GET", "/api/users/export"): Door(
         kind="operators", query=lambda t: {"user": t.user}, needs=("thread_id",), shows=True
