@@ -28,12 +28,12 @@ from everturn.server.access.access import Access, Action
 from everturn.server.access.caller import Caller, acting_as, current_caller
 from everturn.server.errors import AnswerGone, CronNotFound, InvalidInput, ThreadNotFound
 from everturn.server.observe.audit import audit
-from everturn.server.runs.execution import Threads
 from everturn.server.runs.idempotency import IdempotencyKey
 from everturn.server.runs.reading import Assistants
 from everturn.server.runs.request import CRON_DOOR, RunRequest
 from everturn.server.runs.run import Run
 from everturn.server.runs.runs import Runs
+from everturn.server.runs.thread_rows import Threads
 
 log = get_logger(__name__)
 

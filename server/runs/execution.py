@@ -7,16 +7,15 @@ The only place that runs turns.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from time import monotonic
-from typing import Any, Protocol
-from uuid import UUID
+from typing import Any
 
-from langgraph.types import Command, Send, StateSnapshot
+from langgraph.types import StateSnapshot
 from structlog import get_logger
 
 from everturn.checkpoints.away import Waiting, patiently, waits
@@ -32,9 +31,7 @@ from everturn.checkpoints.sql.group_commit import Row
 from everturn.checkpoints.sql.history import FinishedTurn, turn_finished
 from everturn.checkpoints.sql.idempotency import key_released
 from everturn.checkpoints.sql.runs import RunRow, RunRows
-from everturn.checkpoints.sql.threads import Thread
 from everturn.server.access.budgets import Budgets
-from everturn.server.access.caller import caller_config, without_caller
 from everturn.server.access.run_budget import RunBudget
 from everturn.server.errors import (
     InvalidAnswer,
@@ -47,6 +44,14 @@ from everturn.server.errors import (
     error_id_of,
 )
 from everturn.server.runs.admission import Admission
+from everturn.server.runs.asked import (
+    configurable_of,
+    context_of,
+    has_blocks,
+    input_of,
+    turn_of,
+    updates_latest,
+)
 from everturn.server.runs.delays import waiting_of
 from everturn.server.runs.elsewhere import Elsewhere
 from everturn.server.runs.here import Here
@@ -55,8 +60,9 @@ from everturn.server.runs.queue import Queue
 from everturn.server.runs.request import RunRequest
 from everturn.server.runs.run import Run
 from everturn.server.runs.slots import Slots
+from everturn.server.runs.thread_rows import Threads
 from everturn.server.runs.webhooks import Webhooks
-from everturn.server.streams.modes import STANDING, SUMMARY, Parts, graph_modes
+from everturn.server.streams.modes import STANDING, SUMMARY, Parts
 from everturn.server.turns.engine import Engine, Hold
 from everturn.server.turns.lost_memory import fresh
 from everturn.server.turns.memory import ThreadMemory
@@ -90,50 +96,6 @@ _BYTES_AT_ONCE = 262_144
 """Of what a run streams: so many are written before the loop serves others."""
 
 Dumps = Callable[[Any], bytes]
-
-
-class Threads(Protocol):
-    """The rows of threads, for runs."""
-
-    async def get(self, thread_id: str, *, ended: bool = False) -> Thread | None:
-        """Return the row of a thread; None where there is none.
-
-        With `ended` also of a session that has ended.
-        """
-        ...
-
-    async def open(
-        self, thread_id: str, assistant: Assistant, *, create: bool, metadata: Mapping[str, Any]
-    ) -> Thread | None:
-        """Return the row of a thread; one is made where there is none, if `create` says so.
-
-        It is then known to be of this assistant's graph, and by what else `metadata` says.
-        """
-        ...
-
-    def created(self, thread: Thread) -> Row:
-        """The row of a new thread."""
-        ...
-
-    def busy(self, run: Run) -> Row:
-        """The change that says that a run is under way on its thread."""
-        ...
-
-    def failed(self, run: Run) -> Row:
-        """The change that says what a run failed with."""
-        ...
-
-    def ended(self, run: Run, state: StateSnapshot | None) -> Row:
-        """The change that says what a thread waits for after a run, if for anything."""
-        ...
-
-    def lost(self, thread_id: str, failure: Mapping[str, Any]) -> Row:
-        """The change that says that a run cannot go on."""
-        ...
-
-    async def error(self, thread_id: str) -> Mapping[str, Any]:
-        """What the newest run that failed on a thread failed with."""
-        ...
 
 
 class Execution:
@@ -181,12 +143,12 @@ class Execution:
 
         What holds pictures or files that cannot be sent is always refused: it is large to keep.
         """
-        if not (request.interactive or _has_blocks(request.input)):
+        if not (request.interactive or has_blocks(request.input)):
             return None
         if request.input == {}:
             raise InvalidInput(f"The input for the graph {assistant.graph_id!r} is empty.")
-        context = self._context(request, assistant)
-        return self._engine.check(Turn(assistant.graph_id, _input(request), context=context))
+        context = context_of(self._engine.graphs, request, assistant)
+        return self._engine.check(Turn(assistant.graph_id, input_of(request), context=context))
 
     async def admitted(self, request: RunRequest, assistant: Assistant) -> RunRequest:
         """Return a request with an input, and with updates, as they may be stored.
@@ -383,7 +345,7 @@ class Execution:
             stands = [{"id": m.id, "content": m.text} for m in answers_since(values, last_before)]
             run.feed.publish(STANDING, self._dumps(stands))
         turn = await self._turn(run, goes_on=goes_on)
-        if _updates_latest(run.request) and turn.thread_id:
+        if updates_latest(run.request) and turn.thread_id:
             chosen = configurable_of(run.assistant, run.request)
             await self._memory.apply_updates(turn.graph, turn.thread_id, held.fence, chosen)
         return turn
@@ -555,21 +517,7 @@ class Execution:
             waiting = await self._memory.waiting(run.thread_id)
             if waiting is None or request.answers not in {i.id for i in waiting.interrupts}:
                 raise NothingWaits("What this answers has been answered, or given up, meanwhile.")
-        return Turn(
-            graph=run.assistant.graph_id,
-            input=None if goes_on else _input(request),
-            thread_id=None if request.without_memory else run.thread_id,
-            context=self._context(request, run.assistant),
-            config=self._config(run),
-            services={"budget": run.budget} if run.budget else {},
-            stream_modes=graph_modes(request.stream_mode),
-            ttl=run.ttl,
-            events="events" in request.stream_mode,
-            subgraphs=request.stream_subgraphs,
-            interrupt_before=request.interrupt_before,
-            interrupt_after=request.interrupt_after,
-            durability=request.durability or ("exit" if run.on_own_thread else None),
-        )
+        return turn_of(run, self._engine.graphs, goes_on=goes_on)
 
     def _started(self, run: Run) -> None:
         """Have it written that a run is under way, unless it has ended by then."""
@@ -582,18 +530,6 @@ class Execution:
         run.start = None
         self._rows.update(run.row, "running", self._threads.busy(run), since=since)
 
-    def _context(self, request: RunRequest, assistant: Assistant) -> dict[str, Any]:
-        """What the graph may choose from: clients from before LangGraph 0.6 say it in the config.
-
-        A graph that does not say what it takes is given everything.
-        """
-        if request.interactive:
-            return {**assistant.context, **request.context}
-        takes = self._engine.graphs.context_fields(assistant.graph_id)
-        said = _without_place(request.config.get("configurable", {}))
-        chosen = {key: value for key, value in said.items() if not takes or key in takes}
-        return {**assistant.context, **chosen, **request.context}
-
     @asynccontextmanager
     async def _within_budget(self, run: Run) -> AsyncIterator[None]:
         """Let a run know what it may spend, where there are budgets."""
@@ -603,39 +539,6 @@ class Execution:
         thread_id = run.thread_id if run.request.lasting else None
         async with RunBudget(self._budgets, run.row.run_id, thread_id, run.caller) as run.budget:
             yield
-
-    def _config(self, run: Run) -> dict[str, Any]:
-        request, config = run.request, {**run.assistant.config, **run.request.config}
-        callbacks = [*(run.budget.callbacks if run.budget else ()), *run.callbacks]
-        about = {
-            "run_id": run.row.run_id,
-            "graph_id": run.assistant.graph_id,
-            "assistant_id": run.assistant.assistant_id,
-        }
-        place = {"checkpoint_id": request.checkpoint_id, **(request.checkpoint or {})}
-        configurable = {
-            # What a client says of this one counts, as with LangGraph's server.
-            **({"user_id": run.caller.identity} if run.caller else {}),
-            **configurable_of(run.assistant, request),
-            **caller_config(run.caller),
-            **about,
-            **{key: value for key, value in place.items() if value and key != "thread_id"},
-        }
-        metadata = {
-            **run.of_thread,
-            **run.row.metadata,
-            **config.get("metadata", {}),
-            "run_id": run.row.run_id,  # by which what it did is found again, and undone
-            "run_attempt": run.feed.attempt,
-        }
-        return {
-            **config,
-            "configurable": configurable,
-            "metadata": metadata,
-            "run_id": UUID(run.row.run_id),
-            "run_name": config.get("run_name") or run.assistant.graph_id,
-            **({"callbacks": callbacks} if callbacks else {}),
-        }
 
     def _fail(self, run: Run, error: BaseException) -> None:
         run.error, run.error_id = error, error_id_of(error)
@@ -667,51 +570,3 @@ def _finished(run: Run, outcome: Outcome) -> FinishedTurn | None:
         cost=outcome.cost,
         metadata={"graph": run.assistant.graph_id, "route": outcome.route},
     )
-
-
-def _updates_latest(request: RunRequest) -> bool:
-    """Whether it is a command that changes the latest state of its thread."""
-    forks = request.checkpoint_id or (request.checkpoint or {}).get("checkpoint_id")
-    return bool(request.command and request.command.get("update") and not forks)
-
-
-def _has_blocks(given: Any) -> bool:
-    messages = given.get("messages") if isinstance(given, dict) else None
-    several = messages if isinstance(messages, list) else [messages]
-    return any(isinstance(m, dict) and isinstance(m.get("content"), list) for m in several)
-
-
-def configurable_of(assistant: Assistant, request: RunRequest) -> dict[str, Any]:
-    """What an assistant and a request say in `config.configurable`.
-
-    Graphs from before LangGraph 0.6 look for their context here. It would be in the metadata of
-    each checkpoint, too; the routes of our own are younger than that.
-    """
-    context = {} if request.interactive else _without_place(request.context)
-    return {
-        **_without_place(assistant.config.get("configurable", {})),
-        **context,
-        **without_caller(request.config.get("configurable", {})),
-    }
-
-
-def _without_place(configurable: Mapping[str, Any]) -> dict[str, Any]:
-    """An assistant is of no thread, and of no caller: only a request says where to run."""
-    place = {"thread_id", "checkpoint_id", "checkpoint_ns", "checkpoint_map"}
-    said = without_caller(configurable)
-    return {key: value for key, value in said.items() if key not in place}
-
-
-def _input(request: RunRequest) -> Any:
-    return _command(request.command) if request.command else request.input
-
-
-def _command(asked: Mapping[str, Any]) -> Command[Any]:
-    goto = asked.get("goto") or ()
-    several = goto if isinstance(goto, list) else [goto] if goto else []
-    targets = [Send(to["node"], to.get("input")) if isinstance(to, dict) else to for to in several]
-    update = asked.get("update")
-    if isinstance(update, list) and all(isinstance(pair, list) for pair in update):
-        update = [tuple(pair) for pair in update]
-    chosen = {key: asked[key] for key in ("resume",) if key in asked}
-    return Command(goto=targets, update=update, **chosen)

@@ -16,13 +16,15 @@ from everturn.checkpoints.shared.event_log import END, EventLog
 from everturn.checkpoints.sql.assistants import Assistant
 from everturn.checkpoints.sql.runs import UNFINISHED, RunRow, RunRows, RunStatus
 from everturn.server.errors import AssistantNotFound, ShuttingDown, StateUnreadable
+from everturn.server.runs.asked import configurable_of
 from everturn.server.runs.elsewhere import Elsewhere
-from everturn.server.runs.execution import Dumps, Threads, configurable_of
+from everturn.server.runs.execution import Dumps
 from everturn.server.runs.here import KNOWN_SECONDS, Here
 from everturn.server.runs.idempotency import Kept, Keys, Repeated, answer_gone
 from everturn.server.runs.permission import RunAccess, run_not_found
 from everturn.server.runs.request import RunRequest
 from everturn.server.runs.run import Run
+from everturn.server.runs.thread_rows import Threads
 from everturn.server.runs.webhooks import Webhooks
 from everturn.server.streams.feed import BEGINNING, Cursor, Event
 from everturn.server.streams.logged import LoggedRun, logged_run

@@ -41,7 +41,7 @@ from everturn.server.runs.at_once import RunsAtOnce
 from everturn.server.runs.audited import audit_answer
 from everturn.server.runs.cancelling import RunCanceller
 from everturn.server.runs.elsewhere import Elsewhere
-from everturn.server.runs.execution import Dumps, Execution, Threads
+from everturn.server.runs.execution import Dumps, Execution
 from everturn.server.runs.here import KNOWN_SECONDS, Here
 from everturn.server.runs.idempotency import IdempotencyKey, Keys, Repeated, answer_gone
 from everturn.server.runs.permission import RunAccess
@@ -51,6 +51,7 @@ from everturn.server.runs.request import CRON_DOOR, RunRequest
 from everturn.server.runs.run import Run
 from everturn.server.runs.slots import Slots
 from everturn.server.runs.taking import Taking
+from everturn.server.runs.thread_rows import Threads
 from everturn.server.runs.traced import traced
 from everturn.server.runs.webhooks import Webhooks
 from everturn.server.streams.feed import Feed, NoLog

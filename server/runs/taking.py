@@ -15,12 +15,13 @@ from everturn.checkpoints.shared.event_log import EventLog
 from everturn.checkpoints.sql.runs import Claimed, RunRow, RunRows
 from everturn.server.access.caller import Caller
 from everturn.server.errors import RunError
-from everturn.server.runs.execution import Dumps, Threads
+from everturn.server.runs.execution import Dumps
 from everturn.server.runs.idempotency import Keys
 from everturn.server.runs.reading import Assistants
 from everturn.server.runs.request import RunRequest
 from everturn.server.runs.run import CancelAction, Run, lost_payload
 from everturn.server.runs.slots import Slots
+from everturn.server.runs.thread_rows import Threads
 from everturn.server.runs.webhooks import Webhooks
 from everturn.server.streams.feed import Feed
 
