@@ -121,4 +121,4 @@ def _tools_from_environment() -> Toolbox:
 
 @cache
 def _guards_from_environment() -> Guards | None:
-    return Guards.of(GuardSettings())
+    return Guards.of(GuardSettings.read())

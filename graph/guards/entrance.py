@@ -15,7 +15,7 @@ def enter_at(builder: StateGraph[Any, Any, Any, Any], node: str) -> None:
     Asked when the graph is built, of the environment: without guards there is no node, and no
     super-step.
     """
-    if not GuardSettings().on:
+    if not GuardSettings.read().on:
         builder.add_edge(START, node)
         return
     builder.add_node("guard_input", guard_input)

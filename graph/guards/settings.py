@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal, Self, cast
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -74,6 +74,14 @@ class GuardSettings(BaseSettings):
         for entry in value:
             compiled(entry)
         return value
+
+    @classmethod
+    def read(cls) -> Self:
+        """Read the environment and `.env`, unless that is in an encoding that the service reads."""
+        try:
+            return cls()
+        except UnicodeDecodeError:  # it is in the environment by now, whatever its encoding
+            return cls(_env_file=None)
 
     @property
     def on(self) -> bool:

@@ -216,16 +216,15 @@ class Execution:
         wait = self._engine.thread_wait if request.interactive else _ENQUEUED_SECONDS
         now = asyncio.get_running_loop().time
         asked_at = now()
-        if request.lasting and not run.taken and self._must_let_pass(run):
+        if request.lasting and not run.taken and (run.behind or self._must_let_pass(run)):
             await self._let_pass(run, wait)
         seen: set[str] = set()
         while True:
             async with self._engine.hold_for_turn(thread_id, wait) as held:
                 # Locks are given in the order they were asked for; only the death of a holder
-                # gives one out of turn, after its lease, or of one that had yet to ask. So most
-                # runs need not look.
-                look = request.lasting and (run.behind or now() - asked_at > _LONG_WAIT)
-                others = await patiently(partial(self._before, run)) if look else []
+                # gives one out of turn, after its lease. So most runs need not look.
+                long = now() - asked_at > _LONG_WAIT and request.lasting
+                others = await patiently(partial(self._before, run)) if long else []
                 if not others:
                     await self._check_thread(run)
                     yield held
@@ -244,8 +243,12 @@ class Execution:
         return self._queue.may_come_first(run.thread_id) or any(r.lets_pass for r in others)
 
     async def _let_pass(self, run: Run, wait: float) -> None:
-        """Wait for the runs that came before: those no process has yet ask for no lock."""
+        """Wait for the runs that came before: those of no process, or of a dead one, hold no lock.
+
+        Nor is one asked for that lapses only because a node blocks its process.
+        """
         run.lets_pass = True
+        self._slots.leave(run)  # they may need it
         try:
             async with asyncio.timeout(wait):
                 while others := await patiently(partial(self._before, run)):

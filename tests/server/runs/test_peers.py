@@ -227,11 +227,11 @@ async def test_what_is_written_long_before_it_is_started_is_run_once(
 
         return asyncio.ensure_future(seen())
 
-    async def loses(rows: RunRows, limit: int) -> list[Claimed]:
+    async def loses(rows: RunRows, limit: int, **more: Any) -> list[Claimed]:
         if rows not in lost:
             lost.add(rows)
             raise StoreUnavailable("its answer is lost")
-        return await claim(rows, limit)
+        return await claim(rows, limit, **more)
 
     monkeypatch.setattr(RunRows, "claim", loses)
     await start(here, str(uuid4()), {}, after_seconds=3600)
@@ -253,8 +253,8 @@ async def test_whose_answer_comes_after_its_lease_has_taken_nothing(
     late: list[str] = []
     thread = (await here.threads.create(graph_id="toy"))["thread_id"]
 
-    async def stands_still(rows: RunRows, limit: int) -> list[Claimed]:
-        taken = await claim(rows, limit)
+    async def stands_still(rows: RunRows, limit: int, **more: Any) -> list[Claimed]:
+        taken = await claim(rows, limit, **more)
         if taken and not late:
             (run_id,) = (each.row.run_id for each in taken)
             late.append(run_id)

@@ -79,7 +79,7 @@ def broken(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
     """One of the steps beside a turn raises."""
     match request.param:
         case "metric":
-            monkeypatch.setattr("prometheus_client.Counter.labels", _broken)
+            monkeypatch.setattr("prometheus_client.Counter.inc", _broken)
         case "record":
             monkeypatch.setattr("everturn.server.observe.turns._count", _broken)
         case _:

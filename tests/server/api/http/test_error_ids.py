@@ -38,7 +38,11 @@ def asking() -> Iterator[TestClient]:
 @pytest.mark.parametrize(
     ("name", "event"), [("bug", "unexpected_error"), ("away", "request_failed")]
 )
-def test_the_log_has_the_id_of_the_answer(asking: TestClient, name: str, event: str) -> None:
+def test_the_log_has_the_id_of_the_answer(
+    asking: TestClient, name: str, event: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # One that was used before would go on writing as it was configured then.
+    monkeypatch.setattr("everturn.server.api.http.problems.log", structlog.get_logger())
     with structlog.testing.capture_logs() as lines:
         problem = asking.get(f"/{name}").json()
     assert problem["status"] >= 500

@@ -18,7 +18,7 @@ from everturn.server.settings import Settings
 from tests.server.access.own_keys import bearer, key_in
 from tests.service import Client, serving
 
-FOR_EVERYBODY_OF_THE_OPERATORS = {"/api/chat/models", "/api/tools"}
+FOR_EVERYBODY_OF_THE_OPERATORS = {"/api/chat/models", "/api/tools", "/api/usage"}
 """What is shown to those who choose, though operators look at it as well."""
 
 
