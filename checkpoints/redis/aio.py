@@ -132,8 +132,9 @@ class AsyncRedisSaver(ThreadSaver):
 
         Only of a run that has put it itself; see `stored`.
         """
-        step = answers.Step.of(config)
-        if step is not None and config["configurable"].get(_CHECKPOINTER) is self:
+        step, saver = answers.Step.of(config), config["configurable"].get(_CHECKPOINTER)
+        # LangGraph may run with a copy of a saver, which has its parts.
+        if step is not None and getattr(saver, "_stored", None) is self._stored:
             await self._stored.wait(step.checkpoint_id)
 
     async def akeep_answer(self, config: RunnableConfig, call_id: str, answer: Any) -> None:
