@@ -207,3 +207,22 @@ def test_a_project_with_auth_is_served_on_a_network(data_dir: Path) -> None:
         running.url()
         assert running.stop() == 0
     assert not any('"open_to_the_network"' in line for line in running.log)
+
+
+def test_who_makes_and_revokes_keys_is_written_down(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    audit = tmp_path / "audit"
+    monkeypatch.setenv("EVERTURN_AUDIT_FILE", str(audit))
+    key = made(data_dir, "ada", "--scope", "admin")
+    keys(data_dir, "revoke", "ada")
+    lines = [json.loads(line) for line in audit.read_text().splitlines()]
+    assert [line["action"] for line in lines] == ["key.created", "key.revoked"]
+    for line in lines:
+        assert (line["target"], line["owner"], line["scopes"]) == (
+            key.split("_")[1],
+            "ada",
+            "admin",
+        )
+        assert line["address"] == "command line"
+    assert key not in audit.read_text()
