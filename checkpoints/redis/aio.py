@@ -132,7 +132,7 @@ class AsyncRedisSaver(ThreadSaver):
 
         Only of a run that has put it itself; see `stored`.
         """
-        step, saver = answers.Step.of(config), config["configurable"].get(_CHECKPOINTER)
+        step, saver = answers.Step.of(config), config.get("configurable", {}).get(_CHECKPOINTER)
         # LangGraph may run with a copy of a saver, which has its parts.
         if step is not None and getattr(saver, "_stored", None) is self._stored:
             await self._stored.wait(step.checkpoint_id)
