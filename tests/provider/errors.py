@@ -6,7 +6,6 @@ because the code repeats the status: https://openrouter.ai/docs/api-reference/er
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from tests.provider.script import Fault, Request
@@ -91,11 +90,10 @@ def return_headers(fault: Fault) -> dict[str, str]:
 
 def rate_limit_headers(fault: Fault) -> dict[str, str]:
     """OpenRouter's limits, which it repeats inside the body; the reset is epoch milliseconds."""
-    if fault.reset_after is None:
+    if fault.reset_at is None:
         return {}
-    reset = int((time.time() + fault.reset_after) * 1000)
     return {
         "X-RateLimit-Limit": "50",
         "X-RateLimit-Remaining": "0",
-        "X-RateLimit-Reset": str(reset),
+        "X-RateLimit-Reset": str(fault.reset_at),
     }

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal, get_args
 
 FaultName = Literal[
@@ -86,6 +87,11 @@ class Fault:
     reset_after: float | None = None
     account_wide: bool = False
     message: str | None = None
+
+    @cached_property
+    def reset_at(self) -> int | None:
+        """When the limit is over, in ms since the epoch; fixed when it is first told."""
+        return None if self.reset_after is None else int((time.time() + self.reset_after) * 1000)
 
 
 Ending = Literal["complete", "cut", "reset", "stall", "keepalive"]
