@@ -26,7 +26,7 @@ class RunRequest:
     """None: a thread of the run's own."""
     input: Any = None
     command: Mapping[str, Any] | None = None
-    stream_mode: Sequence[StreamMode | Literal["summary"]] = ("values",)
+    stream_mode: Sequence[StreamMode | Literal["summary", "tools"]] = ("values",)
     stream_subgraphs: bool = False
     stream_resumable: bool = False
     metadata: Mapping[str, Any] = field(default_factory=dict)
