@@ -85,7 +85,7 @@ class Parts:
                 yield _name("messages", part.namespace), [message, self._public(metadata)]
             if "messages" in self._modes:
                 yield from self._whole(message, metadata)
-        elif part.mode in self._modes:
+        elif part.unasked or part.mode in self._modes:
             data = public(part.data) if part.mode in _WITH_CONFIG else part.data
             if part.mode == "debug" and data["type"] == "checkpoint":
                 data = {**data, "payload": _with_places(data["payload"])}

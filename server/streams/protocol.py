@@ -15,6 +15,7 @@ import orjson
 
 from everturn.server.streams.feed import GAP, Cursor
 from everturn.server.streams.message_events import Messages
+from everturn.server.turns.turn import BLOCK
 
 _INTERRUPT = "__interrupt__"
 _RUN_BITS = 23
@@ -104,6 +105,7 @@ class Projection:
         self._tellers: dict[str, Callable[[Namespace, bytes], Iterator[ProtocolEvent]]] = {
             "metadata": self._begins,
             "messages": self._message,
+            BLOCK: self._block,
             "values": self._values,
             "updates": self._updates,
             "tasks": self._task,
@@ -123,6 +125,8 @@ class Projection:
         """Yield what becomes of one event of the run."""
         self._cursor, self._part = cursor, 0
         mode, *within = name.split("|")
+        if mode.startswith("custom:"):
+            return self._channel(tuple(within), mode.removeprefix("custom:"), data)
         return self._tellers[mode](tuple(within), data) if mode in self._tellers else iter(())
 
     def end(self, final: Final) -> Iterator[ProtocolEvent]:
@@ -146,6 +150,14 @@ class Projection:
         message, metadata = orjson.loads(data)
         for said in self._messages_of(namespace).take(message, metadata):
             yield self._event("messages", namespace, said)
+
+    def _block(self, namespace: Namespace, data: bytes) -> Iterator[ProtocolEvent]:
+        """Pass on a piece of a message of a graph that tells its messages itself."""
+        yield self._raw("messages", namespace, data)
+
+    def _channel(self, namespace: Namespace, name: str, data: bytes) -> Iterator[ProtocolEvent]:
+        """Tell what a transformer of the graph has put into a channel of its own."""
+        yield self._event("custom", namespace, {"name": name, "payload": orjson.loads(data)})
 
     def _begins(self, namespace: Namespace, data: bytes) -> Iterator[ProtocolEvent]:
         """An attempt begins; what one before it has left open says no more."""

@@ -6,6 +6,9 @@ from typing import Any, Literal, NamedTuple
 
 from langgraph.types import StreamMode
 
+BLOCK = "block"
+"""The mode of a piece of a message, where the graph tells its messages block by block."""
+
 
 @dataclass(frozen=True, slots=True)
 class Turn:
@@ -20,7 +23,7 @@ class Turn:
     config: Mapping[str, Any] = field(default_factory=dict)
     services: Mapping[str, object] = field(default_factory=dict)
     """What this turn's nodes may use beside the engine's own services."""
-    stream_modes: Sequence[StreamMode] = ()
+    stream_modes: Sequence[StreamMode | Literal["tools"]] = ()
     ttl: int | None = None
     """Seconds the thread's checkpoints live after their last use; None keeps them."""
     events: bool = False
@@ -36,10 +39,12 @@ class Turn:
 class Part:
     """One event of a running graph: a stream mode and what LangGraph sent under it."""
 
-    mode: StreamMode | Literal["events"]
+    mode: str
     data: Any
     namespace: tuple[str, ...] = ()
     """Of the subgraph that sent it; empty for the graph itself."""
+    unasked: bool = False
+    """Of no mode of LangGraph's: it is streamed whatever was asked for."""
 
 
 class Checked(NamedTuple):

@@ -1,4 +1,4 @@
-"""The events of a thread, by LangGraph's event protocol: over server-sent events."""
+"""The events of a thread by LangGraph's event protocol, as server-sent events."""
 
 import time
 from collections.abc import AsyncGenerator
