@@ -6,8 +6,7 @@ graphs stream as ever: there a model's messages stay in the state as they are.
 
 import warnings
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
-from typing import Any, cast
+from typing import Any
 
 from langchain_core._api import LangChainBetaWarning
 from langchain_core.runnables import RunnableConfig
@@ -58,8 +57,8 @@ async def transformed(
             transformers=[lambda scope: _Everything(kept, scope)],
             **options,
         )
-    async with aclosing(cast("AsyncGenerator[ProtocolEvent]", aiter(stream))) as events:
-        async for event in events:
+    async with stream:
+        async for event in stream:
             for earlier in kept:
                 if earlier is not event:
                     yield _part(earlier, messages)

@@ -14,6 +14,7 @@ from everturn.server.api.http.json import dumps
 from everturn.server.streams.feed import Cursor
 from everturn.server.streams.modes import PROTOCOL_MODES, Parts
 from everturn.server.streams.protocol import Final, Projection
+from everturn.server.streams.protocol import ProtocolEvent as Told
 from everturn.server.turns.transformed import transformed
 from tests.server.streams.protocol_types import checked
 
@@ -55,7 +56,8 @@ def compiled() -> Any:
 
 async def told() -> list[dict[str, Any]]:
     projection, parts = Projection("r1", 1), Parts(PROTOCOL_MODES)
-    events, number = [], 0
+    events: list[Told] = []
+    number = 0
     config: Any = {"configurable": {"thread_id": "t1"}}
     asked = {"messages": [("user", "Hi")]}
     async for part in transformed(
