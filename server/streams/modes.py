@@ -30,6 +30,17 @@ StreamMode = Literal[
 ]
 """The stream modes of LangGraph's clients."""
 
+PROTOCOL_MODES: tuple[StreamMode | Literal["tools"], ...] = (
+    "values",
+    "updates",
+    "messages-tuple",
+    "tools",
+    "tasks",
+    "checkpoints",
+    "custom",
+)
+"""Of a run that is started over the event protocol: whatever its clients may subscribe to."""
+
 SUMMARY: Literal["summary"] = "summary"
 """A mode of our own: one event at the end of a turn that is stored, which says what it came to."""
 
