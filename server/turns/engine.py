@@ -107,6 +107,11 @@ class Engine:
         self._closing = False
         safe_repr.install()
 
+    def takes_messages(self, graph: str) -> bool:
+        """Say whether a graph's state has messages, as far as that is known before it is made."""
+        served = self.graphs.fixed(graph)
+        return served is None or "messages" in served.channels
+
     async def admitted(self, graph: str, given: Any) -> Any:
         """Return what a client would write into a graph's state, as it may be stored.
 
@@ -264,6 +269,7 @@ async def _stream(
         "interrupt_before": turn.interrupt_before,
         "interrupt_after": turn.interrupt_after,
         "durability": turn.durability,
+        **({"control": turn.control} if turn.control else {}),
     }
     parts = _events if turn.events else _parts
     if graph.stream_transformers and "tools" in turn.stream_modes:  # by the event protocol

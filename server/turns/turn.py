@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
+from langgraph.runtime import RunControl
 from langgraph.types import StreamMode
 
 BLOCK = "block"
@@ -33,6 +34,8 @@ class Turn:
     interrupt_before: Literal["*"] | Sequence[str] | None = None
     interrupt_after: Literal["*"] | Sequence[str] | None = None
     durability: Literal["sync", "async", "exit"] | None = None
+    control: RunControl | None = None
+    """Says when the graph is to stop between two steps, with GraphDrained."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from everturn.server.runs.thread_events import Since
 from everturn.server.streams.protocol import ProtocolEvent
 from everturn.server.streams.subscription import CHANNELS, Subscription
 
-router = Router(tags=["events"])
+router = Router(tags=["event protocol"])
 
 MAX_DEPTH = 100
 _MAX_SEQ = (1 << 53) - 1

@@ -20,6 +20,8 @@ from fastapi import WebSocket
 from pydantic import BaseModel, Field, ValidationError
 from starlette.websockets import WebSocketDisconnect
 
+from everturn.checkpoints.errors import CheckpointsError
+from everturn.server.api.agent_server.bodies import ThreadId
 from everturn.server.api.agent_server.command_answers import (
     Answer,
     Commands,
@@ -30,12 +32,12 @@ from everturn.server.api.agent_server.command_answers import (
 )
 from everturn.server.api.agent_server.command_bodies import Command
 from everturn.server.api.agent_server.thread_events import SubscribeBody, is_wanted
+from everturn.server.api.http.deps import Service
 from everturn.server.api.http.json import dumps
-from everturn.server.api.http.strict_json import read_json
+from everturn.server.api.http.strict_json import Router, read_json
 from everturn.server.api.http.values import MAX_FEW, Name, at_most
 from everturn.server.errors import ThreadNotFound
-from everturn.server.resources.threads import Threads
-from everturn.server.runs.thread_events import Since, ThreadEvents
+from everturn.server.runs.thread_events import Since
 from everturn.server.streams.moved import Moved
 from everturn.server.streams.protocol import ProtocolEvent
 from everturn.server.streams.subscription import Subscription
@@ -60,23 +62,27 @@ class _Reconnect(BaseModel):
     subscriptions: Annotated[list[SubscriptionId], at_most(MAX_FEW)] = Field(default_factory=list)
 
 
+router = Router(tags=["event protocol"])
+
+
+@router.websocket("/threads/{thread_id}/stream/events")
+async def open_socket(socket: WebSocket, thread_id: ThreadId) -> None:
+    """Speak the event protocol over a WebSocket: commands, subscriptions, and their events."""
+    await socket.accept()
+    await ThreadSocket(socket, str(thread_id)).serve()
+
+
 class ThreadSocket:
     """One client's connection to one thread."""
 
-    def __init__(
-        self,
-        socket: WebSocket,
-        thread_id: str,
-        *,
-        commands: Commands,
-        threads: Threads,
-        events: ThreadEvents,
-    ) -> None:
+    def __init__(self, socket: WebSocket, thread_id: str) -> None:
+        service: Service = socket.app.state.service
+        self._kinds = socket.app.state.error_kinds
+        self._commands = Commands(service.runs, service.threads, self._kinds)
+        self._threads = service.threads
+        self._events = service.events
         self._socket = socket
         self._thread_id = thread_id
-        self._commands = commands
-        self._threads = threads
-        self._events = events
         self._subscriptions: dict[str, Subscription] = {}
         self._new: set[str] = set()
         """Subscriptions that lack what this socket has been sent before."""
@@ -112,7 +118,7 @@ class ThreadSocket:
         except JSONDecodeError as error:
             return error_answer(None, "invalid_argument", f"The command is no JSON: {error.msg}.")
         except Exception as error:
-            return refusal(command, error, self._socket.app.state.error_kinds)
+            return refusal(command, error, self._kinds)
 
     async def _subscribing(self, command: Any) -> Answer:
         try:
@@ -180,7 +186,7 @@ class ThreadSocket:
         try:
             async with aclosing(self._events.follow(self._thread_id, self._since)) as following:
                 await self._send_all(following)
-        except Moved:
+        except (Moved, CheckpointsError):
             code = _RESTARTS
         except TimeoutError:
             code = _TOO_SLOW
