@@ -102,7 +102,7 @@ async def _frames(
         async for events in following:
             now = time.time_ns() // 1_000_000
             wanted = [each for each in events if is_wanted(each, subscription)]
-            written = b"".join(frame(e.method, e.as_json(now), e.place) for e in wanted)
+            written = b"".join(frame(e.method, e.as_json(now), e.seq) for e in wanted)
             if written or not events:
                 yield written or HEARTBEAT
 
