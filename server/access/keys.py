@@ -127,14 +127,14 @@ class KeyCredentials:
         return await asyncio.shield(reading)
 
     async def _read_now(self, key_id: str) -> _Known | None:
+        began = monotonic()  # it may be revoked from here on
         row = await self._table.find(key_id)
         self._known.pop(key_id, None)  # the newest is the last, so that the oldest goes first
         if row is None:
             return None
         if len(self._known) >= _MAX_KNOWN:
             self._known.pop(next(iter(self._known)))
-        now = monotonic()
-        known = self._known[key_id] = _Known(row, now, now + _FRESH_SECONDS)
+        known = self._known[key_id] = _Known(row, began, began + _FRESH_SECONDS)
         return known
 
     def _has_read(self, key_id: str, reading: asyncio.Task[_Known | None]) -> None:

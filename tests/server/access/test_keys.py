@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
@@ -14,6 +15,7 @@ from everturn.server.access import keys
 from everturn.server.access.credentials import InvalidToken
 from everturn.server.access.keys import KEY, KeyCredentials, NewKey, make_key
 from everturn.server.access.scopes import ADMIN, RUNS, holds
+from tests.waiting import eventually
 
 
 class Table(ApiKeyTable):
@@ -116,6 +118,33 @@ async def test_a_revoked_key_is_read_again_soon(
     new = await made(table)
     assert await credentials.caller(new.secret)
     await table.revoke(new.row.key_id)
+    await refusal(credentials, new.secret)
+
+
+@pytest.mark.clock
+async def test_a_known_key_expires_in_time(table: Table, credentials: KeyCredentials) -> None:
+    new = await made(table, timedelta(seconds=2))
+    assert await credentials.caller(new.secret)
+    await eventually(lambda: not new.row.works())
+    await refusal(credentials, new.secret)
+    assert table.reads == 1
+
+
+async def test_a_slow_read_lets_a_revoked_key_in_no_longer(
+    table: Table, credentials: KeyCredentials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new, find, now = await made(table), table.find, monotonic()
+
+    async def slowly(key_id: str) -> ApiKey | None:
+        row = await find(key_id)
+        await table.revoke(key_id)  # just after it was read
+        monkeypatch.setattr(keys, "monotonic", lambda: now + keys._FRESH_SECONDS)
+        return row
+
+    monkeypatch.setattr(keys, "monotonic", lambda: now)
+    monkeypatch.setattr(table, "find", slowly)
+    assert await credentials.caller(new.secret)
+    monkeypatch.setattr(table, "find", find)
     await refusal(credentials, new.secret)
 
 
