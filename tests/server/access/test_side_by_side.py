@@ -259,7 +259,7 @@ def test_what_was_there_before_has_the_owner_of_the_settings(tmp_path: Path) -> 
         others, operators = callers.new(identity="user-old"), callers.new(admin=True)
         assert (statuses(others.client), statuses(operators.client)) == ({404}, {200})
     with (
-        served_by_owner(data, default_owner="user-old") as url,
+        served_by_owner(data, default_owner=" user-old ") as url,
         closing(Callers(url, data)) as callers,
     ):
         old = callers.new(identity="user-old").client
