@@ -7,6 +7,7 @@ from pathlib import Path
 from time import monotonic
 
 import pytest
+from structlog.testing import CapturingLogger
 
 from everturn.checkpoints.errors import StoreUnavailable
 from everturn.checkpoints.sql.api_keys import ApiKey, ApiKeyTable
@@ -87,6 +88,19 @@ async def test_all_who_do_not_come_in_learn_the_same(
     refusals = {await refusal(credentials, token) for token in tokens if token.startswith("evt_")}
     assert len(refusals) == 1
     assert used == []
+
+
+async def test_the_log_has_which_key_was_refused_and_nothing_of_its_secret(
+    table: Table, credentials: KeyCredentials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, expired = CapturingLogger(), await made(table, timedelta(0))
+    monkeypatch.setattr(keys, "log", log)
+    for token in (expired.secret, "evt_x"):
+        await refusal(credentials, token)
+    assert [(call.args, call.kwargs) for call in log.calls] == [
+        (("key_refused",), {"id": expired.row.key_id}),
+        (("key_refused",), {"id": None}),
+    ]
 
 
 async def test_many_at_once_cost_one_read(table: Table, credentials: KeyCredentials) -> None:
