@@ -257,7 +257,7 @@ async def test_a_token_is_known_until_it_expires_and_no_longer(provider: Identit
         assert "expired" in await refusal(tokens, token)
 
 
-@pytest.mark.parametrize("exp", [10**400, "99999999999", NOW + HOUR])
+@pytest.mark.parametrize("exp", [10**400, "99999999999", 9e9], ids=["huge", "text", "float"])
 async def test_however_its_end_is_written(
     exp: object, provider: IdentityProvider, tokens: Tokens
 ) -> None:
