@@ -32,7 +32,7 @@ _EARLIER = (
     r"your|all|any)"
 )
 _RULES = r"(?:instruction|direction|prompt|rule|guideline|command|order|constraint|restriction)"
-_LIFT = r"(?:ignore|disregard|forget|override|bypass|skip|drop|discard|neglect)"
+_LIFT = r"(?:ignore|disregard|forget|override|bypass|skip|discard|neglect)"
 _SHOW = r"(?:reveal|show|print|repeat|output|display|tell me|give me|leak|dump|recite|disclose)"
 _HIDDEN = r"(?:system|hidden|initial|original|secret|internal|developer)"
 
@@ -81,8 +81,8 @@ SIGNS = (
         r"\bnew (?:system )?instructions? ?(?:for (?:you|the (?:assistant|ai|model)))? ?:",
         r"</?(?:system|system_prompt|admin|instructions)> ?(?:you|ignore|new|override|from)",
         r"\b(?:attention|note|message|important)(?: message)?[ ,:]{1,3}(?:to|for)? ?"
-        r"(?:the |any |all )?(?:ai|llm|language model|chatbot)(?: (?:assistant|agent|model))?s?\b[^.\n]{0,40}"
-        r"(?:must|ignore|please|:)",
+        r"(?:the |any |all )?(?:ai|llm|language model|chatbot)(?: (?:assistant|agent|model))?s?\b"
+        r"[^.\n]{0,40}(?:must|ignore|please|:)",
         r"\bsystem (?:override|alert|command) ?[:!\]]",
         r"(?:새로운|신규) (?:시스템 )?(?:지시|명령|지침) ?(?:사항)? ?:",
     ),
