@@ -188,6 +188,9 @@ class Overloaded(RunError):
 class TooManyRuns(RunError):
     """The caller has as many runs under way as one may."""
 
+    retry_after = 2.0
+    """Seconds: nobody knows when a run ends."""
+
 
 class ShuttingDown(RunError):
     """The service is being stopped, and takes or finishes no more turns."""

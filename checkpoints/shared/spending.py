@@ -5,7 +5,7 @@
 Dollars are whole numbers of 1e-9. Before a call of a model, what it may take at most is set aside
 in all its accounts, or in none where one of them is full; after it the rest is given back. All keys
 have one slot, so that a script sees them together in a cluster, too. What a process has set aside
-when it dies counts as spent, and so does what is set aside twice because an answer was lost.
+when it dies counts as spent, and what is counted twice because Redis' reply was lost stays so.
 """
 
 from collections.abc import Sequence
@@ -97,7 +97,7 @@ class Spending:
     """The accounts under one prefix.
 
     Its methods raise StoreUnavailable while Redis does not answer, and StoreMisconfigured when it
-    answers but cannot serve; `reserve` waits as the run does that calls it.
+    answers but cannot serve; `reserve` and `settle` wait as the run does that calls them.
     """
 
     def __init__(self, client: Redis | RedisCluster, prefix: str = "everturn") -> None:
@@ -133,11 +133,14 @@ class Spending:
         """Count what calls took in place of what was set aside for them, if anything was."""
         before, after = _whole(held), _whole(spent)
         more = [new - old for new, old in zip(after, before, strict=True)]
-        with redis_errors():
-            await self._settle(
-                self._keys(accounts),
-                [*more, *(-each for each in before), *(each.seconds for each in accounts)],
-            )
+        given_back = [-each for each in before]
+        seconds = [each.seconds for each in accounts]
+
+        async def call() -> None:
+            with redis_errors():
+                await self._settle(self._keys(accounts), [*more, *given_back, *seconds])
+
+        await patiently(call)
 
     async def read(self, name: str) -> Counted:
         """Return what an account has come to."""

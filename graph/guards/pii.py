@@ -3,7 +3,7 @@
 Patterns where a number is written as people write it; checksums wherever there are any.
 """
 
-from everturn.graph.guards.checksums import iban_end, is_business, is_card, is_resident
+from everturn.graph.guards.checksums import HYPHENS, iban_end, is_business, is_card, is_resident
 from everturn.graph.guards.kinds import kind
 
 _ALONE, _ENDS = r"(?<![\w.+-])", r"(?![\w-])"
@@ -23,7 +23,7 @@ PII = (
         is_card,
     ),
     # Korea: 주민등록번호 and 외국인등록번호, 사업자등록번호, 운전면허번호.
-    kind("resident number", r"(?<![\w-])\d{6}[- ]?[1-8]\d{6}(?![\w-])", is_resident),
+    kind("resident number", rf"(?<![\w-])\d{{6}}[{HYPHENS} ]?[1-8]\d{{6}}(?![\w-])", is_resident),
     kind("business number", r"(?<![\w-])\d{3}-\d{2}-\d{5}(?![\w-])", is_business),
     kind("driver licence", r"(?<![\w-])(?:1[1-9]|2[0-8])-\d{2}-\d{6}-\d{2}(?![\w-])"),
     kind("passport", _DOCUMENT + r"(?P<found>[A-Z]\d{3}[A-Z]\d{4}|[A-Z]{0,2}\d{7,9})\b"),

@@ -26,6 +26,10 @@ _DAYS = 172_800
 """Seconds that a run and a day are counted: a run goes on after a death, or ends after midnight."""
 THREAD_DAYS = 30
 """After its last call a thread's spending is forgotten."""
+_MOST = 10**9
+"""Tokens or dollars a day: what is more is no limit, and Lua's numbers have an end."""
+OWN_TOKENS, OWN_DOLLARS = "tokens_day", "budget_day"
+"""The members of a caller, as the authenticator describes them, that say what they may spend."""
 
 
 class Budget(NamedTuple):
@@ -44,6 +48,8 @@ class Usage(NamedTuple):
     everybody: Counted | None
     """None also for those who may not know."""
     resets_at: datetime
+    caller_day: Budget
+    """What the caller may spend of it."""
 
 
 class Budgets:
@@ -72,12 +78,28 @@ class Budgets:
         self.max_tool_calls = settings.max_tool_calls
         limits = (*self.run, *self.thread, *self.caller_day, *self.day)
         self.counts = any(each is not None for each in limits)
-        """Whether anything is counted."""
-        self.on = self.counts or self.max_tool_calls is not None
-        """Whether there is anything to keep to."""
+        """Whether anything is counted of every run."""
         self._spending = spending
         self._now = now
         self._refused = refused
+
+    def counts_for(self, caller: Caller | None) -> bool:
+        """Whether what a caller spends is counted: for all, or for a budget of their own."""
+        return self.counts or any(each is not None for each in self.day_of(caller))
+
+    def apply_to(self, caller: Caller | None) -> bool:
+        """Whether the runs of a caller have anything to keep to."""
+        return self.max_tool_calls is not None or self.counts_for(caller)
+
+    def day_of(self, caller: Caller | None) -> Budget:
+        """Return what a caller may spend a day: what is said of them, else what is set."""
+        if caller is None:
+            return self.caller_day
+        tokens, dollars = _own(caller, OWN_TOKENS), _own(caller, OWN_DOLLARS)
+        return Budget(
+            self.caller_day.tokens if tokens is None else int(tokens),
+            self.caller_day.dollars if dollars is None else dollars,
+        )
 
     async def check(self, caller: Caller | None, thread_id: str | None) -> None:
         """Refuse a run before anything of it is stored.
@@ -85,7 +107,7 @@ class Budgets:
         Raises:
             BudgetExceeded: what its caller, its thread or all together may spend is spent.
         """
-        if not self.counts:
+        if not self.counts_for(caller):
             return
         try:
             await self.reserve(self.accounts(None, thread_id, caller), Amount())
@@ -106,10 +128,11 @@ class Budgets:
             raise Forbidden("Only operators (permission admin) may see what others have spent.")
         named = own if identity is None else identity
         today = everybody = None
-        if self.counts:
+        if self.counts_for(asking):
             today = await self._spending.read(self._of_caller(named))
             everybody = await self._spending.read(self._of_day()) if operator else None
-        return Usage(named, today, everybody, self.midnight)
+        budget = self.caller_day if named != own else self.day_of(asking)
+        return Usage(named, today, everybody, self.midnight, budget)
 
     def accounts(
         self, run_id: str | None, thread_id: str | None, caller: Caller | None
@@ -118,7 +141,7 @@ class Budgets:
         named = self._of_caller(caller.identity if caller else None)
         accounts = [
             Account(self._of_day(), *self.day, _DAYS),
-            Account(named, *self.caller_day, _DAYS),
+            Account(named, *self.day_of(caller), _DAYS),
         ]
         if thread_id and any(self.thread):
             accounts.append(Account(f"thread:{thread_id}", *self.thread, THREAD_DAYS * 86_400))
@@ -167,7 +190,10 @@ class Budgets:
         self._refused(setting)
         left = (self.midnight - self._now()).total_seconds()
         again = left if kind.endswith("day") else full.account.seconds if kind == "thread" else None
-        return what_is_spent(full, setting, again)
+        own = kind == "caller_day" and getattr(full.account, full.of) != getattr(
+            self.caller_day, full.of
+        )
+        return what_is_spent(full, None if own else setting, again)
 
     def _of_day(self) -> str:
         return f"day:{self._now().date()}"
@@ -176,3 +202,14 @@ class Budgets:
         # Not the name itself, which may be an address, nor one of any length.
         named = blake2b((identity or "").encode(), digest_size=16).hexdigest()
         return f"caller_day:{self._now().date()}:{named}"
+
+
+def _own(caller: Caller, name: str) -> float | None:
+    """Return a number that an authenticator says of a caller; None where it says none."""
+    said = caller.get(name)
+    if said is None:
+        return None
+    if isinstance(said, int | float) and not isinstance(said, bool) and said >= 0:
+        return min(said, _MOST)
+    log.warning("budget_of_caller_not_read", member=name, advice="write a number, 0 or more")
+    return None

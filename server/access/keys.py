@@ -16,11 +16,15 @@ from secrets import token_hex
 from time import monotonic
 from typing import NamedTuple
 
+from structlog import get_logger
+
 from everturn.checkpoints.errors import StoreUnavailable
 from everturn.checkpoints.sql.api_keys import ApiKey, ApiKeyTable
 from everturn.server.access.caller import Caller
 from everturn.server.access.credentials import InvalidToken
 from everturn.server.access.scopes import Scope
+
+log = get_logger(__name__)
 
 PREFIX = "evt_"
 KEY = re.compile(r"evt_([0-9a-f]{16})_([0-9a-f]{48})")
@@ -93,11 +97,10 @@ class KeyCredentials:
             return None
         found = KEY.fullmatch(token)
         known = await self._find(found[1]) if found else None
-        if found is None or known is None:
+        if found is None or known is None or not _lets_in(known.row, found[2]):
+            log.info("key_refused", id=found[1] if found else None)
             raise InvalidToken(_REFUSED)
         row = known.row
-        if not compare_digest(_digest(found[2]), row.digest) or not row.works():
-            raise InvalidToken(_REFUSED)
         now = datetime.now(UTC)
         if row.last_used_at is None or now - row.last_used_at > _USED_AGAIN:
             known.row = replace(row, last_used_at=now)
@@ -127,20 +130,24 @@ class KeyCredentials:
         return await asyncio.shield(reading)
 
     async def _read_now(self, key_id: str) -> _Known | None:
+        began = monotonic()  # it may be revoked from here on
         row = await self._table.find(key_id)
         self._known.pop(key_id, None)  # the newest is the last, so that the oldest goes first
         if row is None:
             return None
         if len(self._known) >= _MAX_KNOWN:
             self._known.pop(next(iter(self._known)))
-        now = monotonic()
-        known = self._known[key_id] = _Known(row, now, now + _FRESH_SECONDS)
+        known = self._known[key_id] = _Known(row, began, began + _FRESH_SECONDS)
         return known
 
     def _has_read(self, key_id: str, reading: asyncio.Task[_Known | None]) -> None:
         del self._reading[key_id]
         if not reading.cancelled():
             reading.exception()  # all who waited may have left
+
+
+def _lets_in(row: ApiKey, secret: str) -> bool:
+    return compare_digest(_digest(secret), row.digest) and row.works()
 
 
 def _digest(secret: str) -> bytes:

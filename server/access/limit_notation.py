@@ -6,6 +6,7 @@ from typing import NamedTuple
 OFF = "off"
 MAX_TIMES = 100_000
 """Each time is kept until it counts no longer."""
+MAX_SECONDS = 366 * 86_400
 
 
 class Limit(NamedTuple):
@@ -16,7 +17,7 @@ class Limit(NamedTuple):
 
 
 def parse_limits(text: str) -> Sequence[Limit]:
-    """Read limits; `off` is none.
+    """Read limits; `off` is none, and of two for the same seconds the lower one counts.
 
     Raises:
         ValueError: they cannot be read, or are none that can be kept; says what is allowed.
@@ -29,10 +30,17 @@ def parse_limits(text: str) -> Sequence[Limit]:
         items = parse_many(text.strip().rstrip(";"))
     except ValueError:
         items = []
-    limits = {Limit(item.amount, item.get_expiry()): None for item in items}
-    if not limits or any(not 1 <= limit.times <= MAX_TIMES for limit in limits):
+    limits = [Limit(item.amount, item.get_expiry()) for item in items]
+    if not limits or not all(map(_can_be_kept, limits)):
         raise ValueError(
-            f"must be off, or a number up to {MAX_TIMES} for each second, minute, hour, day or "
-            "month, such as 10/minute, 20/5minute or 10/minute;100/day"
+            f"must be off, or a number up to {MAX_TIMES} for each second, minute, hour, day, month "
+            "or year, such as 10/minute, 20/5minute or 10/minute;100/day"
         )
-    return list(limits)
+    lowest: dict[int, Limit] = {}
+    for limit in limits:
+        lowest[limit.seconds] = min(limit, lowest.get(limit.seconds, limit))
+    return list(lowest.values())
+
+
+def _can_be_kept(limit: Limit) -> bool:
+    return 1 <= limit.times <= MAX_TIMES and limit.seconds <= MAX_SECONDS

@@ -19,21 +19,21 @@ _SOON = 2.0
 """Seconds after which a call that is under way may have ended, or a new run be begun."""
 
 
-def what_is_spent(full: Full, setting: str, again: float | None) -> BudgetExceeded:
+def what_is_spent(full: Full, setting: str | None, again: float | None) -> BudgetExceeded:
     """Say which budget is spent.
 
     Args:
         full: the account that is at its limit.
-        setting: which one says so, in small letters.
+        setting: which one says so, in small letters; None: it is a caller's own.
         again: seconds until there is more; None: at once, for another run.
     """
     of, kind = full.of, full.account.name.partition(":")[0]
     limit = getattr(full.account, of)
     spent, held = (getattr(each, of) for each in full.counted)
-    text = (
-        f"The budget of {_WHOSE[kind]} (EVERTURN_{setting.upper()}) is {_said(limit, of)}, and "
-        f"{_said(spent, of)} are spent"
-    )
+    budget = "Your own budget of a day"
+    if setting:
+        budget = f"The budget of {_WHOSE[kind]} (EVERTURN_{setting.upper()})"
+    text = f"{budget} is {_said(limit, of)}, and {_said(spent, of)} are spent"
     if spent - held < limit:
         text += f", of which {_said(held, of)} are set aside for calls under way. Try again."
         return BudgetExceeded(text, _SOON)

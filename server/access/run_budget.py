@@ -34,12 +34,13 @@ class RunBudget:
         """Bind the budgets to a run; one without a thread that lasts has None."""
         self._budgets = budgets
         self._run = run_id, thread_id, caller
+        self._counts = budgets.counts_for(caller)
         self._seen = CallCounter(budgets.check_run)
 
     @property
     def callbacks(self) -> list[BaseCallbackHandler]:
         """What LangChain calls for each call of a model in the run."""
-        return [self._seen] if self._budgets.counts else []
+        return [self._seen] if self._counts else []
 
     async def reserve(self, tokens: int, dollars: float) -> Settle:
         """Set aside what a call may take; raises BudgetExceeded, and what `Spending.reserve` does.
@@ -47,7 +48,7 @@ class RunBudget:
         Returns:
             What is to be called once, with what it took.
         """
-        if not self._budgets.counts:
+        if not self._counts:
             return _nothing
         accounts, held = self._accounts(), Amount(tokens, dollars)
         await self._budgets.reserve(accounts, held)

@@ -1,8 +1,8 @@
 """Who may use the service: own keys, and what is said of nobody."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, StringConstraints
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -29,7 +29,7 @@ class AccessSettings(BaseSettings):
         default=None,
         description="The key that commands such as `everturn chat` send to the service.",
     )
-    default_owner: str = Field(
+    default_owner: Annotated[str, StringConstraints(strip_whitespace=True)] = Field(
         default="",
         description="Who owns what was made before callers had to sign in: their identity. Unset, "
         "only operators see it.",

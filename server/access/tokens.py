@@ -53,7 +53,7 @@ class Tokens:
         self._settings = settings
         self._keys = keys
         self._version = 0
-        self._known: dict[bytes, tuple[Caller, float]] = {}
+        self._known: dict[bytes, tuple[Caller, int]] = {}
         """By a token's hash: whose it is, and until when (seconds since 1970)."""
 
     async def caller(self, token: str) -> Caller | None:
@@ -84,7 +84,7 @@ class Tokens:
         self._forget_if_keys_changed()
         if len(self._known) >= MAX_KNOWN:
             del self._known[next(iter(self._known))]
-        self._known[digest] = caller, float(claims["exp"])
+        self._known[digest] = caller, int(claims["exp"])
         return caller
 
     def _forget_if_keys_changed(self) -> None:

@@ -40,8 +40,9 @@ _LAST_EVENT_SECONDS = 1
 """For answers that end with the turns; others are streams without an end."""
 
 _OPEN_TO_THE_NETWORK = (
-    "EVERTURN_AUTH is off: everybody who reaches this address can read all threads, and run all "
-    "graphs and tools, unless a proxy before the service checks its callers."
+    "Nobody is asked for a key: everybody who reaches this address, or a proxy before it, can read "
+    "all threads, and run all graphs and tools, unless that proxy checks its callers. "
+    "EVERTURN_AUTH=on asks."
 )
 
 
@@ -120,7 +121,8 @@ class _Server(uvicorn.Server):
 
     def _warn(self, listener: socket.socket) -> None:
         address = listener.getsockname()[0].partition("%")[0]
-        if self._app.state.gate is None and not ip_address(address).is_loopback:
+        reached = not ip_address(address).is_loopback or self._settings.server.trusted_proxies
+        if self._app.state.gate is None and reached:
             log.warning("open_to_the_network", note=_OPEN_TO_THE_NETWORK)
         if self._app.state.asks_models and (reason := self._settings.models.unfinished):
             log.warning("no_model_is_asked", reason=reason)

@@ -593,7 +593,7 @@ class Execution:
     @asynccontextmanager
     async def _within_budget(self, run: Run) -> AsyncIterator[None]:
         """Let a run know what it may spend, where there are budgets."""
-        if not self._budgets.on:
+        if not self._budgets.apply_to(run.caller):
             yield
             return
         thread_id = run.thread_id if run.request.lasting else None

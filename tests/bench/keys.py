@@ -1,4 +1,4 @@
-"""What a key of the API costs a request, in µs of CPU time: known, and read anew from SQLite.
+"""What a key or a bearer token costs a request, in µs of CPU time: known, and looked at anew.
 
     python tests/bench/keys.py [--requests 20000]
 
@@ -26,6 +26,7 @@ from everturn.server.api.http.scopes import scopes_by_path
 from everturn.server.app import create_app
 from everturn.server.projects.own_auth import own_auth
 from everturn.server.settings import Settings
+from tests.server.access.identity_provider import providing, tokens_of
 
 
 async def best(call: Callable[[], Awaitable[Any]], requests: int) -> float:
@@ -66,6 +67,23 @@ async def main(requests: int) -> None:
             credentials._known.clear()
             took = await best(lambda: credentials.caller(new.secret), requests // 20)
             print(f"read anew      {took:8.1f}")
+    await tokens(requests)
+
+
+async def tokens(requests: int) -> None:
+    """Of a token of an identity provider on loopback, signed by RSA."""
+    with providing() as provider:
+        async with tokens_of(provider) as credentials:
+            token = provider.token("rsa-1", scope="everturn:admin notes")
+            took = await best(lambda: credentials.caller(token), requests)
+            print(f"known token    {took:8.1f}")
+
+            async def anew() -> None:
+                credentials._known.clear()
+                await credentials.caller(token)
+
+            took = await best(anew, requests // 20)
+            print(f"verified anew  {took:8.1f}")
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ from everturn.server.api.http.hang_up import hang_up
 from everturn.server.api.http.idempotency import AfterDep, KeyDep
 from everturn.server.api.http.json import dumps
 from everturn.server.api.http.problems import problems
-from everturn.server.api.http.sse import EventStream, feed_frames, was_dropped
+from everturn.server.api.http.sse import EventStream, feed_frames, was_dropped, while_let_in
 from everturn.server.api.http.strict_json import Router
 from everturn.server.api.http.values import MAX_FEW, Many, at_most
 from everturn.server.errors import RunNotFound, StateUnreadable
@@ -332,7 +332,7 @@ async def join_stateless_stream(
     summary="Follow a thread",
     description="What all its runs stream from now on, or after `Last-Event-ID`; `-` is all that "
     "is kept. `lifecycle` is the beginning and end of each run, `state_update` each edit of the "
-    "state. It ends when the thread is deleted.",
+    "state. It ends when the thread is deleted, or the key that was sent works no more.",
     response_class=StreamingResponse,
     responses={**EVENTS, **problems(404, 503)},
 )
@@ -359,7 +359,8 @@ async def follow_thread(
     events = await runs.follow_thread(thread.thread_id, after, modes, state)
     # A client that is cut off as the process ends comes back here.
     here = f"/threads/{thread.thread_id}/stream?{request.url.query}".rstrip("?")
-    return EventStream(request, feed_frames(events, with_ids=True), headers={"Location": here})
+    written = while_let_in(request, feed_frames(events, with_ids=True))
+    return EventStream(request, written, headers={"Location": here})
 
 
 @router.post(

@@ -146,6 +146,28 @@ class Authentication:
             await self.app(scope, recorded.again, send)
 
 
+async def is_still_let_in(scope: Scope) -> bool:
+    """Say whether who sent a request would be let in by it now.
+
+    No, once their key is revoked or their token has expired. Yes, while it cannot be found out. The
+    authenticator of a project is asked once, as by LangGraph's server.
+    """
+    gate = _gate_of(scope)
+    if gate is None or not gate.auth.by_owner or _CALLER not in scope:
+        return True
+    try:
+        await _authenticated(gate, scope, _Recorded(_nothing_more, gate.max_body_size))
+    except HTTPException as error:
+        return error.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR
+    except CheckpointsError:
+        return True
+    return True
+
+
+async def _nothing_more() -> Message:
+    return {"type": "http.disconnect"}
+
+
 def _sent_twice(scope: Scope) -> Problem | None:
     names = [name for name, _ in scope["headers"] if name in _ONCE]
     for name in names:
@@ -177,6 +199,7 @@ class _Recorded:
         self._receive = receive
         self._limit = limit
         self._messages: list[Message] = []
+        self._size = 0
         self.headers: Mapping[str, str] = {}
         """For the answer, where it is refused."""
 
@@ -184,7 +207,8 @@ class _Recorded:
         """Receive, and remember."""
         message = await self._receive()
         self._messages.append(message)
-        if sum(len(each.get("body", b"")) for each in self._messages) > self._limit:
+        self._size += len(message.get("body", b""))
+        if self._size > self._limit:
             raise _TooLarge
         return message
 
@@ -194,7 +218,7 @@ class _Recorded:
 
     async def body(self) -> Any:
         """Read the body as JSON; None where it is none."""
-        read = b""
+        read = bytearray()
         while True:
             message = await self()
             read += message.get("body", b"")
@@ -210,9 +234,10 @@ async def _caller(gate: Gate, scope: Scope, recorded: _Recorded) -> Caller | Pro
     """Ask the authenticator, unless the caller is known."""
     headers = Headers(scope=scope)
     cache = gate.auth.cache
-    values = [headers.get(name) for name in cache.cache_keys] if cache else []
-    key = tuple(each for each in values if each is not None)
-    cached = cache is not None and len(key) == len(values)
+    values = [headers.getlist(name) for name in cache.cache_keys] if cache else []
+    # Of two values the authenticator may have looked at the other one.
+    cached = cache is not None and all(len(each) == 1 for each in values)
+    key = tuple(each[0] for each in values if each)
     if cached and (known := gate.known.get(key)) and monotonic() < known[1]:
         return known[0]
     try:

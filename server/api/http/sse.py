@@ -22,6 +22,7 @@ from sse_starlette import EventSourceResponse
 from starlette.types import Receive, Scope, Send
 
 from everturn.checkpoints.errors import StoreUnavailable
+from everturn.server.api.http.authentication import is_still_let_in
 from everturn.server.api.http.deps import service_of
 from everturn.server.api.http.hang_up import hang_up
 from everturn.server.api.http.json import dumps
@@ -63,6 +64,19 @@ async def feed_frames(
         async for news in events:
             written = [frame(e.name, e.data, e.cursor if with_ids else None) for e in news]
             yield b"".join(written) or HEARTBEAT
+
+
+async def while_let_in(request: Request, written: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+    """Send a stream without an end as long as its client would be let in, and then hang up.
+
+    The client comes back, and is told why it may not.
+    """
+    async with aclosing(written):
+        async for each in written:
+            if not await is_still_let_in(request.scope):
+                hang_up(request.scope)
+                return
+            yield each
 
 
 def was_dropped(request: Request) -> bool:

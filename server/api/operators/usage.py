@@ -33,7 +33,7 @@ class Spent(BaseModel):
 
 
 class AllLimits(BaseModel):
-    """The budgets of the service."""
+    """The budgets of the service, and of the caller."""
 
     run: Limits
     thread: Limits
@@ -72,7 +72,7 @@ async def get_usage(
         caller=usage.caller,
         today=_spent(usage.today),
         everybody=_spent(usage.everybody),
-        budgets=_limits(budgets),
+        budgets=_limits(budgets, usage.caller_day),
         resets_at=usage.resets_at,
     )
 
@@ -84,14 +84,14 @@ def _spent(counted: Counted | None) -> Spent | None:
     return Spent(tokens=tokens, dollars=dollars, held_tokens=held_tokens, held_dollars=held_dollars)
 
 
-def _limits(budgets: Budgets) -> AllLimits:
+def _limits(budgets: Budgets, caller_day: Budget) -> AllLimits:
     def limits(budget: Budget) -> Limits:
         return Limits(**budget._asdict())
 
     return AllLimits(
         run=limits(budgets.run),
         thread=limits(budgets.thread),
-        caller_day=limits(budgets.caller_day),
+        caller_day=limits(caller_day),
         day=limits(budgets.day),
         tool_calls=budgets.max_tool_calls,
     )

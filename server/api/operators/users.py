@@ -40,8 +40,9 @@ class Erased(BaseModel):
     "/export",
     summary="Export a user",
     description="All that is kept of a user, one JSON object a line, whose `kind` says what it is: "
-    "`thread` (with its values), `turn`, `run`, `cron`, `assistant` or `store_item`. Callers who "
-    "have to sign in export themselves only; operators, with the permission `admin`, anybody.",
+    "`thread` (with its values), `turn`, `run`, `cron`, `assistant` or `store_item`. With "
+    "keys of the service or tokens only operators may, with the permission `admin`; by an `auth` "
+    "of the project callers export themselves only.",
     response_class=StreamingResponse,
     responses={
         200: {"content": {_LINES: {"schema": {"type": "string"}}}},
@@ -59,8 +60,8 @@ async def export_user(user: User, users: UsersDep) -> StreamingResponse:
     summary="Forget a user",
     description="Deletes all that is kept of a user: threads with their checkpoints, runs, "
     "streams and history, crons, assistants, items of the store, and keys. What runs is cancelled "
-    "first. Callers who have to sign in forget themselves only; operators, with the permission "
-    "`admin`, anybody.",
+    "first. With keys of the service or tokens only operators may, with the permission `admin`; by "
+    "an `auth` of the project callers forget themselves only.",
     responses=problems(404, 409, 503),
 )
 async def forget_user(user: User, users: UsersDep) -> Erased:

@@ -7,9 +7,13 @@ from uuid import uuid4
 import pytest
 from redis.asyncio import Redis
 
+from everturn.checkpoints.away import Waiting, waits
 from everturn.checkpoints.errors import StoreUnavailable
 from everturn.checkpoints.shared.spending import Account, Amount, Spending
+from tests.checkpoints.redis.servers import redis_binary
+from tests.checkpoints.redis.servers import serving as serving_redis
 from tests.checkpoints.stores import Store, one_node_cluster, redis_store
+from tests.waiting import PATIENCE
 
 
 @pytest.fixture
@@ -132,3 +136,21 @@ async def test_a_redis_that_is_down_is_a_store_that_is_unavailable() -> None:
             await spending.reserve([account(tokens=1)], Amount(1))
         with pytest.raises(StoreUnavailable):
             await spending.read("run:1")
+
+
+@pytest.mark.skipif(redis_binary() is None, reason="needs a redis-server")
+async def test_what_a_run_has_spent_is_counted_though_redis_is_away_meanwhile() -> None:
+    away = asyncio.Event()
+    with serving_redis(
+        redis_binary() or "", "--appendonly", "yes", "--appendfsync", "always"
+    ) as on:
+        async with Redis.from_url(on.url) as client:
+            spending, accounts, held = Spending(client), [account()], Amount(100, 1.0)
+            with waits(Waiting(PATIENCE, begins=away.set)):
+                await spending.reserve(accounts, held)
+                on.kill()
+                settled = asyncio.create_task(spending.settle(accounts, held, Amount(10, 0.1)))
+                await away.wait()
+                on.start()
+                await settled
+            assert await spending.read("run:1") == (Amount(10, 0.1), Amount())

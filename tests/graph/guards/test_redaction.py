@@ -21,6 +21,7 @@ FOUND = [
     ("GB82WEST12345698765432", "[iban]"),
     ("BE68 5390 0754 7034 AND MORE", "[iban] AND MORE"),
     ("주민번호 900101-1234567", "주민번호 [resident number]"),
+    ("900101–1234567, 900101－1234567", "[resident number], [resident number]"),
     ("9001011234568", "[resident number]"),  # by its check digit
     ("2011153123456", "[resident number]"),  # born since there is none any more
     ("사업자등록번호: 220-81-62517", "사업자등록번호: [business number]"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from everturn.checkpoints.sql.api_keys import ApiKeyTable
 from everturn.checkpoints.sql.database import open_database
-from everturn.server.access.keys import make_key
+from everturn.server.access.keys import KEY, make_key
 from everturn.server.access.scopes import RUNS, Scope
 
 
@@ -30,6 +30,18 @@ def key_in(
 
     asyncio.run(write())
     return new.secret
+
+
+def revoke_in(data_dir: Path, key: str) -> None:
+    """Revoke a key of a service that runs."""
+    found = KEY.fullmatch(key)
+    assert found is not None
+
+    async def write() -> None:
+        async with open_database(None, data_dir, migrate=False) as database:
+            await ApiKeyTable(database).revoke(found[1])
+
+    asyncio.run(write())
 
 
 def bearer(key: str) -> dict[str, str]:

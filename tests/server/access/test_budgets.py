@@ -80,10 +80,10 @@ def test_wrong_values_are_refused_at_the_start(values: dict[str, Any]) -> None:
 async def test_without_budgets_redis_is_not_asked() -> None:
     async with Redis.from_url("redis://127.0.0.1:1") as nobody:
         free = budgets(Store(nobody, "test"))
-        assert not free.on
+        assert not free.apply_to(ADA)
         await free.check(ADA, "thread")
         tools = budgets(Store(nobody, "test"), max_tool_calls=2)
-        assert tools.on
+        assert tools.apply_to(ADA)
         await tools.check(ADA, "thread")
         async with RunBudget(tools, "run", "thread", ADA) as run:
             await spend(tools, ADA)
@@ -127,6 +127,41 @@ async def test_each_caller_has_a_budget_of_their_own(store: Store) -> None:
     for caller in (ADA, BOB, None):
         with pytest.raises(BudgetExceeded):
             await each.check(caller, None)
+
+
+async def test_a_caller_may_have_a_budget_of_their_own(store: Store) -> None:
+    eve = Caller({"identity": "eve", "tokens_day": 25, "budget_day": 0.5})
+    none, small = budgets(store), budgets(store, tokens_caller_day=5)
+    for each in (none, small):
+        assert each.apply_to(eve)
+        await each.check(eve, None)
+        await spend(each, eve)
+    await spend(none, eve)
+    for each in (none, small):
+        with pytest.raises(BudgetExceeded, match="Your own budget of a day is 25 tokens, and 30 "):
+            await spend(each, eve)
+        with acting_as(eve):
+            usage = await each.usage()
+        assert usage.today == (Amount(30), Amount())
+        assert usage.caller_day == (25, 0.5)
+    assert not none.apply_to(BOB)
+
+
+@pytest.mark.parametrize("said", ["25", -1, True, float("nan"), [25]])
+def test_what_is_no_number_is_no_budget(said: object) -> None:
+    mistaken = Budgets(BareBudgetSettings(tokens_caller_day=5), Spending(Redis()))
+    assert mistaken.day_of(Caller({"identity": "eve", "tokens_day": said})) == (5, None)
+
+
+@pytest.mark.parametrize("said", [10**40, float("inf"), 1e300])
+def test_the_largest_budget_is_a_number_that_redis_can_count_with(said: object) -> None:
+    rich = Caller({"identity": "eve", "tokens_day": said, "budget_day": said})
+    assert Budgets(BareBudgetSettings(), Spending(Redis())).day_of(rich) == (10**9, 10**9)
+
+
+async def test_nothing_may_be_spent_where_a_callers_own_budget_is_nothing(store: Store) -> None:
+    with pytest.raises(BudgetExceeded):
+        await budgets(store).check(Caller({"identity": "eve", "budget_day": 0}), None)
 
 
 async def test_a_new_day_has_a_new_budget(store: Store) -> None:

@@ -4,8 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
+from time import monotonic
 
 import pytest
+from structlog.testing import CapturingLogger
 
 from everturn.checkpoints.errors import StoreUnavailable
 from everturn.checkpoints.sql.api_keys import ApiKey, ApiKeyTable
@@ -14,6 +16,7 @@ from everturn.server.access import keys
 from everturn.server.access.credentials import InvalidToken
 from everturn.server.access.keys import KEY, KeyCredentials, NewKey, make_key
 from everturn.server.access.scopes import ADMIN, RUNS, holds
+from tests.waiting import eventually
 
 
 class Table(ApiKeyTable):
@@ -87,6 +90,19 @@ async def test_all_who_do_not_come_in_learn_the_same(
     assert used == []
 
 
+async def test_the_log_has_which_key_was_refused_and_nothing_of_its_secret(
+    table: Table, credentials: KeyCredentials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, expired = CapturingLogger(), await made(table, timedelta(0))
+    monkeypatch.setattr(keys, "log", log)
+    for token in (expired.secret, "evt_x"):
+        await refusal(credentials, token)
+    assert [(call.args, call.kwargs) for call in log.calls] == [
+        (("key_refused",), {"id": expired.row.key_id}),
+        (("key_refused",), {"id": None}),
+    ]
+
+
 async def test_many_at_once_cost_one_read(table: Table, credentials: KeyCredentials) -> None:
     new = await made(table)
     found = await asyncio.gather(*(credentials.caller(new.secret) for _ in range(50)))
@@ -116,6 +132,33 @@ async def test_a_revoked_key_is_read_again_soon(
     new = await made(table)
     assert await credentials.caller(new.secret)
     await table.revoke(new.row.key_id)
+    await refusal(credentials, new.secret)
+
+
+@pytest.mark.clock
+async def test_a_known_key_expires_in_time(table: Table, credentials: KeyCredentials) -> None:
+    new = await made(table, timedelta(seconds=2))
+    assert await credentials.caller(new.secret)
+    await eventually(lambda: not new.row.works())
+    await refusal(credentials, new.secret)
+    assert table.reads == 1
+
+
+async def test_a_slow_read_lets_a_revoked_key_in_no_longer(
+    table: Table, credentials: KeyCredentials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new, find, now = await made(table), table.find, monotonic()
+
+    async def slowly(key_id: str) -> ApiKey | None:
+        row = await find(key_id)
+        await table.revoke(key_id)  # just after it was read
+        monkeypatch.setattr(keys, "monotonic", lambda: now + keys._FRESH_SECONDS)
+        return row
+
+    monkeypatch.setattr(keys, "monotonic", lambda: now)
+    monkeypatch.setattr(table, "find", slowly)
+    assert await credentials.caller(new.secret)
+    monkeypatch.setattr(table, "find", find)
     await refusal(credentials, new.secret)
 
 

@@ -27,6 +27,8 @@ OPERATOR = Caller({"identity": "root", "permissions": ["admin"]})
         ("10/minute;100/day", [(10, 60), (100, 86_400)]),
         (" 5 per 2 hours ; 3/second; ", [(5, 7200), (3, 1)]),
         ("20/5minute, 20/5minute", [(20, 300)]),
+        ("20/minute; 100/day; 10/60 seconds", [(10, 60), (100, 86_400)]),
+        ("5/year", [(5, 360 * 86_400)]),
         ("Off", []),
     ],
 )
@@ -36,7 +38,10 @@ def test_limits_are_read(text: str, limits: list[tuple[int, int]]) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["ten", "10", "0/minute", "-1/minute", "10/fortnight", "10/minute;x", f"{MAX_TIMES + 1}/day"],
+    [
+        *("ten", "10", "0/minute", "-1/minute", "10/fortnight", "10/minute;x"),
+        *(f"{MAX_TIMES + 1}/day", "10/2years", "10/99999999999years"),
+    ],
 )
 @pytest.mark.parametrize("name", ["rate_limit", "request_limit"])
 def test_what_cannot_be_read_is_refused_with_what_can(name: str, text: str) -> None:

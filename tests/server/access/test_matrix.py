@@ -1,5 +1,10 @@
-"""Every door that OpenAPI names, and every caller: nobody, a stranger, the owner, an operator."""
+"""Every door that OpenAPI names, and every caller.
 
+Nobody, a key that lets nobody in, one without the scope, a stranger, the owner, an operator.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -7,11 +12,13 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from everturn.server.access.scopes import ADMIN, METRICS, RUNS
 from everturn.server.api.http.authentication import OPEN
 from everturn.server.api.http.problems import IDEMPOTENCY_KEY, REPLAYED
 from everturn.server.app import create_app
 from everturn.server.settings import Settings
 from tests.server.access.doors import DOORS, SECRET, Door, Things
+from tests.server.access.own_keys import bearer, key_in
 from tests.server.access.own_users import (
     PROJECT,
     REFUSED,
@@ -25,6 +32,8 @@ from tests.server.access.own_users import (
 __all__ = ["by_owner", "callers", "data_of_owners"]
 
 Place = tuple[str, str]
+Sent = Mapping[str, Mapping[str, str]]
+"""Headers that callers sign in with, by what they are."""
 
 OF_SOMEBODY = [place for place, door in DOORS.items() if door.kind not in {"open", "shared"}]
 NAMING = [(*place, n) for place, door in DOORS.items() for n in range(len(door.naming))]
@@ -69,12 +78,30 @@ def text_of(door: Door, answer: httpx.Response) -> str:
     return SECRET if door.endless and answer.is_success else answer.text
 
 
+@pytest.fixture(scope="module")
+def refused(by_owner: str, data_of_owners: Path) -> Sent:
+    """What lets nobody in; the keys would be operators'."""
+    expired = key_in(data_of_owners, "expired", [ADMIN], timedelta(0))
+    revoked = key_in(data_of_owners, "revoked", [ADMIN], revoked=True)
+    keys = {"expired": bearer(expired), "revoked": bearer(revoked)}
+    return {**REFUSED, **keys, "revoked, in its other header": {"x-api-key": revoked}}
+
+
+@pytest.fixture(scope="module")
+def scoped(by_owner: str, data_of_owners: Path) -> Sent:
+    """Keys that let in, by what they are for."""
+    scopes = {"runs": [RUNS], "metrics": [METRICS], "nothing": []}
+    return {name: bearer(key_in(data_of_owners, name, each)) for name, each in scopes.items()}
+
+
 @pytest.mark.parametrize(("method", "path"), DOORS)
-def test_nobody_comes_in_without_a_name(method: str, path: str, by_owner: str) -> None:
+def test_nobody_comes_in_without_a_key_that_works(
+    method: str, path: str, by_owner: str, refused: Sent
+) -> None:
     opens = DOORS[method, path].kind == "open"
     place = path.replace("{", "").replace("}", "")
     with httpx.Client(base_url=by_owner) as client:
-        for name, headers in REFUSED.items():
+        for name, headers in refused.items():
             answer = client.request(method, place, headers=headers, json={})
             if opens:
                 assert answer.is_success, name
@@ -83,6 +110,23 @@ def test_nobody_comes_in_without_a_name(method: str, path: str, by_owner: str) -
             assert answer.headers["content-type"] == "application/problem+json"
             assert answer.headers["www-authenticate"].startswith("Bearer")
             assert answer.json()["detail"]
+
+
+@pytest.mark.parametrize(("method", "path"), DOORS)
+def test_nor_without_the_scope(method: str, path: str, by_owner: str, scoped: Sent) -> None:
+    kind = DOORS[method, path].kind
+    needed = "metrics" if path == "/metrics" else "admin" if kind == "operators" else "runs"
+    place = path.replace("{", "").replace("}", "")
+    with httpx.Client(base_url=by_owner) as client:
+        for name in scoped.keys() - {needed}:
+            answer = client.request(method, place, headers=scoped[name], json={})
+            if kind == "open":
+                assert answer.is_success, name
+                continue
+            assert answer.status_code == 403, (name, answer.text)
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert f'scope="{needed}"' in answer.headers["www-authenticate"]
+            assert needed in answer.json()["detail"]
 
 
 @pytest.mark.parametrize(("method", "path"), OF_SOMEBODY)

@@ -14,6 +14,7 @@ from langgraph_sdk.errors import NotFoundError
 
 from everturn.server.api.http.problems import IDEMPOTENCY_KEY
 from tests.server.access.doors import SECRET, cron, run
+from tests.server.access.own_keys import bearer, key_in, revoke_in
 from tests.server.access.own_users import (
     PROJECT,
     Callers,
@@ -24,7 +25,7 @@ from tests.server.access.own_users import (
     served_by_owner,
 )
 from tests.service import serving
-from tests.waiting import eventually_sync
+from tests.waiting import PATIENCE, eventually_sync
 
 __all__ = ["by_owner", "callers", "data_of_owners"]
 
@@ -258,7 +259,7 @@ def test_what_was_there_before_has_the_owner_of_the_settings(tmp_path: Path) -> 
         others, operators = callers.new(identity="user-old"), callers.new(admin=True)
         assert (statuses(others.client), statuses(operators.client)) == ({404}, {200})
     with (
-        served_by_owner(data, default_owner="user-old") as url,
+        served_by_owner(data, default_owner=" user-old ") as url,
         closing(Callers(url, data)) as callers,
     ):
         old = callers.new(identity="user-old").client
@@ -270,3 +271,27 @@ def test_what_was_there_before_has_the_owner_of_the_settings(tmp_path: Path) -> 
         assert old.post("/invoke", json=known).json()["known"] == ["more", "old"]
         assert new.post("/invoke", json=known).json()["known"] == ["more"]
         assert old.get(f"/runs/crons/{timed}").json()["user_id"] == "user-old"
+
+
+def test_who_follows_a_thread_by_a_key_that_is_revoked_reads_no_more(
+    ada: Who, data_of_owners: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("everturn.server.access.keys._FRESH_SECONDS", 0.0)
+    leaked = key_in(data_of_owners, ada.identity)
+    place = f"/threads/{ada.client.post('/threads', json={}).json()['thread_id']}"
+    read = []
+
+    def turn(words: str) -> None:
+        body = {"assistant_id": "agent", "input": {"messages": words}}
+        assert ada.client.post(f"{place}/runs/wait", json=body).is_success
+
+    with httpx.Client(base_url=ada.client.base_url, headers=bearer(leaked)) as thief:
+        with thief.stream("GET", f"{place}/stream", timeout=PATIENCE) as following:
+            lines = following.iter_lines()
+            turn("before")
+            read += [next(line for line in lines if "before" in line)]
+            revoke_in(data_of_owners, leaked)
+            turn(SECRET)
+            read += lines  # to the end
+        assert thief.get(f"{place}/stream").status_code == 401
+    assert SECRET not in "".join(read)

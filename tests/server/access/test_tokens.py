@@ -257,6 +257,14 @@ async def test_a_token_is_known_until_it_expires_and_no_longer(provider: Identit
         assert "expired" in await refusal(tokens, token)
 
 
+@pytest.mark.parametrize("exp", [10**400, "99999999999", 9e9], ids=["huge", "text", "float"])
+async def test_however_its_end_is_written(
+    exp: object, provider: IdentityProvider, tokens: Tokens
+) -> None:
+    token = provider.token(exp=exp)
+    assert await tokens.caller(token) is await tokens.caller(token)
+
+
 async def test_so_many_tokens_are_known(
     provider: IdentityProvider, tokens: Tokens, monkeypatch: pytest.MonkeyPatch
 ) -> None:

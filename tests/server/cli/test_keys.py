@@ -5,7 +5,7 @@ import json
 import re
 import socket
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, redirect_stderr, redirect_stdout
 from functools import partial
 from pathlib import Path
@@ -68,8 +68,15 @@ def test_several_processes_are_refused_like_one(data_dir: Path) -> None:
     assert sum(line.startswith("everturn: 0.0.0.0 can be reached") for line in none.log) == 1
 
 
-def test_a_service_that_is_open_to_a_network_says_so(data_dir: Path) -> None:
-    with process(data_dir, *NETWORK, EVERTURN_AUTH="off") as running:
+@pytest.mark.parametrize(
+    ("at", "settings"),
+    [(NETWORK, {"EVERTURN_AUTH": "off"}), ((), {"EVERTURN_TRUSTED_PROXIES": "127.0.0.1"})],
+    ids=["by its address", "by a proxy"],
+)
+def test_a_service_that_is_open_to_a_network_says_so(
+    data_dir: Path, at: Sequence[str], settings: Mapping[str, str]
+) -> None:
+    with process(data_dir, *at, **settings) as running:
         with Client(running.url()) as client:
             assert client.post("/threads", json={}).status_code == 200
         assert running.stop() == 0

@@ -191,6 +191,7 @@ async def test_a_refusal_says_what_to_do_and_is_counted(village: Town) -> None:
     assert refused.status_code == 429
     assert int(refused.headers["retry-after"]) > 0
     assert refused.json()["type"] == "too-many-runs"
+    assert refused.headers["retry-after"] == "2"
     assert "2 runs" in refused.json()["detail"]
     metrics = (await village.client.get(f"{url}/metrics")).text
     assert 'everturn_limits_hit_total{limit="runs_at_once"} 1.0' in metrics
