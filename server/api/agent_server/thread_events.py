@@ -14,7 +14,7 @@ from everturn.server.api.agent_server.bodies import ThreadId
 from everturn.server.api.agent_server.run_answers import EVENTS
 from everturn.server.api.http.deps import ThreadEventsDep, ThreadsDep
 from everturn.server.api.http.problems import problems
-from everturn.server.api.http.sse import HEARTBEAT, EventStream, frame
+from everturn.server.api.http.sse import HEARTBEAT, EventStream, frame, while_let_in
 from everturn.server.api.http.strict_json import Router
 from everturn.server.api.http.values import MAX_FEW, Name, at_most
 from everturn.server.runs.thread_events import Since
@@ -90,9 +90,9 @@ async def follow_events(
     since = Since.parse(last_event_id) if last_event_id else None
     if since is None and body.since is not None:
         since = Since(seq=body.since)
-    following = events.follow(thread.thread_id, since)
+    written = _frames(events.follow(thread.thread_id, since), body.subscription())
     here = f"/threads/{thread.thread_id}/stream/events"
-    return EventStream(request, _frames(following, body.subscription()), headers={"Location": here})
+    return EventStream(request, while_let_in(request, written), headers={"Location": here})
 
 
 async def _frames(

@@ -32,6 +32,7 @@ from everturn.server.api.agent_server.command_answers import (
 )
 from everturn.server.api.agent_server.command_bodies import Command
 from everturn.server.api.agent_server.thread_events import SubscribeBody, is_wanted
+from everturn.server.api.http.authentication import is_still_let_in
 from everturn.server.api.http.deps import Service
 from everturn.server.api.http.json import dumps
 from everturn.server.api.http.strict_json import Router, read_json
@@ -44,12 +45,16 @@ from everturn.server.streams.subscription import Subscription
 
 SEND_SECONDS = 30.0
 """A client that reads nothing for so long is let go; it may come back to where it was."""
-_NORMAL, _TOO_SLOW, _RESTARTS = 1000, 1008, 1012
+_NORMAL, _REFUSED, _TOO_SLOW, _RESTARTS = 1000, 1008, 1008, 1012
 """Codes of a close: https://www.iana.org/assignments/websocket/websocket.xhtml"""
 _MAX_ID = 10_000
 _UNKNOWN = "There are subscription.subscribe, subscription.unsubscribe and subscription.reconnect."
 
 SubscriptionId = Annotated[str, Field(max_length=_MAX_ID)]
+
+
+class _LetInNoLonger(Exception):
+    """The key of the client is revoked, or its token has expired."""
 
 
 class _Unsubscribe(BaseModel):
@@ -97,6 +102,9 @@ class ThreadSocket:
         try:
             while True:
                 text = await self._socket.receive_text()
+                if not await is_still_let_in(self._socket.scope):
+                    await self._socket.close(_REFUSED)
+                    return
                 answer = await self._answer(text)
                 await self._send(dumps(answer))
                 if answer["type"] == "success":
@@ -190,11 +198,15 @@ class ThreadSocket:
             code = _RESTARTS
         except TimeoutError:
             code = _TOO_SLOW
+        except _LetInNoLonger:
+            code = _REFUSED
         with suppress(RuntimeError):  # the client was faster
             await self._socket.close(code)
 
     async def _send_all(self, following: AsyncGenerator[list[ProtocolEvent]]) -> None:
         async for events in following:
+            if not await is_still_let_in(self._socket.scope):
+                raise _LetInNoLonger
             now = time.time_ns() // 1_000_000
             for event in events:
                 if self._is_wanted(event):
