@@ -267,6 +267,9 @@ DOORS: dict[tuple[str, str], Door] = {
     ("GET", "/threads/{thread_id}/history"): _SHOWS,
     ("POST", "/threads/{thread_id}/history"): Door(body=lambda t: {}, shows=True),
     ("GET", "/threads/{thread_id}/stream"): Door(headers=_ALL, shows=True, endless=True),
+    ("POST", "/threads/{thread_id}/stream/events"): Door(
+        body=lambda t: {"channels": ["values"]}, shows=True, endless=True
+    ),
     # runs on threads
     ("GET", "/threads/{thread_id}/runs"): _SHOWS,
     ("POST", "/threads/{thread_id}/runs"): Door(body=lambda t: run(), shows=True),
