@@ -193,14 +193,17 @@ def reported(error: Exception, path: str, kinds: Mapping[type[Exception], Kind] 
 class FailedBefore(Exception):
     """A request has failed before, and is answered so again."""
 
-    def __init__(self, errors: Sequence[str], detail: str) -> None:
-        """Take the names of the error's class and of those above it, and its text."""
+    def __init__(self, errors: Sequence[str], detail: str, error_id: str | None) -> None:
+        """Take the names of the error's class and of those above it, its text and its id."""
         super().__init__(detail)
-        self.errors = errors
+        self.errors, self.error_id = errors, error_id
 
 
 def problem_of_names(
-    errors: Sequence[str], detail: str, kinds: Mapping[type[Exception], Kind]
+    errors: Sequence[str],
+    detail: str,
+    error_id: str | None,
+    kinds: Mapping[type[Exception], Kind],
 ) -> Problem:
     """Describe an error that is known by the names of its class and of those above it."""
     by_name = {known.__name__: kind for known, kind in kinds.items()}
@@ -210,6 +213,7 @@ def problem_of_names(
         title=HTTPStatus(kind.status).phrase,
         status=kind.status,
         detail=kind.detail or detail,
+        error_id=error_id if kind.status >= HTTPStatus.INTERNAL_SERVER_ERROR else None,
     )
 
 
@@ -226,11 +230,8 @@ def problem_event(
     kinds = request.app.state.error_kinds
     if isinstance(error, Exception):
         return reported(error, request.url.path, kinds).to_json()
-    names = [str(failure.get("error"))]
-    problem = problem_of_names(names, str(failure.get("message")), kinds)
-    if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        problem.error_id = failure.get("error_id")
-    return problem.to_json()
+    said = str(failure.get("message")), failure.get("error_id")
+    return problem_of_names([str(failure.get("error"))], *said, kinds).to_json()
 
 
 class UnexpectedErrors:
@@ -277,7 +278,7 @@ def answer_errors(app: FastAPI, more: Mapping[type[Exception], Kind]) -> None:
 
     async def on_failed_before(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, FailedBefore)  # noqa: S101 - as below
-        problem = problem_of_names(error.errors, str(error), kinds)
+        problem = problem_of_names(error.errors, str(error), error.error_id, kinds)
         return JSONResponse(  # nothing to come back for: it stays so
             problem.to_json(),
             status_code=problem.status,
