@@ -1,4 +1,7 @@
-"""One log line and the metrics of each turn, by whichever door it came and however it ended."""
+"""One log line and the metrics of each turn, by whichever door it came and however it ended.
+
+So have requests that became no turn, as they were refused.
+"""
 
 from collections.abc import Sequence
 
@@ -65,6 +68,42 @@ def report_turn(
             metrics.models.fallbacks.labels(metrics.models.kinds(failure)).inc()
         for call in calls:
             _count(metrics, call)
+
+
+def report_refusal(
+    metrics: Metrics | None,
+    *,
+    endpoint: str | None,
+    http_status: int,
+    kind: str,
+    error_id: str | None,
+    caller: str | None,
+    address: str | None,
+) -> None:
+    """Count and log a request that is answered with a problem and became no turn.
+
+    Args:
+        metrics: where it is counted; none before the service has started.
+        endpoint: the route that was asked; none where there is none.
+        http_status: of the answer.
+        kind: the `type` of the problem.
+        error_id: of the problem, if it has one.
+        caller: who asked, as a hash; none where that is not known.
+        address: the client's.
+    """
+    with beside_the_answer("refusal"):
+        log.info(
+            "api_request",
+            endpoint=endpoint,
+            status="refused",
+            http_status=http_status,
+            error=kind,
+            error_id=error_id,
+            caller=caller,
+            address=address,
+        )
+        if metrics is not None:
+            metrics.turns.refused.labels(metrics.turns.refusals(kind)).inc()
 
 
 def _fallbacks(calls: Sequence[Call], answered: str | None) -> list[str]:

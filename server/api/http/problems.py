@@ -32,6 +32,7 @@ from everturn.checkpoints.errors import (
     ThreadBusy,
     ValueRefused,
 )
+from everturn.server.api.http.refused import ProblemResponse
 from everturn.server.api.http.users_app import document_users_routes
 from everturn.server.errors import (
     AnswerGone,
@@ -257,8 +258,9 @@ class UnexpectedErrors:
         except Exception as error:
             if started or scope["type"] != "http":
                 raise
+            of_turn = known_id(error) is not None
             log.exception("unexpected_error", path=scope["path"], error_id=error_id_of(error))
-            await problem_response(problem_of(error))(scope, receive, send)
+            await problem_response(problem_of(error), of_turn=of_turn)(scope, receive, send)
 
 
 def _retry_after(error: Exception) -> dict[str, str]:
@@ -273,18 +275,15 @@ def answer_errors(app: FastAPI, more: Mapping[type[Exception], Kind]) -> None:
     app.state.error_kinds = kinds
 
     async def on_known(request: Request, error: Exception) -> JSONResponse:
+        of_turn = known_id(error) is not None or isinstance(error, RunCancelled)
         problem = reported(error, request.url.path, kinds)
-        return problem_response(problem, _retry_after(error))
+        return problem_response(problem, _retry_after(error), of_turn=of_turn)
 
     async def on_failed_before(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, FailedBefore)  # noqa: S101 - as below
         problem = problem_of_names(error.errors, str(error), error.error_id, kinds)
-        return JSONResponse(  # nothing to come back for: it stays so
-            problem.to_json(),
-            status_code=problem.status,
-            headers={REPLAYED: "true"},
-            media_type="application/problem+json",
-        )
+        # Without a time to come back: it stays so.
+        return ProblemResponse(problem.to_json(), {REPLAYED: "true"}, of_turn=True)
 
     for known in kinds:
         app.add_exception_handler(known, on_known)
@@ -357,17 +356,17 @@ def content_too_large(limit: int) -> Problem:
     )
 
 
-def problem_response(problem: Problem, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    """Send a problem; a 429 or 503 says when to come back."""
+def problem_response(
+    problem: Problem, headers: Mapping[str, str] | None = None, *, of_turn: bool = False
+) -> ProblemResponse:
+    """Send a problem; a 429 or 503 says when to come back.
+
+    Of a request that became no turn, the log has a line.
+    """
     headers = dict(headers or {})
     if problem.status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
         headers.setdefault("Retry-After", str(RETRY_AFTER_SECONDS))
-    return JSONResponse(
-        problem.to_json(),
-        status_code=problem.status,
-        headers=headers,
-        media_type="application/problem+json",
-    )
+    return ProblemResponse(problem.to_json(), headers, of_turn=of_turn)
 
 
 def document_errors(app: FastAPI) -> None:
