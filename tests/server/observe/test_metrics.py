@@ -66,3 +66,10 @@ def test_a_figure_that_cannot_be_measured_costs_no_scrape() -> None:
     metrics = Metrics()
     metrics.on_look(fails)
     assert b"everturn_resident_bytes" in metrics.exposition()
+
+
+def test_a_series_is_said_once_and_not_when_it_began() -> None:
+    metrics = Metrics()
+    metrics.tool_called("look_up", "success", 0.1)
+    metrics.checkpoint_called("put", 0.1, 10, 20)
+    assert b"_created" not in metrics.exposition()
