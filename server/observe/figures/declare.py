@@ -11,7 +11,7 @@ from prometheus_client import (
 )
 
 # When a series began is a series more for each, which several processes do not have anyway.
-disable_created_metrics()
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 # From the offline model's milliseconds to the longest turn (EVERTURN_TURN_TIMEOUT's default).
 SECONDS = (0.05, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
