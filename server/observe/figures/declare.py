@@ -48,11 +48,14 @@ class Names:
     Each is a series for each figure, for as long as the process lives.
     """
 
-    def __init__(self) -> None:
-        self._known: set[str] = set()
+    def __init__(self, *own: str) -> None:
+        """Keep room for our own values, which alerts look for: they are never `other`."""
+        self._own, self._known = frozenset(own), set[str]()
 
     def __call__(self, name: str) -> str:
         """Return a name, or `other`."""
+        if name in self._own:
+            return name
         if len(self._known) < MAX_NAMES and len(name) <= MAX_CHARACTERS:
             self._known.add(name)
         return name if name in self._known else "other"
