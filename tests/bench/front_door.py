@@ -40,7 +40,7 @@ START = "from everturn.server.__main__ import main; main()"
 class Seen(Process):
     """The service with all of it on."""
 
-    command = (sys.executable, "-c", START, "serve", "--port", "0")
+    command: tuple[str, ...] = (sys.executable, "-c", START, "serve", "--port", "0")
 
 
 class Unseen(Process):

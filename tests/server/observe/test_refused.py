@@ -39,7 +39,7 @@ def test_each_refusal_says_which_route_and_why(tmp_path: Path, lines: list[dict[
     missing = {"message": "Hi", "session_id": "5a1f8c7e-0000-4000-8000-000000000000"}
     with serving(tmp_path / "data", max_body_size=100_000, rate_limit="4/minute") as client:
         foreign = {"Origin": "https://elsewhere.example"}
-        for path, asked, answer in (
+        asks: list[tuple[str, dict[str, Any], tuple[int, str]]] = [
             (MESSAGE, {"json": {}, "headers": foreign}, (403, "foreign-origin")),
             (MESSAGE, {"json": {}, "headers": {"Host": "x.example"}}, (421, "misdirected-request")),
             (MESSAGE, {"json": {"message": "x" * 100_000}}, (413, "content-too-large")),
@@ -48,7 +48,8 @@ def test_each_refusal_says_which_route_and_why(tmp_path: Path, lines: list[dict[
             ("/threads/{thread_id}/runs", {"json": ALONE}, (404, "thread-not-found")),
             ("/invoke", {"json": {"graph": "none", **INPUT}}, (404, "graph-not-found")),
             (MESSAGE, {"json": {"message": "Hi"}}, (429, "rate-limited")),
-        ):
+        ]
+        for path, asked, answer in asks:
             place = path.replace("{thread_id}", missing["session_id"])
             assert client.post(place, **asked).status_code == answer[0]
             assert told(lines) == (path, "refused", *answer)
