@@ -295,7 +295,8 @@ class Execution:
 
     async def _run(self, run: Run, held: Hold) -> None:
         """Run the turn, and leave the thread as the next one may find it."""
-        outcome, parts = Outcome(), Parts(run.request.stream_mode)
+        outcome = run.made = Outcome()
+        parts = Parts(run.request.stream_mode)
         spoken, published = False, 0
         try:
             turn = await self._prepared(run, held, outcome)
