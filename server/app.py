@@ -246,7 +246,8 @@ def create_app(settings: Settings, *, several: bool = False, listens: bool = Tru
         *(user_routes, usage_routes, webhook_routes, system, docs),
         *([metric_routes] if settings.observe.metrics_port is None else []),
     )
-    app.include_router(in_order(without_closed(door.router, http) for door in doors))
+    app.state.routes = in_order(without_closed(door.router, http) for door in doors)
+    app.include_router(app.state.routes)
     app.state.mount_prefix = http.mount_prefix
     answer_errors(app, AGENT_ERRORS)
     document_errors(app)

@@ -1,15 +1,16 @@
-"""One log line and the metrics of each turn, by whichever door it came and however it ended."""
+"""One log line and the metrics of each turn, by whichever door it came and however it ended.
+
+So have requests that became no turn, as they were refused.
+"""
 
 from collections.abc import Sequence
 
 from structlog import get_logger
 
 from everturn.server.observe.metrics import Metrics, beside_the_answer
-from everturn.server.turns.outcome import Call, Outcome, failed_calls
+from everturn.server.turns.outcome import Call, cost_of, usage_of
 
 log = get_logger(__name__)
-
-_TOKENS = ("input_tokens", "output_tokens", "total_tokens")
 
 
 def report_turn(
@@ -17,7 +18,8 @@ def report_turn(
     *,
     endpoint: str,
     session_id: str | None,
-    outcome: Outcome | None,
+    model: str | None,
+    calls: Sequence[Call],
     error: BaseException | None,
     cancelled: bool,
     seconds: float,
@@ -31,20 +33,17 @@ def report_turn(
         metrics: where it is counted.
         endpoint: the route that asked.
         session_id: the thread; none where the turn remembers nothing.
-        outcome: what it came to, where it came to something.
+        model: which one answered; none where nothing was.
+        calls: of models, however the turn ended.
         error: what it failed with.
         cancelled: by a request.
         seconds: from the request to the end of its answer.
         first_token: from the request to the first token that was streamed, where one was.
     """
     with beside_the_answer("turn"):
-        model = metrics.models.names((outcome and outcome.route["model"]) or "none")
+        passed_on, usage = _fallbacks(calls, model), usage_of(calls)
+        model = metrics.models.names(model or "none")
         status = "error" if error else "cancelled" if cancelled else "success"
-        # An error that the graph ends with says who was asked before.
-        route = getattr(error, "route", None)
-        calls = list(outcome.new_calls if outcome else failed_calls(route))
-        passed_on = _fallbacks(calls, model if outcome else None)
-        usage = outcome.usage if outcome else _sum(calls)
         log.info(
             "api_request",
             endpoint=endpoint,
@@ -53,7 +52,7 @@ def report_turn(
             tokens_used=usage["total_tokens"],
             tokens_in=usage["input_tokens"],
             tokens_out=usage["output_tokens"],
-            cost=outcome.cost if outcome else _cost(calls),
+            cost=cost_of(calls),
             response_time=round(seconds, 4),
             first_token=None if first_token is None else round(first_token, 4),
             attempts=len(calls),
@@ -71,21 +70,48 @@ def report_turn(
             _count(metrics, call)
 
 
+def report_refusal(
+    metrics: Metrics | None,
+    *,
+    endpoint: str | None,
+    http_status: int,
+    kind: str,
+    error_id: str | None,
+    caller: str | None,
+    address: str | None,
+) -> None:
+    """Count and log a request that is answered with a problem and became no turn.
+
+    Args:
+        metrics: where it is counted; none before the service has started.
+        endpoint: the route that was asked; none where there is none.
+        http_status: of the answer.
+        kind: the `type` of the problem.
+        error_id: of the problem, if it has one.
+        caller: who asked, as a hash; none where that is not known.
+        address: the client's.
+    """
+    with beside_the_answer("refusal"):
+        log.info(
+            "api_request",
+            endpoint=endpoint,
+            status="refused",
+            http_status=http_status,
+            error=kind,
+            error_id=error_id,
+            caller=caller,
+            address=address,
+        )
+        if metrics is not None:
+            metrics.turns.refused.labels(metrics.turns.refusals(kind)).inc()
+
+
 def _fallbacks(calls: Sequence[Call], answered: str | None) -> list[str]:
     """The classes of the failures after which another model was asked."""
     failed = [call for call in calls if call.failure]
     after = [*(call.model for call in failed[1:]), answered]
     pairs = zip(failed, after, strict=False)
     return [call.failure for call, model in pairs if model not in {None, call.model}]
-
-
-def _sum(calls: Sequence[Call]) -> dict[str, int]:
-    return {kind: sum(call.usage.get(kind, 0) for call in calls) for kind in _TOKENS}
-
-
-def _cost(calls: Sequence[Call]) -> float | None:
-    known = [call.cost for call in calls if call.cost is not None]
-    return sum(known) if known else None
 
 
 def _count(metrics: Metrics, call: Call) -> None:

@@ -69,7 +69,7 @@ from everturn.server.turns.engine import Engine, Hold
 from everturn.server.turns.lost_memory import fresh
 from everturn.server.turns.memory import ThreadMemory
 from everturn.server.turns.outcome import Outcome, answers_since, readable
-from everturn.server.turns.turn import Checked, Turn
+from everturn.server.turns.turn import BLOCK, Checked, Turn
 
 log = get_logger(__name__)
 
@@ -297,7 +297,8 @@ class Execution:
 
     async def _run(self, run: Run, held: Hold) -> None:
         """Run the turn, and leave the thread as the next one may find it."""
-        outcome, parts = Outcome(), Parts(run.request.stream_mode)
+        outcome = run.made = Outcome()
+        parts = Parts(run.request.stream_mode)
         try:
             turn: Turn | None = await self._prepared(run, held, outcome)
             while turn is not None:
@@ -330,12 +331,13 @@ class Execution:
                         written = self._dumps(data)
                         run.feed.publish(name, written)
                         published += len(written)
-                    if part.mode == "messages":
+                    speaks = part.mode in {"messages", BLOCK}
+                    if speaks:
                         run.speaks()
                     # The first token leaves before the next is made, and others are served between
                     # parts that lie ready: there the turn's deadline is looked at, too.
-                    if (part.mode == "messages" and not spoken) or published > _BYTES_AT_ONCE:
-                        spoken, published = spoken or part.mode == "messages", 0
+                    if (speaks and not spoken) or published > _BYTES_AT_ONCE:
+                        spoken, published = spoken or speaks, 0
                         await asyncio.sleep(0)
         except GraphDrained:
             return True

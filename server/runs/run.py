@@ -25,7 +25,7 @@ from everturn.server.errors import (
 from everturn.server.runs.injection import Inbox
 from everturn.server.runs.request import RunRequest
 from everturn.server.streams.feed import Feed
-from everturn.server.turns.outcome import Outcome
+from everturn.server.turns.outcome import Call, Outcome
 from everturn.server.turns.turn import Checked
 
 CancelAction = Literal["interrupt", "rollback"]
@@ -81,6 +81,8 @@ class Run:
     """The service ends before its end could be committed: it is left to be found in its thread."""
     task: asyncio.Task[None] | None = None
     outcome: Outcome | None = None
+    made: Outcome = field(default_factory=Outcome)
+    """What it has come to so far, which `outcome` is once it has ended by itself."""
     left: StateSnapshot | None = None
     """The state in which it left its thread, where it may wait for something."""
     error: BaseException | None = None
@@ -186,6 +188,11 @@ class Run:
         if isinstance(error, InvalidInput) and error.__cause__ is not None and not plain:
             error = error.__cause__
         return {"error": type(error).__name__, "message": text_of(error), "error_id": self.error_id}
+
+    @property
+    def calls(self) -> list[Call]:
+        """The calls of models that it made, however it ended."""
+        return list(self.made.new_calls(self.error))
 
     @property
     def final_state(self) -> Any:

@@ -662,7 +662,7 @@ class Runs(RunCanceller):
     async def _end(self, run: Run) -> None:
         """Have the end committed, count it, then let those go on who wait for it."""
         attempt = None
-        await self._at_once.leave(run.row.run_id)
+        leaving = asyncio.create_task(self._at_once.leave(run.row.run_id))
         try:
             attempt = await self._execution.store_end(run)
         except Exception as error:
@@ -671,6 +671,7 @@ class Runs(RunCanceller):
                 run.error = error
                 run.feed.publish("error", self._dumps(run.failure))
         finally:
+            await leaving  # who is answered has room for the next
             self._finish(run)
         if attempt is not None:
             again = RunRequest.of_kwargs(
@@ -687,7 +688,8 @@ class Runs(RunCanceller):
                 self._metrics,
                 endpoint=run.request.door,
                 session_id=None if run.request.without_memory else run.thread_id,
-                outcome=run.outcome,
+                model=run.made.route["model"] if run.status == "success" else None,
+                calls=run.calls,
                 error=run.error,
                 cancelled=run.cancelled is not None,
                 seconds=monotonic() - run.asked_at,

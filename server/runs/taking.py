@@ -6,6 +6,7 @@ else it is given up: its thread, its clients and its webhook say so
 
 from collections.abc import Callable
 from typing import Literal
+from uuid import uuid4
 
 from structlog import get_logger
 
@@ -125,8 +126,9 @@ class Taking:
         return run
 
     async def _give_up(self, row: RunRow, feed: Feed, reason: str, webhook: str | None) -> None:
-        log.error("run_lost", run_id=row.run_id, thread_id=row.thread_id, reason=reason)
-        failure = {"error": "RunLost", "message": reason}
+        failure = {"error": "RunLost", "message": reason, "error_id": uuid4().hex}
+        about = {"run_id": row.run_id, "thread_id": row.thread_id}
+        log.error("run_lost", **about, reason=reason, error_id=failure["error_id"])
         rows = [self._threads.lost(row.thread_id, failure), self._keys.lost(row, failure)]
         if webhook:
             payload = lost_payload(row, failure)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from everturn.server.observe.metrics import beside_the_answer
 from everturn.server.runs.run import Run
+from everturn.server.turns.outcome import cost_of, usage_of
 
 if TYPE_CHECKING:
     from everturn.server.observe.otel.traces import Traces
@@ -35,14 +36,14 @@ def traced(traces: "Traces | None", run: Run) -> Iterator[None]:
 
 def _end(run: Run) -> dict[str, Any]:
     """What a run came to; tokens and cost are those of all its calls."""
-    outcome = run.outcome
-    usage = outcome.usage if outcome else {}
+    calls, outcome = run.calls, run.outcome
+    usage = usage_of(calls)
     return {
         "everturn.run.status": "handed_over" if run.goes_on_elsewhere else run.status,
         "everturn.error_id": run.error_id or None,
         "everturn.route.mode": outcome.route["mode"] if outcome else None,
-        "everturn.cost": outcome.cost if outcome else None,
+        "everturn.cost": cost_of(calls),
         "gen_ai.request.model": outcome.route["model"] if outcome else None,
-        "gen_ai.usage.input_tokens": usage.get("input_tokens"),
-        "gen_ai.usage.output_tokens": usage.get("output_tokens"),
+        "gen_ai.usage.input_tokens": usage["input_tokens"],
+        "gen_ai.usage.output_tokens": usage["output_tokens"],
     }

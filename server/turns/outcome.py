@@ -1,6 +1,6 @@
 """What a turn came to: read from the graph's final state, whatever graph it was."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -63,9 +63,21 @@ def answers_since(values: Any, last_before: str | None) -> list[AIMessage]:
     return found[::-1]
 
 
-def failed_calls(route: Mapping[str, Any] | None, after: int = 0) -> Iterator[Call]:
+def usage_of(calls: Iterable[Call]) -> dict[str, int]:
+    """Sum tokens up: `input_tokens`, `output_tokens`, `total_tokens`."""
+    used = [call.usage for call in calls]
+    return {kind: sum(each.get(kind, 0) for each in used) for kind in _TOKENS}
+
+
+def cost_of(calls: Iterable[Call]) -> float | None:
+    """Sum US dollars up; `None` where no provider named a price."""
+    known = [call.cost for call in calls if call.cost is not None]
+    return sum(known) if known else None
+
+
+def _failed_calls(route: Mapping[str, Any], after: int = 0) -> Iterator[Call]:
     """The calls of a route that were not answered, without the first ones."""
-    for attempt in route["tried"][after:] if route else ():
+    for attempt in route["tried"][after:]:
         yield Call(
             attempt["model"],
             str(attempt["failure"]),
@@ -142,29 +154,32 @@ class Outcome:
     @property
     def calls(self) -> Iterator[Call]:
         """Every call of a model in this turn, those that failed first."""
-        yield from failed_calls(self.route)
+        yield from _failed_calls(self.route)
         yield from map(_call_of, self._answers())
 
-    @property
-    def new_calls(self) -> Iterator[Call]:
-        """The same, without those made before the turn was interrupted and went on here."""
+    def new_calls(self, error: BaseException | None = None) -> Iterator[Call]:
+        """The same, without those made before the turn was interrupted and went on here.
+
+        An `error` that the graph ends with says who was asked since the last answer.
+        """
+        said = getattr(error, "route", None)
+        route = said if isinstance(said, dict) and _is_route(said) else self.route
         answers = self._answers()
         ids = [message.id for message in answers]
         known = ids.index(self._last_before) + 1 if self._last_before in ids else 0
         before = len(_route_of(answers[known - 1])["tried"]) if known else 0
-        yield from failed_calls(self.route, before)
+        yield from _failed_calls(route, before)
         yield from map(_call_of, answers[known:])
 
     @property
     def usage(self) -> dict[str, int]:
         """Tokens of the turn's model calls: `input_tokens`, `output_tokens`, `total_tokens`."""
-        return {kind: sum(call.usage.get(kind, 0) for call in self.calls) for kind in _TOKENS}
+        return usage_of(self.calls)
 
     @property
     def cost(self) -> float | None:
         """US dollars for all model calls of the turn; `None` where no provider named a price."""
-        known = [call.cost for call in self.calls if call.cost is not None]
-        return sum(known) if known else None
+        return cost_of(self.calls)
 
     @property
     def route(self) -> dict[str, Any]:

@@ -178,7 +178,8 @@ async def _ending_again(
     except Exception as error:
         return [("error", problem_event(request, {}, error))]
     if kept.failure is not None:
-        failed = problem_of_names(kept.errors, kept.detail, request.app.state.error_kinds)
+        end = kept.errors, kept.detail, kept.failure.get("error_id")
+        failed = problem_of_names(*end, request.app.state.error_kinds)
         return [*began, ("error", failed.to_json())]
     if kept.status != "success":
         return [*began, *await _cancelled(request)]

@@ -109,7 +109,7 @@ async def succeeded(runs: Runs, before: Repeated, cancelled: RunCancelled) -> Ke
     """
     kept = await runs.kept(before)
     if kept.failure is not None:
-        raise FailedBefore(kept.errors, kept.detail)
+        raise FailedBefore(kept.errors, kept.detail, kept.failure.get("error_id"))
     if kept.status != "success":
         raise cancelled
     return kept

@@ -32,6 +32,7 @@ from everturn.checkpoints.errors import (
     ThreadBusy,
     ValueRefused,
 )
+from everturn.server.api.http.refused import ProblemResponse
 from everturn.server.api.http.users_app import document_users_routes
 from everturn.server.errors import (
     AnswerGone,
@@ -193,14 +194,17 @@ def reported(error: Exception, path: str, kinds: Mapping[type[Exception], Kind] 
 class FailedBefore(Exception):
     """A request has failed before, and is answered so again."""
 
-    def __init__(self, errors: Sequence[str], detail: str) -> None:
-        """Take the names of the error's class and of those above it, and its text."""
+    def __init__(self, errors: Sequence[str], detail: str, error_id: str | None) -> None:
+        """Take the names of the error's class and of those above it, its text and its id."""
         super().__init__(detail)
-        self.errors = errors
+        self.errors, self.error_id = errors, error_id
 
 
 def problem_of_names(
-    errors: Sequence[str], detail: str, kinds: Mapping[type[Exception], Kind]
+    errors: Sequence[str],
+    detail: str,
+    error_id: str | None,
+    kinds: Mapping[type[Exception], Kind],
 ) -> Problem:
     """Describe an error that is known by the names of its class and of those above it."""
     by_name = {known.__name__: kind for known, kind in kinds.items()}
@@ -210,6 +214,7 @@ def problem_of_names(
         title=HTTPStatus(kind.status).phrase,
         status=kind.status,
         detail=kind.detail or detail,
+        error_id=error_id if kind.status >= HTTPStatus.INTERNAL_SERVER_ERROR else None,
     )
 
 
@@ -226,11 +231,8 @@ def problem_event(
     kinds = request.app.state.error_kinds
     if isinstance(error, Exception):
         return reported(error, request.url.path, kinds).to_json()
-    names = [str(failure.get("error"))]
-    problem = problem_of_names(names, str(failure.get("message")), kinds)
-    if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        problem.error_id = failure.get("error_id")
-    return problem.to_json()
+    said = str(failure.get("message")), failure.get("error_id")
+    return problem_of_names([str(failure.get("error"))], *said, kinds).to_json()
 
 
 class UnexpectedErrors:
@@ -256,8 +258,9 @@ class UnexpectedErrors:
         except Exception as error:
             if started or scope["type"] != "http":
                 raise
+            of_turn = known_id(error) is not None
             log.exception("unexpected_error", path=scope["path"], error_id=error_id_of(error))
-            await problem_response(problem_of(error))(scope, receive, send)
+            await problem_response(problem_of(error), of_turn=of_turn)(scope, receive, send)
 
 
 def _retry_after(error: Exception) -> dict[str, str]:
@@ -272,18 +275,15 @@ def answer_errors(app: FastAPI, more: Mapping[type[Exception], Kind]) -> None:
     app.state.error_kinds = kinds
 
     async def on_known(request: Request, error: Exception) -> JSONResponse:
+        of_turn = known_id(error) is not None or isinstance(error, RunCancelled)
         problem = reported(error, request.url.path, kinds)
-        return problem_response(problem, _retry_after(error))
+        return problem_response(problem, _retry_after(error), of_turn=of_turn)
 
     async def on_failed_before(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, FailedBefore)  # noqa: S101 - as below
-        problem = problem_of_names(error.errors, str(error), kinds)
-        return JSONResponse(  # nothing to come back for: it stays so
-            problem.to_json(),
-            status_code=problem.status,
-            headers={REPLAYED: "true"},
-            media_type="application/problem+json",
-        )
+        problem = problem_of_names(error.errors, str(error), error.error_id, kinds)
+        # Without a time to come back: it stays so.
+        return ProblemResponse(problem.to_json(), {REPLAYED: "true"}, of_turn=True)
 
     for known in kinds:
         app.add_exception_handler(known, on_known)
@@ -356,17 +356,17 @@ def content_too_large(limit: int) -> Problem:
     )
 
 
-def problem_response(problem: Problem, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    """Send a problem; a 429 or 503 says when to come back."""
+def problem_response(
+    problem: Problem, headers: Mapping[str, str] | None = None, *, of_turn: bool = False
+) -> ProblemResponse:
+    """Send a problem; a 429 or 503 says when to come back.
+
+    Of a request that became no turn, the log has a line.
+    """
     headers = dict(headers or {})
     if problem.status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
         headers.setdefault("Retry-After", str(RETRY_AFTER_SECONDS))
-    return JSONResponse(
-        problem.to_json(),
-        status_code=problem.status,
-        headers=headers,
-        media_type="application/problem+json",
-    )
+    return ProblemResponse(problem.to_json(), headers, of_turn=of_turn)
 
 
 def document_errors(app: FastAPI) -> None:

@@ -11,7 +11,7 @@ class ModelFigures:
     """Of calls of models, in all turns."""
 
     def __init__(self, figures: Figures) -> None:
-        self.names, self.kinds = Names(), Names()
+        self.names, self.kinds = Names("none", "offline"), Names()
         self.failures = figures.counter(
             "model_failures_total",
             "Times a model did not answer, or was kept from being asked by what it or its key had "

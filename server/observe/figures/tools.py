@@ -7,7 +7,7 @@ class ToolFigures:
     """Of calls of tools, in all turns."""
 
     def __init__(self, figures: Figures) -> None:
-        self.names, self.kinds = Names(), Names()
+        self.names, self.kinds = Names(), Names("success")
         self.calls = figures.counter(
             "tool_calls_total",
             "Calls of a tool, by tool and status: success, or a class of failure.",

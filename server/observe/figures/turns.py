@@ -31,6 +31,12 @@ class TurnFigures:
             "Times a caller reached a limit: of turns or requests, of runs at once, or a budget.",
             "limit",
         )
+        self.refusals = Names()
+        self.refused = figures.counter(
+            "everturn_refused_requests_total",
+            "Requests that were answered with a problem and became no turn, by its type.",
+            "type",
+        )
         self.guard_verdicts = figures.counter(
             "everturn_guard_verdicts_total",
             "What guards said of what they were shown, by guard and verdict.",

@@ -39,13 +39,17 @@ def test_names_that_others_choose_are_bounded() -> None:
         metrics.guard_verdict(f"guard {number}", "refused")
         metrics.models.say_circuits({f"model {number}": "open"})
     metrics.tool_cache_used("x" * 1000, "hit")
+    own = (metrics.models.names("none"), metrics.models.names("offline"))
+    assert own == ("none", "offline")  # which an alert looks for
+    metrics.tool_called("tool 0", "success", 0.1)
     found = text_string_to_metric_families(generate_latest(metrics.figures.registry).decode())
     values: dict[tuple[str, str], set[str]] = {}
     for family in found:
         for sample in family.samples:
             for label, value in sample.labels.items():
                 values.setdefault((family.name, label), set()).add(value)
-    assert max(len(each) for each in values.values()) == MAX_NAMES + 1
+    assert max(len(each) for each in values.values()) <= MAX_NAMES + 2
+    assert "success" in values["tool_calls", "status"]
     assert "other" in values["tool_calls", "tool"]
     assert values["tool_cache", "tool"] == {"other"}
 
@@ -66,3 +70,10 @@ def test_a_figure_that_cannot_be_measured_costs_no_scrape() -> None:
     metrics = Metrics()
     metrics.on_look(fails)
     assert b"everturn_resident_bytes" in metrics.exposition()
+
+
+def test_a_series_is_said_once_and_not_when_it_began() -> None:
+    metrics = Metrics()
+    metrics.tool_called("look_up", "success", 0.1)
+    metrics.checkpoint_called("put", 0.1, 10, 20)
+    assert b"_created" not in metrics.exposition()
