@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from langgraph_sdk.stream.transport import ProtocolSseTransport
 from pydantic import TypeAdapter
 
 from everturn.server.api.http.problems import IDEMPOTENCY_KEY, REPLAYED
+from everturn.server.runs.injection import Inbox
 from everturn.server.streams.protocol_seq import base
 from tests.service import ROOT, Client, serving
 from tests.waiting import eventually
@@ -140,10 +142,11 @@ async def test_a_run_is_started_and_its_thread_made(sdk: LangGraphClient, talker
     assert answer["meta"] == {"applied_through_seq": base(run_id)}
     state: Any = await sdk.runs.join(talker.thread_id, run_id)
     assert state["messages"][-1]["content"] == "good day"
-    run = await sdk.runs.get(talker.thread_id, run_id)
+    run: Any = await sdk.runs.get(talker.thread_id, run_id)
     assert run["status"] == "success"
     assert run["metadata"]["from"] == "a page"
-    assert (await sdk.threads.get(talker.thread_id))["metadata"]["graph_id"] == "toy"
+    thread: Any = await sdk.threads.get(talker.thread_id)
+    assert thread["metadata"]["graph_id"] == "toy"
 
 
 async def test_a_fork_named_in_the_config_is_one(sdk: LangGraphClient, talker: Talker) -> None:
@@ -172,7 +175,8 @@ async def test_one_interrupt_is_answered(sdk: LangGraphClient, talker: Talker) -
     state: Any = await sdk.runs.join(talker.thread_id, answer["run_id"])
     assert state["messages"][-1]["content"] == "yes"
     assert "answered" in state["steps"]
-    assert (await sdk.runs.get(talker.thread_id, answer["run_id"]))["metadata"]["by"] == "ada"
+    run: Any = await sdk.runs.get(talker.thread_id, answer["run_id"])
+    assert run["metadata"]["by"] == "ada"
     again = await talker.refused("input.respond", namespace=[], interrupt_id=waits, response="no")
     assert again == "no_such_interrupt"
 
@@ -229,7 +233,7 @@ async def test_values_are_shown(sdk: LangGraphClient, talker: Talker) -> None:
 async def test_checkpoints_are_listed_and_forked(sdk: LangGraphClient, talker: Talker) -> None:
     await ran(sdk, talker, "toy", {"words": "one"})
     listed = (await talker.done("state.listCheckpoints"))["checkpoints"]
-    history = await sdk.threads.get_history(talker.thread_id)
+    history: Any = await sdk.threads.get_history(talker.thread_id)
     assert [each["id"] for each in listed] == [each["checkpoint_id"] for each in history]
     assert [each["step"] for each in listed] == [2, 1, 0, -1]
     assert [each.get("node_name") for each in listed] == ["inner", "prepare", None, None]
@@ -401,6 +405,21 @@ def said(values: Json) -> list[str]:
     return [each["content"] for each in values["messages"]]
 
 
+@pytest.fixture
+def arrived(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Set when a message has come to a run, which is in a thread of this process."""
+    event, put = threading.Event(), Inbox.put
+
+    async def watched(inbox: Inbox, message: Json) -> bool:
+        putting = asyncio.create_task(put(inbox, message))
+        await asyncio.sleep(0)
+        event.set()
+        return await putting
+
+    monkeypatch.setattr(Inbox, "put", watched)
+    return event
+
+
 async def until_it_steps(talker: Talker, count: int) -> None:
     async def so_far() -> bool:
         found = await talker.done("state.get", namespace=[], keys=["seen"])
@@ -410,7 +429,7 @@ async def until_it_steps(talker: Talker, count: int) -> None:
 
 
 async def test_the_next_step_sees_a_message(
-    sdk: LangGraphClient, served: Client, talker: Talker, tmp_path: Path
+    sdk: LangGraphClient, served: Client, talker: Talker, tmp_path: Path, arrived: threading.Event
 ) -> None:
     gates = [str(tmp_path / name) for name in "abc"]
     given = {"gates": gates, "messages": "begin"}
@@ -419,7 +438,7 @@ async def test_the_next_step_sees_a_message(
     message = {"role": "user", "content": "and also this"}
     other = Talker(served, talker.thread_id)
     injecting = asyncio.create_task(other.done("input.inject", namespace=[], message=message))
-    await asyncio.sleep(0.05)
+    await eventually(arrived.is_set)
     assert not injecting.done()  # the step under way goes on
     Path(gates[0]).touch()
     answer = await injecting
@@ -433,7 +452,7 @@ async def test_the_next_step_sees_a_message(
 
 
 async def test_no_message_comes_between_a_call_and_its_answer(
-    sdk: LangGraphClient, served: Client, talker: Talker, tmp_path: Path
+    sdk: LangGraphClient, served: Client, talker: Talker, tmp_path: Path, arrived: threading.Event
 ) -> None:
     gate = tmp_path / "a"
     given = {"gates": [str(gate)], "messages": "begin", "calls": True}
@@ -442,7 +461,7 @@ async def test_no_message_comes_between_a_call_and_its_answer(
     message = {"role": "user", "content": "hurry", "id": "m-1"}
     other = Talker(served, talker.thread_id)
     injecting = asyncio.create_task(other.done("input.inject", namespace=[], message=message))
-    await asyncio.sleep(0.05)
+    await eventually(arrived.is_set)
     gate.touch()
     await injecting
     state: Any = await sdk.runs.join(talker.thread_id, run_id)
@@ -454,15 +473,20 @@ async def test_no_message_comes_between_a_call_and_its_answer(
 
 
 async def test_what_comes_in_the_last_step_is_answered(
-    sdk: LangGraphClient, served: Client, talker: Talker, tmp_path: Path
+    sdk: LangGraphClient, served: Client, talker: Talker, tmp_path: Path, arrived: threading.Event
 ) -> None:
     gate = tmp_path / "go"
     given = {"until": str(gate), "words": "an answer"}
     run_id = (await talker.done("run.start", assistant_id="toy", input=given))["run_id"]
+
+    async def in_the_last() -> bool:
+        return (await sdk.threads.get_state(talker.thread_id))["next"] == ["inner"]
+
+    await eventually(in_the_last)
     other = Talker(served, talker.thread_id)
     message = {"role": "system", "content": "one more"}
     injecting = asyncio.create_task(other.done("input.inject", namespace=[], message=message))
-    await asyncio.sleep(0.1)
+    await eventually(arrived.is_set)
     gate.touch()
     assert (await injecting)["run_id"] == run_id
     state: Any = await sdk.runs.join(talker.thread_id, run_id)
