@@ -199,6 +199,22 @@ async def test_several_are_answered_at_once(sdk: LangGraphClient, talker: Talker
     assert sorted(final["answers"]) == ["l", "r"]
 
 
+async def test_an_answer_that_comes_too_soon_leaves_the_thread_as_it_was(
+    sdk: LangGraphClient, talker: Talker, tmp_path: Path
+) -> None:
+    gate = tmp_path / "go"
+    given = {"until": str(gate), "ask": True}
+    asking = (await talker.done("run.start", assistant_id="toy", input=given))["run_id"]
+    wrong: Json = {"namespace": [], "interrupt_id": "0" * 32, "response": "?"}
+    answer = await talker.done("input.respond", **wrong)  # it may ask this in a moment
+    gate.touch()
+    await sdk.runs.join(talker.thread_id, asking)
+    state: Any = await sdk.runs.join(talker.thread_id, answer["run_id"])
+    assert state["__error__"]["error"] == "NothingWaits"
+    assert len(await interrupts(sdk, talker.thread_id)) == 1
+    assert (await sdk.threads.get(talker.thread_id))["status"] == "interrupted"
+
+
 async def test_an_answer_may_say_where_to_go(sdk: LangGraphClient, talker: Talker) -> None:
     await ran(sdk, talker, "both", {})
     [first, second] = await interrupts(sdk, talker.thread_id)
@@ -526,6 +542,10 @@ async def test_a_message_does_not_fit_everywhere(
 
 
 async def test_the_sdk_starts_and_answers(sdk: LangGraphClient, served: Client) -> None:
+    async with sdk.threads.stream(assistant_id="toy") as thread:
+        started = await thread.run.start(input={"words": "from the SDK"})
+        state: Any = await sdk.runs.join(thread.thread_id, started["run_id"])
+        assert said(state) == ["from the SDK"]
     thread_id = str(uuid4())
     async with httpx.AsyncClient(base_url=str(served.base_url)) as http:
         transport = ProtocolSseTransport(client=http, thread_id=thread_id)
@@ -537,5 +557,5 @@ async def test_the_sdk_starts_and_answers(sdk: LangGraphClient, served: Client) 
         params = {"interrupt_id": waits, "namespace": [], "response": "done"}
         sent = await transport.send_command({"id": 2, "method": "input.respond", "params": params})
         assert sent is not None
-        state: Any = await sdk.runs.join(thread_id, sent["result"]["run_id"])
+        state = await sdk.runs.join(thread_id, sent["result"]["run_id"])
         assert said(state) == ["done"]
