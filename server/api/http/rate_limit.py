@@ -18,13 +18,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from everturn.server.access.caller import current_caller
 from everturn.server.access.limit_notation import Limit
-from everturn.server.access.limits import Counted, RateLimits, kind_of
+from everturn.server.access.limits import Counted, RateLimits, kind_of, starts_turn
 from everturn.server.api.http.authentication import OPEN
 from everturn.server.api.http.body_values import read_whole
 from everturn.server.api.http.in_process import IN_PROCESS
 from everturn.server.api.http.problems import Problem, problem_response
 
-_BATCH = "/runs/batch"
+_BATCH, _COMMANDS = "/runs/batch", "/commands"
 
 
 class RateLimit:
@@ -42,6 +42,9 @@ class RateLimit:
         if path == _BATCH and limits.of(kind, caller):
             body, receive = await read_whole(receive)
             times = _runs_in(body)
+        elif kind == "turns" and path.endswith(_COMMANDS) and limits.any_of(caller):
+            body, receive = await read_whole(receive)
+            kind = kind if starts_turn(_method_in(body)) else "requests"
         address = (scope.get("client") or (None,))[0]
         counted = await limits.count(kind, caller, address, times)
         if counted is None:
@@ -77,6 +80,15 @@ def _runs_in(body: bytes) -> int:
     except ValueError:
         return 1
     return max(1, len(runs)) if isinstance(runs, list) else 1
+
+
+def _method_in(body: bytes) -> object:
+    """Return which command a body is; what is none is refused by its route."""
+    try:
+        command = orjson.loads(body)
+    except ValueError:
+        return None
+    return command.get("method") if isinstance(command, dict) else None
 
 
 def _headers(counted: Counted) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from langgraph_sdk.stream.transport import ProtocolSseTransport
 from pydantic import TypeAdapter
 
 from everturn.server.api.http.problems import IDEMPOTENCY_KEY, REPLAYED
+from everturn.server.runs.injection import Inbox
 from tests.service import ROOT, Client, serving
 from tests.waiting import eventually
 
@@ -139,10 +141,11 @@ async def test_a_run_is_started_and_its_thread_made(sdk: LangGraphClient, talker
     assert answer["meta"]["applied_through_seq"] > 0
     state: Any = await sdk.runs.join(talker.thread_id, run_id)
     assert state["messages"][-1]["content"] == "good day"
-    run = await sdk.runs.get(talker.thread_id, run_id)
+    run: Any = await sdk.runs.get(talker.thread_id, run_id)
     assert run["status"] == "success"
     assert run["metadata"]["from"] == "a page"
-    assert (await sdk.threads.get(talker.thread_id))["metadata"]["graph_id"] == "toy"
+    thread: Any = await sdk.threads.get(talker.thread_id)
+    assert thread["metadata"]["graph_id"] == "toy"
 
 
 async def test_a_fork_named_in_the_config_is_one(sdk: LangGraphClient, talker: Talker) -> None:
@@ -171,7 +174,8 @@ async def test_one_interrupt_is_answered(sdk: LangGraphClient, talker: Talker) -
     state: Any = await sdk.runs.join(talker.thread_id, answer["run_id"])
     assert state["messages"][-1]["content"] == "yes"
     assert "answered" in state["steps"]
-    assert (await sdk.runs.get(talker.thread_id, answer["run_id"]))["metadata"]["by"] == "ada"
+    run: Any = await sdk.runs.get(talker.thread_id, answer["run_id"])
+    assert run["metadata"]["by"] == "ada"
     again = await talker.refused("input.respond", namespace=[], interrupt_id=waits, response="no")
     assert again == "no_such_interrupt"
 
@@ -192,6 +196,22 @@ async def test_several_are_answered_at_once(sdk: LangGraphClient, talker: Talker
     answer = await talker.done("input.respond", responses=[*entries, unknown])
     final: Any = await sdk.runs.join(talker.thread_id, answer["run_id"])
     assert sorted(final["answers"]) == ["l", "r"]
+
+
+async def test_an_answer_that_comes_too_soon_leaves_the_thread_as_it_was(
+    sdk: LangGraphClient, talker: Talker, tmp_path: Path
+) -> None:
+    gate = tmp_path / "go"
+    given = {"until": str(gate), "ask": True}
+    asking = (await talker.done("run.start", assistant_id="toy", input=given))["run_id"]
+    wrong: Json = {"namespace": [], "interrupt_id": "0" * 32, "response": "?"}
+    answer = await talker.done("input.respond", **wrong)  # it may ask this in a moment
+    gate.touch()
+    await sdk.runs.join(talker.thread_id, asking)
+    state: Any = await sdk.runs.join(talker.thread_id, answer["run_id"])
+    assert state["__error__"]["error"] == "NothingWaits"
+    assert len(await interrupts(sdk, talker.thread_id)) == 1
+    assert (await sdk.threads.get(talker.thread_id))["status"] == "interrupted"
 
 
 async def test_an_answer_may_say_where_to_go(sdk: LangGraphClient, talker: Talker) -> None:
@@ -228,7 +248,7 @@ async def test_values_are_shown(sdk: LangGraphClient, talker: Talker) -> None:
 async def test_checkpoints_are_listed_and_forked(sdk: LangGraphClient, talker: Talker) -> None:
     await ran(sdk, talker, "toy", {"words": "one"})
     listed = (await talker.done("state.listCheckpoints"))["checkpoints"]
-    history = await sdk.threads.get_history(talker.thread_id)
+    history: Any = await sdk.threads.get_history(talker.thread_id)
     assert [each["id"] for each in listed] == [each["checkpoint_id"] for each in history]
     assert [each["step"] for each in listed] == [2, 1, 0, -1]
     assert [each.get("node_name") for each in listed] == ["inner", "prepare", None, None]
@@ -400,6 +420,21 @@ def said(values: Json) -> list[str]:
     return [each["content"] for each in values["messages"]]
 
 
+@pytest.fixture
+def arrived(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Set when a message has come to a run, which is in a thread of this process."""
+    event, put = threading.Event(), Inbox.put
+
+    async def watched(inbox: Inbox, message: Json) -> bool:
+        putting = asyncio.create_task(put(inbox, message))
+        await asyncio.sleep(0)
+        event.set()
+        return await putting
+
+    monkeypatch.setattr(Inbox, "put", watched)
+    return event
+
+
 async def until_it_steps(talker: Talker, count: int) -> None:
     async def so_far() -> bool:
         found = await talker.done("state.get", namespace=[], keys=["seen"])
@@ -409,7 +444,7 @@ async def until_it_steps(talker: Talker, count: int) -> None:
 
 
 async def test_the_next_step_sees_a_message(
-    sdk: LangGraphClient, served: Client, talker: Talker, tmp_path: Path
+    sdk: LangGraphClient, served: Client, talker: Talker, tmp_path: Path, arrived: threading.Event
 ) -> None:
     gates = [str(tmp_path / name) for name in "abc"]
     given = {"gates": gates, "messages": "begin"}
@@ -418,7 +453,7 @@ async def test_the_next_step_sees_a_message(
     message = {"role": "user", "content": "and also this"}
     other = Talker(served, talker.thread_id)
     injecting = asyncio.create_task(other.done("input.inject", namespace=[], message=message))
-    await asyncio.sleep(0.05)
+    await eventually(arrived.is_set)
     assert not injecting.done()  # the step under way goes on
     Path(gates[0]).touch()
     answer = await injecting
@@ -432,7 +467,7 @@ async def test_the_next_step_sees_a_message(
 
 
 async def test_no_message_comes_between_a_call_and_its_answer(
-    sdk: LangGraphClient, served: Client, talker: Talker, tmp_path: Path
+    sdk: LangGraphClient, served: Client, talker: Talker, tmp_path: Path, arrived: threading.Event
 ) -> None:
     gate = tmp_path / "a"
     given = {"gates": [str(gate)], "messages": "begin", "calls": True}
@@ -441,7 +476,7 @@ async def test_no_message_comes_between_a_call_and_its_answer(
     message = {"role": "user", "content": "hurry", "id": "m-1"}
     other = Talker(served, talker.thread_id)
     injecting = asyncio.create_task(other.done("input.inject", namespace=[], message=message))
-    await asyncio.sleep(0.05)
+    await eventually(arrived.is_set)
     gate.touch()
     await injecting
     state: Any = await sdk.runs.join(talker.thread_id, run_id)
@@ -453,15 +488,20 @@ async def test_no_message_comes_between_a_call_and_its_answer(
 
 
 async def test_what_comes_in_the_last_step_is_answered(
-    sdk: LangGraphClient, served: Client, talker: Talker, tmp_path: Path
+    sdk: LangGraphClient, served: Client, talker: Talker, tmp_path: Path, arrived: threading.Event
 ) -> None:
     gate = tmp_path / "go"
     given = {"until": str(gate), "words": "an answer"}
     run_id = (await talker.done("run.start", assistant_id="toy", input=given))["run_id"]
+
+    async def in_the_last() -> bool:
+        return (await sdk.threads.get_state(talker.thread_id))["next"] == ["inner"]
+
+    await eventually(in_the_last)
     other = Talker(served, talker.thread_id)
     message = {"role": "system", "content": "one more"}
     injecting = asyncio.create_task(other.done("input.inject", namespace=[], message=message))
-    await asyncio.sleep(0.1)
+    await eventually(arrived.is_set)
     gate.touch()
     assert (await injecting)["run_id"] == run_id
     state: Any = await sdk.runs.join(talker.thread_id, run_id)
@@ -501,6 +541,10 @@ async def test_a_message_does_not_fit_everywhere(
 
 
 async def test_the_sdk_starts_and_answers(sdk: LangGraphClient, served: Client) -> None:
+    async with sdk.threads.stream(assistant_id="toy") as thread:
+        started = await thread.run.start(input={"words": "from the SDK"})
+        state: Any = await sdk.runs.join(thread.thread_id, started["run_id"])
+        assert said(state) == ["from the SDK"]
     thread_id = str(uuid4())
     async with httpx.AsyncClient(base_url=str(served.base_url)) as http:
         transport = ProtocolSseTransport(client=http, thread_id=thread_id)
@@ -512,5 +556,5 @@ async def test_the_sdk_starts_and_answers(sdk: LangGraphClient, served: Client) 
         params = {"interrupt_id": waits, "namespace": [], "response": "done"}
         sent = await transport.send_command({"id": 2, "method": "input.respond", "params": params})
         assert sent is not None
-        state: Any = await sdk.runs.join(thread_id, sent["result"]["run_id"])
+        state = await sdk.runs.join(thread_id, sent["result"]["run_id"])
         assert said(state) == ["done"]
