@@ -11,7 +11,6 @@ from contextlib import aclosing
 from typing import NamedTuple
 
 import orjson
-from langchain_core.utils.uuid import uuid7
 
 from everturn.checkpoints.sql.runs import RunRows
 from everturn.server.errors import StateUnreadable
@@ -20,6 +19,9 @@ from everturn.server.runs.reading import RunReader
 from everturn.server.streams.feed import BEGINNING, Cursor
 from everturn.server.streams.protocol import Final, Projection, ProtocolEvent, position_of
 from everturn.server.streams.thread import DONE, Place, ThreadEvent
+
+_ANY = ""
+"""Before every run's id: where a thread has no run yet, all of it is still to come."""
 
 
 class Since(NamedTuple):
@@ -86,13 +88,15 @@ class ThreadEvents:
         """Where to begin to read: with the run that the client left."""
         if since and since.place:
             return Place(since.place.run_id, BEGINNING)
+        first: str | None = None
         if since and since.seq is not None:
             first = await self._rows.first_from(thread_id, position_of(since.seq))
-            return Place(first or str(uuid7()), BEGINNING)
-        if under_way := await self._rows.ids_from(thread_id, None):
-            return Place(under_way[0], BEGINNING)
-        newest = await self._rows.of_thread(thread_id, limit=1, offset=0, status=None)
-        return Place(newest[0].run_id if newest else str(uuid7()), BEGINNING)
+        elif under_way := await self._rows.ids_from(thread_id, None):
+            first = under_way[0]
+        if first is None:
+            newest = await self._rows.of_thread(thread_id, limit=1, offset=0, status=None)
+            first = newest[0].run_id if newest else _ANY
+        return Place(first, BEGINNING)
 
     async def projection(self, run_id: str) -> Projection:
         """Begin to tell of a run."""

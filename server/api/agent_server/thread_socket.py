@@ -35,6 +35,7 @@ from everturn.server.api.agent_server.thread_events import SubscribeBody, is_wan
 from everturn.server.api.http.authentication import is_still_let_in
 from everturn.server.api.http.deps import Service
 from everturn.server.api.http.json import dumps
+from everturn.server.api.http.rate_limit import refused_command
 from everturn.server.api.http.strict_json import Router, read_json
 from everturn.server.api.http.values import MAX_FEW, Name, at_most
 from everturn.server.errors import ThreadNotFound
@@ -120,6 +121,8 @@ class ThreadSocket:
         command: Any = None
         try:
             command = read_json(text.encode())
+            if problem := await refused_command(self._socket.scope, _method_of(command)):
+                return error_answer(command, "permission_denied", problem.detail)
             if _method_of(command).startswith("subscription."):
                 return await self._subscribing(command)
             return await self._commands.answer(self._thread_id, command)

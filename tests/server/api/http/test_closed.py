@@ -10,7 +10,11 @@ from everturn.server.settings import Settings
 
 ALL = {"disable_assistants", "disable_threads", "disable_runs", "disable_store", "disable_meta"}
 RUNS = "/threads/{thread_id}/runs"
-BELOW = ("/threads/{thread_id}/stream", "/threads/{thread_id}/commands")
+BELOW = (
+    "/threads/{thread_id}/stream",
+    "/threads/{thread_id}/stream/events",
+    "/threads/{thread_id}/commands",
+)
 
 
 def paths(folder: Path, *keys: str) -> set[str]:
