@@ -509,6 +509,24 @@ async def test_what_comes_in_the_last_step_is_answered(
     assert said(state) == ["an answer", "one more", "an answer"]
 
 
+async def test_a_message_outlives_the_run_that_it_came_for(
+    sdk: LangGraphClient,
+    served: Client,
+    talker: Talker,
+    tmp_path: Path,
+    arrived: threading.Event,
+) -> None:
+    given = {"until": str(tmp_path / "never"), "messages": "begin"}
+    await talker.done("run.start", assistant_id="toy", input=given)
+    message = {"role": "user", "content": "and this"}
+    other = Talker(served, talker.thread_id)
+    injecting = asyncio.create_task(other.done("input.inject", namespace=[], message=message))
+    await eventually(arrived.is_set)
+    await talker.done("run.cancel", wait=True)
+    await injecting
+    assert said((await talker.done("state.get", namespace=[]))["values"]) == ["begin", "and this"]
+
+
 async def test_a_message_to_an_idle_thread_lies_in_its_state(
     sdk: LangGraphClient, talker: Talker
 ) -> None:
