@@ -152,6 +152,8 @@ class Commands:
             result, meta = await carry_out(_Said(thread_id, key), params)
         except ValidationError as error:
             return error_answer(command, "invalid_argument", _flaws(error, "params"))
+        except Refused as error:
+            return error_answer(command, error.code, str(error))
         except Exception as error:
             code = self._code(error)
             if code is None:
@@ -174,8 +176,6 @@ class Commands:
 
     def _code(self, error: Exception) -> ErrorCode | None:
         """Return the code of a refusal; None where it is no matter of the command."""
-        if isinstance(error, Refused):
-            return error.code
         if isinstance(error, ThreadNotFound):
             return None
         for known, code in _CODES.items():

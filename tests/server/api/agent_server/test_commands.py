@@ -324,6 +324,8 @@ async def test_runs_are_cancelled(sdk: LangGraphClient, talker: Talker, tmp_path
 async def test_what_is_refused(sdk: LangGraphClient, talker: Talker) -> None:
     await ran(sdk, talker, "toy", {})
     assert await talker.refused("run.dance") == "unknown_command"
+    answer = await talker.send("run.dance")
+    assert answer["message"].startswith("There is no command 'run.dance'; there are: run.start")
     assert await talker.refused("subscription.subscribe", channels=[]) == "not_supported"
     assert await talker.refused("run.start") == "invalid_argument"
     assert await talker.refused("run.start", assistant_id="none") == "invalid_argument"
