@@ -51,7 +51,7 @@ async def agent_tree(states: States, thread: Thread, run: RunRow | None) -> Node
         history = await states.history(thread, LATEST, limit=MAX_STATES)
         own = _of_run(history, run)
         latest = history[0] if history else None
-        if own and own[0] is latest and latest.interrupts and run.status == "success":
+        if latest and latest in own[:1] and latest.interrupts and run.status == "success":
             status = "interrupted"
         children = await _children(states, thread, own, latest, status, _MAX_DEPTH)
     return _node((), str(about.get("graph_id") or ""), status, children)

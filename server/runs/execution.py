@@ -357,7 +357,7 @@ class Execution:
             if stopped and not said_next:
                 return again
             taken = [each for each in run.inbox.take() if await self._fits(run, each)]
-            messages = [dict(each.message) for each in taken]
+            messages = [each.message for each in taken]
             if stopped and messages:
                 await self._memory.add_messages(run.thread_id, held.fence, messages)
             elif messages:

@@ -71,8 +71,8 @@ class Inbox:
 
     def close(self) -> None:
         """Take no more."""
-        self._closed = True
-        for each in self.take():
+        self._closed, self.waiting = True, []
+        for each in self._known.values():
             each.answer(taken=False)
 
 

@@ -3,17 +3,17 @@
 import asyncio
 from operator import add
 from pathlib import Path
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, NotRequired, TypedDict
 
 from langchain_core.messages import AIMessage, AnyMessage, ToolMessage
 from langgraph.graph import END, START, StateGraph, add_messages
 
 
-class Steps(TypedDict, total=False):
+class Steps(TypedDict):
     messages: Annotated[list[AnyMessage], add_messages]
     seen: Annotated[list[int], add]
     gates: list[str]
-    calls: bool
+    calls: NotRequired[bool]
 
 
 async def begin(state: Steps) -> dict[str, Any]:

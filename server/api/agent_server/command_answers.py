@@ -46,6 +46,7 @@ from everturn.server.errors import (
 from everturn.server.resources.agent_tree import agent_tree
 from everturn.server.resources.threads import Threads
 from everturn.server.runs.idempotency import IdempotencyKey, Repeated
+from everturn.server.runs.injection import may_be_said
 from everturn.server.runs.request import RunRequest
 from everturn.server.runs.run import Run
 from everturn.server.runs.runs import Runs
@@ -80,6 +81,10 @@ _CODES: Mapping[type[Exception], ErrorCode] = {
 }
 _MESSAGES = UUID("c0a1f3de-6f0b-4f3e-9d6b-6c1a4a0f5b11")
 """In which the ids of injected messages are made of their commands' keys."""
+_WAITS = (
+    "The thread waits for an answer, or calls of its last message do: answer with input.respond, "
+    "whose `update` can add messages, or start a run."
+)
 _TRIES = 3
 _MAX_CANCELLED = 1000
 _MAX_REASONS = 10
@@ -148,6 +153,8 @@ class Commands:
             result, meta = await carry_out(_Said(thread_id, key), params)
         except ValidationError as error:
             return error_answer(command, "invalid_argument", flaws(error, "params"))
+        except Refused as error:
+            return error_answer(command, error.code, str(error))
         except Exception as error:
             code = self._code(error)
             if code is None:
@@ -170,8 +177,6 @@ class Commands:
 
     def _code(self, error: Exception) -> ErrorCode | None:
         """Return the code of a refusal; None where it is no matter of the command."""
-        if isinstance(error, Refused):
-            return error.code
         if isinstance(error, ThreadNotFound):
             return None
         for known, code in _CODES.items():
@@ -277,22 +282,18 @@ class Commands:
         ]
 
     async def _inject(self, said: _Said, asked: InputInject) -> Done:
-        own = asked.message.id or (str(uuid5(_MESSAGES, said.key.key)) if said.key else None)
-        message = asked.message.model_dump(exclude_none=True) | {"id": own or str(uuid4())}
+        own = uuid5(_MESSAGES, said.key.key) if said.key else uuid4()
+        message = {"id": str(own), **asked.message.model_dump(exclude_none=True)}
         thread = await self._threads.row(said.thread_id)
         for left in reversed(range(_TRIES)):
             if run_id := await self._runs.inject(said.thread_id, message):
                 return {"message_id": message["id"], "run_id": run_id}, None
             thread = await self._threads.row(said.thread_id)
             state = await self._threads.states.read(thread)
-            if own and state and own in {each.id for each in messages_in(state.values)}:
-                return {"message_id": own}, {REPLAYED: True}
-            if state and state.next:
-                raise Refused(
-                    "invalid_argument",
-                    "The thread waits for an answer: give it with input.respond, whose `update` "
-                    "can add messages.",
-                )
+            if state and message["id"] in {each.id for each in messages_in(state.values)}:
+                return {"message_id": message["id"]}, {REPLAYED: True}
+            if state and (state.interrupts or not may_be_said(state.values)):
+                raise Refused("invalid_argument", _WAITS)
             if not self._threads.states.takes_messages(thread):
                 raise Refused(
                     "invalid_argument", "The graph of the thread has no `messages` in its state."

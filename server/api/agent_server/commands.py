@@ -39,7 +39,7 @@ class CommandAnswer(BaseModel):
     summary="Send a command to a thread",
     description="Of the event protocol (`langchain-protocol`): `run.start`, `run.cancel`, "
     "`input.respond`, `input.inject`, `state.get`, `state.listCheckpoints`, `state.fork` and "
-    "`agent.getTree`; see docs/langgraph.md.",
+    "`agent.getTree`; see docs/protocol.md.",
     response_class=Response,
     responses={200: {"model": CommandAnswer}, **problems(404, 503)},
     openapi_extra={

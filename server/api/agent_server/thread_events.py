@@ -71,7 +71,7 @@ class SubscribeBody(BaseModel):
     description="LangGraph's event protocol, version 2, as server-sent events: what all runs of "
     "the thread do, whoever starts them, until the client leaves or the thread is deleted. It "
     "begins with the run that is under way, or else with the newest; after `since` or "
-    "`Last-Event-ID` with what came after that event. See docs/events.md.",
+    "`Last-Event-ID` with what came after that event. See docs/protocol.md.",
     response_class=StreamingResponse,
     responses={**EVENTS, **problems(404, 503)},
 )

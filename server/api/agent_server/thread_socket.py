@@ -35,6 +35,7 @@ from everturn.server.api.agent_server.thread_events import SubscribeBody, is_wan
 from everturn.server.api.http.authentication import is_still_let_in
 from everturn.server.api.http.deps import Service
 from everturn.server.api.http.json import dumps
+from everturn.server.api.http.problems import IDEMPOTENCY_KEY
 from everturn.server.api.http.rate_limit import refused_command
 from everturn.server.api.http.strict_json import Router, read_json
 from everturn.server.api.http.values import MAX_FEW, Name, at_most
@@ -49,6 +50,8 @@ SEND_SECONDS = 30.0
 _NORMAL, _REFUSED, _TOO_SLOW, _RESTARTS = 1000, 1008, 1008, 1012
 """Codes of a close: https://www.iana.org/assignments/websocket/websocket.xhtml"""
 _MAX_ID = 10_000
+_MAX_WAITING = 16
+"""Commands of one socket that are being answered."""
 _UNKNOWN = "There are subscription.subscribe, subscription.unsubscribe and subscription.reconnect."
 
 SubscriptionId = Annotated[str, Field(max_length=_MAX_ID)]
@@ -89,6 +92,7 @@ class ThreadSocket:
         self._events = service.events
         self._socket = socket
         self._thread_id = thread_id
+        self._client = socket.headers.get(IDEMPOTENCY_KEY)
         self._subscriptions: dict[str, Subscription] = {}
         self._new: set[str] = set()
         """Subscriptions that lack what this socket has been sent before."""
@@ -100,24 +104,35 @@ class ThreadSocket:
 
     async def serve(self) -> None:
         """Answer commands, and send events, until one side leaves."""
+        answering = set[asyncio.Task[None]]()
         try:
-            while True:
+            while await is_still_let_in(self._socket.scope):
                 text = await self._socket.receive_text()
-                if not await is_still_let_in(self._socket.scope):
-                    await self._socket.close(_REFUSED)
-                    return
-                answer = await self._answer(text)
-                await self._send(dumps(answer))
-                if answer["type"] == "success":
-                    self._pump()
-        except (WebSocketDisconnect, TimeoutError, RuntimeError):
+                # One that waits, for a step of a run, holds up no other.
+                answering.add(task := asyncio.create_task(self._answer(text)))
+                task.add_done_callback(answering.discard)
+                if len(answering) >= _MAX_WAITING:
+                    await asyncio.wait(answering, return_when=asyncio.FIRST_COMPLETED)
+            await self._socket.close(_REFUSED)
+        except (WebSocketDisconnect, RuntimeError):
             pass  # the client has left, or was let go
         finally:
-            if self._pumping is not None:
-                self._pumping.cancel()
-                await asyncio.wait({self._pumping})
+            tasks = {*answering, *({self._pumping} if self._pumping else ())}
+            for task in tasks:
+                task.cancel()
+            if tasks:
+                await asyncio.wait(tasks)
 
-    async def _answer(self, text: str) -> Answer:
+    async def _answer(self, text: str) -> None:
+        answer = await self._answer_to(text)
+        try:
+            await self._send(dumps(answer))
+        except (WebSocketDisconnect, TimeoutError, RuntimeError):
+            return
+        if answer["type"] == "success":
+            self._pump()
+
+    async def _answer_to(self, text: str) -> Answer:
         command: Any = None
         try:
             command = read_json(text.encode())
@@ -125,7 +140,7 @@ class ThreadSocket:
                 return error_answer(command, "permission_denied", problem.detail)
             if _method_of(command).startswith("subscription."):
                 return await self._subscribing(command)
-            return await self._commands.answer(self._thread_id, command)
+            return await self._commands.answer(self._thread_id, command, self._client)
         except JSONDecodeError as error:
             return error_answer(None, "invalid_argument", f"The command is no JSON: {error.msg}.")
         except Exception as error:

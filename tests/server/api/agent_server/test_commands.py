@@ -208,8 +208,8 @@ async def test_an_answer_that_comes_too_soon_leaves_the_thread_as_it_was(
     answer = await talker.done("input.respond", **wrong)  # it may ask this in a moment
     gate.touch()
     await sdk.runs.join(talker.thread_id, asking)
-    state: Any = await sdk.runs.join(talker.thread_id, answer["run_id"])
-    assert state["__error__"]["error"] == "NothingWaits"
+    await sdk.runs.join(talker.thread_id, answer["run_id"])
+    assert (await sdk.runs.get(talker.thread_id, answer["run_id"]))["status"] == "error"
     assert len(await interrupts(sdk, talker.thread_id)) == 1
     assert (await sdk.threads.get(talker.thread_id))["status"] == "interrupted"
 
@@ -323,6 +323,8 @@ async def test_runs_are_cancelled(sdk: LangGraphClient, talker: Talker, tmp_path
 async def test_what_is_refused(sdk: LangGraphClient, talker: Talker) -> None:
     await ran(sdk, talker, "toy", {})
     assert await talker.refused("run.dance") == "unknown_command"
+    answer = await talker.send("run.dance")
+    assert answer["message"].startswith("There is no command 'run.dance'; there are: run.start")
     assert await talker.refused("subscription.subscribe", channels=[]) == "not_supported"
     assert await talker.refused("run.start") == "invalid_argument"
     assert await talker.refused("run.start", assistant_id="none") == "invalid_argument"
@@ -506,6 +508,24 @@ async def test_what_comes_in_the_last_step_is_answered(
     assert (await injecting)["run_id"] == run_id
     state: Any = await sdk.runs.join(talker.thread_id, run_id)
     assert said(state) == ["an answer", "one more", "an answer"]
+
+
+async def test_a_message_outlives_the_run_that_it_came_for(
+    sdk: LangGraphClient,
+    served: Client,
+    talker: Talker,
+    tmp_path: Path,
+    arrived: threading.Event,
+) -> None:
+    given = {"until": str(tmp_path / "never"), "messages": "begin"}
+    await talker.done("run.start", assistant_id="toy", input=given)
+    message = {"role": "user", "content": "and this"}
+    other = Talker(served, talker.thread_id)
+    injecting = asyncio.create_task(other.done("input.inject", namespace=[], message=message))
+    await eventually(arrived.is_set)
+    await talker.done("run.cancel", wait=True)
+    await injecting
+    assert said((await talker.done("state.get", namespace=[]))["values"]) == ["begin", "and this"]
 
 
 async def test_a_message_to_an_idle_thread_lies_in_its_state(
