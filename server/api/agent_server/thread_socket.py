@@ -34,12 +34,13 @@ from everturn.server.api.agent_server.command_bodies import Command
 from everturn.server.api.agent_server.thread_events import SubscribeBody, is_wanted
 from everturn.server.api.http.authentication import is_still_let_in
 from everturn.server.api.http.deps import Service
+from everturn.server.api.http.idempotency import read_key
 from everturn.server.api.http.json import dumps
 from everturn.server.api.http.problems import IDEMPOTENCY_KEY
 from everturn.server.api.http.rate_limit import refused_command
 from everturn.server.api.http.strict_json import Router, read_json
 from everturn.server.api.http.values import MAX_FEW, Name, at_most
-from everturn.server.errors import ThreadNotFound
+from everturn.server.errors import InvalidInput, ThreadNotFound
 from everturn.server.runs.thread_events import Since
 from everturn.server.streams.moved import Moved
 from everturn.server.streams.protocol import ProtocolEvent
@@ -77,14 +78,19 @@ router = Router(tags=["event protocol"])
 @router.websocket("/threads/{thread_id}/stream/events")
 async def open_socket(socket: WebSocket, thread_id: ThreadId) -> None:
     """Speak the event protocol over a WebSocket: commands, subscriptions, and their events."""
+    try:
+        client = read_key(socket.headers.get(IDEMPOTENCY_KEY))
+    except InvalidInput as error:
+        await socket.close(_REFUSED, str(error))
+        return
     await socket.accept()
-    await ThreadSocket(socket, str(thread_id)).serve()
+    await ThreadSocket(socket, str(thread_id), client).serve()
 
 
 class ThreadSocket:
     """One client's connection to one thread."""
 
-    def __init__(self, socket: WebSocket, thread_id: str) -> None:
+    def __init__(self, socket: WebSocket, thread_id: str, client: str | None) -> None:
         service: Service = socket.app.state.service
         self._kinds = socket.app.state.error_kinds
         self._commands = Commands(service.runs, service.threads, self._kinds)
@@ -92,7 +98,7 @@ class ThreadSocket:
         self._events = service.events
         self._socket = socket
         self._thread_id = thread_id
-        self._client = socket.headers.get(IDEMPOTENCY_KEY)
+        self._client = client
         self._subscriptions: dict[str, Subscription] = {}
         self._new: set[str] = set()
         """Subscriptions that lack what this socket has been sent before."""

@@ -56,18 +56,19 @@ _After = Annotated[
 
 
 async def _client(key: _Client = None) -> str | None:
-    return _read(key)
+    return read_key(key)
 
 
 async def _key(request: Request, key: _Key = None) -> IdempotencyKey | None:
-    key = _read(key)
+    key = read_key(key)
     if key is None:
         return None
     caller = current_caller()
     return IdempotencyKey(caller.identity if caller else "", key, await _fingerprint(request))
 
 
-def _read(key: str | None) -> str | None:
+def read_key(key: str | None) -> str | None:
+    """Read an `Idempotency-Key`; raises InvalidInput for what is none."""
     if key is None:
         return None
     if len(key) > 1 and key[0] == key[-1] == '"':
