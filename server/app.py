@@ -61,10 +61,13 @@ from everturn.server.access.limits import rate_limits
 from everturn.server.access.own_stores import LABEL, OwnStores, label_of
 from everturn.server.api import invoke
 from everturn.server.api.agent_server import assistants as assistant_routes
+from everturn.server.api.agent_server import commands as command_routes
 from everturn.server.api.agent_server import crons as cron_routes
 from everturn.server.api.agent_server import runs as run_routes
 from everturn.server.api.agent_server import stateless_runs as stateless_routes
 from everturn.server.api.agent_server import store as store_routes
+from everturn.server.api.agent_server import thread_events as event_routes
+from everturn.server.api.agent_server import thread_socket as socket_routes
 from everturn.server.api.agent_server import thread_states as state_routes
 from everturn.server.api.agent_server import threads as thread_routes
 from everturn.server.api.chat import export as export_routes
@@ -140,6 +143,7 @@ from everturn.server.runs.idempotency import Keys
 from everturn.server.runs.recovery import watch_over
 from everturn.server.runs.runs import Runs
 from everturn.server.runs.slots import Slots
+from everturn.server.runs.thread_events import ThreadEvents
 from everturn.server.runs.webhook_policy import load_policy
 from everturn.server.runs.webhooks import Webhooks
 from everturn.server.settings import ServerSettings, Settings
@@ -238,7 +242,8 @@ def create_app(settings: Settings, *, several: bool = False, listens: bool = Tru
     doors = (
         *(message_routes, session_routes, export_routes, model_routes, tool_routes, invoke),
         *(assistant_routes, thread_routes, state_routes, cron_routes, run_routes),
-        *(stateless_routes, store_routes, user_routes, usage_routes, webhook_routes, system, docs),
+        *(command_routes, event_routes, socket_routes, stateless_routes, store_routes),
+        *(user_routes, usage_routes, webhook_routes, system, docs),
         *([metric_routes] if settings.observe.metrics_port is None else []),
     )
     app.state.routes = in_order(without_closed(door.router, http) for door in doors)
@@ -453,6 +458,7 @@ async def _service(
         settings=settings.server,
         info=_info(settings, stores, graphs, models),
         runs=runs,
+        events=ThreadEvents(runs, run_rows, dumps),
         sessions=sessions,
         threads=threads,
         assistants=assistants,

@@ -234,6 +234,17 @@ class RunRows:
         query = query.order_by(runs.c.position)
         return await self._database.read(lambda c: list(c.scalars(query)))
 
+    async def place(self, run_id: str) -> int | None:
+        """Read where a run stands among all: its position grows from run to run."""
+        query = select(runs.c.position).where(runs.c.run_id == run_id)
+        return await self._database.read(lambda c: c.scalar(query))
+
+    async def first_from(self, thread_id: str, place: int) -> str | None:
+        """Read the id of a thread's first run at a place or after it."""
+        query = select(runs.c.run_id).where(runs.c.thread_id == thread_id, runs.c.position >= place)
+        query = query.order_by(runs.c.position).limit(1)
+        return await self._database.read(lambda c: c.scalar(query))
+
     async def before(self, run_id: str, thread_id: str) -> list[RunRow]:
         """Read what came to a thread before a run, could have begun, and has not ended."""
         own = select(runs.c.position).where(runs.c.run_id == run_id).scalar_subquery()

@@ -32,9 +32,10 @@ OWN = "rate_limit"
 _TURNS = re.compile(
     r"/invoke|/stream"
     r"|/api/chat/message(/stream)?|/api/chat/session/[^/]+/resume(/stream)?"
-    r"|(/threads/[^/]+)?/runs(/wait|/stream|/crons)?|/runs/batch"
+    r"|(/threads/[^/]+)?/runs(/wait|/stream|/crons)?|/runs/batch|/threads/[^/]+/commands"
 )
 """The paths at which a POST starts or answers a turn, now or by the clock."""
+_TURN_COMMANDS = frozenset({"run.start", "input.respond", "input.inject", "state.fork"})
 _IPV6_OF_ONE = 64
 """Bits of an IPv6 address that tell networks apart: whoever has one has all addresses in it."""
 
@@ -80,6 +81,10 @@ class RateLimits:
         said = caller.get(OWN) if kind == "turns" else None
         own = None if said is None else _limits_of_caller(str(said))
         return self._limits[kind] if own is None else own
+
+    def any_of(self, caller: Caller | None) -> bool:
+        """Say whether a caller has limits at all."""
+        return any(self.of(kind, caller) for kind in self._limits)
 
     async def count(
         self, kind: Kind, caller: Caller | None, address: str | None, times: int = 1
@@ -127,6 +132,11 @@ def _limits_of_caller(text: str) -> Sequence[Limit] | None:
 def kind_of(method: str, path: str) -> Kind:
     """Say which limits a request falls under."""
     return "turns" if method == "POST" and _TURNS.fullmatch(path) else "requests"
+
+
+def starts_turn(command: object) -> bool:
+    """Say whether a command of the event protocol, by its name, starts or answers a turn."""
+    return isinstance(command, str) and command in _TURN_COMMANDS
 
 
 def limited_as(caller: Caller | None, address: str | None) -> str:

@@ -207,6 +207,10 @@ class States:
                     await graph.abulk_update_state(config, updates)
                 await self._store_status(thread, graph)
 
+    def takes_messages(self, thread: Thread) -> bool:
+        """Say whether a thread's state has messages; raises what `graph_of` does."""
+        return self._engine.takes_messages(self.graph_of(thread))
+
     def graph_of(self, thread: Thread) -> str:
         """Return the name of the graph whose state a thread has.
 

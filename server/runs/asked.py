@@ -9,6 +9,7 @@ from langgraph.types import Command, Send
 from everturn.checkpoints.sql.assistants import Assistant
 from everturn.server.access.caller import caller_config, without_caller
 from everturn.server.projects.graphs import Graphs
+from everturn.server.runs.injection import StopForMessages
 from everturn.server.runs.request import RunRequest
 from everturn.server.runs.run import Run
 from everturn.server.streams.modes import graph_modes
@@ -32,6 +33,7 @@ def turn_of(run: Run, graphs: Graphs, *, goes_on: bool) -> Turn:
         interrupt_before=request.interrupt_before,
         interrupt_after=request.interrupt_after,
         durability=request.durability or ("exit" if run.on_own_thread else None),
+        control=StopForMessages(run.inbox) if request.lasting else None,
     )
 
 

@@ -4,7 +4,7 @@ Those of other processes are ended by a message, those that wait are taken to be
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from typing import Any
 
@@ -13,7 +13,9 @@ from structlog import get_logger
 from everturn.checkpoints.shared.event_log import END
 from everturn.checkpoints.shared.peers import Peers
 from everturn.checkpoints.sql.runs import UNFINISHED, Claimed, RunRow, RunRows
+from everturn.server.errors import InvalidInput
 from everturn.server.runs.here import Here
+from everturn.server.runs.injection import Message
 from everturn.server.runs.run import CancelAction, Run
 from everturn.server.streams.feed import BEGINNING, Cursor, Event, Log, follow_log
 from everturn.server.streams.moved import Moved
@@ -56,6 +58,8 @@ class Elsewhere:
         self._events = events
         self._peers = peers
         self._sending: set[asyncio.Task[None]] = set()
+        self._injecting: dict[str, asyncio.Future[bool]] = {}
+        """By the ids of messages that were sent to runs of other processes."""
         peers.subscribe(self._received)
 
     async def unfinished(self, run_ids: Sequence[str], thread_id: str | None) -> list[RunRow]:
@@ -123,6 +127,50 @@ class Elsewhere:
         """Ask the processes of runs to end them; the task is done when they have ended."""
         return self._send(self._cancel(rows, action))
 
+    async def inject(self, row: RunRow, message: Message) -> bool:
+        """Hand a message to a run; False where it takes none, and has ended.
+
+        Raises:
+            InvalidInput: it does not fit the run's graph.
+        """
+        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._injecting[message["id"]] = answer
+        sending = self._send(self._inject(row, message))
+        try:
+            awaited: set[asyncio.Future[Any]] = {answer, sending}
+            await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
+            return answer.done() and answer.result()
+        finally:
+            sending.cancel()
+            self._injecting.pop(message["id"], None)
+
+    async def _inject(self, row: RunRow, message: Message) -> None:
+        # Repeated, as `_cancel` is.
+        sent: Any = {"inject": row.run_id, "message": dict(message)}
+        await self._peers.publish(sent)
+        async for _ in self.ended(row):
+            self._received(sent)
+            await self._peers.publish(sent)
+
+    async def _put(self, run: Run, message: Message) -> None:
+        """Hand a message of another process to a run of this one, and say what became of it."""
+        said: dict[str, Any] = {"injected": message["id"]}
+        try:
+            said["taken"] = await run.inbox.put(message)
+        except Exception as error:
+            said["refused"] = str(error)
+        self._answered(said)
+        await self._peers.publish(said)
+
+    def _answered(self, said: Mapping[str, Any]) -> None:
+        answer = self._injecting.get(said["injected"])
+        if answer is None or answer.done():
+            return
+        if refused := said.get("refused"):
+            answer.set_exception(InvalidInput(refused))
+        elif said["taken"]:
+            answer.set_result(True)
+
     def ask_to_cancel(self, run_id: str) -> None:
         """Ask once that a run is ended, by whichever process has it."""
 
@@ -185,6 +233,10 @@ class Elsewhere:
         for run_id in message.get("cancel", ()):
             if (run := self._here.find(run_id, None)) and not run.done.is_set():
                 run.stop(message["action"])
+        if (wanted := message.get("inject")) and (run := self._here.find(wanted, None)):
+            self._send(self._put(run, message["message"]))
+        if "injected" in message:
+            self._answered(message)
         if thread_id := message.get("deleted"):
             self._here.thread_deleted(thread_id)
         if statuses := message.get("cancel_all"):

@@ -228,6 +228,10 @@ class RunReader:
             async for news in following:
                 yield news
 
+    async def place(self, run_id: str) -> int | None:
+        """Return where a run stands among all, which grows from run to run; None for no run."""
+        return await self._rows.place(run_id)
+
     async def has_events(self, run_id: str) -> bool:
         """Say whether something of what a run streamed is still kept."""
         await self._events.written()

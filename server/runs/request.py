@@ -26,7 +26,7 @@ class RunRequest:
     """None: a thread of the run's own."""
     input: Any = None
     command: Mapping[str, Any] | None = None
-    stream_mode: Sequence[StreamMode | Literal["summary"]] = ("values",)
+    stream_mode: Sequence[StreamMode | Literal["summary", "tools"]] = ("values",)
     stream_subgraphs: bool = False
     stream_resumable: bool = False
     metadata: Mapping[str, Any] = field(default_factory=dict)
@@ -56,8 +56,8 @@ class RunRequest:
     waited for EVERTURN_THREAD_WAIT seconds. Else both are as LangGraph's own server has them."""
     without_memory: bool = False
     """The graph runs without a checkpointer: it can neither wait for an answer nor be joined."""
-    answers: str | None = None
-    """The id of the interrupt that the command answers, which must still wait."""
+    answers: str | Sequence[str] | None = None
+    """The ids of the interrupts that the command answers, or of one; all must still wait."""
     history: bool = False
     """Write the finished turn into the chat history."""
     idempotent: bool = False

@@ -22,6 +22,7 @@ from everturn.server.errors import (
     TurnTimeout,
     message_of,
 )
+from everturn.server.runs.injection import Inbox
 from everturn.server.runs.request import RunRequest
 from everturn.server.streams.feed import Feed
 from everturn.server.turns.outcome import Call, Outcome
@@ -91,6 +92,8 @@ class Run:
     """What its graph is run with, where it is traced."""
     held: bool = False
     """It had its thread: only then has it a say in the thread's status."""
+    inbox: Inbox = field(default_factory=Inbox)
+    """Messages that came for it while it was under way."""
     cancelled: CancelAction | None = None
     done: asyncio.Event = field(default_factory=asyncio.Event)
     deadline: asyncio.Timeout | None = None

@@ -44,6 +44,7 @@ from everturn.server.runs.elsewhere import Elsewhere
 from everturn.server.runs.execution import Dumps, Execution
 from everturn.server.runs.here import KNOWN_SECONDS, Here
 from everturn.server.runs.idempotency import IdempotencyKey, Keys, Repeated, answer_gone
+from everturn.server.runs.injection import Message
 from everturn.server.runs.permission import RunAccess
 from everturn.server.runs.queue import Queue
 from everturn.server.runs.reading import Assistants
@@ -227,7 +228,7 @@ class Runs(RunCanceller):
             ShuttingDown: this process ends.
             StoreUnavailable: its row was not written; nothing is run. One of the background
                 says so when it is acknowledged.
-            KeyReused, AnswerGone, RunNotFound: of the key, see `_repeated`.
+            KeyReused, AnswerGone, RunNotFound: of the key, see `sent_before`.
             Forbidden, InvalidRule, HTTPException: of the project's rules, see `Access.allowed`.
         """
         timed = request.door == CRON_DOOR
@@ -248,6 +249,30 @@ class Runs(RunCanceller):
         if isinstance(started, Run) and not request.background:
             await self.acknowledge(started)  # of those of the background several together
         return started
+
+    async def inject(self, thread_id: str, message: Message) -> str | None:
+        """Hand a message to the run that is under way on a thread; see `injection`.
+
+        Returns the id of the run whose next step sees it, once it is written; None where nothing is
+        under way that takes it: then nothing was done. One that is to start later takes none.
+
+        Raises:
+            ThreadNotFound: the caller may not change the thread.
+            InvalidInput, and what the graph's own rules raise: the message does not fit.
+        """
+        if not await self._access.of_thread("update", thread_id):
+            raise ThreadNotFound(f"The thread {thread_id} was not found.")
+        while True:
+            here, others = await self._under_way(thread_id)
+            if run := next((each for each in here if each.row.is_due), None):
+                if await run.inbox.put(message):
+                    return run.row.run_id
+                await run.done.wait()
+            elif row := next((each for each in others if each.is_due), None):
+                if await self._elsewhere.inject(row, message):
+                    return row.run_id
+            else:
+                return None
 
     async def admitted(self, request: RunRequest, assistant: Assistant) -> RunRequest:
         """Return a request as it may be stored; see `Execution.admitted`."""
@@ -297,16 +322,16 @@ class Runs(RunCanceller):
             if key is None:
                 return await start(reached)
             async with self._keys.hold(key):
-                if before := await self._repeated(key):
+                if before := await self.sent_before(key):
                     return before
                 try:
                     return await start(reached)
                 except (ValueRefused, _StartedElsewhere):
-                    if before := await self._repeated(key):  # another process was faster
+                    if before := await self.sent_before(key):  # another process was faster
                         return before
                     raise
 
-    async def _repeated(self, key: IdempotencyKey) -> Repeated | None:
+    async def sent_before(self, key: IdempotencyKey) -> Repeated | None:
         """Return the run that was started with a key; None where there is none.
 
         Raises:
@@ -674,6 +699,7 @@ class Runs(RunCanceller):
             run.feed.publish(SUMMARY, self._dumps(summary(run.outcome)))
         leaves_events_alone = self._access.on and not run.request.lasting
         about = self._dumps(run.row.metadata) if leaves_events_alone else b"null"
+        run.inbox.close()
         run.feed.close(for_good=not run.goes_on_elsewhere, about=about)
         run.finish()
         self._here.end(run)

@@ -30,6 +30,17 @@ StreamMode = Literal[
 ]
 """The stream modes of LangGraph's clients."""
 
+PROTOCOL_MODES: tuple[StreamMode | Literal["tools"], ...] = (
+    "values",
+    "updates",
+    "messages-tuple",
+    "tools",
+    "tasks",
+    "checkpoints",
+    "custom",
+)
+"""Of a run that is started over the event protocol: whatever its clients may subscribe to."""
+
 SUMMARY: Literal["summary"] = "summary"
 """A mode of our own: one event at the end of a turn that is stored, which says what it came to."""
 
@@ -74,7 +85,7 @@ class Parts:
                 yield _name("messages", part.namespace), [message, self._public(metadata)]
             if "messages" in self._modes:
                 yield from self._whole(message, metadata)
-        elif part.mode in self._modes:
+        elif part.unasked or part.mode in self._modes:
             data = public(part.data) if part.mode in _WITH_CONFIG else part.data
             if part.mode == "debug" and data["type"] == "checkpoint":
                 data = {**data, "payload": _with_places(data["payload"])}

@@ -16,7 +16,7 @@ from everturn.checkpoints.shared.peers import Message, Peers
 from everturn.server.streams.feed import SILENT_SECONDS, Cursor, Event
 from everturn.server.streams.moved import Moved
 
-_DONE = Cursor(10**9, 0)
+DONE = Cursor(10**9, 0)
 """Behind whatever a run streams: that it is done."""
 
 _DELETED = ""
@@ -151,19 +151,19 @@ async def follow_thread(
     """
     with watch.on(thread_id) as happens:
         # Runs that start from now on have greater ids.
-        stands = after or Place(str(uuid7()), _DONE)
+        stands = after or Place(str(uuid7()), DONE)
         known = await runs_after(thread_id, after.run_id if after else None)
         begin = [(run_id, _begins(run_id, after)) for run_id in known]
         async for run_id, place in _one_after_another(begin, happens):
             if run_id == _LEAVING:
                 raise Moved(stands)
-            if place == _DONE:
+            if place == DONE:
                 yield []  # nothing has happened for a while, or nothing is left of that run
             elif run_id:
                 async with aclosing(_of_run(run_id, await follow(run_id, place), modes)) as events:
                     async for some in events:
                         yield some
-                stands = Place(run_id, _DONE)
+                stands = Place(run_id, DONE)
             elif "state_update" in modes:
                 yield [ThreadEvent(None, "state_update", await state())]
 
@@ -178,7 +178,7 @@ def _begins(run_id: str, after: Place | None) -> Cursor | None:
 async def _one_after_another(
     begin: list[tuple[str, Cursor | None]], happens: asyncio.Queue[str | None]
 ) -> AsyncGenerator[tuple[str | None, Cursor | None]]:
-    """Runs and where to begin with each, None for an edit; `_DONE` where nothing happens."""
+    """Runs and where to begin with each, None for an edit; `DONE` where nothing happens."""
     for run in begin:
         yield run
     known = {run_id for run_id, _ in begin}
@@ -187,7 +187,7 @@ async def _one_after_another(
             async with asyncio.timeout(SILENT_SECONDS):
                 run_id = await happens.get()
         except TimeoutError:
-            yield None, _DONE
+            yield None, DONE
             continue
         if run_id == _DELETED:
             return
@@ -212,4 +212,4 @@ async def _of_run(
         raise Moved(Place(run_id, moved.place)) from None
     if "run_modes" in modes or "lifecycle" in modes:
         done = b'{"status":"run_done","run_id":"%s"}' % run_id.encode()
-        yield [ThreadEvent(Place(run_id, _DONE), "metadata", done)]
+        yield [ThreadEvent(Place(run_id, DONE), "metadata", done)]

@@ -36,6 +36,7 @@ from everturn.server.errors import (
 from everturn.server.projects.graphs import Graph, Graphs
 from everturn.server.turns import safe_repr
 from everturn.server.turns.outcome import Outcome
+from everturn.server.turns.transformed import transformed
 from everturn.server.turns.turn import Checked, Part, Turn
 
 _COME_BACK = "The service is being stopped or restarted; try again in a moment."
@@ -105,6 +106,11 @@ class Engine:
         self._idle.set()
         self._closing = False
         safe_repr.install()
+
+    def takes_messages(self, graph: str) -> bool:
+        """Say whether a graph's state has messages, as far as that is known before it is made."""
+        served = self.graphs.fixed(graph)
+        return served is None or "messages" in served.channels
 
     async def admitted(self, graph: str, given: Any) -> Any:
         """Return what a client would write into a graph's state, as it may be stored.
@@ -200,7 +206,7 @@ class Engine:
             async for part in parts:
                 if part.mode == "values" and not part.namespace:
                     outcome.take(output_of(graph, part.data))
-                if part.mode in turn.stream_modes or part.mode == "events":
+                if part.unasked or part.mode in turn.stream_modes:
                     yield part
         if not (self._closing or held.deadline.expired()):
             held.deadline.reschedule(None)  # it has its answer, which is only to be stored
@@ -263,8 +269,11 @@ async def _stream(
         "interrupt_before": turn.interrupt_before,
         "interrupt_after": turn.interrupt_after,
         "durability": turn.durability,
+        **({"control": turn.control} if turn.control else {}),
     }
     parts = _events if turn.events else _parts
+    if graph.stream_transformers and "tools" in turn.stream_modes:  # by the event protocol
+        parts = transformed
     streamed = False
     try:
         async for part in parts(graph, turn.input, config, options):
@@ -319,7 +328,7 @@ async def _events(
         if event["event"] == "on_chain_stream" and event["run_id"] == root:
             yield _part(cast("Any", event["data"])["chunk"])
         else:
-            yield Part("events", event)
+            yield Part("events", event, unasked=True)
 
 
 def _part(chunk: Any) -> Part:

@@ -18,6 +18,9 @@ from everturn.server.turns.reading import reading
 NULL_TASK_ID = "00000000-0000-0000-0000-000000000000"
 """What a command writes is of no task; LangGraph keeps this name to itself."""
 
+_INPUT = "__input__"
+"""The node as which LangGraph takes an update for an input."""
+
 
 class RunDeleting(Protocol):
     """A checkpointer that finds the runs of one thread without reading all others."""
@@ -120,6 +123,31 @@ class ThreadMemory:
         if waits and not (await self.state(graph, thread_id, configurable)).next:
             await self._update(graph, thread_id, fence, configurable, as_node=END)
 
+    async def add_messages(
+        self, thread_id: str, fence: int | None, messages: Sequence[Any]
+    ) -> None:
+        """Write messages beside the newest checkpoint, as an update that is applied to it."""
+        with reading(thread_id):
+            saved = await self._checkpointer.aget_tuple(_newest(thread_id))
+        if saved is not None:
+            place = {**saved.config.get("configurable", {}), "__fence": fence}
+            writes = [("messages", list(messages))]
+            await self._checkpointer.aput_writes({"configurable": place}, writes, NULL_TASK_ID)
+
+    async def say_next(
+        self,
+        graph: str,
+        thread_id: str,
+        fence: int | None,
+        configurable: Mapping[str, Any],
+        metadata: Mapping[str, Any],
+        messages: Sequence[Any],
+    ) -> None:
+        """Give a finished thread its next input: to go on is then to answer it."""
+        said = {"messages": list(messages)}
+        about = configurable, said, metadata
+        await self._update(graph, thread_id, fence, *about, as_node=_INPUT)
+
     async def mend(
         self,
         graph: str,
@@ -139,16 +167,18 @@ class ThreadMemory:
         thread_id: str,
         fence: int | None,
         configurable: Mapping[str, Any] | None,
+        values: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
         *,
         as_node: str,
     ) -> None:
         place = {"thread_id": thread_id, "checkpoint_ns": "", "__fence": fence}
         config: RunnableConfig = {
             "configurable": {**(configurable or {}), **place},
-            "metadata": {"graph_id": graph},
+            "metadata": {**(metadata or {}), "graph_id": graph},
         }
         async with self._graphs.open(graph, config, access="threads.update") as served:
-            await served.aupdate_state(config, None, as_node)
+            await served.aupdate_state(config, values, as_node)
 
     async def is_newest(self, thread_id: str, run_id: str) -> bool:
         """Say whether the newest checkpoint of a thread was written by this run."""

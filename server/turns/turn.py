@@ -4,7 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
+from langgraph.runtime import RunControl
 from langgraph.types import StreamMode
+
+BLOCK = "block"
+"""The mode of a piece of a message, where the graph tells its messages block by block."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +24,7 @@ class Turn:
     config: Mapping[str, Any] = field(default_factory=dict)
     services: Mapping[str, object] = field(default_factory=dict)
     """What this turn's nodes may use beside the engine's own services."""
-    stream_modes: Sequence[StreamMode] = ()
+    stream_modes: Sequence[StreamMode | Literal["tools"]] = ()
     ttl: int | None = None
     """Seconds the thread's checkpoints live after their last use; None keeps them."""
     events: bool = False
@@ -30,16 +34,20 @@ class Turn:
     interrupt_before: Literal["*"] | Sequence[str] | None = None
     interrupt_after: Literal["*"] | Sequence[str] | None = None
     durability: Literal["sync", "async", "exit"] | None = None
+    control: RunControl | None = None
+    """Says when the graph is to stop between two steps, with GraphDrained."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
     """One event of a running graph: a stream mode and what LangGraph sent under it."""
 
-    mode: StreamMode | Literal["events"]
+    mode: str
     data: Any
     namespace: tuple[str, ...] = ()
     """Of the subgraph that sent it; empty for the graph itself."""
+    unasked: bool = False
+    """Of no mode of LangGraph's: it is streamed whatever was asked for."""
 
 
 class Checked(NamedTuple):

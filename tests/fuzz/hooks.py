@@ -59,13 +59,16 @@ def _post(client: httpx.Client, path: str, body: dict[str, Any]) -> Any:
     return client.post(path, json=body).raise_for_status().json()
 
 
+_ENDLESS = {"/threads/{thread_id}/stream", "/threads/{thread_id}/stream/events"}
+
+
 @schemathesis.hook
 def before_call(
     context: schemathesis.HookContext, case: schemathesis.Case[Any], kwargs: dict[str, Any]
 ) -> None:
     """Name things that exist, and do not wait for runs that begin in a year."""
     chance = crc32(repr(case).encode(errors="replace"))
-    if case.path == "/threads/{thread_id}/stream":  # of a thread that exists it would not end
+    if case.path in _ENDLESS:  # of a thread that exists it would not end
         case.path_parameters["thread_id"] = _NOBODY if chance % 2 else "nobody"
     elif case.method != "DELETE":  # which would soon leave nothing
         for named in (case.path_parameters, case.query, case.body):

@@ -1,9 +1,10 @@
 """From LangGraph's StateSnapshot to the ThreadState of the Agent Server API."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
+from langgraph.constants import START
 from langgraph.types import PregelTask, StateSnapshot
 
 from everturn.server.errors import message_of
@@ -98,3 +99,31 @@ def _selected(state: Mapping[str, Any], select: Collection[str]) -> dict[str, An
             key: values[key] for key in keys if isinstance(values, Mapping) and key in values
         }
     return chosen
+
+
+def checkpoint_summaries(states: Sequence[StateSnapshot]) -> list[dict[str, Any]]:
+    """Describe states as the event protocol lists checkpoints, newest first.
+
+    Which node made one is said by the state before it, where that is among them and one node ran.
+    """
+    by_id = {_id(state.config): state for state in states}
+    found = []
+    for state in states:
+        metadata = _public_metadata(state.metadata) or {}
+        before = by_id.get(_id(state.parent_config))
+        ran = {task.name for task in before.tasks} if before else set()
+        ran -= {START}
+        found.append(
+            {
+                "id": _id(state.config),
+                "timestamp": state.created_at,
+                "step": metadata.get("step", -1),
+                **({"node_name": next(iter(ran))} if len(ran) == 1 else {}),
+                "metadata": metadata,
+            }
+        )
+    return found
+
+
+def _id(config: RunnableConfig | None) -> str | None:
+    return (config or {}).get("configurable", {}).get("checkpoint_id")

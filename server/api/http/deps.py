@@ -17,6 +17,7 @@ from everturn.server.resources.threads import Threads
 from everturn.server.resources.users import Users
 from everturn.server.runs.crons import Crons
 from everturn.server.runs.runs import Runs
+from everturn.server.runs.thread_events import ThreadEvents
 from everturn.server.runs.webhooks import Webhooks
 from everturn.server.settings import ServerSettings
 
@@ -64,6 +65,7 @@ class Service:
     settings: ServerSettings
     info: Info
     runs: Runs
+    events: ThreadEvents
     sessions: Sessions
     threads: Threads
     assistants: Assistants
@@ -90,6 +92,10 @@ async def _info(request: Request) -> Info:
 
 async def _runs(request: Request) -> Runs:
     return service_of(request).runs
+
+
+async def _events(request: Request) -> ThreadEvents:
+    return service_of(request).events
 
 
 async def _sessions(request: Request) -> Sessions:
@@ -138,6 +144,7 @@ async def _budgets(request: Request) -> Budgets:
 
 InfoDep = Annotated[Info, Depends(_info)]
 RunsDep = Annotated[Runs, Depends(_runs)]
+ThreadEventsDep = Annotated[ThreadEvents, Depends(_events)]
 SessionsDep = Annotated[Sessions, Depends(_sessions)]
 ThreadsDep = Annotated[Threads, Depends(_threads)]
 AssistantsDep = Annotated[Assistants, Depends(_assistants)]

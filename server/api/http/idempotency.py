@@ -37,6 +37,15 @@ _Key = Annotated[
         "is run twice; the run goes on when its client leaves. With another request it is a 422.",
     ),
 ]
+_Client = Annotated[
+    str | None,
+    Header(
+        alias=IDEMPOTENCY_KEY,
+        description=f"1 to {MAX_KEY} visible ASCII characters that name the client, which counts "
+        "the ids of its commands: the same id of the same client on the same thread is the same "
+        f"command, answered as before with `{REPLAYED}: true`, and carried out once.",
+    ),
+]
 _After = Annotated[
     str,
     Header(
@@ -46,15 +55,27 @@ _After = Annotated[
 ]
 
 
+async def _client(key: _Client = None) -> str | None:
+    return read_key(key)
+
+
 async def _key(request: Request, key: _Key = None) -> IdempotencyKey | None:
+    key = read_key(key)
+    if key is None:
+        return None
+    caller = current_caller()
+    return IdempotencyKey(caller.identity if caller else "", key, await _fingerprint(request))
+
+
+def read_key(key: str | None) -> str | None:
+    """Read an `Idempotency-Key`; raises InvalidInput for what is none."""
     if key is None:
         return None
     if len(key) > 1 and key[0] == key[-1] == '"':
         key = _ESCAPED.sub(r"\1", key[1:-1])
     if not _KEY.fullmatch(key):
         raise InvalidInput(f"{IDEMPOTENCY_KEY}: must be 1 to {MAX_KEY} visible ASCII characters.")
-    caller = current_caller()
-    return IdempotencyKey(caller.identity if caller else "", key, await _fingerprint(request))
+    return key
 
 
 async def _fingerprint(request: Request) -> str:
@@ -78,6 +99,7 @@ async def _after(last_event_id: _After = "-1") -> Cursor:
 
 
 KeyDep = Annotated[IdempotencyKey | None, Depends(_key)]
+ClientDep = Annotated[str | None, Depends(_client)]
 AfterDep = Annotated[Cursor, Depends(_after)]
 
 

@@ -17,14 +17,16 @@ from everturn.server.api.http.problems import problem_of_status, problem_respons
 def in_order(routers: Iterable[APIRouter]) -> APIRouter:
     """Return all routes as one router, plain paths before those with parameters.
 
-    After the routes of each path comes one that refuses all other methods.
+    After the routes of each path comes one that refuses all other methods; WebSockets come first.
     """
     paths: dict[str, list[Route]] = defaultdict(list)
+    ordered: list[BaseRoute] = []
     for router in routers:
         for route in router.routes:
             if isinstance(route, Route):
                 paths[route.path].append(route)
-    ordered: list[BaseRoute] = []
+            else:
+                ordered.append(route)
     for path in sorted(paths, key=lambda path: path.count("{")):
         ordered += [*paths[path], _refusal(path, paths[path])]
     router = APIRouter()

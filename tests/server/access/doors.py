@@ -267,6 +267,13 @@ DOORS: dict[tuple[str, str], Door] = {
     ("GET", "/threads/{thread_id}/history"): _SHOWS,
     ("POST", "/threads/{thread_id}/history"): Door(body=lambda t: {}, shows=True),
     ("GET", "/threads/{thread_id}/stream"): Door(headers=_ALL, shows=True, endless=True),
+    ("POST", "/threads/{thread_id}/stream/events"): Door(
+        body=lambda t: {"channels": ["values"]}, shows=True, endless=True
+    ),
+    # the event protocol
+    ("POST", "/threads/{thread_id}/commands"): Door(
+        body=lambda t: {"id": 1, "method": "run.start", "params": run()}
+    ),
     # runs on threads
     ("GET", "/threads/{thread_id}/runs"): _SHOWS,
     ("POST", "/threads/{thread_id}/runs"): Door(body=lambda t: run(), shows=True),

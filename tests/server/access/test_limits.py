@@ -106,6 +106,7 @@ def test_what_starts_or_answers_a_turn() -> None:
         *(f"/api/chat/session/{{session_id}}/resume{how}" for how in ("", "/stream")),
         *("/runs", "/runs/wait", "/runs/stream", "/runs/crons", "/runs/batch"),
         *(on, f"{on}/wait", f"{on}/stream", f"{on}/crons"),
+        "/threads/{thread_id}/commands",
     }
 
 

@@ -17,6 +17,7 @@ from langgraph_sdk.errors import ConflictError
 from everturn.checkpoints.errors import StaleWriter, StoreUnavailable
 from everturn.checkpoints.sql.runs import Claimed, RunRows
 from everturn.server.runs.execution import Execution
+from everturn.server.runs.injection import Inbox
 from everturn.server.runs.run import Run
 from tests.checkpoints.stores import REDIS_URL, one_node_cluster, postgres_database, redis_store
 from tests.server.api.agent_server.following import announce_silence, following
@@ -94,6 +95,50 @@ async def until_it_waits(client: LangGraphClient, thread: str) -> None:
         return (await client.threads.get_state(thread))["next"] == ["inner"]
 
     await eventually(waits)
+
+
+async def test_a_message_reaches_a_run_elsewhere(
+    two: list[LangGraphClient], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    came, put = asyncio.Event(), Inbox.put
+    loop = asyncio.get_running_loop()
+
+    async def watched(inbox: Inbox, message: Json) -> bool:
+        putting = asyncio.create_task(put(inbox, message))
+        await asyncio.sleep(0)
+        loop.call_soon_threadsafe(came.set)
+        return await putting
+
+    monkeypatch.setattr(Inbox, "put", watched)
+    here, there = two
+    thread, gate = str(uuid4()), tmp_path / "go"
+
+    async def inject(text: str) -> Json:
+        message = {"role": "user", "content": text}
+        params = {"namespace": [], "message": message}
+        command = {"id": 1, "method": "input.inject", "params": params}
+        answer = await here.http.client.post(f"/threads/{thread}/commands", json=command)
+        return dict(answer.json())
+
+    toy = {"until": str(gate), "words": "an answer"}
+    run_id = await start(there, thread, toy)
+    await until_it_waits(there, thread)
+    injecting = asyncio.create_task(inject("and this"))
+    await came.wait()
+    gate.touch()
+    assert (await injecting)["result"]["run_id"] == run_id
+    state: Any = await there.runs.join(thread, run_id)
+    assert [each["content"] for each in state["messages"]] == ["an answer", "and this", "an answer"]
+
+    gate.unlink()
+    came.clear()
+    asking = await start(there, thread, {**toy, "ask": True})
+    await until_it_waits(there, thread)
+    injecting = asyncio.create_task(inject("too late"))
+    await came.wait()
+    gate.touch()
+    assert (await injecting)["error"] == "invalid_argument"  # it waits for an answer now
+    assert await status(here, thread, asking) == "success"
 
 
 async def test_who_joined_a_run_elsewhere_ends_it_by_leaving(

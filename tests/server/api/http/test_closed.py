@@ -10,6 +10,11 @@ from everturn.server.settings import Settings
 
 ALL = {"disable_assistants", "disable_threads", "disable_runs", "disable_store", "disable_meta"}
 RUNS = "/threads/{thread_id}/runs"
+BELOW = (
+    "/threads/{thread_id}/stream",
+    "/threads/{thread_id}/stream/events",
+    "/threads/{thread_id}/commands",
+)
 
 
 def paths(folder: Path, *keys: str) -> set[str]:
@@ -39,7 +44,7 @@ def test_each_key_closes_what_leads_to_the_same(tmp_path: Path, key: str) -> Non
             for path in there
             if chat(path)
             or path.startswith(("/runs", RUNS))
-            or path in {"/invoke", "/stream", "/threads/{thread_id}/stream"}
+            or path in {"/invoke", "/stream", *BELOW}
         },
         "disable_store": {path for path in there if path.startswith("/store")},
         "disable_meta": {"/info", "/metrics", "/api/tools", "/api/usage", "/api/chat/models"}

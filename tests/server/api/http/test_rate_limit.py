@@ -158,6 +158,26 @@ async def test_who_did_not_sign_in_is_told_apart_by_address() -> None:
         assert await statuses("2001:db8:0:1::1", 1) == [200]
 
 
+async def test_of_commands_those_count_as_turns_that_start_or_answer_one() -> None:
+    async with redis_store() as store:
+        path = "/threads/t/commands"
+        app = Starlette(routes=[Route(path, lambda _: PlainTextResponse("x"), methods=["POST"])])
+        app.add_middleware(RateLimit)
+        counts = RedisLimits(store.client, store.prefix)
+        settings = LimitSettings(rate_limit="2/minute", request_limit="3/minute")
+        app.state.rate_limits = rate_limits(settings, counts, list[str]().append, auth=False)
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+
+            async def statuses(*bodies: bytes) -> list[int]:
+                return [(await client.post(path, content=each)).status_code for each in bodies]
+
+            reads = b'{"method": "state.get"}', b"[]", b"{", b'{"method": []}'
+            assert await statuses(*reads) == [200, 200, 200, 429]
+            starts = b'{"method": "run.start"}', b'{"method": "input.respond"}'
+            assert await statuses(*starts, b'{"method": "state.fork"}') == [200, 200, 429]
+
+
 def test_what_a_graph_asks_its_own_service_is_not_counted(tmp_path: Path) -> None:
     with serving(tmp_path / "data", config=LOOPBACK, rate_limit="1/day") as client:
         body = {"assistant_id": "caller", "input": {"by": "by_import"}}

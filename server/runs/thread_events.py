@@ -1,0 +1,150 @@
+"""A thread's events as clients of the event protocol follow them: of one run after another.
+
+    where to begin -> follow_thread: what each run streams -> Projection -> what the client lacks
+
+A client comes back by the id of the last event it has, or by its number. To have the same events
+again, the run that it left is read from its beginning; the client is sent what it does not have.
+"""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import NamedTuple
+
+import orjson
+
+from everturn.checkpoints.sql.runs import RunRows
+from everturn.server.errors import StateUnreadable
+from everturn.server.runs.execution import Dumps
+from everturn.server.runs.reading import RunReader
+from everturn.server.streams.feed import BEGINNING, Cursor
+from everturn.server.streams.protocol import Final, Projection, ProtocolEvent, position_of
+from everturn.server.streams.thread import DONE, Place, ThreadEvent
+
+_ANY = ""
+"""Before every run's id: where a thread has no run yet, all of it is still to come."""
+
+
+class Since(NamedTuple):
+    """The last event that a client has: by its number, or by its id."""
+
+    seq: int | None = None
+    place: Place | None = None
+    part: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> "Since | None":
+        """Read an event's id, or its number; None for what is neither."""
+        text = text.strip()
+        if text.isascii() and text.isdigit():
+            return cls(seq=int(text))
+        place, dot, part = text.rpartition(".")
+        if dot and part.isascii() and part.isdigit() and (found := Place.parse(place)):
+            return cls(place=found, part=int(part))
+        found = Place.parse(text)
+        return cls(place=found, part=1 << 30) if found else None
+
+    def has(self, event: ProtocolEvent) -> bool:
+        """Whether the client has an event of the run that it left, or one before it."""
+        if self.place is not None:
+            here = (self.place.cursor, self.part)
+            return event.run_id == self.place.run_id and (event.cursor, event.part) <= here
+        return self.seq is not None and event.seq is not None and event.seq <= self.seq
+
+
+class ThreadEvents:
+    """Follows threads."""
+
+    def __init__(self, reader: RunReader, rows: RunRows, dumps: Dumps) -> None:
+        self._reader = reader
+        self._rows = rows
+        self._dumps = dumps
+
+    async def follow(
+        self, thread_id: str, since: Since | None = None
+    ) -> AsyncGenerator[list[ProtocolEvent]]:
+        """Yield the events of a thread: after one, or from the beginning of the run under way.
+
+        Of the newest run where none is. Now and then, where nothing comes, an empty list. It ends
+        when the thread is deleted.
+
+        Raises:
+            Moved: this process ends, and the thread goes on.
+        """
+        begin = await self._begin(thread_id, since)
+        following = await self._reader.follow_thread(
+            thread_id, begin, ("run_modes", "state_update"), lambda: self._edited(thread_id)
+        )
+        telling = _Telling(self, thread_id)
+        async with aclosing(following):
+            async for streamed in following:
+                told = [event async for event in telling.of(streamed)]
+                if since is not None:
+                    told = [event for event in told if not since.has(event)]
+                    since = None if told else since  # whatever follows is new
+                if told or not streamed:
+                    yield told
+
+    async def _begin(self, thread_id: str, since: Since | None) -> Place:
+        """Where to begin to read: with the run that the client left."""
+        if since and since.place:
+            return Place(since.place.run_id, BEGINNING)
+        first: str | None = None
+        if since and since.seq is not None:
+            first = await self._rows.first_from(thread_id, position_of(since.seq))
+        elif under_way := await self._rows.ids_from(thread_id, None):
+            first = under_way[0]
+        if first is None:
+            newest = await self._rows.of_thread(thread_id, limit=1, offset=0, status=None)
+            first = newest[0].run_id if newest else _ANY
+        return Place(first, BEGINNING)
+
+    async def projection(self, run_id: str) -> Projection:
+        """Begin to tell of a run."""
+        return Projection(run_id, await self._rows.place(run_id))
+
+    async def final(self, run_id: str, thread_id: str, *, with_state: bool) -> Final:
+        """Return what a run came to, with the state of its thread as it is now where asked."""
+        row = await self._rows.get(run_id, thread_id)
+        if row is None or not with_state:
+            return Final(row.status if row else None)
+        try:
+            outcome = await self._reader.outcome(row)
+        except StateUnreadable:
+            return Final(row.status)
+        values = orjson.loads(self._dumps(outcome.state))
+        values = values if isinstance(values, dict) else None
+        interrupts = values.pop("__interrupt__", ()) if values else ()
+        return Final(row.status, values, interrupts)
+
+    async def _edited(self, thread_id: str) -> bytes:
+        rows = await self._rows.of_thread(thread_id, limit=1, offset=0, status=None)
+        if not rows:
+            return b"null"
+        final = await self.final(rows[0].run_id, thread_id, with_state=True)
+        return orjson.dumps(final.values)
+
+
+class _Telling:
+    """Tells of one run after another."""
+
+    def __init__(self, events: ThreadEvents, thread_id: str) -> None:
+        self._events = events
+        self._thread_id = thread_id
+        self._run: Projection | None = None
+
+    async def of(self, streamed: list[ThreadEvent]) -> AsyncGenerator[ProtocolEvent]:
+        for place, name, data in streamed:
+            if place is None:
+                yield ProtocolEvent("", Cursor(), 0, None, "values", (), data)
+                continue
+            if self._run is None or self._run.run_id != place.run_id:
+                self._run = await self._events.projection(place.run_id)
+            if place.cursor != DONE:
+                for event in self._run.take(place.cursor, name, data):
+                    yield event
+                continue
+            final = await self._events.final(
+                place.run_id, self._thread_id, with_state=not self._run.shows_state
+            )
+            for event in self._run.end(final):
+                yield event

@@ -1,0 +1,202 @@
+"""Chat messages as the event protocol tells them, block by block, from the chunks of a run.
+
+    message-start -> (content-block-start -> content-block-delta … -> content-block-finish) … ->
+    message-finish, or `error` where its words are taken back
+
+A message that comes whole is told in the same way, without deltas. Types: `langchain_protocol`.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from langchain_core.messages import AIMessage, AIMessageChunk
+
+Data = dict[str, Any]
+
+_ROLES = {"ai": "ai", "AIMessageChunk": "ai", "human": "human", "system": "system"}
+"""Tools' results are told of on the channel `tools`, and in the state."""
+
+_METADATA = ("langgraph_node", "langgraph_step", "run_id", "thread_id", "ls_provider")
+_WORDS = {"text": ("text-delta", "text"), "reasoning": ("reasoning-delta", "reasoning")}
+_CALLS = frozenset({"tool_call_chunk", "server_tool_call_chunk"})
+_GROWING = frozenset({*_WORDS, *_CALLS})
+
+
+@dataclass(slots=True)
+class _Block:
+    index: int
+    content: Data
+
+
+@dataclass(slots=True)
+class _Message:
+    """A message that is being told."""
+
+    id: str
+    blocks: dict[tuple[str, Any], _Block] = field(default_factory=dict)
+    begun: int = 0
+    usage: Data | None = None
+    model: str | None = None
+
+    def take(self, block: Data) -> Iterator[Data]:
+        """Tell a piece of a block: its beginning, where it is new, and what it adds."""
+        kind = block["type"]
+        known = self.blocks.get(key := (kind, block.get("index")))
+        if known is None:
+            yield from self._finish(_WORDS)  # they end where something else begins
+            known = self.blocks[key] = _Block(self.begun, _empty(block))
+            self.begun += 1
+            yield _event("content-block-start", self.id, index=known.index, content=known.content)
+        if delta := _delta(block):
+            known.content = _joined(known.content, block)
+            yield _event("content-block-delta", self.id, index=known.index, delta=delta)
+        if kind not in _GROWING:
+            yield from self._finish({kind})
+
+    def finish(self) -> Iterator[Data]:
+        """End the message."""
+        yield from self._finish(_GROWING)
+        usage = {"usage": self.usage} if self.usage else {}
+        metadata = {"metadata": {"model_name": self.model}} if self.model else {}
+        yield _event("message-finish", self.id, **usage, **metadata)
+
+    def _finish(self, kinds: Collection[str]) -> Iterator[Data]:
+        for key in [each for each in self.blocks if each[0] in kinds]:
+            block = self.blocks.pop(key)
+            content = _finished(block.content)
+            yield _event("content-block-finish", self.id, index=block.index, content=content)
+
+
+class Messages:
+    """The messages of one namespace of a run."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, _Message] = {}
+        self._told: set[str] = set()
+
+    def take(self, message: Mapping[str, Any], metadata: Mapping[str, Any]) -> Iterator[Data]:
+        """Tell a message, or a chunk of one, as `messages-tuple` streams it in JSON."""
+        kind, message_id = str(message.get("type")), str(message.get("id") or "")
+        role = _ROLES.get(kind)
+        if role is None or not message_id:
+            return
+        chunk = kind == "AIMessageChunk"
+        told = self._open.get(message_id)
+        if told is None:
+            if message_id in self._told and not chunk:
+                return
+            yield from self.finish()  # a model that was left in the middle says no more
+            told = self._open[message_id] = _Message(message_id)
+            self._told.add(message_id)
+            about = {key: metadata[key] for key in _METADATA if metadata.get(key) is not None}
+            yield _event("message-start", message_id, role=role, metadata=about)
+        for block in _blocks(message, chunk=chunk):
+            yield from told.take(block)
+        told.usage = _usage(told.usage, message.get("usage_metadata"))
+        told.model = (message.get("response_metadata") or {}).get("model_name") or told.model
+        if not chunk or message.get("chunk_position") == "last":
+            yield from self._end(told)
+
+    def finish(self) -> Iterator[Data]:
+        """End what is open: no more of it will come."""
+        for message in list(self._open.values()):
+            yield from self._end(message)
+
+    def take_back(self, message_id: str, reason: str) -> Iterator[Data]:
+        """Tell that the words of a message are no answer: another one follows."""
+        self._open.pop(message_id, None)
+        if message_id in self._told:
+            yield _event("error", message_id, message=f"Taken back: {reason}", code="reset")
+
+    def knows(self, message_id: str) -> bool:
+        """Whether a message has been told of."""
+        return message_id in self._told
+
+    def _end(self, message: _Message) -> Iterator[Data]:
+        del self._open[message.id]
+        yield from message.finish()
+
+
+def _event(event: str, message_id: str, **more: Any) -> Data:
+    # Clients route what follows a message's start by its id, where several are told at once.
+    named = {"id" if event == "message-start" else "message_id": message_id}
+    return {"event": event, **named, **more}
+
+
+def _blocks(message: Mapping[str, Any], *, chunk: bool) -> list[Data]:
+    """The content of a message as LangChain's standard blocks."""
+    content, extra = message.get("content"), message.get("additional_kwargs") or {}
+    if isinstance(content, str) and not (message.get("tool_calls") and not chunk):
+        blocks: list[Data] = []
+        if reasoning := extra.get("reasoning_content"):
+            blocks.append({"type": "reasoning", "reasoning": reasoning})
+        if content:
+            blocks.append({"type": "text", "text": content})
+        calls = message.get("tool_call_chunks") if chunk else None
+        return [*blocks, *({**call, "type": "tool_call_chunk"} for call in calls or ())]
+    made = (AIMessageChunk if chunk else AIMessage).model_validate(
+        {key: value for key, value in message.items() if key != "type"}
+    )
+    return [_plain(block) for block in made.content_blocks]
+
+
+def _plain(block: Any) -> Data:
+    return {
+        key: value for key, value in block.items() if value is not None or key in {"id", "args"}
+    }
+
+
+def _empty(block: Data) -> Data:
+    """A block as its start shows it: what deltas will add to is empty."""
+    kind = block["type"]
+    if kind in _WORDS:
+        return {**block, _WORDS[kind][1]: ""}
+    if kind in _CALLS:
+        return {**block, "args": ""}
+    return dict(block)
+
+
+def _delta(block: Data) -> Data | None:
+    kind = block["type"]
+    if kind in _WORDS:
+        name, key = _WORDS[kind]
+        return {"type": name, key: block.get(key) or ""}
+    if kind in _CALLS and block.get("args"):
+        return {"type": "tool-call-delta", "args": block["args"]}
+    return None
+
+
+def _joined(content: Data, block: Data) -> Data:
+    key = "args" if block["type"] in _CALLS else _WORDS[block["type"]][1]
+    return {**content, key: (content.get(key) or "") + (block.get(key) or "")}
+
+
+def _finished(content: Data) -> Data:
+    """A whole block: a tool's arguments are read, or said to be wrong."""
+    if content["type"] not in _CALLS:
+        return content
+    kept = {"id": content.get("id"), "name": content.get("name")}
+    try:
+        args = orjson.loads(content.get("args") or "{}")
+    except orjson.JSONDecodeError as error:
+        wrong = {**kept, "args": content.get("args"), "error": str(error)}
+        return {"type": "invalid_tool_call", **wrong}
+    server = content["type"] == "server_tool_call_chunk"
+    return {"type": "server_tool_call" if server else "tool_call", **kept, "args": args}
+
+
+def _usage(known: Data | None, more: Any) -> Data | None:
+    """Add up the tokens: a provider may tell them in pieces."""
+    if not isinstance(more, Mapping):
+        return known
+    if known is None:
+        return dict(more)
+    summed = {**known}
+    for key, value in more.items():
+        if isinstance(value, int):
+            summed[key] = summed.get(key, 0) + value
+        elif isinstance(value, Mapping):
+            summed[key] = _usage(summed.get(key) or {}, value)
+    return summed
