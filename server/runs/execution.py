@@ -7,15 +7,14 @@ The only place that runs turns.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from time import monotonic
 from typing import Any
 
-from langgraph.errors import GraphDrained
 from langgraph.types import StateSnapshot
 from structlog import get_logger
 
@@ -57,19 +56,20 @@ from everturn.server.runs.delays import waiting_of
 from everturn.server.runs.elsewhere import Elsewhere
 from everturn.server.runs.here import Here
 from everturn.server.runs.idempotency import Keys, releases_key
-from everturn.server.runs.injection import Injected, StopForMessages, may_be_said
 from everturn.server.runs.queue import Queue
 from everturn.server.runs.request import RunRequest
 from everturn.server.runs.run import Run
+from everturn.server.runs.run_turns import Turns
 from everturn.server.runs.slots import Slots
 from everturn.server.runs.thread_rows import Threads
 from everturn.server.runs.webhooks import Webhooks
-from everturn.server.streams.modes import STANDING, SUMMARY, Parts
+from everturn.server.streams.feed import Dumps
+from everturn.server.streams.modes import STANDING, SUMMARY
 from everturn.server.turns.engine import Engine, Hold
 from everturn.server.turns.lost_memory import fresh
 from everturn.server.turns.memory import ThreadMemory
 from everturn.server.turns.outcome import Outcome, answers_since, readable
-from everturn.server.turns.turn import BLOCK, Checked, Turn
+from everturn.server.turns.turn import Checked, Turn
 
 log = get_logger(__name__)
 
@@ -93,11 +93,6 @@ _NOT_STORED = "The database does not answer."
 
 _DELETION_SECONDS = 10.0
 """In which a thread that is being deleted is gone, after the ends of its runs."""
-
-_BYTES_AT_ONCE = 262_144
-"""Of what a run streams: so many are written before the loop serves others."""
-
-Dumps = Callable[[Any], bytes]
 
 
 class Execution:
@@ -126,6 +121,7 @@ class Execution:
         """
         self._engine = engine
         self._memory = memory
+        self._turns = Turns(engine, memory, dumps)
         self._rows = rows
         self._threads = threads
         self._here = here
@@ -298,12 +294,9 @@ class Execution:
     async def _run(self, run: Run, held: Hold) -> None:
         """Run the turn, and leave the thread as the next one may find it."""
         outcome = run.made = Outcome()
-        parts = Parts(run.request.stream_mode)
         try:
-            turn: Turn | None = await self._prepared(run, held, outcome)
-            while turn is not None:
-                stopped = await self._run_turn(run, turn, held, outcome, parts)
-                turn = await self._next_turn(run, turn, held, stopped=stopped)
+            turn = await self._prepared(run, held, outcome)
+            await self._turns.run(run, turn, held, outcome)
             run.outcome = outcome
         except asyncio.CancelledError:  # by a request, or at the end of the turn's time
             await self._cut(run, held)
@@ -317,73 +310,6 @@ class Execution:
         else:
             await self._leave(run)
         self._post_end(run)
-
-    async def _run_turn(
-        self, run: Run, turn: Turn, held: Hold, outcome: Outcome, parts: Parts
-    ) -> bool:
-        """Run to the end, or to a step before which messages are to be written: then True."""
-        spoken, published = False, 0
-        running = self._engine.run_held(turn, held, outcome, run.checked)
-        try:
-            async with aclosing(running):
-                async for part in running:
-                    for name, data in parts.named(part):
-                        written = self._dumps(data)
-                        run.feed.publish(name, written)
-                        published += len(written)
-                    speaks = part.mode in {"messages", BLOCK}
-                    if speaks:
-                        run.speaks()
-                    # The first token leaves before the next is made, and others are served between
-                    # parts that lie ready: there the turn's deadline is looked at, too.
-                    if (speaks and not spoken) or published > _BYTES_AT_ONCE:
-                        spoken, published = spoken or speaks, 0
-                        await asyncio.sleep(0)
-        except GraphDrained:
-            return True
-        return False
-
-    async def _next_turn(self, run: Run, turn: Turn, held: Hold, *, stopped: bool) -> Turn | None:
-        """Write the messages that came for a run, and say how it goes on; None: it has ended.
-
-        See `injection`; `stopped` is whether steps are left for their sake.
-        """
-        while run.inbox.waiting:
-            state = await self._state(run)
-            again = replace(turn, input=None, control=StopForMessages(run.inbox))
-            said_next = may_be_said(state.values)
-            if not stopped and (state.next or not said_next):
-                break  # it waits, or ends with calls that no step will answer
-            if stopped and not said_next:
-                return again
-            taken = [each for each in run.inbox.take() if await self._fits(run, each)]
-            messages = [each.message for each in taken]
-            if stopped and messages:
-                await self._memory.add_messages(run.thread_id, held.fence, messages)
-            elif messages:
-                chosen, about = (turn.config[name] for name in ("configurable", "metadata"))
-                place = turn.graph, run.thread_id, held.fence
-                await self._memory.say_next(*place, chosen, about, messages)
-            for each in taken:
-                each.answer(taken=True)
-            if stopped or messages:
-                return again
-        run.inbox.close()
-        return None
-
-    async def _fits(self, run: Run, injected: Injected) -> bool:
-        """Refuse a message that the graph, or its guards, do not take; change what they change."""
-        graph = run.assistant.graph_id
-        if not self._engine.takes_messages(graph):
-            injected.refuse(InvalidInput(f"The graph {graph!r} has no `messages` in its state."))
-            return False
-        try:
-            given = await self._engine.admitted(graph, {"messages": [injected.message]})
-        except Exception as error:
-            injected.refuse(error)
-            return False
-        injected.message = given["messages"][0]
-        return True
 
     async def _has_finished(self, run: Run) -> bool:
         """Whether others have run on the thread since: then only the end of this run was lost."""

@@ -9,7 +9,7 @@ error are kept here. A run that failed before it had its thread did nothing: it 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -30,14 +30,13 @@ from everturn.checkpoints.sql.idempotency import (
 from everturn.checkpoints.sql.runs import RunRow, RunStatus
 from everturn.server.errors import AnswerGone, KeyReused
 from everturn.server.runs.run import Run, text_of
+from everturn.server.streams.feed import Dumps
 from everturn.server.turns.outcome import spoken
 
 TOO_LARGE = "it was too large to be kept"
 MAX_ANSWER_BYTES = 1_048_576
 """Of one answer that is kept; a larger one is answered once."""
 _AT_ONCE = 500
-
-Dumps = Callable[[Any], bytes]
 
 
 @dataclass(frozen=True, slots=True)

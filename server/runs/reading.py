@@ -18,7 +18,6 @@ from everturn.checkpoints.sql.runs import UNFINISHED, RunRow, RunRows, RunStatus
 from everturn.server.errors import AssistantNotFound, ShuttingDown, StateUnreadable
 from everturn.server.runs.asked import configurable_of
 from everturn.server.runs.elsewhere import Elsewhere
-from everturn.server.runs.execution import Dumps
 from everturn.server.runs.here import KNOWN_SECONDS, Here
 from everturn.server.runs.idempotency import Kept, Keys, Repeated, answer_gone
 from everturn.server.runs.permission import RunAccess, run_not_found
@@ -26,7 +25,7 @@ from everturn.server.runs.request import RunRequest
 from everturn.server.runs.run import Run
 from everturn.server.runs.thread_rows import Threads
 from everturn.server.runs.webhooks import Webhooks
-from everturn.server.streams.feed import BEGINNING, Cursor, Event
+from everturn.server.streams.feed import BEGINNING, Cursor, Dumps, Event
 from everturn.server.streams.logged import LoggedRun, logged_run
 from everturn.server.streams.moved import Moved
 from everturn.server.streams.thread import Place, ThreadEvent, ThreadMode, Watch, follow_thread

@@ -41,7 +41,7 @@ from everturn.server.runs.at_once import RunsAtOnce
 from everturn.server.runs.audited import audit_answer
 from everturn.server.runs.cancelling import RunCanceller
 from everturn.server.runs.elsewhere import Elsewhere
-from everturn.server.runs.execution import Dumps, Execution
+from everturn.server.runs.execution import Execution
 from everturn.server.runs.here import KNOWN_SECONDS, Here
 from everturn.server.runs.idempotency import IdempotencyKey, Keys, Repeated, answer_gone
 from everturn.server.runs.injection import Message
@@ -55,7 +55,7 @@ from everturn.server.runs.taking import Taking
 from everturn.server.runs.thread_rows import Threads
 from everturn.server.runs.traced import traced
 from everturn.server.runs.webhooks import Webhooks
-from everturn.server.streams.feed import Feed, NoLog
+from everturn.server.streams.feed import Dumps, Feed, NoLog
 from everturn.server.streams.modes import SUMMARY
 from everturn.server.streams.thread import Watch
 from everturn.server.turns.engine import Engine

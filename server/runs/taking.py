@@ -16,7 +16,6 @@ from everturn.checkpoints.shared.event_log import EventLog
 from everturn.checkpoints.sql.runs import Claimed, RunRow, RunRows
 from everturn.server.access.caller import Caller
 from everturn.server.errors import RunError
-from everturn.server.runs.execution import Dumps
 from everturn.server.runs.idempotency import Keys
 from everturn.server.runs.reading import Assistants
 from everturn.server.runs.request import RunRequest
@@ -24,7 +23,7 @@ from everturn.server.runs.run import CancelAction, Run, lost_payload
 from everturn.server.runs.slots import Slots
 from everturn.server.runs.thread_rows import Threads
 from everturn.server.runs.webhooks import Webhooks
-from everturn.server.streams.feed import Feed
+from everturn.server.streams.feed import Dumps, Feed
 
 log = get_logger(__name__)
 

@@ -14,9 +14,8 @@ import orjson
 
 from everturn.checkpoints.sql.runs import RunRows
 from everturn.server.errors import StateUnreadable
-from everturn.server.runs.execution import Dumps
 from everturn.server.runs.reading import RunReader
-from everturn.server.streams.feed import BEGINNING, Cursor
+from everturn.server.streams.feed import BEGINNING, Cursor, Dumps
 from everturn.server.streams.protocol import Final, Projection, ProtocolEvent, position_of
 from everturn.server.streams.thread import DONE, Place, ThreadEvent
 

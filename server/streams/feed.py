@@ -8,7 +8,7 @@ import asyncio
 import re
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from everturn.checkpoints.shared.event_log import END, Frame
 
@@ -20,6 +20,9 @@ _BATCH_BYTES = 65_536
 """Handed to a listener at once, or one event that is larger."""
 _EVENT_BYTES = 256
 """What an event takes beside its data."""
+
+Dumps = Callable[[Any], bytes]
+"""Makes JSON of an event's data."""
 
 _NUMBER = re.compile("[0-9]{1,18}")
 
