@@ -328,6 +328,7 @@ class Threads:
             source,
             thread_id=new_thread_id(),
             status="idle" if source.status == "busy" else source.status,
+            config={},  # it has no run
             created_at=now,
             updated_at=now,
             state_updated_at=now,
