@@ -28,6 +28,7 @@ from everturn.checkpoints.redis.calls import Operation, T, Threads
 from everturn.checkpoints.redis.keyspace import Keyspace
 from everturn.checkpoints.redis.known import KnownChunks
 from everturn.checkpoints.redis.listing import Listing, Steps
+from everturn.checkpoints.redis.storage import ThreadStorage, storage
 
 # As wide as in LangGraph's own savers: versions compare as text, and its development server counts
 # on with 32 digits on a thread that was started here.
@@ -266,3 +267,11 @@ class ThreadSaver(BaseCheckpointSaver[str]):
     ) -> Mapping[str, DeltaChannelHistory]:
         """The writes since the nearest stored value of each channel, and that value; one trip."""
         return await self._arun(reading.get_delta_channel_history(self._threads, config, channels))
+
+    def storage(self, thread_id: str) -> ThreadStorage:
+        """What a thread takes in Redis; reading it renews no TTL."""
+        return self._run(storage(self._threads, thread_id))
+
+    async def astorage(self, thread_id: str) -> ThreadStorage:
+        """What a thread takes in Redis; reading it renews no TTL."""
+        return await self._arun(storage(self._threads, thread_id))

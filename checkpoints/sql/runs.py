@@ -63,7 +63,7 @@ def _now() -> datetime:
 
 @dataclass(slots=True, kw_only=True)
 class RunRow:
-    """A run as clients are shown it; `kwargs` is what was asked, without its secrets."""
+    """A run; `kwargs` is what was asked, without its secrets."""
 
     run_id: str
     thread_id: str
@@ -74,6 +74,28 @@ class RunRow:
     multitask_strategy: MultitaskStrategy = "enqueue"
     created_at: datetime = field(default_factory=_now)
     updated_at: datetime = field(default_factory=_now)
+
+    @property
+    def configurable(self) -> dict[str, Any]:
+        """What it was given, and which run of what it is, as `config.configurable` says it.
+
+        Its row keeps only what was given: the rest stands in it already.
+        """
+        ids = {
+            "thread_id": self.thread_id,
+            "run_id": self.run_id,
+            "assistant_id": self.assistant_id,
+            "graph_id": self.metadata.get("graph_id"),
+        }
+        return {**(self.kwargs.get("config", {}).get("configurable") or {}), **ids}
+
+    def to_json(self, names: Collection[str] = ()) -> dict[str, Any]:
+        """Return it as clients are shown it, or some of its columns; `kwargs` needs `metadata`."""
+        shown = {name: getattr(self, name) for name in names or COLUMNS}
+        if "kwargs" in shown:
+            config = {**self.kwargs.get("config", {}), "configurable": self.configurable}
+            shown["kwargs"] = {**self.kwargs, "config": config}
+        return shown
 
     @property
     def due_at(self) -> datetime | None:

@@ -72,6 +72,7 @@ class Thread:
     status: Status = "idle"
     metadata: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
+    """`{configurable}` of its newest run; empty before there is one."""
     interrupts: Mapping[str, Any] = field(default_factory=dict)
     """By the id of their task: a list of `{id, value}`."""
     error: Mapping[str, Any] | None = None
@@ -203,14 +204,16 @@ _STANDS = _OF_THIS.values(
 )
 _ABOUT = bindparam("about", type_=threads.c.metadata.type)
 _MERGED = {"metadata": merged(threads.c.metadata, _ABOUT)}
+_CONFIG = {"config": bindparam("given", type_=threads.c.config.type)}
 _RENEWED = {"expires_at": bindparam("ends", type_=threads.c.expires_at.type)}
 # One statement each for good: SQLAlchemy compiles it once, and group commits send it once for all.
 _CHANGES = {
-    (change, about, renewed): statement.values(
-        {**(_MERGED if about else {}), **(_RENEWED if renewed else {})}
+    (change, about, given, renewed): statement.values(
+        (_MERGED if about else {}) | (_CONFIG if given else {}) | (_RENEWED if renewed else {})
     )
     for change, statement in (("busy", _BUSY), ("busy with", _BUSY_WITH), ("stands", _STANDS))
     for about in (True, False)
+    for given in (True, False)
     for renewed in (True, False)
 }
 
@@ -222,6 +225,7 @@ def status_changed(
     interrupts: Mapping[str, Any] | None = None,
     error: Mapping[str, Any] | None = None,
     metadata: Mapping[str, Any] | None = None,
+    config: Mapping[str, Any] | None = None,
     lifetime: int | None = None,
     run_id: str | None = None,
 ) -> Row:
@@ -233,6 +237,7 @@ def status_changed(
         interrupts: plain JSON, by the id of their task.
         error: plain JSON.
         metadata: merged into the thread's own.
+        config: of the run, in place of that of the run before.
         lifetime: seconds that a session lives from now on; see `Thread.lifetime`.
         run_id: of the run that makes it `busy`; once that has ended, nothing happens. The process
             that writes may have stood still, in the midst of it, while another took the run over.
@@ -251,7 +256,9 @@ def status_changed(
         values["failed"] = storable(dict(error)) if error else None
     if metadata:
         values["about"] = storable(dict(metadata))
-    return Row(_CHANGES[change, bool(metadata), lifetime is not None], values)
+    if config:
+        values["given"] = storable(dict(config))
+    return Row(_CHANGES[change, bool(metadata), bool(config), lifetime is not None], values)
 
 
 class ThreadTable(SearchedTable[Thread, SortBy]):

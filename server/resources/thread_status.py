@@ -1,7 +1,7 @@
 """The rows of threads, as their runs read them at their start and change them at their end."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypedDict
 
 from langgraph.types import StateSnapshot
 
@@ -54,18 +54,12 @@ class ThreadStatus:
         return self._table.created(thread)
 
     def busy(self, run: Run) -> Row:
-        """The change that says that a run is under way, and of which graph the thread is."""
-        about = _about(run.assistant)
-        return status_changed(
-            run.thread_id, "busy", metadata=about, lifetime=run.ttl, run_id=run.row.run_id
-        )
+        """The change that says that a run is under way, and which one."""
+        return status_changed(run.thread_id, "busy", run_id=run.row.run_id, **_of(run))
 
     def failed(self, run: Run) -> Row:
         """The change that says what a run failed with."""
-        about = _about(run.assistant)
-        return status_changed(
-            run.thread_id, "error", error=run.failure, metadata=about, lifetime=run.ttl
-        )
+        return status_changed(run.thread_id, "error", error=run.failure, **_of(run))
 
     def lost(self, thread_id: str, failure: Mapping[str, Any]) -> Row:
         """The change that says that a run cannot go on."""
@@ -76,18 +70,30 @@ class ThreadStatus:
 
         `state` is needed where it may wait for something.
         """
-        about = _about(run.assistant)
         if state is None or not state.next:
-            return status_changed(run.thread_id, "idle", metadata=about, lifetime=run.ttl)
+            return status_changed(run.thread_id, "idle", **_of(run))
         waiting = self._jsonable(interrupts_of(state))
-        return status_changed(
-            run.thread_id, "interrupted", interrupts=waiting, metadata=about, lifetime=run.ttl
-        )
+        return status_changed(run.thread_id, "interrupted", interrupts=waiting, **_of(run))
 
     async def error(self, thread_id: str) -> Mapping[str, Any]:
         """What the newest run that failed failed with, as far as the thread still knows."""
         thread = await self._table.get(thread_id)
         return (thread and thread.error) or _FORGOTTEN
+
+
+class _OfRun(TypedDict):
+    metadata: Mapping[str, Any]
+    config: Mapping[str, Any]
+    lifetime: int | None
+
+
+def _of(run: Run) -> _OfRun:
+    """What a thread says of its newest run."""
+    return {
+        "metadata": _about(run.assistant),
+        "config": {"configurable": run.row.configurable},
+        "lifetime": run.ttl,
+    }
 
 
 def _about(assistant: Assistant) -> dict[str, str]:

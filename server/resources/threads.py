@@ -7,12 +7,13 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, cast
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from everturn.checkpoints.bounds import Read, check_size, measured
 from everturn.checkpoints.errors import ListTooLarge, SearchTimeout, ThreadBusy
+from everturn.checkpoints.redis.storage import ThreadStorage
 from everturn.checkpoints.sql.history import History
 from everturn.checkpoints.sql.json_objects import contained
 from everturn.checkpoints.sql.matches import Match
@@ -68,6 +69,12 @@ class Found(NamedTuple):
 
     thread: Thread
     values: Any = None
+
+
+class Measuring(Protocol):
+    """A checkpointer that knows what a thread takes in its store."""
+
+    async def astorage(self, thread_id: str) -> ThreadStorage: ...
 
 
 class Threads:
@@ -321,6 +328,7 @@ class Threads:
             source,
             thread_id=new_thread_id(),
             status="idle" if source.status == "busy" else source.status,
+            config={},  # it has no run
             created_at=now,
             updated_at=now,
             state_updated_at=now,
@@ -329,6 +337,11 @@ class Threads:
         await self._checkpointer.acopy_thread(thread_id, copied.thread_id)
         await self.table.create(copied)
         return copied
+
+    async def storage(self, thread_id: str) -> ThreadStorage:
+        """Return what a thread's checkpoints take where they are stored."""
+        await self.row(thread_id)
+        return await cast("Measuring", self._checkpointer).astorage(thread_id)
 
     async def search(self, search: Search) -> tuple[list[Found], bool]:
         """Return one page of the threads that fit, and whether there are more.

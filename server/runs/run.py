@@ -12,7 +12,7 @@ from langgraph.types import StateSnapshot
 
 from everturn.checkpoints.errors import StaleWriter, StoreUnavailable
 from everturn.checkpoints.sql.assistants import Assistant
-from everturn.checkpoints.sql.runs import COLUMNS, RunRow, RunStatus
+from everturn.checkpoints.sql.runs import RunRow, RunStatus
 from everturn.server.access.caller import Caller
 from everturn.server.access.run_budget import RunBudget
 from everturn.server.errors import (
@@ -239,7 +239,7 @@ def _payload(
 ) -> Mapping[str, Any]:
     now = datetime.now(UTC)
     return {
-        **{name: getattr(row, name) for name in COLUMNS},
+        **row.to_json(),
         "status": status,
         "updated_at": now,
         "run_started_at": started_at,

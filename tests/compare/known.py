@@ -7,7 +7,7 @@ KNOWN: dict[str, str] = {
     r"(metadata\.|\[1\]\.)(user_id|langgraph_(version|api_version|plan|host|api_url|auth_user_id"
     r"|request_id))": "It describes that server and its plans.",
     r"config\.configurable\.(langgraph_|__|user_id)": "What a server adds is not shown.",
-    r"kwargs\.config\.(configurable|metadata)": "What a server adds is not shown.",
+    r"kwargs\.config\.metadata": "What a server adds is not shown.",
     r"kwargs\.(feedback_keys|checkpoint_during)|langsmith_session_name": "LangSmith's, or old.",
     r"kwargs\.(durability|checkpoint|checkpoint_id|after_seconds|door|answers|history)": "As the "
     "run was asked for; a recovery needs it.",
@@ -47,7 +47,7 @@ KNOWN: dict[str, str] = {
     r"payload\.end_time: None": "What is null is as if left out.",
     # When things happen.
     r"status: 'pending' -> 'running'": "A run starts where it arrives.",
-    r"^(thread|threads search).*config\.configurable": "There it is the last run's config.",
+    r"^thread copied.*config\.configurable": "A copy has no run.",
     r"^thread (while a|after cancel)": "Values are the newest, and what ended is not busy.",
     r"^run (cancelled|rolled back)": "The state at the end; what was rolled back is gone.",
     r"^strategy (interrupt|rollback)": "There steps are lost, or what was rolled back is kept.",

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import StreamingResponse
 
 from everturn.checkpoints.sql.runs import MultitaskStrategy, RunRow, RunStatus
-from everturn.server.api.agent_server.bodies import SELECTED, Responses
+from everturn.server.api.agent_server.bodies import SELECTED, Responses, json_response
 from everturn.server.api.http.hang_up import hang_up
 from everturn.server.api.http.idempotency import events_again, refuse_when_elsewhere, replayed
 from everturn.server.api.http.json import dumps
@@ -261,6 +261,7 @@ def run_places(run_id: str, thread_id: str | None, rest: str = "") -> dict[str, 
     return {"Content-Location": place, **({"Location": place + rest} if rest else {})}
 
 
-def as_json(value: RunRow | list[RunRow], headers: Mapping[str, str] | None = None) -> Response:
+def as_json(value: RunRow | list[RunRow], headers: dict[str, str] | None = None) -> Response:
     """Answer with rows of runs."""
-    return Response(dumps(value), media_type="application/json", headers=headers)
+    shown = value.to_json() if isinstance(value, RunRow) else [each.to_json() for each in value]
+    return json_response(shown, headers)

@@ -209,7 +209,8 @@ async def list_runs(
         Query(description="Only these fields."),
     ] = None,
 ) -> Response:
-    unread = {"metadata", "kwargs"} - set(select) if select else ()
+    # Metadata names the graph, which `kwargs` say.
+    unread = {"metadata", "kwargs"} - set(select) if select and "kwargs" not in select else ()
     page = await runs.of_thread(
         str(thread_id), limit=limit, offset=offset, status=status, without=unread
     )
@@ -217,8 +218,7 @@ async def list_runs(
         await threads.row(str(thread_id))  # raises where there is no thread
     if select is None:
         return as_json(page)
-    chosen = [{name: getattr(run, name) for name in select} for run in page]
-    return Response(dumps(chosen), media_type="application/json")
+    return json_response([run.to_json(select) for run in page])
 
 
 @router.get(

@@ -9,6 +9,7 @@ from fastapi import Header, Query, Response
 from langgraph.types import Command
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
+from everturn.checkpoints.redis.storage import Section
 from everturn.checkpoints.sql.searched import SortOrder
 from everturn.checkpoints.sql.threads import Filter, SortBy, Status, Thread, new_thread
 from everturn.server.api.agent_server.bodies import (
@@ -220,6 +221,31 @@ class FoundThread(ThreadModel):
     extracted: dict[str, Any] = Field(description="With `extract`: what the paths lead to.")
 
 
+class StorageSection(BaseModel):
+    """What some of it takes."""
+
+    rows: int = Field(description="How many there are.")
+    bytes: int = Field(description="Of names and values, as they are stored.")
+
+
+class ChannelStorage(StorageSection):
+    """What the values of the channels take."""
+
+    channels: dict[str, StorageSection] = Field(description="By the channel's name.")
+
+
+class StorageModel(BaseModel):
+    """What a thread takes where its checkpoints are stored."""
+
+    thread_id: str
+    total_bytes: int = Field(description="The sum of the three sections.")
+    checkpoints: StorageSection = Field(description="Checkpoints, each with its metadata.")
+    channel_values: ChannelStorage = Field(description="Each value of each channel.")
+    pending_writes: StorageSection = Field(
+        description="What tasks wrote, and tool calls answered, in steps not stored as yet."
+    )
+
+
 class PruneResult(BaseModel):
     """How many of the threads there were."""
 
@@ -339,6 +365,31 @@ async def delete_thread(thread_id: ThreadId, threads: ThreadsDep) -> None:
     await threads.delete(str(thread_id))
 
 
+@router.get(
+    "/{thread_id}/storage",
+    summary="Show the storage of a thread",
+    description="The bytes of its checkpoints, its channels' values and its pending writes, as "
+    "Redis stores them. What several values have in common is stored and counted once.",
+    responses=problems(404, 503),
+)
+async def show_storage(thread_id: ThreadId, threads: ThreadsDep) -> StorageModel:
+    found = await threads.storage(str(thread_id))
+    values = found.channels.values()
+    checkpoints, pending = (_section(each) for each in (found.checkpoints, found.pending))
+    channel_values = ChannelStorage(
+        rows=sum(each.rows for each in values),
+        bytes=sum(each.bytes for each in values),
+        channels={name: _section(each) for name, each in found.channels.items()},
+    )
+    return StorageModel(
+        thread_id=str(thread_id),
+        total_bytes=checkpoints.bytes + channel_values.bytes + pending.bytes,
+        checkpoints=checkpoints,
+        channel_values=channel_values,
+        pending_writes=pending,
+    )
+
+
 @router.post(
     "/{thread_id}/copy",
     summary="Copy a thread",
@@ -348,6 +399,10 @@ async def delete_thread(thread_id: ThreadId, threads: ThreadsDep) -> None:
 async def copy_thread(thread_id: ThreadId, threads: ThreadsDep) -> Response:
     copied = await threads.copy(str(thread_id))
     return json_response(_to_json(await threads.filled(copied)))
+
+
+def _section(section: Section) -> StorageSection:
+    return StorageSection(rows=section.rows, bytes=section.bytes)
 
 
 def _to_json(found: Found) -> dict[str, Any]:

@@ -133,13 +133,15 @@ async def test_a_row_and_its_status_ride_in_ones_own_transaction(
     database: Database, table: ThreadTable
 ) -> None:
     thread = new_thread()
-    busy = status_changed(thread.thread_id, "busy", metadata={"graph_id": "agent"})
+    given = {"configurable": {"run_id": "r"}}
+    about = {"graph_id": "agent"}
+    busy = status_changed(thread.thread_id, "busy", metadata=about, config=given)
     created = table.created(thread)
     await database.write(lambda c: [c.execute(*each) for each in (created, created)])
     await database.write(lambda c: c.execute(busy.statement, busy.values))
     current = await table.get(thread.thread_id)
     assert current is not None
-    assert (current.status, current.metadata) == ("busy", {"graph_id": "agent"})
+    assert (current.status, current.metadata, current.config) == ("busy", about, given)
 
 
 async def test_a_run_that_has_ended_makes_no_thread_busy(

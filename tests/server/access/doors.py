@@ -258,6 +258,7 @@ DOORS: dict[tuple[str, str], Door] = {
     ("PATCH", "/threads/{thread_id}"): Door(body=lambda t: {"metadata": {"more": 1}}, shows=True),
     ("DELETE", "/threads/{thread_id}"): Door(),
     ("POST", "/threads/{thread_id}/copy"): _SHOWS,
+    ("GET", "/threads/{thread_id}/storage"): Door(),
     ("GET", "/threads/{thread_id}/state"): _SHOWS,
     ("POST", "/threads/{thread_id}/state"): Door(body=lambda t: {"values": {"messages": "x"}}),
     ("POST", "/threads/{thread_id}/state/checkpoint"): Door(

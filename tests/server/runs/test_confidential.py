@@ -119,8 +119,13 @@ def test_only_the_graph_gets_them(client: Client, data_dir: Path, where: str) ->
     shown = list(_everything_shown(client, thread, run_id))
     assert not [text for text in shown if SECRET in text]
     kwargs = client.get(f"/threads/{thread}/runs/{run_id}").json()["kwargs"]
-    given = kwargs["context"] if where == "context" else kwargs["config"]["configurable"]
-    assert given == {"inside": {"colour": "blue"}, "max_tokens": 4444}
+    of_thread = client.get(f"/threads/{thread}").json()["config"]
+    configurable = kwargs["config"]["configurable"]
+    assert of_thread == {"configurable": configurable}
+    given = kwargs["context"] if where == "context" else configurable
+    ids = {"thread_id", "run_id", "assistant_id", "graph_id"}
+    chosen = {name: each for name, each in given.items() if name not in ids}
+    assert chosen == {"inside": {"colour": "blue"}, "max_tokens": 4444}
     assert not list(_kept(client, data_dir, thread))
 
 
@@ -128,9 +133,10 @@ def _kept(client: Client, data_dir: Path, thread: str) -> Iterator[Any]:
     """What the stores hold of the secrets."""
     (file,) = data_dir.glob("*.db")
     with closing(sqlite3.connect(file)) as database:
-        for row in database.execute("SELECT * FROM runs"):
-            if SECRET in str(row):
-                yield row
+        for table in ("runs", "threads"):
+            for row in database.execute(f"SELECT * FROM {table}"):
+                if SECRET in str(row):
+                    yield row
     with Redis.from_url(REDIS_URL) as redis:
         for key in redis.scan_iter(match=f"*{thread}*", count=1000):
             if SECRET.encode() in (dumped := redis.dump(key) or b""):

@@ -218,6 +218,43 @@ async def test_what_a_run_is_known_by(sdk: LangGraphClient, thread: str) -> None
     assert state["metadata"]["run_id"] not in {run_id, "mine"}
 
 
+async def test_a_run_and_its_thread_say_which_run_of_what_it_is(
+    sdk: LangGraphClient, thread: str, served: Client
+) -> None:
+    assert (await sdk.threads.create(thread_id=thread))["config"] == {}  # type: ignore[typeddict-item]  # the SDK's type lacks it
+    sent: Any = {"configurable": {"colour": "blue", "run_id": "mine"}, "tags": ["t"]}
+    run = await sdk.runs.create(thread, "toy", input={"words": "x"}, config=sent)
+    await sdk.runs.join(thread, run["run_id"])
+    ids = {
+        "thread_id": thread,
+        "run_id": run["run_id"],
+        "assistant_id": run["assistant_id"],
+        "graph_id": "toy",
+    }
+    shown = {"configurable": {"colour": "blue", **ids}, "tags": ["t"]}
+    again = await sdk.runs.get(thread, run["run_id"])
+    (listed,) = await sdk.runs.list(thread)
+    (selected,) = served.get(f"/threads/{thread}/runs?select=kwargs").json()
+    everywhere: list[Any] = [run, again, listed, selected]
+    for each in everywhere:
+        assert each["kwargs"]["config"] == shown
+    found: Any = await sdk.threads.get(thread)
+    assert found["config"] == {"configurable": shown["configurable"]}
+
+    last = await start(sdk, thread, {"wait": 30})
+    await until(sdk, thread, last, "running")
+
+    async def is_shown() -> bool:
+        wanted = {"ids": [thread], "select": ["config"]}
+        (found,) = served.post("/threads/search", json=wanted).json()
+        return bool(found == {"config": {"configurable": {**ids, "run_id": last}}})
+
+    await eventually(is_shown)
+    await sdk.runs.cancel(thread, last, wait=True)
+    copied: Any = await sdk.threads.copy(thread)  # type: ignore[func-returns-value]  # it does
+    assert copied["config"] == {}
+
+
 async def test_an_interrupt_is_resumed(sdk: LangGraphClient, thread: str) -> None:
     asked: Any = await sdk.runs.wait(thread, "toy", input={"ask": True}, if_not_exists="create")
     assert asked["__interrupt__"][0]["value"] == {"question": "sure?"}

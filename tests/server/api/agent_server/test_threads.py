@@ -216,6 +216,34 @@ def test_a_copy_has_the_same_past_and_its_own_future(
         sdk.threads.copy(str(uuid4()))
 
 
+def test_what_a_thread_takes(service: Client, sdk: SyncLangGraphClient) -> None:
+    thread = sdk.threads.create(graph_id="steps")["thread_id"]
+
+    def takes() -> dict[str, Any]:
+        answer = service.get(f"/threads/{thread}/storage")
+        assert answer.status_code == 200
+        return dict(answer.json())
+
+    nothing = {"rows": 0, "bytes": 0}
+    assert takes() == {
+        "thread_id": thread,
+        "total_bytes": 0,
+        "checkpoints": nothing,
+        "channel_values": {**nothing, "channels": {}},
+        "pending_writes": nothing,
+    }
+    run(service, thread, str([*range(3000)]))
+    found = takes()
+    sections = [found[name] for name in ("checkpoints", "channel_values", "pending_writes")]
+    assert found["total_bytes"] == sum(each["bytes"] for each in sections)
+    assert found["checkpoints"]["rows"] == 4
+    channels = found["channel_values"]["channels"]
+    assert found["channel_values"]["bytes"] == sum(each["bytes"] for each in channels.values())
+    assert channels["log"]["bytes"] > 10_000 > channels["name"]["bytes"] > 0
+    sdk.threads.prune([thread], strategy="keep_latest")
+    assert takes()["checkpoints"]["rows"] == 1
+
+
 def test_pruning(service: Client, sdk: SyncLangGraphClient) -> None:
     one, two = (sdk.threads.create(graph_id="steps")["thread_id"] for _ in range(2))
     for each in (one, two):
@@ -367,6 +395,7 @@ def test_metadata_nested_without_end(service: Client) -> None:
         ("PATCH", ""),
         ("DELETE", ""),
         ("POST", "/copy"),
+        ("GET", "/storage"),
         ("GET", "/state"),
         ("POST", "/state"),
         ("GET", "/state/x"),

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from fastapi import FastAPI
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 
 from everturn.server.access.scopes import SCOPES, Scope
 from everturn.server.api.http.authentication import OPEN
@@ -58,11 +58,11 @@ def routes(client: Client) -> list[tuple[str, str]]:
     ]
 
 
-def all_routes(app: FastAPI) -> Iterator[Route]:
+def all_routes(app: FastAPI) -> Iterator[Route | WebSocketRoute]:
     """Find the routes, also those in routers."""
     waiting: list[Any] = list(app.routes)
     for each in waiting:
-        if isinstance(each, Route):
+        if isinstance(each, Route | WebSocketRoute):
             yield each
         else:
             waiting += each.original_router.routes
