@@ -6,9 +6,10 @@ A client comes back by the id of the last event it has, or by its number. To hav
 again, the run that it left is read from its beginning; the client is sent what it does not have.
 """
 
-from collections.abc import AsyncGenerator
+import re
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 from langchain_core.utils.uuid import uuid7
@@ -20,6 +21,9 @@ from everturn.server.runs.reading import RunReader
 from everturn.server.streams.feed import BEGINNING, Cursor
 from everturn.server.streams.protocol import Final, Projection, ProtocolEvent, position_of
 from everturn.server.streams.thread import DONE, Place, ThreadEvent
+
+_INTERRUPT_ID = re.compile("[0-9a-f]{32}")
+"""As LangGraph knows the ids of interrupts from other keys."""
 
 
 class Since(NamedTuple):
@@ -94,9 +98,11 @@ class ThreadEvents:
         newest = await self._rows.of_thread(thread_id, limit=1, offset=0, status=None)
         return Place(newest[0].run_id if newest else str(uuid7()), BEGINNING)
 
-    async def projection(self, run_id: str) -> Projection:
+    async def projection(self, run_id: str, thread_id: str) -> Projection:
         """Begin to tell of a run."""
-        return Projection(run_id, await self._rows.place(run_id))
+        row = await self._rows.get(run_id, thread_id)
+        position = await self._rows.place(run_id)
+        return Projection(run_id, position, _answered(row.kwargs) if row else ())
 
     async def final(self, run_id: str, thread_id: str, *, with_state: bool) -> Final:
         """Return what a run came to, with the state of its thread as it is now where asked."""
@@ -134,7 +140,7 @@ class _Telling:
                 yield ProtocolEvent("", Cursor(), 0, None, "values", (), data)
                 continue
             if self._run is None or self._run.run_id != place.run_id:
-                self._run = await self._events.projection(place.run_id)
+                self._run = await self._events.projection(place.run_id, self._thread_id)
             if place.cursor != DONE:
                 for event in self._run.take(place.cursor, name, data):
                     yield event
@@ -144,3 +150,11 @@ class _Telling:
             )
             for event in self._run.end(final):
                 yield event
+
+
+def _answered(kwargs: Mapping[str, Any]) -> list[str]:
+    """The ids of the interrupts that a run was started to answer, if its command names them."""
+    command = kwargs.get("command")
+    answers = command.get("resume") if isinstance(command, Mapping) else None
+    ids = list(answers) if isinstance(answers, Mapping) else []
+    return ids if all(_INTERRUPT_ID.fullmatch(each) for each in ids) else []
