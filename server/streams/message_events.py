@@ -111,6 +111,10 @@ class Messages:
             del self._told[message_id]
             yield _event("error", message_id, message=f"Taken back: {reason}", code="reset")
 
+    def open(self) -> list[str]:
+        """The ids of those that have not ended."""
+        return list(self._open)
+
     def told(self) -> list[str]:
         """The ids of the messages that have been told of."""
         return list(self._told)

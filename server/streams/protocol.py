@@ -146,6 +146,8 @@ class Projection:
         """Yield what is to be said at the end of the run."""
         self._cursor, self._part = self._cursor._replace(number=self._cursor.number + 1), 0
         yield from self._last(final)
+        if final.status != "success":
+            yield from self._take_back_all(Messages.open, "the run has ended before its end")
         self._state = None
         yield from self._finish_messages()
         status, error = self._outcome(final.status)
@@ -182,12 +184,7 @@ class Projection:
         yield self._lifecycle((), "running")
         if self._answered:
             yield self._event("input.answered", (), {"interrupt_ids": self._answered})
-        kept = {message.get("id") for message in _messages(self._state)}
-        for where, messages in self._messages.items():
-            for message_id in messages.told():
-                if message_id not in kept:
-                    yield from self._take_back(where, message_id, "the run goes on elsewhere")
-        yield from self._drop_gone()
+        yield from self._take_back_all(Messages.told, "the run has begun anew")
 
     def _fails(self, namespace: Namespace, data: bytes) -> Iterator[ProtocolEvent]:
         error = orjson.loads(data)
@@ -231,6 +228,17 @@ class Projection:
             self._gone = []
         self._state = state
         yield self._raw("values", (), state)
+
+    def _take_back_all(
+        self, which: Callable[[Messages], list[str]], reason: str
+    ) -> Iterator[ProtocolEvent]:
+        """Take back messages that the state has not."""
+        kept = {message.get("id") for message in _messages(self._state)}
+        for namespace, messages in self._messages.items():
+            for message_id in which(messages):
+                if message_id not in kept:
+                    yield from self._take_back(namespace, message_id, reason)
+        yield from self._drop_gone()
 
     def _drop_gone(self) -> Iterator[ProtocolEvent]:
         if self._gone and self._state is not None:

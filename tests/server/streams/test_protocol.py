@@ -259,6 +259,14 @@ def test_words_in_vain_leave_the_screen(how: str, state: bool) -> None:
     assert screen.shown == ["h1", "m2"]
 
 
+def test_half_an_answer_of_a_run_that_was_cancelled_leaves_the_screen() -> None:
+    screen = LikeReact()
+    parts: list[Part] = [BEGIN, ("values", {"messages": [HUMAN]}), ANSWER, chunk("Half")]
+    for method, _, data in shown(told(parts, Final("interrupted"))):
+        screen.take(method, data)
+    assert screen.shown == ["h1", "m2"]
+
+
 def test_numbers_are_exact_in_javascript() -> None:
     projection = Projection("r1", (1 << 30) - 1)
     (event,) = projection.take(Cursor(1, (1 << 19) - 1), "values", b"{}")
