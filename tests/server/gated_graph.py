@@ -17,6 +17,7 @@ from langchain_core.tools import tool
 from langgraph.config import get_stream_writer
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode, tools_condition
+from langgraph.stream import ProtocolEvent, StreamChannel, StreamTransformer
 from langgraph.types import interrupt
 
 
@@ -41,18 +42,18 @@ class Words(BaseChatModel):
         first, *rest = words = asked.text.split()
         if first in TOOLS and messages[-1] is asked:
             call = {"name": first, "args": '{"what": "it"}', "id": f"call-{first}", "index": 0}
-            chunk = AIMessageChunk("", tool_call_chunks=[call], chunk_position="last")
+            chunk = AIMessageChunk(content="", tool_call_chunks=[call], chunk_position="last")
             yield ChatGenerationChunk(message=chunk)
             return
         for word in rest if first in TOOLS else words:
             if word.startswith("@"):
                 await _open(Path(word[1:]))
             else:
-                chunk = AIMessageChunk(f"{word} ")
+                chunk = AIMessageChunk(content=f"{word} ")
                 if run_manager:
                     await run_manager.on_llm_new_token(chunk.text)
                 yield ChatGenerationChunk(message=chunk)
-        yield ChatGenerationChunk(message=AIMessageChunk("", chunk_position="last"))
+        yield ChatGenerationChunk(message=AIMessageChunk(content="", chunk_position="last"))
 
 
 async def _open(gate: Path) -> None:
@@ -106,6 +107,27 @@ asking.add_node("right", right)
 asking.add_edge(START, "left")
 asking.add_edge(START, "right")
 two = asking.compile()
+
+
+class Count(StreamTransformer):
+    """Counts what is told of messages."""
+
+    def __init__(self, scope: tuple[str, ...] = ()) -> None:
+        super().__init__(scope)
+        self._count = 0
+        self._counted: StreamChannel[dict[str, int]] = StreamChannel("counted")
+
+    def init(self) -> dict[str, Any]:
+        return {"counted": self._counted}
+
+    def process(self, event: ProtocolEvent) -> bool:
+        if event["method"] == "messages":
+            self._count += 1
+            self._counted.push({"events": self._count})
+        return True
+
+
+counting = builder.compile(transformers=[Count])
 
 outer = StateGraph(MessagesState)
 outer.add_node("team", graph)
