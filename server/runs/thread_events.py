@@ -20,7 +20,9 @@ from everturn.server.runs.execution import Dumps
 from everturn.server.runs.reading import RunReader
 from everturn.server.streams.feed import BEGINNING, Cursor
 from everturn.server.streams.protocol import Final, Projection, ProtocolEvent, position_of
-from everturn.server.streams.thread import DONE, Place, ThreadEvent
+from everturn.server.streams.thread import DONE, Place, ThreadEvent, ThreadMode
+
+_WANTED: tuple[ThreadMode, ...] = ("run_modes", "state_update")
 
 _INTERRUPT_ID = re.compile("[0-9a-f]{32}")
 """As LangGraph knows the ids of interrupts from other keys."""
@@ -74,7 +76,7 @@ class ThreadEvents:
         """
         begin = await self._begin(thread_id, since)
         following = await self._reader.follow_thread(
-            thread_id, begin, ("run_modes", "state_update"), lambda: self._edited(thread_id)
+            thread_id, begin, _WANTED, lambda: self._edited(thread_id)
         )
         telling = _Telling(self, thread_id)
         async with aclosing(following):
@@ -85,6 +87,18 @@ class ThreadEvents:
                     since = None if told else since  # whatever follows is new
                 if told or not streamed:
                     yield told
+
+    async def happens(self, thread_id: str) -> None:
+        """Wait until a run does something on a thread, or nothing has happened for a while.
+
+        Raises:
+            Moved: this process ends.
+        """
+        following = await self._reader.follow_thread(
+            thread_id, None, _WANTED, lambda: self._edited(thread_id)
+        )
+        async with aclosing(following):
+            await anext(following, None)
 
     async def _begin(self, thread_id: str, since: Since | None) -> Place:
         """Where to begin to read: with the run that the client left."""
