@@ -109,7 +109,7 @@ class Projection:
         """Those under way, by their namespaces, and the tasks that run them."""
         self._seen: set[Namespace] = set()
         self._requested: set[str] = set()
-        self._has_values = False
+        self._has_begun = self._has_values = False
         self._state: bytes | None = None
         """Of the thread, as it was streamed last."""
         self._gone: list[str] = []
@@ -144,16 +144,23 @@ class Projection:
 
     def end(self, final: Final) -> Iterator[ProtocolEvent]:
         """Yield what is to be said at the end of the run."""
-        self._cursor, self._part = self._cursor._replace(number=self._cursor.number + 1), 0
+        self._next()
+        if not self._has_begun:  # it streams nothing at all
+            yield from self._begins((), b"")
         yield from self._last(final)
         if final.status != "success":
             yield from self._take_back_all(Messages.open, "the run has ended before its end")
         self._state = None
         yield from self._finish_messages()
+        # However much of the state was told: whoever has the end of a run has all of it.
+        self._next()
         status, error = self._outcome(final.status)
         for namespace in list(self._subgraphs):
             yield self._lifecycle(namespace, status, error)
         yield self._lifecycle((), status, error)
+
+    def _next(self) -> None:
+        self._cursor, self._part = self._cursor._replace(number=self._cursor.number + 1), 0
 
     def _outcome(self, status: str | None) -> tuple[str, str | None]:
         """How the run ended, as the lifecycle has it.
@@ -181,6 +188,7 @@ class Projection:
     def _begins(self, namespace: Namespace, data: bytes) -> Iterator[ProtocolEvent]:
         """An attempt begins; what one before it has said in vain is taken back."""
         self._failed = None
+        self._has_begun = True
         yield self._lifecycle((), "running")
         if self._answered:
             yield self._event("input.answered", (), {"interrupt_ids": self._answered})
@@ -315,14 +323,15 @@ class Projection:
 
     def _last(self, final: Final) -> Iterator[ProtocolEvent]:
         """Show the state and the answers of a run that has streamed none of it."""
-        values = final.values
-        if values is not None:
+        state = self._state if final.values is None else orjson.dumps(final.values)
+        if final.values is not None or not self._messages:
             messages = self._messages_of(())
-            for message in _answers(values.get("messages")):
+            for message in _answers(_messages(state)):
                 if not messages.knows(str(message.get("id"))):
                     for said in messages.take(message, {}):
                         yield self._event("messages", (), said)
-            yield from self._show(orjson.dumps(values))
+        if final.values is not None and state is not None:
+            yield from self._show(state)
         for each in final.interrupts:
             yield from self._request((), each)
 
@@ -378,12 +387,11 @@ def _messages(state: bytes | None) -> list[dict[str, Any]]:
     return [each for each in listed if isinstance(each, dict)]
 
 
-def _answers(messages: Any) -> list[Mapping[str, Any]]:
+def _answers(messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """The messages of the model since the user's last one."""
     answers: list[Mapping[str, Any]] = []
-    listed: list[Any] = messages if isinstance(messages, list) else []
-    for message in reversed(listed):
-        if not isinstance(message, dict) or message.get("type") == "human":
+    for message in reversed(messages):
+        if message.get("type") == "human":
             break
         if message.get("type") == "ai":
             answers.append(message)
