@@ -179,6 +179,7 @@ class Projection:
 
     def _block(self, namespace: Namespace, data: bytes) -> Iterator[ProtocolEvent]:
         """Pass on a piece of a message of a graph that tells its messages itself."""
+        self._messages_of(namespace)  # so that none is told again at the end
         yield self._raw("messages", namespace, data)
 
     def _channel(self, namespace: Namespace, name: str, data: bytes) -> Iterator[ProtocolEvent]:

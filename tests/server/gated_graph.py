@@ -13,6 +13,7 @@ from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
 from langchain_core.language_models.chat_models import agenerate_from_stream
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
+from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.tools import tool
 from langgraph.config import get_stream_writer
@@ -45,7 +46,8 @@ class Words(BaseChatModel):
         asked = next(each for each in reversed(messages) if isinstance(each, HumanMessage))
         first, *rest = words = asked.text.split()
         if first in TOOLS and messages[-1] is asked:
-            call = {"name": first, "args": '{"what": "it"}', "id": f"call-{first}", "index": 0}
+            args = '{"what": "it"}'
+            call = tool_call_chunk(name=first, args=args, id=f"call-{first}", index=0)
             chunk = AIMessageChunk(content="", tool_call_chunks=[call], chunk_position="last")
             yield ChatGenerationChunk(message=chunk)
             return
