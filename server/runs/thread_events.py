@@ -6,9 +6,10 @@ A client comes back by the id of the last event it has, or by its number. To hav
 again, the run that it left is read from its beginning; the client is sent what it does not have.
 """
 
-from collections.abc import AsyncGenerator
+import re
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -17,7 +18,12 @@ from everturn.server.errors import StateUnreadable
 from everturn.server.runs.reading import RunReader
 from everturn.server.streams.feed import BEGINNING, Cursor, Dumps
 from everturn.server.streams.protocol import Final, Projection, ProtocolEvent, position_of
-from everturn.server.streams.thread import DONE, Place, ThreadEvent
+from everturn.server.streams.thread import DONE, Place, ThreadEvent, ThreadMode
+
+_WANTED: tuple[ThreadMode, ...] = ("run_modes", "state_update")
+
+_INTERRUPT_ID = re.compile("[0-9a-f]{32}")
+"""As LangGraph knows the ids of interrupts from other keys."""
 
 _ANY = ""
 """Before every run's id: where a thread has no run yet, all of it is still to come."""
@@ -71,7 +77,7 @@ class ThreadEvents:
         """
         begin = await self._begin(thread_id, since)
         following = await self._reader.follow_thread(
-            thread_id, begin, ("run_modes", "state_update"), lambda: self._edited(thread_id)
+            thread_id, begin, _WANTED, lambda: self._edited(thread_id)
         )
         telling = _Telling(self, thread_id)
         async with aclosing(following):
@@ -82,6 +88,18 @@ class ThreadEvents:
                     since = None if told else since  # whatever follows is new
                 if told or not streamed:
                     yield told
+
+    async def happens(self, thread_id: str) -> None:
+        """Wait until a run does something on a thread, or nothing has happened for a while.
+
+        Raises:
+            Moved: this process ends.
+        """
+        following = await self._reader.follow_thread(
+            thread_id, None, _WANTED, lambda: self._edited(thread_id)
+        )
+        async with aclosing(following):
+            await anext(following, None)
 
     async def _begin(self, thread_id: str, since: Since | None) -> Place:
         """Where to begin to read: with the run that the client left."""
@@ -97,9 +115,11 @@ class ThreadEvents:
             first = newest[0].run_id if newest else _ANY
         return Place(first, BEGINNING)
 
-    async def projection(self, run_id: str) -> Projection:
+    async def projection(self, run_id: str, thread_id: str) -> Projection:
         """Begin to tell of a run."""
-        return Projection(run_id, await self._rows.place(run_id))
+        row = await self._rows.get(run_id, thread_id)
+        position = await self._rows.place(run_id)
+        return Projection(run_id, position, _answered(row.kwargs) if row else ())
 
     async def final(self, run_id: str, thread_id: str, *, with_state: bool) -> Final:
         """Return what a run came to, with the state of its thread as it is now where asked."""
@@ -137,7 +157,7 @@ class _Telling:
                 yield ProtocolEvent("", Cursor(), 0, None, "values", (), data)
                 continue
             if self._run is None or self._run.run_id != place.run_id:
-                self._run = await self._events.projection(place.run_id)
+                self._run = await self._events.projection(place.run_id, self._thread_id)
             if place.cursor != DONE:
                 for event in self._run.take(place.cursor, name, data):
                     yield event
@@ -147,3 +167,11 @@ class _Telling:
             )
             for event in self._run.end(final):
                 yield event
+
+
+def _answered(kwargs: Mapping[str, Any]) -> list[str]:
+    """The ids of the interrupts that a run was started to answer, if its command names them."""
+    command = kwargs.get("command")
+    answers = command.get("resume") if isinstance(command, Mapping) else None
+    ids = list(answers) if isinstance(answers, Mapping) else []
+    return ids if all(_INTERRUPT_ID.fullmatch(each) for each in ids) else []

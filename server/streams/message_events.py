@@ -74,7 +74,7 @@ class Messages:
 
     def __init__(self) -> None:
         self._open: dict[str, _Message] = {}
-        self._told: set[str] = set()
+        self._told: dict[str, None] = {}  # in their order
 
     def take(self, message: Mapping[str, Any], metadata: Mapping[str, Any]) -> Iterator[Data]:
         """Tell a message, or a chunk of one, as `messages-tuple` streams it in JSON."""
@@ -89,7 +89,7 @@ class Messages:
                 return
             yield from self.finish()  # a model that was left in the middle says no more
             told = self._open[message_id] = _Message(message_id)
-            self._told.add(message_id)
+            self._told[message_id] = None
             about = {key: metadata[key] for key in _METADATA if metadata.get(key) is not None}
             yield _event("message-start", message_id, role=role, metadata=about)
         for block in _blocks(message, chunk=chunk):
@@ -108,7 +108,16 @@ class Messages:
         """Tell that the words of a message are no answer: another one follows."""
         self._open.pop(message_id, None)
         if message_id in self._told:
+            del self._told[message_id]
             yield _event("error", message_id, message=f"Taken back: {reason}", code="reset")
+
+    def open(self) -> list[str]:
+        """The ids of those that have not ended."""
+        return list(self._open)
+
+    def told(self) -> list[str]:
+        """The ids of the messages that have been told of."""
+        return list(self._told)
 
     def knows(self, message_id: str) -> bool:
         """Whether a message has been told of."""

@@ -89,9 +89,18 @@ def position_of(seq: int) -> int:
 class Projection:
     """Turns what one run streams into protocol events."""
 
-    def __init__(self, run_id: str, position: int | None) -> None:
-        """Begin with a run, whose row has a position unless it is deleted."""
+    def __init__(
+        self, run_id: str, position: int | None = None, answered: Sequence[str] = ()
+    ) -> None:
+        """Begin with a run.
+
+        Args:
+            run_id: names it.
+            position: of its row; None where that is deleted.
+            answered: the ids of the interrupts that it was started to answer.
+        """
         self.run_id = run_id
+        self._answered = answered
         self._first = None if position is None else first_seq(position)
         self._cursor = Cursor()
         self._part = 0
@@ -100,7 +109,11 @@ class Projection:
         """Those under way, by their namespaces, and the tasks that run them."""
         self._seen: set[Namespace] = set()
         self._requested: set[str] = set()
-        self._has_values = False
+        self._has_begun = self._has_values = False
+        self._state: bytes | None = None
+        """Of the thread, as it was streamed last."""
+        self._gone: list[str] = []
+        """Messages that were told, and that no state will have."""
         self._failed: str | None = None
         self._tellers: dict[str, Callable[[Namespace, bytes], Iterator[ProtocolEvent]]] = {
             "metadata": self._begins,
@@ -131,20 +144,33 @@ class Projection:
 
     def end(self, final: Final) -> Iterator[ProtocolEvent]:
         """Yield what is to be said at the end of the run."""
-        self._cursor, self._part = self._cursor._replace(number=self._cursor.number + 1), 0
+        self._next()
+        if not self._has_begun:  # it streams nothing at all
+            yield from self._begins((), b"")
         yield from self._last(final)
+        if final.status != "success":
+            yield from self._take_back_all(Messages.open, "the run has ended before its end")
+        self._state = None
         yield from self._finish_messages()
+        # However much of the state was told: whoever has the end of a run has all of it.
+        self._next()
         status, error = self._outcome(final.status)
         for namespace in list(self._subgraphs):
             yield self._lifecycle(namespace, status, error)
         yield self._lifecycle((), status, error)
 
+    def _next(self) -> None:
+        self._cursor, self._part = self._cursor._replace(number=self._cursor.number + 1), 0
+
     def _outcome(self, status: str | None) -> tuple[str, str | None]:
-        """How the run ended, as the lifecycle has it; a cancelled one is an interrupted one."""
+        """How the run ended, as the lifecycle has it.
+
+        It is interrupted where it waits for an answer, and only there: at an interruption the
+        Python client waits for one. So a run that was cancelled is a completed one.
+        """
         if self._failed or status in {"error", "timeout"}:
             return "failed", self._failed or f"The run ended in the status {status!r}."
-        interrupted = self._requested or status in {"interrupted", None}
-        return ("interrupted" if interrupted else "completed"), None
+        return ("interrupted" if self._requested else "completed"), None
 
     def _message(self, namespace: Namespace, data: bytes) -> Iterator[ProtocolEvent]:
         message, metadata = orjson.loads(data)
@@ -153,6 +179,7 @@ class Projection:
 
     def _block(self, namespace: Namespace, data: bytes) -> Iterator[ProtocolEvent]:
         """Pass on a piece of a message of a graph that tells its messages itself."""
+        self._messages_of(namespace)  # so that none is told again at the end
         yield self._raw("messages", namespace, data)
 
     def _channel(self, namespace: Namespace, name: str, data: bytes) -> Iterator[ProtocolEvent]:
@@ -160,10 +187,13 @@ class Projection:
         yield self._event("custom", namespace, {"name": name, "payload": orjson.loads(data)})
 
     def _begins(self, namespace: Namespace, data: bytes) -> Iterator[ProtocolEvent]:
-        """An attempt begins; what one before it has left open says no more."""
-        yield from self._finish_messages()
+        """An attempt begins; what one before it has said in vain is taken back."""
         self._failed = None
+        self._has_begun = True
         yield self._lifecycle((), "running")
+        if self._answered:
+            yield self._event("input.answered", (), {"interrupt_ids": self._answered})
+        yield from self._take_back_all(Messages.told, "the run has begun anew")
 
     def _fails(self, namespace: Namespace, data: bytes) -> Iterator[ProtocolEvent]:
         error = orjson.loads(data)
@@ -188,8 +218,47 @@ class Projection:
             if interrupts and not values:
                 return
             data = orjson.dumps(values)
-        self._has_values = self._has_values or not namespace
-        yield self._raw("values", namespace, data)
+        if namespace:
+            yield self._raw("values", namespace, data)
+        else:
+            self._has_values = True
+            yield from self._show(data)
+
+    def _show(self, state: bytes) -> Iterator[ProtocolEvent]:
+        """Show the state of the thread.
+
+        LangGraph's clients drop a message that one state has and the next has not: so those that
+        were taken back are in one.
+        """
+        if self._gone and (messages := _messages(state)):
+            gone = [{"type": "ai", "id": each, "content": ""} for each in self._gone]
+            values = {**orjson.loads(state), "messages": [*messages, *gone]}
+            yield self._event("values", (), values)
+            self._gone = []
+        self._state = state
+        yield self._raw("values", (), state)
+
+    def _take_back_all(
+        self, which: Callable[[Messages], list[str]], reason: str
+    ) -> Iterator[ProtocolEvent]:
+        """Take back messages that the state has not."""
+        kept = {message.get("id") for message in _messages(self._state)}
+        for namespace, messages in self._messages.items():
+            for message_id in which(messages):
+                if message_id not in kept:
+                    yield from self._take_back(namespace, message_id, reason)
+        yield from self._drop_gone()
+
+    def _drop_gone(self) -> Iterator[ProtocolEvent]:
+        if self._gone and self._state is not None:
+            yield from self._show(self._state)
+
+    def _take_back(
+        self, namespace: Namespace, message_id: str, reason: str
+    ) -> Iterator[ProtocolEvent]:
+        for back in self._messages_of(namespace).take_back(message_id, reason):
+            self._gone.append(message_id)
+            yield self._event("messages", namespace, back)
 
     def _updates(self, namespace: Namespace, data: bytes) -> Iterator[ProtocolEvent]:
         for node, update in orjson.loads(data).items():
@@ -207,7 +276,9 @@ class Projection:
         interrupt_id = str(interrupt["id"])
         if interrupt_id not in self._requested:
             self._requested.add(interrupt_id)
-            asked = {"interrupt_id": interrupt_id, "payload": interrupt.get("value")}
+            value = interrupt.get("value")
+            # The protocol has `payload`; the Python client reads `value`.
+            asked = {"interrupt_id": interrupt_id, "payload": value, "value": value}
             yield self._event("input.requested", namespace, asked)
 
     def _task(self, namespace: Namespace, data: bytes) -> Iterator[ProtocolEvent]:
@@ -244,23 +315,24 @@ class Projection:
         said = orjson.loads(data)
         kind = said.get("type") if isinstance(said, dict) else None
         if kind == "reset":
-            reason = str(said.get("reason"))
-            for back in self._messages_of(namespace).take_back(str(said.get("message_id")), reason):
-                yield self._event("messages", namespace, back)
+            message_id, reason = str(said.get("message_id")), str(said.get("reason"))
+            yield from self._take_back(namespace, message_id, reason)
+            yield from self._drop_gone()
         name = said.get("name") or kind if isinstance(said, dict) else None
         named = {"name": name} if isinstance(name, str) else {}
         yield self._event("custom", namespace, {**named, "payload": said})
 
     def _last(self, final: Final) -> Iterator[ProtocolEvent]:
         """Show the state and the answers of a run that has streamed none of it."""
-        values = final.values
-        if values is not None:
+        state = self._state if final.values is None else orjson.dumps(final.values)
+        if final.values is not None or not self._messages:
             messages = self._messages_of(())
-            for message in _answers(values.get("messages")):
+            for message in _answers(_messages(state)):
                 if not messages.knows(str(message.get("id"))):
                     for said in messages.take(message, {}):
                         yield self._event("messages", (), said)
-            yield self._event("values", (), values)
+        if final.values is not None and state is not None:
+            yield from self._show(state)
         for each in final.interrupts:
             yield from self._request((), each)
 
@@ -309,12 +381,18 @@ def _id_of(config: Mapping[str, Any] | None) -> str | None:
     return str(found) if found else None
 
 
-def _answers(messages: Any) -> list[Mapping[str, Any]]:
+def _messages(state: bytes | None) -> list[dict[str, Any]]:
+    values = orjson.loads(state) if state else None
+    messages = values.get("messages") if isinstance(values, dict) else None
+    listed: list[Any] = messages if isinstance(messages, list) else []
+    return [each for each in listed if isinstance(each, dict)]
+
+
+def _answers(messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """The messages of the model since the user's last one."""
     answers: list[Mapping[str, Any]] = []
-    listed: list[Any] = messages if isinstance(messages, list) else []
-    for message in reversed(listed):
-        if not isinstance(message, dict) or message.get("type") == "human":
+    for message in reversed(messages):
+        if message.get("type") == "human":
             break
         if message.get("type") == "ai":
             answers.append(message)

@@ -32,7 +32,7 @@ class Subscription:
 
     def wants(self, method: str, namespace: Sequence[str], name: str | None = None) -> bool:
         """Say whether an event is to be sent; `name` of a custom one."""
-        channel = "input" if method == "input.requested" else method
+        channel = "input" if method.startswith("input.") else method
         named = f"custom:{name}" if method == "custom" and name else None
         if channel not in self.channels and named not in self.channels:
             return False

@@ -210,12 +210,9 @@ class ThreadSocket:
             self._pumping = asyncio.create_task(self._send_events(), name="events of a thread")
 
     async def _send_events(self) -> None:
-        try:
-            await self._threads.row(self._thread_id)
-        except ThreadNotFound:
-            return  # a run may create it: then this is tried again
         code = _NORMAL
         try:
+            await self._until_the_thread_is_there()
             async with aclosing(self._events.follow(self._thread_id, self._since)) as following:
                 await self._send_all(following)
         except (Moved, CheckpointsError):
@@ -226,6 +223,16 @@ class ThreadSocket:
             code = _REFUSED
         with suppress(RuntimeError):  # the client was faster
             await self._socket.close(code)
+
+    async def _until_the_thread_is_there(self) -> None:
+        """Wait for the run that creates it, which may be started over another connection."""
+        while True:
+            try:
+                await self._threads.row(self._thread_id)
+            except ThreadNotFound:
+                await self._events.happens(self._thread_id)
+            else:
+                return
 
     async def _send_all(self, following: AsyncGenerator[list[ProtocolEvent]]) -> None:
         async for events in following:

@@ -5,6 +5,7 @@ from itertools import pairwise
 from typing import Any
 
 import orjson
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessageChunk
@@ -66,9 +67,10 @@ def test_a_run_that_fails_says_why() -> None:
     assert last == ("lifecycle", (), {"event": "failed", "error": "ValueError: no"})
 
 
-def test_a_run_that_was_cancelled_is_interrupted() -> None:
-    *_, last = shown(told([BEGIN, ("values", {})], Final("interrupted")))
-    assert last == ("lifecycle", (), {"event": "interrupted"})
+def test_a_run_that_was_cancelled_waits_for_no_answer_and_is_over() -> None:
+    for status in ("interrupted", None):
+        *_, last = shown(told([BEGIN, ("values", {})], Final(status)))
+        assert last == ("lifecycle", (), {"event": "completed"})
 
 
 def test_what_a_run_waits_for_is_asked_once() -> None:
@@ -76,7 +78,11 @@ def test_what_a_run_waits_for_is_asked_once() -> None:
     events = shown(told([BEGIN, ("values", {"a": 1}), inner, ASKS], Final("interrupted")))
     asked = [event for event in events if event[0] == "input.requested"]
     assert asked == [
-        ("input.requested", ("team:1",), {"interrupt_id": "i1", "payload": "Go on?"}),
+        (
+            "input.requested",
+            ("team:1",),
+            {"interrupt_id": "i1", "payload": "Go on?", "value": "Go on?"},
+        ),
     ]
     assert events[-1] == ("lifecycle", (), {"event": "interrupted"})
     assert ("values", (), {}) not in events
@@ -160,11 +166,11 @@ def test_a_run_that_showed_nothing_shows_its_answers_and_its_state_at_its_end() 
     assert events[-1] == ("lifecycle", (), {"event": "completed"})
 
 
-def test_another_attempt_ends_what_the_first_left_open() -> None:
+def test_another_attempt_takes_back_what_the_first_left_open() -> None:
     parts = [BEGIN, chunk("Half"), BEGIN, chunk("Half an answer", chunk_position="last")]
     events = told([*parts, ("values", {})], attempts=[2])
     spoken = [d["event"] for m, _, d in shown(events) if m == "messages"]
-    assert spoken.count("message-finish") == 2
+    assert (spoken.count("error"), spoken.count("message-finish")) == (1, 1)
     seqs = [event.seq for event in events]
     assert seqs == sorted(seqs, key=lambda seq: seq or 0)
     assert len(set(seqs)) == len(seqs)
@@ -202,6 +208,63 @@ def test_events_are_of_their_types_and_in_order_and_the_same_again(parts: list[P
     # What is told of a beginning is told in the same words when more has come.
     cut = told([BEGIN, *parts[: len(parts) // 2]], final=None)
     assert events[: len(cut)] == cut
+
+
+def test_a_run_says_what_it_was_started_to_answer() -> None:
+    projection = Projection("r1", 7, answered=["i1", "i2"])
+    events = shown(list(projection.take(Cursor(1, 1), "metadata", b"{}")))
+    assert events == [
+        ("lifecycle", (), {"event": "running"}),
+        ("input.answered", (), {"interrupt_ids": ["i1", "i2"]}),
+    ]
+
+
+class LikeReact:
+    """What LangGraph's JavaScript client makes of states and messages: a list of ids."""
+
+    def __init__(self) -> None:
+        self.shown: list[str] = []
+        self._known: list[str] = []
+
+    def take(self, method: str, data: Any) -> None:
+        if method == "messages" and data["event"] == "message-start":
+            self.shown.append(data["id"])
+        elif method == "values":
+            known = [message["id"] for message in data["messages"]]
+            dropped = {*self._known, *known}
+            self.shown = [*known, *(each for each in self.shown if each not in dropped)]
+            self._known = known
+
+
+HUMAN = {"type": "human", "id": "h1", "content": "Hello?"}
+WHOLE = {"type": "ai", "id": "m2", "content": "Whole"}
+ANSWER: Part = ("messages", [AIMessageChunk(content="Whole", id="m2", chunk_position="last"), {}])
+
+
+@pytest.mark.parametrize("state", [True, False], ids=["a state before", "none"])
+@pytest.mark.parametrize("how", ["reset", "attempt"])
+def test_words_in_vain_leave_the_screen(how: str, state: bool) -> None:
+    again: Part = ("custom", {"type": "reset", "message_id": "m1", "reason": "timeout"})
+    if how == "attempt":
+        again = BEGIN
+    before: list[Part] = [("values", {"messages": [HUMAN]})] if state else []
+    parts = [BEGIN, *before, chunk("Half"), again, ANSWER]
+    parts.append(("values", {"messages": [HUMAN, WHOLE]}))
+    screen = LikeReact()
+    attempts = [len(before) + 2] if how == "attempt" else []
+    for method, _, data in shown(told(parts, attempts=attempts)):
+        screen.take(method, data)
+        if method == "messages" and state and data.get("id") == "m2":
+            assert screen.shown == ["h1", "m2"]
+    assert screen.shown == ["h1", "m2"]
+
+
+def test_half_an_answer_of_a_run_that_was_cancelled_leaves_the_screen() -> None:
+    screen = LikeReact()
+    parts: list[Part] = [BEGIN, ("values", {"messages": [HUMAN]}), ANSWER, chunk("Half")]
+    for method, _, data in shown(told(parts, Final("interrupted"))):
+        screen.take(method, data)
+    assert screen.shown == ["h1", "m2"]
 
 
 def test_numbers_are_exact_in_javascript() -> None:

@@ -56,8 +56,8 @@ def compiled() -> Any:
 
 async def told() -> list[dict[str, Any]]:
     projection, parts = Projection("r1", 1), Parts(PROTOCOL_MODES)
-    events: list[Told] = []
-    number = 0
+    events: list[Told] = [*projection.take(Cursor(1, 1), "metadata", b"{}")]
+    number = 1
     config: Any = {"configurable": {"thread_id": "t1"}}
     asked = {"messages": [("user", "Hi")]}
     async for part in transformed(
@@ -84,7 +84,7 @@ async def test_each_channel_is_told_and_the_transformers_own() -> None:
     custom = [e["params"]["data"] for e in events if e["method"] == "custom"]
     assert custom[-1] == {"name": "counted", "payload": {"count": len(spoken)}}
     lives = [e["params"]["data"]["event"] for e in events if e["method"] == "lifecycle"]
-    assert lives == ["started", "completed", "interrupted"]
+    assert lives == ["running", "started", "completed", "interrupted"]
 
 
 async def test_no_event_comes_twice() -> None:
