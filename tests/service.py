@@ -18,6 +18,7 @@ import uvicorn
 
 from everturn.server.app import create_app
 from everturn.server.settings import Settings
+from tests.forks import Forked, fork, may_fork
 from tests.waiting import PATIENCE, eventually_sync
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -104,20 +105,20 @@ class Process:
         """Start it; settings go in as the environment variables they are."""
         command = [*self.command, *arguments]
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("EVERTURN_", "COV_"))}
-        self.popen = subprocess.Popen(
-            command,
-            cwd=data_dir.parent,
-            env={
-                **clean,
-                "PYTHONPATH": str(ROOT),
-                "EVERTURN_CONFIG": str(ROOT / "langgraph.json"),
-                "EVERTURN_DATA_DIR": str(data_dir),
-                "EVERTURN_TOOLS_OFFLINE": "always",
-                "EVERTURN_RATE_LIMIT": "off",
-                **environment,
-            },
-            stderr=subprocess.PIPE,
-            text=True,
+        env = {
+            **clean,
+            "PYTHONPATH": str(ROOT),
+            "EVERTURN_CONFIG": str(ROOT / "langgraph.json"),
+            "EVERTURN_DATA_DIR": str(data_dir),
+            "EVERTURN_TOOLS_OFFLINE": "always",
+            "EVERTURN_RATE_LIMIT": "off",
+            **environment,
+        }
+        cwd = data_dir.parent
+        self.popen: subprocess.Popen[str] | Forked = (
+            fork(command, env, cwd)
+            if may_fork(command, environment)
+            else subprocess.Popen(command, cwd=cwd, env=env, stderr=subprocess.PIPE, text=True)
         )
         self.log: list[str] = []
         self._lines: queue.Queue[str | None] = queue.Queue()
