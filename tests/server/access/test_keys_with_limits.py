@@ -1,0 +1,171 @@
+"""Keys with limits of their own, beside the same service's other callers."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from everturn.checkpoints.sql.api_keys import ApiKeyTable
+from everturn.checkpoints.sql.database import open_database
+from everturn.server.access.allowance import Allowance
+from everturn.server.access.keys import make_key
+from everturn.server.access.scopes import ADMIN, RUNS
+from tests.checkpoints.stores import REDIS_URL, postgres_database, redis_store
+from tests.server.access.own_keys import bearer, key_in
+from tests.service import ROOT, Client, process, serving
+from tests.waiting import PATIENCE, eventually
+
+pytestmark = pytest.mark.clock
+
+Json = dict[str, Any]
+numbers = count()
+
+
+def project(folder: Path) -> Path:
+    """A project of one graph, which waits for a file."""
+    graph = ROOT / "tests" / "server" / "journal_graph.py"
+    file = folder / "langgraph.json"
+    file.write_text(json.dumps({"graphs": {"journal": f"{graph}:graph"}}))
+    return file
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Client]]:
+    """A service that asks for keys, with little for all who have nothing of their own."""
+    folder = tmp_path_factory.mktemp("served")
+    settings: Json = {
+        "auth": "on",
+        "config": project(folder),
+        "rate_limit": "2/day",
+        "max_runs_per_caller": 1,
+    }
+    with serving(folder / "data", **settings) as client:
+        yield folder / "data", client
+
+
+def key(data: Path, **amounts: Any) -> dict[str, str]:
+    """Make a key of a new caller, and return the headers of one who has it."""
+    return bearer(key_in(data, f"caller {next(numbers)}", **amounts))
+
+
+def run(client: Client, headers: dict[str, str], **more: Any) -> httpx.Response:
+    given = {"journal": "/dev/null", "name": "x", **more}
+    body = {"assistant_id": "journal", "input": given}
+    return client.post("/runs/wait", json=body, headers=headers)
+
+
+def test_turns_and_other_requests_are_counted_by_the_limits_of_a_key(
+    served: tuple[Path, Client],
+) -> None:
+    data, client = served
+    more, less = (
+        key(data, rate_limit="4/day"),
+        key(data, rate_limit="1/hour", request_limit="1/hour"),
+    )
+    operator = key(data, scopes=[ADMIN], rate_limit="3/day")
+    for headers, most in ((more, 4), (key(data), 2), (less, 1), (operator, 3)):
+        assert [run(client, headers).status_code for _ in range(most)] == [200] * most
+        refused = run(client, headers)
+        assert refused.status_code == 429
+        assert f"At most {most} turns" in refused.json()["detail"]
+    assert client.post("/threads", json={}, headers=less).status_code == 200
+    assert client.post("/threads", json={}, headers=less).status_code == 429
+    assert client.post("/threads", json={}, headers=more).status_code == 200
+
+
+@pytest.mark.parametrize("amounts", [{"tokens_day": 0}, {"budget_day": 0.0}])
+def test_a_key_has_a_budget_where_none_is_set(served: tuple[Path, Client], amounts: Json) -> None:
+    data, client = served
+    headers = key(data, **amounts)
+    refused = run(client, headers)
+    assert refused.status_code == 429
+    assert refused.json()["type"] == "budget-exceeded"
+    assert "Your own budget of a day" in refused.json()["detail"]
+    assert run(client, key(data)).status_code == 200
+    usage = client.get("/api/usage", headers=headers).json()
+    assert usage["budgets"]["caller_day"] == {
+        "tokens": amounts.get("tokens_day"),
+        "dollars": amounts.get("budget_day"),
+    }
+
+
+@pytest.fixture
+async def two(tmp_path: Path) -> AsyncIterator[tuple[list[str], Any]]:
+    """Two processes that share both stores, and what makes a key for them."""
+    async with AsyncExitStack() as stack:
+        redis = await stack.enter_async_context(redis_store())
+        where = await stack.enter_async_context(postgres_database())
+        database = where.render_as_string(hide_password=False)
+        settings = {
+            "REDIS_URL": REDIS_URL,
+            "DATABASE_URL": database,
+            "EVERTURN_REDIS_PREFIX": redis.prefix,
+            "EVERTURN_CONFIG": str(project(tmp_path)),
+            "EVERTURN_AUTH": "on",
+            "EVERTURN_MAX_RUNS_PER_CALLER": "2",
+        }
+        served = [stack.enter_context(process(tmp_path / name, **settings)) for name in ("a", "b")]
+        urls = [each.url() for each in served]
+        opened = await stack.enter_async_context(open_database(database, tmp_path, migrate=False))
+
+        async def make(name: str, **amounts: Any) -> dict[str, str]:
+            new = make_key(name, name, [RUNS], None, Allowance(**amounts))
+            await ApiKeyTable(opened).add(new.row)
+            return bearer(new.secret)
+
+        yield urls, make
+
+
+async def test_runs_at_once_of_a_key_are_counted_by_two_processes_together(
+    two: tuple[list[str], Any], tmp_path: Path
+) -> None:
+    urls, make = two
+    async with httpx.AsyncClient(timeout=PATIENCE) as client:
+
+        async def ask(headers: dict[str, str], number: int, route: str = "/runs/wait") -> int:
+            journal = tmp_path / f"journal {headers['Authorization'][-8:]}"
+            given = {"journal": str(journal), "name": "x", "until": str(tmp_path / "go")}
+            body = {"assistant_id": "journal", "input": given}
+            url = urls[number % 2]
+            return (await client.post(url + route, json=body, headers=headers)).status_code
+
+        def begun(headers: dict[str, str]) -> int:
+            journal = tmp_path / f"journal {headers['Authorization'][-8:]}"
+            return len(journal.read_text().splitlines()) if journal.exists() else 0
+
+        callers = [
+            (await make("more", max_runs=5), 5),
+            (await make("less", max_runs=1), 1),
+            (await make("as all"), 2),
+        ]
+        waiting = []
+        for headers, most in callers:
+            asked = [asyncio.create_task(ask(headers, number)) for number in range(20)]
+            await eventually(partial(_ended, asked, 20 - most))
+            assert {task.result() for task in asked if task.done()} == {429}
+            assert begun(headers) == most
+            waiting += [task for task in asked if not task.done()]
+        # What is of the background waits, and begins as those end.
+        for number in range(6):
+            for headers, _ in callers:
+                assert await ask(headers, number, "/runs") == 200
+        assert [begun(headers) for headers, _ in callers] == [5, 1, 2]
+        (tmp_path / "go").touch()
+        assert await asyncio.gather(*waiting) == [200] * 8
+        for headers, most in callers:
+            await eventually(partial(_is, partial(begun, headers), most + 6))
+
+
+def _is(count: Callable[[], int], number: int) -> bool:
+    return count() == number
+
+
+def _ended(tasks: list[asyncio.Task[int]], most: int) -> bool:
+    return sum(task.done() for task in tasks) == most
