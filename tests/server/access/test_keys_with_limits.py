@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from websockets.sync.client import connect
 
 from everturn.checkpoints.sql.api_keys import ApiKeyTable
 from everturn.checkpoints.sql.database import open_database
@@ -18,6 +19,8 @@ from everturn.server.access.allowance import Allowance
 from everturn.server.access.keys import make_key
 from everturn.server.access.scopes import ADMIN, RUNS
 from tests.checkpoints.stores import REDIS_URL, postgres_database, redis_store
+from tests.provider import FakeProvider
+from tests.provider.script import Fault
 from tests.server.access.own_keys import bearer, key_in
 from tests.service import ROOT, Client, process, serving
 from tests.waiting import PATIENCE, eventually
@@ -96,6 +99,61 @@ def test_a_key_has_a_budget_where_none_is_set(served: tuple[Path, Client], amoun
     }
 
 
+def test_a_turn_ends_when_the_time_of_its_key_is_up(served: tuple[Path, Client]) -> None:
+    data, client = served
+    headers = key(data, turn_timeout=0.5)
+    for _ in range(2):
+        ended = run(client, headers, until="/none/such")
+        assert ended.json()["__error__"]["error"] == "TurnTimeout"
+        assert ended.json()["__error__"]["message"] == "No answer within 0.5 s."
+    assert run(client, key(data, turn_timeout=10_000), wait=0.6).json()["said"] == ["x"]
+
+
+def test_a_turn_has_an_answer_before_the_time_of_its_key_is_up(
+    data_dir: Path, fake_provider: FakeProvider
+) -> None:
+    """Also where the model says nothing: the last second is the offline model's."""
+    fake_provider.script("*", Fault("silent"))
+    settings = {"base_url": fake_provider.url, "models": "a", "openai_api_key": "sk-test"}
+    with serving(data_dir, auth="on", **settings, turn_timeout=600) as client:
+        client.headers.update(key(data_dir, turn_timeout=4))
+        route = client.ask("hello")["route"]
+    assert route["mode"] == "offline"
+    assert "the turn's time was up" in route["reason"]
+
+
+def test_a_body_is_no_larger_than_a_key_may_send(served: tuple[Path, Client]) -> None:
+    data, client = served
+    less, more = key(data, max_body_size=2000), key(data, max_body_size=10**9)
+    body = {"metadata": {"text": "x" * 3000}}
+    parts = [json.dumps(body).encode()]
+    sent: list[Json] = [{"json": body}, {"content": iter(parts)}]
+    for each in sent:
+        refused = client.post("/threads", headers=less, **each)
+        assert refused.status_code == 413
+        assert refused.json()["type"] == "content-too-large"
+        assert "at most 2000 bytes" in refused.json()["detail"]
+    for headers in (more, key(data)):
+        assert client.post("/threads", json=body, headers=headers).status_code == 200
+    assert client.post("/threads", json={}, headers=less).status_code == 200
+    # What is set for all counts before it is known who asks.
+    assert client.post("/threads", content=b"x" * 5_000_000, headers=more).status_code == 413
+
+
+def test_a_message_of_a_websocket_is_no_larger_either(served: tuple[Path, Client]) -> None:
+    data, client = served
+    headers = key(data, max_body_size=2000)
+    thread = client.post("/threads", json={}, headers=headers).json()["thread_id"]
+    url = f"{client.base_url}".rstrip("/").replace("http", "ws", 1)
+    at = f"{url}/threads/{thread}/stream/events"
+    command = {"id": 1, "method": "agent.getTree", "params": {}}
+    with connect(at, additional_headers=headers, proxy=None) as socket:
+        for large in ("x" * 3000, ""):
+            socket.send(json.dumps({**command, "large": large}))
+            answer = json.loads(socket.recv(PATIENCE))
+            assert (answer["type"] == "error" and "2000 bytes" in answer["message"]) == bool(large)
+
+
 @pytest.fixture
 async def two(tmp_path: Path) -> AsyncIterator[tuple[list[str], Any]]:
     """Two processes that share both stores, and what makes a key for them."""
@@ -150,7 +208,7 @@ async def test_runs_at_once_of_a_key_are_counted_by_two_processes_together(
             asked = [asyncio.create_task(ask(headers, number)) for number in range(20)]
             await eventually(partial(_ended, asked, 20 - most))
             assert {task.result() for task in asked if task.done()} == {429}
-            assert begun(headers) == most
+            await eventually(partial(_is, partial(begun, headers), most))
             waiting += [task for task in asked if not task.done()]
         # What is of the background waits, and begins as those end.
         for number in range(6):
