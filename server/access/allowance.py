@@ -18,7 +18,7 @@ log = get_logger(__name__)
 
 
 class InvalidAllowance(ValueError):
-    """An amount cannot be read; names it, and says what can."""
+    """An amount cannot be read; names it, and says what can, and nothing of what it is."""
 
 
 def _can_be_read(text: str) -> str:
@@ -71,8 +71,8 @@ def read_allowance(members: Mapping[str, Any]) -> Allowance:
     try:
         return Allowance.model_validate(members)
     except ValidationError as error:
-        flaws = error.errors(include_url=False, include_context=False)
-        said = (f"{flaw['loc'][0]} = {flaw['input']!r}: {_advice(flaw['msg'])}" for flaw in flaws)
+        flaws = error.errors(include_url=False, include_input=False, include_context=False)
+        said = (f"{flaw['loc'][0]} {_advice(flaw['msg'])}" for flaw in flaws)
         raise InvalidAllowance("; ".join(said)) from None
 
 

@@ -100,7 +100,7 @@ def _checked(caller: Caller) -> Caller:
     try:
         read_allowance(caller)
     except InvalidAllowance as error:
-        raise InvalidCaller(f"the user {caller.identity!r} has {error}") from error
+        raise InvalidCaller(f"of the user {caller.identity!r}, {error}") from error
     return caller
 
 

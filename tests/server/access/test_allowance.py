@@ -34,7 +34,7 @@ WRONG: list[tuple[str, Any, str]] = [
 def test_what_cannot_be_read_lets_nobody_in(name: str, value: Any, says: str) -> None:
     with pytest.raises(InvalidCaller) as refused:
         caller_of({"identity": "eve", name: value})
-    assert f"'eve' has {name} = " in str(refused.value)
+    assert f"of the user 'eve', {name} must be " in str(refused.value)
     assert says in str(refused.value)
 
 
@@ -43,7 +43,7 @@ def test_a_stored_caller_who_cannot_be_read_has_what_all_have() -> None:
 
 
 def test_all_that_is_wrong_is_named() -> None:
-    with pytest.raises(InvalidCaller, match=r"max_runs = 0: .*; tokens_day = -1: "):
+    with pytest.raises(InvalidCaller, match=r"max_runs must .*; tokens_day must "):
         caller_of({"identity": "eve", "max_runs": 0, "tokens_day": -1})
 
 
@@ -55,7 +55,9 @@ def test_what_is_said_of_a_caller_is_read_and_the_rest_is_not() -> None:
     assert allowance_of(None) == allowance_of(Caller({"identity": "eve"})) == Allowance()
 
 
-def test_it_says_what_is_wrong_without_what_else_a_caller_is() -> None:
+def test_it_says_what_is_wrong_without_what_it_is() -> None:
     with pytest.raises(InvalidAllowance) as refused:
-        read_allowance({"identity": "eve", "token": "hush", "max_runs": 0})
+        read_allowance(
+            {"identity": "eve", "token": "hush", "rate_limit": "hush", "max_runs": "hush"}
+        )
     assert "hush" not in str(refused.value)
