@@ -128,7 +128,7 @@ class Budgets:
             raise Forbidden("Only operators (permission admin) may see what others have spent.")
         named = own if identity is None else identity
         today = everybody = None
-        if self.counts_for(asking):
+        if named != own or self.counts_for(asking):  # another one may have budgets of their own
             today = await self._spending.read(self._of_caller(named))
             everybody = await self._spending.read(self._of_day()) if operator else None
         budget = self.caller_day if named != own else self.day_of(asking)

@@ -20,7 +20,10 @@ _FIELDS = ("identity", "is_authenticated", "display_name", "permissions")
 
 
 class InvalidCaller(TypeError):
-    """What should describe a caller has no identity, or an amount that cannot be read."""
+    """What should describe a caller has no identity, or an amount that cannot be read.
+
+    Its text has nothing of the user, so that it can be logged.
+    """
 
 
 class Caller(dict[str, Any]):
@@ -39,7 +42,7 @@ class Caller(dict[str, Any]):
         """
         identity = document.get("identity")
         if not isinstance(identity, str) or not identity:
-            raise InvalidCaller(f"a user needs an `identity`, a text, not {identity!r}")
+            raise InvalidCaller("a user needs an `identity`, a text that is not empty")
         super().__init__(
             {
                 "identity": identity,
@@ -100,7 +103,7 @@ def _checked(caller: Caller) -> Caller:
     try:
         read_allowance(caller)
     except InvalidAllowance as error:
-        raise InvalidCaller(f"of the user {caller.identity!r}, {error}") from error
+        raise InvalidCaller(f"a user's {error}") from error
     return caller
 
 

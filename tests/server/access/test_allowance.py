@@ -34,7 +34,7 @@ WRONG: list[tuple[str, Any, str]] = [
 def test_what_cannot_be_read_lets_nobody_in(name: str, value: Any, says: str) -> None:
     with pytest.raises(InvalidCaller) as refused:
         caller_of({"identity": "eve", name: value})
-    assert f"of the user 'eve', {name} must be " in str(refused.value)
+    assert f"a user's {name} must be " in str(refused.value)
     assert says in str(refused.value)
 
 

@@ -280,3 +280,11 @@ async def test_callers_see_themselves_and_operators_see_all(store: Store) -> Non
 async def test_where_redis_is_away_a_run_begins_and_asks_again(store: Store) -> None:
     async with Redis.from_url("redis://127.0.0.1:1") as nobody:
         await budgets(Store(nobody, "test"), tokens_day=5).check(ADA, None)
+
+
+async def test_operators_see_what_is_counted_for_somebodys_own_budget(store: Store) -> None:
+    none, eve = budgets(store), Caller({"identity": "eve", "tokens_day": 25})
+    await spend(none, eve)
+    with acting_as(OPERATOR):
+        assert (await none.usage("eve")).today == (Amount(10), Amount())
+        assert (await none.usage()).today is None

@@ -227,3 +227,21 @@ def _is(count: Callable[[], int], number: int) -> bool:
 
 def _ended(tasks: list[asyncio.Task[int]], most: int) -> bool:
     return sum(task.done() for task in tasks) == most
+
+
+def test_a_user_of_a_project_with_a_wrong_amount_is_not_let_in(tmp_path: Path) -> None:
+    (tmp_path / "sign_in.py").write_text(
+        "from langgraph_sdk import Auth\n\nauth = Auth()\n\n\n@auth.authenticate\n"
+        "async def authenticate(authorization: str | None) -> dict:\n"
+        '    return {"identity": "eve", "max_runs": authorization}\n'
+    )
+    file = project(tmp_path)
+    said = {**json.loads(file.read_text()), "auth": {"path": "./sign_in.py:auth"}}
+    file.write_text(json.dumps(said))
+    with process(tmp_path / "data", EVERTURN_CONFIG=str(file)) as running:
+        with Client(running.url()) as client:
+            refused = client.post("/threads", json={}, headers={"Authorization": "four"})
+            assert refused.status_code == 500
+            assert "the log says why" in refused.json()["detail"]
+            assert client.post("/threads", json={}).status_code == 200
+        running.says("authenticator_failed", "a user's max_runs must be a valid integer")
