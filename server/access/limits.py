@@ -6,7 +6,6 @@ signed in? -> the identity, else the client's address -> one count for each of t
 
 import re
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from ipaddress import IPv4Address, ip_address, ip_network
 from typing import Literal, NamedTuple, Protocol
 
@@ -30,7 +29,6 @@ _TURNS = re.compile(
 )
 """The paths at which a POST starts or answers a turn, now or by the clock."""
 _TURN_COMMANDS = frozenset({"run.start", "input.respond", "input.inject", "state.fork"})
-_parsed = lru_cache(parse_limits)
 _IPV6_OF_ONE = 64
 """Bits of an IPv6 address that tell networks apart: whoever has one has all addresses in it."""
 
@@ -72,7 +70,7 @@ class RateLimits:
         allowance = allowance_of(caller)
         own = allowance.rate_limit if kind == "turns" else allowance.request_limit
         if own is not None:
-            return _parsed(own)
+            return parse_limits(own)
         if caller is not None and ADMIN in caller.permissions:
             return ()
         return self._limits[kind]
