@@ -41,6 +41,8 @@ class Services(TypedDict):
     """What this run may spend; missing: anything."""
     guards: NotRequired[Guards | None]
     """Missing or `None`: none is switched on."""
+    turn_timeout: NotRequired[float]
+    """Seconds this turn may take; missing: as many as the settings of the models say."""
 
 
 async def current_models() -> Models:
@@ -70,6 +72,12 @@ def current_budget() -> Budget | None:
     """Return what this run may spend; None is anything, as it is without a server."""
     services = _services()
     return services.get("budget") if services else None
+
+
+def current_turn_timeout(models: Models) -> float:
+    """Return the seconds that this turn may take."""
+    services, all_have = _services(), models.settings.turn_timeout
+    return services.get("turn_timeout", all_have) if services else all_have
 
 
 async def current_guards() -> Guards | None:

@@ -99,6 +99,7 @@ def _keys(options: argparse.Namespace) -> int:
                 owner=options.owner,
                 scopes=options.scope or ["runs"],
                 expires=options.expires,
+                amounts={name: getattr(options, name) for name in keys.AMOUNTS},
                 as_json=options.json,
             )
         case "list":
@@ -225,6 +226,18 @@ def _add_keys(keys: argparse.ArgumentParser, stores: argparse.ArgumentParser) ->
         help="runs: a user (default); admin: everybody's data; metrics: /metrics alone",
     )
     create.add_argument("--expires", metavar="90d", help="after days (d), hours (h), minutes (m)")
+    own = create.add_argument_group("limits of its own", "in place of those set for all callers")
+    for option, kind, shown, text in (
+        ("--rate-limit", str, "60/minute", "turns; several with ;, or off"),
+        ("--request-limit", str, "600/minute", "other requests; several with ;, or off"),
+        ("--max-runs", int, "N", "runs under way at once"),
+        ("--max-tool-calls", int, "N", "calls of tools in one turn"),
+        ("--budget-day", float, "USD", "US dollars a day (UTC)"),
+        ("--tokens-day", int, "N", "tokens a day (UTC), read and written"),
+        ("--turn-timeout", float, "SECONDS", "of one turn; at most EVERTURN_TURN_TIMEOUT"),
+        ("--max-body-size", int, "BYTES", "of one request; at most EVERTURN_MAX_BODY_SIZE"),
+    ):
+        own.add_argument(option, type=kind, metavar=shown, help=text)
     listing = actions.add_parser("list", parents=[stores], help="all keys, without their secrets")
     for command in (create, listing):
         command.add_argument("--json", action="store_true", help="print the result as JSON")

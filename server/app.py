@@ -75,7 +75,7 @@ from everturn.server.api.chat import messages as message_routes
 from everturn.server.api.chat import sessions as session_routes
 from everturn.server.api.http import docs
 from everturn.server.api.http.authentication import Authentication
-from everturn.server.api.http.body_limit import AnnouncedBodyLimit
+from everturn.server.api.http.body_limit import AnnouncedBodyLimit, CallersBodyLimit
 from everturn.server.api.http.body_values import BodyValuesLimit
 from everturn.server.api.http.closed import without_closed
 from everturn.server.api.http.configurable_headers import ConfigurableHeaders
@@ -281,6 +281,7 @@ def request_path(settings: ServerSettings, http: Http) -> list[Middleware]:
         Middleware(RequestBodyLimitMiddleware, **size),  # and as the bytes come
         # Nobody comes to a route without a user, where there is `auth`: nor does the body.
         Middleware(Authentication),
+        Middleware(CallersBodyLimit),  # nor more of it than who asks may send
         Middleware(BodyValuesLimit),  # few bytes can be many values
         Middleware(RateLimit),  # and nobody too often
     ]

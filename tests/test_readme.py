@@ -103,11 +103,13 @@ def test_commands_are_there(page: Path, capsys: pytest.CaptureFixture[str]) -> N
     for target in re.findall(r"^make ([\w-]+)", "\n".join(written), re.MULTILINE):
         assert target in targets
     for text in written:
-        if (found := re.search(r"(?:^|\| )(?:\.venv/bin/)?everturn ([\w-]+)(.*)", text)) is None:
+        if (
+            found := re.search(r"(?:^|\| )(?:\.venv/bin/)?everturn ((?:keys )?[\w-]+)(.*)", text)
+        ) is None:
             continue
         command, more = found.groups()
         with pytest.raises(SystemExit) as ended:
-            main([command, "--help"])
+            main([*command.split(), "--help"])
         assert ended.value.code == 0, command
         explained = capsys.readouterr().out
         for option in re.findall(r"(?<!\S)--[\w-]+", more):

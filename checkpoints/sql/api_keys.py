@@ -1,8 +1,9 @@
 """The table `api_keys`: who may enter with a key of ours. No secret is in it, only its digest."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import bindparam, insert, select, update
 
@@ -27,6 +28,7 @@ class ApiKey:
     expires_at: datetime | None = None
     last_used_at: datetime | None = None
     revoked_at: datetime | None = None
+    allowance: Mapping[str, Any] | None = None
 
     def works(self) -> bool:
         """Whether it is neither revoked nor expired."""

@@ -418,6 +418,8 @@ class ApiKeyColumns(TypedColumns):
     last_used_at: Named[datetime | None] = Column(UtcDateTime)
     """To the hour."""
     revoked_at: Named[datetime | None] = Column(UtcDateTime)
+    allowance: Named[dict[str, Any] | None] = Column(JSON[dict[str, Any]](none_as_null=True))
+    """What who comes with it may, where it is another amount than what is set for all."""
 
 
 api_keys = Table("api_keys", metadata, ApiKeyColumns)

@@ -24,6 +24,7 @@ from everturn.graph.services import (
     current_budget,
     current_guards,
     current_models,
+    current_turn_timeout,
     offered_tools,
 )
 from everturn.graph.state import Route, State
@@ -82,7 +83,8 @@ def model_node(*, tools: bool = False, last: bool = False) -> Node:
             context, ends = counted(context), (*ends, *budget.errors)
         offer = await offered_tools(context, tools=tools)
         known, call, outcome = state.get("route"), None, None
-        route = known or new_route(models, state["messages"], tools=bool(offer.tools))
+        timeout = current_turn_timeout(models)
+        route = known or new_route(state["messages"], timeout, tools=bool(offer.tools))
         try:
             if known is None:
                 route = await _first_choice(route, state, context, models)
@@ -116,7 +118,7 @@ def offline_node(*, tools: bool = False) -> Node:
         context, models = context_of(runtime), await current_models()
         offer, route = await offered_tools(context, tools=tools), state.get("route")
         if route is None:  # resumed here: the reason is lost with the route
-            unasked = new_route(models, state["messages"], tools=False)
+            unasked = new_route(state["messages"], current_turn_timeout(models), tools=False)
             route = offline_route(unasked, "the run was broken off")
         chat = models.offline(because=route.get("reason", "unknown"))
         cause = route["tried"][-1]["message"] if route["tried"] else route.get("reason")

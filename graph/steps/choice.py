@@ -24,10 +24,9 @@ _RESERVE, _RESERVE_SHARE = 1.0, 0.1
 """Of a turn's time, seconds at most and a share, are kept for the offline model's answer."""
 
 
-def new_route(models: Models, messages: Sequence[AnyMessage], *, tools: bool) -> Route:
-    """Start a run: no model was asked yet."""
+def new_route(messages: Sequence[AnyMessage], turn_timeout: float, *, tools: bool) -> Route:
+    """Start a run that may take so many seconds: no model was asked yet."""
     turn_start = start_of_turn(messages)
-    turn = models.settings.turn_timeout
     now = asyncio.get_running_loop().time()
     return Route(
         model=OFFLINE,
@@ -39,7 +38,7 @@ def new_route(models: Models, messages: Sequence[AnyMessage], *, tools: bool) ->
         media=sorted(media_in(messages[turn_start:])),
         older_media=any(map(shows, messages[:turn_start])),
         without_older_media=False,
-        deadline=now + turn - min(_RESERVE, turn * _RESERVE_SHARE),
+        deadline=now + turn_timeout - min(_RESERVE, turn_timeout * _RESERVE_SHARE),
         trimmed=False,
         corrections=0,
     )

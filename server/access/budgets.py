@@ -15,6 +15,7 @@ from structlog import get_logger
 
 from everturn.checkpoints.errors import CheckpointsError, StoreUnavailable
 from everturn.checkpoints.shared.spending import Account, Amount, Counted, Full, Spending
+from everturn.server.access.allowance import allowance_of
 from everturn.server.access.budget_settings import BudgetSettings
 from everturn.server.access.caller import Caller, current_caller
 from everturn.server.access.overspent import too_many_tools, what_is_spent
@@ -26,10 +27,6 @@ _DAYS = 172_800
 """Seconds that a run and a day are counted: a run goes on after a death, or ends after midnight."""
 THREAD_DAYS = 30
 """After its last call a thread's spending is forgotten."""
-_MOST = 10**9
-"""Tokens or dollars a day: what is more is no limit, and Lua's numbers have an end."""
-OWN_TOKENS, OWN_DOLLARS = "tokens_day", "budget_day"
-"""The members of a caller, as the authenticator describes them, that say what they may spend."""
 
 
 class Budget(NamedTuple):
@@ -75,7 +72,7 @@ class Budgets:
         self.thread = Budget(settings.tokens_thread, settings.budget_thread)
         self.caller_day = Budget(settings.tokens_caller_day, settings.budget_caller_day)
         self.day = Budget(settings.tokens_day, settings.budget_day)
-        self.max_tool_calls = settings.max_tool_calls
+        self._max_tool_calls = settings.max_tool_calls
         limits = (*self.run, *self.thread, *self.caller_day, *self.day)
         self.counts = any(each is not None for each in limits)
         """Whether anything is counted of every run."""
@@ -89,17 +86,20 @@ class Budgets:
 
     def apply_to(self, caller: Caller | None) -> bool:
         """Whether the runs of a caller have anything to keep to."""
-        return self.max_tool_calls is not None or self.counts_for(caller)
+        return self.tool_calls_of(caller) is not None or self.counts_for(caller)
 
     def day_of(self, caller: Caller | None) -> Budget:
         """Return what a caller may spend a day: what is said of them, else what is set."""
-        if caller is None:
-            return self.caller_day
-        tokens, dollars = _own(caller, OWN_TOKENS), _own(caller, OWN_DOLLARS)
+        own, all_have = allowance_of(caller), self.caller_day
         return Budget(
-            self.caller_day.tokens if tokens is None else int(tokens),
-            self.caller_day.dollars if dollars is None else dollars,
+            all_have.tokens if own.tokens_day is None else own.tokens_day,
+            all_have.dollars if own.budget_day is None else own.budget_day,
         )
+
+    def tool_calls_of(self, caller: Caller | None) -> int | None:
+        """Return how many tools one turn of a caller may call; None is any number."""
+        own = allowance_of(caller).max_tool_calls
+        return self._max_tool_calls if own is None else own
 
     async def check(self, caller: Caller | None, thread_id: str | None) -> None:
         """Refuse a run before anything of it is stored.
@@ -128,7 +128,7 @@ class Budgets:
             raise Forbidden("Only operators (permission admin) may see what others have spent.")
         named = own if identity is None else identity
         today = everybody = None
-        if self.counts_for(asking):
+        if named != own or self.counts_for(asking):  # another one may have budgets of their own
             today = await self._spending.read(self._of_caller(named))
             everybody = await self._spending.read(self._of_day()) if operator else None
         budget = self.caller_day if named != own else self.day_of(asking)
@@ -173,11 +173,12 @@ class Budgets:
                 account = Account("run:", *self.run, _DAYS)
                 raise self._refusal(Full(account, of, Counted(spent, Amount())))
 
-    def check_tools(self, calls: int) -> None:
+    def check_tools(self, calls: int, caller: Caller | None) -> None:
         """Refuse a turn that has called too many tools; raises BudgetExceeded."""
-        if self.max_tool_calls is not None and calls > self.max_tool_calls:
+        most = self.tool_calls_of(caller)
+        if most is not None and calls > most:
             self._refused("max_tool_calls")
-            raise too_many_tools(calls, self.max_tool_calls)
+            raise too_many_tools(calls, most, own=most != self._max_tool_calls)
 
     @property
     def midnight(self) -> datetime:
@@ -202,14 +203,3 @@ class Budgets:
         # Not the name itself, which may be an address, nor one of any length.
         named = blake2b((identity or "").encode(), digest_size=16).hexdigest()
         return f"caller_day:{self._now().date()}:{named}"
-
-
-def _own(caller: Caller, name: str) -> float | None:
-    """Return a number that an authenticator says of a caller; None where it says none."""
-    said = caller.get(name)
-    if said is None:
-        return None
-    if isinstance(said, int | float) and not isinstance(said, bool) and said >= 0:
-        return min(said, _MOST)
-    log.warning("budget_of_caller_not_read", member=name, advice="write a number, 0 or more")
-    return None

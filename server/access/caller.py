@@ -11,6 +11,8 @@ from contextvars import ContextVar
 from dataclasses import asdict, is_dataclass
 from typing import Any
 
+from everturn.server.access.allowance import InvalidAllowance, read_allowance
+
 _PREFIX = "langgraph_auth_"
 """How the names begin under which LangGraph's server gives the caller to a graph."""
 
@@ -18,7 +20,10 @@ _FIELDS = ("identity", "is_authenticated", "display_name", "permissions")
 
 
 class InvalidCaller(TypeError):
-    """What should describe a caller has no identity."""
+    """What should describe a caller has no identity, or an amount that cannot be read.
+
+    Its text has nothing of the user, so that it can be logged.
+    """
 
 
 class Caller(dict[str, Any]):
@@ -37,7 +42,7 @@ class Caller(dict[str, Any]):
         """
         identity = document.get("identity")
         if not isinstance(identity, str) or not identity:
-            raise InvalidCaller(f"a user needs an `identity`, a text, not {identity!r}")
+            raise InvalidCaller("a user needs an `identity`, a text that is not empty")
         super().__init__(
             {
                 "identity": identity,
@@ -82,16 +87,24 @@ def caller_of(user: object) -> Caller:
     """Read what an authenticator returned: an identity, a mapping, or an object of the project's.
 
     Raises:
-        InvalidCaller: it has no identity.
+        InvalidCaller: it has no identity, or an `Allowance` that cannot be read.
     """
     if type(user) is Caller:  # of our own, and plain already
         return user
     if isinstance(user, str):
         return Caller({"identity": user})
     if isinstance(user, Mapping):
-        return Caller(_plain(user))
+        return _checked(Caller(_plain(user)))
     named = {name: getattr(user, name) for name in _FIELDS if hasattr(user, name)}
-    return Caller(_plain({**_members(user), **named}), user)
+    return _checked(Caller(_plain({**_members(user), **named}), user))
+
+
+def _checked(caller: Caller) -> Caller:
+    try:
+        read_allowance(caller)
+    except InvalidAllowance as error:
+        raise InvalidCaller(f"a user's {error}") from error
+    return caller
 
 
 def _members(user: object) -> Mapping[str, Any]:

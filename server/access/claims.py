@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from everturn.server.access.allowance import InvalidAllowance, read_allowance
 from everturn.server.access.caller import Caller
 from everturn.server.access.credentials import InvalidToken
 from everturn.server.access.oauth_settings import OAuthSettings
@@ -15,7 +16,7 @@ def caller_of_claims(claims: Mapping[str, Any], settings: OAuthSettings) -> Call
     """Return the caller: who it is, the permissions here, and all `scopes` of the token.
 
     Raises:
-        InvalidToken: the claims name nobody.
+        InvalidToken: the claims name nobody, or limits that cannot be read.
     """
     claim = settings.auth_identity_claim
     identity = _claim(claims, claim)
@@ -34,8 +35,21 @@ def caller_of_claims(claims: Mapping[str, Any], settings: OAuthSettings) -> Call
             "display_name": next((name for name in names if isinstance(name, str)), None),
             "permissions": _permissions(set(scopes), settings),
             "scopes": scopes,
+            **_limits(claims, settings.auth_limits_claim),
         }
     )
+
+
+def _limits(claims: Mapping[str, Any], claim: str | None) -> Mapping[str, Any]:
+    said = None if claim is None else _claim(claims, claim)
+    if said is None:
+        return {}
+    if not isinstance(said, Mapping):
+        raise InvalidToken(f"The claim {claim} of the token must be an object of limits.")
+    try:
+        return read_allowance(said).named
+    except InvalidAllowance as error:
+        raise InvalidToken(f"In the claim {claim} of the token, {error}.") from None
 
 
 def _permissions(scopes: set[str], settings: OAuthSettings) -> list[str]:

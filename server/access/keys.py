@@ -20,6 +20,7 @@ from structlog import get_logger
 
 from everturn.checkpoints.errors import StoreUnavailable
 from everturn.checkpoints.sql.api_keys import ApiKey, ApiKeyTable
+from everturn.server.access.allowance import NOTHING_OF_THEIR_OWN, Allowance
 from everturn.server.access.caller import Caller
 from everturn.server.access.credentials import InvalidToken
 from everturn.server.access.scopes import Scope
@@ -51,7 +52,13 @@ class NewKey(NamedTuple):
     row: ApiKey
 
 
-def make_key(name: str, owner: str, scopes: Sequence[Scope], expires: timedelta | None) -> NewKey:
+def make_key(
+    name: str,
+    owner: str,
+    scopes: Sequence[Scope],
+    expires: timedelta | None,
+    allowance: Allowance = NOTHING_OF_THEIR_OWN,
+) -> NewKey:
     """Make a key; it works once its row is written."""
     key_id, secret = token_hex(8), token_hex(24)
     now = datetime.now(UTC)
@@ -63,6 +70,7 @@ def make_key(name: str, owner: str, scopes: Sequence[Scope], expires: timedelta 
         digest=_digest(secret),
         created_at=now,
         expires_at=None if expires is None else now + expires,
+        allowance=allowance.named or None,
     )
     return NewKey(f"{PREFIX}{key_id}_{secret}", row)
 
@@ -105,7 +113,8 @@ class KeyCredentials:
         if row.last_used_at is None or now - row.last_used_at > _USED_AGAIN:
             known.row = replace(row, last_used_at=now)
             self._used(row.key_id)
-        return Caller({"identity": row.owner, "display_name": row.name, "permissions": row.scopes})
+        said = {"identity": row.owner, "display_name": row.name, "permissions": row.scopes}
+        return Caller({**(row.allowance or {}), **said})
 
     async def _find(self, key_id: str) -> _Known | None:
         """Return a key as it is, or was some seconds ago."""

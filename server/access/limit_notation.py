@@ -1,6 +1,7 @@
 """How limits are written: `10/minute;100/day`, `5 per 2 hours`, as the library `limits` has it."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 OFF = "off"
@@ -16,6 +17,7 @@ class Limit(NamedTuple):
     seconds: int
 
 
+@lru_cache  # a caller's own are read with each of their requests
 def parse_limits(text: str) -> Sequence[Limit]:
     """Read limits; `off` is none, and of two for the same seconds the lower one counts.
 

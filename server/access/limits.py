@@ -6,28 +6,21 @@ signed in? -> the identity, else the client's address -> one count for each of t
 
 import re
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from ipaddress import IPv4Address, ip_address, ip_network
 from typing import Literal, NamedTuple, Protocol
 
-from structlog import get_logger
-
 from everturn.checkpoints.shared.limits import Left, Taken
+from everturn.server.access.allowance import allowance_of
 from everturn.server.access.caller import Caller
 from everturn.server.access.counting import Counting
 from everturn.server.access.limit_notation import Limit, parse_limits
 from everturn.server.access.limit_settings import LimitSettings
 from everturn.server.access.scopes import ADMIN
 
-log = get_logger(__name__)
-
 Kind = Literal["turns", "requests"]
 
 TURNS_WITH_AUTH = "10/minute"
 """What a caller may where there is auth and nothing is set."""
-
-OWN = "rate_limit"
-"""The member of a caller, as the authenticator describes them, that says their own limits."""
 
 _TURNS = re.compile(
     r"/invoke|/stream"
@@ -74,13 +67,13 @@ class RateLimits:
 
     def of(self, kind: Kind, caller: Caller | None) -> Sequence[Limit]:
         """Return the limits of a caller, or of a client that did not sign in."""
-        if caller is None:
-            return self._limits[kind]
-        if ADMIN in caller.permissions:
+        allowance = allowance_of(caller)
+        own = allowance.rate_limit if kind == "turns" else allowance.request_limit
+        if own is not None:
+            return parse_limits(own)
+        if caller is not None and ADMIN in caller.permissions:
             return ()
-        said = caller.get(OWN) if kind == "turns" else None
-        own = None if said is None else _limits_of_caller(str(said))
-        return self._limits[kind] if own is None else own
+        return self._limits[kind]
 
     def any_of(self, caller: Caller | None) -> bool:
         """Say whether a caller has limits at all."""
@@ -117,16 +110,6 @@ def rate_limits(
     turns = parse_limits(default if settings.rate_limit is None else settings.rate_limit)
     requests = parse_limits(settings.request_limit)
     return RateLimits(counts, turns, requests, hit) if turns or requests or auth else None
-
-
-@lru_cache
-def _limits_of_caller(text: str) -> Sequence[Limit] | None:
-    """Read a caller's own limits; None where they cannot be read."""
-    try:
-        return parse_limits(text)
-    except ValueError as error:
-        log.warning("rate_limit_of_caller_not_read", rate_limit=text, advice=str(error))
-        return None
 
 
 def kind_of(method: str, path: str) -> Kind:

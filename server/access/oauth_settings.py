@@ -59,6 +59,12 @@ class OAuthSettings(BaseSettings):
         description="The claim of a token that says who is asking; it must never pass to another "
         "person.",
     )
+    auth_limits_claim: str | None = Field(
+        default=None,
+        min_length=1,
+        description="The claim of a token with limits of its own, an object such as "
+        '{"rate_limit": "60/minute"}; see limits.md.',
+    )
     auth_scope_claims: Annotated[list[str], NoDecode] = Field(
         default=["scope", "scp", "permissions"],
         description="Comma list of the claims that hold scopes, as a list or a text with blanks; "

@@ -40,11 +40,11 @@ def what_is_spent(full: Full, setting: str | None, again: float | None) -> Budge
     return BudgetExceeded(f"{text}. {_NEXT[kind]}", _SOON if again is None else again)
 
 
-def too_many_tools(calls: int, limit: int) -> BudgetExceeded:
-    """Say that a turn calls more tools than it may."""
+def too_many_tools(calls: int, limit: int, *, own: bool) -> BudgetExceeded:
+    """Say that a turn calls more tools than it may; `own`: by a limit of its caller alone."""
+    allows = "your own limit" if own else "EVERTURN_MAX_TOOL_CALLS"
     return BudgetExceeded(
-        f"The turn would have called {calls} tools; EVERTURN_MAX_TOOL_CALLS allows {limit}. "
-        "Ask for less at once.",
+        f"The turn would have called {calls} tools; {allows} allows {limit}. Ask for less at once.",
         _SOON,
     )
 

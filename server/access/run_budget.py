@@ -34,6 +34,7 @@ class RunBudget:
         """Bind the budgets to a run; one without a thread that lasts has None."""
         self._budgets = budgets
         self._run = run_id, thread_id, caller
+        self._caller = caller
         self._counts = budgets.counts_for(caller)
         self._seen = CallCounter(budgets.check_run)
 
@@ -61,7 +62,7 @@ class RunBudget:
 
     def check_tools(self, calls: int) -> None:
         """Refuse a turn that has called too many tools; raises BudgetExceeded."""
-        self._budgets.check_tools(calls)
+        self._budgets.check_tools(calls, self._caller)
 
     async def __aenter__(self) -> Self:
         return self

@@ -10,6 +10,7 @@ from typing import Any
 
 from everturn.checkpoints.errors import CheckpointsError
 from everturn.checkpoints.sql.api_keys import ApiKey, ApiKeyTable
+from everturn.server.access.allowance import Allowance, InvalidAllowance, read_allowance
 from everturn.server.access.keys import make_key
 from everturn.server.access.scopes import Scope
 from everturn.server.address import is_loopback
@@ -23,7 +24,9 @@ from everturn.server.settings import Settings
 _MAX_NAME = 200
 _DURATION = re.compile(r"(\d{1,6})([mhd])")
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
-_COLUMNS = ("id", "name", "owner", "scopes", "created", "expires", "last used", "")
+_COLUMNS = ("id", "name", "owner", "scopes", "created", "expires", "last used", "limits", "")
+AMOUNTS = tuple(Allowance.model_fields)
+"""What a key may have of its own."""
 
 
 class Wrong(Exception):
@@ -37,6 +40,7 @@ def create(
     owner: str | None,
     scopes: Sequence[Scope],
     expires: str | None,
+    amounts: Mapping[str, Any],
     as_json: bool,
 ) -> int:
     """Make a key and print it, which is not done again; returns the exit code.
@@ -47,9 +51,10 @@ def create(
         owner: who comes with it; None is its name.
         scopes: what it is for.
         expires: after how long, such as `90d`; None is never.
+        amounts: what who comes with it may; None of each is what is set for all.
         as_json: print all of it as JSON.
     """
-    return _run(_create(named, name, owner or name, scopes, expires, as_json=as_json))
+    return _run(_create(named, name, owner or name, scopes, expires, amounts, as_json=as_json))
 
 
 def show(named: Mapping[str, str], *, as_json: bool) -> int:
@@ -68,11 +73,14 @@ async def _create(
     owner: str,
     scopes: Sequence[Scope],
     expires: str | None,
+    amounts: Mapping[str, Any],
     *,
     as_json: bool,
 ) -> None:
     settings = load_settings(named)
-    new = make_key(_text(name, "NAME"), _text(owner, "--owner"), scopes, _duration(expires))
+    allowance = _allowance(amounts, settings)
+    names = _text(name, "NAME"), _text(owner, "--owner")
+    new = make_key(*names, scopes, _duration(expires), allowance)
     async with open_rows(settings.stores, new=True) as database:
         await ApiKeyTable(database).add(new.row)
     _audit(settings, "key.created", new.row)
@@ -137,6 +145,19 @@ def _duration(text: str | None) -> timedelta | None:
     return int(found[1]) * _UNITS[found[2]]
 
 
+def _allowance(amounts: Mapping[str, Any], settings: Settings) -> Allowance:
+    allowance = read_allowance(amounts)
+    for name, most in (
+        ("turn_timeout", settings.models.turn_timeout),
+        ("max_body_size", settings.server.max_body_size),
+    ):
+        own = getattr(allowance, name)
+        if own is not None and own > most:
+            option, setting = f"--{name.replace('_', '-')}", f"EVERTURN_{name.upper()}"
+            raise Wrong(f"{option}: at most {most:.12g}, which {setting} allows everybody")
+    return allowance
+
+
 def _unasked(settings: Settings) -> str:
     """Say where the service that these settings describe asks nobody for a key."""
     access, host = settings.access, settings.server.host
@@ -151,21 +172,22 @@ def _as_json(key: ApiKey) -> dict[str, Any]:
     shown = ("name", "owner", "scopes", "created_at", "expires_at", "last_used_at", "revoked_at")
     values = {name: getattr(key, name) for name in shown}
     plain = {k: v.isoformat() if isinstance(v, datetime) else v for k, v in values.items()}
-    return {"id": key.key_id, **plain, "works": key.works()}
+    return {"id": key.key_id, **plain, "limits": key.allowance or {}, "works": key.works()}
 
 
 def _row(key: ApiKey) -> tuple[str, ...]:
     moments = (key.created_at, key.expires_at, key.last_used_at)
     shown = [f"{moment:%Y-%m-%d %H:%M}" if moment else "-" for moment in moments]
     state = "" if key.works() else "revoked" if key.revoked_at else "expired"
-    return (key.key_id, key.name, key.owner, " ".join(key.scopes), *shown, state)
+    limits = ", ".join(f"{name}={value}" for name, value in (key.allowance or {}).items()) or "-"
+    return (key.key_id, key.name, key.owner, " ".join(key.scopes), *shown, limits, state)
 
 
 def _run(work: Coroutine[Any, Any, None]) -> int:
     configure_logs("WARNING")
     try:
         asyncio.run(work)
-    except (WrongSetting, CheckpointsError, InUse, Wrong) as error:
+    except (WrongSetting, CheckpointsError, InUse, InvalidAllowance, Wrong) as error:
         print(f"everturn: {error}", file=sys.stderr)
         return 1
     return 0

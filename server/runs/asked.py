@@ -7,6 +7,7 @@ from uuid import UUID
 from langgraph.types import Command, Send
 
 from everturn.checkpoints.sql.assistants import Assistant
+from everturn.server.access.allowance import allowance_of
 from everturn.server.access.caller import caller_config, without_caller
 from everturn.server.projects.graphs import Graphs
 from everturn.server.runs.injection import StopForMessages
@@ -33,6 +34,7 @@ def turn_of(run: Run, graphs: Graphs, *, goes_on: bool) -> Turn:
         interrupt_before=request.interrupt_before,
         interrupt_after=request.interrupt_after,
         durability=request.durability or ("exit" if run.on_own_thread else None),
+        timeout=allowance_of(run.caller).turn_timeout,
         control=StopForMessages(run.inbox) if request.lasting else None,
     )
 

@@ -3,8 +3,8 @@
     a client's run -> a place? -> it begins, else it is refused: TooManyRuns
     of the background -> a place? -> it begins, else it waits in the table until its caller has one
 
-A run has its place from before its row is written until its turn is over. Operators, and runs that
-are nobody's, need none.
+A run has its place from before its row is written until its turn is over. Operators without a limit
+of their own, and runs that are nobody's, need none.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from everturn.checkpoints.shared.peers import Message, Peers
+from everturn.server.access.allowance import allowance_of
 from everturn.server.access.caller import Caller
 from everturn.server.access.counting import Counting
 from everturn.server.access.scopes import ADMIN
@@ -41,8 +42,9 @@ class RunsAtOnce:
     def __init__(
         self, places: Places, most: int | None, peers: Peers, hit: Callable[[str], None]
     ) -> None:
-        """Give each caller so many places; None: as many as they like.
+        """Give each caller so many places, unless they have a number of their own.
 
+        None: as many as they like.
         `hit` is called when a client's run is refused.
         """
         self._places = places
@@ -50,8 +52,8 @@ class RunsAtOnce:
         self._peers = peers
         self._hit = hit
         self._counting = Counting()
-        self._callers: dict[str, str] = {}
-        """Of the runs of this process that have a place."""
+        self._entered: dict[str, tuple[str, int]] = {}
+        """The runs of this process that have a place: whose they are, of how many places."""
         self._leaving: set[asyncio.Task[None]] = set()
         self.full: set[str] = set()
         """Callers that have no place left, as far as is known."""
@@ -59,14 +61,13 @@ class RunsAtOnce:
 
     async def enter(self, run_id: str, caller: Caller | None) -> bool:
         """Take a place for a run; False where its caller has none left."""
-        if self._most is None or caller is None or ADMIN in caller.permissions:
-            return True
-        if self._counting.away:
+        most = self._most_of(caller)
+        if most is None or caller is None or self._counting.away:
             return True
         who = caller.identity
-        self._callers[run_id] = who  # first: who is cancelled meanwhile may have it
-        if await self._counting.reply(self._places.enter(who, run_id, self._most)) is False:
-            del self._callers[run_id]
+        self._entered[run_id] = who, most  # first: who is cancelled meanwhile may have it
+        if await self._counting.reply(self._places.enter(who, run_id, most)) is False:
+            del self._entered[run_id]
             self.full.add(who)
             return False
         return True
@@ -83,34 +84,41 @@ class RunsAtOnce:
             return False
         self._hit("runs_at_once")
         raise TooManyRuns(
-            f"You have {self._most} runs under way: wait until one has ended, or cancel one."
+            f"You have {self._most_of(run.caller)} runs under way: wait until one has ended, or "
+            "cancel one."
         )
 
     async def leave(self, run_id: str) -> None:
         """Give a run's place back, if it has one; nothing is raised."""
-        if who := self._callers.pop(run_id, None):
-            leaving = asyncio.create_task(self._leave(who, run_id))
+        if entered := self._entered.pop(run_id, None):
+            leaving = asyncio.create_task(self._leave(run_id, *entered))
             self._leaving.add(leaving)
             leaving.add_done_callback(self._leaving.discard)
             await asyncio.wait({leaving})
 
     async def keep(self) -> None:
-        """Renew the places of this process' runs. Never ends, where there is a limit."""
-        while self._most is not None:
+        """Renew the places of this process' runs. Never ends."""
+        while True:
             await asyncio.sleep(self._places.lease / _RENEWALS)
             runs = defaultdict[str, list[str]](list)
-            for run_id, who in self._callers.items():
+            for run_id, (who, _) in self._entered.items():
                 runs[who].append(run_id)
             for who, run_ids in runs.items():
                 if not self._counting.away:
                     await self._counting.reply(self._places.renew(who, run_ids))
 
-    async def _leave(self, who: str, run_id: str) -> None:
+    def _most_of(self, caller: Caller | None) -> int | None:
+        own = allowance_of(caller).max_runs
+        if own is not None:
+            return own
+        return None if caller is None or ADMIN in caller.permissions else self._most
+
+    async def _leave(self, run_id: str, who: str, most: int) -> None:
         if self._counting.away:
             return  # the place ends by itself
         had = await self._counting.reply(self._places.leave(who, run_id))
         self.full.discard(who)
-        if had and self._most and had >= self._most:
+        if had and had >= most:
             await self._peers.publish({"waiting": True, "place_of": who})
 
     def _received(self, message: Message) -> None:

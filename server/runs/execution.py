@@ -345,7 +345,7 @@ class Execution:
             await self._memory.undo(run.thread_id, run.row.run_id)
         await self._leave(run)
         if run.cancelled is None and held.deadline.expired():
-            self._fail(run, self._engine.ended_by())
+            self._fail(run, self._engine.ended_by(held))
         if run.cancelled or run.error:
             self._post_end(run)
 

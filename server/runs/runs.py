@@ -568,7 +568,7 @@ class Runs(RunCanceller):
         self._queue.wake()  # also for what a process that was stopped has handed over
 
     async def keep_places(self) -> None:
-        """Have the places of callers' runs renewed, where there is a limit; then it never ends."""
+        """Have the places of callers' runs renewed. Never ends."""
         await self._at_once.keep()
 
     async def take_what_waits(self) -> None:

@@ -55,14 +55,16 @@ async def _as_it_is(_: Graph, given: Any) -> Any:
     return given
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Hold:
     """A thread that is held for a turn."""
 
-    fence: int | None
-    """The token that keeps a holder who was overtaken from writing; None needs none."""
     deadline: asyncio.Timeout
     """Ends the turn; it is set when the turn begins."""
+    seconds: float
+    """That the turn may take."""
+    fence: int | None = None
+    """The token that keeps a holder who was overtaken from writing; None needs none."""
 
 
 class Engine:
@@ -157,25 +159,26 @@ class Engine:
         """
         self.refuse_if_closing()
         deadline = asyncio.timeout(None)
+        held = Hold(deadline, self._turn_timeout)
         self._deadlines.add(deadline)
         self._idle.clear()
         try:
-            async with deadline, self.hold(thread_id, wait) as fence:
-                yield Hold(fence, deadline)
+            async with deadline, self.hold(thread_id, wait) as held.fence:
+                yield held
         except TimeoutError as error:
             if not deadline.expired():
                 raise
-            raise self.ended_by() from error
+            raise self.ended_by(held) from error
         finally:
             self._deadlines.discard(deadline)
             if not self._deadlines:
                 self._idle.set()
 
-    def ended_by(self) -> RunError:
+    def ended_by(self, held: Hold) -> RunError:
         """What has ended a turn whose deadline is over."""
         if self._closing:
             return ShuttingDown(_COME_BACK)
-        return TurnTimeout(f"No answer within {self._turn_timeout:g} s.")
+        return TurnTimeout(f"No answer within {held.seconds:g} s.")
 
     async def run_held(
         self, turn: Turn, held: Hold, outcome: Outcome, checked: Checked | None = None
@@ -193,9 +196,10 @@ class Engine:
             Exception: whatever a node raised.
         """
         checked = checked or self.check(turn)
+        held.seconds = min(self._turn_timeout, turn.timeout or self._turn_timeout)
         if not self._closing:
-            held.deadline.reschedule(asyncio.get_running_loop().time() + self._turn_timeout)
-        config = self._config(turn, held.fence)
+            held.deadline.reschedule(asyncio.get_running_loop().time() + held.seconds)
+        config = self._config(turn, held)
         async with (
             self.graphs.open(turn.graph, config, context=checked.context) as graph,
             aclosing(self._stream(turn, graph, checked.context, config)) as parts,
@@ -240,16 +244,16 @@ class Engine:
                 continue
             deadline.reschedule(asyncio.get_running_loop().time())
 
-    def _config(self, turn: Turn, fence: int | None) -> RunnableConfig:
-        own, services = turn.services, self.services
-        services = MappingProxyType({**services, **own}) if own else services
+    def _config(self, turn: Turn, held: Hold) -> RunnableConfig:
+        own = {**turn.services, "turn_timeout": held.seconds} if turn.timeout else turn.services
+        services = MappingProxyType({**self.services, **own}) if own else self.services
         configurable = {**turn.config.get("configurable", {}), "__everturn": services}
         if turn.thread_id is not None:
             configurable["thread_id"] = turn.thread_id
         if turn.ttl is not None:
             configurable[TTL_KEY] = Unsent(turn.ttl)
-        if fence is not None:
-            configurable[FENCE_KEY] = Unsent(fence)
+        if held.fence is not None:
+            configurable[FENCE_KEY] = Unsent(held.fence)
         # LangGraph's own name for it; a thread that waits is resumed by the graph that asked.
         metadata = {**turn.config.get("metadata", {}), "graph_id": turn.graph}
         config = {**turn.config, "configurable": configurable, "metadata": metadata}

@@ -34,6 +34,8 @@ class Turn:
     interrupt_before: Literal["*"] | Sequence[str] | None = None
     interrupt_after: Literal["*"] | Sequence[str] | None = None
     durability: Literal["sync", "async", "exit"] | None = None
+    timeout: float | None = None
+    """Seconds that it may take, where these are fewer than the engine's."""
     control: RunControl | None = None
     """Says when the graph is to stop between two steps, with GraphDrained."""
 

@@ -33,6 +33,7 @@ from everturn.server.api.agent_server.command_answers import (
 from everturn.server.api.agent_server.command_bodies import Command
 from everturn.server.api.agent_server.thread_events import SubscribeBody, is_wanted
 from everturn.server.api.http.authentication import is_still_let_in
+from everturn.server.api.http.body_limit import refused_message
 from everturn.server.api.http.deps import Service
 from everturn.server.api.http.idempotency import read_key
 from everturn.server.api.http.json import dumps
@@ -141,7 +142,10 @@ class ThreadSocket:
     async def _answer_to(self, text: str) -> Answer:
         command: Any = None
         try:
-            command = read_json(text.encode())
+            said = text.encode()
+            if problem := refused_message(said):
+                return error_answer(None, "invalid_argument", problem.detail)
+            command = read_json(said)
             if problem := await refused_command(self._socket.scope, _method_of(command)):
                 return error_answer(command, "permission_denied", problem.detail)
             if _method_of(command).startswith("subscription."):

@@ -24,7 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog import get_logger
 
 from everturn.checkpoints.errors import CheckpointsError
-from everturn.server.access.caller import Caller, acting_as, caller_of
+from everturn.server.access.caller import Caller, InvalidCaller, acting_as, caller_of
 from everturn.server.access.scopes import holds
 from everturn.server.api.http.docs import Asset
 from everturn.server.api.http.in_process import IN_PROCESS
@@ -274,7 +274,8 @@ def _problem_of(error: Exception, gate: Gate, scope: Scope, recorded: _Recorded)
             return problem_of_status(401, str(error) or _UNKNOWN)
     problem = problem_of_status(500, "The project's authenticator failed; the log says why.")
     problem.error_id = error_id_of(error)
-    log.error("authenticator_failed", path=scope["path"], error_id=problem.error_id, exc_info=error)
+    about = {"advice": str(error)} if isinstance(error, InvalidCaller) else {"exc_info": error}
+    log.error("authenticator_failed", path=scope["path"], error_id=problem.error_id, **about)
     return problem
 
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from everturn.checkpoints.shared.spending import Counted
 from everturn.server.access.budgets import Budget, Budgets
+from everturn.server.access.caller import current_caller
 from everturn.server.api.http.deps import BudgetsDep
 from everturn.server.api.http.problems import problems
 from everturn.server.api.http.strict_json import Router
@@ -93,5 +94,5 @@ def _limits(budgets: Budgets, caller_day: Budget) -> AllLimits:
         thread=limits(budgets.thread),
         caller_day=limits(caller_day),
         day=limits(budgets.day),
-        tool_calls=budgets.max_tool_calls,
+        tool_calls=budgets.tool_calls_of(current_caller()),
     )

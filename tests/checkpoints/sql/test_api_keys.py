@@ -35,6 +35,7 @@ def key(number: int, expires_at: datetime | None = None) -> ApiKey:
         digest=bytes([number]) * 32,
         created_at=NOW + timedelta(seconds=number),
         expires_at=expires_at,
+        allowance={"rate_limit": "60/minute", "max_runs": number} if number > 1 else None,
     )
 
 

@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from everturn.checkpoints.sql.api_keys import ApiKeyTable
 from everturn.checkpoints.sql.database import open_database
+from everturn.server.access.allowance import Allowance
 from everturn.server.access.keys import KEY, make_key
 from everturn.server.access.scopes import RUNS, Scope
 
@@ -18,9 +20,13 @@ def key_in(
     expires: timedelta | None = None,
     *,
     revoked: bool = False,
+    **amounts: Any,
 ) -> str:
-    """Make a key in the data folder of a service that runs, and return it."""
-    new = make_key(name, name, scopes, expires)
+    """Make a key in the data folder of a service that runs, and return it.
+
+    `amounts` are the members of its `Allowance`.
+    """
+    new = make_key(name, name, scopes, expires, Allowance(**amounts))
 
     async def write() -> None:
         async with open_database(None, data_dir, migrate=False) as database:

@@ -147,16 +147,18 @@ async def test_a_caller_may_have_a_budget_of_their_own(store: Store) -> None:
     assert not none.apply_to(BOB)
 
 
-@pytest.mark.parametrize("said", ["25", -1, True, float("nan"), [25]])
-def test_what_is_no_number_is_no_budget(said: object) -> None:
-    mistaken = Budgets(BareBudgetSettings(tokens_caller_day=5), Spending(Redis()))
-    assert mistaken.day_of(Caller({"identity": "eve", "tokens_day": said})) == (5, None)
-
-
-@pytest.mark.parametrize("said", [10**40, float("inf"), 1e300])
-def test_the_largest_budget_is_a_number_that_redis_can_count_with(said: object) -> None:
-    rich = Caller({"identity": "eve", "tokens_day": said, "budget_day": said})
-    assert Budgets(BareBudgetSettings(), Spending(Redis())).day_of(rich) == (10**9, 10**9)
+def test_a_caller_may_have_a_number_of_tool_calls_of_their_own() -> None:
+    eve = Caller({"identity": "eve", "max_tool_calls": 5})
+    for each in (
+        Budgets(BareBudgetSettings(), Spending(Redis())),
+        Budgets(BareBudgetSettings(max_tool_calls=3), Spending(Redis())),
+    ):
+        assert each.apply_to(eve)
+        each.check_tools(5, eve)
+        with pytest.raises(BudgetExceeded, match="6 tools; your own limit allows 5"):
+            each.check_tools(6, eve)
+    with pytest.raises(BudgetExceeded, match="EVERTURN_MAX_TOOL_CALLS allows 3"):
+        each.check_tools(4, BOB)
 
 
 async def test_nothing_may_be_spent_where_a_callers_own_budget_is_nothing(store: Store) -> None:
@@ -278,3 +280,11 @@ async def test_callers_see_themselves_and_operators_see_all(store: Store) -> Non
 async def test_where_redis_is_away_a_run_begins_and_asks_again(store: Store) -> None:
     async with Redis.from_url("redis://127.0.0.1:1") as nobody:
         await budgets(Store(nobody, "test"), tokens_day=5).check(ADA, None)
+
+
+async def test_operators_see_what_is_counted_for_somebodys_own_budget(store: Store) -> None:
+    none, eve = budgets(store), Caller({"identity": "eve", "tokens_day": 25})
+    await spend(none, eve)
+    with acting_as(OPERATOR):
+        assert (await none.usage("eve")).today == (Amount(10), Amount())
+        assert (await none.usage()).today is None

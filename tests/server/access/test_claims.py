@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from everturn.server.access.allowance import Allowance, allowance_of
 from everturn.server.access.claims import caller_of_claims
 from everturn.server.access.credentials import InvalidToken
 from everturn.server.access.oauth_settings import OAuthSettings
@@ -55,3 +56,17 @@ def test_another_claim_may_say_who_it_is() -> None:
         caller_of_claims({**CLAIMS, "email_verified": False}, by_mail)
     with pytest.raises(InvalidToken, match="claim upn"):
         caller_of_claims(CLAIMS, settings(auth_identity_claim="upn"))
+
+
+def test_a_claim_may_say_what_a_caller_may() -> None:
+    named = settings(auth_limits_claim="app.limits")
+    said = {"rate_limit": "60/minute", "max_runs": 4, "identity": "root", "other": 1}
+    caller = caller_of_claims({**CLAIMS, "app": {"limits": said}}, named)
+    assert caller.identity == "ada"
+    assert allowance_of(caller) == Allowance(rate_limit="60/minute", max_runs=4)
+    assert "other" not in caller
+    assert allowance_of(caller_of_claims(CLAIMS, named)) == Allowance()
+    assert allowance_of(caller_of_claims({**CLAIMS, **said}, settings())) == Allowance()
+    for wrong, says in (({"max_runs": 0}, "app.limits of the token, max_runs must"), (5, "object")):
+        with pytest.raises(InvalidToken, match=says):
+            caller_of_claims({**CLAIMS, "app": {"limits": wrong}}, named)

@@ -84,17 +84,20 @@ def test_what_is_limited(
     [
         ("3/second", [(3, 1)]),
         ("off", []),
-        ("many", [(10, 60)]),
-        (7, [(10, 60)]),
         (None, [(10, 60)]),
     ],
 )
-def test_a_caller_may_have_limits_of_their_own(said: object, turns: list[tuple[int, int]]) -> None:
+@pytest.mark.parametrize("permissions", [[], ["admin"]])
+def test_a_caller_may_have_limits_of_their_own(
+    said: object, turns: list[tuple[int, int]], permissions: list[str]
+) -> None:
     limits = rate_limits(LimitSettings(), Counts(), list[str]().append, auth=True)
     assert limits is not None
-    eve = Caller({"identity": "eve", "rate_limit": said})
-    assert list(limits.of("turns", eve)) == turns
+    about = {"identity": "eve", "permissions": permissions}
+    eve = Caller({**about, "rate_limit": said})
+    assert list(limits.of("turns", eve)) == ([] if said is None and permissions else turns)
     assert not limits.of("requests", eve)
+    assert list(limits.of("requests", Caller({**about, "request_limit": "9/day"}))) == [(9, 86_400)]
 
 
 def test_what_starts_or_answers_a_turn() -> None:

@@ -168,6 +168,11 @@ def test_who_can_open_the_stores_needs_no_key(data_dir: Path) -> None:
         (("create", " "), "NAME: 1 to 200 characters"),
         (("create", "a", "--owner", "a\nb"), "--owner: 1 to 200 characters"),
         (("create", "x" * 201), "NAME: 1 to 200 characters"),
+        (("create", "a", "--rate-limit", "many"), "rate_limit must be off, or a number"),
+        (("create", "a", "--max-runs", "0"), "max_runs must be greater than or equal to 1"),
+        (("create", "a", "--budget-day", "nan"), "budget_day must be a finite number"),
+        (("create", "a", "--turn-timeout", "301"), "at most 300, which EVERTURN_TURN_TIMEOUT"),
+        (("create", "a", "--max-body-size", "5000000"), "at most 4194304, which EVERTURN_MAX_B"),
         (("revoke", "nobody"), "everturn keys list"),
     ],
 )
@@ -195,6 +200,20 @@ def test_a_key_may_come_before_the_first_start(data_dir: Path) -> None:
     with process(data_dir, EVERTURN_AUTH="on") as running, Client(running.url()) as client:
         assert client.get("/metrics", headers=bearer(key["key"])).status_code == 200
         assert status(client, key["key"]) == 403
+
+
+def test_limits_of_a_key_are_listed(data_dir: Path) -> None:
+    own = ("--rate-limit", "60/minute", "--max-runs", "4", "--budget-day", "5", "--expires", "1d")
+    made(data_dir, "ada", *own)
+    made(data_dir, "bob")
+    ada, bob = json.loads(keys(data_dir, "list", "--json"))
+    assert ada["limits"] == {"rate_limit": "60/minute", "max_runs": 4, "budget_day": 5.0}
+    assert bob["limits"] == {}
+    table = keys(data_dir, "list")
+    assert re.search(
+        r" ada .* rate_limit=60/minute, max_runs=4, budget_day=5.0$", table, re.MULTILINE
+    )
+    assert re.search(r" bob .* -$", table, re.MULTILINE)
 
 
 def test_tables_of_an_older_version_are_brought_to_those_of_today(data_dir: Path) -> None:
