@@ -190,7 +190,7 @@ class ThreadSocket:
         bodies = {name: _read(name) for name in body.subscriptions}
         restored = {name: found for name, found in bodies.items() if found is not None}
         if body.last_event_id and not self._subscriptions:
-            self._since = Since.parse(body.last_event_id.removeprefix("synth:").replace(":", "."))
+            self._since = Since.parse(body.last_event_id)
         for name, found in restored.items():
             await self._add(name, found)
         return {"restored": len(restored) == len(bodies) and bool(bodies)}

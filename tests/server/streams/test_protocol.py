@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 from hypothesis import given
 from hypothesis import strategies as st
-from langchain_core.messages import AIMessageChunk
+from langchain_core.messages import AIMessage, AIMessageChunk
 
 from everturn.server.api.http.json import dumps
 from everturn.server.streams.feed import Cursor
@@ -202,6 +202,15 @@ def test_events_are_of_their_types_and_in_order_and_the_same_again(parts: list[P
     # What is told of a beginning is told in the same words when more has come.
     cut = told([BEGIN, *parts[: len(parts) // 2]], final=None)
     assert events[: len(cut)] == cut
+
+
+def test_each_of_very_many_events_of_one_part_has_its_number() -> None:
+    calls = [{"name": "look", "args": {}, "id": f"c{n}", "type": "tool_call"} for n in range(40)]
+    whole: Part = ("messages", [AIMessage("", id="m1", tool_calls=calls), {}])
+    events = told([BEGIN, whole, ("values", {"a": 1}), ("values", {"a": 2})])
+    seqs = [event.seq or 0 for event in events]
+    assert len(events) > 80
+    assert all(a < b for a, b in pairwise(seqs))
 
 
 def test_numbers_are_exact_in_javascript() -> None:
