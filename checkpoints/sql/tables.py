@@ -268,7 +268,7 @@ event.listen(
     runs,
     "after_create",
     # The positions of deleted runs are not given again: clients know events by them.
-    DDL(
+    DDL(  # type: ignore[no-untyped-call]
         """CREATE TRIGGER runs_position BEFORE DELETE ON runs BEGIN
     INSERT INTO sqlite_sequence (name, seq) SELECT 'runs_position', 0
         WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'runs_position');

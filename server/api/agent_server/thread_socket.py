@@ -19,6 +19,7 @@ from typing import Annotated, Any
 from fastapi import WebSocket
 from pydantic import BaseModel, Field, ValidationError
 from starlette.websockets import WebSocketDisconnect
+from structlog import get_logger
 
 from everturn.checkpoints.errors import CheckpointsError
 from everturn.server.api.agent_server.bodies import ThreadId
@@ -42,18 +43,20 @@ from everturn.server.api.http.strict_json import Router, read_json
 from everturn.server.api.http.values import MAX_FEW, Name, at_most
 from everturn.server.errors import InvalidInput, ThreadNotFound
 from everturn.server.runs.thread_events import Since
+from everturn.server.streams.feed import BEGINNING
 from everturn.server.streams.moved import Moved
 from everturn.server.streams.protocol import ProtocolEvent
 from everturn.server.streams.subscription import Subscription
+from everturn.server.streams.thread import Place
 
-SEND_SECONDS = 30.0
-"""A client that reads nothing for so long is let go; it may come back to where it was."""
-_NORMAL, _REFUSED, _TOO_SLOW, _RESTARTS = 1000, 1008, 1008, 1012
+_NORMAL, _REFUSED, _FAILED, _RESTARTS = 1000, 1008, 1011, 1012
 """Codes of a close: https://www.iana.org/assignments/websocket/websocket.xhtml"""
 _MAX_ID = 10_000
 _MAX_WAITING = 16
 """Commands of one socket that are being answered."""
 _UNKNOWN = "There are subscription.subscribe, subscription.unsubscribe and subscription.reconnect."
+
+log = get_logger(__name__)
 
 SubscriptionId = Annotated[str, Field(max_length=_MAX_ID)]
 
@@ -112,14 +115,12 @@ class ThreadSocket:
         """Answer commands, and send events, until one side leaves."""
         answering = set[asyncio.Task[None]]()
         try:
-            while await is_still_let_in(self._socket.scope):
-                text = await self._socket.receive_text()
+            while (data := await self._receive()) is not None:
                 # One that waits, for a step of a run, holds up no other.
-                answering.add(task := asyncio.create_task(self._answer(text)))
+                answering.add(task := asyncio.create_task(self._answer(data)))
                 task.add_done_callback(answering.discard)
                 if len(answering) >= _MAX_WAITING:
                     await asyncio.wait(answering, return_when=asyncio.FIRST_COMPLETED)
-            await self._socket.close(_REFUSED)
         except (WebSocketDisconnect, RuntimeError):
             pass  # the client has left, or was let go
         finally:
@@ -129,19 +130,30 @@ class ThreadSocket:
             if tasks:
                 await asyncio.wait(tasks)
 
-    async def _answer(self, text: str) -> None:
-        answer = await self._answer_to(text)
+    async def _receive(self) -> bytes | None:
+        """Wait for a command; None where the client has left, or is let in no longer."""
+        message = await self._socket.receive()
+        if message["type"] == "websocket.disconnect":
+            return None
+        if not await is_still_let_in(self._socket.scope):
+            await self._socket.close(_REFUSED)
+            return None
+        text: str | None = message.get("text")
+        return message["bytes"] if text is None else text.encode()
+
+    async def _answer(self, data: bytes) -> None:
+        answer = await self._answer_to(data)
         try:
             await self._send(dumps(answer))
-        except (WebSocketDisconnect, TimeoutError, RuntimeError):
+        except WebSocketDisconnect:
             return
         if answer["type"] == "success":
             self._pump()
 
-    async def _answer_to(self, text: str) -> Answer:
+    async def _answer_to(self, data: bytes) -> Answer:
         command: Any = None
         try:
-            command = read_json(text.encode())
+            command = read_json(data)
             if problem := await refused_command(self._socket.scope, _method_of(command)):
                 return error_answer(command, "permission_denied", problem.detail)
             if _method_of(command).startswith("subscription."):
@@ -210,33 +222,44 @@ class ThreadSocket:
             self._pumping = asyncio.create_task(self._send_events(), name="events of a thread")
 
     async def _send_events(self) -> None:
-        try:
-            await self._threads.row(self._thread_id)
-        except ThreadNotFound:
-            return  # a run may create it: then this is tried again
         code = _NORMAL
         try:
+            await self._threads.row(self._thread_id)
             async with aclosing(self._events.follow(self._thread_id, self._since)) as following:
                 await self._send_all(following)
+        except ThreadNotFound:
+            return  # a run may create it: then this is tried again
+        except WebSocketDisconnect:
+            return
         except (Moved, CheckpointsError):
             code = _RESTARTS
-        except TimeoutError:
-            code = _TOO_SLOW
         except _LetInNoLonger:
             code = _REFUSED
-        with suppress(RuntimeError):  # the client was faster
+        except Exception:
+            log.exception("events_not_sent", thread_id=self._thread_id)
+            code = _FAILED
+        with suppress(RuntimeError, WebSocketDisconnect):  # the client was faster
             await self._socket.close(code)
 
     async def _send_all(self, following: AsyncGenerator[list[ProtocolEvent]]) -> None:
+        runs: list[str] = []
         async for events in following:
             if not await is_still_let_in(self._socket.scope):
                 raise _LetInNoLonger
             now = time.time_ns() // 1_000_000
             for event in events:
+                if event.run_id and event.run_id not in runs[-1:]:
+                    runs.append(event.run_id)
                 if self._is_wanted(event):
                     await self._send(event.as_json(now))
                 if event.seq is not None:
                     self._sent = max(self._sent, event.seq)
+            # Who subscribes later begins here too: what is under way then may be a later run.
+            if runs and self._since is None:
+                self._since = Since(place=Place(runs[0], BEGINNING))
+            elif runs[1:] and not events:  # quiet: what came before is known
+                self._since = Since(place=Place(runs[-1], BEGINNING))
+                runs = runs[-1:]
 
     def _is_wanted(self, event: ProtocolEvent) -> bool:
         repeated = event.seq is not None and event.seq <= self._sent
@@ -246,8 +269,11 @@ class ThreadSocket:
         return bool(wanting) and (not repeated or wanting <= self._new)
 
     async def _send(self, data: bytes) -> None:
-        async with self._sending, asyncio.timeout(SEND_SECONDS):
-            await self._socket.send_text(data.decode())
+        async with self._sending:  # who does not read is dropped: see `cli.connections`
+            try:
+                await self._socket.send_text(data.decode())
+            except RuntimeError:  # it was closed meanwhile
+                raise WebSocketDisconnect from None
 
 
 def _method_of(command: Any) -> str:
