@@ -13,6 +13,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as NotBase64
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, suppress
+from itertools import count
 from json import JSONDecodeError
 from typing import Annotated, Any
 
@@ -52,8 +53,10 @@ from everturn.server.streams.thread import Place
 _NORMAL, _REFUSED, _FAILED, _RESTARTS = 1000, 1008, 1011, 1012
 """Codes of a close: https://www.iana.org/assignments/websocket/websocket.xhtml"""
 _MAX_ID = 10_000
+_MAY_WAIT = frozenset({"input.inject", "run.cancel"})
+"""Commands that wait for a step of a run, and hold up no other."""
 _MAX_WAITING = 16
-"""Commands of one socket that are being answered."""
+"""Of these, on one socket."""
 _UNKNOWN = "There are subscription.subscribe, subscription.unsubscribe and subscription.reconnect."
 
 log = get_logger(__name__)
@@ -116,8 +119,11 @@ class ThreadSocket:
         answering = set[asyncio.Task[None]]()
         try:
             while (data := await self._receive()) is not None:
-                # One that waits, for a step of a run, holds up no other.
-                answering.add(task := asyncio.create_task(self._answer(data)))
+                command = _read_command(data)
+                if _method_of(command) not in _MAY_WAIT:
+                    await self._answer(command)  # no other is read before the client has it
+                    continue
+                answering.add(task := asyncio.create_task(self._answer(command)))
                 task.add_done_callback(answering.discard)
                 if len(answering) >= _MAX_WAITING:
                     await asyncio.wait(answering, return_when=asyncio.FIRST_COMPLETED)
@@ -141,8 +147,8 @@ class ThreadSocket:
         text: str | None = message.get("text")
         return message["bytes"] if text is None else text.encode()
 
-    async def _answer(self, data: bytes) -> None:
-        answer = await self._answer_to(data)
+    async def _answer(self, command: Any) -> None:
+        answer = await self._answer_to(command)
         try:
             await self._send(dumps(answer))
         except WebSocketDisconnect:
@@ -150,17 +156,16 @@ class ThreadSocket:
         if answer["type"] == "success":
             self._pump()
 
-    async def _answer_to(self, data: bytes) -> Answer:
-        command: Any = None
+    async def _answer_to(self, command: Any) -> Answer:
+        if isinstance(command, JSONDecodeError):
+            text = f"The command is no JSON: {command.msg}."
+            return error_answer(None, "invalid_argument", text)
         try:
-            command = read_json(data)
             if problem := await refused_command(self._socket.scope, _method_of(command)):
                 return error_answer(command, "permission_denied", problem.detail)
             if _method_of(command).startswith("subscription."):
                 return await self._subscribing(command)
             return await self._commands.answer(self._thread_id, command, self._client)
-        except JSONDecodeError as error:
-            return error_answer(None, "invalid_argument", f"The command is no JSON: {error.msg}.")
         except Exception as error:
             return refusal(command, error, self._kinds)
 
@@ -183,12 +188,9 @@ class ThreadSocket:
         return {"type": "success", "id": said.id, "result": result}
 
     async def _subscribe(self, body: SubscribeBody) -> dict[str, Any]:
-        if len(self._subscriptions) >= MAX_FEW:
-            raise Refused("invalid_argument", f"At most {MAX_FEW} subscriptions on one socket.")
         if body.since is not None and not self._subscriptions:
             self._since = Since(seq=body.since)
-        name = _name(body, len(self._subscriptions))
-        await self._add(name, body)
+        await self._add(name := self._name(body), body)
         return {"subscription_id": name}
 
     def _unsubscribe(self, body: _Unsubscribe) -> dict[str, Any]:
@@ -209,12 +211,22 @@ class ThreadSocket:
 
     async def _add(self, name: str, body: SubscribeBody) -> None:
         """Subscribe; what was sent already is gone through again for it."""
+        if len(self._subscriptions) >= MAX_FEW and name not in self._subscriptions:
+            raise Refused("invalid_argument", f"At most {MAX_FEW} subscriptions on one socket.")
         async with self._sending:  # no event is half way to the client
             if self._pumping is not None:
                 self._pumping.cancel()
                 self._pumping = None
         self._subscriptions[name] = body.subscription()
         self._new.add(name)
+
+    def _name(self, body: SubscribeBody) -> str:
+        """Name a subscription by what it is, so that any process can take it up again."""
+        said = body.model_dump_json(exclude={"since"}, exclude_none=True).encode()
+        about = urlsafe_b64encode(said).decode().rstrip("=")
+        return next(
+            name for number in count() if (name := f"{number}.{about}") not in self._subscriptions
+        )
 
     def _pump(self) -> None:
         """Begin to send events, if there is somebody to send them to."""
@@ -224,11 +236,12 @@ class ThreadSocket:
     async def _send_events(self) -> None:
         code = _NORMAL
         try:
-            await self._threads.row(self._thread_id)
+            try:
+                await self._threads.row(self._thread_id)
+            except ThreadNotFound:
+                return  # a run may create it: then this is tried again
             async with aclosing(self._events.follow(self._thread_id, self._since)) as following:
                 await self._send_all(following)
-        except ThreadNotFound:
-            return  # a run may create it: then this is tried again
         except WebSocketDisconnect:
             return
         except (Moved, CheckpointsError):
@@ -276,14 +289,15 @@ class ThreadSocket:
                 raise WebSocketDisconnect from None
 
 
+def _read_command(data: bytes) -> Any:
+    try:
+        return read_json(data)
+    except JSONDecodeError as error:
+        return error
+
+
 def _method_of(command: Any) -> str:
     return str(command.get("method", "")) if isinstance(command, Mapping) else ""
-
-
-def _name(body: SubscribeBody, number: int) -> str:
-    """Name a subscription by what it is, so that any process can take it up again."""
-    said = body.model_dump_json(exclude={"since"}, exclude_none=True).encode()
-    return f"{number}.{urlsafe_b64encode(said).decode().rstrip('=')}"
 
 
 def _read(name: str) -> SubscribeBody | None:

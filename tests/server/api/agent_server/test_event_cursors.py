@@ -124,3 +124,22 @@ def test_a_command_may_come_in_bytes(served: Client, thread_id: str) -> None:
         assert talk._next()["error"] == "invalid_argument"
         talk._socket.send(b"\xff")
         assert talk._next()["error"] == "invalid_argument"
+
+
+def test_subscriptions_have_names_of_their_own_and_are_not_too_many(
+    served: Client, thread_id: str
+) -> None:
+    with talking(served, thread_id) as talk:
+        names = [
+            talk.done("subscription.subscribe", channels=["input"])["subscription_id"]
+            for _ in range(2)
+        ]
+        talk.done("subscription.unsubscribe", subscription_id=names[0])
+        third = talk.done("subscription.subscribe", channels=["input"])["subscription_id"]
+        assert third != names[1]
+        about = third.partition(".")[2]
+        many = [f"{number}.{about}" for number in range(100)]
+        assert talk.done("subscription.reconnect", subscriptions=many)["restored"] is True
+        more = [f"{number}.{about}" for number in range(100, 200)]
+        answer = talk.send("subscription.reconnect", subscriptions=more)
+    assert answer["error"] == "invalid_argument"
