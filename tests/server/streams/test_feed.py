@@ -52,6 +52,20 @@ async def test_a_listener_who_is_far_behind_misses_nothing() -> None:
     assert all(sum(len(event.data) for event in some) < 100_000 for some in handed)
 
 
+async def test_a_listener_who_catches_up_lets_others_do_something() -> None:
+    """As one whose client has left: nothing that it writes is waited for."""
+    feed = Feed("r", Remembered())
+    for _ in range(20):
+        feed.publish("values", LARGE)
+    reading = asyncio.create_task(read(feed))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    reading.cancel()
+    feed.close()
+    await asyncio.wait({reading})
+    assert reading.cancelled()
+
+
 async def test_many_small_events_weigh_something() -> None:
     log = Remembered()
     feed = Feed("r", log)
