@@ -13,6 +13,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
+    column,
     delete,
     exists,
     func,
@@ -20,6 +21,7 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
+    table,
     update,
 )
 
@@ -475,7 +477,11 @@ def _from(run_id: str) -> ColumnElement[bool]:
 def _counting_on() -> Insert:
     """SQLite's insert, which gives each run the next position: it has one writer at a time."""
     newest = select(func.coalesce(func.max(runs.c.position), 0)).scalar_subquery()
-    return insert(runs).values(position=newest + 1)
+    # Of those that were deleted, which a trigger notes.
+    counts = table("sqlite_sequence", column("name"), column("seq"))
+    deleted = select(counts.c.seq).where(counts.c.name == "runs_position").scalar_subquery()
+    counted_on = func.max(newest, func.coalesce(deleted, 0)) + 1
+    return insert(runs).values(position=counted_on)
 
 
 def _shown(row: Mapping[Any, Any]) -> RunRow:

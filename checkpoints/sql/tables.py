@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import (
+    DDL,
     JSON,
     BigInteger,
     Boolean,
@@ -23,6 +24,7 @@ from sqlalchemy import (
     Text,
     TypedColumns,
     TypeDecorator,
+    event,
 )
 from sqlalchemy import (
     text as sql,
@@ -260,6 +262,20 @@ runs = Table(
         postgresql_where=_UNFINISHED,
         sqlite_where=_UNFINISHED,
     ),
+)
+
+event.listen(
+    runs,
+    "after_create",
+    # The positions of deleted runs are not given again: clients know events by them.
+    DDL(  # type: ignore[no-untyped-call]
+        """CREATE TRIGGER runs_position BEFORE DELETE ON runs BEGIN
+    INSERT INTO sqlite_sequence (name, seq) SELECT 'runs_position', 0
+        WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'runs_position');
+    UPDATE sqlite_sequence SET seq = max(seq, coalesce(OLD.position, 0))
+        WHERE name = 'runs_position';
+END"""
+    ).execute_if(dialect="sqlite"),
 )
 
 

@@ -8,9 +8,10 @@ looks, one a second: a service that was held up itself takes it out on no client
 import asyncio
 import os
 from collections import Counter
-from collections.abc import Container
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from errno import EMFILE, ENFILE
+from functools import partial
 from typing import Any, cast
 
 from structlog import get_logger
@@ -19,6 +20,7 @@ from uvicorn.protocols.http.httptools_impl import (
     HttpToolsProtocol,
     RequestResponseCycle,
 )
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from everturn.server.api.http.hang_up import HANG_UP
 from everturn.server.api.http.problems import Problem, problem_of_status, problem_response
@@ -71,8 +73,8 @@ class Connections:
 
     @property
     def open(self) -> int:
-        """How many there are."""
-        return len(self._all)
+        """How many there are that end by themselves: not sockets, which uvicorn ends."""
+        return sum(not each.is_socket for each in self._all)
 
     @property
     def busy(self) -> int:
@@ -223,6 +225,19 @@ class _Counted:
         return getattr(self._transport, name)
 
 
+class _Socket(WebSocketsSansIOProtocol):
+    """uvicorn's protocol for a WebSocket, which says when it is over."""
+
+    def __init__(self, over: Callable[[], None], **how: Any) -> None:
+        super().__init__(**how)
+        self._over = over
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End."""
+        self._over()
+        super().connection_lost(exc)
+
+
 class Connection(HttpToolsProtocol):
     """One connection, within its bounds."""
 
@@ -230,6 +245,7 @@ class Connection(HttpToolsProtocol):
         super().__init__(**how)
         self.was_dropped = False
         """It was ended because its client did not read."""
+        self.is_socket = False
         self.address = ""
         self._was_idle = False
         self.silent = 0
@@ -265,7 +281,7 @@ class Connection(HttpToolsProtocol):
         self.silent, self._taken = 0, None
         if self._arriving and not self._deaf and not self.flow.read_paused:
             self._look_at_sender()
-        idle = not self._arriving and not self.is_busy
+        idle = not (self._arriving or self.is_busy or self.is_socket)
         if idle and self._was_idle and self._all.leaving:
             self.transport.close()
         self._was_idle = idle
@@ -327,8 +343,10 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def handle_websocket_upgrade(self) -> None:
-        """Leave the connection to another protocol, which has bounds of its own."""
-        self._all.remove(self)
+        """Leave the connection to another protocol; it is counted, and its reader looked at."""
+        self._arriving, self.is_socket = False, True
+        made = partial(_Socket, partial(self._all.remove, self))
+        self.ws_protocol_class = made  # type: ignore[assignment]  # whatever makes one
         super().handle_websocket_upgrade()
 
     def data_received(self, data: bytes) -> None:

@@ -25,6 +25,10 @@ _WANTED: tuple[ThreadMode, ...] = ("run_modes", "state_update")
 _INTERRUPT_ID = re.compile("[0-9a-f]{32}")
 """As LangGraph knows the ids of interrupts from other keys."""
 
+_NUMBER = re.compile("[0-9]{1,16}")
+_SYNTHETIC = re.compile("synth:([^:]+):([^:]+)")
+"""As the events of a run's lifecycle are named."""
+
 _ANY = ""
 """Before every run's id: where a thread has no run yet, all of it is still to come."""
 
@@ -40,16 +44,18 @@ class Since(NamedTuple):
     def parse(cls, text: str) -> "Since | None":
         """Read an event's id, or its number; None for what is neither."""
         text = text.strip()
-        if text.isascii() and text.isdigit():
+        if _NUMBER.fullmatch(text):
             return cls(seq=int(text))
-        place, dot, part = text.rpartition(".")
-        if dot and part.isascii() and part.isdigit() and (found := Place.parse(place)):
+        if synthetic := _SYNTHETIC.fullmatch(text):
+            text = ".".join(synthetic.groups())
+        place, _, part = text.rpartition(".")
+        if _NUMBER.fullmatch(part) and (found := Place.parse(place)):
             return cls(place=found, part=int(part))
         found = Place.parse(text)
         return cls(place=found, part=1 << 30) if found else None
 
     def has(self, event: ProtocolEvent) -> bool:
-        """Whether the client has an event of the run that it left, or one before it."""
+        """Whether the client has an event of the run that it left, or of one before it."""
         if self.place is not None:
             here = (self.place.cursor, self.part)
             return event.run_id == self.place.run_id and (event.cursor, event.part) <= here
@@ -84,8 +90,9 @@ class ThreadEvents:
             async for streamed in following:
                 told = [event async for event in telling.of(streamed)]
                 if since is not None:
-                    told = [event for event in told if not since.has(event)]
-                    since = None if told else since  # whatever follows is new
+                    left = begin.run_id  # whatever is of another run is new
+                    told = [e for e in told if e.run_id != left or not since.has(e)]
+                    since = None if told else since
                 if told or not streamed:
                     yield told
 

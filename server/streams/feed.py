@@ -176,6 +176,8 @@ class Feed:
                 if news:
                     after = news[-1].cursor
                     yield news
+                    if after < self.end:
+                        await asyncio.sleep(0)  # who has left is noticed, and others are served
                 elif self._ended:
                     return
                 elif not await self._news():

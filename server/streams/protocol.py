@@ -20,7 +20,7 @@ from everturn.server.turns.turn import BLOCK
 _INTERRUPT = "__interrupt__"
 _RUN_BITS = 23
 """Of an event's number, of which JavaScript knows 53 bits: so 2^30 runs have numbers of their own,
-each of them 2^19 parts that become up to 2^4 events."""
+each of them 2^19 parts that mostly become up to 2^4 events."""
 _ATTEMPT_BITS, _PART_BITS = 20, 4
 
 Namespace = tuple[str, ...]
@@ -102,6 +102,8 @@ class Projection:
         self.run_id = run_id
         self._answered = answered
         self._first = None if position is None else first_seq(position)
+        self._seq = -1
+        """The newest number that was given."""
         self._cursor = Cursor()
         self._part = 0
         self._messages: dict[Namespace, Messages] = {}
@@ -359,8 +361,9 @@ class Projection:
         seq = None
         if self._first is not None:
             retried = max(0, cursor.attempt - 1) << _ATTEMPT_BITS
-            last = (1 << _PART_BITS) - 1
-            seq = self._first + retried + (cursor.number << _PART_BITS) + min(part, last)
+            seq = self._first + retried + (cursor.number << _PART_BITS) + part
+            # A part of very many events takes numbers of the next one, which then counts on.
+            seq = self._seq = max(seq, self._seq + 1)
         return ProtocolEvent(self.run_id, cursor, part, seq, method, namespace, data)
 
 

@@ -13,12 +13,14 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as NotBase64
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, suppress
+from itertools import count
 from json import JSONDecodeError
 from typing import Annotated, Any
 
 from fastapi import WebSocket
 from pydantic import BaseModel, Field, ValidationError
 from starlette.websockets import WebSocketDisconnect
+from structlog import get_logger
 
 from everturn.checkpoints.errors import CheckpointsError
 from everturn.server.api.agent_server.bodies import ThreadId
@@ -37,24 +39,28 @@ from everturn.server.api.http.body_limit import refused_message
 from everturn.server.api.http.deps import Service
 from everturn.server.api.http.idempotency import read_key
 from everturn.server.api.http.json import dumps
-from everturn.server.api.http.problems import IDEMPOTENCY_KEY
+from everturn.server.api.http.problems import IDEMPOTENCY_KEY, Problem
 from everturn.server.api.http.rate_limit import refused_command
 from everturn.server.api.http.strict_json import Router, read_json
 from everturn.server.api.http.values import MAX_FEW, Name, at_most
 from everturn.server.errors import InvalidInput, ThreadNotFound
 from everturn.server.runs.thread_events import Since
+from everturn.server.streams.feed import BEGINNING
 from everturn.server.streams.moved import Moved
 from everturn.server.streams.protocol import ProtocolEvent
 from everturn.server.streams.subscription import Subscription
+from everturn.server.streams.thread import Place
 
-SEND_SECONDS = 30.0
-"""A client that reads nothing for so long is let go; it may come back to where it was."""
-_NORMAL, _REFUSED, _TOO_SLOW, _RESTARTS = 1000, 1008, 1008, 1012
+_NORMAL, _REFUSED, _FAILED, _RESTARTS = 1000, 1008, 1011, 1012
 """Codes of a close: https://www.iana.org/assignments/websocket/websocket.xhtml"""
 _MAX_ID = 10_000
+_MAY_WAIT = frozenset({"input.inject", "run.cancel"})
+"""Commands that wait for a step of a run, and hold up no other."""
 _MAX_WAITING = 16
-"""Commands of one socket that are being answered."""
+"""Of these, on one socket."""
 _UNKNOWN = "There are subscription.subscribe, subscription.unsubscribe and subscription.reconnect."
+
+log = get_logger(__name__)
 
 SubscriptionId = Annotated[str, Field(max_length=_MAX_ID)]
 
@@ -113,14 +119,15 @@ class ThreadSocket:
         """Answer commands, and send events, until one side leaves."""
         answering = set[asyncio.Task[None]]()
         try:
-            while await is_still_let_in(self._socket.scope):
-                text = await self._socket.receive_text()
-                # One that waits, for a step of a run, holds up no other.
-                answering.add(task := asyncio.create_task(self._answer(text)))
+            while (data := await self._receive()) is not None:
+                command = refused_message(data) or _read_command(data)
+                if _method_of(command) not in _MAY_WAIT:
+                    await self._answer(command)  # no other is read before the client has it
+                    continue
+                answering.add(task := asyncio.create_task(self._answer(command)))
                 task.add_done_callback(answering.discard)
                 if len(answering) >= _MAX_WAITING:
                     await asyncio.wait(answering, return_when=asyncio.FIRST_COMPLETED)
-            await self._socket.close(_REFUSED)
         except (WebSocketDisconnect, RuntimeError):
             pass  # the client has left, or was let go
         finally:
@@ -130,29 +137,38 @@ class ThreadSocket:
             if tasks:
                 await asyncio.wait(tasks)
 
-    async def _answer(self, text: str) -> None:
-        answer = await self._answer_to(text)
+    async def _receive(self) -> bytes | None:
+        """Wait for a command; None where the client has left, or is let in no longer."""
+        message = await self._socket.receive()
+        if message["type"] == "websocket.disconnect":
+            return None
+        if not await is_still_let_in(self._socket.scope):
+            await self._socket.close(_REFUSED)
+            return None
+        text: str | None = message.get("text")
+        return message["bytes"] if text is None else text.encode()
+
+    async def _answer(self, command: Any) -> None:
+        answer = await self._answer_to(command)
         try:
             await self._send(dumps(answer))
-        except (WebSocketDisconnect, TimeoutError, RuntimeError):
+        except WebSocketDisconnect:
             return
         if answer["type"] == "success":
             self._pump()
 
-    async def _answer_to(self, text: str) -> Answer:
-        command: Any = None
+    async def _answer_to(self, command: Any) -> Answer:
+        if isinstance(command, Problem):
+            return error_answer(None, "invalid_argument", command.detail)
+        if isinstance(command, JSONDecodeError):
+            text = f"The command is no JSON: {command.msg}."
+            return error_answer(None, "invalid_argument", text)
         try:
-            said = text.encode()
-            if problem := refused_message(said):
-                return error_answer(None, "invalid_argument", problem.detail)
-            command = read_json(said)
             if problem := await refused_command(self._socket.scope, _method_of(command)):
                 return error_answer(command, "permission_denied", problem.detail)
             if _method_of(command).startswith("subscription."):
                 return await self._subscribing(command)
             return await self._commands.answer(self._thread_id, command, self._client)
-        except JSONDecodeError as error:
-            return error_answer(None, "invalid_argument", f"The command is no JSON: {error.msg}.")
         except Exception as error:
             return refusal(command, error, self._kinds)
 
@@ -175,12 +191,9 @@ class ThreadSocket:
         return {"type": "success", "id": said.id, "result": result}
 
     async def _subscribe(self, body: SubscribeBody) -> dict[str, Any]:
-        if len(self._subscriptions) >= MAX_FEW:
-            raise Refused("invalid_argument", f"At most {MAX_FEW} subscriptions on one socket.")
         if body.since is not None and not self._subscriptions:
             self._since = Since(seq=body.since)
-        name = _name(body, len(self._subscriptions))
-        await self._add(name, body)
+        await self._add(name := self._name(body), body)
         return {"subscription_id": name}
 
     def _unsubscribe(self, body: _Unsubscribe) -> dict[str, Any]:
@@ -194,19 +207,29 @@ class ThreadSocket:
         bodies = {name: _read(name) for name in body.subscriptions}
         restored = {name: found for name, found in bodies.items() if found is not None}
         if body.last_event_id and not self._subscriptions:
-            self._since = Since.parse(body.last_event_id.removeprefix("synth:").replace(":", "."))
+            self._since = Since.parse(body.last_event_id)
         for name, found in restored.items():
             await self._add(name, found)
         return {"restored": len(restored) == len(bodies) and bool(bodies)}
 
     async def _add(self, name: str, body: SubscribeBody) -> None:
         """Subscribe; what was sent already is gone through again for it."""
+        if len(self._subscriptions) >= MAX_FEW and name not in self._subscriptions:
+            raise Refused("invalid_argument", f"At most {MAX_FEW} subscriptions on one socket.")
         async with self._sending:  # no event is half way to the client
             if self._pumping is not None:
                 self._pumping.cancel()
                 self._pumping = None
         self._subscriptions[name] = body.subscription()
         self._new.add(name)
+
+    def _name(self, body: SubscribeBody) -> str:
+        """Name a subscription by what it is, so that any process can take it up again."""
+        said = body.model_dump_json(exclude={"since"}, exclude_none=True).encode()
+        about = urlsafe_b64encode(said).decode().rstrip("=")
+        return next(
+            name for number in count() if (name := f"{number}.{about}") not in self._subscriptions
+        )
 
     def _pump(self) -> None:
         """Begin to send events, if there is somebody to send them to."""
@@ -219,13 +242,16 @@ class ThreadSocket:
             await self._until_the_thread_is_there()
             async with aclosing(self._events.follow(self._thread_id, self._since)) as following:
                 await self._send_all(following)
+        except WebSocketDisconnect:
+            return
         except (Moved, CheckpointsError):
             code = _RESTARTS
-        except TimeoutError:
-            code = _TOO_SLOW
         except _LetInNoLonger:
             code = _REFUSED
-        with suppress(RuntimeError):  # the client was faster
+        except Exception:
+            log.exception("events_not_sent", thread_id=self._thread_id)
+            code = _FAILED
+        with suppress(RuntimeError, WebSocketDisconnect):  # the client was faster
             await self._socket.close(code)
 
     async def _until_the_thread_is_there(self) -> None:
@@ -239,15 +265,24 @@ class ThreadSocket:
                 return
 
     async def _send_all(self, following: AsyncGenerator[list[ProtocolEvent]]) -> None:
+        runs: list[str] = []
         async for events in following:
             if not await is_still_let_in(self._socket.scope):
                 raise _LetInNoLonger
             now = time.time_ns() // 1_000_000
             for event in events:
+                if event.run_id and event.run_id not in runs[-1:]:
+                    runs.append(event.run_id)
                 if self._is_wanted(event):
                     await self._send(event.as_json(now))
                 if event.seq is not None:
                     self._sent = max(self._sent, event.seq)
+            # Who subscribes later begins here too: what is under way then may be a later run.
+            if runs and self._since is None:
+                self._since = Since(place=Place(runs[0], BEGINNING))
+            elif runs[1:] and not events:  # quiet: what came before is known
+                self._since = Since(place=Place(runs[-1], BEGINNING))
+                runs = runs[-1:]
 
     def _is_wanted(self, event: ProtocolEvent) -> bool:
         repeated = event.seq is not None and event.seq <= self._sent
@@ -257,18 +292,22 @@ class ThreadSocket:
         return bool(wanting) and (not repeated or wanting <= self._new)
 
     async def _send(self, data: bytes) -> None:
-        async with self._sending, asyncio.timeout(SEND_SECONDS):
-            await self._socket.send_text(data.decode())
+        async with self._sending:  # who does not read is dropped: see `cli.connections`
+            try:
+                await self._socket.send_text(data.decode())
+            except RuntimeError:  # it was closed meanwhile
+                raise WebSocketDisconnect from None
+
+
+def _read_command(data: bytes) -> Any:
+    try:
+        return read_json(data)
+    except JSONDecodeError as error:
+        return error
 
 
 def _method_of(command: Any) -> str:
     return str(command.get("method", "")) if isinstance(command, Mapping) else ""
-
-
-def _name(body: SubscribeBody, number: int) -> str:
-    """Name a subscription by what it is, so that any process can take it up again."""
-    said = body.model_dump_json(exclude={"since"}, exclude_none=True).encode()
-    return f"{number}.{urlsafe_b64encode(said).decode().rstrip('=')}"
 
 
 def _read(name: str) -> SubscribeBody | None:

@@ -71,6 +71,17 @@ def ids(claimed: list[Claimed]) -> list[str]:
     return [each.row.run_id for each in claimed]
 
 
+async def test_the_place_of_a_deleted_run_is_not_given_again(a: RunRows) -> None:
+    """Clients know events by it: they would take those of the next run for old ones."""
+    places = list[int]()
+    for name in ("kept", "gone", "next"):
+        await a.insert(row(name))
+        places.append(await a.place(name) or 0)
+        if name == "gone":
+            await a.delete(name, "t")
+    assert places == sorted(set(places))
+
+
 async def test_ids_of_clocks_apart_say_nothing_of_the_order(a: RunRows, b: RunRows) -> None:
     """The clock of `b` is behind: what it writes later has smaller ids and older dates."""
     past = datetime.now(UTC) - timedelta(seconds=2)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -270,6 +271,51 @@ def test_a_client_that_stops_reading_is_let_go_and_its_run_goes_on(
                 served.log.clear()
             status = eventually_sync(lambda: _ended(client, thread))
     assert status == "success"
+
+
+def upgraded(
+    connection: socket.socket, path: str, command: Mapping[str, Any] | None = None
+) -> None:
+    """Make it a WebSocket, and send a command."""
+    head = (
+        f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    )
+    key = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
+    connection.sendall((head + key).encode())
+    assert connection.recv(12) == b"HTTP/1.1 101"
+    if command is not None:
+        sent = json.dumps(command).encode()
+        mask = bytes(4)  # which changes nothing
+        connection.sendall(b"\x81\xfe" + len(sent).to_bytes(2, "big") + mask + sent)
+
+
+def test_sockets_are_connections(served: Process) -> None:
+    thread_id = str(uuid4())
+    path = f"/threads/{thread_id}/stream/events"
+    with ExitStack() as stack:
+        for _ in range(8):
+            upgraded(stack.enter_context(connected(served)), path)
+        with connected(served) as one_more:
+            one_more.sendall(OK)
+            status, found, _ = problem(read_all(one_more))
+    assert status == 429
+    assert "EVERTURN_MAX_CONNECTIONS_PER_CLIENT" in found["detail"]
+    with Client(served.url_found) as client:  # and are none, once they are closed
+        eventually_sync(lambda: client.get("/ok").is_success)
+
+
+def test_a_socket_whose_client_stops_reading_is_let_go(served: Process) -> None:
+    thread_id = str(uuid4())
+    path = f"/threads/{thread_id}/stream/events"
+    pieces = {"assistant_id": "talk", "input": TALK, "padding": "x" * 200}
+    start = {"id": 1, "method": "run.start", "params": pieces}
+    subscribe = {"id": 1, "method": "subscription.subscribe", "params": {"channels": ["custom"]}}
+    with Client(served.url_found) as client, connected(served, buffer=4096) as silent:
+        client.post("/threads", json={"thread_id": thread_id}).raise_for_status()
+        upgraded(silent, path, {**subscribe, "padding": "x" * 200})
+        client.post(f"/threads/{thread_id}/commands", json=start).raise_for_status()
+        served.says("slow_readers_dropped")
+        assert read_all(silent)
 
 
 def test_a_client_that_reads_slowly_is_not_let_go(served: Process) -> None:

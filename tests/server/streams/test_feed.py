@@ -52,6 +52,25 @@ async def test_a_listener_who_is_far_behind_misses_nothing() -> None:
     assert all(sum(len(event.data) for event in some) < 100_000 for some in handed)
 
 
+async def test_a_listener_who_catches_up_lets_others_do_something() -> None:
+    """As one whose client has left: nothing that it writes is waited for."""
+    feed = Feed("r", Remembered())
+    for _ in range(20):
+        feed.publish("values", LARGE)
+    seen: list[Event] = []
+
+    async def look() -> None:
+        async with aclosing(feed.follow(BEGINNING)) as events:
+            async for some in events:
+                seen.extend(some)
+
+    reading = asyncio.create_task(look())
+    await asyncio.sleep(0)
+    reading.cancel()
+    await asyncio.wait({reading})
+    assert 0 < len(seen) < 20
+
+
 async def test_many_small_events_weigh_something() -> None:
     log = Remembered()
     feed = Feed("r", log)

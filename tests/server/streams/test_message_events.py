@@ -10,6 +10,7 @@ from langchain_core.messages import (
     AIMessageChunk,
     BaseMessage,
     HumanMessage,
+    ToolCallChunk,
     ToolMessage,
 )
 
@@ -76,7 +77,7 @@ def test_what_a_model_thinks_is_a_block_of_its_own() -> None:
 
 def test_tool_calls_side_by_side_keep_their_arguments_apart() -> None:
     def piece(index: int, args: str, name: str | None = None) -> AIMessageChunk:
-        call = {"name": name, "args": args, "id": name and f"c{index}", "index": index}
+        call = ToolCallChunk(name=name, args=args, id=name and f"c{index}", index=index)
         return AIMessageChunk(content="", id="m1", tool_call_chunks=[call])
 
     events = told(

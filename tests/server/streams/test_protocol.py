@@ -8,7 +8,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from langchain_core.messages import AIMessageChunk
+from langchain_core.messages import AIMessage, AIMessageChunk
 
 from everturn.server.api.http.json import dumps
 from everturn.server.streams.feed import Cursor
@@ -265,6 +265,15 @@ def test_half_an_answer_of_a_run_that_was_cancelled_leaves_the_screen() -> None:
     for method, _, data in shown(told(parts, Final("interrupted"))):
         screen.take(method, data)
     assert screen.shown == ["h1", "m2"]
+
+
+def test_each_of_very_many_events_of_one_part_has_its_number() -> None:
+    calls = [{"name": "look", "args": {}, "id": f"c{n}", "type": "tool_call"} for n in range(40)]
+    whole: Part = ("messages", [AIMessage(content="", id="m1", tool_calls=calls), {}])
+    events = told([BEGIN, whole, ("values", {"a": 1}), ("values", {"a": 2})])
+    seqs = [event.seq or 0 for event in events]
+    assert len(events) > 80
+    assert all(a < b for a, b in pairwise(seqs))
 
 
 def test_numbers_are_exact_in_javascript() -> None:
