@@ -186,8 +186,10 @@ def _main() -> int:
     os.chdir(asked["cwd"])
     os.environ.clear()
     os.environ.update(asked["env"])
-    sys.argv[1:] = asked["argv"]
-    code: int = import_module("everturn.server.__main__").main(asked["argv"])
+    # As `python -m everturn.server` has it: what it starts itself begins with this module.
+    command = sys.modules["__main__"] = import_module("everturn.server.__main__")
+    sys.argv = [str(command.__file__), *asked["argv"]]
+    code: int = command.main(asked["argv"])
     return code
 
 

@@ -94,7 +94,7 @@ def test_what_comes_after_a_run_that_was_rolled_back_is_told(
         gone = talk.done("run.start", assistant_id="steps", input=given)["run_id"]
         talk.until(lambda e: gone in e["event_id"] and e["method"] == "values")
         talk.done("run.cancel", run_id=gone, action="rollback", wait=True)
-        talk.until(lambda e: gone in e["event_id"] and lives(e) == "interrupted")
+        talk.until(lambda e: gone in e["event_id"] and lives(e) == "completed")
         run_id = talk.done("run.start", **TURN)["run_id"]
         told = talk.until(lambda e: run_id in e["event_id"] and lives(e) == "completed")
     lived = [lives(event) for event in told if run_id in event["event_id"]]

@@ -168,7 +168,7 @@ def test_turns_of_others_are_seen(served: Client) -> None:
         body = {"assistant_id": "toy", "input": {"words": "by another door"}}
         served.post(f"/threads/{thread_id}/runs/wait", json=body).raise_for_status()
         events = talk.ended()
-    assert methods(events) == {"lifecycle", "values"}
+    assert methods(events) == {"lifecycle", "messages", "values"}
     values = [e for e in events if e["method"] == "values"][-1]["params"]["data"]
     assert values["messages"][-1]["content"] == "by another door"
 
