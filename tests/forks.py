@@ -189,6 +189,7 @@ def _main() -> int:
     # As `python -m everturn.server` has it: what it starts itself begins with this module.
     command = sys.modules["__main__"] = import_module("everturn.server.__main__")
     sys.argv = [str(command.__file__), *asked["argv"]]
+    sys.orig_argv[1:] = ["-m", "everturn.server", *asked["argv"]]
     code: int = command.main(asked["argv"])
     return code
 
