@@ -28,7 +28,7 @@ from typing import IO, Any
 ROOT = Path(__file__).parents[1]
 _MOST = 1 << 20
 _MODULES = ("app", "cli.serve", "cli.worker", "cli.workers", "cli.supervisor", "cli.stores")
-_OURS = ("EVERTURN_", "OPENROUTER_", "OPENAI_", "REDIS_", "DATABASE_", "LOG_LEVEL", "PYTHONPATH")
+_OURS = ("EVERTURN_", "OPENROUTER_", "OPENAI_", "REDIS_", "DATABASE_", "LOG_LEVEL")
 _PATIENCE = 120
 
 

@@ -44,6 +44,8 @@ BODIES: dict[str, Any] = {
     "/threads/{thread_id}/runs/wait": RUN,
     "/threads/{thread_id}/runs/stream": RUN,
     "/threads/{thread_id}/runs/crons": SOON,
+    "/threads/{thread_id}/commands": {"id": 1, "method": "run.start", "params": RUN},
+    "/threads/{thread_id}/stream/events": {"channels": ["lifecycle"]},
     "/threads/{thread_id}/state": {"values": {"until": ""}},
     "/threads/{thread_id}/state/checkpoint": {"checkpoint": {"checkpoint_id": str(uuid4())}},
     "/runs/crons/{cron_id}": {"enabled": False},
@@ -116,7 +118,11 @@ def test_nobody_comes_to_a_route_without_a_user(url: str) -> None:
 
 
 # For whom it is there, this has no end, or nothing to end.
-ENDLESS = {"/threads/{thread_id}/stream", "/threads/{thread_id}/runs/{run_id}/cancel"}
+ENDLESS = {
+    "/threads/{thread_id}/stream",
+    "/threads/{thread_id}/stream/events",
+    "/threads/{thread_id}/runs/{run_id}/cancel",
+}
 # These find runs on threads of their own.
 STATELESS = {"/runs/{run_id}", "/runs/{run_id}/join", "/runs/{run_id}/stream"}
 

@@ -166,7 +166,8 @@ def kept(client: Client) -> dict[str, Any]:
         path: client.post(path, json={}).json()
         for path in ("/threads/count", "/assistants/count", "/runs/crons/count")
     }
-    turns = [line for line in client.get("/metrics").text.splitlines() if "requests_total" in line]
+    figures = client.get("/metrics").text.splitlines()
+    turns = [line for line in figures if line.startswith("chat_requests_total")]
     items = client.post("/store/items/search", json={"namespace_prefix": ["page"]}).json()
     sessions = client.get("/api/chat/sessions").json()
     return {**counts, "turns": turns, "items": items, "sessions": sessions}
