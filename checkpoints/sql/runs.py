@@ -263,6 +263,12 @@ class RunRows:
         query = select(runs.c.position).where(runs.c.run_id == run_id)
         return await self._database.read(lambda c: c.scalar(query))
 
+    async def asked(self, run_id: str) -> tuple[int, dict[str, Any]] | None:
+        """Read where a run stands among all, and what was asked; None where it is deleted."""
+        query = select(runs.c.position, runs.c.kwargs).where(runs.c.run_id == run_id)
+        found = await self._database.read(lambda c: c.execute(query).one_or_none())
+        return None if found is None else (found.position, found.kwargs)
+
     async def first_from(self, thread_id: str, place: int) -> str | None:
         """Read the id of a thread's first run at a place or after it."""
         query = select(runs.c.run_id).where(runs.c.thread_id == thread_id, runs.c.position >= place)

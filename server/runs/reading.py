@@ -227,6 +227,15 @@ class RunReader:
             async for news in following:
                 yield news
 
+    async def ended_row(self, run_id: str, thread_id: str) -> RunRow | None:
+        """Return the row of a run that has ended, as it ended here or as it is kept; or None.
+
+        Nobody's permission is asked.
+        """
+        run = self._here.find(run_id, thread_id)
+        ended_here = run is not None and run.done.is_set() and not run.goes_on_elsewhere
+        return run.row if run and ended_here else await self._rows.get(run_id, thread_id)
+
     async def place(self, run_id: str) -> int | None:
         """Return where a run stands among all, which grows from run to run; None for no run."""
         return await self._rows.place(run_id)

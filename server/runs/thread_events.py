@@ -122,15 +122,17 @@ class ThreadEvents:
             first = newest[0].run_id if newest else _ANY
         return Place(first, BEGINNING)
 
-    async def projection(self, run_id: str, thread_id: str) -> Projection:
+    async def projection(self, run_id: str) -> Projection:
         """Begin to tell of a run."""
-        row = await self._rows.get(run_id, thread_id)
-        position = await self._rows.place(run_id)
-        return Projection(run_id, position, _answered(row.kwargs) if row else ())
+        found = await self._rows.asked(run_id)
+        if found is None:
+            return Projection(run_id)
+        position, asked = found
+        return Projection(run_id, position, _answered(asked))
 
     async def final(self, run_id: str, thread_id: str, *, with_state: bool) -> Final:
         """Return what a run came to, with the state of its thread as it is now where asked."""
-        row = await self._rows.get(run_id, thread_id)
+        row = await self._reader.ended_row(run_id, thread_id)
         if row is None or not with_state:
             return Final(row.status if row else None)
         try:
@@ -164,7 +166,7 @@ class _Telling:
                 yield ProtocolEvent("", Cursor(), 0, None, "values", (), data)
                 continue
             if self._run is None or self._run.run_id != place.run_id:
-                self._run = await self._events.projection(place.run_id, self._thread_id)
+                self._run = await self._events.projection(place.run_id)
             if place.cursor != DONE:
                 for event in self._run.take(place.cursor, name, data):
                     yield event
