@@ -45,7 +45,10 @@ class Row(NamedTuple):
 class _Call:
     """The rows of one caller."""
 
-    __slots__ = ("left", "of", "posted", "refused", "rows", "seconds", "tried", "unless", "written")
+    __slots__ = (
+        *("commits", "left", "of", "posted", "refused", "rows"),
+        *("seconds", "tried", "unless", "written"),
+    )
 
     def __init__(
         self,
@@ -60,12 +63,20 @@ class _Call:
         self.unless = unless
         self.posted = posted
         self.seconds = seconds
-        self.left = inf if seconds is None else ceil(seconds / _LOOK_SECONDS)
+        self.commits = 0
+        """How many groups had been committed when it was looked at last."""
+        self.left = 0.0
         """How often it is looked at before it is given up."""
+        self.wait_anew(0)
         self.tried = False
         """Whether they may have been committed without our knowing."""
         self.refused = False
         self.written: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+
+    def wait_anew(self, commits: int) -> None:
+        """Have all of its time before it, since so many groups were committed."""
+        self.commits = commits
+        self.left = inf if self.seconds is None else ceil(self.seconds / _LOOK_SECONDS)
 
     @property
     def given_up(self) -> bool:
@@ -93,6 +104,8 @@ class GroupCommit:
         self._task: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
         self._away = False
+        self._commits = 0
+        """How many groups were committed."""
 
     def post(
         self,
@@ -117,8 +130,9 @@ class GroupCommit:
             unless: a query that finds something where the rows are there, or must not be written
                 any more. It is asked before they are written a second time, or late. Without it
                 rows must be such that writing them twice does no harm.
-            seconds: after which they are given up, unless they are just being written. None keeps
-                them until they are written, or the service is closed.
+            seconds: in which nothing was written, or these were tried in vain, after which they
+                are given up, unless they are just being written. None keeps them until they are
+                written, or the service is closed.
             since: the loop's time at which they were true, where that is not now: the process may
                 have stood still in between.
 
@@ -133,6 +147,7 @@ class GroupCommit:
             return call.written
         self._waiting.append(call)
         if seconds is not None:
+            call.commits = self._commits
             self._impatient.append(call)
             if self._timer is None:
                 self._timer = loop.call_later(_LOOK_SECONDS, self._look)
@@ -144,9 +159,14 @@ class GroupCommit:
     def _look(self) -> None:
         """Fail those whose time is over.
 
-        It is counted in looks: a loop that stands still takes one, and blames no database.
+        It is counted in looks: a loop that stands still takes one, and blames no database. Nor is
+        a database blamed that has written others' rows meanwhile: only what it has tried and not
+        written waits no longer for that.
         """
         for call in self._impatient:
+            if call.commits != self._commits and not call.tried:
+                call.wait_anew(self._commits)
+                continue
             call.left -= 1
             if not call.left:
                 silence = f"the database has written nothing for {call.seconds:g} s"
@@ -231,6 +251,7 @@ class GroupCommit:
             answers = await self._database.write(lambda c: _write(c, group, late), seconds=seconds)
         except Exception as error:
             return await self._failed(group, seconds, error)
+        self._commits += 1
         if self._away:
             self._away = False
             log.warning("database_is_back", rows=len(group) + len(self._waiting))

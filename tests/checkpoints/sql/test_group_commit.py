@@ -286,3 +286,30 @@ async def test_pauses_grow_and_nothing_spins(tmp_path: Path) -> None:
         event.remove(database.sync_engine, "begin", refuse)
         await end
     assert 3 <= len(tries) <= 6
+
+
+async def test_a_database_that_writes_others_rows_is_not_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("everturn.checkpoints.sql.group_commit.MAX_BATCH", 1)
+    async with opened(tmp_path) as (database, rows, table):
+        write = database.write
+
+        async def slowly(work: Any, **how: Any) -> Any:
+            await asyncio.sleep(0.3)
+            return await write(work, **how)
+
+        monkeypatch.setattr(database, "write", slowly)
+        asked = [a_run(f"r{number}", f"t{number}") for number in range(8)]
+        # All together take longer than each may wait for a database that writes nothing.
+        posted = [
+            rows.post(Row(table._insert, _values(run)), of=run.thread_id, seconds=1.0)
+            for run in asked
+        ]
+        await asyncio.gather(*posted)
+        for run in asked:
+            assert await table.get(run.run_id) is not None
+
+
+def _values(run: RunRow) -> dict[str, Any]:
+    return {name: getattr(run, name) for name in run_rows.COLUMNS}
