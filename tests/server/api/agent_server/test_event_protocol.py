@@ -224,7 +224,8 @@ async def test_a_thread_is_taken_up_again(
     async with sdk.threads.stream(thread_id, assistant_id="gated", transport=transport) as t:
         assert contents(await t.output) == [asked, "one two"]
     async with sdk.threads.stream(thread_id, assistant_id="gated", transport=transport) as t:
-        await t.run.start(input=says("three"))
+        run = await t.run.start(input=says("three"))
+        await sdk.runs.join(thread_id, run["run_id"])
         assert contents(await t.output) == [asked, "one two", "three", "three"]
 
 
