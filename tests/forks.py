@@ -1,8 +1,8 @@
 """Processes of the service without the start of an interpreter: forked from one that has it loaded.
 
-Half of the time of all tests went into imports. A forked process is one of its own: it has its own
-memory, sockets and signals, and dies as any other; only the imports are done. The nursery, which is
-forked, runs no thread and no loop: there is nothing that a fork could cut in two.
+A third of the time of all tests went into imports. A forked process is one of its own: it has its
+own memory, sockets and signals, and dies as any other; only the imports are done. The nursery,
+which is forked, runs no thread and no loop: there is nothing that a fork could cut in two.
 
     {"argv", "env", "cwd"} and a descriptor for stderr -> [pid, null];  at its end: [pid, exit code]
 """

@@ -254,7 +254,9 @@ def test_anothers_thread_is_silent(guarded: Client, data: Path, thread_id: str) 
         hers.ended()
         with talking(guarded, thread_id, **bearer(bob)) as his:
             his.done("subscription.subscribe", channels=["lifecycle", "values"])
-            answer = his.send("state.get", namespace=[])
+            run_id = hers.done("run.start", **TURN)["run_id"]
+            hers.until(lambda e: run_id in e["event_id"] and lives(e) == "completed")
+            answer = his.send("state.get", namespace=[])  # by now he would have been sent hers
             assert answer["type"] == "error"
             assert his.events == []
 
