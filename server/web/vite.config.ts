@@ -1,8 +1,8 @@
 import react from "@vitejs/plugin-react";
-import { defineConfig } from "vite";
+import { defineConfig, loadEnv } from "vite";
 
 // What `make page-dev` asks for the API: a service that runs.
-const service = process.env.EVERTURN_URL ?? "http://127.0.0.1:2024";
+const service = loadEnv("", ".", "EVERTURN_URL").EVERTURN_URL ?? "http://127.0.0.1:2024";
 const routes = "^/(api|assistants|threads|runs|store|info|ok|openapi.json|page/config.json)(/|$|\\?)";
 
 export default defineConfig({
