@@ -26,6 +26,7 @@ from everturn.checkpoints.shared.circuits import RedisCircuits
 from everturn.checkpoints.shared.event_log import EventLog, open_event_log
 from everturn.checkpoints.shared.limits import RedisLimits
 from everturn.checkpoints.shared.locks import LocalThreadLocks, RedisThreadLocks
+from everturn.checkpoints.shared.now import NowCopies
 from everturn.checkpoints.shared.old_sessions import move_sessions
 from everturn.checkpoints.shared.peers import Peers, SinglePeer, open_peers
 from everturn.checkpoints.shared.runs_at_once import RedisRunsAtOnce
@@ -107,6 +108,7 @@ from everturn.server.api.http.security_headers import SecurityHeaders
 from everturn.server.api.http.users_app import AroundTheService
 from everturn.server.api.operators import metrics as metric_routes
 from everturn.server.api.operators import models as model_routes
+from everturn.server.api.operators import now as now_routes
 from everturn.server.api.operators import system
 from everturn.server.api.operators import tools as tool_routes
 from everturn.server.api.operators import usage as usage_routes
@@ -118,6 +120,8 @@ from everturn.server.observe.audit import audited_to
 from everturn.server.observe.context import hash_callers_by
 from everturn.server.observe.langsmith import open_langsmith
 from everturn.server.observe.metrics import Metrics
+from everturn.server.observe.now.others import Others
+from everturn.server.observe.now.watch import Now
 from everturn.server.observe.traces import open_traces, traces_wanted
 from everturn.server.own_graphs import asks_our_models, provider_of
 from everturn.server.own_guards import admitted_to, guards_of
@@ -243,7 +247,7 @@ def create_app(settings: Settings, *, several: bool = False, listens: bool = Tru
         *(message_routes, session_routes, export_routes, model_routes, tool_routes, invoke),
         *(assistant_routes, thread_routes, state_routes, cron_routes, run_routes),
         *(command_routes, event_routes, socket_routes, stateless_routes, store_routes),
-        *(user_routes, usage_routes, webhook_routes, system, docs),
+        *(user_routes, usage_routes, webhook_routes, now_routes, system, docs),
         *([metric_routes] if settings.observe.metrics_port is None else []),
     )
     app.state.routes = in_order(without_closed(door.router, http) for door in doors)
@@ -455,6 +459,17 @@ async def _service(
         window=settings.server.window,
         max_message_length=settings.server.max_message_length,
     )
+    now = Now(
+        metrics.now,
+        peers.name,
+        copies := NowCopies(redis, prefix),
+        models.health,
+        runs.say_what_waits,
+        runs.measure,
+        access.sees_all,
+    )
+    if not peers.single:
+        now.others = Others(metrics.now, copies, peers, now.about)
     yield Service(
         settings=settings.server,
         info=_info(settings, stores, graphs, models),
@@ -469,12 +484,14 @@ async def _service(
         store=StoreItems(store, access),
         users=Users(UserRows(database), threads, sessions, runs, crons, assistants, store, access),
         metrics=metrics,
+        now=now,
         models=models,
         toolbox=toolbox,
         budgets=budgets,
     )
     await runs.close()
     await webhooks.close()
+    await now.save()
 
 
 @asynccontextmanager
@@ -483,6 +500,7 @@ async def _going_on(service: Service, peers: Peers, ttl: ThreadTTL) -> AsyncIter
     if peers.single:  # whatever is unfinished was started by a process before this one
         await service.runs.take_from_the_dead((await peers.heartbeat()).alive)
     watch = nullcontext() if peers.single else _background(watch_over(peers, service.runs), "peers")
+    others = _background(service.now.others.answer(), "now, to others")
     async with (
         _background(sweep(service.threads, service.runs, **ttl.sweeps), "what expires"),
         _background(service.crons.keep_time(), "crons"),
@@ -490,6 +508,8 @@ async def _going_on(service: Service, peers: Peers, ttl: ThreadTTL) -> AsyncIter
         _background(service.runs.keep_places(), "places"),
         _background(service.webhooks.deliver(), "webhooks"),
         watch,
+        _background(service.now.keep(), "now"),
+        others,
     ):
         yield
 

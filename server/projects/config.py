@@ -181,7 +181,8 @@ class Http(Section):
     )
     disable_store: bool = honoured("no /store", default=False)
     disable_meta: bool = honoured(
-        "no /openapi.json, /docs, /info, /metrics, /api/chat/models, /api/tools", default=False
+        "no /openapi.json, /docs, /info, /metrics, /api/now, /api/chat/models, /api/tools",
+        default=False,
     )
     disable_webhooks: bool = honoured("runs run, webhooks are not sent", default=False)
     disable_mcp: bool = honoured("there is no /mcp", default=False)

@@ -7,6 +7,7 @@ from everturn.server.api.http.authentication import OPEN
 
 NEEDED: Mapping[str, Scope] = {
     "/metrics": METRICS,
+    "/api/now": METRICS,
     "/api/users": ADMIN,
     "/api/webhooks": ADMIN,
 }
