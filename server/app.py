@@ -59,7 +59,9 @@ from everturn.graph.models.provider import Models, open_models
 from everturn.graph.services import Services
 from everturn.server.access.budgets import Budgets
 from everturn.server.access.limits import rate_limits
+from everturn.server.access.oauth_settings import OAuthSettings
 from everturn.server.access.own_stores import LABEL, OwnStores, label_of
+from everturn.server.access.sign_in import SignInAtProvider
 from everturn.server.api import invoke
 from everturn.server.api.agent_server import assistants as assistant_routes
 from everturn.server.api.agent_server import commands as command_routes
@@ -114,6 +116,8 @@ from everturn.server.api.operators import tools as tool_routes
 from everturn.server.api.operators import usage as usage_routes
 from everturn.server.api.operators import users as user_routes
 from everturn.server.api.operators import webhooks as webhook_routes
+from everturn.server.api.page import routes as page_routes
+from everturn.server.api.page.page import Page
 from everturn.server.entrance import Entrance
 from everturn.server.loading import Loaded, load_all
 from everturn.server.observe.audit import audited_to
@@ -229,6 +233,9 @@ def create_app(settings: Settings, *, several: bool = False, listens: bool = Tru
                     app.state.service.metrics.limit_hit,
                     auth=app.state.gate is not None,
                 )
+                if page is not None:
+                    page.guarded = app.state.gate is not None
+                    page.sign_in = _sign_in(settings.oauth, web)
                 app.state.tables_of_others = await stores.database.read(count_tables_of_others)
                 yield
 
@@ -243,7 +250,11 @@ def create_app(settings: Settings, *, several: bool = False, listens: bool = Tru
         openapi_url=None if http.disable_meta else "/openapi.json",
         telemetry={"tracing": not traces_wanted()},  # FastAPI's own spans; older ones have none
     )
+    page = app.state.page = (
+        Page(http.mount_prefix) if settings.server.page and not http.disable_ui else None
+    )
     doors = (
+        *([page_routes] if page else []),
         *(message_routes, session_routes, export_routes, model_routes, tool_routes, invoke),
         *(assistant_routes, thread_routes, state_routes, cron_routes, run_routes),
         *(command_routes, event_routes, socket_routes, stateless_routes, store_routes),
@@ -543,6 +554,13 @@ def _shared_circuits(settings: Settings, stores: _Stores) -> RedisCircuits | Non
     if settings.stores.redis_url is None and stores.peers.single:
         return None
     return RedisCircuits(stores.redis, settings.models.account, settings.stores.redis_prefix)
+
+
+def _sign_in(settings: OAuthSettings, web: Web) -> SignInAtProvider | None:
+    """Have people sign in at the identity provider, where it knows the page."""
+    if settings.auth_client_id is None:
+        return None
+    return SignInAtProvider(settings, partial(web.read, "The identity provider"))
 
 
 def _toolbox(

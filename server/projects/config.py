@@ -187,7 +187,7 @@ class Http(Section):
     disable_webhooks: bool = honoured("runs run, webhooks are not sent", default=False)
     disable_mcp: bool = honoured("there is no /mcp", default=False)
     disable_a2a: bool = honoured("there is no /a2a", default=False)
-    disable_ui: bool = honoured("there is no /ui", default=False)
+    disable_ui: bool = honoured("there is no /ui, and no page", default=False)
     cors: Cors | None = honoured("what is said replaces the default of EVERTURN_CORS_ORIGINS")
     configurable_headers: Headers | None = honoured(
         "headers of a request become `configurable` values of its runs"

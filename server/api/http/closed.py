@@ -24,7 +24,7 @@ _CLOSES: Mapping[str, str] = {
     r"|/api/(tools|usage|now(/.*)?|chat/models|webhooks(/.*)?)",
     "disable_mcp": r"/mcp(/.*)?",
     "disable_a2a": r"/a2a(/.*)?|/\.well-known/agent-card\.json",
-    "disable_ui": r"/ui(/.*)?",
+    "disable_ui": r"/ui(/.*)?|/page(/.*)?",
 }
 
 
