@@ -6,6 +6,7 @@ from typing import Literal
 
 from fastapi import Request, Response
 from pydantic import BaseModel, ConfigDict, Field
+from sse_starlette import EventSourceResponse
 
 from everturn.server.api.http.deps import NowDep, RunsDep
 from everturn.server.api.http.hang_up import hang_up
@@ -13,6 +14,13 @@ from everturn.server.api.http.sse import EventStream, frame, while_let_in
 from everturn.server.api.http.strict_json import Router
 from everturn.server.observe.now.watch import Now as Watched
 from everturn.server.runs.runs import Runs
+
+
+class _EventsOfTick(EventSourceResponse):
+    """For OpenAPI: the type of what is sent, beside its shape."""
+
+    media_type = "text/event-stream"
+
 
 router = Router(prefix="/api/now", tags=["system"])
 
@@ -210,10 +218,8 @@ async def get_now(now: NowDep) -> Response:
     summary="Watch what the service does",
     description="Server-sent events: `now` is all of /api/now, first and whenever a client missed "
     "something or there are other processes; `tick`, once a second, is what is new.",
-    response_class=EventStream,
-    responses={
-        200: {"content": {"text/event-stream": {"schema": {"$ref": "#/components/schemas/Tick"}}}}
-    },
+    response_class=_EventsOfTick,
+    responses={200: {"model": Tick}},
 )
 async def watch_now(request: Request, now: NowDep, runs: RunsDep) -> EventStream:
     return EventStream(request, while_let_in(request, _written(request, now, runs)))

@@ -29,13 +29,15 @@ class Page:
         if not prefers_html(request.headers.get("accept", "")):
             return None
         file = await self._files.get(INDEX)
-        return file and answer(request, file, policy(await self._provider()), vary="Accept")
+        if file is None:
+            return None
+        return answer(request, file, policy(await self._provider()), vary="Accept")
 
     async def part(self, request: Request, name: str) -> Response | None:
         """Return a part of the page; None where there is none."""
         # The page itself names its parts relative to `/`, and is nowhere else.
         file = None if name == INDEX else await self._files.get(name)
-        return file and answer(request, file, policy(None))
+        return None if file is None else answer(request, file, policy(None))
 
     async def config(self) -> PageConfig:
         """Return what the page has to know first."""
