@@ -1,14 +1,18 @@
 """The built files: known by name from the start, read and compressed once, when first asked for.
 
+    assets/index.html        the page itself, at `/`
+    assets/page/talk-….js    its parts, at `/page/talk-….js`: so the page names them `./page/talk-….js`
+
 Only these names lead to a file: no path of a request is ever looked up in the file system.
 """
 
 import asyncio
 import gzip
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 FOLDER = Path(__file__).parent / "assets"
 INDEX = "index.html"
@@ -28,8 +32,8 @@ _TYPES = {
 }
 _PACKED = frozenset({".ico", ".png", ".woff2"})
 """They do not become smaller."""
-_HASHED = "assets"
-"""Vite's folder of files whose names change with what is in them."""
+_HASHED = re.compile(r"-(?=[\w-]*[\dA-Z_])[\w-]{8}\.\w+$")
+"""How Vite's names end that change with what is in the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +56,9 @@ class Files:
     def __init__(self, folder: Path) -> None:
         """Learn their names."""
         self._paths: Mapping[str, Path] = {
-            path.relative_to(folder).as_posix(): path
+            path.relative_to(folder).as_posix().removeprefix("page/"): path
             for path in folder.rglob("*")
-            if path.is_file() and path.suffix in _TYPES
+            if path.suffix in _TYPES and (path.parent != folder or path.name == INDEX)
         }
         self._read: dict[str, File] = {}
 
@@ -82,5 +86,5 @@ def _read(name: str, path: Path) -> File:
         gzipped if gzipped is not None and len(gzipped) < len(plain) else None,
         _TYPES[path.suffix],
         sha256(plain).hexdigest()[:32],
-        immutable=PurePosixPath(name).parts[0] == _HASHED,
+        immutable=_HASHED.search(name) is not None,
     )
