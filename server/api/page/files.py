@@ -1,7 +1,7 @@
 """The built files: known by name from the start, read and compressed once, when first asked for.
 
     assets/index.html        the page itself, at `/`
-    assets/page/talk-….js    its parts, at `/page/talk-….js`: so the page names them `./page/talk-….js`
+    assets/page/talk-….js    its parts, at `/page/talk-….js`, as Vite names them in it
 
 Only these names lead to a file: no path of a request is ever looked up in the file system.
 """
