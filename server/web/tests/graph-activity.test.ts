@@ -1,14 +1,15 @@
-import { readFileSync } from "node:fs";
-
 import { describe, expect, it } from "vitest";
 
 import { type Activity, follow, idle } from "../src/graph/activity";
 import { countOf, nodesOf, withEnd } from "../src/graph/node-activity";
 import { type ProtocolEvent, readEvent } from "../src/protocol";
+import fallback from "./recorded/graph-fallback.jsonl?raw";
+import interrupt from "./recorded/graph-interrupt.jsonl?raw";
+import subgraphs from "./recorded/graph-subgraphs.jsonl?raw";
+import tool from "./recorded/graph-tool.jsonl?raw";
 
 /** What a real run has sent. */
-const recorded = (name: string): ProtocolEvent[] =>
-  readFileSync(new URL(`recorded/${name}.jsonl`, import.meta.url), "utf8").trim().split("\n").map(readEvent);
+const recorded = (lines: string): ProtocolEvent[] => lines.trim().split("\n").map(readEvent);
 
 const run = (events: ProtocolEvent[], from: Activity = idle) => events.reduce(follow, from);
 const order = ({ starts }: Activity) => starts.map(({ path }) => path);
@@ -17,7 +18,7 @@ const order = ({ starts }: Activity) => starts.map(({ path }) => path);
 const toldAgain = (events: ProtocolEvent[]) => events.map((event) => ({ ...event, timestamp: event.timestamp + 60_000 }));
 
 describe("a run with a tool", () => {
-  const events = recorded("graph-tool");
+  const events = recorded(tool);
 
   it("starts the nodes in the order of the events", () => {
     expect(order(run(events))).toEqual(["model", "tools", "model"]);
@@ -68,7 +69,7 @@ describe("a run with a tool", () => {
 });
 
 describe("subgraphs and parallel tasks", () => {
-  const activity = run(recorded("graph-subgraphs"));
+  const activity = run(recorded(subgraphs));
   const round = ["plan", "search", "search", "search", "read", "write", "write:deep"];
   const inside = ["write:deep:draft", "write:deep:polish", "write:check", "review"];
 
@@ -98,13 +99,13 @@ describe("subgraphs and parallel tasks", () => {
 
 describe("other ends", () => {
   it("shows what waits for an answer", () => {
-    const activity = run(recorded("graph-interrupt"));
+    const activity = run(recorded(interrupt));
     expect(nodesOf(activity).get("asks")?.condition).toBe("waiting");
     expect(withEnd(activity, false)["asks>__end__"]).toBeUndefined();
   });
 
   it("follows a fallback through the router", () => {
-    const activity = run(recorded("graph-fallback"));
+    const activity = run(recorded(fallback));
     expect(order(activity)).toEqual(["model", "fallback_router", "model"]);
     expect(activity.fallback).toMatchObject({ from: "small", to: "good" });
     expect(activity.taken["fallback_router>model"]).toBe(1);

@@ -1,5 +1,3 @@
-import { readFileSync } from "node:fs";
-
 import { describe, expect, it } from "vitest";
 
 import { backward } from "../src/graph/backward";
@@ -7,12 +5,11 @@ import { type Layout, layout } from "../src/graph/layout";
 import { type Drawing, outline } from "../src/graph/outline";
 import { pathOf } from "../src/graph/path";
 import type { Box } from "../src/graph/side";
+import agentDrawn from "./recorded/drawing-agent.json?raw";
+import subgraphsDrawn from "./recorded/drawing-subgraphs.json?raw";
 
-const drawing = (name: string): Drawing =>
-  JSON.parse(readFileSync(new URL(`recorded/drawing-${name}.json`, import.meta.url), "utf8"));
-
-const agent = drawing("agent");
-const subgraphs = drawing("subgraphs");
+const agent: Drawing = JSON.parse(agentDrawn);
+const subgraphs: Drawing = JSON.parse(subgraphsDrawn);
 
 const overlap = (a: Box, b: Box) =>
   a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height && b.y < a.y + a.height;
