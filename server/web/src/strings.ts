@@ -21,6 +21,33 @@ export const strings = {
 
   // Threads
   newThread: ["New thread", "새 대화"],
+  untitled: ["No message yet", "아직 메시지 없음"],
+  idle: ["idle", "대기 중"],
+  busy: ["running", "실행 중"],
+  interrupted: ["waits for an answer", "응답 필요"],
+  error: ["failed", "실패"],
+  filters: ["Filter the threads", "대화 거르기"],
+  searchTitles: ["Search titles", "제목 검색"],
+  searched: ["Titles and ids of the newest {count} threads are searched.", "최근 대화 {count}개의 제목과 ID에서 찾습니다."],
+  searchOn: ["Search older threads", "더 오래된 대화에서 찾기"],
+  allGraphs: ["All graphs", "모든 그래프"],
+  allStatuses: ["All statuses", "모든 상태"],
+  status: ["Status", "상태"],
+  noThreads: ["There are no threads yet.", "아직 대화가 없습니다."],
+  noneFits: ["No thread fits.", "맞는 대화가 없습니다."],
+  tryAgain: ["Try again", "다시 시도"],
+  menuOf: ["Menu of {title}", "{title} 메뉴"],
+  rename: ["Rename", "이름 바꾸기"],
+  title: ["Title", "제목"],
+  save: ["Save", "저장"],
+  cancel: ["Cancel", "취소"],
+  copy: ["Copy", "복사"],
+  copyOf: ["{title} (copy)", "{title} (사본)"],
+  exportJson: ["Export as JSON", "JSON으로 내보내기"],
+  exportMarkdown: ["Export as Markdown", "Markdown으로 내보내기"],
+  delete: ["Delete", "삭제"],
+  deleteAsk: ["Delete this thread and all that was said in it?", "이 대화와 모든 내용을 삭제할까요?"],
+  keep: ["Keep", "유지"],
 
   // Talk
 
