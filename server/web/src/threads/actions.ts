@@ -2,6 +2,7 @@
 
 import { post, request } from "../api";
 import { go, place } from "../place";
+import { dropFeed } from "../thread/open";
 import { type Format, exported, save } from "./export";
 import type { Thread } from "./list";
 import { changed } from "./live";
@@ -29,10 +30,12 @@ export async function exportAs(thread: Thread, format: Format): Promise<void> {
   save(await exported(thread, format), `thread-${thread.thread_id}.${ending}`);
 }
 
+/** Delete it. Who looks at it is led away first. */
 export async function remove(thread: Thread): Promise<void> {
+  const here = place.get();
+  if ("threadId" in here && here.threadId === thread.thread_id) go({ ...here, threadId: null });
+  dropFeed(thread.thread_id);
   await request("DELETE", pathOf(thread.thread_id));
   forget(thread.thread_id);
   changed();
-  const here = place.get();
-  if ("threadId" in here && here.threadId === thread.thread_id) go({ ...here, threadId: null });
 }

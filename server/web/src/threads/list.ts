@@ -88,8 +88,12 @@ export function graphOf(thread: Thread): string | null {
   return typeof graph === "string" ? graph : null;
 }
 
-/** Whether all words of a text are in a title or an id, whatever their case. */
+const PART_OF_AN_ID = 6;
+
+/** Whether all words of a text are in a title, whatever their case; or it is a part of the id. */
 export function fits(text: string, title: string, threadId: string): boolean {
-  const there = `${title} ${threadId}`.toLocaleLowerCase();
-  return text.toLocaleLowerCase().split(/\s+/).every((word) => there.includes(word));
+  const wanted = text.trim().toLocaleLowerCase();
+  const there = title.toLocaleLowerCase();
+  if (wanted.split(/\s+/).every((word) => there.includes(word))) return true;
+  return wanted.length >= PART_OF_AN_ID && threadId.toLowerCase().includes(wanted);
 }

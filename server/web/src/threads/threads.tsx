@@ -23,7 +23,7 @@ export function Threads({ current }: { current: string | null }) {
   const [stop, setStop] = useState<string | null>(null);
   const rows = threads
     .map((thread) => ({ thread, title: titleOf(thread, first[thread.thread_id]) }))
-    .filter(({ thread, title }) => !text.trim() || fits(text.trim(), title, thread.thread_id));
+    .filter(({ thread, title }) => !text.trim() || fits(text, title, thread.thread_id));
   const shown = rows.map(({ thread }) => thread.thread_id);
   const tabStop = [stop, current].find((id) => id !== null && shown.includes(id)) ?? shown[0];
 
