@@ -49,6 +49,32 @@ export const strings = {
   deleteAsk: ["Delete this thread and all that was said in it?", "이 대화와 모든 내용을 삭제할까요?"],
   keep: ["Keep", "유지"],
 
+  // Forms
+  required: ["required", "필수"],
+  value: ["Value", "값"],
+  json: ["JSON", "JSON"],
+  yes: ["yes", "예"],
+  no: ["no", "아니요"],
+  notSet: ["not set", "설정 안 함"],
+  notSetDefault: ["not set ({value})", "설정 안 함 ({value})"],
+  noFields: ["It takes no arguments.", "인수가 없습니다."],
+  add: ["Add", "추가"],
+  addItem: ["Add an item", "항목 추가"],
+  removeItem: ["Remove item {number}", "{number}번 항목 삭제"],
+  leaveOut: ["Leave out", "제외"],
+  flawMissing: ["This is required.", "필수 항목입니다."],
+  flawNumber: ["This is not a number.", "숫자가 아닙니다."],
+  flawInteger: ["This is not a whole number.", "정수가 아닙니다."],
+  flawJson: ["This is not JSON.", "올바른 JSON이 아닙니다."],
+  flawPattern: ["This does not have the form that is wanted.", "형식이 맞지 않습니다."],
+  flawType: ["This value does not fit.", "맞지 않는 값입니다."],
+  flawShort: ["At least {limit} characters.", "{limit}자 이상이어야 합니다."],
+  flawLong: ["At most {limit} characters.", "{limit}자 이하여야 합니다."],
+  flawSmall: ["Too small: the limit is {limit}.", "너무 작습니다. 하한은 {limit}입니다."],
+  flawLarge: ["Too large: the limit is {limit}.", "너무 큽니다. 상한은 {limit}입니다."],
+  flawFew: ["At least {limit} items.", "항목이 {limit}개 이상이어야 합니다."],
+  flawMany: ["At most {limit} items.", "항목이 {limit}개 이하여야 합니다."],
+
   // Talk
 
   // Graph
