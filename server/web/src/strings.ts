@@ -75,6 +75,29 @@ export const strings = {
   flawFew: ["At least {limit} items.", "항목이 {limit}개 이상이어야 합니다."],
   flawMany: ["At most {limit} items.", "항목이 {limit}개 이하여야 합니다."],
 
+  // What waits for a person
+  approvalTitle: ["A tool call waits for you", "승인이 필요한 도구 호출"],
+  approvalCount: ["{count} tool calls wait for you", "승인이 필요한 도구 호출 {count}개"],
+  whatItDoes: ["What the tool does", "도구 설명"],
+  argumentsOf: ["Arguments of {name}", "{name}의 인수"],
+  decisionOn: ["Decision on {name}", "{name}에 대한 결정"],
+  approve: ["Approve", "승인"],
+  edit: ["Edit", "수정"],
+  reject: ["Reject", "거절"],
+  reason: ["Reason, for the model (optional)", "모델에게 전할 이유 (선택)"],
+  approveAll: ["Approve all", "모두 승인"],
+  sendDecisions: ["Send the decisions", "결정 보내기"],
+  sendEdited: ["Call with these arguments", "이 인수로 호출"],
+  sendRejection: ["Reject the call", "호출 거절"],
+  sendAgain: ["Send again", "다시 보내기"],
+  notTaken: ["This was not taken: {why}", "받아들여지지 않았습니다: {why}"],
+  questionTitle: ["The graph waits for your answer", "그래프가 답을 기다립니다"],
+  yourAnswer: ["Your answer", "답변"],
+  yourAnswerHint: ["Text, or JSON such as true, 42 or {…}.", "텍스트 또는 true, 42, {…} 같은 JSON."],
+  answer: ["Answer", "답하기"],
+  waitsOne: ["Waits for you", "응답 필요"],
+  waitsSome: ["{count} wait for you", "{count}개 응답 필요"],
+
   // Talk
 
   // Graph
