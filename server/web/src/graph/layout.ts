@@ -30,7 +30,7 @@ export const labelWidth = (text: string) => Math.round(12 + 6.5 * [...text].leng
 
 function sizeOf({ kind, name }: Shape): { width: number; height: number } {
   if (kind === "start" || kind === "end") return { width: 64, height: 28 };
-  return { width: Math.max(96, Math.min(220, 44 + 8 * [...name].length)), height: HEIGHT };
+  return { width: Math.max(124, Math.min(220, 44 + 8 * [...name].length)), height: HEIGHT };
 }
 
 /** @param backLabel says of a line that leads back where it leads. */
@@ -45,7 +45,9 @@ export function layout(outline: Outline, backLabel: (line: Line) => string = () 
   const forward = on.map((line) => forwardRoute(line, graph.edge(line.source, line.target)));
   const boxes = new Map(shapes.map((shape) => [shape.path, shape]));
   const inTheWay = shapes.filter(({ kind, folded }) => kind !== "box" || folded);
-  const sides = sideRoutes(labelled.filter(({ id }) => back.has(id)), boxes, inTheWay, labelWidth);
+  const edges = shapes.flatMap(({ x, y, width }) => [{ x, y }, { x: x + width, y }]);
+  const drawn = [...edges, ...forward.flatMap(({ points }) => points)];
+  const sides = sideRoutes(labelled.filter(({ id }) => back.has(id)), boxes, inTheWay, drawn, labelWidth);
   const routes = [...forward, ...sides.map((route) => ({ ...route, back: true }))];
   return { shapes, routes, box: around(shapes, routes) };
 }

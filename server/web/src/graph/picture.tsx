@@ -62,7 +62,7 @@ function Canvas({ drawing, folded }: Props) {
         zoomOnScroll={false}
         zoomOnDoubleClick={false}
         preventScrolling={false}
-        proOptions={{ hideAttribution: true }}
+        attributionPosition="bottom-left"
       >
         <Lines layout={placed} />
         <Fitted layout={placed} />

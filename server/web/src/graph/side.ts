@@ -25,22 +25,26 @@ interface Way {
   enters: boolean;
 }
 
-/** Lanes nearest to the graph are for the lines that lead back the least. */
+/**
+ * Lanes nearest to the graph are for the lines that lead back the least.
+ *
+ * @param drawn points beside which the lanes lie.
+ */
 export function sideRoutes(
   lines: readonly Line[],
   boxes: ReadonlyMap<string, Box>,
   inTheWay: readonly Box[],
+  drawn: readonly Point[],
   labelWidth: (text: string) => number,
 ) {
   const ways = lines.flatMap((line) => wayOf(line, boxes, inTheWay));
   const loops = ways.filter(({ line }) => line.source === line.target);
   const lanes = ways.filter(({ line }) => line.source !== line.target);
   lanes.sort((a, b) => span(a) - span(b));
-  const left = Math.min(...inTheWay.map(({ x }) => x));
-  const right = Math.max(...inTheWay.map(({ x, width }) => x + width));
-  const edge = { left: left - LANE, right: right + LANE };
+  const xs = drawn.map(({ x }) => x);
+  const edge = { left: Math.min(...xs) - LANE, right: Math.max(...xs) + LANE };
   return [
-    ...loops.map(({ line, source, side }) => loopRoute(line, source, side)),
+    ...loops.map(({ line, source }) => loopRoute(line, source, quieter(source, lanes))),
     ...lanes.map((way) => {
       const half = way.line.label ? labelWidth(way.line.label) / 2 : 0;
       const sign = way.side === "left" ? -1 : 1;
@@ -50,6 +54,12 @@ export function sideRoutes(
       return laneRoute(way, x);
     }),
   ];
+}
+
+/** The side of a node at which fewer lines come and go. */
+function quieter(box: Box, lanes: readonly Way[]): "left" | "right" {
+  const used = lanes.filter(({ source, target }) => source === box || target === box);
+  return used.filter(({ side }) => side === "left").length * 2 > used.length ? "right" : "left";
 }
 
 const span = ({ source, target }: Way) => Math.abs(source.y - target.y);
