@@ -59,6 +59,7 @@ export const strings = {
   nowOpen: ["not asked", "차단됨"],
   nowHalfOpen: ["on trial", "시험 중"],
   nowAgainIn: ["again in {seconds} s", "{seconds}초 후 재시도"],
+  nowAgainInMinutes: ["again in {minutes} min", "{minutes}분 후 재시도"],
   nowAgainSoon: ["again at once", "곧 재시도"],
   nowFailing: ["Failing", "실패율"],
   nowCalls: ["Calls", "호출"],

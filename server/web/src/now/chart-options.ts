@@ -32,7 +32,7 @@ export function chartOptions(
     width: 1.5,
     // A turn now and then gives points with nothing between them.
     spanGaps: true,
-    points: { show: true, size: 4, width: 0, fill: colours[number] ?? style("--ink") },
+    points: { show: true, size: 3, width: 0, fill: colours[number] ?? style("--ink") },
     ...(number === 0 ? { fill: `${colours[0]}18` } : {}),
   });
   return {

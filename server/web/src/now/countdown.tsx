@@ -5,11 +5,13 @@ import { useEffect, useState } from "react";
 import { useSay } from "../language";
 
 const PAUSE = 250;
+const LONG = 120; // seconds from which minutes are counted
 
 /** `until` is a time of this browser's clock, in milliseconds. */
 export function Countdown({ until }: { until: number }) {
   const say = useSay();
   const left = useSecondsTo(until);
+  if (left > LONG) return <>{say("nowAgainInMinutes", { minutes: Math.ceil(left / 60) })}</>;
   return <>{left > 0 ? say("nowAgainIn", { seconds: left }) : say("nowAgainSoon")}</>;
 }
 
