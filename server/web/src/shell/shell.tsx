@@ -1,0 +1,52 @@
+/** The frame of the page: its places, its columns, and what is said of the whole. */
+
+import { type ReactNode, Suspense, lazy, useEffect } from "react";
+
+import { signInNeeded } from "../auth/session";
+import { SignIn } from "../auth/sign-in";
+import { language, useSay } from "../language";
+import { type Place, place } from "../place";
+import { useValue } from "../store";
+import { Talk } from "../talk/talk";
+import { Threads } from "../threads/threads";
+import { Header } from "./header";
+import { isWide } from "./wide";
+
+const GraphPlace = lazy(() => import("../graph/graph-place"));
+const Now = lazy(() => import("../now/now"));
+
+export function Shell() {
+  const here = useValue(place);
+  const locked = useValue(signInNeeded);
+  const lang = useValue(language);
+  const say = useSay();
+  useEffect(() => void (document.documentElement.lang = lang), [lang]);
+  return (
+    <div className="shell">
+      <a className="hidden" href="#content">{say("skip")}</a>
+      <Header here={here} />
+      {locked ? <SignIn /> : <Columns here={here} />}
+    </div>
+  );
+}
+
+/** Threads, then the place; beside a talk its graph, where there is room. */
+function Columns({ here }: { here: Place }) {
+  const wide = useValue(isWide);
+  if (here.name === "now") return <main id="content" tabIndex={-1}><Loaded><Now /></Loaded></main>;
+  const threadId = "threadId" in here ? here.threadId : null;
+  const graph = <Loaded><GraphPlace threadId={threadId} /></Loaded>;
+  const atGraph = here.name === "graph";
+  return (
+    <div className={`columns${wide && !atGraph ? " three" : ""}${here.name === "threads" ? " at-threads" : ""}`}>
+      <nav className="side"><Threads current={threadId} /></nav>
+      <main id="content" tabIndex={-1}>{atGraph ? graph : <Talk threadId={threadId} />}</main>
+      {wide && !atGraph && <aside className="aside">{graph}</aside>}
+    </div>
+  );
+}
+
+function Loaded({ children }: { children: ReactNode }) {
+  const say = useSay();
+  return <Suspense fallback={<p className="faint">{say("loading")}</p>}>{children}</Suspense>;
+}

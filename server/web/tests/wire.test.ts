@@ -1,0 +1,28 @@
+import { describe, expect, it } from "vitest";
+
+import { FrameParser } from "../src/wire";
+
+const text = 'event: a\r\ndata: {"x":1}\r\nid: 7\r\n\r\n: ping\n\ndata: one\ndata: two\n\ndata: un';
+
+const read = (pieces: string[]) => {
+  const parser = new FrameParser();
+  return pieces.flatMap((piece) => parser.take(piece));
+};
+
+describe("FrameParser", () => {
+  const whole = [
+    { event: "a", data: '{"x":1}', id: "7" },
+    { event: "message", data: "one\ntwo", id: "7" },
+  ];
+
+  it("reads frames, and leaves what is not finished", () => {
+    expect(read([text])).toEqual(whole);
+  });
+
+  it("reads the same frames wherever the text is cut", () => {
+    for (let cut = 0; cut <= text.length; cut += 1) {
+      expect(read([text.slice(0, cut), text.slice(cut)])).toEqual(whole);
+    }
+    expect(read([...text])).toEqual(whole);
+  });
+});
