@@ -10,6 +10,7 @@ import { useValue } from "../store";
 import { Talk } from "../talk/talk";
 import { useLiveThreads } from "../threads/live";
 import { Threads } from "../threads/threads";
+import { useTitle } from "./title";
 import { Header } from "./header";
 import { isWide } from "./wide";
 
@@ -21,6 +22,7 @@ export function Shell() {
   const locked = useValue(signInNeeded);
   const lang = useValue(language);
   const say = useSay();
+  useTitle();
   useEffect(() => void (document.documentElement.lang = lang), [lang]);
   return (
     <div className="shell">
