@@ -18,6 +18,15 @@ export const strings = {
   signOut: ["Sign out", "로그아웃"],
   keyLabel: ["API key", "API 키"],
   keyHint: ["It is kept for this tab only.", "이 탭에만 보관됩니다."],
+  keyWrong: ["The service does not know this key.", "서비스에 등록되지 않은 키입니다."],
+  keyNoMore: ["Your key is not good any more.", "이 키는 더 이상 사용할 수 없습니다."],
+  signInEnded: ["Your sign-in has ended. Please sign in again.", "로그인이 만료되었습니다. 다시 로그인해 주세요."],
+  signInAt: ["Sign in at {host}", "{host}에서 로그인"],
+  or: ["or", "또는"],
+  oauthState: ["This sign-in was not begun in this tab. Please sign in again.", "이 탭에서 시작한 로그인이 아닙니다. 다시 로그인해 주세요."],
+  oauthRefused: ["The provider refused the sign-in: {said}", "로그인이 거부되었습니다: {said}"],
+  oauthNoToken: ["The provider gave no token: {said}", "토큰을 받지 못했습니다: {said}"],
+  oauthInsecure: ["Sign-in at a provider needs https.", "외부 로그인에는 https가 필요합니다."],
 
   // Threads
   newThread: ["New thread", "새 대화"],

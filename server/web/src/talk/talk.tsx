@@ -87,7 +87,6 @@ export function Talk({ threadId }: { threadId: string | null }) {
   const busy = live.phase === "busy";
   return (
     <div className="talk">
-      {connection === "away" && <p className="notice" role="status">{say("away")}</p>}
       {connection === "gone" && <p className="notice" role="status">{say("gone")}</p>}
       <Log key={threadId ?? ""} {...{ entries, actions, busy, switches, ask, said }}>
         {threadId !== null && !ready && <p className="faint">{say("loading")}</p>}
