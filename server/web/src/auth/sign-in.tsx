@@ -5,10 +5,10 @@ import { useEffect, useId, useState } from "react";
 import { useSay } from "../language";
 import { useValue } from "../store";
 import "../style/sign-in.css";
-import { signInFailure } from "./begin";
+import { failed, signInFailure } from "./begin";
 import { type OAuth, loadConfig } from "./config";
 import { type KeyCheck, checkKey } from "./key";
-import { SignInFailed, goToProvider } from "./oauth";
+import { goToProvider } from "./oauth";
 import { keep, loadAnew, signInNeeded } from "./session";
 
 export function SignIn() {
@@ -30,10 +30,7 @@ export function SignIn() {
 
 function Provider({ oauth }: { oauth: OAuth }) {
   const say = useSay();
-  const go = () =>
-    goToProvider(oauth).catch((error: Error) =>
-      signInFailure.set(error instanceof SignInFailed ? error : new SignInFailed("oauthNoToken", error.message)),
-    );
+  const go = () => goToProvider(oauth).catch(failed);
   return (
     <>
       <button className="primary" autoFocus onClick={() => void go()}>{say("signInAt", { host: new URL(oauth.issuer).host })}</button>
