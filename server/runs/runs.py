@@ -429,13 +429,14 @@ class Runs(RunCanceller):
                     waits=waits,
                     looks=run.request.lasting and not (waits or self._peers.single),
                 )
-            if run.request.lasting and run.written:
-                self._watch.started(run.thread_id, run.row.run_id, run.written)
             if key and not waits:
                 self._queue.knows(run)
             if key:
                 await self.acknowledge(run)  # first: another process may have been faster
             await self._begin(run, waits=waits)
+            # Not before: who follows the thread looks for the run here, or else for its row.
+            if run.request.lasting and run.written:
+                self._watch.started(run.thread_id, run.row.run_id, run.written)
         except BaseException:
             if run.task is None:
                 self._execution.refuse(run)
