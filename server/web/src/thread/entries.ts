@@ -164,7 +164,9 @@ const isFinal = ({ drawn: { stored }, calls }: MessageEntry) => stored && calls.
 
 function turnOf(entry: MessageEntry, tools: number, times: Record<string, Times>): TurnView {
   const known = times[entry.drawn.id];
-  const first = known?.first != null ? (known.first - known.run) / 1000 : null;
-  const total = known?.end != null ? (known.end - known.run) / 1000 : null;
-  return { tools, first, total };
+  if (!known) return { tools, first: null, total: null };
+  const since = (moment: number | null) => (moment === null ? null : Math.max(0, moment - known.run) / 1000);
+  // An answer bears the moment at which it was whole: that holds when its events are told again, too.
+  const end = entry.drawn.timestamp === null ? known.end : Date.parse(entry.drawn.timestamp);
+  return { tools, first: since(known.first), total: since(end) };
 }

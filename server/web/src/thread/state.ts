@@ -86,6 +86,8 @@ export interface Run {
   id: string;
   started: number;
   ended: number | null;
+  /** Its events came as it went. Those that are told again bear the time of the telling. */
+  live: boolean;
 }
 
 export interface Attempt {
