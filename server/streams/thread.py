@@ -85,9 +85,12 @@ class Watch:
         if here:
             self._pass_on(thread_id, run_id)
         else:
-            written.add_done_callback(
-                lambda done: done.exception() or self._pass_on(thread_id, run_id)
-            )
+
+            def is_there(done: asyncio.Future[Any]) -> None:
+                if done.exception() is None:
+                    self._pass_on(thread_id, run_id)
+
+            written.add_done_callback(is_there)
         self._publish(thread_id, run_id, written)
 
     def edited(self, thread_id: str) -> None:
