@@ -433,10 +433,9 @@ class Runs(RunCanceller):
                 self._queue.knows(run)
             if key:
                 await self.acknowledge(run)  # first: another process may have been faster
-            await self._begin(run, waits=waits)
-            # Not before: who follows the thread looks for the run here, or else for its row.
             if run.request.lasting and run.written:
-                self._watch.started(run.thread_id, run.row.run_id, run.written)
+                self._watch.started(run.thread_id, run.row.run_id, run.written, here=not waits)
+            await self._begin(run, waits=waits)
         except BaseException:
             if run.task is None:
                 self._execution.refuse(run)

@@ -73,9 +73,26 @@ class Watch:
         for thread_id in self._following:
             self._pass_on(thread_id, _LEAVING)
 
-    def started(self, thread_id: str, run_id: str, written: asyncio.Future[Any]) -> None:
-        """A run has started, or waits for others; who follows looks for it once it is written."""
-        self._pass_on(thread_id, run_id)
+    def started(
+        self, thread_id: str, run_id: str, written: asyncio.Future[Any], *, here: bool
+    ) -> None:
+        """A run starts, or waits for others; who follows it looks for it.
+
+        Args:
+            thread_id: of its thread.
+            run_id: names it.
+            written: done when its row is there.
+            here: it is found in this process; else it is found once it is written.
+        """
+        if here:
+            self._pass_on(thread_id, run_id)
+        else:
+
+            def is_there(done: asyncio.Future[Any]) -> None:
+                if done.exception() is None:
+                    self._pass_on(thread_id, run_id)
+
+            written.add_done_callback(is_there)
         self._publish(thread_id, run_id, written)
 
     def edited(self, thread_id: str) -> None:

@@ -134,6 +134,7 @@ export const strings = {
   lineStopped: ["{from} {why}: no other model is asked", "{from}: {why} → 다른 모델에는 묻지 않음"],
   takenWords: ["taken back: {n} characters of {model}, {why}", "취소됨: {model}의 {n}자, {why}"],
   takenCalls: ["taken back: {n} tool calls of {model}, {why}", "취소됨: {model}의 도구 호출 {n}건, {why}"],
+  takenWordsOnly: ["taken back: {n} characters, {why}", "취소됨: {n}자, {why}"],
   aModel: ["a model", "모델"],
   whyStopped: ["the run was stopped", "실행이 중단됨"],
   whyAnew: ["the run began anew", "실행이 다시 시작됨"],
