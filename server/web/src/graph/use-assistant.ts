@@ -1,6 +1,6 @@
 /** Whose graph is shown: of the thread's assistant, or of the one that is chosen for a new thread. */
 
-import { get } from "../api";
+import { get, post } from "../api";
 import { useValue } from "../store";
 import { chosen } from "../thread/settings";
 import type { Drawing } from "./outline";
@@ -26,9 +26,11 @@ export function useAssistant(threadId: string | null, running: boolean): Loaded<
   });
 }
 
+/** The search leaves out the thread's state, which may be large. */
 async function ofThread(threadId: string, signal: AbortSignal): Promise<string | null> {
-  const { metadata } = await get<ThreadRow>(`/threads/${threadId}`, { signal });
-  return metadata.assistant_id ?? metadata.graph_id ?? null;
+  const wanted = { ids: [threadId], select: ["thread_id", "metadata"], limit: 1 };
+  const [row] = await post<ThreadRow[]>("/threads/search", wanted, { signal });
+  return row?.metadata.assistant_id ?? row?.metadata.graph_id ?? null;
 }
 
 export const useDrawing = (assistant: Assistant | null): Loaded<Drawing> =>

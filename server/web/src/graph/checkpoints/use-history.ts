@@ -18,9 +18,11 @@ export interface History {
   refresh: () => void;
 }
 
-const FIRST = 50;
-const REST = 200;
+const FIRST = 20;
 const SMALLEST = 10;
+const LARGEST = 200;
+/** About how long a page may take, in ms: states are large in one thread and small in another. */
+const PAGE_TIME = 600;
 
 interface State {
   all: ReadonlyMap<string, Checkpoint>;
@@ -57,7 +59,7 @@ interface Page {
 class Listing {
   private readonly left = new AbortController();
   private oldest: string | null = null;
-  private size = REST;
+  private size = FIRST;
   private isAsking = false;
   private made: string[] = [];
 
@@ -104,9 +106,12 @@ class Listing {
   private async page(before: string | null, limit: number): Promise<Page | null> {
     const body = { limit, select: LISTED, ...(before ? { before: { checkpoint_id: before } } : {}) };
     const { signal } = this.left;
+    const began = performance.now();
     try {
       const states = await post<ListedState[]>(`/threads/${this.threadId}/history`, body, { signal });
       if (signal.aborted) return null;
+      const fitting = Math.round((limit * PAGE_TIME) / Math.max(1, performance.now() - began));
+      this.size = Math.min(LARGEST, Math.max(SMALLEST, fitting));
       return { checkpoints: states.map(ofState), isFull: states.length === limit };
     } catch (error) {
       if (signal.aborted) return null;
