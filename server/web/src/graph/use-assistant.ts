@@ -1,6 +1,6 @@
 /** Whose graph is shown: of the thread's assistant, or of the one that is chosen for a new thread. */
 
-import { get, post } from "../api";
+import { Problem, get, post } from "../api";
 import { useValue } from "../store";
 import { chosen } from "../thread/settings";
 import type { Drawing } from "./outline";
@@ -34,10 +34,17 @@ async function ofThread(threadId: string, signal: AbortSignal): Promise<string |
 }
 
 export const useDrawing = (assistant: Assistant | null): Loaded<Drawing> =>
-  // `xray=1` would look into one level of subgraphs only.
-  useLoaded(assistant?.assistant_id ?? null, (signal) =>
-    get<Drawing>(`/assistants/${assistant?.assistant_id}/graph?xray=true`, { signal }),
-  );
+  useLoaded(assistant?.assistant_id ?? null, async (signal) => {
+    const path = `/assistants/${assistant?.assistant_id}/graph`;
+    try {
+      // `xray=1` would look into one level of subgraphs only.
+      return await get<Drawing>(`${path}?xray=true`, { signal });
+    } catch (error) {
+      // A subgraph elsewhere may not answer: then the graph is drawn without what is in its boxes.
+      if (error instanceof Problem && error.status < 500) return get<Drawing>(path, { signal });
+      throw error;
+    }
+  });
 
 /** The names that runs may give for an assistant: a graph's own goes by the graph's name, too. */
 export const namesOf = ({ assistant_id, graph_id, metadata }: Assistant): string[] =>
