@@ -7,7 +7,8 @@ import { freshId } from "./ids";
 import { add, drop } from "./queue";
 import { chosen, contextOf } from "./settings";
 
-const MODES = ["values", "updates", "messages-tuple", "tools", "tasks", "checkpoints", "custom"];
+// Of the modes of a command, `tools` is none of the route's.
+const MODES = ["values", "updates", "messages-tuple", "tasks", "checkpoints", "custom"];
 
 /** Start a run with a question. `after`: the checkpoint that it follows; null is the newest. */
 export async function say(threadId: string, text: string, after: string | null): Promise<void> {
