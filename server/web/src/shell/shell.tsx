@@ -8,6 +8,7 @@ import { language, useSay } from "../language";
 import { type Place, place } from "../place";
 import { useValue } from "../store";
 import { Talk } from "../talk/talk";
+import { useLiveThreads } from "../threads/live";
 import { Threads } from "../threads/threads";
 import { Header } from "./header";
 import { isWide } from "./wide";
@@ -33,6 +34,7 @@ export function Shell() {
 /** Threads, then the place; beside a talk its graph, where there is room. */
 function Columns({ here }: { here: Place }) {
   const wide = useValue(isWide);
+  useLiveThreads("threadId" in here ? here.threadId : null);
   if (here.name === "now") return <main id="content" tabIndex={-1}><Loaded><Now /></Loaded></main>;
   const threadId = "threadId" in here ? here.threadId : null;
   const graph = <Loaded><GraphPlace threadId={threadId} /></Loaded>;

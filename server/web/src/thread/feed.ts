@@ -3,12 +3,11 @@
 import { Problem, stream } from "../api";
 import { create } from "../store";
 import { type ProtocolEvent, readEvent } from "../protocol";
+import { onWake } from "./wake";
 
-const CHANNELS = [
-  ...["lifecycle", "messages", "values", "tasks", "tools", "checkpoints", "input", "custom"],
-];
+const CHANNELS = ["lifecycle", "messages", "values", "tasks", "tools", "checkpoints", "input", "custom"];
 const MAX_KEPT = 20_000;
-const FIRST_PAUSE = 250;
+const FIRST_PAUSE = 250; // milliseconds
 const LONGEST_PAUSE = 5_000;
 
 export type Connection = "connecting" | "open" | "away" | "gone";
@@ -21,11 +20,15 @@ type Listener = (events: ProtocolEvent[]) => void;
 export class Feed {
   readonly connection = create<Connection>("connecting");
   private kept: ProtocolEvent[] = [];
+  private run: string | null = null;
   private seq: number | null = null;
   private readonly listeners = new Set<Listener>();
   private readonly ended = new AbortController();
+  private current = new AbortController();
+  private readonly stopWaking: () => void;
 
   constructor(readonly threadId: string) {
+    this.stopWaking = onWake(() => this.current.abort());
     void this.follow();
   }
 
@@ -37,13 +40,16 @@ export class Feed {
   }
 
   close(): void {
+    this.stopWaking();
     this.ended.abort();
+    this.current.abort();
     this.listeners.clear();
   }
 
   private async follow(): Promise<void> {
     let pause = FIRST_PAUSE;
     while (!this.ended.signal.aborted) {
+      this.current = new AbortController();
       try {
         await this.read(() => {
           pause = FIRST_PAUSE;
@@ -51,13 +57,14 @@ export class Feed {
         });
       } catch (error) {
         if (this.ended.signal.aborted) return;
-        if (error instanceof Problem && [401, 403, 404].includes(error.status)) {
+        if (error instanceof Problem && [403, 404].includes(error.status)) {
           this.connection.set("gone");
           return;
         }
       }
+      if (this.current.signal.aborted) continue; // the browser was asleep: ask again at once
       this.connection.set("away");
-      await sleep(pause, this.ended.signal);
+      await sleep(pause, this.current.signal);
       pause = Math.min(pause * 2, LONGEST_PAUSE);
     }
   }
@@ -65,20 +72,24 @@ export class Feed {
   private async read(opened: () => void): Promise<void> {
     const body = { channels: CHANNELS, ...(this.seq === null ? {} : { since: this.seq }) };
     const path = `/threads/${this.threadId}/stream/events`;
-    const { signal } = this.ended;
+    const { signal } = this.current;
     // The service answers its headers at once: what `stream` yields comes when something happens.
     for await (const frame of stream("POST", path, { body, signal, opened })) {
-      this.take([readEvent(frame.data)]);
+      this.take(readEvent(frame.data));
     }
   }
 
-  private take(events: ProtocolEvent[]): void {
-    for (const event of events) {
-      if (event.seq !== null) this.seq = event.seq;
-      if (isBegin(event)) this.kept = [];
-      if (this.kept.length < MAX_KEPT) this.kept.push(event);
+  private take(event: ProtocolEvent): void {
+    // An event that was got already, on the connection before, is not told twice.
+    if (event.seq !== null && this.seq !== null && event.seq <= this.seq) return;
+    if (event.seq !== null) this.seq = event.seq;
+    // A run that begins anew after its process has died is still the same run.
+    if (isBegin(event) && event.run !== this.run) {
+      this.run = event.run;
+      this.kept = [];
     }
-    for (const listener of [...this.listeners]) listener(events);
+    if (this.kept.length < MAX_KEPT) this.kept.push(event);
+    for (const listener of [...this.listeners]) listener([event]);
   }
 }
 

@@ -1,0 +1,61 @@
+/** What a graph's state holds beside its messages: a plan, who speaks, memories. Shown where it is there. */
+
+import { memo } from "react";
+
+import { useSay } from "../language";
+import type { Key } from "../strings";
+
+const SHOWN: [names: string[], title: Key][] = [
+  [["plan", "steps", "todos"], "channelPlan"],
+  [["speakers", "specialists", "team"], "channelSpeakers"],
+  [["memories", "memories_used", "recalled"], "channelMemories"],
+];
+
+export const Channels = memo(function Channels({ channels }: { channels: Record<string, unknown> }) {
+  const say = useSay();
+  const found = SHOWN.flatMap(([names, title]) =>
+    names.filter((name) => filled(channels[name])).map((name) => ({ name, title, value: channels[name] })),
+  );
+  if (!found.length) return null;
+  return (
+    <section className="channels">
+      {found.map(({ name, title, value }) => (
+        <details key={name} open={title === "channelPlan"}>
+          <summary>{say(title)}</summary>
+          <List value={value} />
+        </details>
+      ))}
+    </section>
+  );
+});
+
+const filled = (value: unknown) => (Array.isArray(value) ? value.length > 0 : value !== null && value !== undefined && value !== "");
+
+function List({ value }: { value: unknown }) {
+  const list = Array.isArray(value) ? value : typeof value === "object" && value ? Object.entries(value) : [value];
+  return (
+    <ol>
+      {list.map((each, i) => (
+        <li key={i} data-status={statusOf(each)}>
+          {wordsOf(each)}
+          {statusOf(each) && <span className="faint"> · {statusOf(each)}</span>}
+        </li>
+      ))}
+    </ol>
+  );
+}
+
+/** Steps, memories and speakers are texts, or objects that have one. */
+function wordsOf(each: unknown): string {
+  if (typeof each === "string") return each;
+  if (typeof each !== "object" || !each) return String(each);
+  const said = each as Record<string, unknown>;
+  const words = ["content", "text", "title", "description", "task", "name", "value"].map((key) => said[key]);
+  const found = words.find((word) => typeof word === "string");
+  return typeof found === "string" ? found : JSON.stringify(each);
+}
+
+function statusOf(each: unknown): string | undefined {
+  const status = typeof each === "object" && each ? (each as Record<string, unknown>).status : undefined;
+  return typeof status === "string" ? status : undefined;
+}

@@ -1,0 +1,41 @@
+/** Failures, times and costs in plain words. */
+
+import type { Say } from "../language";
+import { type Key, strings } from "../strings";
+
+/** Why something failed: a class of failure of the service, or its own words. */
+export function failureWords(say: Say, kind: string, seconds: number | null = null): string {
+  if (kind === "the run has begun anew") return say("whyAnew");
+  if (kind.startsWith("the run has ended")) return say("whyStopped");
+  if (kind === "timeout" && seconds !== null) return say("failure_timeoutIn", { time: secondsWords(seconds) });
+  const key = `failure_${kind}`;
+  return key in strings ? say(key as Key) : kind;
+}
+
+/** `8 ms`, `1.3 s`, `20 s`, `2 min 5 s`: short times have more digits. */
+export function secondsWords(seconds: number): string {
+  if (seconds < 0.1) return `${Math.round(seconds * 1000)} ms`;
+  if (seconds < 10) return `${trimmed(seconds.toFixed(1))} s`;
+  if (seconds < 100) return `${Math.round(seconds)} s`;
+  return `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
+}
+
+/** US dollars, with as many digits as a small amount needs. */
+export function costWords(cost: number): string {
+  if (cost === 0) return "$0";
+  const digits = cost >= 1 ? 2 : Math.min(8, 2 - Math.floor(Math.log10(cost)));
+  return `$${trimmed(cost.toFixed(digits))}`;
+}
+
+const trimmed = (number: string) => number.replace(/\.?0+$/, "");
+
+/** JSON that a reader can read; text that is no JSON stays. */
+export function pretty(value: unknown): string {
+  if (typeof value !== "string") return JSON.stringify(value, null, 2) ?? "";
+  try {
+    const parsed: unknown = JSON.parse(value);
+    return typeof parsed === "object" && parsed ? JSON.stringify(parsed, null, 2) : value;
+  } catch {
+    return value;
+  }
+}

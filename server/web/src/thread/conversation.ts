@@ -1,0 +1,96 @@
+/** A thread that is open: what the service stores of it, and what its feed tells, drawn once a frame. */
+
+import { Problem, get } from "../api";
+import type { ProtocolEvent } from "../protocol";
+import { type Store, create } from "../store";
+import type { Feed } from "./feed";
+import { opened, reduceAll } from "./reducer";
+import { EMPTY, type StoredState, type ThreadState } from "./state";
+
+const QUIET = 40; // milliseconds without an event: what was told from the past is complete
+const LONGEST = 400; // milliseconds in which nothing is drawn at all
+const BEHIND = 250; // milliseconds between two drawings of a tab that nobody sees
+
+interface Row {
+  status: string;
+  error?: unknown;
+}
+
+export class Conversation {
+  readonly state: Store<ThreadState> = create(EMPTY);
+  /** Whether there is something to show. */
+  readonly ready = create(false);
+  private waiting: ProtocolEvent[] = [];
+  private scheduled = false;
+  private settling: number | null = null;
+  private readonly since = performance.now();
+  private readonly leave: () => void;
+  private ended = false;
+
+  /** `fresh`: the thread has just been made here, so that its first words are drawn at once. */
+  constructor(
+    private readonly feed: Feed,
+    private readonly fresh: boolean,
+  ) {
+    if (fresh) this.ready.set(true);
+    this.leave = feed.subscribe((events) => this.take(events));
+    void this.load(false);
+  }
+
+  close(): void {
+    this.ended = true;
+    if (this.settling !== null) clearTimeout(this.settling);
+    this.leave();
+  }
+
+  /** Read the stored state. With `anew` it counts more than what the stream has told. */
+  async load(anew: boolean): Promise<void> {
+    const path = `/threads/${this.feed.threadId}`;
+    try {
+      const [row, stored] = await Promise.all([get<Row>(path), get<StoredState>(`${path}/state`)]);
+      if (this.ended || (anew && this.state.get().phase === "busy")) return;
+      this.state.update((state) => opened(state, stored, row.status, anew));
+    } catch (error) {
+      if (!(error instanceof Problem) && !this.ended) setTimeout(() => void this.load(anew), 1000);
+    } finally {
+      if (!this.ended) this.ready.set(true);
+    }
+  }
+
+  private take(events: ProtocolEvent[]): void {
+    this.waiting.push(...events);
+    if (!this.fresh && performance.now() - this.since < LONGEST) return this.settle();
+    this.schedule();
+  }
+
+  /** A thread that is opened is told its newest run in a moment: only its end is drawn. */
+  private settle(): void {
+    if (this.settling !== null) clearTimeout(this.settling);
+    const left = LONGEST - (performance.now() - this.since);
+    this.settling = window.setTimeout(() => this.draw(), Math.min(QUIET, left));
+  }
+
+  private schedule(): void {
+    if (this.scheduled) return;
+    this.scheduled = true;
+    if (document.hidden) setTimeout(() => this.draw(), BEHIND);
+    else requestAnimationFrame(() => this.draw());
+  }
+
+  private draw(): void {
+    this.scheduled = false;
+    if (this.ended) return;
+    const events = this.waiting;
+    this.waiting = [];
+    const before = this.state.get();
+    const after = reduceAll(before, events);
+    this.state.set(after);
+    if (endsWithoutAnswer(before, after)) void this.load(true);
+  }
+}
+
+/** A run that was cancelled may have been rolled back: the stream does not say to where. */
+function endsWithoutAnswer(before: ThreadState, after: ThreadState): boolean {
+  const ends = after.phase === "idle" && after.run?.ended != null && before.run?.ended !== after.run.ended;
+  return ends && after.stored.at(-1)?.type !== "ai";
+}

@@ -1,0 +1,101 @@
+/** The checkpoints of a thread, as far as they were asked for, and how many messages each has. */
+
+import { get, post } from "../api";
+import { type Checkpoint, Tree, before, making } from "./branches";
+
+const FIELDS = ["checkpoint_id", "parent_checkpoint_id", "metadata"];
+const WORK = 4_000; // messages that the service reads for a page of checkpoints
+const [FEWEST, MOST] = [16, 200];
+
+interface Row {
+  checkpoint_id: string;
+  parent_checkpoint_id: string | null;
+  metadata: { source?: string } | null;
+}
+
+export class History {
+  private readonly known = new Map<string, Checkpoint>();
+  private readonly counts = new Map<string, number>();
+  private oldest: string | null = null;
+  private complete = false;
+
+  constructor(private readonly threadId: string) {}
+
+  get tree(): Tree {
+    return new Tree(this.known.values());
+  }
+
+  /** Read what is newer than what is known. `messages`: how long the thread is. */
+  async refresh(messages: number): Promise<void> {
+    const limit = Math.max(FEWEST, Math.min(MOST, Math.round(WORK / Math.max(1, messages))));
+    const rows = await this.page(limit, null);
+    if (this.oldest === null) this.reached(rows, limit);
+  }
+
+  /** How many messages the states of some checkpoints have. */
+  async count(ids: string[]): Promise<ReadonlyMap<string, number>> {
+    await Promise.all(ids.map((id) => this.countOf(id)));
+    return this.counts;
+  }
+
+  /** From where the message at a place of the state is asked otherwise (`edit`), or made anew. */
+  async forkOf(leaf: string, index: number, edit: boolean): Promise<string | null> {
+    while (!this.complete && (!this.tree.has(leaf) || !(await this.reaches(leaf, index)))) await this.older();
+    const path = this.tree.path(leaf);
+    const counts = await this.countsAround(path, index);
+    return edit ? before(path, index, counts) : making(path, index, counts);
+  }
+
+  private async reaches(leaf: string, index: number): Promise<boolean> {
+    const path = this.tree.path(leaf);
+    if (this.tree.isWhole(leaf)) return true;
+    const first = path.find(({ source }) => source !== "input");
+    return first !== undefined && (await this.countOf(first.id)) < index;
+  }
+
+  /** States grow along a path: only those next to the message are read, found by halving. */
+  private async countsAround(path: Checkpoint[], index: number): Promise<number[]> {
+    let [low, high] = [0, path.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((await this.countOf(path[middle]!.id)) <= index) low = middle + 1;
+      else high = middle;
+    }
+    // `low` is the first with the message: those before it have at most `index` messages.
+    const counts = path.map((_, at) => (at < low ? -1 : index + 1));
+    for (let at = low - 1; at >= 0; at -= 1) {
+      counts[at] = await this.countOf(path[at]!.id);
+      if (counts[at]! < index) break;
+    }
+    return counts;
+  }
+
+  private async countOf(id: string): Promise<number> {
+    const known = this.counts.get(id);
+    if (known !== undefined) return known;
+    const path = `/threads/${this.threadId}/state/${id}?select=values.messages`;
+    const { values } = await get<{ values: { messages?: unknown[] } }>(path);
+    const count = values.messages?.length ?? 0;
+    this.counts.set(id, count);
+    return count;
+  }
+
+  private async older(): Promise<void> {
+    this.reached(await this.page(100, this.oldest), 100);
+  }
+
+  private reached(rows: Row[], limit: number): void {
+    this.oldest = rows.at(-1)?.checkpoint_id ?? this.oldest;
+    this.complete = rows.length < limit;
+  }
+
+  private async page(limit: number, before: string | null): Promise<Row[]> {
+    const where = before === null ? {} : { before: { checkpoint_id: before } };
+    const body = { limit, select: FIELDS, ...where };
+    const rows = await post<Row[]>(`/threads/${this.threadId}/history`, body);
+    for (const { checkpoint_id: id, parent_checkpoint_id: parent, metadata } of rows) {
+      this.known.set(id, { id, parent, source: metadata?.source ?? "" });
+    }
+    return rows;
+  }
+}
