@@ -6,7 +6,8 @@ import {
   useLangChainRespond,
   useStreamRuntime,
 } from "@assistant-ui/react-langchain";
-import { Assistant, Thread } from "./assistant.jsx";
+import { useEffect } from "react";
+import { Assistant, Thread, threads } from "./assistant.jsx";
 import { apiUrl, assistantId, show, threadId } from "./view.jsx";
 
 function Shown({ runtime }) {
@@ -22,7 +23,8 @@ function Shown({ runtime }) {
 }
 
 function Chat() {
-  const runtime = useStreamRuntime({ apiUrl, assistantId, threadId });
+  const runtime = useStreamRuntime({ apiUrl, assistantId, unstable_threadListAdapter: threads });
+  useEffect(() => void runtime.threads.switchToThread(threadId), [runtime]);
   return (
     <Assistant runtime={runtime}>
       <Shown runtime={runtime} />

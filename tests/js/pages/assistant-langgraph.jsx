@@ -7,7 +7,7 @@ import {
   useLangGraphSendCommand,
 } from "@assistant-ui/react-langgraph";
 import { Client } from "sdk-v1";
-import { Assistant, Thread } from "./assistant.jsx";
+import { Assistant, Thread, threads } from "./assistant.jsx";
 import { apiUrl, assistantId, show, threadId } from "./view.jsx";
 
 const client = new Client({ apiUrl, apiKey: null });
@@ -17,19 +17,6 @@ async function load(id) {
   const { values, tasks } = await client.threads.getState(id);
   return { messages: values.messages ?? [], interrupts: tasks.flatMap(({ interrupts }) => interrupts) };
 }
-
-/** One thread, the one of the address. */
-const here = { remoteId: threadId, externalId: threadId, status: "regular" };
-const threads = {
-  list: async () => ({ threads: [here] }),
-  fetch: async () => here,
-  initialize: async () => here,
-  rename: async () => {},
-  archive: async () => {},
-  unarchive: async () => {},
-  delete: async () => {},
-  generateTitle: async () => new ReadableStream({ start: (controller) => controller.close() }),
-};
 
 function Shown({ runtime }) {
   const question = useLangGraphInterruptState();

@@ -1,7 +1,20 @@
 // What assistant-ui's runtimes have in common: its messages, as the view shows them.
 
 import { AssistantRuntimeProvider, useAuiState } from "@assistant-ui/react";
-import { View } from "./view.jsx";
+import { View, threadId } from "./view.jsx";
+
+/** One thread, the one of the address. */
+const here = { remoteId: threadId, externalId: threadId, status: "regular" };
+export const threads = {
+  list: async () => ({ threads: [here] }),
+  fetch: async () => here,
+  initialize: async () => here,
+  rename: async () => {},
+  archive: async () => {},
+  unarchive: async () => {},
+  delete: async () => {},
+  generateTitle: async () => new ReadableStream({ start: (controller) => controller.close() }),
+};
 
 export function Assistant({ runtime, children }) {
   return <AssistantRuntimeProvider runtime={runtime}>{children}</AssistantRuntimeProvider>;
