@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
 
 import pytest
 
@@ -98,6 +97,40 @@ class Screen:
         )
         return wide
 
+    def choose_graph(self, name: str) -> None:
+        self.tab.get_by_label("Graph or assistant").select_option(label=name)
+
+    def say(self, words: str) -> None:
+        """Write a message and send it, by the keyboard."""
+        self.tab.get_by_label("Message", exact=True).fill(words)
+        self.tab.get_by_label("Message", exact=True).press("Enter")
+
+    @property
+    def log(self) -> Locator:
+        return self.tab.get_by_role("log")
+
+    def shows(self, *texts: str | re.Pattern[str]) -> None:
+        """Wait until all of it stands in the conversation."""
+        for text in texts:
+            expect(self.log.get_by_text(text, exact=isinstance(text, str)).first).to_be_visible()
+
+    def answered(self, words: str) -> None:
+        """Wait until the newest answer is these words, and whole."""
+        expect(self.answer(-1).locator(".markdown")).to_have_text(words)
+        self.done()
+
+    def done(self) -> None:
+        expect(self.log).to_have_attribute("aria-busy", "false")
+
+    def answer(self, number: int) -> Locator:
+        return self.log.locator("article.ai").nth(number)
+
+    @property
+    def thread(self) -> str:
+        """The thread that it shows."""
+        expect(self.tab).to_have_url(re.compile("#/(talk|graph)/."))
+        return self.tab.url.split("/")[-1]
+
     def button(self, name: str | re.Pattern[str]) -> Locator:
         return self.tab.get_by_role("button", name=name)
 
@@ -113,6 +146,3 @@ class Screen:
     def _said(self, message: ConsoleMessage) -> None:
         if message.type in {"error", "warning"}:
             self._console.append(f"{message.text} ({message.location.get('url')})")
-
-
-Options = dict[str, Any]
