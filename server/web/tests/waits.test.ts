@@ -80,7 +80,7 @@ describe("other questions", () => {
   it("may carry the schema of their answer, in the value or beside it", () => {
     const schema = { type: "boolean" };
     expect(schemaOf({ id: "i", value: { schema } })).toEqual(schema);
-    expect(schemaOf({ id: "i", value: "?", response_schema: schema } as Interrupt)).toEqual(schema);
+    expect(schemaOf({ id: "i", value: "?", response_schema: schema })).toEqual(schema);
     expect(schemaOf({ id: "i", value: { schema: "no" } })).toBeNull();
   });
 

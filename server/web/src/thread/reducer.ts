@@ -25,7 +25,7 @@ export function reduce(state: ThreadState, event: ProtocolEvent): ThreadState {
     case "custom":
       return customSaid(state, event.data as Said, event.seq);
     case "input.requested":
-      return requested(state, { id: event.data.interrupt_id, value: event.data.payload });
+      return requested(state, askedBy(event.data));
     case "input.answered":
       return without(state, event.data.interrupt_ids);
     default:
@@ -117,6 +117,14 @@ function values(state: ThreadState, data: Record<string, unknown>): ThreadState 
     seen: true,
   };
 }
+
+const askedBy = ({ interrupt_id, payload, response_schema }: Asked): Interrupt => ({
+  id: interrupt_id,
+  value: payload,
+  ...(response_schema && { response_schema }),
+});
+
+type Asked = { interrupt_id: string; payload: unknown; response_schema?: Record<string, unknown> };
 
 function requested(state: ThreadState, interrupt: Interrupt): ThreadState {
   if (state.interrupts.some((each) => each.id === interrupt.id)) return state;
