@@ -7,7 +7,6 @@ const MarkdownText = lazy(load);
 void load(); // while the reader thinks of what to ask
 
 const SHORT = 300; // characters that are read again with each word
-const WAIT = 80; // milliseconds after which a longer piece is read again
 const PLAIN = /^[^*_`#[\]<>|~\\&\n:@]*$/; // text in which no Markdown can be
 const LISTED = /^\s*([-+=]|\d+[.)])|www\./;
 
@@ -34,16 +33,19 @@ function Piece({ text }: { text: string }) {
   );
 }
 
+/** Milliseconds after which a longer piece is read again: the longer it takes, the more seldom. */
+const patience = (text: string) => Math.min(400, 60 + text.length / 8);
+
 function Growing({ text }: { text: string }) {
   const shown = useRef({ text, at: 0 });
   const [, again] = useReducer((times: number) => times + 1, 0);
   const now = performance.now();
-  const fresh = text.startsWith(shown.current.text) && text.length > SHORT && now - shown.current.at < WAIT;
+  const fresh = text.startsWith(shown.current.text) && text.length > SHORT && now - shown.current.at < patience(text);
   if (!fresh) shown.current = { text, at: now };
   const behind = shown.current.text !== text;
   useEffect(() => {
     if (!behind) return;
-    const timer = setTimeout(again, WAIT);
+    const timer = setTimeout(again, patience(text));
     return () => clearTimeout(timer);
   }, [behind, text]);
   return <Piece text={shown.current.text} />;
