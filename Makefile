@@ -6,10 +6,11 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal -q
 ARGS ?=
+SERVICE ?= http://127.0.0.1:2024
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run chat config check-model doctor test test-fast coverage check fuzz soak bench compare \
-	lock clean
+	page page-dev lock clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -46,7 +47,7 @@ check: .venv/ready-dev ## lint, types, imports, security
 	@$(BIN)/mypy
 	@$(BIN)/pyright
 	@$(BIN)/lint-imports
-	@$(BIN)/bandit -q -r -ll server graph tools checkpoints
+	@$(BIN)/bandit -q -r -ll -x server/web server graph tools checkpoints
 
 fuzz: .venv/ready-dev ## ask every route more than 10,000 odd things (ARGS='--seed 7 --examples 200 --postgres')
 	@$(BIN)/python -m tests.fuzz $(ARGS)
@@ -60,11 +61,20 @@ bench: .venv/ready-dev ## print the figures of every benchmark
 compare: .venv/ready-dev ## compare with LangGraph's development server, of the environment TEST_DEVELOPMENT_SERVER
 	@$(BIN)/python -m tests.compare $(ARGS)
 
+page: server/web/node_modules/.package-lock.json ## build the page into server/api/page/assets (needs Node 20.19)
+	@cd server/web && npm run --silent build
+
+page-dev: server/web/node_modules/.package-lock.json ## show changes of the page as they are made (SERVICE=http://…)
+	@cd server/web && EVERTURN_URL=$(SERVICE) npm run --silent dev
+
 lock: .venv/ready-dev ## pin the newest packages anew
 	@.ci/lock
 
 clean: ## remove .venv and caches; memory and history in .everturn stay
-	@rm -rf .venv .venv-lowest .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage
+	@rm -rf .venv .venv-lowest .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage server/web/node_modules
+
+server/web/node_modules/.package-lock.json: server/web/package-lock.json
+	@cd server/web && npm ci --silent
 
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "Everturn needs Python 3.11 or newer: install it, or name it with PYTHON=…" >&2; exit 1; }

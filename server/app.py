@@ -26,6 +26,7 @@ from everturn.checkpoints.shared.circuits import RedisCircuits
 from everturn.checkpoints.shared.event_log import EventLog, open_event_log
 from everturn.checkpoints.shared.limits import RedisLimits
 from everturn.checkpoints.shared.locks import LocalThreadLocks, RedisThreadLocks
+from everturn.checkpoints.shared.now import NowCopies
 from everturn.checkpoints.shared.old_sessions import move_sessions
 from everturn.checkpoints.shared.peers import Peers, SinglePeer, open_peers
 from everturn.checkpoints.shared.runs_at_once import RedisRunsAtOnce
@@ -58,7 +59,9 @@ from everturn.graph.models.provider import Models, open_models
 from everturn.graph.services import Services
 from everturn.server.access.budgets import Budgets
 from everturn.server.access.limits import rate_limits
+from everturn.server.access.oauth_settings import OAuthSettings
 from everturn.server.access.own_stores import LABEL, OwnStores, label_of
+from everturn.server.access.sign_in import SignInAtProvider
 from everturn.server.api import invoke
 from everturn.server.api.agent_server import assistants as assistant_routes
 from everturn.server.api.agent_server import commands as command_routes
@@ -107,17 +110,22 @@ from everturn.server.api.http.security_headers import SecurityHeaders
 from everturn.server.api.http.users_app import AroundTheService
 from everturn.server.api.operators import metrics as metric_routes
 from everturn.server.api.operators import models as model_routes
+from everturn.server.api.operators import now as now_routes
 from everturn.server.api.operators import system
 from everturn.server.api.operators import tools as tool_routes
 from everturn.server.api.operators import usage as usage_routes
 from everturn.server.api.operators import users as user_routes
 from everturn.server.api.operators import webhooks as webhook_routes
+from everturn.server.api.page import routes as page_routes
+from everturn.server.api.page.page import Page
 from everturn.server.entrance import Entrance
 from everturn.server.loading import Loaded, load_all
 from everturn.server.observe.audit import audited_to
 from everturn.server.observe.context import hash_callers_by
 from everturn.server.observe.langsmith import open_langsmith
 from everturn.server.observe.metrics import Metrics
+from everturn.server.observe.now.others import Others
+from everturn.server.observe.now.watch import Now
 from everturn.server.observe.traces import open_traces, traces_wanted
 from everturn.server.own_graphs import asks_our_models, provider_of
 from everturn.server.own_guards import admitted_to, guards_of
@@ -225,6 +233,9 @@ def create_app(settings: Settings, *, several: bool = False, listens: bool = Tru
                     app.state.service.metrics.limit_hit,
                     auth=app.state.gate is not None,
                 )
+                if page is not None:
+                    page.guarded = app.state.gate is not None
+                    page.sign_in = _sign_in(settings.oauth, web)
                 app.state.tables_of_others = await stores.database.read(count_tables_of_others)
                 yield
 
@@ -239,11 +250,15 @@ def create_app(settings: Settings, *, several: bool = False, listens: bool = Tru
         openapi_url=None if http.disable_meta else "/openapi.json",
         telemetry={"tracing": not traces_wanted()},  # FastAPI's own spans; older ones have none
     )
+    page = app.state.page = (
+        Page(http.mount_prefix) if settings.server.page and not http.disable_ui else None
+    )
     doors = (
+        *([page_routes] if page else []),
         *(message_routes, session_routes, export_routes, model_routes, tool_routes, invoke),
         *(assistant_routes, thread_routes, state_routes, cron_routes, run_routes),
         *(command_routes, event_routes, socket_routes, stateless_routes, store_routes),
-        *(user_routes, usage_routes, webhook_routes, system, docs),
+        *(user_routes, usage_routes, webhook_routes, now_routes, system, docs),
         *([metric_routes] if settings.observe.metrics_port is None else []),
     )
     app.state.routes = in_order(without_closed(door.router, http) for door in doors)
@@ -455,6 +470,17 @@ async def _service(
         window=settings.server.window,
         max_message_length=settings.server.max_message_length,
     )
+    now = Now(
+        metrics.now,
+        peers.name,
+        copies := NowCopies(redis, prefix),
+        models.health,
+        runs.say_what_waits,
+        runs.measure,
+        access.sees_all,
+    )
+    if not peers.single:
+        now.others = Others(metrics.now, copies, peers, now.about)
     yield Service(
         settings=settings.server,
         info=_info(settings, stores, graphs, models),
@@ -469,12 +495,14 @@ async def _service(
         store=StoreItems(store, access),
         users=Users(UserRows(database), threads, sessions, runs, crons, assistants, store, access),
         metrics=metrics,
+        now=now,
         models=models,
         toolbox=toolbox,
         budgets=budgets,
     )
     await runs.close()
     await webhooks.close()
+    await now.save()
 
 
 @asynccontextmanager
@@ -483,6 +511,7 @@ async def _going_on(service: Service, peers: Peers, ttl: ThreadTTL) -> AsyncIter
     if peers.single:  # whatever is unfinished was started by a process before this one
         await service.runs.take_from_the_dead((await peers.heartbeat()).alive)
     watch = nullcontext() if peers.single else _background(watch_over(peers, service.runs), "peers")
+    others = _background(service.now.others.answer(), "now, to others")
     async with (
         _background(sweep(service.threads, service.runs, **ttl.sweeps), "what expires"),
         _background(service.crons.keep_time(), "crons"),
@@ -490,6 +519,8 @@ async def _going_on(service: Service, peers: Peers, ttl: ThreadTTL) -> AsyncIter
         _background(service.runs.keep_places(), "places"),
         _background(service.webhooks.deliver(), "webhooks"),
         watch,
+        _background(service.now.keep(), "now"),
+        others,
     ):
         yield
 
@@ -523,6 +554,13 @@ def _shared_circuits(settings: Settings, stores: _Stores) -> RedisCircuits | Non
     if settings.stores.redis_url is None and stores.peers.single:
         return None
     return RedisCircuits(stores.redis, settings.models.account, settings.stores.redis_prefix)
+
+
+def _sign_in(settings: OAuthSettings, web: Web) -> SignInAtProvider | None:
+    """Have people sign in at the identity provider, where it knows the page."""
+    if settings.auth_client_id is None:
+        return None
+    return SignInAtProvider(settings, partial(web.read, "The identity provider"))
 
 
 def _toolbox(

@@ -50,6 +50,9 @@ class ServerSettings(BaseSettings):
         validation_alias=AliasChoices("EVERTURN_CONFIG", "LANGGRAPH_CONFIG"),
         description="The file that names the graphs to serve; if there is none, the built-in ones.",
     )
+    page: bool = Field(
+        default=True, description="Whether `/` shows browsers the page; off, it is JSON for all."
+    )
     session_ttl: int = Field(
         default=3600, ge=1, description="Seconds a chat session lives, renewed by use."
     )

@@ -101,6 +101,10 @@ class Catalogue:
             return Model(name)
         raise UnknownModel(f"There is no model {name!r}; there are: {', '.join(self.names)}.")
 
+    def __contains__(self, name: str) -> bool:
+        """Say whether a caller may name a model."""
+        return name in self._listed or name in self.names
+
     def parameters(self, name: str) -> frozenset[str] | None:
         """Return the parameters that the provider lists for a model; `None`: it lists none."""
         return self._listed[name].parameters if name in self._listed else None

@@ -77,6 +77,34 @@ class Models:
         view = await self.breaker.view()
         return [self._described(model, view) for model in self.catalogue.models]
 
+    async def health(self, called: Collection[str]) -> dict[str, list[dict[str, Any]]]:
+        """Say how models are doing, fit for JSON: the configured ones, and others by name.
+
+        `models` are these; `breakers` are all circuits that are not closed, also those of keys.
+        """
+        view = await self.breaker.view()
+        names = dict.fromkeys([*self.catalogue.names, *called])
+        return {
+            "models": [self._health(name, view) for name in names],
+            "breakers": [
+                {"subject": each.subject, "state": each.state, "retry_after": each.seconds or None}
+                for each in view.values()
+            ],
+        }
+
+    def _health(self, name: str, view: View) -> dict[str, Any]:
+        """Describe a model, which a graph of the user's may have asked without our knowing it."""
+        model = self.catalogue[name] if name in self.catalogue else Model(name)
+        circuit = worst(view, model.circuits(tools=False))
+        vitals = self.breaker.vitals.get(name, Vitals())
+        return {
+            "name": name,
+            "circuit": circuit.state,
+            "retry_after": circuit.seconds or None,
+            "latency": vitals.latency,
+            "failing": vitals.failing,
+        }
+
     async def refresh(self) -> int:
         """Read the provider's `GET /models` into the catalogue; return how many it lists.
 
@@ -183,20 +211,14 @@ class Models:
         return open_client(str(self.settings.provider_url), timeout)
 
     def _described(self, model: Model, view: View) -> dict[str, Any]:
-        circuit = worst(view, model.circuits(tools=False))
-        vitals = self.breaker.vitals.get(model.name, Vitals())
         return {
-            "name": model.name,
             "configured": model.name in self.catalogue.names,
             "tools": model.tools and tools_of(model.name) not in view,
             "pictures": model.takes("image") and media_of(model.name, "image") not in view,
             "free": model.free,
             "context": model.context,
             "price": model.price,
-            "circuit": circuit.state,
-            "retry_after": circuit.seconds or None,
-            "latency": vitals.latency,
-            "failing": vitals.failing,
+            **self._health(model.name, view),
         }
 
     def _check(self, url: str) -> None:

@@ -83,6 +83,17 @@ class OAuthSettings(BaseSettings):
         default=["everturn:metrics"], description="Comma list of scopes for /metrics."
     )
 
+    auth_client_id: str | None = Field(
+        default=None,
+        min_length=1,
+        description="The page's public client at the identity provider: with it people sign in "
+        "there (authorization code with PKCE). Unset, they enter a key or a token.",
+    )
+    auth_client_scopes: Annotated[list[str], NoDecode] = Field(
+        default=["openid"],
+        description="Comma list of the scopes that the page asks for as people sign in.",
+    )
+
     @property
     def named(self) -> bool:
         """Whether there is an identity provider."""
@@ -95,6 +106,7 @@ class OAuthSettings(BaseSettings):
         "auth_runs_scopes",
         "auth_admin_scopes",
         "auth_metrics_scopes",
+        "auth_client_scopes",
         mode="before",
     )
     @classmethod
@@ -105,6 +117,11 @@ class OAuthSettings(BaseSettings):
 
     @model_validator(mode="after")
     def _usable(self) -> Self:
+        if self.auth_client_id and not self.auth_issuer:
+            raise ValueError(
+                "EVERTURN_AUTH_CLIENT_ID is set, and no EVERTURN_AUTH_ISSUER, which says where "
+                "people sign in"
+            )
         if not self.named:
             if self.auth_audience:
                 raise ValueError(

@@ -16,6 +16,7 @@ from everturn.server.observe.figures.runs import RunFigures
 from everturn.server.observe.figures.stores import StoreFigures
 from everturn.server.observe.figures.tools import ToolFigures
 from everturn.server.observe.figures.turns import TurnFigures
+from everturn.server.observe.now.recorder import Recorder
 
 log = get_logger(__name__)
 
@@ -44,6 +45,8 @@ class Metrics:
         self.runs = RunFigures(self.figures)
         self.stores = StoreFigures(self.figures)
         self.process = ProcessFigures(self.figures)
+        self.now = Recorder()
+        """What is shown at this moment, beside what is scraped."""
         self._looks: list[Callable[[], None]] = [self.process.look]
 
     def on_look(self, look: Callable[[], None]) -> None:
@@ -63,19 +66,23 @@ class Metrics:
             self.look()
             due = loop.time() + seconds
             await asyncio.sleep(seconds)
-            self.process.loop_lag.set(max(0.0, loop.time() - due))
+            self.now.loop_lag = max(0.0, loop.time() - due)
+            self.process.loop_lag.set(self.now.loop_lag)
 
     def tool_called(self, tool: str, status: str, seconds: float) -> None:
         """Count a call of a tool."""
         with beside_the_answer("tool call"):
-            tool = self.tools.names(tool)
-            self.tools.calls.labels(tool, self.tools.kinds(status)).inc()
+            tool, status = self.tools.names(tool), self.tools.kinds(status)
+            self.tools.calls.labels(tool, status).inc()
             self.tools.duration.labels(tool).observe(seconds)
+            self.now.tool_called(tool, status, seconds)
 
     def tool_cache_used(self, tool: str, use: str) -> None:
         """Count a look into the cache of tool results."""
         with beside_the_answer("tool cache"):
-            self.tools.cache.labels(self.tools.names(tool), use).inc()
+            tool = self.tools.names(tool)
+            self.tools.cache.labels(tool, use).inc()
+            self.now.tool_cache_used(tool, use)
 
     def guard_verdict(self, guard: str, verdict: str) -> None:
         """Count what a guard said of what it was shown."""

@@ -7,7 +7,10 @@ from collections.abc import Sequence
 
 from structlog import get_logger
 
+from everturn.server.access.caller import Caller
 from everturn.server.observe.metrics import Metrics, beside_the_answer
+from everturn.server.observe.now.counts import rounded
+from everturn.server.observe.now.recorder import owner_of
 from everturn.server.turns.outcome import Call, cost_of, usage_of
 
 log = get_logger(__name__)
@@ -17,11 +20,15 @@ def report_turn(
     metrics: Metrics,
     *,
     endpoint: str,
+    run_id: str,
     session_id: str | None,
+    graph: str,
+    caller: Caller | None,
     model: str | None,
     calls: Sequence[Call],
     error: BaseException | None,
     cancelled: bool,
+    waits: bool,
     seconds: float,
     first_token: float | None,
 ) -> None:
@@ -32,11 +39,15 @@ def report_turn(
     Args:
         metrics: where it is counted.
         endpoint: the route that asked.
+        run_id: its run.
         session_id: the thread; none where the turn remembers nothing.
+        graph: that was run.
+        caller: whose turn it is; none where nobody has to sign in.
         model: which one answered; none where nothing was.
         calls: of models, however the turn ended.
         error: what it failed with.
         cancelled: by a request.
+        waits: for an answer, to go on.
         seconds: from the request to the end of its answer.
         first_token: from the request to the first token that was streamed, where one was.
     """
@@ -68,6 +79,24 @@ def report_turn(
             metrics.models.fallbacks.labels(metrics.models.kinds(failure)).inc()
         for call in calls:
             _count(metrics, call)
+        known = metrics.models
+        shown = {
+            "run_id": run_id,
+            "thread_id": session_id,
+            "graph": graph,
+            "endpoint": endpoint,
+            "model": None if model == "none" else model,
+            "status": "interrupted" if waits and status == "success" else status,
+            "error": type(error).__name__ if error else None,
+            "first_token": None if first_token is None else rounded(first_token),
+            "seconds": rounded(seconds),
+            "tokens": usage["total_tokens"],
+            "cost": cost_of(calls),
+            "failed_cost": cost_of([call for call in calls if call.failure]),
+            "attempts": len(calls),
+            "fallbacks": len(passed_on),
+        }
+        metrics.now.turn_ended(shown, calls, owner_of(caller), (known.names, known.kinds))
 
 
 def report_refusal(

@@ -181,12 +181,13 @@ class Http(Section):
     )
     disable_store: bool = honoured("no /store", default=False)
     disable_meta: bool = honoured(
-        "no /openapi.json, /docs, /info, /metrics, /api/chat/models, /api/tools", default=False
+        "no /openapi.json, /docs, /info, /metrics, /api/now, /api/chat/models, /api/tools",
+        default=False,
     )
     disable_webhooks: bool = honoured("runs run, webhooks are not sent", default=False)
     disable_mcp: bool = honoured("there is no /mcp", default=False)
     disable_a2a: bool = honoured("there is no /a2a", default=False)
-    disable_ui: bool = honoured("there is no /ui", default=False)
+    disable_ui: bool = honoured("there is no /ui, and no page", default=False)
     cors: Cors | None = honoured("what is said replaces the default of EVERTURN_CORS_ORIGINS")
     configurable_headers: Headers | None = honoured(
         "headers of a request become `configurable` values of its runs"

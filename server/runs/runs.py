@@ -150,7 +150,7 @@ class Runs(RunCanceller):
         )
         self._peers = peers
         self._metrics = metrics
-        metrics.on_look(self._say_what_waits)
+        metrics.on_look(self.say_what_waits)
         self._arrivals = Arrivals()
         self._admission = admission
         self._slots = slots
@@ -581,7 +581,7 @@ class Runs(RunCanceller):
             async with asyncio.timeout(_PROMPT_SECONDS):
                 await self._queue.measure()
 
-    def _say_what_waits(self) -> None:
+    def say_what_waits(self) -> None:
         """Have the metrics say what is under way and what waits, and for how long."""
         figures, waits = self._metrics.runs, self._queue.measured
         figures.queue.set(waits.due)
@@ -589,6 +589,7 @@ class Runs(RunCanceller):
         figures.running.set(self._slots.under_way)
         figures.waiting.set(self._slots.waiting)
         figures.waiting_age.set(self._slots.oldest)
+        self._metrics.now.saw(self._slots.under_way, self._slots.waiting, waits.due)
 
     def _feed(self, row: RunRow, request: RunRequest, attempt: int = 1) -> Feed:
         """Where a run's events go. Other processes wait for its end there, so they need the log."""
@@ -687,11 +688,15 @@ class Runs(RunCanceller):
             report_turn(
                 self._metrics,
                 endpoint=run.request.door,
+                run_id=run.row.run_id,
                 session_id=None if run.request.without_memory else run.thread_id,
+                graph=run.assistant.graph_id,
+                caller=run.caller,
                 model=run.made.route["model"] if run.status == "success" else None,
                 calls=run.calls,
                 error=run.error,
                 cancelled=run.cancelled is not None,
+                waits=bool(run.outcome and run.outcome.interrupts),
                 seconds=monotonic() - run.asked_at,
                 first_token=run.first_token,
             )

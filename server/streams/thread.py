@@ -53,6 +53,8 @@ class ThreadEvent(NamedTuple):
     cursor: Place | None
     name: str
     data: bytes
+    at: int = 0
+    """When it happened, in ms since the epoch; 0 where that is not known."""
 
 
 class Watch:
@@ -219,8 +221,8 @@ async def _of_run(
         async with aclosing(events):
             async for some in events:
                 wanted = [
-                    ThreadEvent(Place(run_id, cursor), name, data)
-                    for cursor, name, data in some
+                    ThreadEvent(Place(run_id, cursor), name, data, at)
+                    for cursor, name, data, at in some
                     if "run_modes" in modes or (name == "metadata" and "lifecycle" in modes)
                 ]
                 if wanted or not some:

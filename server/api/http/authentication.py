@@ -46,7 +46,16 @@ OPEN = frozenset(
     {"/", "/ok", "/ready", "/info", "/metrics", "/openapi.json", "/docs"}
     | {f"/docs/{asset}" for asset in get_args(Asset)}
 )
-"""The paths that need no user."""
+"""The paths that need no user, with those below `PAGE`."""
+
+PAGE = "/page/"
+"""Below it are the parts of the page, which are the same for everybody."""
+
+
+def is_open(path: str) -> bool:
+    """Say whether a path needs no user, where no scopes say otherwise."""
+    return path in OPEN or path.startswith(PAGE)
+
 
 _ONCE = {b"authorization": "Authorization", b"x-api-key": "X-Api-Key"}
 """Of two, one part of the way could look at the first, another at the last."""
@@ -76,7 +85,7 @@ class Gate:
     def is_open(self, path: str) -> bool:
         """Say whether a path of the service needs no user."""
         scope_of = self.auth.scope_of
-        return path in OPEN if scope_of is None else scope_of(path) is None
+        return is_open(path) if scope_of is None else scope_of(path) is None
 
     def check_scope(self, scope: Scope, caller: Caller) -> None:
         """Refuse a caller without the scope that a path needs, where there are scopes.

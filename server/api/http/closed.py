@@ -20,10 +20,11 @@ _CLOSES: Mapping[str, str] = {
     "disable_runs": r"/runs(/.*)?|/invoke|/stream|/api/chat/.*"
     rf"|{_OF_A_THREAD}/(runs(/.*)?|stream(/.*)?|commands)",
     "disable_store": r"/store(/.*)?",
-    "disable_meta": r"/info|/metrics|/docs(/.*)?|/api/(tools|usage|chat/models|webhooks(/.*)?)",
+    "disable_meta": r"/info|/metrics|/docs(/.*)?"
+    r"|/api/(tools|usage|now(/.*)?|chat/models|webhooks(/.*)?)",
     "disable_mcp": r"/mcp(/.*)?",
     "disable_a2a": r"/a2a(/.*)?|/\.well-known/agent-card\.json",
-    "disable_ui": r"/ui(/.*)?",
+    "disable_ui": r"/ui(/.*)?|/page(/.*)?",
 }
 
 

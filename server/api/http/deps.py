@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from everturn.server.access.budgets import Budgets
 from everturn.server.observe.metrics import Metrics
+from everturn.server.observe.now.watch import Now
 from everturn.server.resources.assistants import Assistants
 from everturn.server.resources.deliveries import Deliveries
 from everturn.server.resources.sessions import Sessions
@@ -75,6 +76,7 @@ class Service:
     store: StoreItems
     users: Users
     metrics: Metrics
+    now: Now
     models: Models
     toolbox: Toolbox
     budgets: Budgets
@@ -130,6 +132,10 @@ async def _metrics(request: Request) -> Metrics:
     return service_of(request).metrics
 
 
+async def _now(request: Request) -> Now:
+    return service_of(request).now
+
+
 async def _models(request: Request) -> Models:
     return service_of(request).models
 
@@ -152,6 +158,7 @@ CronsDep = Annotated[Crons, Depends(_crons)]
 DeliveriesDep = Annotated[Deliveries, Depends(_deliveries)]
 StoreDep = Annotated[StoreItems, Depends(_store)]
 MetricsDep = Annotated[Metrics, Depends(_metrics)]
+NowDep = Annotated[Now, Depends(_now)]
 ModelsDep = Annotated[Models, Depends(_models)]
 ToolboxDep = Annotated[Toolbox, Depends(_toolbox)]
 UsersDep = Annotated[Users, Depends(_users)]

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from everturn.server.access.caller import current_caller
 from everturn.server.access.limit_notation import Limit
 from everturn.server.access.limits import Counted, Kind, RateLimits, kind_of, starts_turn
-from everturn.server.api.http.authentication import OPEN
+from everturn.server.api.http.authentication import is_open
 from everturn.server.api.http.body_values import read_whole
 from everturn.server.api.http.in_process import IN_PROCESS
 from everturn.server.api.http.problems import Problem, problem_response
@@ -62,7 +62,7 @@ class RateLimit:
 
 def _limits_of(scope: Scope) -> RateLimits | None:
     """Return the limits that a request may fall under; None where it falls under none."""
-    if scope["type"] != "http" or scope.get(IN_PROCESS) is True or _path(scope) in OPEN:
+    if scope["type"] != "http" or scope.get(IN_PROCESS) is True or is_open(_path(scope)):
         return None
     limits: RateLimits | None = getattr(scope["app"].state, "rate_limits", None)
     return limits

@@ -3,14 +3,15 @@
 from collections.abc import Callable, Mapping
 
 from everturn.server.access.scopes import ADMIN, METRICS, RUNS, Scope
-from everturn.server.api.http.authentication import OPEN
+from everturn.server.api.http.authentication import is_open
 
 NEEDED: Mapping[str, Scope] = {
     "/metrics": METRICS,
+    "/api/now": METRICS,
     "/api/users": ADMIN,
     "/api/webhooks": ADMIN,
 }
-"""By path, for it and all that is below. What is not here, and not `OPEN`, needs `runs`."""
+"""By path, for it and all that is below. What is not here, and not open, needs `runs`."""
 
 
 def scopes_by_path(*, open_metrics: bool) -> Callable[[str], Scope | None]:
@@ -22,6 +23,6 @@ def scopes_by_path(*, open_metrics: bool) -> Callable[[str], Scope | None]:
         for place, scope in NEEDED.items():
             if path == place or path.startswith(f"{place}/"):
                 return scope
-        return None if path in OPEN else RUNS
+        return None if is_open(path) else RUNS
 
     return scope_of

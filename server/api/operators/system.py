@@ -1,6 +1,10 @@
 """What operators and their machines ask: are you there, are you ready, what are you."""
 
 import asyncio
+from typing import Protocol
+
+from fastapi import Request, Response
+from fastapi.responses import JSONResponse
 
 from everturn.checkpoints.errors import StoreUnavailable
 from everturn.server.api.http.deps import Info, InfoDep, RunsDep, ThreadsDep
@@ -9,6 +13,15 @@ from everturn.server.api.http.strict_json import Router
 from everturn.server.errors import ShuttingDown
 
 router = Router(tags=["system"])
+
+
+class Page(Protocol):
+    """What browsers are shown at `/`."""
+
+    async def at_root(self, request: Request) -> Response | None:
+        """Return the page to a browser; None where something else is wanted."""
+        ...
+
 
 _PROMPT_SECONDS = 1.8
 """What asks whether a service is ready is impatient, however many wait for a connection."""
@@ -24,13 +37,20 @@ async def ok() -> dict[str, bool]:
     return {"ok": True}
 
 
+@router.head("/", include_in_schema=False)
 @router.get(
     "/",
-    summary="Health",
-    description="The same as /ok: some clients and load balancers ask here.",
+    summary="Health, and the page",
+    description="The same as /ok: some clients and load balancers ask here. To a browser, which "
+    "prefers `text/html`, it is the page, unless `EVERTURN_PAGE` is off.",
+    responses={200: {"content": {"text/html": {}}}},
+    response_model=dict[str, bool],
 )
-async def root() -> dict[str, bool]:
-    return {"ok": True}
+async def root(request: Request) -> Response:
+    page: Page | None = request.app.state.page
+    if page is None:
+        return JSONResponse({"ok": True})
+    return await page.at_root(request) or JSONResponse({"ok": True}, headers={"Vary": "Accept"})
 
 
 @router.get(

@@ -183,8 +183,10 @@ def _lists(nothing: Any, body: Body = lambda t: {}, *needs: str, **more: Any) ->
 
 
 DOORS: dict[tuple[str, str], Door] = {
-    **{("GET", path): _OPEN for path in ("/", "/ok", "/ready", "/info")},
+    **{("GET", path): _OPEN for path in ("/", "/ok", "/ready", "/info", "/page/config.json")},
     ("GET", "/metrics"): Door(kind="operators"),
+    ("GET", "/api/now"): Door(kind="operators"),
+    ("GET", "/api/now/stream"): Door(kind="operators", endless=True),
     **{("GET", path): _SHARED for path in ("/api/chat/models", "/api/tools")},
     # chat
     ("POST", "/api/chat/message"): _owns(
@@ -319,4 +321,4 @@ DOORS: dict[tuple[str, str], Door] = {
     ("POST", "/store/items/search"): _lists({"items": []}, lambda t: {}, "item", shows=True),
     ("POST", "/store/namespaces"): _lists({"namespaces": []}, lambda t: {}, "item"),
 }
-NOT_IN_OPENAPI = ("/docs", "/docs/{asset}", "/openapi.json")
+NOT_IN_OPENAPI = ("/docs", "/docs/{asset}", "/openapi.json", "/page/{path:path}")

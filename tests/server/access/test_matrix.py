@@ -49,7 +49,8 @@ def test_every_door_is_described() -> None:
         "describe in `doors.py` what somebody else is answered there"
     )
     assert {path for (_, path), door in DOORS.items() if door.kind == "open"} == {
-        path for path in OPEN - {"/openapi.json", "/metrics"} if "docs" not in path
+        "/page/config.json",
+        *(path for path in OPEN - {"/openapi.json", "/metrics"} if "docs" not in path),
     }
 
 
@@ -68,7 +69,7 @@ def ask(
         if door.waits and answer.is_success:
             things.release()
         if door.endless and answer.is_success:
-            assert any(SECRET in line for line in answer.iter_lines())
+            assert any(SECRET in line or not door.shows for line in answer.iter_lines())
         else:
             answer.read()
     return answer
@@ -115,7 +116,8 @@ def test_nobody_comes_in_without_a_key_that_works(
 @pytest.mark.parametrize(("method", "path"), DOORS)
 def test_nor_without_the_scope(method: str, path: str, by_owner: str, scoped: Sent) -> None:
     kind = DOORS[method, path].kind
-    needed = "metrics" if path == "/metrics" else "admin" if kind == "operators" else "runs"
+    needed = "admin" if kind == "operators" else "runs"
+    needed = "metrics" if path == "/metrics" or path.startswith("/api/now") else needed
     place = path.replace("{", "").replace("}", "")
     with httpx.Client(base_url=by_owner) as client:
         for name in scoped.keys() - {needed}:

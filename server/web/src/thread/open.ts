@@ -25,6 +25,12 @@ export function leaveFeed(threadId: string): void {
   }, LINGER);
 }
 
+/** Close the feed of a thread that is about to be deleted: nobody asks for it again. */
+export function dropFeed(threadId: string): void {
+  open.get(threadId)?.feed.close();
+  open.delete(threadId);
+}
+
 /** The feed of a thread while a component shows it; null before, and where there is no thread. */
 export function useFeed(threadId: string | null): Feed | null {
   const [feed, setFeed] = useState<Feed | null>(null);

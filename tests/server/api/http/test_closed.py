@@ -8,7 +8,10 @@ import pytest
 from everturn.server.app import create_app
 from everturn.server.settings import Settings
 
-ALL = {"disable_assistants", "disable_threads", "disable_runs", "disable_store", "disable_meta"}
+ALL = {
+    *("disable_assistants", "disable_threads", "disable_runs", "disable_store"),
+    *("disable_meta", "disable_ui"),
+}
 RUNS = "/threads/{thread_id}/runs"
 BELOW = (
     "/threads/{thread_id}/stream",
@@ -48,7 +51,8 @@ def test_each_key_closes_what_leads_to_the_same(tmp_path: Path, key: str) -> Non
         },
         "disable_store": {path for path in there if path.startswith("/store")},
         "disable_meta": {"/info", "/metrics", "/api/tools", "/api/usage", "/api/chat/models"}
-        | {path for path in there if path.startswith("/api/webhooks")},
+        | {path for path in there if path.startswith(("/api/webhooks", "/api/now"))},
+        "disable_ui": {"/page/config.json"},
     }
     assert closes[key] <= there
     assert there - paths(tmp_path, key) == closes[key]

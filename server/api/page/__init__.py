@@ -1,0 +1,1 @@
+"""The page: one HTML file at `/`, and its parts below `/page/`, as `server/web` builds them."""

@@ -1,0 +1,94 @@
+"""Numbers that can be added up and taken off again: of a step, of a window, of all processes.
+
+They are in groups, and whole: what was added and taken off is gone without a rest. Durations are
+counted in buckets, each 8 % longer than the one before, so that percentiles can be added up, too.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from math import ceil, exp, log
+
+Counts = defaultdict[str, Counter[str]]
+"""By group and name: `counts["calls"]["qwen3"]`."""
+
+DOLLAR = 1_000_000_000
+"""Costs are whole numbers of so many to the dollar."""
+
+_GROWTH = log(1.08)
+_SHORTEST = 0.0005
+"""Seconds: the offline model's answers take more."""
+
+_BETWEEN = "\0"
+"""Joins two names to one."""
+
+
+def no_counts() -> Counts:
+    """Return counts of nothing."""
+    return defaultdict(Counter)
+
+
+def add(counts: Counts, more: Mapping[str, Mapping[str, int]]) -> None:
+    """Add other counts."""
+    for group, numbers in more.items():
+        known = counts[group]
+        for name, number in numbers.items():
+            known[name] += number
+
+
+def take_off(counts: Counts, less: Mapping[str, Mapping[str, int]]) -> None:
+    """Take off what was added before; what is nothing then is forgotten."""
+    for group, numbers in less.items():
+        known = counts[group]
+        for name, number in numbers.items():
+            left = known[name] - number
+            if left:
+                known[name] = left
+            else:
+                del known[name]
+
+
+def total(parts: Iterable[Counts]) -> Counts:
+    """Return the sum of counts; of one alone itself."""
+    several = list(parts)
+    if len(several) == 1:
+        return several[0]
+    summed = no_counts()
+    for each in several:
+        add(summed, each)
+    return summed
+
+
+def bucket(seconds: float) -> str:
+    """Return the bucket of a duration."""
+    return str(ceil(log(max(seconds, _SHORTEST)) / _GROWTH))
+
+
+def percentile(buckets: Mapping[str, int], share: float) -> float | None:
+    """Return what a share of the durations is no longer than, within 4 %; None of none."""
+    if not buckets:
+        return None
+    left, number = share * sum(buckets.values()), 0
+    for number in sorted(map(int, buckets)):
+        left -= buckets[str(number)]
+        if left <= 0:
+            break
+    return rounded(exp((number - 0.5) * _GROWTH))
+
+
+def rounded(number: float) -> float:
+    """Return a number with four digits, which is all that is known of it."""
+    return float(f"{number:.4g}")
+
+
+def both(first: str, second: str) -> str:
+    """Join two names to one."""
+    return f"{first}{_BETWEEN}{second}"
+
+
+def by_first(numbers: Mapping[str, int]) -> dict[str, dict[str, int]]:
+    """Take names of `both` apart: the numbers by the second, by the first."""
+    found: dict[str, dict[str, int]] = {}
+    for name, number in numbers.items():
+        first, _, second = name.rpartition(_BETWEEN)
+        found.setdefault(first, {})[second] = number
+    return found

@@ -1,0 +1,305 @@
+"""Watching: put together once a second, for all who watch, and only while somebody does."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from time import perf_counter, time
+from typing import Any, Literal, NamedTuple, Protocol
+
+import orjson
+from structlog import get_logger
+
+from everturn.checkpoints.errors import CheckpointsError
+from everturn.server.access.caller import current_caller
+from everturn.server.observe.memory import resident_bytes
+from everturn.server.observe.now.others import NoOthers, Others
+from everturn.server.observe.now.picture import Part, Picture
+from everturn.server.observe.now.recorder import LastTurn, Recorder, day_at, owner_of
+
+log = get_logger(__name__)
+
+TICK_SECONDS = 1.0
+_SAVE_SECONDS = 10.0
+"""After which what was taken is added to the day's, where nobody watches."""
+_PROMPT_SECONDS = 0.9
+"""For which a tick waits for Redis."""
+_POLLED_SECONDS = 0.2
+"""For which an answer is good enough for others who ask, where nobody watches."""
+_POLLED_SECONDS = 0.2
+"""For which an answer is good for others who ask, where nobody watches."""
+_SHOWN_TURNS = 50
+
+Health = Callable[[Collection[str]], Awaitable[Mapping[str, Any]]]
+"""Says how the models are doing, those configured and others by name: `models`, `breakers`."""
+Encoded = tuple[Literal["now", "tick"], bytes]
+"""The name of an event, and its JSON."""
+
+
+class Days(Protocol):
+    """Counts what all processes have taken on a day."""
+
+    async def count(self, day: str, tokens: int, cost: int) -> tuple[int, int]:
+        """Add to it; return what it is then."""
+        ...
+
+
+class Viewer(NamedTuple):
+    """Who watches."""
+
+    sees_all: bool
+    owner: str | None
+    """Whose turns they see, where they do not see all."""
+
+    def sees(self, turn: LastTurn) -> bool:
+        """Say whether they see a turn."""
+        return self.sees_all or (turn.owner is not None and turn.owner == self.owner)
+
+
+@dataclass(slots=True)
+class _Tick:
+    """One second, as it is sent; encoded once for all who see the same."""
+
+    number: int
+    anew: bool
+    new: bytes
+    whole: Callable[[], bytes]
+    new_turns: Sequence[LastTurn]
+    turns: Callable[[], Sequence[LastTurn]]
+    _whole: bytes = b""
+    _encoded: dict[tuple[str, Viewer], bytes] = field(default_factory=dict)
+
+    def tick(self, viewer: Viewer) -> bytes:
+        """Return what is new."""
+        return self._joined("tick", viewer, self.new, self.new_turns)
+
+    def now(self, viewer: Viewer) -> bytes:
+        """Return everything."""
+        self._whole = self._whole or self.whole()
+        return self._joined("now", viewer, self._whole, self.turns())
+
+    def _joined(self, name: str, viewer: Viewer, said: bytes, turns: Sequence[LastTurn]) -> bytes:
+        key = name, viewer
+        if key not in self._encoded:
+            seen = (each.shown for each in turns if viewer.sees(each))
+            shown = orjson.dumps(list(islice(seen, _SHOWN_TURNS)))
+            self._encoded[key] = b'%s,"turns":%s}' % (said[:-1], shown)
+        return self._encoded[key]
+
+
+class Now:
+    """What the service does now, for those who watch it."""
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        name: str,
+        days: Days,
+        health: Health,
+        look: Callable[[], None],
+        measure: Callable[[], Awaitable[None]],
+        sees_all: Callable[[], bool],
+    ) -> None:
+        """Show what is recorded.
+
+        Args:
+            recorder: of this process.
+            name: of this process, which no other has.
+            days: where all count what they have taken.
+            health: of the models.
+            look: has the recorder see what is under way and waits.
+            measure: has it found out what waits in the background.
+            sees_all: says whether the current caller may see everybody's turns.
+        """
+        self.ticks = 0
+        """How often it was put together."""
+        self.computed = 0.0
+        """Seconds that the last time took, without waiting for Redis."""
+        self.others: Others | NoOthers = NoOthers()
+        self._recorder = recorder
+        self._name = name
+        self._days = days
+        self._health = health
+        self._look = look
+        self._measure = measure
+        self._sees_all = sees_all
+        self._picture = Picture()
+        self._tick: _Tick | None = None
+        self._ticked = float("-inf")
+        self._turns = 0
+        """How many of this process' turns have been shown."""
+        self._saved: dict[str, tuple[int, int]] = {}
+        self._today = 0, 0
+        self._watchers = 0
+        self._watched = asyncio.Event()
+        self._news = asyncio.Event()
+        self._looking = asyncio.Lock()
+
+    @property
+    def watchers(self) -> int:
+        """How many watch."""
+        return self._watchers
+
+    async def save(self) -> None:
+        """Add what was taken to what all have taken: at the end, when nothing more is."""
+        try:
+            async with asyncio.timeout(_PROMPT_SECONDS):
+                await self._save(time())
+        except (CheckpointsError, TimeoutError) as error:
+            log.warning("now_not_saved", error=str(error) or type(error).__name__)
+
+    async def keep(self) -> None:
+        """Put it together while somebody watches, and save what was taken. Never ends."""
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + TICK_SECONDS
+            try:
+                if self._watchers:
+                    await self._tick_now()
+                else:
+                    await self._save(time())
+            except CheckpointsError as error:
+                log.warning("now_not_saved", error=str(error))
+            except Exception:
+                log.exception("now_not_made")
+            if self._watchers:
+                await asyncio.sleep(max(0.0, due - loop.time()))
+                continue
+            self._watched.clear()
+            try:
+                async with asyncio.timeout(_SAVE_SECONDS):
+                    await self._watched.wait()
+            except TimeoutError:
+                continue
+
+    async def snapshot(self) -> bytes:
+        """Return everything that the current caller may see, of this moment or a second ago."""
+        return (await self._fresh(watched=self._watchers > 0)).now(self._viewer())
+
+    async def watch(self) -> AsyncGenerator[Encoded]:
+        """Yield everything that the current caller may see, and then what is new each second."""
+        viewer = self._viewer()
+        self._watchers += 1
+        self._watched.set()
+        try:
+            tick = await self._fresh(watched=self._watchers > 1)
+            yield "now", tick.now(viewer)
+            while True:
+                seen, tick = tick.number, await self._after(tick.number)
+                if tick.anew or tick.number != seen + 1:
+                    yield "now", tick.now(viewer)
+                else:
+                    yield "tick", tick.tick(viewer)
+        finally:
+            self._watchers -= 1
+
+    def _viewer(self) -> Viewer:
+        return Viewer(self._sees_all(), owner_of(current_caller()))
+
+    async def about(self) -> Mapping[str, Any]:
+        """Say what this process does, beside what is in its window."""
+        recorder = self._recorder
+        self._look()
+        health = await self._health(list(recorder.window.sum["calls"]))
+        now = time()
+        today: Mapping[str, int] = recorder.days.get(day_at(now), {})
+        return {
+            "at": now,
+            "name": recorder.process,
+            "begun": recorder.window.begun,
+            "running": recorder.running,
+            "waiting": recorder.waiting,
+            "background": recorder.background,
+            "memory": _memory(),
+            "loop_lag": recorder.loop_lag,
+            "today": (today.get("tokens", 0), today.get("cost", 0)),
+            **health,
+        }
+
+    async def _fresh(self, *, watched: bool) -> _Tick:
+        """Return the last second, or look now where nobody has watched."""
+        age = asyncio.get_running_loop().time() - self._ticked
+        good_for = 2 * TICK_SECONDS if watched else _POLLED_SECONDS
+        if self._tick is None or age > good_for:
+            return await self._tick_now()
+        return self._tick
+
+    async def _after(self, number: int) -> _Tick:
+        while self._tick is None or self._tick.number <= number:
+            await self._news.wait()
+        return self._tick
+
+    async def _tick_now(self) -> _Tick:
+        async with self._looking:
+            new = await self._ask()
+            about = await self.about()
+            began = perf_counter()
+            tick = self._tick = self._made(about, new)
+            self.computed = perf_counter() - began
+            self._ticked = asyncio.get_running_loop().time()
+        news, self._news = self._news, asyncio.Event()
+        news.set()
+        return tick
+
+    async def _ask(self) -> Sequence[LastTurn]:
+        """Ask the stores; what they do not say in time stays as it was."""
+        if self.ticks % 5 == 0:
+            await self._measure()
+        try:
+            async with asyncio.timeout(_PROMPT_SECONDS):
+                await self._save(time(), asks=True)
+                return await self.others.look(time())
+        except (CheckpointsError, TimeoutError) as error:
+            log.warning("now_without_others", error=str(error) or type(error).__name__)
+            return ()
+
+    async def _save(self, now: float, *, asks: bool = False) -> None:
+        """Add what was taken to what all have taken; with `asks` also know what that is."""
+        today = day_at(now)
+        days = self._recorder.days
+        for day in {*days, today}:
+            took = days[day]
+            all_of_it = took["tokens"], took["cost"]
+            saved = self._saved.get(day, (0, 0))
+            tokens, cost = all_of_it[0] - saved[0], all_of_it[1] - saved[1]
+            if not (asks or tokens or cost):
+                continue
+            known = await self._days.count(day, tokens, cost)
+            self._saved[day] = all_of_it
+            if day == today:
+                self._today = known
+            else:
+                del days[day], self._saved[day]
+
+    def _made(self, about: Mapping[str, Any], new_of_others: Sequence[LastTurn]) -> _Tick:
+        recorder, others, now = self._recorder, self.others, about["at"]
+        recorder.window.pass_on(now)
+        own = Part(self._name, recorder.window, about, answers=True, age=0.0, alive=True)
+        parts = [own] + [
+            Part(name, each.window, each.about, answers=False, age=each.age, alive=each.alive)
+            for name, each in sorted(others.shown.items())
+        ]
+        self._picture.take(parts, now, self._today)
+        new = min(recorder.ended - self._turns, len(recorder.turns))
+        self._turns = recorder.ended
+        new_turns = [*islice(reversed(recorder.turns), new), *new_of_others]
+        self.ticks += 1
+        return _Tick(
+            self.ticks,
+            self._picture.anew,
+            orjson.dumps(self._picture.tick),
+            lambda: orjson.dumps(self._picture.complete()),
+            _newest_first(new_turns),
+            lambda: _newest_first([*recorder.turns, *others.turns]),
+        )
+
+
+def _newest_first(turns: Sequence[LastTurn]) -> Sequence[LastTurn]:
+    return sorted(turns, key=lambda turn: -turn.shown["ended_at"])
+
+
+def _memory() -> int | None:
+    try:
+        return resident_bytes()
+    except OSError:  # no Linux
+        return None

@@ -1,0 +1,27 @@
+/** What changes in a picture while a run goes on, beside the layout, which stays. */
+
+import { createContext, useContext } from "react";
+
+import type { Points } from "./breakpoints";
+import type { NodeActivity } from "./node-activity";
+
+export interface Live {
+  nodes: ReadonlyMap<string, NodeActivity>;
+  glowing: ReadonlySet<string>;
+  taken: Readonly<Record<string, number>>;
+  points: Points;
+  /** The nodes before which the thread has stopped. */
+  stoppedBefore: readonly string[];
+  selected: string | null;
+  select: (path: string) => void;
+  fold: (path: string) => void;
+}
+
+const nothing = () => undefined;
+
+export const LiveContext = createContext<Live>({
+  ...{ nodes: new Map(), glowing: new Set<string>(), taken: {}, points: { before: [], after: [] } },
+  ...{ stoppedBefore: [], selected: null, select: nothing, fold: nothing },
+});
+
+export const useLive = () => useContext(LiveContext);
