@@ -69,8 +69,7 @@ export type Extra = (Streamed | Taken | Asked | Unanswered | Failure | Gap) & { 
 
 export interface Call {
   phase: "running" | "done" | "failed";
-  /** Null where it is told again: when it was is not known. */
-  started: number | null;
+  started: number;
   ended: number | null;
   output: string | null;
   failure: string | null;
@@ -87,8 +86,6 @@ export interface Run {
   id: string;
   started: number;
   ended: number | null;
-  /** Its events came as it went. Those that are told again bear the time of the telling. */
-  live: boolean;
 }
 
 export interface Attempt {
