@@ -4,6 +4,7 @@ r"""The event log of a run: what it streamed, for clients that come later or com
         id     <attempt>-<number of the last event in it>
         first  the number of the first one
         frames see `frames`
+        times  when each of them happened; see `times_of`
     {everturn:run:<run id>}:models    HASH    what many of its frames are like; see `frames`
 
 Explicit ids: Redis refuses one that does not grow, so a process that was overtaken cannot write
@@ -26,7 +27,14 @@ from everturn.checkpoints.cancelling import cancelled
 from everturn.checkpoints.errors import CheckpointsError
 from everturn.checkpoints.redis.failures import redis_errors
 from everturn.checkpoints.shared.frames import Frame as Frame  # noqa: PLC0414 - re-exported
-from everturn.checkpoints.shared.frames import Packer, models_of, opened, unpack, unzipped
+from everturn.checkpoints.shared.frames import (
+    Packer,
+    models_of,
+    opened,
+    times_of,
+    unpack,
+    unzipped,
+)
 from everturn.checkpoints.shared.kept_bytes import KeptBytes
 
 log = get_logger(__name__)
@@ -69,6 +77,7 @@ class _Entry(NamedTuple):
 
     id: str
     first: int
+    times: bytes
     packed: bytes
     models: Models
 
@@ -159,15 +168,15 @@ class EventLog:
     async def _frames(self, run_id: str, entries: Any) -> list[tuple[int, Frame]]:
         """The frames of entries, each with its attempt."""
         opened_entries = [
-            (int(name.partition(b"-")[0]), int(fields[b"first"]), opened(fields[b"frames"]))
+            (int(name.partition(b"-")[0]), fields, opened(fields[b"frames"]))
             for name, fields in entries
         ]
         needed = {model for _, _, lines in opened_entries for model in models_of(lines)}
         models = await self._models(run_id, needed) if needed else {}
         return [
             (attempt, frame)
-            for attempt, first, lines in opened_entries
-            for frame in unpack(first, lines, models)
+            for attempt, fields, lines in opened_entries
+            for frame in unpack(int(fields[b"first"]), lines, models, fields.get(b"times", b""))
         ]
 
     async def _models(self, run_id: str, needed: set[bytes]) -> Models:
@@ -254,7 +263,12 @@ class EventLog:
         for key, frames in waiting.items():
             packer = self._packers.setdefault(key, Packer(key[1]))
             found[key] = [
-                _Entry(f"{key[1]}-{some[-1].number}", some[0].number, *packer.pack(some))
+                _Entry(
+                    f"{key[1]}-{some[-1].number}",
+                    some[0].number,
+                    times_of(some),
+                    *packer.pack(some),
+                )
                 for some in _entries(frames)
             ]
             if frames[-1].name == END:
@@ -270,9 +284,10 @@ class EventLog:
             if entry.models:
                 pipeline.hset(models_key, mapping=entry.models)
                 pipeline.expire(models_key, 2 * ttl)
-            pipeline.xadd(key, {"first": entry.first, "frames": entry.packed}, id=entry.id)
+            fields = {"first": entry.first, "times": entry.times, "frames": entry.packed}
+            pipeline.xadd(key, fields, id=entry.id)
             more = sum(map(len, entry.models.values()))
-            self._kept.add(run_id, entry.id, len(entry.packed), more)
+            self._kept.add(run_id, entry.id, len(entry.packed) + len(entry.times), more)
         for trimmed, oldest in self._kept.trim(run_id):
             pipeline.xtrim(self._key(trimmed), minid=oldest, approximate=False)
             if trimmed != run_id:  # it has ended, and how is not written by a model

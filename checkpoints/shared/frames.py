@@ -29,6 +29,8 @@ class Frame(NamedTuple):
     number: int
     name: str
     data: bytes
+    at: int = 0
+    """When it happened, in ms since the epoch; 0 where that is not known."""
 
 
 class Model:
@@ -115,17 +117,35 @@ def models_of(lines: Sequence[bytes]) -> set[bytes]:
     return {head[1:].split(b":")[0] for head in lines[0::2] if head.startswith(_LIKE)}
 
 
-def unpack(first: int, lines: Sequence[bytes], models: Mapping[bytes, bytes]) -> Iterator[Frame]:
+def unpack(
+    first: int, lines: Sequence[bytes], models: Mapping[bytes, bytes], times: bytes = b""
+) -> Iterator[Frame]:
     """Yield the frames of an entry, from a number on; those whose model is lost are left out."""
-    for number, (head, body) in enumerate(zip(lines[0::2], lines[1::2], strict=True), first):
+    heads, bodies = lines[0::2], lines[1::2]
+    moments = _moments(times, len(heads))
+    for number, (head, body, at) in enumerate(zip(heads, bodies, moments, strict=True), first):
         if not head.startswith(_LIKE):
-            yield Frame(number, head.decode(), body)
+            yield Frame(number, head.decode(), body, at)
             continue
         which, begin, end = head[1:].split(b":")
         if which in models:
             name, _, data = models[which].partition(b"\n")
             whole = data[: int(begin)] + body + data[len(data) - int(end) :]
-            yield Frame(number, name.decode(), whole)
+            yield Frame(number, name.decode(), whole, at)
+
+
+def times_of(frames: Sequence[Frame]) -> bytes:
+    """Write when frames happened: the first in ms since the epoch, the others as differences."""
+    moments = [frame.at for frame in frames]
+    later = (now - before for before, now in itertools.pairwise(moments))
+    return b",".join(b"%d" % each for each in (*moments[:1], *later))
+
+
+def _moments(times: bytes, count: int) -> list[int]:
+    """Read what `times_of` wrote; older entries have none."""
+    if not times:
+        return [0] * count
+    return list(itertools.accumulate(map(int, times.split(b","))))
 
 
 def zipped(plain: bytes) -> bytes:

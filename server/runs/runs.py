@@ -429,12 +429,12 @@ class Runs(RunCanceller):
                     waits=waits,
                     looks=run.request.lasting and not (waits or self._peers.single),
                 )
-            if run.request.lasting and run.written:
-                self._watch.started(run.thread_id, run.row.run_id, run.written)
             if key and not waits:
                 self._queue.knows(run)
             if key:
                 await self.acknowledge(run)  # first: another process may have been faster
+            if run.request.lasting and run.written:
+                self._watch.started(run.thread_id, run.row.run_id, run.written, here=not waits)
             await self._begin(run, waits=waits)
         except BaseException:
             if run.task is None:

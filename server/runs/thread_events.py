@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from everturn.checkpoints.sql.runs import RunRows
+from everturn.checkpoints.sql.runs import RunRow, RunRows
 from everturn.server.errors import StateUnreadable
 from everturn.server.runs.reading import RunReader
 from everturn.server.streams.feed import BEGINNING, Cursor, Dumps
@@ -134,15 +134,15 @@ class ThreadEvents:
         """Return what a run came to, with the state of its thread as it is now where asked."""
         row = await self._reader.ended_row(run_id, thread_id)
         if row is None or not with_state:
-            return Final(row.status if row else None)
+            return Final(row.status, at=_moment(row)) if row else Final(None)
         try:
             outcome = await self._reader.outcome(row)
         except StateUnreadable:
-            return Final(row.status)
+            return Final(row.status, at=_moment(row))
         values = orjson.loads(self._dumps(outcome.state))
         values = values if isinstance(values, dict) else None
         interrupts = values.pop("__interrupt__", ()) if values else ()
-        return Final(row.status, values, interrupts)
+        return Final(row.status, values, interrupts, _moment(row))
 
     async def _edited(self, thread_id: str) -> bytes:
         rows = await self._rows.of_thread(thread_id, limit=1, offset=0, status=None)
@@ -161,14 +161,14 @@ class _Telling:
         self._run: Projection | None = None
 
     async def of(self, streamed: list[ThreadEvent]) -> AsyncGenerator[ProtocolEvent]:
-        for place, name, data in streamed:
+        for place, name, data, at in streamed:
             if place is None:
                 yield ProtocolEvent("", Cursor(), 0, None, "values", (), data)
                 continue
             if self._run is None or self._run.run_id != place.run_id:
                 self._run = await self._events.projection(place.run_id)
             if place.cursor != DONE:
-                for event in self._run.take(place.cursor, name, data):
+                for event in self._run.take(place.cursor, name, data, at):
                     yield event
                 continue
             final = await self._events.final(
@@ -176,6 +176,11 @@ class _Telling:
             )
             for event in self._run.end(final):
                 yield event
+
+
+def _moment(row: RunRow) -> int:
+    """When a run ended, in ms since the epoch."""
+    return int(row.updated_at.timestamp() * 1000)
 
 
 def _answered(kwargs: Mapping[str, Any]) -> list[str]:

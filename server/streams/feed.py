@@ -6,6 +6,7 @@ memory as far as that goes back, from the log before that.
 
 import asyncio
 import re
+import time
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any, ClassVar, NamedTuple, Protocol
@@ -62,6 +63,8 @@ class Event(NamedTuple):
     cursor: Cursor
     name: str
     data: bytes
+    at: int = 0
+    """When it happened, in ms since the epoch; 0 where that is not known."""
 
 
 class Log(Protocol):
@@ -122,9 +125,10 @@ class Feed:
     def publish(self, name: str, data: bytes, *, logged: bool = True) -> None:
         """Number an event, hand it on and have it logged."""
         self._number += 1
+        at = time.time_ns() // 1_000_000
         if logged:
-            self._log.append(self.run_id, self._attempt, Frame(self._number, name, data))
-        self._events.append(Event(self.end, name, data))
+            self._log.append(self.run_id, self._attempt, Frame(self._number, name, data, at))
+        self._events.append(Event(self.end, name, data, at))
         self._bytes += _size(data)
         self._trim()
         self._wake()
@@ -292,7 +296,7 @@ async def _read(log: Log, run_id: str, after: Cursor) -> tuple[list[Event], bool
         cursor = Cursor(attempt, frame.number)
         if place < _before(cursor):
             events.append(_gap(place, cursor))
-        events.append(Event(cursor, frame.name, frame.data))
+        events.append(Event(cursor, frame.name, frame.data, frame.at))
         place = cursor
     return events, bool(frames) and frames[-1][1].name == END
 

@@ -8,8 +8,10 @@ A run that does not stream what is asked for, as one that another door has start
 lifecycle, and at its end its state and its answers.
 """
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import orjson
 
@@ -22,6 +24,8 @@ _RUN_BITS = 23
 """Of an event's number, of which JavaScript knows 53 bits: so 2^30 runs have numbers of their own,
 each of them 2^19 parts that mostly become up to 2^4 events."""
 _ATTEMPT_BITS, _PART_BITS = 20, 4
+_TIMED = 7
+"""The version of the ids that begin with the moment at which they were made."""
 
 Namespace = tuple[str, ...]
 
@@ -39,15 +43,17 @@ class ProtocolEvent(NamedTuple):
     method: str
     namespace: Namespace
     data: bytes
+    at: int = 0
+    """When it happened, in ms since the epoch; 0 where that is not known."""
 
     @property
     def place(self) -> str | None:
         """Its id, as clients name it to come back here."""
         return f"{self.run_id}.{self.cursor}.{self.part}" if self.run_id else None
 
-    def as_json(self, timestamp: int) -> bytes:
-        """Write it; `timestamp` is in ms since the epoch."""
-        name = self.place
+    def as_json(self) -> bytes:
+        """Write it, with the moment at which it happened, or else with this one."""
+        name, timestamp = self.place, self.at or time.time_ns() // 1_000_000
         if self.method == "lifecycle" and not self.namespace:
             # Clients read from an id of this form of which run it is.
             name = f"synth:{self.run_id}:{self.cursor}.{self.part}"
@@ -70,6 +76,8 @@ class Final(NamedTuple):
     """The state of its thread, in which messages are JSON, where the run did not stream it."""
     interrupts: Sequence[Mapping[str, Any]] = ()
     """What it waits for: each has `id` and `value`."""
+    at: int = 0
+    """When it ended, in ms since the epoch; 0 where that is not known."""
 
 
 def first_seq(position: int) -> int:
@@ -105,6 +113,7 @@ class Projection:
         self._seq = -1
         """The newest number that was given."""
         self._cursor = Cursor()
+        self._at = _made_at(run_id)
         self._part = 0
         self._messages: dict[Namespace, Messages] = {}
         self._subgraphs: dict[Namespace, str] = {}
@@ -136,9 +145,9 @@ class Projection:
         """Whether the run has streamed its state, or that it failed."""
         return self._has_values or self._failed is not None
 
-    def take(self, cursor: Cursor, name: str, data: bytes) -> Iterator[ProtocolEvent]:
-        """Yield what becomes of one event of the run."""
-        self._cursor, self._part = cursor, 0
+    def take(self, cursor: Cursor, name: str, data: bytes, at: int = 0) -> Iterator[ProtocolEvent]:
+        """Yield what becomes of one event of the run, which happened `at`, in ms."""
+        self._cursor, self._part, self._at = cursor, 0, at or self._at
         mode, *within = name.split("|")
         if mode.startswith("custom:"):
             return self._channel(tuple(within), mode.removeprefix("custom:"), data)
@@ -149,6 +158,7 @@ class Projection:
         self._next()
         if not self._has_begun:  # it streams nothing at all
             yield from self._begins((), b"")
+        self._at = final.at or self._at
         yield from self._last(final)
         if final.status != "success":
             yield from self._take_back_all(Messages.open, "the run has ended before its end")
@@ -364,7 +374,16 @@ class Projection:
             seq = self._first + retried + (cursor.number << _PART_BITS) + part
             # A part of very many events takes numbers of the next one, which then counts on.
             seq = self._seq = max(seq, self._seq + 1)
-        return ProtocolEvent(self.run_id, cursor, part, seq, method, namespace, data)
+        return ProtocolEvent(self.run_id, cursor, part, seq, method, namespace, data, self._at)
+
+
+def _made_at(run_id: str) -> int:
+    """When a run was made, in ms since the epoch, as its id says (RFC 9562, version 7)."""
+    try:
+        made = UUID(run_id)
+    except ValueError:
+        return 0
+    return made.int >> 80 if made.version == _TIMED else 0
 
 
 def _checkpoint(streamed: Mapping[str, Any]) -> dict[str, Any]:

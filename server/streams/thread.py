@@ -53,6 +53,8 @@ class ThreadEvent(NamedTuple):
     cursor: Place | None
     name: str
     data: bytes
+    at: int = 0
+    """When it happened, in ms since the epoch; 0 where that is not known."""
 
 
 class Watch:
@@ -71,9 +73,26 @@ class Watch:
         for thread_id in self._following:
             self._pass_on(thread_id, _LEAVING)
 
-    def started(self, thread_id: str, run_id: str, written: asyncio.Future[Any]) -> None:
-        """A run has started, or waits for others; who follows looks for it once it is written."""
-        self._pass_on(thread_id, run_id)
+    def started(
+        self, thread_id: str, run_id: str, written: asyncio.Future[Any], *, here: bool
+    ) -> None:
+        """A run starts, or waits for others; who follows it looks for it.
+
+        Args:
+            thread_id: of its thread.
+            run_id: names it.
+            written: done when its row is there.
+            here: it is found in this process; else it is found once it is written.
+        """
+        if here:
+            self._pass_on(thread_id, run_id)
+        else:
+
+            def is_there(done: asyncio.Future[Any]) -> None:
+                if done.exception() is None:
+                    self._pass_on(thread_id, run_id)
+
+            written.add_done_callback(is_there)
         self._publish(thread_id, run_id, written)
 
     def edited(self, thread_id: str) -> None:
@@ -202,8 +221,8 @@ async def _of_run(
         async with aclosing(events):
             async for some in events:
                 wanted = [
-                    ThreadEvent(Place(run_id, cursor), name, data)
-                    for cursor, name, data in some
+                    ThreadEvent(Place(run_id, cursor), name, data, at)
+                    for cursor, name, data, at in some
                     if "run_modes" in modes or (name == "metadata" and "lifecycle" in modes)
                 ]
                 if wanted or not some:

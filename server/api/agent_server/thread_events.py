@@ -1,6 +1,5 @@
 """The events of a thread by LangGraph's event protocol, as server-sent events."""
 
-import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Annotated
@@ -100,9 +99,8 @@ async def _frames(
 ) -> AsyncGenerator[bytes]:
     async with aclosing(following):
         async for events in following:
-            now = time.time_ns() // 1_000_000
             wanted = [each for each in events if is_wanted(each, subscription)]
-            written = b"".join(frame(e.method, e.as_json(now), e.seq) for e in wanted)
+            written = b"".join(frame(e.method, e.as_json(), e.seq) for e in wanted)
             if written or not events:
                 yield written or HEARTBEAT
 

@@ -8,7 +8,6 @@ been sent it already.
 """
 
 import asyncio
-import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as NotBase64
 from collections.abc import AsyncGenerator, Mapping
@@ -269,12 +268,11 @@ class ThreadSocket:
         async for events in following:
             if not await is_still_let_in(self._socket.scope):
                 raise _LetInNoLonger
-            now = time.time_ns() // 1_000_000
             for event in events:
                 if event.run_id and event.run_id not in runs[-1:]:
                     runs.append(event.run_id)
                 if self._is_wanted(event):
-                    await self._send(event.as_json(now))
+                    await self._send(event.as_json())
                 if event.seq is not None:
                     self._sent = max(self._sent, event.seq)
             # Who subscribes later begins here too: what is under way then may be a later run.

@@ -24,6 +24,10 @@ _SAVE_SECONDS = 10.0
 """After which what was taken is added to the day's, where nobody watches."""
 _PROMPT_SECONDS = 0.9
 """For which a tick waits for Redis."""
+_POLLED_SECONDS = 0.2
+"""For which an answer is good enough for others who ask, where nobody watches."""
+_POLLED_SECONDS = 0.2
+"""For which an answer is good for others who ask, where nobody watches."""
 _SHOWN_TURNS = 50
 
 Health = Callable[[Collection[str]], Awaitable[Mapping[str, Any]]]
@@ -170,7 +174,7 @@ class Now:
 
     async def snapshot(self) -> bytes:
         """Return everything that the current caller may see, of this moment or a second ago."""
-        return (await self._fresh()).now(self._viewer())
+        return (await self._fresh(watched=self._watchers > 0)).now(self._viewer())
 
     async def watch(self) -> AsyncGenerator[Encoded]:
         """Yield everything that the current caller may see, and then what is new each second."""
@@ -178,7 +182,7 @@ class Now:
         self._watchers += 1
         self._watched.set()
         try:
-            tick = await self._fresh()
+            tick = await self._fresh(watched=self._watchers > 1)
             yield "now", tick.now(viewer)
             while True:
                 seen, tick = tick.number, await self._after(tick.number)
@@ -212,12 +216,11 @@ class Now:
             **health,
         }
 
-    async def _fresh(self) -> _Tick:
+    async def _fresh(self, *, watched: bool) -> _Tick:
         """Return the last second, or look now where nobody has watched."""
-        if (
-            self._tick is None
-            or asyncio.get_running_loop().time() - self._ticked > 2 * TICK_SECONDS
-        ):
+        age = asyncio.get_running_loop().time() - self._ticked
+        good_for = 2 * TICK_SECONDS if watched else _POLLED_SECONDS
+        if self._tick is None or age > good_for:
             return await self._tick_now()
         return self._tick
 

@@ -1,6 +1,7 @@
 /** Requests to the service that serves this page. */
 
 import { authorization, needSignIn } from "./auth/session";
+import { noted } from "./shell/connection";
 import { type Frame, frames } from "./wire";
 
 /** A refusal of the service: problem JSON (RFC 9457). */
@@ -56,7 +57,7 @@ export async function send(method: string, path: string, options: Options): Prom
     init.body = JSON.stringify(options.body);
   }
   if (options.signal) init.signal = options.signal;
-  const response = await fetch(path.replace(/^\//, ""), init);
+  const response = await noted(fetch(path.replace(/^\//, ""), init), options.signal);
   if (response.ok) return response;
   if (response.status === 401) needSignIn();
   throw await problemOf(response);

@@ -50,7 +50,18 @@ describe("a run with a tool", () => {
 
   it("begins anew with the next run", () => {
     const begin = events[0] as ProtocolEvent;
-    expect(run([begin], run(events))).toEqual({ ...idle, running: true });
+    const { createdAt, ...rest } = run([begin], run(events));
+    expect({ ...rest, createdAt: null }).toEqual({ ...idle, running: true });
+    expect(Math.abs((createdAt ?? 0) - begin.timestamp)).toBeLessThan(1_000);
+  });
+
+  it("takes what goes on from an old checkpoint for new", () => {
+    const old = "1f1ebd84-9276-6d8f-bfff-d3dbed099f7e";
+    const again = events.filter(({ data }) => (data as { name?: string }).name !== "model" || "result" in data);
+    const checkpoint = events.find(({ method }) => method === "checkpoints") as ProtocolEvent;
+    const resumed = [again[0], { ...checkpoint, data: { id: old, step: 1, source: "loop" } }, ...again.slice(1)];
+    const [tools] = run(resumed.filter((event) => event !== checkpoint) as ProtocolEvent[]).starts;
+    expect(tools).toMatchObject({ path: "tools", fresh: true });
   });
 
   it("does not change by what says nothing of nodes", () => {

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from everturn.checkpoints.shared.event_log import END, EventLog, Frame, open_event_log
-from everturn.checkpoints.shared.frames import Packer, opened, unpack, unzipped
+from everturn.checkpoints.shared.frames import Packer, opened, times_of, unpack, unzipped
 from tests.checkpoints.stores import Store, redis_store
 
 
@@ -220,14 +220,28 @@ async def test_entries_of_an_earlier_version_are_read(store: Store) -> None:
     assert found == [Frame(1, "values", b'{"a":1}'), Frame(2, "messages", b"[1]")]
 
 
-@given(st.lists(st.tuples(st.sampled_from(["a", "b"]), st.binary(max_size=700)), max_size=20))
-def test_whatever_is_packed_comes_out_again(events: list[tuple[str, bytes]]) -> None:
-    frames = [Frame(n, name, data.replace(b"\n", b"")) for n, (name, data) in enumerate(events, 1)]
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["a", "b"]),
+            st.binary(max_size=700),
+            st.integers(min_value=0, max_value=1 << 45),
+        ),
+        max_size=20,
+    )
+)
+def test_whatever_is_packed_comes_out_again(events: list[tuple[str, bytes, int]]) -> None:
+    frames = [
+        Frame(n, name, data.replace(b"\n", b""), at) for n, (name, data, at) in enumerate(events, 1)
+    ]
     packer = Packer(1)
     models: dict[bytes, bytes] = {}
     found: list[Frame] = []
     for frame in frames:
         packed, made = packer.pack([frame])
         models |= {number: unzipped(each) for number, each in made.items()}
-        found += unpack(frame.number, opened(packed), models)
+        found += unpack(frame.number, opened(packed), models, times_of([frame]))
     assert found == frames
+    lines = [b"name", b"data"] * len(frames)
+    moments = [each.at for each in unpack(1, lines, {}, times_of(frames))]
+    assert moments == [frame.at for frame in frames]

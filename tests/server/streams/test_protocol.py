@@ -36,7 +36,7 @@ def told(
 
 def shown(events: Sequence[ProtocolEvent]) -> list[tuple[str, tuple[str, ...], Any]]:
     for event in events:
-        checked(orjson.loads(event.as_json(1)))
+        checked(orjson.loads(event.as_json()))
     return [(e.method, e.namespace, orjson.loads(e.data)) for e in events]
 
 

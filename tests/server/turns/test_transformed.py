@@ -67,7 +67,7 @@ async def told() -> list[dict[str, Any]]:
             number += 1
             events += projection.take(Cursor(1, number), name, dumps(data))
     events += projection.end(Final("interrupted"))
-    return [checked(orjson.loads(event.as_json(1))) for event in events]
+    return [checked(orjson.loads(event.as_json())) for event in events]
 
 
 async def test_each_channel_is_told_and_the_transformers_own() -> None:

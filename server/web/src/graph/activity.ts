@@ -34,6 +34,8 @@ interface Level {
 }
 
 export interface Activity {
+  /** When the run was asked for, by its id. */
+  createdAt: number | null;
   running: boolean;
   failed: boolean;
   tasks: Readonly<Record<string, Task>>;
@@ -47,7 +49,7 @@ export interface Activity {
 }
 
 export const idle: Activity = {
-  ...{ running: false, failed: false, tasks: {}, starts: [], taken: {}, fallback: null, levels: {} },
+  ...{ createdAt: null, running: false, failed: false, tasks: {}, starts: [], taken: {}, fallback: null, levels: {} },
 };
 
 /** An event that is sent this much after its checkpoint is told again: it is not new. */
@@ -57,7 +59,7 @@ export function follow(activity: Activity, event: ProtocolEvent): Activity {
   const namespace = event.namespace.join("|");
   switch (event.method) {
     case "lifecycle":
-      return namespace === "" ? lifecycle(activity, event.data.event, event.timestamp) : activity;
+      return namespace === "" ? lifecycle(activity, event) : activity;
     case "tasks":
       return "result" in event.data || "error" in event.data
         ? ended(activity, event.data, event.timestamp)
@@ -71,9 +73,11 @@ export function follow(activity: Activity, event: ProtocolEvent): Activity {
   }
 }
 
-function lifecycle(activity: Activity, event: string, at: number): Activity {
-  if (event === "running" || event === "started") return { ...idle, running: true };
-  const failed = event === "failed";
+type Lifecycle = Extract<ProtocolEvent, { method: "lifecycle" }>;
+
+function lifecycle(activity: Activity, { data, run, timestamp: at }: Lifecycle): Activity {
+  if (data.event === "running") return { ...idle, running: true, createdAt: run === null ? null : momentOf(run) };
+  const failed = data.event === "failed";
   const rest: Condition = failed ? "failed" : "stopped";
   const tasks = change(activity.tasks, (task) =>
     task.condition === "running" ? { ...task, condition: rest, endedAt: at } : task,
@@ -90,8 +94,10 @@ function started(activity: Activity, { id, name, triggers }: TaskData, around: s
   const isNext = before.step.some((task) => activity.tasks[task]?.condition !== "running");
   const from = isNext ? before.step.flatMap((task) => exits(activity, task)) : before.from;
   const level = { ...before, step: isNext ? [id] : [...before.step, id], from: unique(from) };
-  const fresh = !(before.checkpointAt !== null && at - before.checkpointAt > REPLAYED);
-  const startedAt = fresh ? at : (before.checkpointAt ?? at);
+  // A run that goes on from an old checkpoint is as new as the run.
+  const since = Math.max(before.checkpointAt ?? 0, activity.createdAt ?? 0);
+  const fresh = since === 0 || at - since <= REPLAYED;
+  const startedAt = fresh ? at : since;
   const task: Task = { id, path, namespace, condition: "running", startedAt, endedAt: null };
   const step = (activity.starts.at(-1)?.step ?? 0) + (isNext || before.step.length === 0 ? 1 : 0);
   return {

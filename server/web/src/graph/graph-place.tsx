@@ -67,7 +67,7 @@ export default function GraphPlace({ threadId }: { threadId: string | null }) {
             />
           )}
         </section>
-        {threadId !== null && assistant.value && (
+        {threadId !== null && (
           <Checkpoints
             {...{ threadId, feed }}
             assistant={assistant.value}

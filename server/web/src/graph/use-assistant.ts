@@ -1,6 +1,6 @@
 /** Whose graph is shown: of the thread's assistant, or of the one that is chosen for a new thread. */
 
-import { get } from "../api";
+import { Problem, get, post } from "../api";
 import { useValue } from "../store";
 import { chosen } from "../thread/settings";
 import type { Drawing } from "./outline";
@@ -26,16 +26,25 @@ export function useAssistant(threadId: string | null, running: boolean): Loaded<
   });
 }
 
+/** The search leaves out the thread's state, which may be large. */
 async function ofThread(threadId: string, signal: AbortSignal): Promise<string | null> {
-  const { metadata } = await get<ThreadRow>(`/threads/${threadId}`, { signal });
-  return metadata.assistant_id ?? metadata.graph_id ?? null;
+  const wanted = { ids: [threadId], select: ["thread_id", "metadata"], limit: 1 };
+  const [row] = await post<ThreadRow[]>("/threads/search", wanted, { signal });
+  return row?.metadata.assistant_id ?? row?.metadata.graph_id ?? null;
 }
 
 export const useDrawing = (assistant: Assistant | null): Loaded<Drawing> =>
-  // `xray=1` would look into one level of subgraphs only.
-  useLoaded(assistant?.assistant_id ?? null, (signal) =>
-    get<Drawing>(`/assistants/${assistant?.assistant_id}/graph?xray=true`, { signal }),
-  );
+  useLoaded(assistant?.assistant_id ?? null, async (signal) => {
+    const path = `/assistants/${assistant?.assistant_id}/graph`;
+    try {
+      // `xray=1` would look into one level of subgraphs only.
+      return await get<Drawing>(`${path}?xray=true`, { signal });
+    } catch (error) {
+      // A subgraph elsewhere may not answer: then the graph is drawn without what is in its boxes.
+      if (error instanceof Problem && error.status < 500) return get<Drawing>(path, { signal });
+      throw error;
+    }
+  });
 
 /** The names that runs may give for an assistant: a graph's own goes by the graph's name, too. */
 export const namesOf = ({ assistant_id, graph_id, metadata }: Assistant): string[] =>

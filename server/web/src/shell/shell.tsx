@@ -1,7 +1,8 @@
 /** The frame of the page: its places, its columns, and what is said of the whole. */
 
-import { type ReactNode, Suspense, lazy, useEffect } from "react";
+import { type MouseEvent, type ReactNode, Suspense, lazy, useEffect } from "react";
 
+import { ready } from "../auth/begin";
 import { signInNeeded } from "../auth/session";
 import { SignIn } from "../auth/sign-in";
 import { language, useSay } from "../language";
@@ -10,7 +11,10 @@ import { useValue } from "../store";
 import { Talk } from "../talk/talk";
 import { useLiveThreads } from "../threads/live";
 import { Threads } from "../threads/threads";
+import { refresh } from "../threads/loading";
+import { useReturn } from "./connection";
 import { Header } from "./header";
+import { useTitle } from "./title";
 import { isWide } from "./wide";
 
 const GraphPlace = lazy(() => import("../graph/graph-place"));
@@ -18,17 +22,27 @@ const Now = lazy(() => import("../now/now"));
 
 export function Shell() {
   const here = useValue(place);
-  const locked = useValue(signInNeeded);
+  const locked = useValue(signInNeeded) !== null;
+  const begun = useValue(ready);
+  const isAway = useReturn(() => void refresh());
   const lang = useValue(language);
   const say = useSay();
+  useTitle();
   useEffect(() => void (document.documentElement.lang = lang), [lang]);
   return (
     <div className="shell">
-      <a className="hidden" href="#content">{say("skip")}</a>
+      <a className="skip" href="#content" onClick={skip}>{say("skip")}</a>
       <Header here={here} />
-      {locked ? <SignIn /> : <Columns here={here} />}
+      {!begun ? <p className="faint">{say("loading")}</p> : locked ? <SignIn /> : <Columns here={here} />}
+      {isAway && begun && <p className="notice" role="status">{say("away")}</p>}
     </div>
   );
+}
+
+/** The address after `#` says where the reader is: it stays as it is. */
+function skip(event: MouseEvent): void {
+  event.preventDefault();
+  document.getElementById("content")?.focus();
 }
 
 /** Threads, then the place; beside a talk its graph, where there is room. */

@@ -75,7 +75,7 @@ function forget(id: string): void {
 export const useRefusal = (id: string): string => useValue(refused)[id]?.message ?? "";
 
 /** The interrupts that wait, those included whose answer has begun a run that would not take it. */
-export function useWaiting(threadId: string, interrupts: Interrupt[]): Interrupt[] {
+export function useWaiting(threadId: string | null, interrupts: Interrupt[]): Interrupt[] {
   const again = Object.values(useValue(refused))
     .filter((each) => each.threadId === threadId && !interrupts.some(({ id }) => id === each.interrupt.id))
     .map((each) => each.interrupt);

@@ -6,6 +6,7 @@ import { type JSONSchema, SchemaForm, fitsSchema } from "../forms/schema-form";
 import { useSay } from "../language";
 import type { Choice, Kind, Request } from "./decisions";
 
+const NAMES = { approve: "approve", edit: "editCall", reject: "reject" } as const;
 const MAX_REASON = 4000; // characters that the service takes
 
 interface Props {
@@ -47,7 +48,7 @@ export function ApprovalCall({ request, schema, allowed, choice, disabled, onCho
       <div className="kinds" role="group" aria-label={say("decisionOn", { name: request.name })}>
         {allowed.map((kind) => (
           <button key={kind} className={kind} aria-pressed={choice.kind === kind} disabled={disabled} onClick={() => choose(kind)}>
-            {say(kind)}
+            {say(NAMES[kind])}
           </button>
         ))}
       </div>

@@ -7,6 +7,7 @@ import type { Interrupt } from "../protocol";
 import { ApprovalCall } from "./approval-call";
 import { respond, useRefusal } from "./answer";
 import { type Choice, type Request, allowedFor, decisionsOf, isDecided, requestsOf, undecided } from "./decisions";
+import { useDraft } from "./drafts";
 import { useToolSchemas } from "./tool-schemas";
 
 interface Props {
@@ -21,7 +22,7 @@ export function Approval({ threadId, interrupt, calls, onAnswered }: Props) {
   const say = useSay();
   const schemas = useToolSchemas();
   const requests = calls ?? requestsOf(interrupt) ?? [];
-  const [choices, setChoices] = useState<Choice[]>(() => requests.map(undecided));
+  const [choices, setChoices] = useDraft<Choice[]>(interrupt.id, () => requests.map(undecided));
   const [sending, setSending] = useState(false);
   const [problem, setProblem] = useState("");
   const refusal = useRefusal(interrupt.id);

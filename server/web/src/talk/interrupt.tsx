@@ -10,6 +10,7 @@ import type { Interrupt } from "../protocol";
 import "../style/waits.css";
 import { respond, useRefusal } from "./answer";
 import { Approval } from "./approval";
+import { useDraft } from "./drafts";
 import { answerOf, questionOf, requestsOf, schemaOf } from "./decisions";
 
 interface Props {
@@ -28,9 +29,9 @@ function Question({ threadId, interrupt, onAnswered }: { threadId: string; inter
   const say = useSay();
   const schema = schemaOf(interrupt);
   const { text, rest } = questionOf(interrupt.value);
-  const [answer, setAnswer] = useState<unknown>(undefined);
-  const [valid, setValid] = useState(() => schema !== null && isValid(fieldOf(schema), undefined));
-  const [typed, setTyped] = useState("");
+  const [answer, setAnswer] = useDraft<unknown>(`${interrupt.id} answer`, () => undefined);
+  const [valid, setValid] = useState(() => schema !== null && isValid(fieldOf(schema), answer));
+  const [typed, setTyped] = useDraft(`${interrupt.id} typed`, () => "");
   const [sending, setSending] = useState(false);
   const [problem, setProblem] = useState("");
   const refusal = useRefusal(interrupt.id);

@@ -63,7 +63,7 @@ function Question({ entry, actions, busy, siblings }: Props) {
   }
   return (
     <article className="message human" aria-label={say("you")}>
-      <div className="bubble">{drawn.blocks.map((block, i) => <Shown key={i} block={block} open={false} />)}</div>
+      <div className="bubble">{drawn.blocks.map((block, i) => <Asked key={i} block={block} />)}</div>
       <Bar>
         <Switcher siblings={siblings} show={actions.show} />
         <Copy of={() => drawn.text} />
@@ -152,6 +152,10 @@ function Other({ entry: { drawn } }: Props) {
     </details>
   );
 }
+
+/** A question is shown as it was written. */
+const Asked = ({ block }: { block: Block }) =>
+  block.type === "text" ? <p className="plain">{block.text}</p> : <Shown block={block} open={false} />;
 
 function Shown({ block, open }: { block: Block; open: boolean }) {
   const say = useSay();

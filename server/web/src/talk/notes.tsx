@@ -38,7 +38,7 @@ export const TakenBack = memo(function TakenBack({ taken }: { taken: Taken }) {
     <details className="taken">
       <summary>
         {words
-          ? say("takenWords", { n: taken.text.length, model, why })
+          ? say(taken.model === null ? "takenWordsOnly" : "takenWords", { n: taken.text.length, model, why })
           : say("takenCalls", { n: taken.calls, model, why })}
       </summary>
       <p>

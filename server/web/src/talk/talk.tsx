@@ -1,6 +1,6 @@
 /** The place Talk: a thread, its newest state as it comes, and what the reader can do with it. */
 
-import { useCallback, useEffect, useMemo, useState } from "react";
+import { useCallback, useMemo, useState } from "react";
 
 import { useSay } from "../language";
 import { go } from "../place";
@@ -15,6 +15,7 @@ import { made, useConversation } from "../thread/use-conversation";
 import { Channels } from "./channels";
 import { Composer } from "./composer";
 import { useEntries } from "./entries";
+import { useWaiting } from "./answer";
 import { InterruptCard } from "./interrupt";
 import { Log } from "./log";
 import type { Actions } from "./message";
@@ -81,19 +82,18 @@ export function Talk({ threadId }: { threadId: string | null }) {
     [threadId, live.run?.id, attempt],
   );
 
-  useEffect(() => void (threadId !== null && live.phase === "waiting" ? (document.title = `● ${say("waitsTitle")} – Everturn`) : (document.title = "Everturn")));
+  const waiting = useWaiting(threadId, live.interrupts);
 
   const busy = live.phase === "busy";
   return (
     <div className="talk">
-      {connection === "away" && <p className="notice" role="status">{say("away")}</p>}
       {connection === "gone" && <p className="notice" role="status">{say("gone")}</p>}
       <Log key={threadId ?? ""} {...{ entries, actions, busy, switches, ask, said }}>
         {threadId !== null && !ready && <p className="faint">{say("loading")}</p>}
         {threadId === null && <p className="empty faint">{say("talkEmpty")}</p>}
         {threadId !== null && !branches.shown &&
-          live.interrupts.map((interrupt) => (
-            <InterruptCard key={interrupt.id} threadId={threadId} interrupt={interrupt} onAnswered={() => undefined} />
+          waiting.map((interrupt) => (
+            <InterruptCard key={interrupt.id} threadId={threadId} interrupt={interrupt} />
           ))}
         <Channels channels={state.channels} />
         {threadId !== null && <Queue threadId={threadId} state={live} attempt={attempt} />}

@@ -2,7 +2,7 @@
 
 import type { Interrupt, LifecycleData, Message, ProtocolEvent } from "../protocol";
 import { kept, same } from "./same";
-import type { Extra, StoredState, ThreadState } from "./state";
+import type { Extra, Run, StoredState, ThreadState } from "./state";
 import { closed, restarted, streamed } from "./streaming";
 import { toolSaid } from "./tool-events";
 import { type Said, customSaid } from "./said";
@@ -57,7 +57,17 @@ function lifecycle(state: ThreadState, data: LifecycleData, run: string | null, 
 function begun(state: ThreadState, id: string, at: number): ThreadState {
   const next: ThreadState = { ...state, phase: "busy", interrupts: [], tried: [] };
   if (state.run?.id === id) return restarted(next);
-  return { ...next, run: { id, started: at, ended: null }, asked: [] };
+  return { ...next, run: beginning(state.run, id, at), asked: [] };
+}
+
+const SOON = 1000; // milliseconds in which a run begins that has nothing to wait for
+
+/** When a run began. Its id is a UUID of version 7, which tells when it was made. */
+function beginning(before: Run | null, id: string, at: number): Run {
+  const made = /^[0-9a-f]{8}-[0-9a-f]{4}-7/.test(id) ? parseInt(id.slice(0, 8) + id.slice(9, 13), 16) : at;
+  const waited = before?.ended != null && at - before.ended < SOON;
+  const live = waited || at - made < SOON;
+  return { id, started: waited ? Math.max(made, before.ended!) : made, ended: null, live };
 }
 
 function failed(state: ThreadState, error: string): ThreadState {

@@ -1,13 +1,14 @@
 /** What a reader does with a thread: says something, asks otherwise, asks again, stops. */
 
 import { post } from "../api";
-import { breakpoints } from "../graph/breakpoints";
+import { hasBreakpoints, interruptsOf } from "../graph/breakpoints";
 import { command } from "./commands";
 import { freshId } from "./ids";
 import { add, drop } from "./queue";
 import { chosen, contextOf } from "./settings";
 
-const MODES = ["values", "updates", "messages-tuple", "tools", "tasks", "checkpoints", "custom"];
+// Of the modes of a command, `tools` is none of the route's.
+const MODES = ["values", "updates", "messages-tuple", "tasks", "checkpoints", "custom"];
 
 /** Start a run with a question. `after`: the checkpoint that it follows; null is the newest. */
 export async function say(threadId: string, text: string, after: string | null): Promise<void> {
@@ -35,8 +36,7 @@ export const stop = (threadId: string, runId: string | null, rollback: boolean) 
 async function start(threadId: string, input: unknown, after: string | null): Promise<string> {
   const { assistantId, ...choice } = chosen.get();
   const context = contextOf({ assistantId, ...choice });
-  const { before: interrupt_before, after: interrupt_after } = breakpoints.get();
-  if (!interrupt_before.length && !interrupt_after.length) {
+  if (!hasBreakpoints(assistantId)) {
     const configurable = { ...context, ...(after === null ? {} : { checkpoint_id: after }) };
     const params = { assistant_id: assistantId, input, config: { configurable } };
     return (await command(threadId, "run.start", params)).run_id;
@@ -48,8 +48,7 @@ async function start(threadId: string, input: unknown, after: string | null): Pr
       assistant_id: assistantId,
       input,
       context,
-      ...(interrupt_before.length ? { interrupt_before } : {}),
-      ...(interrupt_after.length ? { interrupt_after } : {}),
+      ...interruptsOf(assistantId),
       ...(after === null ? {} : { checkpoint_id: after }),
       ...{ stream_mode: MODES, stream_subgraphs: true, stream_resumable: true },
       ...{ if_not_exists: "create", multitask_strategy: "enqueue" },

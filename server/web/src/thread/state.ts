@@ -69,7 +69,8 @@ export type Extra = (Streamed | Taken | Asked | Unanswered | Failure | Gap) & { 
 
 export interface Call {
   phase: "running" | "done" | "failed";
-  started: number;
+  /** Null where it is told again: when it was is not known. */
+  started: number | null;
   ended: number | null;
   output: string | null;
   failure: string | null;
@@ -86,6 +87,8 @@ export interface Run {
   id: string;
   started: number;
   ended: number | null;
+  /** Its events came as it went. Those that are told again bear the time of the telling. */
+  live: boolean;
 }
 
 export interface Attempt {

@@ -71,7 +71,7 @@ export function Row({ thread, title, current, stop, onFocus }: Props) {
         tabIndex={stop ? 0 : -1}
         items={[
           { label: say("rename"), act: () => setDoing("rename") },
-          { label: say("copy"), act: () => attempt(() => copy(thread, say("copyOf", { title: shown }))) },
+          { label: say("copyThread"), act: () => attempt(() => copy(thread, say("copyOf", { title: shown }))) },
           { label: say("exportJson"), act: () => attempt(() => exportAs(thread, "json")) },
           { label: say("exportMarkdown"), act: () => attempt(() => exportAs(thread, "markdown")) },
           { label: say("delete"), act: () => setDoing("delete"), bad: true },

@@ -39,9 +39,10 @@ def thread_id(served: Client) -> str:
     return thread_id
 
 
-def start(served: Client, thread_id: str) -> str:
+def start(served: Client, thread_id: str, headers: dict[str, str] | None = None) -> str:
     command = {"id": 1, "method": "run.start", "params": TURN}
-    answer = served.post(f"/threads/{thread_id}/commands", json=command).raise_for_status()
+    path = f"/threads/{thread_id}/commands"
+    answer = served.post(path, json=command, headers=headers).raise_for_status()
     run_id: str = answer.json()["result"]["run_id"]
     return run_id
 
@@ -49,7 +50,12 @@ def start(served: Client, thread_id: str) -> str:
 def follow(response: httpx.Response) -> Iterator[Json]:
     """The events of an open stream, to the end of a run."""
     assert response.status_code == 200
-    for line in response.iter_lines():
+    return follow_lines(response.iter_lines())
+
+
+def follow_lines(lines: Iterator[str]) -> Iterator[Json]:
+    """The events of an open stream, to the end of one run: the next may be read after it."""
+    for line in lines:
         if line.startswith("data: "):
             yield (event := json.loads(line.removeprefix("data: ")))
             if lives(event) in ENDED:
@@ -61,6 +67,21 @@ def events(served: Client, thread_id: str, last: str | None = None) -> list[Json
     path, body = f"/threads/{thread_id}/stream/events", {"channels": ["lifecycle", "values"]}
     with served.stream("POST", path, json=body, headers=headers) as response:
         return list(follow(response))
+
+
+def test_who_listens_already_gets_all_of_a_run_with_an_idempotency_key(
+    served: Client, thread_id: str
+) -> None:
+    events(served, thread_id)  # until its first run has ended
+    path, body = f"/threads/{thread_id}/stream/events", {"channels": ["lifecycle", "values"]}
+    with served.stream("POST", path, json=body) as response:
+        lines = response.iter_lines()
+        first = list(follow_lines(lines))
+        for _ in range(5):  # its row is written meanwhile: now before, now after one looks for it
+            start(served, thread_id, {"Idempotency-Key": str(uuid4())})
+            run = list(follow_lines(lines))
+            assert [each["method"] for each in run] == [each["method"] for each in first]
+            assert all(each.get("seq") for each in run)
 
 
 @pytest.mark.parametrize("last", ["nonsense", "9" * 5000, "r.1-1." + "9" * 5000, "synth:", "-"])

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.slow
 
 
 class Told(NamedTuple):
-    """An event, without the time at which it was sent."""
+    """An event."""
 
     place: str | None
     """To come back to by `Last-Event-ID`."""
@@ -37,6 +37,8 @@ class Told(NamedTuple):
     method: str
     namespace: tuple[str, ...]
     data: Any
+    timestamp: int
+    """When it happened, however often it is sent."""
 
     @property
     def ends(self) -> bool:
@@ -66,6 +68,7 @@ def follow(url: str, thread_id: str, last: str | None = None, **more: Any) -> It
                     event["method"],
                     tuple(params["namespace"]),
                     params["data"],
+                    params["timestamp"],
                 )
                 fields = {}
 

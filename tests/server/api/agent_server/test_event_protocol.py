@@ -15,7 +15,7 @@ from langgraph_sdk.client import LangGraphClient
 
 from tests.provider import KEY, FakeProvider, Fault, Reply
 from tests.server.streams.protocol_types import checked
-from tests.service import ROOT, Client, serving
+from tests.service import ROOT, Client, read_events, serving
 from tests.waiting import PATIENCE, eventually, eventually_sync
 
 Transport = Literal["sse", "websocket"]
@@ -304,3 +304,31 @@ def test_the_client_without_an_event_loop(served: Client, transport: Transport) 
                 checked(dict(event))
                 if event["params"]["data"] == {"event": "completed"}:
                     break
+
+
+def test_who_follows_a_thread_misses_nothing_of_runs_with_a_key(served: Client) -> None:
+    with get_sync_client(url=str(served.base_url)) as client:
+        thread_id = client.threads.create()["thread_id"]
+        client.runs.wait(thread_id, "gated", input=says("first"))
+    path, body = f"/threads/{thread_id}", {"channels": ["lifecycle", "tasks"]}
+    with served.stream("POST", f"{path}/stream/events", json=body) as followed:
+        told = (event.data for event in read_events(followed))
+        _until_completed(told)
+        for number in range(8):  # how long the row of a run with a key takes varies
+            params = {"assistant_id": "gated", "input": says(f"word {number}")}
+            sent = served.post(
+                f"{path}/commands",
+                json={"id": number, "method": "run.start", "params": params},
+                headers={"Idempotency-Key": str(uuid4())},
+            )
+            assert sent.json()["type"] == "success"
+            assert "tasks" in _until_completed(told), number
+
+
+def _until_completed(told: Iterator[Json]) -> set[str]:
+    methods = set()
+    for event in told:
+        methods.add(event["method"])
+        if _is_of_the_run(event) and event["params"]["data"]["event"] == "completed":
+            break
+    return methods

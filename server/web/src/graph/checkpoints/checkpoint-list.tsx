@@ -17,7 +17,7 @@ interface Props {
 }
 
 const BEYOND = 8; // rows drawn above and below what is seen
-const NEAR = 30; // rows before the end at which older ones are asked for
+const NEAR = 12; // rows before the end at which older ones are asked for
 
 export function CheckpointList({ history, tree, selected, compared, select }: Props) {
   const say = useSay();
@@ -40,8 +40,8 @@ export function CheckpointList({ history, tree, selected, compared, select }: Pr
 
   const { more, loading, older } = history;
   useEffect(() => {
-    if (more && !loading && last > rows.length - NEAR && top > 0) older();
-  }, [more, loading, older, last, rows.length, top]);
+    if (more && !loading && last > rows.length - NEAR) older();
+  }, [more, loading, older, last, rows.length]);
 
   const go = (index: number) => {
     const row = rows[Math.max(0, Math.min(rows.length - 1, index))];

@@ -8,7 +8,7 @@ import type { Checkpoint } from "./checkpoint";
 import { madeBy } from "./checkpoint";
 import { ChangeView } from "./change-view";
 import { EditState } from "./edit-state";
-import { fork } from "./edit";
+import { fork, tidy } from "./edit";
 import { nameOf, timeOf } from "./row-text";
 import { useStates } from "./state";
 import { StateView } from "./value-view";
@@ -45,7 +45,7 @@ export function CheckpointPanel(props: Props) {
   return (
     <section className="checkpoint" aria-label={say("graphCheckpoint", { step })}>
       <h3>{title(checkpoint)}</h3>
-      {next !== null && next.length > 0 && <p className="faint">{say("graphNext", { nodes: next.join(", ") })}</p>}
+      {next !== null && next.length > 0 && <p className="faint">{say("graphNext", { nodes: next.map((name) => (name === "__start__" ? say("graphStart") : name)).join(", ") })}</p>}
       <p className="graph-actions">
         <button disabled={running || isOver} onClick={() => void run(id)} title={isOver ? say("graphIsOver") : undefined}>{say("graphRunAgain")}</button>
         {compared ? (
@@ -68,9 +68,9 @@ export function CheckpointPanel(props: Props) {
           key={id}
           {...{ assistantId, nodes }}
           madeBy={madeBy(checkpoint, all)[0] ?? null}
-          values={states.value.after}
+          values={tidy(states.value.after)}
           save={async (values, asNode, andRun) => {
-            const made = await fork(threadId, id, states.value?.after ?? {}, values, asNode);
+            const made = await fork(threadId, id, tidy(states.value?.after ?? {}), values, asNode);
             setView("changes");
             forked(made);
             if (andRun) await run(made);

@@ -14,7 +14,8 @@ import { useHistory } from "./use-history";
 interface Props {
   threadId: string;
   feed: Feed | null;
-  assistant: Assistant;
+  /** Null until it is known: the tree is shown all the same. */
+  assistant: Assistant | null;
   nodes: readonly string[];
   running: boolean;
   /** The state was edited. */
@@ -40,7 +41,7 @@ export function Checkpoints({ threadId, feed, assistant, nodes, running, edited 
       {history.more && (
         <button className="quiet" disabled={history.loading} onClick={history.older}>{say(history.loading ? "loading" : "graphOlder")}</button>
       )}
-      {checkpoint && (
+      {checkpoint && assistant && (
         <CheckpointPanel
           {...{ threadId, nodes, checkpoint, running, compare }}
           assistantId={assistant.assistant_id}

@@ -5,6 +5,20 @@ import type { Message } from "../../protocol";
 import { type Values, isMessage, same } from "./difference";
 import { valuesAt } from "./state";
 
+/** A state as it is edited: of messages only what says something. */
+export function tidy(values: Values): Values {
+  const short = (value: unknown) => (Array.isArray(value) ? value.map((each) => (isMessage(each) ? withoutEmpty(each) : each)) : value);
+  return Object.fromEntries(Object.entries(values).map(([channel, value]) => [channel, short(value)]));
+}
+
+function withoutEmpty(message: Message): Message {
+  const said = Object.entries(message).filter(([name, value]) => name === "content" || !isEmpty(value));
+  return Object.fromEntries(said) as unknown as Message;
+}
+
+const isEmpty = (value: unknown) =>
+  value === null || (typeof value === "object" && Object.keys(value as object).length === 0);
+
 /** The channels that have changed. Of messages those that have; one that is gone is taken out by its id. */
 export function updateOf(before: Values, after: Values): Values {
   const changed = Object.entries(after).filter(([channel, value]) => !same(before[channel], value));

@@ -5,6 +5,8 @@ import { type Loaded, useLoaded } from "../use-loaded";
 import { type Values, isObject } from "./difference";
 
 const KEPT = 40;
+/** In ms: who runs through the tree with an arrow key does not stop at each checkpoint. */
+const PAUSE = 120;
 const kept = new Map<string, Promise<Values>>();
 
 export function valuesAt(threadId: string, checkpointId: string): Promise<Values> {
@@ -24,13 +26,21 @@ async function load(threadId: string, checkpointId: string): Promise<Values> {
   return isObject(values) ? values : { value: values };
 }
 
-/** The states at two checkpoints; where there is none before, an empty one. */
-export function useStates(threadId: string, checkpointId: string, before: string | null): Loaded<{ before: Values; after: Values }> {
-  return useLoaded(`${threadId} ${checkpointId} ${before}`, async () => {
+export interface States {
+  before: Values;
+  after: Values;
+}
+
+/** The states at two checkpoints; where there is none before, an empty one. Null until both are there. */
+export function useStates(threadId: string, checkpointId: string, before: string | null): Loaded<States> {
+  const key = `${threadId} ${checkpointId} ${before}`;
+  const load = async () => {
     const [after, earlier] = await Promise.all([
       valuesAt(threadId, checkpointId),
       before === null ? Promise.resolve({}) : valuesAt(threadId, before),
     ]);
-    return { before: earlier, after };
-  });
+    return { key, states: { before: earlier, after } };
+  };
+  const { value, error } = useLoaded(key, load, PAUSE);
+  return { value: value?.key === key ? value.states : null, error };
 }

@@ -18,9 +18,11 @@ export interface History {
   refresh: () => void;
 }
 
-const FIRST = 50;
-const REST = 200;
+const FIRST = 20;
 const SMALLEST = 10;
+const LARGEST = 200;
+/** About how long a page may take, in ms: states are large in one thread and small in another. */
+const PAGE_TIME = 600;
 
 interface State {
   all: ReadonlyMap<string, Checkpoint>;
@@ -57,9 +59,10 @@ interface Page {
 class Listing {
   private readonly left = new AbortController();
   private oldest: string | null = null;
-  private size = REST;
+  private size = FIRST;
   private isAsking = false;
   private made: string[] = [];
+  private all: ReadonlyMap<string, Checkpoint> = new Map();
 
   constructor(
     private readonly threadId: string,
@@ -89,24 +92,34 @@ class Listing {
 
   take(events: readonly ProtocolEvent[]): void {
     const found: Checkpoint[] = [];
+    let isEdited = false;
+    let hasEnded = false;
     for (const event of events) {
       if (event.namespace.length > 0) continue;
+      // What is of no run is an edit of the state, which has made a checkpoint.
+      if (event.run === null && event.method === "values") isEdited = true;
+      if (event.method === "lifecycle" && event.data.event !== "running") hasEnded = true;
       if (event.method === "tasks" && "result" in event.data) this.made.push(event.data.name);
-      else if (event.method === "checkpoints") {
-        found.push(ofEvent(event.data, [...new Set(this.made)]));
-        this.made = [];
-      } else if (event.method === "lifecycle" && event.data.event !== "running") void this.newest();
+      if (event.method !== "checkpoints") continue;
+      found.push(ofEvent(event.data, [...new Set(this.made)]));
+      this.made = [];
     }
-    if (found.length) this.change((state) => ({ ...state, all: merge(state.all, found) }));
+    if (found.length) this.put(found);
+    // Events do not say what comes next. Those of a run that was over before are listed already.
+    const isPartly = [...this.all.values()].some(({ next }) => next === null);
+    if (isEdited || (hasEnded && (isPartly || this.all.size === 0))) void this.newest();
   }
 
   /** A page, and whether there may be more after it. Null where it could not be had. */
   private async page(before: string | null, limit: number): Promise<Page | null> {
     const body = { limit, select: LISTED, ...(before ? { before: { checkpoint_id: before } } : {}) };
     const { signal } = this.left;
+    const began = performance.now();
     try {
       const states = await post<ListedState[]>(`/threads/${this.threadId}/history`, body, { signal });
       if (signal.aborted) return null;
+      const fitting = Math.round((limit * PAGE_TIME) / Math.max(1, performance.now() - began));
+      this.size = Math.min(LARGEST, Math.max(SMALLEST, fitting));
       return { checkpoints: states.map(ofState), isFull: states.length === limit };
     } catch (error) {
       if (signal.aborted) return null;
@@ -115,7 +128,9 @@ class Listing {
         this.size = Math.ceil(limit / 2);
         return this.page(before, this.size);
       }
-      this.change((state) => ({ ...state, loading: false, error: (error as Error).message }));
+      // A new thread is there as soon as its first run begins.
+      const isNew = error instanceof Problem && error.status === 404;
+      this.change((state) => ({ ...state, loading: false, error: isNew ? null : (error as Error).message }));
       return null;
     }
   }
@@ -126,6 +141,7 @@ class Listing {
   }
 
   private put(checkpoints: readonly Checkpoint[], more: Partial<State> = {}): void {
-    this.change((state) => ({ ...state, all: merge(state.all, checkpoints), error: null, ...more }));
+    const all = (this.all = merge(this.all, checkpoints));
+    this.change((state) => ({ ...state, all, error: null, ...more }));
   }
 }

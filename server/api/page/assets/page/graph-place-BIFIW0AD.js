@@ -1,1 +1,0 @@
-import{n as e,t}from"./index-C3quO0R2.js";var n=t();function r({threadId:t}){let r=e();return(0,n.jsxs)(`p`,{children:[r(`graph`),` `,t]})}export{r as default};

@@ -1,1 +1,0 @@
-import{n as e,t}from"./index-C3quO0R2.js";var n=t();function r(){let t=e();return(0,n.jsx)(`p`,{children:t(`now`)})}export{r as default};
