@@ -107,7 +107,7 @@ def test_typing_on_while_it_runs_queues(open_page: Open, stage: Stage) -> None:
     screen.say(f"one @{stage.gate('gate')} two")
     expect(screen.answer(-1).locator(".markdown")).to_have_text("one")
     screen.say("three")
-    expect(screen.log.get_by_text("Queued", exact=True)).to_be_visible()
+    expect(screen.button("Take out of the queue")).to_be_visible()
     screen.check()
     stage.gate("gate").touch()
     screen.answered("three")
