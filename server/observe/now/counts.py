@@ -11,6 +11,8 @@ from math import ceil, exp, log
 Counts = defaultdict[str, Counter[str]]
 """By group and name: `counts["calls"]["qwen3"]`."""
 
+_NONE: Counter[str] = Counter()
+
 DOLLAR = 1_000_000_000
 """Costs are whole numbers of so many to the dollar."""
 
@@ -50,15 +52,22 @@ def take_off(counts: Counts, less: Mapping[str, Mapping[str, int]]) -> None:
                 del known[name]
 
 
-def total(one: Counts, *others: Counts) -> Counts:
-    """Return the sum of counts; of one alone itself."""
-    if not others:
-        return one
-    summed = no_counts()
-    summed.update((group, Counter(numbers)) for group, numbers in one.items())
-    for each in others:
-        add(summed, each)
-    return summed
+def total(one: Counts, other: Counts | None) -> Counts:
+    """Return the sum of counts; each group is added up when it is asked for."""
+    return one if other is None else _Total(one, other)
+
+
+class _Total(Counts):
+    def __init__(self, one: Counts, other: Counts) -> None:
+        super().__init__()
+        self._one, self._other = one, other
+
+    def __missing__(self, group: str) -> Counter[str]:
+        summed = Counter(self._one.get(group, _NONE))
+        for name, number in self._other.get(group, _NONE).items():
+            summed[name] += number
+        self[group] = summed
+        return summed
 
 
 def bucket(seconds: float) -> str:

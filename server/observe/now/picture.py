@@ -69,8 +69,7 @@ class Picture:
         for _ in self.catch_up(parts, now):
             pass
         windows = [part.window for part in parts]
-        others = () if sum_of_others is None or len(parts) == 1 else (sum_of_others,)
-        counts = total(windows[0].sum, *others)
+        counts = total(windows[0].sum, sum_of_others)
         points = self._lines.update(windows, now)
         figures = _figures(counts, windows, [part.about for part in parts if part.alive], now)
         processes = [_process(part, now) for part in parts]
