@@ -49,9 +49,8 @@ class Lines:
         for _ in self.catch_up(windows, now):
             pass
         newest = number_at(now)
-        changed = set(range(self._newest or newest, newest + 1)).union(
-            *(window.late for window in windows)
-        )
+        since = min(self._newest or newest, newest)  # clocks may go back
+        changed = set(range(since, newest + 1)).union(*(window.late for window in windows))
         changed.intersection_update(range(newest - STEPS + 1, newest + 1))
         self._newest = newest
         for number in changed:

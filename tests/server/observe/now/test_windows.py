@@ -132,6 +132,17 @@ def test_only_what_may_have_changed_is_made_anew() -> None:
     assert [each for each in lines.columns()["tokens"] if each] == [7, 7, 7]
 
 
+def test_lines_go_on_when_the_clock_has_gone_back() -> None:
+    window, lines = Window(BEGUN), Lines()
+    turn(window, BEGUN + 5)
+    for second in (1000, 40, -3000, 50, 2000):
+        window.pass_on(BEGUN + second)
+        changed = lines.update([window], BEGUN + second)
+        columns = lines.columns()
+        assert len(columns["time"]) == STEPS
+        assert columns["time"][-1] == changed[-1]["time"] == BEGUN + second // 10 * 10
+
+
 def test_several_windows_are_one_line_and_what_comes_late_is_in_it() -> None:
     one, other, lines = Window(BEGUN), Window(BEGUN + 10), Lines()
     turn(one, BEGUN + 12, seconds=1.0)
