@@ -1,6 +1,6 @@
 """What it costs to show what the service does: to take note, to put it together, to be watched.
 
-    python tests/bench/now.py [--watchers 10] [--rounds 6]
+    python tests/bench/now.py [--watchers 10] [--rounds 20]
 
 CPU time of the process, which says the same beside other work. The service is a process of its own
 that answers turns of the offline model, with and without watchers in turn.
@@ -40,7 +40,7 @@ SHOWN = {"run_id": "r", "status": "success", "seconds": 2.0, "first_token": 0.4}
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--watchers", type=int, default=10)
-    parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--rounds", type=int, default=20)
     asked = parser.parse_args()
     notes()
     for processes in (1, 2, 8):
@@ -192,12 +192,19 @@ def watched(watchers: int, rounds: int) -> None:
         turns(3)
         alone, shown = [], []
         for _ in range(rounds):
-            alone.append(turns(4))
+            alone.append(turns(2))
             with watching(running.url_found, watchers):
-                shown.append(turns(4))
+                shown.append(turns(2))
         for name, each in (("nobody watches", alone), (f"{watchers} watch", shown)):
             spent, rate = (statistics.median(column) for column in zip(*each, strict=True))
             print(f"{'turns, ' + name:48}{spent:8.2f} ms CPU a turn, {rate:.0f} turns a second")
+        more = [
+            (there[0] / without[0] - 1) * 100 for without, there in zip(alone, shown, strict=True)
+        ]
+        low, _, high = statistics.quantiles(more, n=4)
+        print(
+            f"{'  which is more by':48}{statistics.median(more):8.2f} % ({low:.1f} to {high:.1f})"
+        )
         before, began = cpu(), perf_counter()
         sleep(10)
         idle = (cpu() - before) / (perf_counter() - began)
@@ -226,7 +233,7 @@ def watching(url: str, watchers: int) -> Iterator[None]:
     threads = [threading.Thread(target=read) for _ in range(watchers)]
     for thread in threads:
         thread.start()
-    sleep(1.5)
+    sleep(0.5)
     yield
     stop.set()
     for thread in threads:
