@@ -11,8 +11,21 @@ const SHOWN: [names: string[], title: Key][] = [
   [["memories", "memories_used", "recalled"], "channelMemories"],
 ];
 
-export const Channels = memo(function Channels({ channels }: { channels: Record<string, unknown> }) {
+interface Props {
+  channels: Record<string, unknown>;
+  /** The graph has no messages: all of its state is shown. */
+  whole: boolean;
+}
+
+export const Channels = memo(function Channels({ channels, whole }: Props) {
   const say = useSay();
+  if (whole && Object.keys(channels).length) {
+    return (
+      <section className="channels" aria-label={say("channelState")}>
+        <pre tabIndex={0}>{JSON.stringify(channels, null, 2)}</pre>
+      </section>
+    );
+  }
   const found = SHOWN.flatMap(([names, title]) =>
     names.filter((name) => filled(channels[name])).map((name) => ({ name, title, value: channels[name] })),
   );

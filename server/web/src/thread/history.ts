@@ -27,9 +27,15 @@ export class History {
 
   /** Read what is newer than what is known. `messages`: how long the thread is. */
   async refresh(messages: number): Promise<void> {
-    const limit = Math.max(FEWEST, Math.min(MOST, Math.round(WORK / Math.max(1, messages))));
-    const rows = await this.page(limit, null);
-    if (this.oldest === null) this.reached(rows, limit);
+    const most = Math.max(FEWEST, Math.min(MOST, Math.round(WORK / Math.max(1, messages))));
+    if (this.oldest === null) return this.reached(await this.page(most, null), most);
+    // Only what is new: until something is met that is known.
+    for (let before: string | null = null; ; ) {
+      const known = new Set(this.known.keys());
+      const rows = await this.page(FEWEST, before);
+      if (rows.length < FEWEST || rows.some((row) => known.has(row.checkpoint_id))) return;
+      before = rows.at(-1)!.checkpoint_id;
+    }
   }
 
   /** How many messages the states of some checkpoints have. */
