@@ -96,7 +96,7 @@ export function Talk({ threadId }: { threadId: string | null }) {
             <InterruptCard key={interrupt.id} threadId={threadId} interrupt={interrupt} />
           ))}
         <Channels channels={state.channels} whole={state.stored.length === 0} />
-        {threadId !== null && <Queue threadId={threadId} state={live} attempt={attempt} />}
+        {threadId !== null && <Queue threadId={threadId} state={live} attempt={attempt} ask={ask} />}
         <Status state={live} entries={entries} />
       </Log>
       <div className="below">
