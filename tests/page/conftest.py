@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from tests.page.screen import Screen
 
+pytest.register_assert_rewrite("tests.page.screen")
+
 GRAPHS = {
     "agent": "graph/agent.py:graph",
     "gated": "tests/server/gated_graph.py:graph",

@@ -1,6 +1,7 @@
 /** What stands in a node beside its name: its time, and how often it has run. */
 
 import { type Say, useSay } from "../language";
+import { useLive } from "./live";
 import type { NodeActivity } from "./node-activity";
 import { useTick } from "./use-activity";
 
@@ -11,11 +12,13 @@ export function seconds(milliseconds: number): string {
 
 export function NodeText({ activity }: { activity: NodeActivity | undefined }) {
   const say = useSay();
-  const now = useTick(activity?.endedAt === null);
+  const { ahead } = useLive();
+  const now = useTick(activity?.endedAt === null) - ahead;
   if (!activity) return null;
-  const { startedAt, endedAt, parallel, runs } = activity;
+  const { condition, startedAt, endedAt, parallel, runs } = activity;
   return (
     <span className="graph-node-text">
+      <span className="hidden">{say(CONDITIONS[condition])}</span>
       <span>{say("graphSeconds", { seconds: seconds((endedAt ?? now) - startedAt) })}</span>
       {parallel > 1 && <b>×{parallel}</b>}
       {runs > 1 && <span>{say("graphRuns", { count: runs })}</span>}
@@ -23,7 +26,7 @@ export function NodeText({ activity }: { activity: NodeActivity | undefined }) {
   );
 }
 
-/** The same for readers who hear it. */
+/** The same in one sentence. */
 export function spoken(say: Say, name: string, activity: NodeActivity | undefined): string {
   if (!activity) return name;
   const { condition, startedAt, endedAt, parallel, runs } = activity;

@@ -5,7 +5,7 @@ import type { Node, NodeProps } from "@xyflow/react";
 import { useSay } from "../language";
 import type { Placed } from "./layout";
 import { useLive } from "./live";
-import { NodeText, spoken } from "./node-text";
+import { NodeText } from "./node-text";
 
 export type GraphNode = Node<{ shape: Placed }, "end" | "node" | "box">;
 
@@ -32,14 +32,12 @@ function useStanding({ path, name }: Placed): string {
 }
 
 function Step({ data: { shape } }: NodeProps<GraphNode>) {
-  const say = useSay();
   const { nodes, select, selected } = useLive();
   const standing = useStanding(shape);
   const activity = nodes.get(shape.path);
   return (
     <button
       className={`graph-node nopan ${standing}`}
-      aria-label={spoken(say, shape.name, activity)}
       aria-expanded={selected === shape.path}
       title={shape.path}
       data-path={shape.path}
@@ -71,7 +69,6 @@ function Box({ data: { shape } }: NodeProps<GraphNode>) {
         </button>
         <button
           className="graph-box-name"
-          aria-label={spoken(say, shape.name, activity)}
           aria-expanded={selected === shape.path}
           onClick={() => select(shape.path)}
         >

@@ -118,6 +118,8 @@ export interface ThreadState {
   run: Run | null;
   phase: Phase;
   interrupts: Interrupt[];
+  /** What waited when the run under way began: it waits again where the run's answer did not fit. */
+  answered: Interrupt[];
   /** What the state holds beside its messages: a plan, memories, and so on. */
   channels: Record<string, unknown>;
   /** The newest checkpoint of the root graph. */
@@ -138,6 +140,7 @@ export const EMPTY: ThreadState = {
   run: null,
   phase: "idle",
   interrupts: [],
+  answered: [],
   channels: {},
   checkpoint: null,
   tried: [],
