@@ -1,12 +1,13 @@
-import { useCallback, useEffect, useMemo, useState } from "react";
+import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 
 import { get } from "../api";
 import type { Switch } from "./branches";
-import { History } from "./history";
+import { History, hasForks } from "./history";
 import { opened } from "./reducer";
 import { EMPTY, type StoredState, type ThreadState } from "./state";
 
 const STORED = "everturn.branch.";
+const LONG = 60; // messages of a thread whose checkpoints are read only where there are forks
 
 export interface Branches {
   history: History | null;
@@ -26,6 +27,7 @@ export function useBranches(threadId: string | null, state: ThreadState): Branch
   const [leaf, setLeaf] = useState<string | null>(null);
   const [shown, setShown] = useState<ThreadState | null>(null);
   const [switches, setSwitches] = useState(NONE);
+  const read = useRef<{ of: History; moment: number } | null>(null);
   const { phase, run } = state;
   const many = state.stored.length;
 
@@ -59,7 +61,13 @@ export function useBranches(threadId: string | null, state: ThreadState): Branch
     let left = false;
     void (async () => {
       try {
-        await history.refresh(many);
+        // To look at another branch brings no new checkpoints.
+        const moment = run?.ended ?? 0;
+        if (read.current?.of !== history || read.current.moment !== moment) {
+          if (many > LONG && !(await hasForks(threadId!))) return;
+          await history.refresh(many);
+          read.current = { of: history, moment };
+        }
         const tree = history.tree;
         const end = leaf !== null && tree.has(leaf) ? leaf : tree.head;
         if (end === null || left) return;
