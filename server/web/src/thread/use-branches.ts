@@ -48,13 +48,17 @@ export function useBranches(threadId: string | null, state: ThreadState): Branch
     [threadId],
   );
 
-  // A run that begins is the newest branch: it is what everybody wants to see.
-  const [last, setLast] = useState<string | null>(null);
+  // A run that begins is the newest branch: it is what everybody wants to see. The first that is
+  // told has ended long ago, unless it is under way; a short one begins and ends between two frames.
+  const known = useRef<{ threadId: string | null; runId: string } | null>(null);
+  const runId = run?.id ?? null;
   useEffect(() => {
-    if (phase !== "busy" || !run || run.id === last) return;
-    setLast(run.id);
-    show(null);
-  }, [phase, run, last, show]);
+    if (runId === null) return;
+    const first = known.current?.threadId !== threadId;
+    const news = first ? phase === "busy" : known.current?.runId !== runId;
+    known.current = { threadId, runId };
+    if (news) show(null);
+  }, [threadId, runId, phase, show]);
 
   useEffect(() => {
     if (!history || phase === "busy" || many === 0) return;
