@@ -188,8 +188,8 @@ class Execution:
         answer, use = await self._cache.answer(key, ttl, seconds + 2 * _GRACE, make)
         self.counter.cache_used(tool.name, use)
         if isinstance(answer, ToolMessage) and use in {"hit", "joined"}:
-            said = {**answer.additional_kwargs, "cached": True}
-            own = {"tool_call_id": call["id"], "name": call["name"], "additional_kwargs": said}
+            more = {**answer.additional_kwargs, "cached": True}
+            own = {"tool_call_id": call["id"], "name": call["name"], "additional_kwargs": more}
             return answer.model_copy(update=own)
         return answer
 
