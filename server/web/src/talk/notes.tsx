@@ -12,12 +12,12 @@ import { failureWords } from "./words";
 
 export const FallbackLine = memo(function FallbackLine({ line }: { line: Asked }) {
   const say = useSay();
-  const configured = useValue(catalogue).filter((model) => model.configured).length;
+  const configured = useValue(catalogue).filter(({ configured, name }) => configured && name !== "offline").length;
   const wished = useValue(chosen).models.length;
   const all = wished > 1 ? wished : configured;
   const { from, attempt: n } = line;
   const why = failureWords(say, line.reason, line.seconds);
-  const to = line.to === "offline" ? say("modeOffline") : line.to;
+  const to = line.to === "offline" ? say("offlineModel") : line.to;
   const words =
     to === null
       ? say("lineStopped", { from, why })
