@@ -12,7 +12,7 @@ import { failureWords } from "./words";
 
 export const FallbackLine = memo(function FallbackLine({ line }: { line: Asked }) {
   const say = useSay();
-  const configured = useValue(catalogue).filter((model) => model.configured).length;
+  const configured = useValue(catalogue).filter((model) => model.configured && model.name !== "offline").length;
   const wished = useValue(chosen).models.length;
   const all = wished > 1 ? wished : configured;
   const { from, attempt: n } = line;
