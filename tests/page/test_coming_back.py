@@ -75,4 +75,3 @@ def test_the_service_is_killed_and_comes_back(
         screen.say("three")
         screen.answered("three")
         screen.check()
-        screen.tab.goto("about:blank")
