@@ -56,7 +56,7 @@ soak: .venv/ready-dev ## kill, stall and starve the service for half an hour (AR
 	@$(BIN)/python -m tests.soak $(ARGS)
 
 bench: .venv/ready-dev ## print the figures of every benchmark
-	@for bench in tests/bench/*.py; do echo "== $$bench"; $(BIN)/python $$bench $(ARGS) || exit 1; done
+	@for bench in tests/bench/*.py; do echo "== $$bench"; PYTHONPATH=. $(BIN)/python $$bench $(ARGS) || exit 1; done
 
 compare: .venv/ready-dev ## compare with LangGraph's development server, of the environment TEST_DEVELOPMENT_SERVER
 	@$(BIN)/python -m tests.compare $(ARGS)

@@ -446,6 +446,7 @@ async def _service(
         budgets,
         traces,
     )
+    metrics.on_look(runs.say_what_waits)
     crons = Crons(CronTable(database, safe), runs, assistants, status, peers, access)
     states = States(
         table,

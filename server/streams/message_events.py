@@ -35,6 +35,8 @@ class _Message:
     """A message that is being told."""
 
     id: str
+    task: str = ""
+    """Which step of the graph it is of."""
     blocks: dict[tuple[str, Any], _Block] = field(default_factory=dict)
     begun: int = 0
     usage: Data | None = None
@@ -75,6 +77,8 @@ class Messages:
     def __init__(self) -> None:
         self._open: dict[str, _Message] = {}
         self._told: dict[str, None] = {}  # in their order
+        self._several: set[str] = set()
+        """Tasks that have several models speak at once."""
 
     def take(self, message: Mapping[str, Any], metadata: Mapping[str, Any]) -> Iterator[Data]:
         """Tell a message, or a chunk of one, as `messages-tuple` streams it in JSON."""
@@ -87,8 +91,11 @@ class Messages:
         if told is None:
             if message_id in self._told and not chunk:
                 return
-            yield from self.finish()  # a model that was left in the middle says no more
-            told = self._open[message_id] = _Message(message_id)
+            task = str(metadata.get("langgraph_checkpoint_ns") or "")
+            if message_id in self._told:  # it was not left: it speaks beside another one
+                self._several.add(task)
+            yield from self._leave(task)
+            told = self._open[message_id] = _Message(message_id, task)
             self._told[message_id] = None
             about = {key: metadata[key] for key in _METADATA if metadata.get(key) is not None}
             yield _event("message-start", message_id, role=role, metadata=about)
@@ -98,6 +105,12 @@ class Messages:
         told.model = (message.get("response_metadata") or {}).get("model_name") or told.model
         if not chunk or message.get("chunk_position") == "last":
             yield from self._end(told)
+
+    def _leave(self, task: str) -> Iterator[Data]:
+        """End what a task has left in the middle, to ask another model; others speak on."""
+        if task not in self._several:
+            for message in [each for each in self._open.values() if each.task == task]:
+                yield from self._end(message)
 
     def finish(self) -> Iterator[Data]:
         """End what is open: no more of it will come."""

@@ -291,6 +291,8 @@ class Projection:
             value = interrupt.get("value")
             # The protocol has `payload`; the Python client reads `value`.
             asked = {"interrupt_id": interrupt_id, "payload": value, "value": value}
+            if schema := interrupt.get("response_schema"):
+                asked["response_schema"] = schema
             yield self._event("input.requested", namespace, asked)
 
     def _task(self, namespace: Namespace, data: bytes) -> Iterator[ProtocolEvent]:

@@ -32,8 +32,11 @@ def interrupts_of(snapshot: StateSnapshot) -> dict[str, list[dict[str, Any]]]:
 
 
 def interrupt_as_json(interrupt: Interrupt) -> dict[str, Any]:
-    """Return an interrupt as clients know it; its value as it is."""
-    return {"id": interrupt.id, "value": interrupt.value}
+    """Return an interrupt as clients know it; its value, and the schema of its answer, as they are."""
+    known: dict[str, Any] = {"id": interrupt.id, "value": interrupt.value}
+    if interrupt.response_schema is not None:
+        known["response_schema"] = interrupt.response_schema
+    return known
 
 
 def place_as_json(configurable: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -39,19 +39,31 @@ def fuzz(
     examples: int,
     phases: str = "coverage,fuzzing",
     headers: Mapping[str, str] | None = None,
+    makers_headers: Mapping[str, str] | None = None,
+    refused: int | None = None,
 ) -> int:
     """Ask a service; `examples` is how many requests of each operation are made up at random.
 
     The phase `coverage` adds what the document itself suggests: limits, types, missing parts,
-    other methods. `headers` go with each request, such as a caller's key. Returns 0 where every
-    answer was right.
+    other methods. Returns 0 where every answer was right.
+
+    Args:
+        url: of the service.
+        seed: the same one makes the same requests.
+        examples: requests of each operation that are made up at random.
+        phases: of schemathesis.
+        headers: go with each request, such as a caller's key.
+        makers_headers: of who makes what the requests name, where that is someone else.
+        refused: the status of every answer, but for what needs no key. None: what the document says
+            is enough.
     """
     headers = headers or {}
+    checks = CHECKS if refused is None else (*CHECKS, "is_refused")
     options = {
         "seed": seed,
         "phases": phases,
         "max-examples": examples,
-        "checks": ",".join(CHECKS),
+        "checks": ",".join(checks),
         "request-timeout": 60,
         "generation-database": "none",
         "warnings": "off",
@@ -72,7 +84,8 @@ def fuzz(
             **os.environ,
             "SCHEMATHESIS_HOOKS": "tests.fuzz.hooks",
             "FUZZED_URL": url,
-            "FUZZED_HEADERS": json.dumps(dict(headers)),
+            "FUZZED_MAKERS_HEADERS": json.dumps(dict(makers_headers or headers)),
+            "FUZZED_REFUSED": str(refused or ""),
         },
         check=False,
     ).returncode
@@ -87,10 +100,27 @@ async def _main() -> int:
     asked.add_argument(
         "--header", action="append", default=[], metavar="NAME:VALUE", help="sent with each request"
     )
+    asked.add_argument(
+        "--maker-header",
+        action="append",
+        default=[],
+        metavar="NAME:VALUE",
+        help="sent instead where the things are made that the requests name",
+    )
+    asked.add_argument(
+        "--refused",
+        type=int,
+        metavar="STATUS",
+        help="of every answer, but for what needs no key: 401 without one, 403 without the scope",
+    )
     choices = asked.parse_args()
-    how: dict[str, Any] = {"seed": choices.seed, "examples": choices.examples}
-    said = (header.partition(":") for header in choices.header)
-    how["headers"] = {name.strip(): value.strip() for name, _, value in said}
+    how: dict[str, Any] = {
+        "seed": choices.seed,
+        "examples": choices.examples,
+        "headers": _headers(choices.header),
+        "makers_headers": _headers(choices.maker_header),
+        "refused": choices.refused,
+    }
     if choices.url:
         return fuzz(choices.url, **how)
     async with AsyncExitStack() as stack:
@@ -101,6 +131,11 @@ async def _main() -> int:
         folder = stack.enter_context(TemporaryDirectory())
         running = stack.enter_context(process(Path(folder) / "data", **environment))
         return fuzz(running.url(), **how)
+
+
+def _headers(lines: Sequence[str]) -> dict[str, str]:
+    said = (line.partition(":") for line in lines)
+    return {name.strip(): value.strip() for name, _, value in said}
 
 
 if __name__ == "__main__":

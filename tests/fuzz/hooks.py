@@ -8,14 +8,19 @@ same seed makes the same requests.
 import json
 import os
 from collections.abc import MutableMapping
+from http import HTTPStatus
 from typing import Any
 from zlib import crc32
 
 import httpx
 import schemathesis
 
+from everturn.server.access.scopes import METRICS
+from everturn.server.api.http.scopes import scopes_by_path
+
 _MAX_SECONDS = 0.1
 _NOBODY = "00000000-0000-4000-8000-000000000000"
+_scope_of = scopes_by_path(open_metrics=False)
 _known: dict[str, list[str]] = {}
 """Things that exist, by the name of the parameter that names them."""
 
@@ -23,7 +28,7 @@ _known: dict[str, list[str]] = {}
 @schemathesis.hook
 def after_load_schema(context: schemathesis.HookContext, schema: schemathesis.BaseSchema) -> None:
     """Make some of everything."""
-    headers = json.loads(os.environ["FUZZED_HEADERS"])
+    headers = json.loads(os.environ["FUZZED_MAKERS_HEADERS"])
     with httpx.Client(base_url=os.environ["FUZZED_URL"], headers=headers, timeout=60) as client:
         for _ in range(3):
             _known.update(_made(client, _known))
@@ -92,3 +97,16 @@ def _name(named: MutableMapping[str, Any], chance: int) -> None:
     for name in _known.keys() & named.keys():
         if chance % 2 and isinstance(named[name], str):
             named[name] = _known[name][chance % len(_known[name])]
+
+
+@schemathesis.check
+def is_refused(
+    context: schemathesis.CheckContext,
+    response: schemathesis.Response,
+    case: schemathesis.Case[Any],
+) -> None:
+    """Every answer has the one status, but for what needs no key, or the scope of monitoring."""
+    wanted = int(os.environ["FUZZED_REFUSED"])
+    let_in = {None} if wanted == HTTPStatus.UNAUTHORIZED else {None, METRICS}
+    if _scope_of(case.formatted_path) not in let_in:
+        assert response.status_code == wanted, f"{response.status_code} and not {wanted}"

@@ -3,12 +3,14 @@
 python -m tests.provider --port 9000 --script deepseek/deepseek-chat-v3-0324:free=429,cut,ok
 python -m tests.provider --port 9000 --chaos 0.3
 python -m tests.provider --port 9000 --profile mistral
+python -m tests.provider --port 9000 --first-token 0.3 --between 0.25
 """
 
 from __future__ import annotations
 
 import argparse
 import signal
+from dataclasses import replace
 
 from tests.provider import EVERY_FAULT, KEY, FakeProvider, Fault, chaos, echo
 from tests.provider.profiles import NAMES
@@ -30,9 +32,13 @@ def main() -> None:
     )
     parser.add_argument("--chaos", type=float, default=0.0, metavar="SHARE", help="0.3 fails 30 %%")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--first-token", type=float, default=0.0, help="seconds before it")
+    parser.add_argument("--between", type=float, default=0.0, help="seconds between two pieces")
     options = parser.parse_args()
 
     provider = FakeProvider(options.port, key=options.key, profile=options.profile)
+    if options.first_token or options.between:
+        provider.script("*", paced(options.first_token, options.between))
     if options.chaos:
         provider.script("*", chaos(options.chaos, 429, 500, "stall", "cut", seed=options.seed))
     for line in options.script:
@@ -43,6 +49,11 @@ def main() -> None:
     with provider:
         print(provider.url, flush=True)
         signal.sigwait(ends)
+
+
+def paced(first_token: float, between: float) -> Step:
+    """An echo that takes its time."""
+    return lambda request: replace(echo(request), first_token=first_token, between=between)
 
 
 def step(word: str) -> Step:

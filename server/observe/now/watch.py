@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from time import perf_counter, time
@@ -150,27 +151,30 @@ class Now:
 
     async def keep(self) -> None:
         """Put it together while somebody watches, and save what was taken. Never ends."""
-        loop = asyncio.get_running_loop()
         while True:
-            due = loop.time() + TICK_SECONDS
             try:
-                if self._watchers:
-                    await self._tick_now()
-                else:
-                    await self._save(time())
+                await (self._go_on() if self._watchers else self._rest())
             except CheckpointsError as error:
                 log.warning("now_not_saved", error=str(error))
             except Exception:
                 log.exception("now_not_made")
-            if self._watchers:
-                await asyncio.sleep(max(0.0, due - loop.time()))
-                continue
-            self._watched.clear()
-            try:
-                async with asyncio.timeout(_SAVE_SECONDS):
-                    await self._watched.wait()
-            except TimeoutError:
-                continue
+
+    async def _go_on(self) -> None:
+        """Wait until the next second is due, and put it together if somebody still watches."""
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(max(0.0, self._ticked + TICK_SECONDS - loop.time()))
+        if self._watchers:
+            self._ticked = loop.time()  # though it fails: the next one is due in a second
+            await self._tick_now()
+
+    async def _rest(self) -> None:
+        """Wait until somebody watches, or what was taken is to be saved."""
+        self._watched.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_SAVE_SECONDS):
+                await self._watched.wait()
+            return
+        await self._save(time())
 
     async def snapshot(self) -> bytes:
         """Return everything that the current caller may see, of this moment or a second ago."""

@@ -35,6 +35,8 @@ export interface Usage {
 export interface Interrupt {
   id: string;
   value: unknown;
+  /** JSON Schema of the answer, where the graph gives one. */
+  response_schema?: Record<string, unknown>;
 }
 
 export type MessageData =
@@ -91,7 +93,7 @@ interface Data {
   values: Record<string, unknown>;
   updates: { node: string; values: unknown };
   custom: { name?: string; payload?: unknown };
-  "input.requested": { interrupt_id: string; payload: unknown; [field: string]: unknown };
+  "input.requested": { interrupt_id: string; payload: unknown; response_schema?: Record<string, unknown> };
   "input.answered": { interrupt_ids: string[] };
 }
 

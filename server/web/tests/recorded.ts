@@ -5,7 +5,9 @@ import { FrameParser } from "../src/wire";
 
 const texts = import.meta.glob<string>("./streams/*.txt", { query: "?raw", import: "default", eager: true });
 
+/** What was sent, with the empty line that ends its last frame. */
+export const recordedText = (name: string): string => `${texts[`./streams/${name}.txt`]?.trimEnd()}\n\n`;
+
 export function recorded(name: string): ProtocolEvent[] {
-  const text = texts[`./streams/${name}.txt`];
-  return new FrameParser().take(`${text}\n\n`).map((frame) => readEvent(frame.data));
+  return new FrameParser().take(recordedText(name)).map((frame) => readEvent(frame.data));
 }

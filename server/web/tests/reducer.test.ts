@@ -97,14 +97,6 @@ describe("a model that dies in mid-answer", () => {
   });
 });
 
-it("a run that is told again later has no first word, and the same total", () => {
-  const late = recorded("tool").map((event) => ({ ...event, timestamp: event.timestamp + 60_000 }));
-  const [then, now] = [played("tool"), reduceAll(EMPTY, late)].map((state) => messages(entriesOf(state)).at(-1)!.turn!);
-  expect(now!.first).toBeNull();
-  expect(then!.first).toBeGreaterThan(0);
-  expect(now!.total).toBe(then!.total);
-});
-
 it("a model that says no word in time leaves a line with the seconds", () => {
   const list = entries("timeout");
   expect(kinds(list)).toEqual(["human", "fallback", "ai"]);

@@ -123,7 +123,7 @@ async def test_a_stalled_process_does_not_begin_what_others_have_taken(
     thread = str(uuid4())
     async with two_processes(tmp_path, stores) as (stalls, lives, first, other):
         await post(first, thread, journal.input("0"))
-        await eventually(lambda: journal.names == ["0"])
+        await _under_way(stores, journal, "0")
         waiting = []
         for name in "12":
             asked = journal.input(name)
@@ -142,6 +142,16 @@ async def test_a_stalled_process_does_not_begin_what_others_have_taken(
         # Only the one that was under way is executed twice, from its last checkpoint on.
         assert [*Counter(journal.names)] == ["0", "1", "2"]
         assert Counter(journal.names)["1"] == Counter(journal.names)["2"] == 1
+
+
+async def _under_way(stores: dict[str, str], journal: Journal, name: str) -> None:
+    """Wait until the only run is executed, and its row says so.
+
+    The row follows a moment later. Until then it counts among those that are pending, and a test
+    that counts them would send its next request before the one before has arrived.
+    """
+    await eventually(lambda: {*journal.names} == {name})
+    await eventually(lambda: _statuses(stores, "running", 1))
 
 
 async def _statuses(stores: dict[str, str], status: str, count: int) -> bool:
@@ -180,7 +190,7 @@ async def test_runs_that_wait_in_two_processes_keep_their_order_when_one_dies(
     thread, names = str(uuid4()), [str(number) for number in range(7)]
     async with two_processes(tmp_path, stores, EVERTURN_LEASE="1") as (dies, _, first, other):
         await post(first, thread, journal.input(names[0]))
-        await eventually(lambda: journal.names == names[:1])
+        await _under_way(stores, journal, names[0])
         streams = []
         for number, name in enumerate(names[1:]):
             client = (first, other)[(number + trial) % 2]

@@ -142,5 +142,32 @@ def test_a_message_that_is_left_in_the_middle_ends_with_the_next() -> None:
     assert names(events).count("message-finish") == 1
 
 
+def test_steps_that_run_side_by_side_do_not_interrupt_each_other() -> None:
+    messages, found = Messages(), []
+    for word in ("one ", "two ", "three"):
+        for name in ("writer", "critic"):
+            chunk = orjson.loads(dumps(AIMessageChunk(content=word, id=name)))
+            found += messages.take(chunk, {"langgraph_checkpoint_ns": f"{name}:7"})
+    found += messages.finish()
+    ended = [event for event in found if event["event"] == "content-block-finish"]
+    assert names(found).count("message-start") == 2
+    assert [event["content"]["text"] for event in ended] == ["one two three"] * 2
+
+
+def test_models_that_one_step_asks_side_by_side_are_told_apart_from_then_on() -> None:
+    messages, found = Messages(), []
+    for word in ("one ", "two ", "three ", "four"):
+        for name in ("a", "b"):
+            chunk = orjson.loads(dumps(AIMessageChunk(content=word, id=name)))
+            found += messages.take(chunk, {"langgraph_checkpoint_ns": "step:7"})
+    found += messages.finish()
+    ended = [event for event in found if event["event"] == "content-block-finish"]
+    assert names(found).count("message-start") == 3
+    assert [event["content"]["text"] for event in ended[-2:]] == [
+        "one two three four",
+        "two three four",
+    ]
+
+
 def test_results_of_tools_are_no_messages() -> None:
     assert told(ToolMessage(content="21", tool_call_id="c1", id="t1")) == []

@@ -1,6 +1,6 @@
 /** One field of a form, with its label, its hint and what is wrong with it. */
 
-import { useId } from "react";
+import { useId, useState } from "react";
 
 import { useSay } from "../language";
 import { ChoiceInput, NumberInput, TextInput, type InputProps } from "./inputs";
@@ -30,7 +30,10 @@ export function FieldInput(props: FieldProps) {
 function Labelled({ field, label, value, required, onChange }: FieldProps) {
   const say = useSay();
   const id = useId();
-  const flaw = flawOf(field, value, required);
+  const [touched, setTouched] = useState(false);
+  const found = flawOf(field, value, required);
+  // What is still to be written is no fault before the reader has been there.
+  const flaw = found?.key === "flawMissing" && !touched ? null : found;
   const about = [field.hint && `${id}-hint`, flaw && `${id}-flaw`].filter(Boolean).join(" ");
   const input: InputProps = {
     id,
@@ -41,7 +44,7 @@ function Labelled({ field, label, value, required, onChange }: FieldProps) {
     describedBy: about || undefined,
   };
   return (
-    <div className="field">
+    <div className="field" onBlur={() => setTouched(true)}>
       <label htmlFor={id}>
         {label || field.title || say("value")}
         {required && <span className="required" title={say("required")}> *</span>}

@@ -1,5 +1,7 @@
 /** Which assistant's graph is shown, and is asked in a new thread. */
 
+import { useEffect } from "react";
+
 import { post } from "../api";
 import { useSay } from "../language";
 import { useValue } from "../store";
@@ -16,6 +18,11 @@ export function AssistantChoice() {
   const found = useLoaded("assistants", (signal) => post<Assistant[]>("/assistants/search", { limit: MOST }, { signal }));
   const listed = found.value ?? [];
   const current = listed.find((each) => namesOf(each).includes(assistantId));
+  // A project may have none that is called as the page's first choice.
+  const instead = current ? undefined : listed[0];
+  useEffect(() => {
+    if (instead) choose({ assistantId: namesOf(instead).at(-1) ?? instead.assistant_id });
+  }, [instead]);
   return (
     <label>
       {say("graphAssistant")}{" "}

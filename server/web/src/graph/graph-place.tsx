@@ -20,7 +20,7 @@ import { useStopped } from "./use-stopped";
 export default function GraphPlace({ threadId }: { threadId: string | null }) {
   const say = useSay();
   const feed = useFeed(threadId);
-  const activity = useActivity(feed);
+  const { activity, ahead } = useActivity(feed);
   const glowing = useGlowing(activity);
   const assistant = useAssistant(threadId, activity.running);
   const drawing = useDrawing(assistant.value);
@@ -33,6 +33,7 @@ export default function GraphPlace({ threadId }: { threadId: string | null }) {
 
   const live = useMemo((): Live => ({
     nodes: nodesOf(activity),
+    ahead,
     glowing,
     taken: withEnd(activity, stopped !== null),
     points,
@@ -40,7 +41,7 @@ export default function GraphPlace({ threadId }: { threadId: string | null }) {
     selected,
     select: (path) => setSelected((before) => (before === path ? null : path)),
     fold: (path) => setFolded((before) => folding(before, path)),
-  }), [activity, glowing, points, stopped, selected]);
+  }), [activity, ahead, glowing, points, stopped, selected]);
 
   const nodes = (drawing.value?.nodes ?? []).map(({ id }) => id).filter((id) => !id.startsWith("__"));
   const roots = [...new Set(nodes.map((id) => id.split(":")[0] ?? id))];

@@ -7,6 +7,8 @@ import type { NodeActivity } from "./node-activity";
 
 export interface Live {
   nodes: ReadonlyMap<string, NodeActivity>;
+  /** How far the reader's clock is ahead of the service's, in ms. */
+  ahead: number;
   glowing: ReadonlySet<string>;
   taken: Readonly<Record<string, number>>;
   points: Points;
@@ -20,7 +22,7 @@ export interface Live {
 const nothing = () => undefined;
 
 export const LiveContext = createContext<Live>({
-  ...{ nodes: new Map(), glowing: new Set<string>(), taken: {}, points: { before: [], after: [] } },
+  ...{ nodes: new Map(), ahead: 0, glowing: new Set<string>(), taken: {}, points: { before: [], after: [] } },
   ...{ stoppedBefore: [], selected: null, select: nothing, fold: nothing },
 });
 

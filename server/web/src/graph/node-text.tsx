@@ -1,6 +1,7 @@
 /** What stands in a node beside its name: its time, and how often it has run. */
 
 import { type Say, useSay } from "../language";
+import { useLive } from "./live";
 import type { NodeActivity } from "./node-activity";
 import { useTick } from "./use-activity";
 
@@ -11,7 +12,8 @@ export function seconds(milliseconds: number): string {
 
 export function NodeText({ activity }: { activity: NodeActivity | undefined }) {
   const say = useSay();
-  const now = useTick(activity?.endedAt === null);
+  const { ahead } = useLive();
+  const now = useTick(activity?.endedAt === null) - ahead;
   if (!activity) return null;
   const { condition, startedAt, endedAt, parallel, runs } = activity;
   return (

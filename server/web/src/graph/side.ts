@@ -46,7 +46,7 @@ export function sideRoutes(
   return [
     ...loops.map(({ line, source }) => loopRoute(line, source, quieter(source, lanes))),
     ...lanes.map((way) => {
-      const half = way.line.label ? labelWidth(way.line.label) / 2 : 0;
+      const half = way.line.label ? labelWidth(`${way.line.label} · 9×`) / 2 : 0;
       const sign = way.side === "left" ? -1 : 1;
       // The label lies on its lane, and needs room on both sides of it.
       const x = edge[way.side] + sign * Math.max(0, half - LANE);

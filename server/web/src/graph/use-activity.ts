@@ -6,22 +6,32 @@ import type { Feed } from "../thread/feed";
 import { type Activity, follow, idle } from "./activity";
 import { type Glow, glow, glowing, nextChange } from "./glow";
 
+export interface Followed {
+  activity: Activity;
+  /** How far the reader's clock is ahead of the service's, in ms. */
+  ahead: number;
+}
+
 /** What was known before this part of the page was opened does not glow. */
-export function useActivity(feed: Feed | null): Activity {
-  const [activity, setActivity] = useState(idle);
+export function useActivity(feed: Feed | null): Followed {
+  const [followed, setFollowed] = useState<Followed>({ activity: idle, ahead: 0 });
   useEffect(() => {
-    let current = idle;
-    setActivity(current);
+    let activity = idle;
+    let ahead: number | null = null;
+    setFollowed({ activity, ahead: 0 });
     let isOld = true;
     const leave = feed?.subscribe((events) => {
-      current = events.reduce(follow, current);
-      if (isOld) current = { ...current, starts: current.starts.map((start) => ({ ...start, fresh: false })) };
-      setActivity(current);
+      const before = activity;
+      activity = events.reduce(follow, activity);
+      if (isOld) activity = { ...activity, starts: activity.starts.map((start) => ({ ...start, fresh: false })) };
+      // The event that was least long on its way says most.
+      else for (const { timestamp } of events) ahead = Math.min(ahead ?? Infinity, Date.now() - timestamp);
+      if (activity !== before) setFollowed({ activity, ahead: ahead ?? 0 });
     });
     isOld = false;
     return leave;
   }, [feed]);
-  return activity;
+  return followed;
 }
 
 /** The paths of the nodes that glow now. */
@@ -47,7 +57,7 @@ export function useGlowing({ starts, tasks }: Activity): ReadonlySet<string> {
   return lit;
 }
 
-/** The seconds since a moment of the service's clock, counted on by the reader's while something runs. */
+/** The time, again and again while something runs. */
 export function useTick(running: boolean): number {
   const [now, setNow] = useState(() => Date.now());
   useEffect(() => {

@@ -15,7 +15,7 @@ import { refresh } from "../threads/loading";
 import { useReturn } from "./connection";
 import { Header } from "./header";
 import { useTitle } from "./title";
-import { isWide } from "./wide";
+import { isNarrow, isWide } from "./wide";
 
 const GraphPlace = lazy(() => import("../graph/graph-place"));
 const Now = lazy(() => import("../now/now"));
@@ -47,15 +47,18 @@ function skip(event: MouseEvent): void {
 
 /** Threads, then the place; beside a talk its graph, where there is room. */
 function Columns({ here }: { here: Place }) {
+  const say = useSay();
   const wide = useValue(isWide);
+  const narrow = useValue(isNarrow);
   useLiveThreads("threadId" in here ? here.threadId : null);
   if (here.name === "now") return <main id="content" tabIndex={-1}><Loaded><Now /></Loaded></main>;
   const threadId = "threadId" in here ? here.threadId : null;
+  if (narrow && here.name === "threads") return <main id="content" className="alone" tabIndex={-1}><Threads current={null} /></main>;
   const graph = <Loaded><GraphPlace threadId={threadId} /></Loaded>;
   const atGraph = here.name === "graph";
   return (
-    <div className={`columns${wide && !atGraph ? " three" : ""}${here.name === "threads" ? " at-threads" : ""}`}>
-      <nav className="side"><Threads current={threadId} /></nav>
+    <div className={wide && !atGraph ? "columns three" : "columns"}>
+      {!narrow && <nav className="side" aria-label={say("threads")}><Threads current={threadId} /></nav>}
       <main id="content" tabIndex={-1}>{atGraph ? graph : <Talk threadId={threadId} />}</main>
       {wide && !atGraph && <aside className="aside">{graph}</aside>}
     </div>

@@ -1,4 +1,4 @@
-/** Whether there is room for a third column. What is not shown is not loaded, either. */
+/** How many columns there is room for. What is not shown is not loaded, either. */
 
 import { create } from "../store";
 
@@ -7,3 +7,10 @@ const query = matchMedia("(min-width: 1100px)");
 export const isWide = create(query.matches);
 
 query.addEventListener("change", () => isWide.set(query.matches));
+
+const oneColumn = matchMedia("(max-width: 799px)");
+
+/** Whether there is room for one column alone. */
+export const isNarrow = create(oneColumn.matches);
+
+oneColumn.addEventListener("change", () => isNarrow.set(oneColumn.matches));

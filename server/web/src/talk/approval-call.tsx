@@ -28,7 +28,7 @@ export function ApprovalCall({ request, schema, allowed, choice, disabled, onCho
   };
   return (
     <div className="call" role="group" aria-labelledby={`${id}-name`}>
-      <h4 id={`${id}-name`}><code>{request.name}</code></h4>
+      <h3 id={`${id}-name`}><code>{request.name}</code></h3>
       {request.description && (
         <details>
           <summary>{say("whatItDoes")}</summary>

@@ -49,7 +49,7 @@ export function Approval({ threadId, interrupt, calls, onAnswered }: Props) {
 
   return (
     <section className="waits" aria-label={say("approvalTitle")}>
-      <h3>{several ? say("approvalCount", { count: requests.length }) : say("approvalTitle")}</h3>
+      <h2>{several ? say("approvalCount", { count: requests.length }) : say("approvalTitle")}</h2>
       {requests.map((request, at) => (
         <ApprovalCall
           key={request.id ?? at}

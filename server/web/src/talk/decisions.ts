@@ -79,8 +79,7 @@ export function decisionsOf(requests: Request[], choices: Choice[]): Decision[] 
 
 /** The schema of an answer, where the interrupt or its value carries one. */
 export function schemaOf(interrupt: Interrupt): Record<string, unknown> | null {
-  const { value } = interrupt;
-  const beside = (interrupt as { response_schema?: unknown }).response_schema;
+  const { value, response_schema: beside } = interrupt;
   const within = isObject(value) ? (value.response_schema ?? value.schema ?? value.json_schema) : null;
   return [beside, within].find(isObject) ?? null;
 }

@@ -46,7 +46,7 @@ function Question({ threadId, interrupt, onAnswered }: { threadId: string; inter
   };
   return (
     <section className="waits" aria-label={say("questionTitle")}>
-      <h3>{say("questionTitle")}</h3>
+      <h2>{say("questionTitle")}</h2>
       {text && <p className="question">{text}</p>}
       {rest !== undefined && <pre>{JSON.stringify(rest, null, 2)}</pre>}
       <form

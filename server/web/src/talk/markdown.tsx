@@ -1,4 +1,4 @@
-import { Suspense, lazy } from "react";
+import { Suspense, lazy, useEffect, useReducer, useRef } from "react";
 
 import { pieces } from "./pieces";
 
@@ -6,16 +6,47 @@ const load = () => import("./markdown-text");
 const MarkdownText = lazy(load);
 void load(); // while the reader thinks of what to ask
 
-/** A text in Markdown. While it grows only its last piece is read again. */
+const SHORT = 300; // characters that are read again with each word
+const PLAIN = /^[^*_`#[\]<>|~\\&\n:@]*$/; // text in which no Markdown can be
+const LISTED = /^\s*([-+=]|\d+[.)])|www\./;
+
+/** A text in Markdown. While it grows only its last piece is read again, and not for each word. */
 export function Markdown({ text, open }: { text: string; open: boolean }) {
   const parts = open ? pieces(text) : [text];
+  const last = parts.length - 1;
   return (
     <div className="markdown">
-      {parts.map((part, i) => (
-        <Suspense key={i} fallback={<p className="plain">{part}</p>}>
-          <MarkdownText text={part} />
-        </Suspense>
-      ))}
+      {parts.map((part, i) =>
+        open && i === last ? <Growing key={i} text={part} /> : <Piece key={i} text={part} />,
+      )}
     </div>
   );
+}
+
+function Piece({ text }: { text: string }) {
+  const trimmed = text.trim();
+  if (PLAIN.test(trimmed) && !LISTED.test(trimmed)) return <p>{trimmed}</p>;
+  return (
+    <Suspense fallback={<p className="plain">{text}</p>}>
+      <MarkdownText text={text} />
+    </Suspense>
+  );
+}
+
+/** Milliseconds after which a longer piece is read again: the longer it takes, the more seldom. */
+const patience = (text: string) => Math.min(400, 60 + text.length / 8);
+
+function Growing({ text }: { text: string }) {
+  const shown = useRef({ text, at: 0 });
+  const [, again] = useReducer((times: number) => times + 1, 0);
+  const now = performance.now();
+  const fresh = text.startsWith(shown.current.text) && text.length > SHORT && now - shown.current.at < patience(text);
+  if (!fresh) shown.current = { text, at: now };
+  const behind = shown.current.text !== text;
+  useEffect(() => {
+    if (!behind) return;
+    const timer = setTimeout(again, patience(text));
+    return () => clearTimeout(timer);
+  }, [behind, text]);
+  return <Piece text={shown.current.text} />;
 }

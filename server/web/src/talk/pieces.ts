@@ -26,7 +26,7 @@ export function pieces(text: string): string[] {
   return found;
 }
 
-const CONTINUES = /^(\s|[-*+>|]|\d+[.)]|\[)/;
+const CONTINUES = /^(\s|[-*+]\s|\d+[.)]|\[)/;
 
 const startsAnew = (line: string, text: string, end: number) =>
   line.trim() !== "" && !CONTINUES.test(line) && end < text.length;

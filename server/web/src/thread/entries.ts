@@ -122,7 +122,7 @@ function callView(
   const failure = result ? failureIn(result) : (live?.failure ?? null);
   const ended = result ? (failure ? "failed" : "done") : null;
   const phase = ended ?? (waits ? "asked" : (live?.phase ?? (block.whole ? "called" : "growing")));
-  const seconds = live?.ended != null && live.started !== null ? (live.ended - live.started) / 1000 : null;
+  const seconds = live?.ended != null ? (live.ended - live.started) / 1000 : null;
   const output = result ? textOf(result) : (live?.output ?? null);
   return { id, name, text, args, wrong, phase, seconds, output, failure, cached: more.cached === true, attempt: more.attempt ?? 1 };
 }
@@ -165,10 +165,6 @@ const isFinal = ({ drawn: { stored }, calls }: MessageEntry) => stored && calls.
 function turnOf(entry: MessageEntry, tools: number, times: Record<string, Times>): TurnView {
   const known = times[entry.drawn.id];
   if (!known) return { tools, first: null, total: null };
-  const since = (moment: number | null) => (moment === null ? null : Math.max(0, moment - known.run) / 1000);
-  // An answer bears the moment at which it was whole: that holds when its events are told again, too.
-  const end = entry.drawn.timestamp === null ? known.end : Date.parse(entry.drawn.timestamp);
-  const [first, total] = [since(known.first), since(end)];
-  // Words that were told again a moment later came before they were seen.
-  return { tools, first: first !== null && total !== null && first > total ? null : first, total };
+  const since = (moment: number | null) => (moment === null ? null : (moment - known.run) / 1000);
+  return { tools, first: since(known.first), total: since(known.end) };
 }

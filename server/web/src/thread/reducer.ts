@@ -2,7 +2,7 @@
 
 import type { Interrupt, LifecycleData, Message, ProtocolEvent } from "../protocol";
 import { kept, same } from "./same";
-import type { Extra, Run, StoredState, ThreadState } from "./state";
+import type { Extra, StoredState, ThreadState } from "./state";
 import { closed, restarted, streamed } from "./streaming";
 import { toolSaid } from "./tool-events";
 import { type Said, customSaid } from "./said";
@@ -25,7 +25,7 @@ export function reduce(state: ThreadState, event: ProtocolEvent): ThreadState {
     case "custom":
       return customSaid(state, event.data as Said, event.seq);
     case "input.requested":
-      return requested(state, { id: event.data.interrupt_id, value: event.data.payload });
+      return requested(state, askedBy(event.data));
     case "input.answered":
       return without(state, event.data.interrupt_ids);
     default:
@@ -35,6 +35,7 @@ export function reduce(state: ThreadState, event: ProtocolEvent): ThreadState {
 
 /** Take the state that is stored. What the stream has told is newer, unless `anew` says otherwise. */
 export function opened(state: ThreadState, stored: StoredState, status: string, anew = false): ThreadState {
+  if (waitsUnknown(state) && stored.interrupts?.length) return { ...state, interrupts: stored.interrupts };
   if (state.seen && !anew) return state;
   const next = values(state, stored.values ?? {});
   if (state.run && !anew) return next;
@@ -49,26 +50,26 @@ function lifecycle(state: ThreadState, data: LifecycleData, run: string | null, 
   const ended = state.run && { ...state.run, ended: at };
   const done = closed({ ...state, run: ended });
   if (data.event === "interrupted") return { ...done, phase: "waiting" };
-  if (data.event === "failed") return failed(done, data.error ?? "");
+  if (data.event === "failed") return leftAsItWas(failed(done, data.error ?? ""), data.error ?? "");
   return { ...done, phase: "idle" };
 }
 
 /** A run begins, or begins anew after its process has died. */
 function begun(state: ThreadState, id: string, at: number): ThreadState {
-  const next: ThreadState = { ...state, phase: "busy", interrupts: [], tried: [] };
+  const answered = state.run?.id === id ? state.answered : state.interrupts;
+  const next: ThreadState = { ...state, phase: "busy", interrupts: [], answered, tried: [] };
   if (state.run?.id === id) return restarted(next);
-  return { ...next, run: beginning(state.run, id, at), asked: [] };
+  return { ...next, run: { id, started: at, ended: null }, asked: [] };
 }
 
-const SOON = 1000; // milliseconds in which a run begins that has nothing to wait for
-
-/** When a run began. Its id is a UUID of version 7, which tells when it was made. */
-function beginning(before: Run | null, id: string, at: number): Run {
-  const made = /^[0-9a-f]{8}-[0-9a-f]{4}-7/.test(id) ? parseInt(id.slice(0, 8) + id.slice(9, 13), 16) : at;
-  const waited = before?.ended != null && at - before.ended < SOON;
-  const live = waited || at - made < SOON;
-  return { id, started: waited ? Math.max(made, before.ended!) : made, ended: null, live };
+/** A run whose answer did not fit changes nothing: what waited before it still waits. */
+function leftAsItWas(state: ThreadState, error: string): ThreadState {
+  if (!error.startsWith("InvalidAnswer:")) return state;
+  return { ...state, phase: "waiting", interrupts: state.answered };
 }
+
+/** Whether something waits that was not told: the events of the run that asked are not sent again. */
+const waitsUnknown = (state: ThreadState) => state.phase === "waiting" && state.interrupts.length === 0;
 
 function failed(state: ThreadState, error: string): ThreadState {
   const here = new Set(state.stored.map((message) => message.id));
@@ -106,6 +107,14 @@ function values(state: ThreadState, data: Record<string, unknown>): ThreadState 
     seen: true,
   };
 }
+
+const askedBy = ({ interrupt_id, payload, response_schema }: Asked): Interrupt => ({
+  id: interrupt_id,
+  value: payload,
+  ...(response_schema && { response_schema }),
+});
+
+type Asked = { interrupt_id: string; payload: unknown; response_schema?: Record<string, unknown> };
 
 function requested(state: ThreadState, interrupt: Interrupt): ThreadState {
   if (state.interrupts.some((each) => each.id === interrupt.id)) return state;

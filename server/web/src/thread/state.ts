@@ -69,8 +69,7 @@ export type Extra = (Streamed | Taken | Asked | Unanswered | Failure | Gap) & { 
 
 export interface Call {
   phase: "running" | "done" | "failed";
-  /** Null where it is told again: when it was is not known. */
-  started: number | null;
+  started: number;
   ended: number | null;
   output: string | null;
   failure: string | null;
@@ -87,8 +86,6 @@ export interface Run {
   id: string;
   started: number;
   ended: number | null;
-  /** Its events came as it went. Those that are told again bear the time of the telling. */
-  live: boolean;
 }
 
 export interface Attempt {
@@ -121,6 +118,8 @@ export interface ThreadState {
   run: Run | null;
   phase: Phase;
   interrupts: Interrupt[];
+  /** What waited when the run under way began: it waits again where the run's answer did not fit. */
+  answered: Interrupt[];
   /** What the state holds beside its messages: a plan, memories, and so on. */
   channels: Record<string, unknown>;
   /** The newest checkpoint of the root graph. */
@@ -141,6 +140,7 @@ export const EMPTY: ThreadState = {
   run: null,
   phase: "idle",
   interrupts: [],
+  answered: [],
   channels: {},
   checkpoint: null,
   tried: [],

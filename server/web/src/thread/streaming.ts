@@ -76,13 +76,13 @@ function grown(state: ThreadState, index: number, open: Open, at: number, delta:
   const more = delta.text ?? delta.reasoning ?? delta.args ?? "";
   const next = put(state, index, withBlock(open, at, { ...block, text: block.text + more }));
   const times = state.times[open.id];
-  if (!times || !state.run?.live || times.first !== null || block.type !== "text" || !more) return next;
+  if (!times || times.first !== null || block.type !== "text" || !more) return next;
   return { ...next, times: { ...next.times, [open.id]: { ...times, first: now } } };
 }
 
 function ended(state: ThreadState, id: string, at: number): ThreadState {
   const times = state.times[id];
-  if (!times || !state.run?.live || times.end !== null) return state;
+  if (!times || times.end !== null) return state;
   return { ...state, times: { ...state.times, [id]: { ...times, end: at } } };
 }
 

@@ -5,11 +5,11 @@ import type { Call, ThreadState } from "./state";
 
 export function toolSaid(state: ThreadState, data: ToolData, at: number): ThreadState {
   const before = state.calls[data.tool_call_id];
-  const call = next(before, data, state.run?.live ? at : null);
+  const call = next(before, data, at);
   return { ...state, calls: { ...state.calls, [data.tool_call_id]: call } };
 }
 
-function next(before: Call | undefined, data: ToolData, at: number | null): Call {
+function next(before: Call | undefined, data: ToolData, at: number): Call {
   const call: Call = before ?? { phase: "running", started: at, ended: null, output: null, failure: null };
   switch (data.event) {
     case "tool-started":

@@ -28,7 +28,7 @@ export function Threads({ current }: { current: string | null }) {
   const tabStop = [stop, current].find((id) => id !== null && shown.includes(id)) ?? shown[0];
 
   return (
-    <div className="threads" aria-label={say("threads")}>
+    <div className="threads">
       <h2 className="hidden">{say("threads")}</h2>
       <a className="button primary" href={hashOf({ name: "talk", threadId: null })}>{say("newThread")}</a>
       <Filters count={threads.length} />
