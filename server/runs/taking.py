@@ -70,6 +70,7 @@ class Taking:
     ) -> None:
         row, attempt = claimed.row, claimed.attempt
         begun = None
+        kwargs = row.kwargs
         try:
             kwargs = self._rows.whole_kwargs(claimed)
             request = RunRequest.of_kwargs(row.thread_id, row.assistant_id, kwargs)

@@ -32,7 +32,7 @@ def interrupts_of(snapshot: StateSnapshot) -> dict[str, list[dict[str, Any]]]:
 
 
 def interrupt_as_json(interrupt: Interrupt) -> dict[str, Any]:
-    """Return an interrupt as clients know it; its value, and the schema of its answer, as they are."""
+    """Return an interrupt as clients know it, with the schema of its answer where there is one."""
     known: dict[str, Any] = {"id": interrupt.id, "value": interrupt.value}
     if interrupt.response_schema is not None:
         known["response_schema"] = interrupt.response_schema
