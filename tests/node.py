@@ -1,6 +1,6 @@
 """Node, npm and the packages of tests/js: LangGraph's JavaScript clients, and a check of pages.
 
-Node comes with pyright[nodejs]; where it is missing, or npm gets nothing, a test is skipped by name.
+Node comes with pyright[nodejs]; where it is missing, or npm gets nothing, tests are skipped.
 """
 
 import os

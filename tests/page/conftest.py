@@ -72,9 +72,7 @@ def settings(tmp_path: Path, fake_provider: FakeProvider) -> dict[str, Any]:
 
 
 @pytest.fixture
-def stage(
-    tmp_path: Path, settings: dict[str, Any], fake_provider: FakeProvider
-) -> Iterator[Stage]:
+def stage(tmp_path: Path, settings: dict[str, Any], fake_provider: FakeProvider) -> Iterator[Stage]:
     with serving(tmp_path / "data", **settings) as client:
         yield Stage(client, fake_provider, tmp_path)
 

@@ -17,9 +17,18 @@ from tests.browser import CHROMIUM, origin_of
 from tests.node import FOLDER, install
 from tests.waiting import PATIENCE
 
-playwright = pytest.importorskip("playwright.sync_api", reason="Playwright drives the browser")
+pytest.importorskip("playwright.sync_api", reason="Playwright drives the browser")
 
-from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    ConsoleMessage,
+    Locator,
+    Page,
+    expect,
+    sync_playwright,
+)
+
+__all__ = ["MARKS", "VIOLATIONS", "Locator", "Screen", "chromium", "expect"]
 
 MARKS = [
     pytest.mark.slow,

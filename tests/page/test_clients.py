@@ -15,13 +15,13 @@ from tests.page.screen import MARKS, VIOLATIONS, expect
 from tests.waiting import PATIENCE, eventually_sync
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, ConsoleMessage, Page
 
 pytestmark = MARKS
 
 CLIENTS = ("langchain-react", "sdk-react", "assistant-langgraph", "assistant-langchain")
 JOINS = ("langchain-react", "sdk-react", "assistant-langchain")
-"""Clients that take up a run under way; assistant-ui's older runtime only loads a thread's state."""
+"""Clients that take up a run under way; the fourth only loads the state of a thread."""
 
 
 class Chat:
@@ -33,7 +33,11 @@ class Chat:
         tab.set_default_timeout(PATIENCE * 1000)
         tab.add_init_script(VIOLATIONS)
         tab.on("pageerror", lambda error: self.console.append(str(error)))
-        tab.on("console", lambda said: said.type == "error" and self.console.append(said.text))
+        tab.on("console", self._said)
+
+    def _said(self, message: "ConsoleMessage") -> None:
+        if message.type == "error":
+            self.console.append(message.text)
 
     def send(self, words: str) -> None:
         self.idle()
@@ -129,11 +133,8 @@ def test_it_is_loaded_again_in_mid_answer(
     stage.gate("gate").touch()
     if not joins:
         thread = chat.tab.url.split("thread=")[1]
-        eventually_sync(
-            lambda: stage.client.get(f"/threads/{thread}").json()["status"] == "idle"
-        )
+        eventually_sync(lambda: stage.client.get(f"/threads/{thread}").json()["status"] == "idle")
         chat.tab.reload()
     chat.shows(asked, "one two three")
     chat.called('look {"what":"it"}: seen: it')
     assert chat.console == []
-

@@ -2,23 +2,23 @@
 
 import { create } from "./store";
 
-export type Place =
-  | { name: "threads" }
-  | { name: "talk"; threadId: string | null }
-  | { name: "graph"; threadId: string | null }
-  | { name: "now" };
+const NAMES = ["threads", "talk", "graph", "now"] as const;
 
-/** `#/threads`, `#/talk/THREAD`, `#/graph/THREAD`, `#/now`. */
+/** Threads and Now are about no single thread: they keep which one the reader came from. */
+export interface Place {
+  name: (typeof NAMES)[number];
+  threadId: string | null;
+}
+
+/** `#/threads`, `#/talk/THREAD`, `#/graph/THREAD`, `#/now/THREAD`. */
 export function placeOf(hash: string): Place {
-  const [, name, id] = hash.split("/");
-  const threadId = id ? decodeURIComponent(id) : null;
-  if (name === "threads" || name === "now") return { name };
-  if (name === "graph") return { name, threadId };
-  return { name: "talk", threadId };
+  const [, given, id] = hash.split("/");
+  const name = NAMES.find((each) => each === given) ?? "talk";
+  return { name, threadId: id ? decodeURIComponent(id) : null };
 }
 
 export function hashOf(place: Place): string {
-  const id = "threadId" in place && place.threadId ? `/${encodeURIComponent(place.threadId)}` : "";
+  const id = place.threadId ? `/${encodeURIComponent(place.threadId)}` : "";
   return `#/${place.name}${id}`;
 }
 

@@ -2,6 +2,7 @@
 
 import { useEffect, useId, useState } from "react";
 
+import { focus } from "../focus";
 import { useSay } from "../language";
 import { useValue } from "../store";
 import "../style/sign-in.css";
@@ -33,7 +34,7 @@ function Provider({ oauth }: { oauth: OAuth }) {
   const go = () => goToProvider(oauth).catch(failed);
   return (
     <>
-      <button className="primary" autoFocus onClick={() => void go()}>{say("signInAt", { host: new URL(oauth.issuer).host })}</button>
+      <button className="primary" ref={focus} onClick={() => void go()}>{say("signInAt", { host: new URL(oauth.issuer).host })}</button>
       <p className="or faint">{say("or")}</p>
     </>
   );
@@ -67,7 +68,7 @@ function KeyForm({ first }: { first: boolean }) {
         id={id}
         type="password"
         autoComplete="off"
-        autoFocus={first}
+        ref={first ? focus : null}
         value={key}
         aria-invalid={found === "wrong"}
         aria-describedby={`${id}-hint`}

@@ -11,13 +11,12 @@ export function Header({ here }: { here: Place }) {
   const lang = useValue(language);
   const dark = useValue(theme) === "dark";
   useValue(signInNeeded); // the button of signing out comes and goes with it
-  const threadId = "threadId" in here ? here.threadId : null;
   return (
     <header>
       <h1>Everturn</h1>
       <nav className="places" aria-label={say("places")}>
         {NAMES.map((name) => (
-          <a key={name} href={hashOf({ name, threadId } as Place)} aria-current={here.name === name ? "page" : undefined}>
+          <a key={name} href={hashOf({ name, threadId: here.threadId })} aria-current={here.name === name ? "page" : undefined}>
             {say(name)}
           </a>
         ))}

@@ -50,9 +50,9 @@ function Columns({ here }: { here: Place }) {
   const say = useSay();
   const wide = useValue(isWide);
   const narrow = useValue(isNarrow);
-  useLiveThreads("threadId" in here ? here.threadId : null);
+  useLiveThreads(here.threadId);
   if (here.name === "now") return <main id="content" tabIndex={-1}><Loaded><Now /></Loaded></main>;
-  const threadId = "threadId" in here ? here.threadId : null;
+  const { threadId } = here;
   if (narrow && here.name === "threads") return <main id="content" className="alone" tabIndex={-1}><Threads current={null} /></main>;
   const graph = <Loaded><GraphPlace threadId={threadId} /></Loaded>;
   const atGraph = here.name === "graph";

@@ -3,6 +3,7 @@
 import { useId } from "react";
 
 import { type JSONSchema, SchemaForm, fitsSchema } from "../forms/schema-form";
+import { focus } from "../focus";
 import { useSay } from "../language";
 import type { Choice, Kind, Request } from "./decisions";
 
@@ -59,7 +60,7 @@ export function ApprovalCall({ request, schema, allowed, choice, disabled, onCho
             id={`${id}-reason`}
             rows={2}
             maxLength={MAX_REASON}
-            autoFocus
+            ref={focus}
             value={choice.reason}
             disabled={disabled}
             onChange={(event) => onChoice({ ...choice, reason: event.target.value })}

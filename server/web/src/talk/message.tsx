@@ -2,6 +2,7 @@
 
 import { type ReactNode, memo, useState } from "react";
 
+import { focus } from "../focus";
 import { useSay } from "../language";
 import type { Switch } from "../thread/branches";
 import type { MessageEntry } from "../thread/entries";
@@ -91,7 +92,7 @@ function Editing({ text, ask, leave }: { text: string; ask: (text: string) => vo
     >
       <textarea
         aria-label={say("editQuestion")}
-        autoFocus
+        ref={focus}
         value={draft}
         onChange={(event) => setDraft(event.target.value)}
         onKeyDown={(event) => event.key === "Escape" && leave()}

@@ -33,7 +33,7 @@ export async function exportAs(thread: Thread, format: Format): Promise<void> {
 /** Delete it. Who looks at it is led away first. */
 export async function remove(thread: Thread): Promise<void> {
   const here = place.get();
-  if ("threadId" in here && here.threadId === thread.thread_id) go({ ...here, threadId: null });
+  if (here.threadId === thread.thread_id) go({ ...here, threadId: null });
   dropFeed(thread.thread_id);
   await request("DELETE", pathOf(thread.thread_id));
   forget(thread.thread_id);

@@ -2,6 +2,7 @@
 
 import { useEffect, useRef, useState } from "react";
 
+import { focus } from "../focus";
 import { language, useSay } from "../language";
 import { hashOf } from "../place";
 import { useValue } from "../store";
@@ -89,7 +90,7 @@ export function Row({ thread, title, current, stop, onFocus }: Props) {
           >
             {say("delete")}
           </button>
-          <button autoFocus onClick={() => setDoing(null)}>{say("keep")}</button>
+          <button ref={focus} onClick={() => setDoing(null)}>{say("keep")}</button>
         </div>
       )}
       {problem && <p className="bad" role="alert">{problem}</p>}
@@ -116,7 +117,7 @@ function Rename({ title, onDone }: { title: string; onDone: (title: string | nul
       <label className="hidden" htmlFor="rename">{say("title")}</label>
       <input
         id="rename"
-        autoFocus
+        ref={focus}
         maxLength={200}
         value={text}
         onFocus={(event) => event.target.select()}
