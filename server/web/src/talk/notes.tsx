@@ -12,11 +12,7 @@ import { failureWords } from "./words";
 
 export const FallbackLine = memo(function FallbackLine({ line }: { line: Asked }) {
   const say = useSay();
-<<<<<<< HEAD
   const configured = useValue(catalogue).filter(({ configured, name }) => configured && name !== "offline").length;
-=======
-  const configured = useValue(catalogue).filter((model) => model.configured && model.name !== "offline").length;
->>>>>>> page-now
   const wished = useValue(chosen).models.length;
   const all = wished > 1 ? wished : configured;
   const { from, attempt: n } = line;
