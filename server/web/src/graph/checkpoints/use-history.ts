@@ -18,7 +18,7 @@ export interface History {
   refresh: () => void;
 }
 
-const [FIRST, PAGE] = [100, 1_000];
+const PAGE = 1_000;
 
 interface State {
   all: ReadonlyMap<string, Checkpoint>;
@@ -70,7 +70,7 @@ class Listing {
 
   async newest(): Promise<void> {
     const isFirst = this.oldest === null;
-    const page = await this.page(null, FIRST);
+    const page = await this.page(null, PAGE);
     if (!page) return;
     if (isFirst) this.remember(page);
     else this.put(page.checkpoints);
