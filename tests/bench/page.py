@@ -44,7 +44,8 @@ window.when = (name, look) => {
     subtree: true, childList: true, characterData: true, attributes: true });
   found();
 };
-when("usable", () => document.querySelector("textarea")?.offsetParent && document.querySelector(".choices option"));"""
+when("usable", () => document.querySelector("textarea")?.offsetParent &&
+  document.querySelector(".choices option"));"""
 WORD = """() => { delete seen.word;
   when("word", () => document.querySelector("article.ai .markdown")?.textContent.trim()); }"""
 FRAMES = """(ms) => new Promise((done) => {
@@ -226,10 +227,17 @@ def tree(browser: Browser, url: str, checkpoints: int) -> None:
             thread,
         )
         tab.wait_for_function("() => seen.tree")
-        row(f"tree of {checkpoints} checkpoints, opened", tab.evaluate("() => seen.tree - begun"), "ms")
+        row(
+            f"tree of {checkpoints} checkpoints, opened",
+            tab.evaluate("() => seen.tree - begun"),
+            "ms",
+        )
         begun = time.perf_counter()
         rows = tab.get_by_role("listbox")
-        while int(rows.locator("[aria-setsize]").first.get_attribute("aria-setsize") or 0) < checkpoints:
+        while (
+            int(rows.locator("[aria-setsize]").first.get_attribute("aria-setsize") or 0)
+            < checkpoints
+        ):
             rows.evaluate("(list) => { list.scrollTop = list.scrollHeight; }")
             tab.wait_for_timeout(20)
         row("and scrolled to its root", (time.perf_counter() - begun) * 1000, "ms")
