@@ -188,7 +188,9 @@ class Execution:
         answer, use = await self._cache.answer(key, ttl, seconds + 2 * _GRACE, make)
         self.counter.cache_used(tool.name, use)
         if isinstance(answer, ToolMessage) and use in {"hit", "joined"}:
-            return answer.model_copy(update={"tool_call_id": call["id"], "name": call["name"]})
+            more = {**answer.additional_kwargs, "cached": True}
+            own = {"tool_call_id": call["id"], "name": call["name"], "additional_kwargs": more}
+            return answer.model_copy(update=own)
         return answer
 
     async def _safely(

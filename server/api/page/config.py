@@ -21,7 +21,7 @@ class SignIn(BaseModel):
     """How to sign in."""
 
     api_key: Literal[True] = Field(
-        True, description="By a key, sent as `Authorization: Bearer …` and as `X-Api-Key`."
+        description="By a key, sent as `Authorization: Bearer …` and as `X-Api-Key`."
     )
     oauth: OAuth | None = Field(
         description="Null: there is no provider with a client for the page, or it is away."

@@ -41,7 +41,7 @@ class Page:
 
     async def config(self) -> PageConfig:
         """Return what the page has to know first."""
-        auth = SignIn(oauth=await self._oauth()) if self.guarded else False
+        auth = SignIn(api_key=True, oauth=await self._oauth()) if self.guarded else False
         return PageConfig(version=version("everturn"), mount_prefix=self._mount_prefix, auth=auth)
 
     async def _oauth(self) -> OAuth | None:

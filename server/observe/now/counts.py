@@ -5,11 +5,13 @@ counted in buckets, each 8 % longer than the one before, so that percentiles can
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from math import ceil, exp, log
 
 Counts = defaultdict[str, Counter[str]]
 """By group and name: `counts["calls"]["qwen3"]`."""
+
+_NONE: Counter[str] = Counter()
 
 DOLLAR = 1_000_000_000
 """Costs are whole numbers of so many to the dollar."""
@@ -17,6 +19,9 @@ DOLLAR = 1_000_000_000
 _GROWTH = log(1.08)
 _SHORTEST = 0.0005
 """Seconds: the offline model's answers take more."""
+
+_ABOVE = 100
+"""Is added to the number of a bucket, so that none is below 0."""
 
 _BETWEEN = "\0"
 """Joins two names to one."""
@@ -47,32 +52,49 @@ def take_off(counts: Counts, less: Mapping[str, Mapping[str, int]]) -> None:
                 del known[name]
 
 
-def total(parts: Iterable[Counts]) -> Counts:
-    """Return the sum of counts; of one alone itself."""
-    several = list(parts)
-    if len(several) == 1:
-        return several[0]
-    summed = no_counts()
-    for each in several:
-        add(summed, each)
-    return summed
+def total(one: Counts, other: Counts | None) -> Counts:
+    """Return the sum of counts; each group is added up when it is asked for."""
+    return one if other is None else _Total(one, other)
+
+
+class _Total(Counts):
+    def __init__(self, one: Counts, other: Counts) -> None:
+        super().__init__()
+        self._one, self._other = one, other
+
+    def __missing__(self, group: str) -> Counter[str]:
+        summed = Counter(self._one.get(group, _NONE))
+        for name, number in self._other.get(group, _NONE).items():
+            summed[name] += number
+        self[group] = summed
+        return summed
 
 
 def bucket(seconds: float) -> str:
-    """Return the bucket of a duration."""
-    return str(ceil(log(max(seconds, _SHORTEST)) / _GROWTH))
+    """Return the bucket of a duration; as texts they are in the order of what is in them."""
+    return f"{ceil(log(max(seconds, _SHORTEST)) / _GROWTH) + _ABOVE:03d}"
 
 
-def percentile(buckets: Mapping[str, int], share: float) -> float | None:
-    """Return what a share of the durations is no longer than, within 4 %; None of none."""
-    if not buckets:
-        return None
-    left, number = share * sum(buckets.values()), 0
-    for number in sorted(map(int, buckets)):
-        left -= buckets[str(number)]
-        if left <= 0:
-            break
-    return rounded(exp((number - 0.5) * _GROWTH))
+def percentiles(buckets: Mapping[str, int], *shares: float) -> list[float | None]:
+    """Return what each share of the durations is no longer than, within 4 %; None of none.
+
+    The largest share comes first.
+    """
+    found: list[float | None] = []
+    left, names = sum(buckets.values()), sorted(buckets, reverse=True)
+    there, all_of_them = iter(names), left
+    name = None
+    for share in shares:
+        # From the longest on: most of what is asked for is there.
+        while left >= share * all_of_them and (longer := next(there, None)) is not None:
+            name = longer
+            left -= buckets[name]
+        found.append(None if name is None else _middle(name))
+    return found
+
+
+def _middle(name: str) -> float:
+    return rounded(exp((int(name) - _ABOVE - 0.5) * _GROWTH))
 
 
 def rounded(number: float) -> float:

@@ -18,6 +18,7 @@ from structlog import get_logger
 from everturn.checkpoints.errors import CheckpointsError
 from everturn.checkpoints.shared.now import Copy, NowCopies
 from everturn.checkpoints.shared.peers import Message, Peers
+from everturn.server.observe.now.counts import Counts, no_counts
 from everturn.server.observe.now.recorder import KEPT_TURNS, LastTurn, Recorder
 from everturn.server.observe.now.window import STEP_SECONDS, STEPS, Step, Window, number_at
 
@@ -54,6 +55,7 @@ class NoOthers:
 
     turns: Sequence[LastTurn] = ()
     shown: Mapping[str, Other] = {}
+    sum: Counts | None = None
 
     async def look(self, now: float) -> Sequence[LastTurn]:
         """There is nothing to see."""
@@ -69,6 +71,8 @@ class Others:
     def __init__(self, recorder: Recorder, copies: NowCopies, peers: Peers, about: About) -> None:
         """Ask the others, and answer them with what `recorder` and `about` say."""
         self.turns: deque[LastTurn] = deque(maxlen=KEPT_TURNS)
+        self.sum: Counts | None = no_counts()
+        """Of all their windows."""
         self._recorder = recorder
         self._copies = copies
         self._peers = peers
@@ -125,7 +129,7 @@ class Others:
         for name, copy in (await self._copies.read(since, newest)).items():
             self._take(name, copy, anew=since[name] is None, newest=newest)
         for name in ages.keys() - self._known.keys():  # it has not written yet
-            self._known[name] = Other(Window(now), {"name": name, "begun": now})
+            self._known[name] = Other(Window(now, self.sum), {"name": name, "begun": now})
         for name, each in list(self._known.items()):
             each.alive = name in ages
             each.age = ages.get(name, max(each.age, now - each.about.get("at", now)))
@@ -143,7 +147,9 @@ class Others:
         about = orjson.loads(copy.about)
         other = self._known.get(name)
         if other is None or anew:
-            other = self._known[name] = Other(Window(about["begun"]), about)
+            if other is not None:
+                other.window.clear()
+            other = self._known[name] = Other(Window(about["begun"], self.sum), about)
         other.about, other.newest = about, newest
         for number, said in copy.steps.items():
             if number > newest - STEPS and other.written.get(number) != said:

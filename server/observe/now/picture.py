@@ -1,12 +1,12 @@
 """What clients are shown: windows of all processes, put together as `docs/now.md` describes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from everturn.server.observe.now.counts import Counts, by_first, percentile, total
+from everturn.server.observe.now.counts import Counts, both, by_first, percentiles, total
 from everturn.server.observe.now.lines import Lines, Point, dollars, summary, turns_per_second
-from everturn.server.observe.now.window import STEP_SECONDS, STEPS, Window
+from everturn.server.observe.now.window import STEP_SECONDS, STEPS, Window, number_at
 
 _MINUTE_STEPS = 6
 _WORSE = ("closed", "half_open", "doubtful", "open")
@@ -39,20 +39,40 @@ class Picture:
     """Whether too much is new for a tick: there are other processes than before."""
     _lines: Lines = field(default_factory=Lines)
     _of_each: dict[str, Lines] = field(default_factory=dict)
+    _p95: dict[str, tuple[tuple[int, int], float | None]] = field(default_factory=dict)
+    """By tool: when it was found out, and of how many calls; and what it was."""
 
-    def take(self, parts: Sequence[Part], now: float, today: tuple[int, int]) -> None:
+    def catch_up(self, parts: Sequence[Part], now: float) -> Iterator[None]:
+        """Make what is missing of the lines, pausing now and then."""
+        self._of_each = {part.id: self._of_each.get(part.id) or Lines() for part in parts}
+        yield from self._lines.catch_up([part.window for part in parts], now)
+        if len(parts) > 1:
+            for part in parts:
+                yield from self._of_each[part.id].catch_up([part.window], now)
+
+    def take(
+        self,
+        parts: Sequence[Part],
+        sum_of_others: Counts | None,
+        now: float,
+        today: tuple[int, int],
+    ) -> None:
         """Make the picture of a moment.
 
         Args:
             parts: the processes, the one that answers first, with it all others that are known.
+            sum_of_others: what the windows of the others come to.
             now: the moment, in Unix seconds.
             today: tokens and cost of all together since midnight UTC.
         """
         before = self.whole
+        for _ in self.catch_up(parts, now):
+            pass
         windows = [part.window for part in parts]
-        counts = total(window.sum for window in windows)
+        counts = total(windows[0].sum, sum_of_others)
         points = self._lines.update(windows, now)
         figures = _figures(counts, windows, [part.about for part in parts if part.alive], now)
+        processes = [_process(part, now) for part in parts]
         figures |= {"tokens_today": today[0], "cost_today": dollars(today[1])}
         self.whole = {
             "at": now,
@@ -61,20 +81,21 @@ class Picture:
             "figures": figures,
             "models": _models(parts, counts),
             "breakers": _breakers(parts),
-            "tools": _tools(counts),
-            "processes": [_process(part, now) for part in parts],
+            "tools": self._tools(counts, number_at(now)),
+            "processes": processes,
         }
-        of_each = {part.id: self._of_each.get(part.id) or Lines() for part in parts}
-        self.anew = of_each.keys() != self._of_each.keys()
-        self._of_each = of_each
+        known = {each["id"] for each in before.get("processes", ())}
+        self.anew = known != self._of_each.keys()
         self.tick = {name: self.whole[name] for name in _ALWAYS} | {
             name: self.whole[name] for name in _IF_CHANGED if self.whole[name] != before.get(name)
         }
         self.tick["points"] = points
         self.tick["processes"] = [
             {**said, "points": self._points_of(part, now, points, alone=len(parts) == 1)}
-            for said, part in zip(self.whole["processes"], parts, strict=True)
+            for said, part in zip(processes, parts, strict=True)
         ]
+        for window in windows:
+            window.late.clear()
 
     def _points_of(
         self, part: Part, now: float, of_all: list[Point], *, alone: bool
@@ -95,6 +116,27 @@ class Picture:
                 for each in processes
             ],
         }
+
+    def _tools(self, counts: Counts, newest: int) -> list[dict[str, Any]]:
+        failures = by_first(counts["tool_failures"])
+        return [
+            {
+                "name": tool,
+                "calls": calls,
+                "failures": failures.get(tool, {}),
+                "cache_hits": counts["cache_hits"][tool],
+                "seconds_p95": self._slow(tool, (newest, calls), counts),
+            }
+            for tool, calls in sorted(counts["tools"].items(), key=lambda each: (-each[1], each[0]))
+        ]
+
+    def _slow(self, tool: str, known_at: tuple[int, int], counts: Counts) -> float | None:
+        """Return p95 of a tool's seconds, which stays in a step as long as there is no call."""
+        at, known = self._p95.get(tool, (None, None))
+        if at != known_at:
+            (known,) = percentiles(counts[both("tool_seconds", tool)], 0.95)
+            self._p95[tool] = known_at, known
+        return known
 
 
 def _figures(
@@ -175,17 +217,3 @@ def _mean(weighted: Sequence[tuple[int, float]]) -> float | None:
     weights = [calls or 0.01 for calls, _ in weighted]
     pairs = zip(weights, (number for _, number in weighted), strict=True)
     return round(sum(weight * number for weight, number in pairs) / sum(weights), 4)
-
-
-def _tools(counts: Counts) -> list[dict[str, Any]]:
-    failures, seconds = by_first(counts["tool_failures"]), by_first(counts["tool_seconds"])
-    return [
-        {
-            "name": tool,
-            "calls": calls,
-            "failures": failures.get(tool, {}),
-            "cache_hits": counts["cache_hits"][tool],
-            "seconds_p95": percentile(seconds.get(tool, {}), 0.95),
-        }
-        for tool, calls in sorted(counts["tools"].items(), key=lambda each: (-each[1], each[0]))
-    ]

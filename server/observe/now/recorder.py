@@ -109,7 +109,7 @@ class Recorder:
         """Take note of a call of a tool."""
         window, step = self.window, self.window.step(self._clock())
         window.count(step, "tools", tool)
-        window.count(step, "tool_seconds", both(tool, bucket(seconds)))
+        window.count(step, both("tool_seconds", tool), bucket(seconds))
         if status != "success":
             window.count(step, "tool_failures", both(tool, status))
 

@@ -237,8 +237,11 @@ class Now:
         async with self._looking:
             new = await self._ask()
             about = await self.about()
+            parts = self._parts(about)
+            for _ in self._picture.catch_up(parts, about["at"]):  # at first there is much
+                await asyncio.sleep(0)
             began = perf_counter()
-            tick = self._tick = self._made(about, new)
+            tick = self._tick = self._made(parts, about["at"], new)
             self.computed = perf_counter() - began
             self._ticked = asyncio.get_running_loop().time()
         news, self._news = self._news, asyncio.Event()
@@ -275,15 +278,19 @@ class Now:
             else:
                 del days[day], self._saved[day]
 
-    def _made(self, about: Mapping[str, Any], new_of_others: Sequence[LastTurn]) -> _Tick:
-        recorder, others, now = self._recorder, self.others, about["at"]
-        recorder.window.pass_on(now)
-        own = Part(self._name, recorder.window, about, answers=True, age=0.0, alive=True)
-        parts = [own] + [
+    def _parts(self, about: Mapping[str, Any]) -> Sequence[Part]:
+        """Return all processes, this one first."""
+        window, now = self._recorder.window, about["at"]
+        window.pass_on(now)
+        own = Part(self._name, window, about, answers=True, age=0.0, alive=True)
+        return [own] + [
             Part(name, each.window, each.about, answers=False, age=each.age, alive=each.alive)
-            for name, each in sorted(others.shown.items())
+            for name, each in sorted(self.others.shown.items())
         ]
-        self._picture.take(parts, now, self._today)
+
+    def _made(self, parts: Sequence[Part], now: float, new_of_others: Sequence[LastTurn]) -> _Tick:
+        recorder, others = self._recorder, self.others
+        self._picture.take(parts, others.sum, now, self._today)
         new = min(recorder.ended - self._turns, len(recorder.turns))
         self._turns = recorder.ended
         new_turns = [*islice(reversed(recorder.turns), new), *new_of_others]

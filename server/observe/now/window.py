@@ -26,11 +26,16 @@ class Step:
 class Window:
     """The steps by their number, and their sum."""
 
-    def __init__(self, begun: float) -> None:
-        """Begin at a moment, in Unix seconds; nothing is known of what was before."""
+    def __init__(self, begun: float, sum_of_several: Counts | None = None) -> None:
+        """Begin at a moment, in Unix seconds; nothing is known of what was before.
+
+        What is put into it is added to `sum_of_several`, too, and taken off when it is forgotten.
+        """
+        self._sums = [] if sum_of_several is None else [sum_of_several]
         self.begun = begun
         self.steps: dict[int, Step] = {}
         self.sum = no_counts()
+        self._sums.append(self.sum)
         self.changed: set[int] = set()
         """Steps in which something was counted since somebody has emptied this."""
         self.late: set[int] = set()
@@ -53,16 +58,17 @@ class Window:
         return found
 
     def count(self, step: Step, group: str, name: str, number: int = 1) -> None:
-        """Count something in a step of this window, and so in their sum."""
+        """Count something in a step of this window, and so in the sum."""
         step.counts[group][name] += number
         self.sum[group][name] += number
 
     def put(self, number: int, step: Step) -> None:
         """Put a step in the place of the one of this number: of a copy of another window."""
         if (before := self.steps.get(number)) is not None:
-            take_off(self.sum, before.counts)
+            self._take_off(before)
         self.steps[number] = step
-        add(self.sum, step.counts)
+        for each in self._sums:
+            add(each, step.counts)
         self.late.add(number)
 
     def pass_on(self, now: float) -> None:
@@ -74,8 +80,17 @@ class Window:
         oldest = self._newest - STEPS + 1
         # In the order of their numbers, but for a copy's that came late.
         for number in [each for each in self.steps if each < oldest]:
-            take_off(self.sum, self.steps.pop(number).counts)
+            self._take_off(self.steps.pop(number))
             self.changed.discard(number)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        while self.steps:
+            self._take_off(self.steps.popitem()[1])
+
+    def _take_off(self, step: Step) -> None:
+        for each in self._sums:
+            take_off(each, step.counts)
 
 
 def number_at(moment: float) -> int:

@@ -22,6 +22,8 @@ export interface Options {
   signal?: AbortSignal;
   /** Called when the service has accepted the request. */
   opened?: () => void;
+  /** Called whenever something comes, be it only a heartbeat. */
+  heard?: () => void;
 }
 
 /** Ask for JSON. Throws a `Problem` when the service refuses, a `TypeError` when it is away. */
@@ -45,7 +47,7 @@ export async function* stream(
   const headers = { Accept: "text/event-stream", ...options.headers };
   const response = await send(method, path, { ...options, headers });
   options.opened?.();
-  if (response.body) yield* frames(response.body);
+  if (response.body) yield* frames(response.body, options.heard);
 }
 
 /** Send a request, with the key where there is one. Addresses are relative: a prefix may be before them. */

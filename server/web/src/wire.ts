@@ -6,8 +6,8 @@ export interface Frame {
   id: string | null;
 }
 
-/** Read the frames of a body, however it is cut into pieces. */
-export async function* frames(body: ReadableStream<Uint8Array>): AsyncGenerator<Frame> {
+/** Read the frames of a body, however it is cut into pieces. `heard` is called for each piece. */
+export async function* frames(body: ReadableStream<Uint8Array>, heard?: () => void): AsyncGenerator<Frame> {
   const parser = new FrameParser();
   const decoder = new TextDecoder();
   const reader = body.getReader();
@@ -15,6 +15,7 @@ export async function* frames(body: ReadableStream<Uint8Array>): AsyncGenerator<
     for (;;) {
       const { done, value } = await reader.read();
       if (done) return;
+      heard?.();
       yield* parser.take(decoder.decode(value, { stream: true }));
     }
   } finally {

@@ -114,14 +114,27 @@ describe("Feed", () => {
     await service.send(...frames.slice(0, 30));
     page.hidden = true;
     page.dispatchEvent(new Event("visibilitychange"));
-    await vi.advanceTimersByTimeAsync(60_000);
+    await vi.advanceTimersByTimeAsync(17_000);
+    expect(service.asked).toHaveLength(1);
     page.hidden = false;
     page.dispatchEvent(new Event("visibilitychange"));
     await vi.advanceTimersByTimeAsync(0);
-    expect(service.asked.at(-1)!.since).toBe(numbers[29]);
     expect(service.asked).toHaveLength(2);
+    expect(service.asked.at(-1)!.since).toBe(numbers[29]);
     await service.send(...frames.slice(30));
     expect(seqs(got)).toEqual(numbers);
+  });
+
+  it("takes a connection for dead on which not even a heartbeat comes", async () => {
+    await service.send(...frames.slice(0, 30));
+    for (let beat = 0; beat < 10; beat += 1) {
+      await vi.advanceTimersByTimeAsync(5_000);
+      await service.send(": heartbeat\n\n");
+    }
+    expect(service.asked).toHaveLength(1);
+    await vi.advanceTimersByTimeAsync(21_000);
+    expect(service.asked).toHaveLength(2);
+    expect(service.asked.at(-1)!.since).toBe(numbers[29]);
   });
 
   it("tells who comes late what the newest run has told", async () => {

@@ -765,7 +765,9 @@ async def test_a_cacheable_tool_is_called_once_for_the_same_arguments() -> None:
     assert [message.content for message in found] == ["a in en"] * 4
     assert [message.tool_call_id for message in found] == ["c0", "c1", "c2", "c3"]
     assert {message.name for message in found} == {"look_up"}
-    await answers(box, *same)
+    again = await answers(box, *same)
+    assert [message.additional_kwargs.get("cached") for message in again] == [True, True]
+    assert [message.additional_kwargs.get("cached") for message in found].count(None) == 1
     assert made == ["a"]
     await answers(box, ("look_up", {"name": "a", "language": "ko"}))
     for name in ("half", "half", "nothing", "nothing"):

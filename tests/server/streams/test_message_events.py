@@ -143,7 +143,8 @@ def test_a_message_that_is_left_in_the_middle_ends_with_the_next() -> None:
 
 
 def test_steps_that_run_side_by_side_do_not_interrupt_each_other() -> None:
-    messages, found = Messages(), []
+    messages = Messages()
+    found: list[dict[str, Any]] = []
     for word in ("one ", "two ", "three"):
         for name in ("writer", "critic"):
             chunk = orjson.loads(dumps(AIMessageChunk(content=word, id=name)))
@@ -155,7 +156,8 @@ def test_steps_that_run_side_by_side_do_not_interrupt_each_other() -> None:
 
 
 def test_models_that_one_step_asks_side_by_side_are_told_apart_from_then_on() -> None:
-    messages, found = Messages(), []
+    messages = Messages()
+    found: list[dict[str, Any]] = []
     for word in ("one ", "two ", "three ", "four"):
         for name in ("a", "b"):
             chunk = orjson.loads(dumps(AIMessageChunk(content=word, id=name)))

@@ -32,7 +32,7 @@ export function AnswerLine({ drawn, turn }: { drawn: Drawn; turn: TurnView }) {
     const model = route?.model ?? drawn.model;
     const tokens = (route?.usage ?? drawn.usage)?.total_tokens;
     return [
-      model && (route && route.mode !== "primary" ? `${model} (${say(MODES[route.mode])})` : model),
+      model && (route && route.mode !== "primary" && route.mode !== "offline" ? `${model} (${say(MODES[route.mode])})` : model),
       turn.first !== null && say("firstWord", { time: secondsWords(turn.first) }),
       turn.total !== null && say("totalTime", { time: secondsWords(turn.total) }),
       tokens ? say("tokens", { n: tokens.toLocaleString() }) : "",

@@ -3,16 +3,29 @@
 import { memo } from "react";
 
 import { useSay } from "../language";
-import type { Key } from "../strings";
+import { type Key, strings } from "../strings";
 
 const SHOWN: [names: string[], title: Key][] = [
   [["plan", "steps", "todos"], "channelPlan"],
-  [["speakers", "specialists", "team"], "channelSpeakers"],
+  [["asked", "speakers", "specialists", "team"], "channelSpeakers"],
   [["memories", "memories_used", "recalled"], "channelMemories"],
 ];
 
-export const Channels = memo(function Channels({ channels }: { channels: Record<string, unknown> }) {
+interface Props {
+  channels: Record<string, unknown>;
+  /** The graph has no messages: all of its state is shown. */
+  whole: boolean;
+}
+
+export const Channels = memo(function Channels({ channels, whole }: Props) {
   const say = useSay();
+  if (whole && Object.keys(channels).length) {
+    return (
+      <section className="channels" aria-label={say("channelState")}>
+        <pre tabIndex={0}>{JSON.stringify(channels, null, 2)}</pre>
+      </section>
+    );
+  }
   const found = SHOWN.flatMap(([names, title]) =>
     names.filter((name) => filled(channels[name])).map((name) => ({ name, title, value: channels[name] })),
   );
@@ -32,15 +45,21 @@ export const Channels = memo(function Channels({ channels }: { channels: Record<
 const filled = (value: unknown) => (Array.isArray(value) ? value.length > 0 : value !== null && value !== undefined && value !== "");
 
 function List({ value }: { value: unknown }) {
+  const say = useSay();
   const list = Array.isArray(value) ? value : typeof value === "object" && value ? Object.entries(value) : [value];
   return (
     <ol>
-      {list.map((each, i) => (
-        <li key={i} data-status={statusOf(each)}>
-          {wordsOf(each)}
-          {statusOf(each) && <span className="faint"> · {statusOf(each)}</span>}
-        </li>
-      ))}
+      {list.map((each, i) => {
+        const { status, result } = fieldsOf(each);
+        const key = `step_${status}`;
+        return (
+          <li key={i} data-status={status}>
+            {wordsOf(each)}
+            {status && <span className="faint"> · {key in strings ? say(key as Key) : status}</span>}
+            {result && <p className="faint plain">{result}</p>}
+          </li>
+        );
+      })}
     </ol>
   );
 }
@@ -51,11 +70,16 @@ function wordsOf(each: unknown): string {
   if (typeof each !== "object" || !each) return String(each);
   const said = each as Record<string, unknown>;
   const words = ["content", "text", "title", "description", "task", "name", "value"].map((key) => said[key]);
-  const found = words.find((word) => typeof word === "string");
+  const call = said.call as { name?: unknown } | undefined; // whom a team waits for
+  const found = [...words, call?.name].find((word) => typeof word === "string");
   return typeof found === "string" ? found : JSON.stringify(each);
 }
 
-function statusOf(each: unknown): string | undefined {
-  const status = typeof each === "object" && each ? (each as Record<string, unknown>).status : undefined;
-  return typeof status === "string" ? status : undefined;
+/** What a step of a plan says beside its text. */
+function fieldsOf(each: unknown): { status?: string; result?: string } {
+  const { status, result } = (typeof each === "object" && each ? each : {}) as Record<string, unknown>;
+  return {
+    ...(typeof status === "string" ? { status } : {}),
+    ...(typeof result === "string" && result ? { result } : {}),
+  };
 }

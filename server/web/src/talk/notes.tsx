@@ -17,7 +17,7 @@ export const FallbackLine = memo(function FallbackLine({ line }: { line: Asked }
   const all = wished > 1 ? wished : configured;
   const { from, attempt: n } = line;
   const why = failureWords(say, line.reason, line.seconds);
-  const to = line.to === "offline" ? say("modeOffline") : line.to;
+  const to = line.to === "offline" ? say("offlineModel") : line.to;
   const words =
     to === null
       ? say("lineStopped", { from, why })

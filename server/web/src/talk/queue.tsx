@@ -13,9 +13,10 @@ interface Props {
   threadId: string;
   state: ThreadState;
   attempt: Attempt;
+  ask: (text: string) => void;
 }
 
-export function Queue({ threadId, state, attempt }: Props) {
+export function Queue({ threadId, state, attempt, ask }: Props) {
   const say = useSay();
   const entries = useValue(waiting)[threadId] ?? [];
   useEffect(() => void load(threadId).catch(() => undefined), [threadId]);
@@ -26,6 +27,8 @@ export function Queue({ threadId, state, attempt }: Props) {
     .filter(({ id }) => !known.has(id))
     .map(({ id, text, runId }) => {
       const queued = runId !== null && runId !== state.run?.id && busy;
+      const failed = runId !== null && runId === state.run?.id && state.phase === "failed";
+      const askAgain = () => (drop(threadId, (entry) => entry.id === id), ask(text));
       const leave = () => attempt(() => stop(threadId, runId, true)).then(() => drop(threadId, (entry) => entry.id === id), () => undefined);
       return (
         <article key={id} className="message human waiting" aria-label={say("you")}>
@@ -33,6 +36,8 @@ export function Queue({ threadId, state, attempt }: Props) {
           <p className="bar faint">
             {queued && say("queued")}
             {runId === null && say("sending")}
+            {failed && say("notAnswered")}
+            {failed && <button className="quiet small" onClick={askAgain}>{say("askAgain")}</button>}
             {queued && <button className="quiet small" onClick={() => void leave()}>{say("unqueue")}</button>}
           </p>
         </article>

@@ -59,8 +59,7 @@ export function Talk({ threadId }: { threadId: string | null }) {
   const actions = useMemo((): Actions => {
     const fork = (index: number, edit: boolean, then: (checkpoint: string) => Promise<void>) =>
       void attempt(async () => {
-        const end = leaf ?? live.checkpoint ?? history?.tree.head;
-        const from = end && (await history?.forkOf(end, index, edit));
+        const from = await history?.forkOf(leaf, index, edit);
         if (from) await then(from);
       }).catch(() => undefined);
     return {
@@ -74,7 +73,7 @@ export function Talk({ threadId }: { threadId: string | null }) {
       for (let at = index; at >= 0; at -= 1) if (messages[at]?.type === "human") return at + 1;
       return index;
     }
-  }, [threadId, leaf, history, show, attempt, state.stored, live.checkpoint]);
+  }, [threadId, leaf, history, show, attempt, state.stored]);
 
   const ask = useCallback((text: string) => void send(text).catch(() => undefined), [send]);
   const end = useCallback(
@@ -95,8 +94,8 @@ export function Talk({ threadId }: { threadId: string | null }) {
           waiting.map((interrupt) => (
             <InterruptCard key={interrupt.id} threadId={threadId} interrupt={interrupt} />
           ))}
-        <Channels channels={state.channels} />
-        {threadId !== null && <Queue threadId={threadId} state={live} attempt={attempt} />}
+        <Channels channels={state.channels} whole={state.stored.length === 0} />
+        {threadId !== null && <Queue threadId={threadId} state={live} attempt={attempt} ask={ask} />}
         <Status state={live} entries={entries} />
       </Log>
       <div className="below">

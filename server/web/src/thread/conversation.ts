@@ -9,7 +9,7 @@ import { EMPTY, type StoredState, type ThreadState } from "./state";
 
 const QUIET = 40; // milliseconds without an event: what was told from the past is complete
 const LONGEST = 400; // milliseconds in which nothing is drawn at all
-const BEHIND = 250; // milliseconds between two drawings of a tab that nobody sees
+const BEHIND = 250; // milliseconds after which is drawn without a frame, too
 
 interface Row {
   status: string;
@@ -73,8 +73,10 @@ export class Conversation {
   private schedule(): void {
     if (this.scheduled) return;
     this.scheduled = true;
-    if (document.hidden) setTimeout(() => this.draw(), BEHIND);
-    else requestAnimationFrame(() => this.draw());
+    // A tab that nobody sees has no frames.
+    const due = () => void (this.scheduled && this.draw());
+    requestAnimationFrame(due);
+    setTimeout(due, BEHIND);
   }
 
   private draw(): void {

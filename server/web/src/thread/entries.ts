@@ -64,7 +64,7 @@ export function entriesOf(state: ThreadState): Entry[] {
     if (!isAnswer(message, results.callers)) entries.push(messageEntry(made, state, results, asked, index));
     for (const extra of below.get(message.id) ?? []) entries.push(extraEntry(extra, state, results, asked));
   });
-  return withTurns(entries, state.times, state.phase === "busy");
+  return withTurns(entries, state.times, state.phase === "busy" || state.phase === "waiting");
 }
 
 interface Results {
@@ -139,7 +139,7 @@ function linesOf(made: Drawn, tried: Attempt[], told: number): Entry[] {
 }
 
 /** The last message of the model in a turn carries the line about the whole of it. */
-function withTurns(entries: Entry[], times: Record<string, Times>, busy: boolean): Entry[] {
+function withTurns(entries: Entry[], times: Record<string, Times>, goesOn: boolean): Entry[] {
   let tools = 0;
   let last: MessageEntry | null = null;
   const close = () => {
@@ -155,7 +155,7 @@ function withTurns(entries: Entry[], times: Record<string, Times>, busy: boolean
       tools += entry.calls.length;
     }
   }
-  if (!busy) close();
+  if (!goesOn) close();
   else if (last && isFinal(last)) close();
   return entries;
 }

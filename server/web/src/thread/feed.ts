@@ -9,6 +9,7 @@ const CHANNELS = ["lifecycle", "messages", "values", "tasks", "tools", "checkpoi
 const MAX_KEPT = 20_000;
 const FIRST_PAUSE = 250; // milliseconds
 const LONGEST_PAUSE = 5_000;
+const SILENCE = 20_000; // the service sends a heartbeat every five seconds: the connection is dead
 
 export type Connection = "connecting" | "open" | "away" | "gone";
 type Listener = (events: ProtocolEvent[]) => void;
@@ -72,10 +73,20 @@ export class Feed {
   private async read(opened: () => void): Promise<void> {
     const body = { channels: CHANNELS, ...(this.seq === null ? {} : { since: this.seq }) };
     const path = `/threads/${this.threadId}/stream/events`;
-    const { signal } = this.current;
-    // The service answers its headers at once: what `stream` yields comes when something happens.
-    for await (const frame of stream("POST", path, { body, signal, opened })) {
-      this.take(readEvent(frame.data));
+    const current = this.current;
+    const { signal } = current;
+    let patience = setTimeout(() => current.abort(), SILENCE);
+    const heard = () => {
+      clearTimeout(patience);
+      patience = setTimeout(() => current.abort(), SILENCE);
+    };
+    try {
+      // The service answers its headers at once: what `stream` yields comes when something happens.
+      for await (const frame of stream("POST", path, { body, signal, opened, heard })) {
+        this.take(readEvent(frame.data));
+      }
+    } finally {
+      clearTimeout(patience);
     }
   }
 

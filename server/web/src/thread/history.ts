@@ -13,6 +13,24 @@ interface Row {
   metadata: { source?: string } | null;
 }
 
+interface RunRow {
+  kwargs?: {
+    checkpoint_id?: string | null;
+    checkpoint?: unknown;
+    config?: { configurable?: { checkpoint_id?: string } };
+    command?: unknown;
+  };
+}
+
+/**
+ * Whether a run has begun at an older checkpoint. To ask is cheap; to read the checkpoints of a long
+ * thread is not, as the service reads all of their messages.
+ */
+export async function hasForks(threadId: string): Promise<boolean> {
+  const rows = await get<RunRow[]>(`/threads/${threadId}/runs?limit=1000&select=kwargs`);
+  return rows.some(({ kwargs }) => kwargs?.checkpoint_id || kwargs?.checkpoint || kwargs?.config?.configurable?.checkpoint_id);
+}
+
 export class History {
   private readonly known = new Map<string, Checkpoint>();
   private readonly counts = new Map<string, number>();
@@ -27,9 +45,15 @@ export class History {
 
   /** Read what is newer than what is known. `messages`: how long the thread is. */
   async refresh(messages: number): Promise<void> {
-    const limit = Math.max(FEWEST, Math.min(MOST, Math.round(WORK / Math.max(1, messages))));
-    const rows = await this.page(limit, null);
-    if (this.oldest === null) this.reached(rows, limit);
+    const most = Math.max(FEWEST, Math.min(MOST, Math.round(WORK / Math.max(1, messages))));
+    if (this.oldest === null) return this.reached(await this.page(most, null), most);
+    // Only what is new: until something is met that is known.
+    for (let before: string | null = null; ; ) {
+      const known = new Set(this.known.keys());
+      const rows = await this.page(FEWEST, before);
+      if (rows.length < FEWEST || rows.some((row) => known.has(row.checkpoint_id))) return;
+      before = rows.at(-1)!.checkpoint_id;
+    }
   }
 
   /** How many messages the states of some checkpoints have. */
@@ -38,8 +62,15 @@ export class History {
     return this.counts;
   }
 
-  /** From where the message at a place of the state is asked otherwise (`edit`), or made anew. */
-  async forkOf(leaf: string, index: number, edit: boolean): Promise<string | null> {
+  /**
+   * From where the message at a place of the state is asked otherwise (`edit`), or made anew.
+   *
+   * @param shown the end of the branch that is shown; null is the newest.
+   */
+  async forkOf(shown: string | null, index: number, edit: boolean): Promise<string | null> {
+    const leaf = shown ?? (await this.newest());
+    if (leaf === null) return null;
+    if (this.oldest === null || !this.tree.has(leaf)) await this.refresh(index);
     while (!this.complete && (!this.tree.has(leaf) || !(await this.reaches(leaf, index)))) await this.older();
     const path = this.tree.path(leaf);
     const counts = await this.countsAround(path, index);
@@ -78,6 +109,11 @@ export class History {
     const count = values.messages?.length ?? 0;
     this.counts.set(id, count);
     return count;
+  }
+
+  private async newest(): Promise<string | null> {
+    const path = `/threads/${this.threadId}/state?select=checkpoint_id`;
+    return (await get<{ checkpoint_id: string | null }>(path)).checkpoint_id;
   }
 
   private async older(): Promise<void> {

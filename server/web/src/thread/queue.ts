@@ -29,7 +29,9 @@ export function drop(threadId: string, gone: (entry: Waiting) => boolean): void 
 export function dropTaken(threadId: string, state: ThreadState): void {
   if (!waiting.get()[threadId]?.length) return;
   const ids = new Set([...state.stored, ...state.asked].map((message) => message.id));
-  drop(threadId, ({ id, runId }) => ids.has(id) || (runId !== null && runId === state.run?.id && state.seen && state.phase !== "busy"));
+  // A run that was undone has left nothing; one that failed at once has left its question here only.
+  const isOver = state.seen && (state.phase === "idle" || state.phase === "waiting");
+  drop(threadId, ({ id, runId }) => ids.has(id) || (isOver && runId !== null && runId === state.run?.id));
 }
 
 interface Row {

@@ -1,12 +1,13 @@
-import { useCallback, useEffect, useMemo, useState } from "react";
+import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 
 import { get } from "../api";
 import type { Switch } from "./branches";
-import { History } from "./history";
+import { History, hasForks } from "./history";
 import { opened } from "./reducer";
 import { EMPTY, type StoredState, type ThreadState } from "./state";
 
 const STORED = "everturn.branch.";
+const LONG = 60; // messages of a thread whose checkpoints are read only where there are forks
 
 export interface Branches {
   history: History | null;
@@ -26,6 +27,7 @@ export function useBranches(threadId: string | null, state: ThreadState): Branch
   const [leaf, setLeaf] = useState<string | null>(null);
   const [shown, setShown] = useState<ThreadState | null>(null);
   const [switches, setSwitches] = useState(NONE);
+  const read = useRef<{ of: History; moment: number } | null>(null);
   const { phase, run } = state;
   const many = state.stored.length;
 
@@ -46,20 +48,30 @@ export function useBranches(threadId: string | null, state: ThreadState): Branch
     [threadId],
   );
 
-  // A run that begins is the newest branch: it is what everybody wants to see.
-  const [last, setLast] = useState<string | null>(null);
+  // A run that begins is the newest branch: it is what everybody wants to see. The first that is
+  // told has ended long ago, unless it is under way; a short one begins and ends between two frames.
+  const known = useRef<{ threadId: string | null; runId: string } | null>(null);
+  const runId = run?.id ?? null;
   useEffect(() => {
-    if (phase !== "busy" || !run || run.id === last) return;
-    setLast(run.id);
-    show(null);
-  }, [phase, run, last, show]);
+    if (runId === null) return;
+    const first = known.current?.threadId !== threadId;
+    const news = first ? phase === "busy" : known.current?.runId !== runId;
+    known.current = { threadId, runId };
+    if (news) show(null);
+  }, [threadId, runId, phase, show]);
 
   useEffect(() => {
     if (!history || phase === "busy" || many === 0) return;
     let left = false;
     void (async () => {
       try {
-        await history.refresh(many);
+        // To look at another branch brings no new checkpoints.
+        const moment = run?.ended ?? 0;
+        if (read.current?.of !== history || read.current.moment !== moment) {
+          if (many > LONG && !(await hasForks(threadId!))) return;
+          await history.refresh(many);
+          read.current = { of: history, moment };
+        }
         const tree = history.tree;
         const end = leaf !== null && tree.has(leaf) ? leaf : tree.head;
         if (end === null || left) return;
