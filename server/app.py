@@ -155,6 +155,7 @@ from everturn.tools import UnknownTool, find_tools
 from everturn.tools.kit.mcp import open_mcp
 from everturn.tools.kit.toolbox import Toolbox, ToolSource
 from everturn.tools.kit.web import Web, open_web
+from everturn.tools.providers.memories.settings import MEMORY_TOOLS
 
 if TYPE_CHECKING:
     from everturn.server.observe.otel.traces import Traces
@@ -382,7 +383,7 @@ async def _service(
         RedisThreadLocks(redis, lease=settings.stores.lease, prefix=prefix)
         if settings.stores.redis_url or not peers.single
         else LocalThreadLocks(),
-        Services(models=models, tools=toolbox, web=web, guards=guards),
+        Services(models=models, tools=toolbox, web=web, guards=guards, memory=settings.memory),
         partial(_candidates, models, toolbox),
         turn_timeout=settings.models.turn_timeout,
         thread_wait=settings.server.thread_wait,
@@ -535,7 +536,13 @@ def _toolbox(
     """Put the tools together, and say which of those to be approved there are not."""
     found = find_tools(settings.tools.tool_paths)
     toolbox = Toolbox(
-        found, sources, settings=settings.tools, store=store, answers=answers, meter=metrics
+        found,
+        sources,
+        settings=settings.tools,
+        store=store,
+        answers=answers,
+        meter=metrics,
+        without=MEMORY_TOOLS if settings.memory.memory == "off" else (),
     )
     for pattern in toolbox.unmatched_approvals():
         log.warning("no_tool_to_approve", name=pattern, tools=sorted(found.tools))
