@@ -58,7 +58,8 @@ from everturn.graph.models.provider import Models, open_models
 from everturn.graph.services import Services
 from everturn.server.access.budgets import Budgets
 from everturn.server.access.limits import rate_limits
-from everturn.server.access.own_stores import LABEL, OwnStores, label_of
+from everturn.server.access.own_stores import LABEL, OwnStores
+from everturn.server.access.own_stores import label_of as owner_label
 from everturn.server.api import invoke
 from everturn.server.api.agent_server import assistants as assistant_routes
 from everturn.server.api.agent_server import commands as command_routes
@@ -71,6 +72,7 @@ from everturn.server.api.agent_server import thread_socket as socket_routes
 from everturn.server.api.agent_server import thread_states as state_routes
 from everturn.server.api.agent_server import threads as thread_routes
 from everturn.server.api.chat import export as export_routes
+from everturn.server.api.chat import memories as memory_routes
 from everturn.server.api.chat import messages as message_routes
 from everturn.server.api.chat import sessions as session_routes
 from everturn.server.api.http import docs
@@ -129,6 +131,7 @@ from everturn.server.projects.project import Project, read_project
 from everturn.server.resources.assistants import Assistants
 from everturn.server.resources.deliveries import Deliveries
 from everturn.server.resources.expiry import sweep
+from everturn.server.resources.memories import Memories
 from everturn.server.resources.retention import keep_house
 from everturn.server.resources.sessions import Sessions
 from everturn.server.resources.states import States
@@ -155,7 +158,15 @@ from everturn.tools import UnknownTool, find_tools
 from everturn.tools.kit.mcp import open_mcp
 from everturn.tools.kit.toolbox import Toolbox, ToolSource
 from everturn.tools.kit.web import Web, open_web
-from everturn.tools.providers.memories.settings import MEMORY_TOOLS
+from everturn.tools.providers.memories import (
+    InvalidMemory,
+    MemoryNotFound,
+    TooManyMemories,
+    label_of,
+    namespace_of,
+)
+from everturn.tools.providers.memories import Memories as MemoriesOfUser
+from everturn.tools.providers.memories.settings import MEMORY_TOOLS, MemorySettings
 
 if TYPE_CHECKING:
     from everturn.server.observe.otel.traces import Traces
@@ -173,6 +184,9 @@ AGENT_ERRORS: dict[type[Exception], Kind] = {
     NoModelFits: Kind(422, "no-model-fits"),
     InvalidContent: Kind(422, "invalid-content"),
     UnknownTool: Kind(422, "unknown-tool"),
+    InvalidMemory: Kind(422, "invalid-memory"),
+    TooManyMemories: Kind(409, "too-many-memories"),
+    MemoryNotFound: Kind(404, "memory-not-found"),
 }
 
 
@@ -244,7 +258,7 @@ def create_app(settings: Settings, *, several: bool = False, listens: bool = Tru
         *(message_routes, session_routes, export_routes, model_routes, tool_routes, invoke),
         *(assistant_routes, thread_routes, state_routes, cron_routes, run_routes),
         *(command_routes, event_routes, socket_routes, stateless_routes, store_routes),
-        *(user_routes, usage_routes, webhook_routes, system, docs),
+        *(memory_routes, user_routes, usage_routes, webhook_routes, system, docs),
         *([metric_routes] if settings.observe.metrics_port is None else []),
     )
     app.state.routes = in_order(without_closed(door.router, http) for door in doors)
@@ -363,7 +377,7 @@ async def _service(
     if loaded.by_owner:
         store = OwnStores(store)
         if owner := settings.access.default_owner:
-            await Adoption(database).adopt(owner, label_of(owner), LABEL)
+            await Adoption(database).adopt(owner, owner_label(owner), LABEL)
 
     cipher = load_cipher(_secret(settings.stores.aes_key))
     saver = AsyncRedisSaver(redis, prefix=prefix, serde=load_serde(project, cipher))
@@ -468,7 +482,18 @@ async def _service(
         webhooks=webhooks,
         deliveries=Deliveries(webhook_table, webhooks, access),
         store=StoreItems(store, access),
-        users=Users(UserRows(database), threads, sessions, runs, crons, assistants, store, access),
+        memories=Memories(store, access, partial(_memories_of, settings.memory)),
+        users=Users(
+            UserRows(database),
+            threads,
+            sessions,
+            runs,
+            crons,
+            assistants,
+            store,
+            access,
+            also_called=label_of,
+        ),
         metrics=metrics,
         models=models,
         toolbox=toolbox,
@@ -547,6 +572,12 @@ def _toolbox(
     for pattern in toolbox.unmatched_approvals():
         log.warning("no_tool_to_approve", name=pattern, tools=sorted(found.tools))
     return toolbox
+
+
+def _memories_of(
+    settings: MemorySettings, store: BaseStore, caller: str | None, user: str | None
+) -> MemoriesOfUser:
+    return MemoriesOfUser(store, namespace_of(caller, user), settings)
 
 
 def _candidates(models: Models, toolbox: Toolbox, context: object, given: object) -> Sequence[str]:

@@ -1,6 +1,6 @@
 """The tool `forget`: deletes what was remembered of a user."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from langchain_core.tools import ToolException, tool
 from langgraph.prebuilt import ToolRuntime
@@ -33,7 +33,7 @@ class NotForgotten(TypedDict):
 
 
 @tool(parse_docstring=True)
-async def forget(memory: Which, runtime: ToolRuntime) -> Forgotten | NotForgotten:
+async def forget(memory: Which, runtime: ToolRuntime[Any, Any]) -> Forgotten | NotForgotten:
     """Forget one thing that was remembered about the user, for good.
 
     Args:

@@ -1,6 +1,6 @@
 """The tool `recall`: finds what was remembered of a user."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from langchain_core.tools import tool
 from langgraph.prebuilt import ToolRuntime
@@ -26,7 +26,9 @@ _NONE = "Nothing is remembered of this."
 
 
 @tool(parse_docstring=True)
-async def recall(runtime: ToolRuntime, query: Query = "", max_results: Count = 8) -> Recalled:
+async def recall(
+    runtime: ToolRuntime[Any, Any], query: Query = "", max_results: Count = 8
+) -> Recalled:
     """Find what was remembered about the user in earlier conversations.
 
     Args:

@@ -1,6 +1,6 @@
 """The tool `remember`: keeps what a user will want known in later conversations."""
 
-from typing import Annotated, Literal, NotRequired
+from typing import Annotated, Any, Literal, NotRequired
 
 from langchain_core.tools import ToolException, tool
 from langgraph.prebuilt import ToolRuntime
@@ -27,7 +27,7 @@ class Remembered(TypedDict):
 @tool(parse_docstring=True)
 async def remember(
     text: Text,
-    runtime: ToolRuntime,
+    runtime: ToolRuntime[Any, Any],
     kind: Kind = "fact",
     replaces: Annotated[str, Field(max_length=100)] = "",
 ) -> Remembered:

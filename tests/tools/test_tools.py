@@ -103,8 +103,7 @@ def test_one_more_file_is_one_more_tool_and_a_broken_one_is_named(tmp_path: Path
         tmp_path,
     )
     *warnings, names, loud = printed.splitlines()
-    added = [*load_tools(), "shout"]
-    assert names == str(sorted(getattr(each, "name", each) for each in added))
+    assert names == str(sorted(["shout", *(tool.name for tool in load_tools())]))
     assert loud == "HI"
     assert len(warnings) == 1
     for part in ("tool_left_out", "broken.py", "ModuleNotFoundError", "no_such_module_anywhere"):

@@ -19,7 +19,7 @@ _CLOSES: Mapping[str, str] = {
     "disable_threads": rf"(?!{_OF_A_THREAD}/runs(/|$))/threads(/.*)?|/api/(chat|users)(/.*)?",
     "disable_runs": r"/runs(/.*)?|/invoke|/stream|/api/chat/.*"
     rf"|{_OF_A_THREAD}/(runs(/.*)?|stream(/.*)?|commands)",
-    "disable_store": r"/store(/.*)?",
+    "disable_store": r"/store(/.*)?|/api/memories(/.*)?",
     "disable_meta": r"/info|/metrics|/docs(/.*)?|/api/(tools|usage|chat/models|webhooks(/.*)?)",
     "disable_mcp": r"/mcp(/.*)?",
     "disable_a2a": r"/a2a(/.*)?|/\.well-known/agent-card\.json",
