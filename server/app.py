@@ -121,6 +121,7 @@ from everturn.server.observe.context import hash_callers_by
 from everturn.server.observe.langsmith import open_langsmith
 from everturn.server.observe.metrics import Metrics
 from everturn.server.observe.traces import open_traces, traces_wanted
+from everturn.server.own_embeddings import meaning_of
 from everturn.server.own_graphs import asks_our_models, provider_of
 from everturn.server.own_guards import admitted_to, guards_of
 from everturn.server.projects.checkpointer import load_cipher, load_serde, thread_ttl
@@ -217,8 +218,8 @@ def create_app(settings: Settings, *, several: bool = False, listens: bool = Tru
                 open_traces() as app.state.traces,  # first: they send what the last runs leave
                 open_langsmith(),
                 _stores(settings, several=several) as stores,
-                loaded.open_store(stores.database) as store,
                 open_models(provider, _shared_circuits(settings, stores)) as models,
+                loaded.open_store(stores.database, await meaning_of(models)) as store,
                 _catalogue_refreshed(models),
                 open_web(settings.web) as web,
                 entrance.opened(

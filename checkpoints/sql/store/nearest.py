@@ -93,6 +93,12 @@ class Bits:
         differing = numpy.bitwise_count(self._codes[:held] ^ wanted).sum(axis=1, dtype=numpy.uint16)
         return [self._numbers[row] for row in numpy.argpartition(differing, count)[:count]]
 
+    def _count(self, codes: Any) -> Any:
+        """Count the bits that are set, in each part of each row."""
+        if hasattr(self._numpy, "bitwise_count"):  # NumPy 2
+            return self._numpy.bitwise_count(codes)
+        return self._numpy.unpackbits(codes.view(self._numpy.uint8), axis=1)
+
     def _bits(self, matrix: Any) -> Any:
         numpy = self._numpy
         packed = numpy.packbits(matrix > self._middle, axis=1)

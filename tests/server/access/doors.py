@@ -225,7 +225,7 @@ DOORS: dict[tuple[str, str], Door] = {
     ("DELETE", "/api/memories"): _lists(
         {"deleted": 0}, lambda t: None, "memory_id", query=lambda t: {"confirm": "all"}
     ),
-    ("GET", "/api/memories/export"): _lists(None, lambda t: None, "memory_id", shows=True),
+    ("GET", "/api/memories/export"): Door(kind="own", needs=("memory_id",), shows=True),
     ("GET", "/api/memories/{memory_id}"): _SHOWS,
     ("PATCH", "/api/memories/{memory_id}"): Door(body=lambda t: {"kind": "plan"}, shows=True),
     ("DELETE", "/api/memories/{memory_id}"): Door(),
