@@ -1,15 +1,16 @@
 """What a query finds: by meaning and by words, merged into one order.
 
-Words only add to what meaning finds. A text that has the rare words of the query, such as a name or
-a number, moves up; one that has none stays where its meaning puts it. To count both alike was
-tried, and found less than meaning alone.
+Words only add to what meaning finds. A text that has most of a query's words, such as a name or a
+number, moves up; all others stay where their meaning puts them. To count both alike was tried, and
+found less than meaning alone, and so did a little for each word. See `tests/bench/memory.py`.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, null, select, text
+from sqlalchemy import Connection, select, text
 
 from everturn.checkpoints.sql.database import check_time
 from everturn.checkpoints.sql.store import statements as sql
@@ -21,8 +22,10 @@ from everturn.checkpoints.sql.store.statements import Place
 from everturn.checkpoints.sql.tables import SCHEMA, WORDS
 from everturn.checkpoints.sql.tables import store_texts as texts
 
-WEIGHT_OF_WORDS = 0.3
-"""How far words lift a text, beside a cosine: measured by `tests/bench/memory.py`."""
+WEIGHT_OF_WORDS = 0.2
+"""How far words lift a text, beside a cosine."""
+MOST_WORDS = 0.5
+"""Which part of a query's words a text must have to be lifted; rare ones weigh more."""
 
 _ROWS_AT_ONCE = 500
 _BY_WORDS = 64
@@ -30,6 +33,7 @@ _BY_WORDS = 64
 _DEAD = 0.5
 """Of the candidates: with more that are gone, the bits are read anew."""
 
+_BY_NUMBER = "SELECT number, namespace, key, {} FROM {} WHERE number {}"
 _SQLITE = f"SELECT rowid FROM {WORDS} WHERE {WORDS} MATCH ? ORDER BY rowid DESC LIMIT ?"  # noqa: S608 # nosec B608
 # OFFSET 0 keeps the planner from reading all texts from the newest on, in search of a rare word.
 _POSTGRESQL = text(
@@ -70,19 +74,32 @@ def found_by_words(connection: Connection, query: Query) -> dict[int, float]:
 
 def read_new(connection: Connection, prefix: Namespace, bits: Bits) -> None:
     """Take in what was written under a prefix since the last look."""
-    wanted = (
-        select(texts.c.number, texts.c.vector)
-        .where(sql.texts_inside(prefix), texts.c.number > bits.since)
-        .where(texts.c.vector.is_not(None), texts.c.model.in_([bits.model, ""]))
-        .order_by(texts.c.number)
+    in_order = connection.dialect.name == "sqlite"
+    new = (
+        sql.texts_inside(prefix),
+        texts.c.number > bits.since(in_order=in_order),
+        texts.c.vector.is_not(None),
+        texts.c.model.in_([bits.model, ""]),
     )
-    length = 4 * int(bits.model.rpartition(":")[2])
+    if not in_order:  # most of what is read again is known
+        numbers = connection.scalars(select(texts.c.number).where(*new)).all()
+        unknown = [number for number in numbers if number not in bits]
+        if len(unknown) < _ROWS_AT_ONCE:
+            _add(bits, [(n, vector) for n, _, vector in _texts(connection, unknown, vectors=True)])
+            bits.looked()
+            return
+    wanted = select(texts.c.number, texts.c.vector).where(*new).order_by(texts.c.number)
     streamed = connection.execution_options(yield_per=_ROWS_AT_ONCE)
     with streamed.execute(wanted) as rows:
         for some in rows.partitions():
             check_time(connection)
-            bits.add([(row.number, row.vector) for row in some if len(row.vector) == length])
+            _add(bits, [(row.number, row.vector) for row in some])
     bits.looked()
+
+
+def _add(bits: Bits, some: Sequence[tuple[int, bytes | None]]) -> None:
+    length = 4 * int(bits.model.rpartition(":")[2])
+    bits.add([(number, vector) for number, vector in some if vector and len(vector) == length])
 
 
 def ranked(
@@ -111,11 +128,12 @@ def ranked(
     cosines = meaning.scores(query.vector, [vector or b"" for vector in comparable])
     scored = []
     for (number, place, _), cosine in zip(there, cosines, strict=True):
-        lift = by_words.get(number, 0.0)
+        met = by_words.get(number, 0.0)
         if cosine is not None:
-            scored.append((place, Score(cosine + WEIGHT_OF_WORDS * lift, cosine)))
-        elif lift:  # its vector is still to be made
-            scored.append((place, Score(lift, lift)))
+            lift = WEIGHT_OF_WORDS * met if met >= MOST_WORDS else 0.0
+            scored.append((place, Score(cosine + lift, cosine)))
+        elif met:  # its vector is still to be made
+            scored.append((place, Score(met, met)))
     return best(scored), dead > _DEAD * len(near)
 
 
@@ -130,13 +148,20 @@ def best(scored: Iterable[tuple[Place, Score]]) -> dict[Place, Score]:
 def _texts(
     connection: Connection, numbers: Iterable[int], *, vectors: bool = False
 ) -> Iterable[tuple[int, Place, bytes | None]]:
+    """Read texts by their numbers; in one parameter, for a list of them takes longer to write."""
     wanted = list(numbers)
-    vector = texts.c.vector if vectors else null().label("vector")
-    for start in range(0, len(wanted), sql.MANY):
-        some = texts.c.number.in_(wanted[start : start + sql.MANY])
-        asked = select(texts.c.number, texts.c.namespace, texts.c.key, vector).where(some)
-        for row in connection.execute(asked):
-            yield row.number, (row.namespace, row.key), row.vector
+    if not wanted:
+        return
+    vector = "vector" if vectors else "NULL AS vector"
+    if connection.dialect.name == "sqlite":
+        asked = _BY_NUMBER.format(vector, "store_texts", "IN (SELECT value FROM json_each(?))")
+        rows = connection.exec_driver_sql(asked, (json.dumps(wanted),))
+    else:
+        table = f"{SCHEMA}.store_texts"
+        asked = _BY_NUMBER.format(vector, table, "= ANY(CAST(:numbers AS bigint[]))")
+        rows = connection.execute(text(asked), {"numbers": wanted})
+    for number, namespace, key, found in rows:
+        yield number, (namespace, key), found
 
 
 def _hits(connection: Connection, wanted: Sequence[str]) -> Mapping[str, Sequence[int]]:

@@ -13,13 +13,13 @@ from collections.abc import Sequence
 from time import monotonic
 from typing import Any
 
-CANDIDATES = 256
+CANDIDATES = 200
 """Vectors that are compared in full."""
 
 _KEPT = 2_000_000
 """Vectors whose bits are kept, of all namespaces together."""
 _LATE_SECONDS = 40.0
-"""A transaction may be committed after another one that got higher numbers, but not longer."""
+"""PostgreSQL may commit a transaction after another one that got higher numbers; so much later."""
 _SAMPLE = 1_000
 """Vectors from which the middle is taken."""
 _GROWTH = 2
@@ -44,9 +44,14 @@ class Bits:
     def __contains__(self, number: int) -> bool:
         return number in self._rows
 
-    @property
-    def since(self) -> int:
-        """Up to which number nothing more can come."""
+    def since(self, *, in_order: bool) -> int:
+        """Return up to which number nothing more can come.
+
+        Args:
+            in_order: transactions are committed in the order of their numbers, as SQLite's are.
+        """
+        if in_order:
+            return self._newest
         safe = [number for at, number in self._looks if monotonic() - at > _LATE_SECONDS]
         return max(safe, default=0)
 

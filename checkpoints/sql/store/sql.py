@@ -41,7 +41,7 @@ from everturn.checkpoints.sql.store.filling import Filling
 from everturn.checkpoints.sql.store.finding import Query, Score, best, ranked, read_new
 from everturn.checkpoints.sql.store.meaning import Meaning
 from everturn.checkpoints.sql.store.namespaces import check, joined, literal_prefix, matches, split
-from everturn.checkpoints.sql.store.nearest import Nearest
+from everturn.checkpoints.sql.store.nearest import Bits, Nearest
 from everturn.checkpoints.sql.store.statements import Place
 from everturn.checkpoints.sql.store.texts import Text, rows_of, texts_in
 from everturn.checkpoints.sql.store.values import as_json, check_filter, fits
@@ -225,7 +225,7 @@ class SQLStore(BaseStore):
         if not op.query:
             return None
         words = asked(joined(op.namespace_prefix), op.query) if not op.filter else []
-        if self._meaning is None or not await self._searching(_has_vectors, op):
+        if self._meaning is None or not await self._compares(op):
             return Query(words) if words else None
         try:
             vector = await self._meaning.of_query(op.query)
@@ -252,70 +252,46 @@ class SQLStore(BaseStore):
         found = await self._reading(_at, places, sql.alive(_now()))
         return [{place: found[place] for place in each if place in found} for each in group]
 
+    async def _compares(self, op: SearchOp) -> bool:
+        """Say whether there is anything to be compared by meaning: else no vector is made."""
+        assert self._meaning is not None and self._nearest is not None  # noqa: S101, PT018
+        known = self._nearest.bits(joined(op.namespace_prefix), self._meaning.model)
+        return bool(len(known)) or await self._searching(_has_vectors, op)
+
     async def _search(self, op: SearchOp) -> _Found:
         """Find items: the latest, or those whose texts are near the query."""
         query = await self._query(op)
-        where = [sql.alive(_now()), *sql.roughly(op.filter or {})]
         if query is None:
-            rows = await self._searching(_latest, op, where, op.limit, op.offset)
+            rows = await self._searching(_latest, op, _where(op), op.limit, op.offset)
             return [(row, None) for row in rows]
-        scores = await (self._filtered(op, query, where) if op.filter else self._ranked(op, query))
-        order = sorted(scores, key=lambda place: (-scores[place].rank, place))
-        page = order[op.offset : op.offset + op.limit]
-        rows_there = await self._reading(_at, page, sql.alive(_now()), bounded=True)
-        found: _Found = [(rows_there[p], scores[p].shown) for p in page if p in rows_there]
-        if (room := op.limit - len(page)) > 0:  # those that are not compared come after all others
-            after = max(0, op.offset - len(order))
-            found += await self._others(op, query, where, set(order), room, after)
-        return found
-
-    async def _ranked(self, op: SearchOp, query: Query) -> dict[Place, Score]:
-        """Score items by meaning and words."""
-        prefix, count = joined(op.namespace_prefix), op.limit + op.offset
-        if query.vector is None or self._nearest is None:
-            found, _ = await self._searching(ranked, query, None, None, count)
+        if op.filter:
+            scores = await self._filtered(op, query)
+            return await self._searching(_page, op, query, scores)
+        if query.vector is None or self._nearest is None or self._meaning is None:
+            found, _ = await self._searching(_find, op, query, None, None)
             return found
+        prefix = joined(op.namespace_prefix)
         looking = self._looking.setdefault(prefix, asyncio.Lock())
         async with looking:
-            for _ in range(2):
-                bits = self._nearest.bits(prefix, query.model)
-                await self._searching(read_new, op.namespace_prefix, bits)
-                found, outdated = await self._searching(ranked, query, bits, self._meaning, count)
-                if not outdated:
-                    break
+            bits = self._nearest.bits(prefix, query.model)
+            found, outdated = await self._searching(_find, op, query, bits, self._meaning)
+            if outdated:
                 self._nearest.forget(prefix)
+                bits = self._nearest.bits(prefix, query.model)
+                found, _ = await self._searching(_find, op, query, bits, self._meaning)
             self._nearest.trim()
         return found
 
-    async def _filtered(
-        self, op: SearchOp, query: Query, where: Sequence[ColumnElement[bool]]
-    ) -> dict[Place, Score]:
+    async def _filtered(self, op: SearchOp, query: Query) -> dict[Place, Score]:
         """Score those items that fit a filter, by meaning, all of them."""
         assert self._meaning is not None  # noqa: S101 - a query with a filter has no words
         model = texts_table.c.model.in_([query.model, ""])
         inside = sql.inside(op.namespace_prefix)
-        places, stored = await self._searching(_vectors, op, [*where, inside, model])
+        places, stored = await self._searching(_vectors, op, [*_where(op), inside, model])
         # NumPy lets go of the interpreter while it multiplies.
         scores = await asyncio.to_thread(self._meaning.scores, query.vector, stored)
         pairs = zip(places, scores, strict=True)
         return best((place, Score(score, score)) for place, score in pairs if score is not None)
-
-    async def _others(
-        self,
-        op: SearchOp,
-        query: Query,
-        where: Sequence[ColumnElement[bool]],
-        scored: set[Place],
-        room: int,
-        after: int,
-    ) -> _Found:
-        """Return the latest of the items that have no score."""
-        if query.vector is not None:
-            where = [*where, sql.without_vectors(query.model)]
-        some = len(scored) if query.vector is None or query.words else 0
-        rows = await self._searching(_latest, op, where, room + after + some, 0)
-        others = [row for row in rows if (row["namespace"], row["key"]) not in scored]
-        return [(row, None) for row in others[after : after + room]]
 
     async def _reading(
         self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
@@ -340,6 +316,52 @@ class SQLStore(BaseStore):
         return await self._database.write(
             lambda connection: work(connection, *args, **kwargs), seconds=_TRANSACTION_SECONDS
         )
+
+
+def _where(op: SearchOp) -> list[ColumnElement[bool]]:
+    return [sql.alive(_now()), *sql.roughly(op.filter or {})]
+
+
+def _find(
+    connection: Connection, op: SearchOp, query: Query, bits: Bits | None, meaning: Meaning | None
+) -> tuple[_Found, bool]:
+    """Find by meaning and words; says also whether the bits are out of date."""
+    if bits is not None:
+        read_new(connection, op.namespace_prefix, bits)
+    scores, outdated = ranked(connection, query, bits, meaning, op.limit + op.offset)
+    return ([], True) if outdated else (_page(connection, op, query, scores), False)
+
+
+def _page(
+    connection: Connection, op: SearchOp, query: Query, scores: Mapping[Place, Score]
+) -> _Found:
+    """Read a page of what has a score, and then of what has none."""
+    order = sorted(scores, key=lambda place: (-scores[place].rank, place))
+    page = order[op.offset : op.offset + op.limit]
+    there = _at(connection, page, sql.alive(_now()), bounded=True) if page else {}
+    found: _Found = [(there[place], scores[place].shown) for place in page if place in there]
+    if (room := op.limit - len(page)) > 0:  # those that are not compared come after all others
+        after = max(0, op.offset - len(order))
+        found += _others(connection, op, query, set(order), room, after)
+    return found
+
+
+def _others(
+    connection: Connection,
+    op: SearchOp,
+    query: Query,
+    scored: set[Place],
+    room: int,
+    after: int,
+) -> _Found:
+    """Read the latest of the items that have no score."""
+    where = _where(op)
+    if query.vector is not None:
+        where.append(sql.without_vectors(query.model))
+    some = len(scored) if query.vector is None or query.words else 0
+    rows = _latest(connection, op, where, room + after + some, 0)
+    others = [row for row in rows if (row["namespace"], row["key"]) not in scored]
+    return [(row, None) for row in others[after : after + room]]
 
 
 def _at(

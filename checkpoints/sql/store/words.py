@@ -14,12 +14,13 @@ import unicodedata
 from base64 import b32encode
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
+from heapq import nlargest
 from math import log
 
 MAX_OF_TEXT = 1_000
 MAX_OF_QUERY = 40
 """Words that are looked for; a long message is not read to its end."""
-MAX_HITS = 1_000
+MAX_HITS = 500
 """Texts with one word that are looked at, the newest. A word that more have says little."""
 
 _READ = 20_000
@@ -88,7 +89,7 @@ def scores(hits: Mapping[str, Sequence[int]], wanted: int) -> dict[int, float]:
 
 def best(found: Mapping[int, float], count: int) -> list[int]:
     """Return the texts with the highest scores, the newest first among equals."""
-    return sorted(found, key=lambda text: (-found[text], -text))[:count]
+    return [text for _, text in nlargest(count, ((score, text) for text, score in found.items()))]
 
 
 def _stem(word: str) -> str:
