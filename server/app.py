@@ -39,6 +39,7 @@ from everturn.checkpoints.sql.group_commit import GroupCommit, open_group_commit
 from everturn.checkpoints.sql.history import History
 from everturn.checkpoints.sql.idempotency import KeyTable
 from everturn.checkpoints.sql.migrations.others import count_tables_of_others
+from everturn.checkpoints.sql.quiet import QuietSessions
 from everturn.checkpoints.sql.runs import RunRows
 from everturn.checkpoints.sql.threads import ThreadTable
 from everturn.checkpoints.sql.users import UserRows
@@ -122,7 +123,7 @@ from everturn.server.observe.langsmith import open_langsmith
 from everturn.server.observe.metrics import Metrics
 from everturn.server.observe.traces import open_traces, traces_wanted
 from everturn.server.own_embeddings import meaning_of
-from everturn.server.own_graphs import asks_our_models, provider_of
+from everturn.server.own_graphs import asks_our_models, provider_of, remembers
 from everturn.server.own_guards import admitted_to, guards_of
 from everturn.server.projects.checkpointer import load_cipher, load_serde, thread_ttl
 from everturn.server.projects.config import Http, ThreadTTL
@@ -131,6 +132,7 @@ from everturn.server.projects.imports import off_the_loop
 from everturn.server.projects.project import Project, read_project
 from everturn.server.resources.assistants import Assistants
 from everturn.server.resources.deliveries import Deliveries
+from everturn.server.resources.distilling import Distilling
 from everturn.server.resources.expiry import sweep
 from everturn.server.resources.memories import Memories
 from everturn.server.resources.retention import keep_house
@@ -232,7 +234,12 @@ def create_app(settings: Settings, *, several: bool = False, listens: bool = Tru
                     app.state.traces,
                 ) as app.state.service,
                 loaded.users_app_around(app),  # which may ask the service as it starts
-                _going_on(app.state.service, stores.peers, thread_ttl(project)),
+                _going_on(
+                    app.state.service,
+                    stores.peers,
+                    thread_ttl(project),
+                    _distilling(settings, app.state.service, stores, models, loaded.graphs),
+                ),
                 _kept_as_set(settings.stores, stores, app.state.service.metrics),
             ):
                 app.state.rate_limits = rate_limits(
@@ -505,7 +512,9 @@ async def _service(
 
 
 @asynccontextmanager
-async def _going_on(service: Service, peers: Peers, ttl: ThreadTTL) -> AsyncIterator[None]:
+async def _going_on(
+    service: Service, peers: Peers, ttl: ThreadTTL, distil: Coroutine[Any, Any, None] | None
+) -> AsyncIterator[None]:
     """Go on with the runs that were left, and do what is done beside the requests."""
     if peers.single:  # whatever is unfinished was started by a process before this one
         await service.runs.take_from_the_dead((await peers.heartbeat()).alive)
@@ -516,6 +525,7 @@ async def _going_on(service: Service, peers: Peers, ttl: ThreadTTL) -> AsyncIter
         _background(service.runs.take_what_waits(), "queue"),
         _background(service.runs.keep_places(), "places"),
         _background(service.webhooks.deliver(), "webhooks"),
+        _background(distil, "memories") if distil else nullcontext(),
         watch,
     ):
         yield
@@ -579,6 +589,22 @@ def _memories_of(
     settings: MemorySettings, store: BaseStore, caller: str | None, user: str | None
 ) -> MemoriesOfUser:
     return MemoriesOfUser(store, namespace_of(caller, user), settings)
+
+
+def _distilling(
+    settings: Settings, service: Service, stores: _Stores, models: Models, graphs: Graphs
+) -> Coroutine[Any, Any, None] | None:
+    """With EVERTURN_MEMORY=auto: look through what has gone quiet. `None` where nothing can."""
+    if settings.memory.memory != "auto":
+        return None
+    graph = remembers(graphs)
+    if graph is None or not models.catalogue.names:
+        log.warning("memory_not_automatic", reason="no graph of ours, or no model, remembers")
+        return None
+    window = min(settings.server.idempotency_ttl / 2, 43_200.0)
+    return Distilling(
+        QuietSessions(stores.database), service.runs, graph, settings.memory.memory_quiet, window
+    ).keep_distilling()
 
 
 def _candidates(models: Models, toolbox: Toolbox, context: object, given: object) -> Sequence[str]:

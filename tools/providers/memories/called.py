@@ -10,6 +10,9 @@ from everturn.tools.providers.memories.current import current_memories
 from everturn.tools.providers.memories.memories import Memories
 from everturn.tools.providers.memories.memory import Memory
 
+OF_THREAD = "memories_of_thread"
+"""Of `configurable`: the thread that a run looks through, which is not its own."""
+
 
 class Shown(TypedDict):
     """A memory, as a model reads it."""
@@ -35,8 +38,9 @@ async def memories_of(runtime: "ToolRuntime[Any, Any]") -> Memories:
 
 
 def thread_of(runtime: "ToolRuntime[Any, Any]") -> str | None:
-    """Return the thread of a run, if it has one."""
-    found = runtime.config.get("configurable", {}).get("thread_id")
+    """Return the thread in which something was said, if there is one."""
+    configurable = runtime.config.get("configurable", {})
+    found = configurable.get(OF_THREAD) or configurable.get("thread_id")
     return None if found is None else str(found)
 
 
