@@ -28,15 +28,26 @@ def load_store(project: Project) -> OpenStore:
     config = project.keys.store or Store()
     if config.path is not None:
         return partial(_open_own, project.load(config.path, "store.path"), project)
-    meaning = None
-    if config.index is not None:
-        embed: Any = config.index.embed
-        if embed.rpartition(":")[0].endswith(".py"):
-            embed = project.load(embed, "store.index.embed")
-        index = {**config.index.model_dump(), "embed": embed}
-        meaning = Meaning(cast("IndexConfig", index), name=config.index.embed)
+    meaning = load_meaning(project)
     ttl = cast("TTLConfig", config.ttl.model_dump()) if config.ttl else None
     return partial(_open_ours, meaning, ttl)
+
+
+def load_meaning(project: Project) -> Meaning | None:
+    """Return what makes vectors, as the project's `store.index` says; `None` where it says nothing.
+
+    Raises:
+        ConfigError: naming the file, the key and the reason.
+        StoreMisconfigured: the index cannot be used, and why.
+    """
+    config = project.keys.store or Store()
+    if config.path is not None or config.index is None:
+        return None
+    embed: Any = config.index.embed
+    if embed.rpartition(":")[0].endswith(".py"):
+        embed = project.load(embed, "store.index.embed")
+    index = {**config.index.model_dump(), "embed": embed}
+    return Meaning(cast("IndexConfig", index), name=config.index.embed)
 
 
 def _open_ours(
