@@ -140,7 +140,12 @@ async def delete_memories(
     return Deleted(deleted=await memories.delete_all(user))
 
 
-@router.get("/{memory_id}", summary="Get a memory", responses=problems(404, 503))
+@router.get(
+    "/{memory_id}",
+    summary="Get a memory",
+    description="Its text, its kind, where it was said, and when it was made and changed.",
+    responses=problems(404, 503),
+)
 async def get_memory(memory_id: str, memories: MemoriesDep, user: User = None) -> Memory:
     return _shown(await memories.get(user, memory_id))
 
@@ -160,6 +165,7 @@ async def change_memory(
 @router.delete(
     "/{memory_id}",
     summary="Forget a memory",
+    description="Deletes it; no search finds it from then on.",
     status_code=204,
     response_class=Response,
     responses=problems(404, 503),
