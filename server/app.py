@@ -162,6 +162,7 @@ from everturn.tools.kit.mcp import open_mcp
 from everturn.tools.kit.toolbox import Toolbox, ToolSource
 from everturn.tools.kit.web import Web, open_web
 from everturn.tools.providers.memories import (
+    ROOT,
     InvalidMemory,
     MemoryNotFound,
     TooManyMemories,
@@ -489,7 +490,7 @@ async def _service(
         crons=crons,
         webhooks=webhooks,
         deliveries=Deliveries(webhook_table, webhooks, access),
-        store=StoreItems(store, access),
+        store=StoreItems(store, access, memories=ROOT, label_of=label_of),
         memories=Memories(store, access, partial(_memories_of, settings.memory)),
         users=Users(
             UserRows(database),

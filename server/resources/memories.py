@@ -106,6 +106,6 @@ class Memories:
         return (await self._allowed("search", user)).all()
 
     async def _allowed(self, action: Action, user: str | None) -> OfOneUser:
-        await self._access.allowed("store", action, {"namespace": ("memories",)})
+        await self._access.allowed("store", action, {"namespace": ("everturn:memories",)})
         caller = current_caller()
         return self._of(self._store, caller.identity if caller else None, user)

@@ -29,7 +29,7 @@ from everturn.graph.models.embeddings import EmbeddingsMissing, OfflineEmbedding
 from everturn.tools.providers.memories.settings import MemorySettings
 from tests.bench.memory_questions import FACTS, QUESTIONS
 
-NAMESPACE = ("memories", "(local)", "(local)")
+NAMESPACE = ("everturn:memories", "(local)", "(local)")
 DIMENSIONS = 512
 LOOKS = 200
 TOP = 3

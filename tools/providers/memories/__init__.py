@@ -17,10 +17,11 @@ from everturn.tools.providers.memories.memories import (
 )
 from everturn.tools.providers.memories.memory import KINDS, Kind, Memory
 from everturn.tools.providers.memories.settings import MemorySettings
-from everturn.tools.providers.memories.whose import label_of, namespace_of
+from everturn.tools.providers.memories.whose import ROOT, label_of, namespace_of
 
 __all__ = [
     "KINDS",
+    "ROOT",
     "InvalidMemory",
     "Kept",
     "Kind",

@@ -1,6 +1,6 @@
 """Whose a memory is: the caller's where the service knows its callers, and the user's they name.
 
-    ("memories", caller, user)
+    ("everturn:memories", caller, user)
 
 An application that calls with one key, and names its own users in `context.user`, keeps these
 apart. Where nobody has to sign in, there is one caller; where no user is named, one user.
@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any
 
-ROOT = "memories"
-"""The first label of the namespaces of all memories."""
+ROOT = "everturn:memories"
+"""The first label of the namespaces of all memories; graphs of your own may use `memories`."""
 NOBODY = "(local)"
 """The label of a caller, or of a user, that is not named."""
 

@@ -6,14 +6,32 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from anyio.from_thread import start_blocking_portal
+from sqlalchemy import URL
 
+from tests.checkpoints.stores import postgres_database
 from tests.server.access.own_keys import bearer, key_in
 from tests.service import Client, serving
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    with serving(tmp_path_factory.mktemp("memories") / "data") as running:
+def postgres() -> Iterator[URL]:
+    with (
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(postgres_database()) as url,
+    ):
+        yield url
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def client(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Client]:
+    more: dict[str, Any] = {}
+    if request.param == "postgres":
+        url: URL = request.getfixturevalue("postgres")
+        more["database_url"] = url.render_as_string(hide_password=False)
+    with serving(tmp_path_factory.mktemp("memories") / "data", **more) as running:
         yield running
 
 
