@@ -326,6 +326,8 @@ def _find(
     connection: Connection, op: SearchOp, query: Query, bits: Bits | None, meaning: Meaning | None
 ) -> tuple[_Found, bool]:
     """Find by meaning and words; says also whether the bits are out of date."""
+    if connection.scalar(sql.anything(op.namespace_prefix)) is None:
+        return [], False
     if bits is not None:
         read_new(connection, op.namespace_prefix, bits)
     scores, outdated = ranked(connection, query, bits, meaning, op.limit + op.offset)

@@ -90,6 +90,11 @@ def exactly(namespace: Namespace) -> ColumnElement[bool]:
     return items.c.namespace == joined(namespace)
 
 
+def anything(namespace: Namespace) -> Select[Any]:
+    """Ask whether there are items in a namespace, or inside it."""
+    return select(items.c.key).where(inside(namespace)).limit(1)
+
+
 def any_below(namespace: Namespace) -> Select[Any]:
     """Ask whether there are items in namespaces inside this one."""
     first, end = below(joined(namespace))
