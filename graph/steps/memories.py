@@ -54,7 +54,7 @@ async def memories_of_turn(
         async with asyncio.timeout(_SECONDS):
             memories = await current_memories(runtime.store, config, context.user)
             query = _query(state["messages"])
-            found = await memories.search(query, limit=_MOST) if memories and query else []
+            found = await memories.fitting(query, limit=_MOST) if memories and query else []
     except Exception as error:
         log.warning("memories_not_joined", error=str(error) or type(error).__name__)
         return ()

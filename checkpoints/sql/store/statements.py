@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -15,6 +15,7 @@ from sqlalchemy import (
     exists,
     func,
     insert,
+    literal,
     or_,
     select,
     tuple_,
@@ -36,6 +37,9 @@ _PLAIN_KEY = re.compile(r"[\w -]+", re.ASCII)
 MANY = 500
 """Places in one statement: SQLite takes 32,766 parameters, PostgreSQL 32,767."""
 
+_MANY_NAMESPACES = 50
+"""In one statement: each is a condition of its own."""
+
 _HERE = items.c.namespace == bindparam("at_namespace"), items.c.key == bindparam("at_key")
 DELETE = delete(items).where(*_HERE)
 DELETE_TEXTS = delete(texts).where(
@@ -47,6 +51,9 @@ REFRESH = (
     .where(*_HERE, items.c.ttl == bindparam("of_ttl"))
     .values(expires_at=bindparam("until"))
 )
+
+
+_NEVER = literal(datetime.max.replace(tzinfo=UTC), items.c.expires_at.type)
 
 
 def upsert(dialect: Dialect, now: datetime) -> Any:
@@ -63,8 +70,12 @@ def upsert(dialect: Dialect, now: datetime) -> Any:
 
 
 def alive(now: datetime) -> ColumnElement[bool]:
-    """Leave out what has expired, also where it has not been swept yet."""
-    return or_(items.c.expires_at.is_(None), items.c.expires_at > now)
+    """Leave out what has expired, also where it has not been swept yet.
+
+    Written so that no index serves it: SQLite would read all that never expires by that index, to
+    find a few items by their places.
+    """
+    return func.coalesce(items.c.expires_at, _NEVER) > now
 
 
 def inside(namespace: Namespace) -> ColumnElement[bool]:
@@ -102,8 +113,18 @@ def any_below(namespace: Namespace) -> Select[Any]:
 
 
 def at(places: Iterable[Place]) -> ColumnElement[bool]:
-    """Take the items at these places."""
-    return tuple_(*PLACE).in_(list(places))
+    """Take the items at these places.
+
+    Namespace by namespace: SQLite has no index for a list of pairs, and would read all items.
+    """
+    keys: dict[str, list[str]] = {}
+    wanted = list(places)
+    for namespace, key in wanted:
+        keys.setdefault(namespace, []).append(key)
+    if len(keys) > _MANY_NAMESPACES or not keys:
+        return tuple_(*PLACE).in_(wanted)
+    some = ((items.c.namespace == name) & items.c.key.in_(those) for name, those in keys.items())
+    return or_(*some)
 
 
 def in_groups(places: Sequence[Place]) -> Iterator[Sequence[Place]]:

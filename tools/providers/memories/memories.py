@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from time import monotonic
 from typing import Literal, NamedTuple
 from uuid import uuid4
-from weakref import WeakValueDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from langgraph.store.base import BaseStore
 
@@ -19,6 +20,9 @@ _LIKE = 5
 """Memories that a new one is compared with."""
 _PAGE = 100
 
+_NOTHING_SECONDS, _KNOWN = 5.0, 10_000
+_nothing = WeakKeyDictionary[BaseStore, dict[tuple[str, ...], float]]()
+"""Which users have no memories, and until when that is taken for true."""
 _keeping = WeakValueDictionary[tuple[int, tuple[str, ...]], asyncio.Lock]()
 
 
@@ -102,6 +106,21 @@ class Memories:
         found = [memory_of(item) for item in items if item.namespace == self._namespace]
         return [memory for memory in found if memory.text]
 
+    async def fitting(self, query: str, *, limit: int) -> list[Memory]:
+        """Return what joins a prompt; most users have nothing, and that is known for a moment.
+
+        What another process writes meanwhile joins a moment later.
+        """
+        nothing = _nothing.setdefault(self._store, {})
+        if nothing.get(self._namespace, 0.0) > monotonic():
+            return []
+        found = await self.search(query, limit=limit)
+        if not found:
+            if len(nothing) >= _KNOWN:
+                nothing.clear()
+            nothing[self._namespace] = monotonic() + _NOTHING_SECONDS
+        return found
+
     async def get(self, memory_id: str) -> Memory:
         """Return a memory.
 
@@ -145,6 +164,7 @@ class Memories:
             offset += len(items)
 
     async def _put(self, key: str, text: str, kind: Kind, thread_id: str | None) -> None:
+        _nothing.get(self._store, {}).pop(self._namespace, None)
         await self._store.aput(self._namespace, key, value_of(text, kind, thread_id), INDEX)
 
     def _checked(self, text: str) -> str:
