@@ -66,6 +66,15 @@ class Context(BaseModel):
         default=8, ge=1, le=20, description="Tool rounds of one turn before an answer is due."
     )
     system_prompt: str = SYSTEM_PROMPT
+    user: str | None = Field(
+        default=None,
+        max_length=1000,
+        description="Whose memories these are, among those of the caller; none: the caller's own.",
+    )
+    use_memory: bool = Field(
+        default=True,
+        description="Use what is remembered of the user, and let the model remember more.",
+    )
 
 
 def context_of(runtime: Runtime[Context]) -> Context:

@@ -23,6 +23,7 @@ from everturn.tools.kit.settings import ToolSettings
 from everturn.tools.kit.toolbox import Offer, Toolbox
 from everturn.tools.kit.web import Web
 from everturn.tools.kit.web.current import SERVICES_KEY
+from everturn.tools.providers.memories.settings import MEMORY_TOOLS, MemorySettings
 
 T = TypeVar("T")
 
@@ -39,6 +40,8 @@ class Services(TypedDict):
     """Outgoing requests of tools; a tool finds it with `current_web`."""
     budget: NotRequired[Budget]
     """What this run may spend; missing: anything."""
+    memory: NotRequired[MemorySettings]
+    """What is remembered of users; missing: as the environment says."""
     guards: NotRequired[Guards | None]
     """Missing or `None`: none is switched on."""
     turn_timeout: NotRequired[float]
@@ -93,7 +96,9 @@ async def current_guards() -> Guards | None:
 async def offered_tools(context: Context, *, tools: bool = True) -> Offer:
     """Return the tools that a run may use now: none at a node that takes no `tools`."""
     toolbox = await current_toolbox()
-    return toolbox.offer(context.tools if tools and context.use_tools else ())
+    if not (tools and context.use_tools):
+        return toolbox.offer(())
+    return toolbox.offer(context.tools, without=() if context.use_memory else MEMORY_TOOLS)
 
 
 def _services() -> Services | None:
@@ -124,7 +129,9 @@ def _models_from_environment() -> Models:
 @cache
 def _tools_from_environment() -> Toolbox:
     settings = ToolSettings()
-    return Toolbox(find_tools(settings.tool_paths), settings=settings)
+    off = MemorySettings().memory == "off"
+    found = find_tools(settings.tool_paths)
+    return Toolbox(found, settings=settings, without=MEMORY_TOOLS if off else ())
 
 
 @cache

@@ -1,5 +1,6 @@
 """What the agent remembers, and what it knows for one run only."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal, NotRequired
 
 from langchain_core.messages import AnyMessage
@@ -101,8 +102,10 @@ class State(TypedDict):
 
     `messages` is the thread's memory. `route` is never checkpointed: models that failed in one
     turn must not be struck off the thread's next one. A run that resumes finds no route and
-    starts with its first candidate again.
+    starts with its first candidate again. `memories`, what is known of the user that fits the
+    turn, is looked up anew in each run.
     """
 
     messages: Annotated[list[AnyMessage], add_messages]
     route: Annotated[Route, UntrackedValue]
+    memories: NotRequired[Annotated[Sequence[str], UntrackedValue]]

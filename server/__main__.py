@@ -60,6 +60,12 @@ def _backup(options: argparse.Namespace) -> int:
     return backup(_settings_from(options), options.file)
 
 
+def _reindex(options: argparse.Namespace) -> int:
+    from everturn.server.cli.memory import reindex
+
+    return reindex(_settings_from(options))
+
+
 def _gc(options: argparse.Namespace) -> int:
     from everturn.server.cli.gc import gc
 
@@ -176,6 +182,15 @@ def _parser() -> argparse.ArgumentParser:
         "gc", parents=[stores], help="delete what is kept no longer, and give back its room"
     )
     gc.set_defaults(run=_gc)
+
+    memory = commands.add_parser("memory", help="look after what is remembered of users")
+    deeds = memory.add_subparsers(metavar="COMMAND", required=True)
+    reindex = deeds.add_parser(
+        "reindex",
+        parents=[settings],
+        help="make anew what it is found by, where another model made it",
+    )
+    reindex.set_defaults(run=_reindex)
 
     export = commands.add_parser(
         "export", parents=[settings], help="write down a session, or all that is kept of a user"

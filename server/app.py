@@ -40,6 +40,7 @@ from everturn.checkpoints.sql.group_commit import GroupCommit, open_group_commit
 from everturn.checkpoints.sql.history import History
 from everturn.checkpoints.sql.idempotency import KeyTable
 from everturn.checkpoints.sql.migrations.others import count_tables_of_others
+from everturn.checkpoints.sql.quiet import QuietSessions
 from everturn.checkpoints.sql.runs import RunRows
 from everturn.checkpoints.sql.threads import ThreadTable
 from everturn.checkpoints.sql.users import UserRows
@@ -60,7 +61,8 @@ from everturn.graph.services import Services
 from everturn.server.access.budgets import Budgets
 from everturn.server.access.limits import rate_limits
 from everturn.server.access.oauth_settings import OAuthSettings
-from everturn.server.access.own_stores import LABEL, OwnStores, label_of
+from everturn.server.access.own_stores import LABEL, OwnStores
+from everturn.server.access.own_stores import label_of as owner_label
 from everturn.server.access.sign_in import SignInAtProvider
 from everturn.server.api import invoke
 from everturn.server.api.agent_server import assistants as assistant_routes
@@ -74,6 +76,7 @@ from everturn.server.api.agent_server import thread_socket as socket_routes
 from everturn.server.api.agent_server import thread_states as state_routes
 from everturn.server.api.agent_server import threads as thread_routes
 from everturn.server.api.chat import export as export_routes
+from everturn.server.api.chat import memories as memory_routes
 from everturn.server.api.chat import messages as message_routes
 from everturn.server.api.chat import sessions as session_routes
 from everturn.server.api.http import docs
@@ -127,7 +130,8 @@ from everturn.server.observe.metrics import Metrics
 from everturn.server.observe.now.others import Others
 from everturn.server.observe.now.watch import Now
 from everturn.server.observe.traces import open_traces, traces_wanted
-from everturn.server.own_graphs import asks_our_models, provider_of
+from everturn.server.own_embeddings import meaning_of
+from everturn.server.own_graphs import asks_our_models, provider_of, remembers
 from everturn.server.own_guards import admitted_to, guards_of
 from everturn.server.projects.checkpointer import load_cipher, load_serde, thread_ttl
 from everturn.server.projects.config import Http, ThreadTTL
@@ -136,7 +140,9 @@ from everturn.server.projects.imports import off_the_loop
 from everturn.server.projects.project import Project, read_project
 from everturn.server.resources.assistants import Assistants
 from everturn.server.resources.deliveries import Deliveries
+from everturn.server.resources.distilling import Distilling
 from everturn.server.resources.expiry import sweep
+from everturn.server.resources.memories import Memories
 from everturn.server.resources.retention import keep_house
 from everturn.server.resources.sessions import Sessions
 from everturn.server.resources.states import States
@@ -163,6 +169,16 @@ from everturn.tools import UnknownTool, find_tools
 from everturn.tools.kit.mcp import open_mcp
 from everturn.tools.kit.toolbox import Toolbox, ToolSource
 from everturn.tools.kit.web import Web, open_web
+from everturn.tools.providers.memories import (
+    ROOT,
+    InvalidMemory,
+    MemoryNotFound,
+    TooManyMemories,
+    label_of,
+    namespace_of,
+)
+from everturn.tools.providers.memories import Memories as MemoriesOfUser
+from everturn.tools.providers.memories.settings import MEMORY_TOOLS, MemorySettings
 
 if TYPE_CHECKING:
     from everturn.server.observe.otel.traces import Traces
@@ -180,6 +196,9 @@ AGENT_ERRORS: dict[type[Exception], Kind] = {
     NoModelFits: Kind(422, "no-model-fits"),
     InvalidContent: Kind(422, "invalid-content"),
     UnknownTool: Kind(422, "unknown-tool"),
+    InvalidMemory: Kind(422, "invalid-memory"),
+    TooManyMemories: Kind(409, "too-many-memories"),
+    MemoryNotFound: Kind(404, "memory-not-found"),
 }
 
 
@@ -210,8 +229,8 @@ def create_app(settings: Settings, *, several: bool = False, listens: bool = Tru
                 open_traces() as app.state.traces,  # first: they send what the last runs leave
                 open_langsmith(),
                 _stores(settings, several=several) as stores,
-                loaded.open_store(stores.database) as store,
                 open_models(provider, _shared_circuits(settings, stores)) as models,
+                loaded.open_store(stores.database, await meaning_of(models)) as store,
                 _catalogue_refreshed(models),
                 open_web(settings.web) as web,
                 entrance.opened(
@@ -224,7 +243,12 @@ def create_app(settings: Settings, *, several: bool = False, listens: bool = Tru
                     app.state.traces,
                 ) as app.state.service,
                 loaded.users_app_around(app),  # which may ask the service as it starts
-                _going_on(app.state.service, stores.peers, thread_ttl(project)),
+                _going_on(
+                    app.state.service,
+                    stores.peers,
+                    thread_ttl(project),
+                    _distilling(settings, app.state.service, stores, models, loaded.graphs),
+                ),
                 _kept_as_set(settings.stores, stores, app.state.service.metrics),
             ):
                 app.state.rate_limits = rate_limits(
@@ -258,7 +282,7 @@ def create_app(settings: Settings, *, several: bool = False, listens: bool = Tru
         *(message_routes, session_routes, export_routes, model_routes, tool_routes, invoke),
         *(assistant_routes, thread_routes, state_routes, cron_routes, run_routes),
         *(command_routes, event_routes, socket_routes, stateless_routes, store_routes),
-        *(user_routes, usage_routes, webhook_routes, now_routes, system, docs),
+        *(memory_routes, user_routes, usage_routes, webhook_routes, now_routes, system, docs),
         *([metric_routes] if settings.observe.metrics_port is None else []),
     )
     app.state.routes = in_order(without_closed(door.router, http) for door in doors)
@@ -377,7 +401,7 @@ async def _service(
     if loaded.by_owner:
         store = OwnStores(store)
         if owner := settings.access.default_owner:
-            await Adoption(database).adopt(owner, label_of(owner), LABEL)
+            await Adoption(database).adopt(owner, owner_label(owner), LABEL)
 
     cipher = load_cipher(_secret(settings.stores.aes_key))
     saver = AsyncRedisSaver(redis, prefix=prefix, serde=load_serde(project, cipher))
@@ -397,7 +421,7 @@ async def _service(
         RedisThreadLocks(redis, lease=settings.stores.lease, prefix=prefix)
         if settings.stores.redis_url or not peers.single
         else LocalThreadLocks(),
-        Services(models=models, tools=toolbox, web=web, guards=guards),
+        Services(models=models, tools=toolbox, web=web, guards=guards, memory=settings.memory),
         partial(_candidates, models, toolbox),
         turn_timeout=settings.models.turn_timeout,
         thread_wait=settings.server.thread_wait,
@@ -493,8 +517,19 @@ async def _service(
         crons=crons,
         webhooks=webhooks,
         deliveries=Deliveries(webhook_table, webhooks, access),
-        store=StoreItems(store, access),
-        users=Users(UserRows(database), threads, sessions, runs, crons, assistants, store, access),
+        store=StoreItems(store, access, memories=ROOT, label_of=label_of),
+        memories=Memories(store, access, partial(_memories_of, settings.memory)),
+        users=Users(
+            UserRows(database),
+            threads,
+            sessions,
+            runs,
+            crons,
+            assistants,
+            store,
+            access,
+            also_called=label_of,
+        ),
         metrics=metrics,
         now=now,
         models=models,
@@ -507,7 +542,9 @@ async def _service(
 
 
 @asynccontextmanager
-async def _going_on(service: Service, peers: Peers, ttl: ThreadTTL) -> AsyncIterator[None]:
+async def _going_on(
+    service: Service, peers: Peers, ttl: ThreadTTL, distil: Coroutine[Any, Any, None] | None
+) -> AsyncIterator[None]:
     """Go on with the runs that were left, and do what is done beside the requests."""
     if peers.single:  # whatever is unfinished was started by a process before this one
         await service.runs.take_from_the_dead((await peers.heartbeat()).alive)
@@ -519,6 +556,7 @@ async def _going_on(service: Service, peers: Peers, ttl: ThreadTTL) -> AsyncIter
         _background(service.runs.take_what_waits(), "queue"),
         _background(service.runs.keep_places(), "places"),
         _background(service.webhooks.deliver(), "webhooks"),
+        _background(distil, "memories") if distil else nullcontext(),
         watch,
         _background(service.now.keep(), "now"),
         others,
@@ -574,11 +612,39 @@ def _toolbox(
     """Put the tools together, and say which of those to be approved there are not."""
     found = find_tools(settings.tools.tool_paths)
     toolbox = Toolbox(
-        found, sources, settings=settings.tools, store=store, answers=answers, meter=metrics
+        found,
+        sources,
+        settings=settings.tools,
+        store=store,
+        answers=answers,
+        meter=metrics,
+        without=MEMORY_TOOLS if settings.memory.memory == "off" else (),
     )
     for pattern in toolbox.unmatched_approvals():
         log.warning("no_tool_to_approve", name=pattern, tools=sorted(found.tools))
     return toolbox
+
+
+def _memories_of(
+    settings: MemorySettings, store: BaseStore, caller: str | None, user: str | None
+) -> MemoriesOfUser:
+    return MemoriesOfUser(store, namespace_of(caller, user), settings)
+
+
+def _distilling(
+    settings: Settings, service: Service, stores: _Stores, models: Models, graphs: Graphs
+) -> Coroutine[Any, Any, None] | None:
+    """With EVERTURN_MEMORY=auto: look through what has gone quiet. `None` where nothing can."""
+    if settings.memory.memory != "auto":
+        return None
+    graph = remembers(graphs)
+    if graph is None or not models.catalogue.names:
+        log.warning("memory_not_automatic", reason="no graph of ours, or no model, remembers")
+        return None
+    window = min(settings.server.idempotency_ttl / 2, 43_200.0)
+    return Distilling(
+        QuietSessions(stores.database), service.runs, graph, settings.memory.memory_quiet, window
+    ).keep_distilling()
 
 
 def _candidates(models: Models, toolbox: Toolbox, context: object, given: object) -> Sequence[str]:

@@ -35,3 +35,12 @@ def provider_of(settings: Settings, *, asked: bool | None) -> ModelSettings:
     if settings.refused_models:
         raise WrongSetting(settings.refused_models)
     return settings.models
+
+
+def remembers(graphs: Graphs) -> str | None:
+    """Return the graph of ours that calls tools, and so may remember; `None` for none."""
+    for name in graphs.names:
+        graph = graphs.fixed(name)
+        if graph is not None and graph.context_schema is Context and "tools" in graph.nodes:
+            return name
+    return None

@@ -21,6 +21,7 @@ from everturn.server.observe.settings import ObserveSettings
 from everturn.tools.kit.mcp.settings import McpSettings
 from everturn.tools.kit.settings import ToolSettings
 from everturn.tools.kit.web.settings import WebSettings
+from everturn.tools.providers.memories.settings import MemorySettings
 
 
 class ServerSettings(BaseSettings):
@@ -208,6 +209,7 @@ class Settings:
     limits: LimitSettings
     budgets: BudgetSettings
     guards: GuardSettings
+    memory: MemorySettings
     observe: ObserveSettings
     refused_models: str = ""
     """Why `models` has no provider though one is named: no one may need it. A graph of our own

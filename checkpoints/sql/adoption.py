@@ -39,7 +39,7 @@ from everturn.checkpoints.sql.tables import (
     webhooks,
 )
 from everturn.checkpoints.sql.tables import store_items as items
-from everturn.checkpoints.sql.tables import store_vectors as vectors
+from everturn.checkpoints.sql.tables import store_texts as texts
 
 _SECONDS = 60.0
 """What one transaction may take."""
@@ -150,8 +150,10 @@ def _adopt_items(connection: Connection, label: str, labels: str) -> bool:
     moved = [prefix + c if c is items.c.namespace else c for c in items.c]
     new = _insert(connection, items).from_select(list(items.c), select(*moved).where(here))
     connection.execute(new.on_conflict_do_nothing())
-    these = tuple_(vectors.c.namespace, vectors.c.key).in_(places)
-    connection.execute(update(vectors).where(these).values(namespace=prefix + vectors.c.namespace))
+    these = tuple_(texts.c.namespace, texts.c.key).in_(places)
+    # Words are kept apart by namespace: they are made anew.
+    moved_to = {"namespace": prefix + texts.c.namespace, "words": None}
+    connection.execute(update(texts).where(these).values(moved_to))
     connection.execute(delete(items).where(here))
     return True
 

@@ -369,26 +369,80 @@ store_items = Table(
     metadata,
     StoreItemColumns,
     Index("ix_store_items_expires_at", "expires_at"),
+    Index("ix_store_items_latest", "namespace", "updated_at"),
 )
 
 
-class StoreVectorColumns(TypedColumns):
-    """What a text in an item means: a vector of length 1, as float32 in little endian."""
+class StoreTextColumns(TypedColumns):
+    """A text in an item, and what finds it: its words, and a vector that stands for its meaning."""
 
-    namespace: Named[str] = Column(_exact(), primary_key=True)
-    key: Named[str] = Column(_exact(), primary_key=True)
-    path: Named[str] = Column(_exact(), primary_key=True)
+    number: Named[int] = Column(
+        BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True
+    )
+    """Grows with each write and is never used again: what is new since the last look has a higher
+    one."""
+    namespace: Named[str] = Column(_exact())
+    key: Named[str] = Column(_exact())
+    path: Named[str] = Column(_exact())
     """Where in the item's value the text is."""
-    vector: Named[bytes] = Column(LargeBinary)
+    words: Named[str | None] = Column(Text)
+    """As `store.words` writes them; none where they are still to be made."""
+    vector: Named[bytes | None] = Column(LargeBinary)
+    """Of length 1, as float32 in little endian; none where it is still to be made."""
+    model: Named[str | None] = Column(Text)
+    """What made the vector: vectors of two models cannot be compared. Empty for those that are
+    older than this column."""
 
 
-store_vectors = Table(
-    "store_vectors",
+store_texts = Table(
+    "store_texts",
     metadata,
-    StoreVectorColumns,
+    StoreTextColumns,
     ForeignKeyConstraint(
         ["namespace", "key"], [store_items.c.namespace, store_items.c.key], ondelete="CASCADE"
     ),
+    Index("ix_store_texts_place", "namespace", "key", "path", unique=True),
+    Index("ix_store_texts_newest", "namespace", "number"),
+    sqlite_autoincrement=True,
+)
+
+WORDS = "store_words"
+"""The index of words: SQLite's of its extension FTS5, which triggers keep as the table is, and
+PostgreSQL's of its text search, which has `ix_` before its name."""
+_INDEX_OF_WORDS = """CREATE VIRTUAL TABLE store_words USING fts5(words, content='store_texts',
+    content_rowid='number', tokenize='ascii', detail='none', columnsize=0)
+----
+CREATE TRIGGER store_texts_inserted AFTER INSERT ON store_texts WHEN new.words IS NOT NULL BEGIN
+    INSERT INTO store_words (rowid, words) VALUES (new.number, new.words);
+END
+----
+CREATE TRIGGER store_texts_deleted AFTER DELETE ON store_texts WHEN old.words IS NOT NULL BEGIN
+    INSERT INTO store_words (store_words, rowid, words) VALUES ('delete', old.number, old.words);
+END
+----
+CREATE TRIGGER store_texts_changed AFTER UPDATE OF words ON store_texts BEGIN
+    INSERT INTO store_words (store_words, rowid, words)
+        SELECT 'delete', old.number, old.words WHERE old.words IS NOT NULL;
+    INSERT INTO store_words (rowid, words)
+        SELECT new.number, new.words WHERE new.words IS NOT NULL;
+END"""
+_GIN = (
+    f"CREATE INDEX ix_{WORDS} ON {SCHEMA}.store_texts"
+    " USING gin (array_to_tsvector(string_to_array(words, ' ')))"
+)
+for _dialect, _statement in (
+    *(("sqlite", each) for each in _INDEX_OF_WORDS.split("----")),
+    ("postgresql", _GIN),
+):
+    event.listen(
+        store_texts,
+        "after_create",
+        DDL(_statement).execute_if(dialect=_dialect),  # type: ignore[no-untyped-call]
+    )
+event.listen(
+    store_texts,
+    "before_drop",
+    DDL(f"DROP TABLE {WORDS}").execute_if(dialect="sqlite"),  # type: ignore[no-untyped-call]
 )
 
 

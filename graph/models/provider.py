@@ -34,6 +34,7 @@ ALLOW_NETWORK_MODELS = True
 
 _CONNECT_SECONDS = 5.0
 _CATALOGUE_SECONDS = 30.0
+_EMBEDDING_SECONDS = 10.0
 _MAX_CATALOGUE = 16 * 2**20
 """Bytes; OpenRouter's has half a megabyte."""
 
@@ -123,11 +124,31 @@ class Models:
             raise CallFailed(failure_of(error)) from error
         return len(listed)
 
+    async def embed(self, name: str, texts: list[str]) -> list[list[float]]:
+        """Have the provider's `POST /embeddings` make a vector for each text.
+
+        Raises:
+            CallFailed: it did not answer, or not with a vector for each.
+        """
+        url = str(self.settings.provider_url)
+        self._check(url)
+        body = {"model": name, "input": texts, "encoding_format": "float"}
+        try:
+            async with asyncio.timeout(_EMBEDDING_SECONDS):
+                data = await self._data(url, "POST", "embeddings", body)
+            return _vectors(data, len(texts))
+        except Exception as error:
+            raise CallFailed(failure_of(error)) from error
+
     async def _listed(self, url: str) -> list[Any]:
+        return await self._data(url, "GET", "models", None)
+
+    async def _data(self, url: str, method: str, path: str, body: object) -> list[Any]:
+        """Return the `data` of an answer of the provider."""
         key = self.settings.api_key
         headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
         headers["Accept-Encoding"] = ACCEPTED
-        request = self._http.build_request("GET", endpoint(url, "models"), headers=headers)
+        request = self._http.build_request(method, endpoint(url, path), headers=headers, json=body)
         response = await self._http.send(request, stream=True, follow_redirects=False)
         if response.is_redirect:
             await response.aclose()
@@ -135,10 +156,10 @@ class Models:
         if response.is_error:
             raise await refusal_of(response)
         try:
-            listed: list[Any] = loads(await text_of(response, _MAX_CATALOGUE))["data"]
+            data: list[Any] = loads(await text_of(response, _MAX_CATALOGUE))["data"]
         finally:
             await response.aclose()
-        return listed
+        return data
 
     def offline(self, because: str) -> OfflineModel:
         """Return the offline model that stands in for one that failed, and says why."""
@@ -244,6 +265,14 @@ async def open_models(
         yield models
     finally:
         await models.aclose()
+
+
+def _vectors(data: list[Any], count: int) -> list[list[float]]:
+    ordered = sorted(data, key=lambda each: int(each["index"]))
+    vectors = [[float(value) for value in each["embedding"]] for each in ordered]
+    if len(vectors) != count:
+        raise ValueError(f"{len(vectors)} vectors came for {count} texts")
+    return vectors
 
 
 def _is_loopback(url: str) -> bool:

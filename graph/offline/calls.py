@@ -15,6 +15,9 @@ _SERVES: dict[Kind, set[str]] = {
     "calculation": {"calculator", "calculate", "calculation", "calc", "math", "arithmetic"},
     "weather": {"weather", "forecast"},
     "search": {"search", "google", "wikipedia"},
+    "remember": {"remember"},
+    "recall": {"recall"},
+    "forget": {"forget"},
 }
 """Words of a tool's name -> the requests it serves."""
 
@@ -106,7 +109,8 @@ def plan(text: str, tools: Sequence[Tool]) -> Plan:
         asked = [request for request in asked if request.kind != "question"]
     for request in asked:
         server = serving(request.kind, tools)
-        if server is None or not request.subject or len(made.calls) >= MAX_CALLS:
+        subject = request.subject or request.kind == "recall"
+        if server is None or not subject or len(made.calls) >= MAX_CALLS:
             made.unserved.append(request)
         else:
             arguments = fill(server.parameters, request.text, subject=request.subject)

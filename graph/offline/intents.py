@@ -1,14 +1,18 @@
-"""Recognising what a text asks for: calculations, the weather, searches; English and Korean."""
+"""Recognising what a text asks for: calculations, the weather, searches, and what is remembered.
+
+In English and Korean.
+"""
 
 import re
 from dataclasses import dataclass
 from typing import Literal
 
 from everturn.graph.offline.arithmetic import expressions
+from everturn.graph.offline.memories import wish
 from everturn.graph.offline.queries import query, question
 from everturn.graph.offline.weather import places
 
-Kind = Literal["calculation", "weather", "search", "question"]
+Kind = Literal["calculation", "weather", "search", "question", "remember", "recall", "forget"]
 
 MAX_LENGTH = 2000
 """Characters of a text in which requests are looked for: a pasted book is not read through."""
@@ -72,6 +76,8 @@ def _pieces(sentence: str) -> list[str]:
 
 
 def _requests_in(piece: str) -> list[Request]:
+    if wished := wish(piece):
+        return [Request(wished.deed, wished.what, piece)]
     if searched := query(piece):
         return [Request("search", searched, piece)]
     found = [Request("weather", place, piece) for place in places(piece)]

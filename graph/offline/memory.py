@@ -62,7 +62,7 @@ class Conversation:
 def recall(sentence: str, conversation: Conversation, words: Wording) -> str | None:
     """Answer a sentence that asks about the conversation; `None` for any other."""
     if (what := asked(sentence)) is not None:
-        known = dict(chain.from_iterable(map(stated, [*conversation.users, conversation.present])))
+        known = _facts(conversation)
         return words.fact.format(what, known[what]) if what in known else words.no_fact.format(what)
     if re.search(_COUNT, sentence):
         return words.count.format(len(conversation.users))
@@ -71,6 +71,15 @@ def recall(sentence: str, conversation: Conversation, words: Wording) -> str | N
     if re.search(_USERS, sentence):
         return _of_user(sentence, conversation.users, words)
     return None
+
+
+def not_said(sentence: str, conversation: Conversation) -> bool:
+    """Say whether a sentence asks for a fact that nobody has stated in this conversation."""
+    return (what := asked(sentence)) is not None and what not in _facts(conversation)
+
+
+def _facts(conversation: Conversation) -> dict[str, str]:
+    return dict(chain.from_iterable(map(stated, [*conversation.users, conversation.present])))
 
 
 def _of_model(sentence: str, said: Sequence[str], words: Wording) -> str:

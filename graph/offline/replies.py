@@ -31,7 +31,8 @@ class Result:
 def of_results(results: Sequence[Result], words: Wording) -> list[str]:
     """Say what the tools of a turn found, failures included, and which of it is made-up sample."""
     said = [_of_result(result, _read(result.content), words) for result in results]
-    notes = [_note(_read(result.content), words) for result in results]
+    noted = [result for result in results if kind_of(result.tool) != "recall"]  # that is for models
+    notes = [_note(_read(result.content), words) for result in noted]
     return [*said, *dict.fromkeys(note for note in notes if note)]
 
 
@@ -40,7 +41,7 @@ def of_unserved(plan: Plan, tools: Sequence[Tool], words: Wording) -> list[str]:
     said = []
     for request in plan.unserved:
         if serving(request.kind, tools) is None:
-            if request.kind != "question":
+            if request.kind in words.no_tool:
                 said.append(words.no_tool[request.kind].format(request.subject))
         elif not request.subject:
             said.append(words.which_place)
@@ -73,11 +74,25 @@ def _of_result(result: Result, value: Any, words: Wording) -> str:
         case "weather", {"location": place}:
             rest = {name: field for name, field in fields.items() if name != "location"}
             return words.weather.format(place, _short(rest, words))
+        case (("remember" | "recall" | "forget"), _) if said := _of_memory(fields, words):
+            return said
         case "search", {"results": [*hits]}:
             query = fields.get("query", about)
             listed = "\n".join(_listed(hits, words))
             return (words.found if hits else words.nothing_found).format(query, listed)
     return words.says.format(result.tool, _short(value, words))
+
+
+def _of_memory(fields: Mapping[str, Any], words: Wording) -> str:
+    match fields:
+        case {"remembered": text}:
+            return words.remembered.format(text)
+        case {"forgotten": text}:
+            return words.forgotten.format(text)
+        case {"memories": [*known]}:
+            lines = "\n".join(f"- {each.get('text')}" for each in known if isinstance(each, dict))
+            return words.known.format(lines) if lines else words.knows_nothing
+    return ""
 
 
 def _note(value: Any, words: Wording) -> str:

@@ -7,10 +7,12 @@ from itertools import chain
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
 from everturn.graph.models.content import media_in, start_of_turn, text_of
-from everturn.graph.offline.calls import Call, Tool, forced, plan
-from everturn.graph.offline.facts import stated
+from everturn.graph.offline.arguments import fill
+from everturn.graph.offline.calls import Call, Tool, forced, kind_of, plan, serving
+from everturn.graph.offline.facts import asked, stated
 from everturn.graph.offline.intents import sentences
-from everturn.graph.offline.memory import Conversation, recall
+from everturn.graph.offline.memories import wish
+from everturn.graph.offline.memory import Conversation, not_said, recall
 from everturn.graph.offline.replies import Result, introduction, of_results, of_unserved
 from everturn.graph.offline.wording import wording_for
 
@@ -41,14 +43,25 @@ def take_turn(
     conversation = Conversation(
         users=_texts(before, HumanMessage), models=_texts(before, AIMessage), present=text
     )
+    remembers = serving("recall", allowed)
     recalled = {one: recall(one, conversation, words) for one in sentences(text)}
+    if remembers:  # what was not said in this conversation may have been in an earlier one
+        unknown = {one for one in recalled if wish(one) or not_said(one, conversation)}
+        recalled |= dict.fromkeys(unknown)
     made = plan("\n".join(one for one, answer in recalled.items() if answer is None), tools)
+    if remembers:
+        made.calls += [
+            Call(remembers.name, fill(remembers.parameters, one, subject=asked(one)))
+            for one in unknown
+            if not wish(one)
+        ]
     results = _results(since)
     if made.calls and allowed and not results:
         return Answer(calls=made.calls)
 
     said = [answer for answer in recalled.values() if answer is not None]
-    said += [words.noted.format(what, value) for what, value in stated(text)]
+    if not any(kind_of(result.tool) == "remember" for result in results):
+        said += [words.noted.format(what, value) for what, value in stated(text)]
     said += of_results(results, words)
     said += of_unserved(made, tools, words)
     answer = "\n".join(said) or introduction(allowed, words)

@@ -43,6 +43,10 @@ class Wording:
     count: str
     i_said: str
     i_said_nothing: str
+    remembered: str
+    known: str
+    knows_nothing: str
+    forgotten: str
     fact: str
     no_fact: str
     noted: str
@@ -58,6 +62,8 @@ ENGLISH = Wording(
         "calculation": "calculate (“15% of 80”)",
         "weather": "look up the weather (“weather in Seoul”)",
         "search": "search (“search for LangGraph”)",
+        "remember": "remember things for later (“remember that I like tea”)",
+        "recall": "say what I remember (“what do you know about me?”)",
     },
     recalls="recall this conversation (“what did I ask first?”)",
     calls_tools="call {} (“{}(…)”)",
@@ -91,6 +97,10 @@ ENGLISH = Wording(
     count="You sent {} messages before this one, as far as I can see.",
     i_said="I said: “{}”",
     i_said_nothing="I can see no earlier answer of mine in this conversation.",
+    remembered="I will remember: {}",
+    known="I remember:\n{}",
+    knows_nothing="I remember nothing of that.",
+    forgotten="I have forgotten: {}",
     fact="You told me that your {} is {}.",
     no_fact="You have not told me your {} in the part of this conversation that I can see.",
     noted="Noted for this conversation: your {} is {}.",
@@ -106,6 +116,8 @@ KOREAN = Wording(
         "calculation": "계산(“80의 15%는?”)",
         "weather": "날씨 조회(“서울 날씨 어때?”)",
         "search": "검색(“LangGraph에 대해 검색해줘”)",
+        "remember": "다음 대화까지 기억하기(“내가 차를 좋아한다는 걸 기억해 줘”)",
+        "recall": "기억한 것 말하기(“나에 대해 뭘 알고 있어?”)",
     },
     recalls="이 대화 기억하기(“내가 처음에 뭐라고 했지?”)",
     calls_tools="{} 호출(“{}(…)”)",
@@ -145,6 +157,10 @@ KOREAN = Wording(
     count="이 메시지 전에 {}개의 메시지를 보내셨습니다.",
     i_said="저는 이렇게 말했습니다: “{}”",
     i_said_nothing="이 대화에서 제가 이전에 한 답이 보이지 않습니다.",
+    remembered="기억하겠습니다: {}",
+    known="다음을 기억하고 있습니다:\n{}",
+    knows_nothing="그에 대해 기억하는 것이 없습니다.",
+    forgotten="잊었습니다: {}",
     fact="말씀하신 {}: {}",
     no_fact="제가 볼 수 있는 대화에서는 아직 말씀하지 않으셨습니다: {}",
     noted="이 대화에서 기억하겠습니다. {}: {}",

@@ -16,6 +16,7 @@ from everturn.graph.context import Context
 from everturn.graph.models.call import Call
 from everturn.graph.models.failures import Failure, failure_of
 from everturn.graph.state import State
+from everturn.graph.steps.memories import with_memories
 from everturn.graph.steps.window import calls_tools, mend, tool_rounds, window
 
 ToolSchemas = Sequence[dict[str, Any]]
@@ -49,8 +50,9 @@ def prompt_of(state: State, context: Context, *, trimmed: bool = False) -> Promp
     mended = mend(state["messages"])
     history = mended or state["messages"]
     shown = window(history, 1 if trimmed else context.window)
+    system = with_memories(context.system_prompt, state.get("memories", ()))
     return Prompt(
-        messages=[SystemMessage(context.system_prompt), *shown],
+        messages=[SystemMessage(system), *shown],
         mended=mended,
         may_call=tool_rounds(history) < context.max_tool_rounds,
     )

@@ -13,8 +13,9 @@ from everturn.server.projects.config import Store
 from everturn.server.projects.factories import entered
 from everturn.server.projects.project import Project
 
-OpenStore = Callable[[Any], AbstractAsyncContextManager[BaseStore]]
-"""From the open database to a store; one's own store has no use for it."""
+OpenStore = Callable[[Any, Meaning | None], AbstractAsyncContextManager[BaseStore]]
+"""From the open database, and what makes vectors where the project says nothing of that, to a
+store; one's own store has no use for either."""
 
 
 def load_store(project: Project) -> OpenStore:
@@ -27,19 +28,38 @@ def load_store(project: Project) -> OpenStore:
     config = project.keys.store or Store()
     if config.path is not None:
         return partial(_open_own, project.load(config.path, "store.path"), project)
-    meaning = None
-    if config.index is not None:
-        embed: Any = config.index.embed
-        if embed.rpartition(":")[0].endswith(".py"):
-            embed = project.load(embed, "store.index.embed")
-        index = {**config.index.model_dump(), "embed": embed}
-        meaning = Meaning(cast("IndexConfig", index))
+    meaning = load_meaning(project)
     ttl = cast("TTLConfig", config.ttl.model_dump()) if config.ttl else None
-    return partial(open_store, meaning=meaning, ttl=ttl)
+    return partial(_open_ours, meaning, ttl)
+
+
+def load_meaning(project: Project) -> Meaning | None:
+    """Return what makes vectors, as the project's `store.index` says; `None` where it says nothing.
+
+    Raises:
+        ConfigError: naming the file, the key and the reason.
+        StoreMisconfigured: the index cannot be used, and why.
+    """
+    config = project.keys.store or Store()
+    if config.path is not None or config.index is None:
+        return None
+    embed: Any = config.index.embed
+    if embed.rpartition(":")[0].endswith(".py"):
+        embed = project.load(embed, "store.index.embed")
+    index = {**config.index.model_dump(), "embed": embed}
+    return Meaning(cast("IndexConfig", index), name=config.index.embed)
+
+
+def _open_ours(
+    own: Meaning | None, ttl: TTLConfig | None, database: Any, meaning: Meaning | None
+) -> AbstractAsyncContextManager[BaseStore]:
+    return open_store(database, meaning=own or meaning, ttl=ttl)
 
 
 @asynccontextmanager
-async def _open_own(made: Any, project: Project, _database: object) -> AsyncIterator[BaseStore]:
+async def _open_own(
+    made: Any, project: Project, _database: object, _meaning: object
+) -> AsyncIterator[BaseStore]:
     """Open a project's own store: one that is there, or what a factory makes."""
     if callable(made) and not isinstance(made, BaseStore):
         made = made()

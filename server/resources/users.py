@@ -51,7 +51,11 @@ class Users:
         assistants: Assistants,
         store: BaseStore,
         access: Access,
+        *,
+        also_called: Callable[[str], str] = str,
     ) -> None:
+        """Join the rooms; `also_called` is how memories write a user's name in a namespace."""
+        self._also_called = also_called
         self._rows = rows
         self._threads = threads
         self._sessions = sessions
@@ -72,7 +76,7 @@ class Users:
         self._check(user)
         threads, crons, assistants = await self._ids(user)
         store = self._store_of(user)
-        namespaces = await _namespaces(store, user)
+        namespaces = await self._namespaces(store, user)
         if not (threads or crons or assistants or namespaces):
             raise _not_found(user)
 
@@ -125,7 +129,7 @@ class Users:
         await self._rows.delete_webhooks(user)
         keys = await self._rows.delete_keys(user)
         items, store = 0, self._store_of(user)
-        for namespace in await _namespaces(store, user):
+        for namespace in await self._namespaces(store, user):
             while page := await _items(store, namespace):
                 for item in page:
                     await store.adelete(namespace, item.key)
@@ -139,6 +143,16 @@ class Users:
         rows = self._rows
         return await rows.threads(user), await rows.crons(user), await rows.assistants(user)
 
+    async def _namespaces(self, store: BaseStore, user: str) -> list[tuple[str, ...]]:
+        found: list[tuple[str, ...]] = []
+        names = {user, self._also_called(user)}
+        offset = 0
+        while page := await store.alist_namespaces(limit=_PAGE, offset=offset):
+            own = isinstance(store, OwnStores)
+            found += [namespace for namespace in page if own or names & {*namespace}]
+            offset += len(page)
+        return found
+
     def _store_of(self, user: str) -> BaseStore:
         """Return where a user's items are, among others or not."""
         return self._store.of(user) if isinstance(self._store, OwnStores) else self._store
@@ -148,16 +162,6 @@ class Users:
         caller = current_caller()
         if caller and caller.identity != user and not self._access.sees_all():
             raise _not_found(user)
-
-
-async def _namespaces(store: BaseStore, user: str) -> list[tuple[str, ...]]:
-    found: list[tuple[str, ...]] = []
-    offset = 0
-    while page := await store.alist_namespaces(limit=_PAGE, offset=offset):
-        own = isinstance(store, OwnStores)
-        found += [namespace for namespace in page if own or user in namespace]
-        offset += len(page)
-    return found
 
 
 async def _items(store: BaseStore, namespace: tuple[str, ...]) -> list[Item]:

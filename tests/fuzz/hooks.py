@@ -42,6 +42,7 @@ def _made(client: httpx.Client, known: dict[str, list[str]]) -> dict[str, list[s
     states = client.get(f"/threads/{thread}/history").json()
     cron = _post(client, "/runs/crons", {**asked, "schedule": "0 0 1 1 *", "enabled": False})
     chat = _post(client, "/api/chat/message", {"message": "Hello"})
+    kept = _post(client, "/api/memories", {"text": f"The chat was {chat['run_id']}"})
     item = {"namespace": ["kept"], "key": chat["run_id"], "value": {"kept": True}}
     client.put("/store/items", json=item).raise_for_status()
     new = {
@@ -55,6 +56,7 @@ def _made(client: httpx.Client, known: dict[str, list[str]]) -> dict[str, list[s
         "cron_id": [cron["cron_id"]],
         "session_id": [chat["session_id"]],
         "key": [chat["run_id"]],
+        "memory_id": [kept["memory"]["id"]],
         "namespace": ["kept"],
     }
     return {name: [*known.get(name, []), *ids] for name, ids in new.items()}

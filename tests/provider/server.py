@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Self
+from zlib import crc32
 
 import uvicorn
 from anyio.from_thread import start_blocking_portal
@@ -29,6 +30,16 @@ from tests.provider.transmission import transmit
 
 ANY_MODEL = "*"
 KEY = "sk-test"
+DIMENSIONS = 64
+"""Of the vectors that `by_words` makes."""
+
+
+def by_words(text: str) -> list[float]:
+    """A vector in which texts with the same words are near."""
+    vector = [0.0] * DIMENSIONS
+    for word in text.lower().split():
+        vector[crc32(word.strip(".,?!").encode()) % DIMENSIONS] += 1
+    return vector
 
 
 class FakeProvider:
@@ -45,6 +56,9 @@ class FakeProvider:
         self.key = key
         self.profile = load(profile)
         self._port = port
+        self.embed: Callable[[str], Sequence[float]] | int = by_words
+        """Makes the vector of a text; a number is a status that refuses all."""
+        self.embedded: list[str] = []
         self._offers: dict[str, Offer] = {}
         self._scripts: dict[str, tuple[Step, ...]] = {ANY_MODEL: (echo,)}
         self._numbers: Counter[str] = Counter()
@@ -108,6 +122,7 @@ class FakeProvider:
         routes = [
             Route("/v1/chat/completions", self._complete, methods=["POST"]),
             Route("/v1/models", self._list),
+            Route("/v1/embeddings", self._embed, methods=["POST"]),
         ]
         config = uvicorn.Config(
             Starlette(routes=routes), lifespan="off", log_config=None, timeout_keep_alive=60
@@ -149,6 +164,26 @@ class FakeProvider:
             return refusal
         steps = self._scripts.get(request.model) or self._scripts[ANY_MODEL]
         return resolve(steps[min(request.number, len(steps) - 1)], request)
+
+    async def _embed(self, http: HTTPRequest) -> JSONResponse:
+        body = await http.json()
+        assert body.keys() == {"model", "input", "encoding_format"}
+        assert body["encoding_format"] == "float"
+        status = self.embed if isinstance(self.embed, int) else 200
+        if not self._admits(http):
+            status = 401
+        if status != 200 or isinstance(self.embed, int):
+            return JSONResponse({"error": {"message": "refused", "code": status}}, status)
+        texts: list[str] = body["input"]
+        assert texts
+        assert all(texts)
+        self.embedded += texts
+        data = [
+            {"object": "embedding", "index": number, "embedding": list(self.embed(text))}
+            for number, text in enumerate(texts)
+        ]
+        # Their order is not promised: the index says which is which.
+        return JSONResponse({"object": "list", "data": data[::-1], "model": body["model"]})
 
     async def _list(self, http: HTTPRequest) -> JSONResponse:
         if not self._admits(http):

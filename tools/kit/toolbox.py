@@ -1,6 +1,6 @@
 """The tools of the moment: those that files define, and those of sources that come and go."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -91,6 +91,7 @@ class Toolbox:
         store: ResultStore | None = None,
         answers: AnswerStore | None = None,
         meter: Meter | None = None,
+        without: Collection[str] = (),
     ) -> None:
         """Join the tools of files and sources.
 
@@ -102,8 +103,10 @@ class Toolbox:
             answers: keeps what calls have answered while others of their step go on; without it
                 they are made again where the process dies.
             meter: counts each call.
+            without: tools that are left out, though files define them.
         """
         self._found = found
+        self._without = frozenset(without)
         self._sources = tuple(sources)
         self._approve = settings.approve_tools
         self.answers = answers
@@ -113,9 +116,11 @@ class Toolbox:
         self._offers: dict[tuple[str, ...] | None, Offer] = {}
         self._warned: set[tuple[str, str]] = set()
 
-    def offer(self, names: Sequence[str] | None = None) -> Offer:
+    def offer(self, names: Sequence[str] | None = None, *, without: Collection[str] = ()) -> Offer:
         """Return the tools there are now, sorted by name: all, or those named that there are."""
         tools = self._now()
+        if without:
+            names = [name for name in (tools if names is None else names) if name not in without]
         wanted = None if names is None else tuple(sorted(set(names) & tools.keys()))
         if wanted not in self._offers:
             if len(self._offers) >= _OFFERS_KEPT:
@@ -194,7 +199,8 @@ class Toolbox:
         known = self._snapshots
         if known is None or any(a is not b for a, b in zip(known, snapshots, strict=True)):
             tools: dict[str, tuple[BaseTool, ToolSource | None]]
-            tools = {name: (tool, None) for name, tool in self._found.tools.items()}
+            own = self._found.tools.items()
+            tools = {name: (tool, None) for name, tool in own if name not in self._without}
             names = set(map(offered_name, tools))
             for source, snapshot in zip(self._sources, snapshots, strict=True):
                 for tool in snapshot:

@@ -3,7 +3,7 @@
 from sqlalchemy import Connection, text
 
 from everturn.checkpoints.sql.migrations import VERSION
-from everturn.checkpoints.sql.tables import SCHEMA, metadata
+from everturn.checkpoints.sql.tables import SCHEMA, WORDS, metadata
 
 _POSTGRESQL = text(
     "SELECT count(*) FROM pg_tables"
@@ -19,4 +19,5 @@ def count_tables_of_others(connection: Connection) -> int:
     if connection.dialect.name == "postgresql":
         return connection.scalar(_POSTGRESQL, {"ours": SCHEMA}) or 0
     ours = {*metadata.tables, VERSION.name}
-    return len(set(connection.scalars(_SQLITE)) - ours)
+    found = (name for name in connection.scalars(_SQLITE) if not name.startswith(WORDS))
+    return len(set(found) - ours)

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import groupby
 from typing import Any, Concatenate, ParamSpec, TypeVar
+from weakref import WeakValueDictionary
 
 from langgraph.store.base import (
     BaseStore,
@@ -31,15 +32,22 @@ from structlog import get_logger
 
 from everturn.checkpoints.away import patiently
 from everturn.checkpoints.bounds import check_size
+from everturn.checkpoints.errors import StoreMisconfigured
 from everturn.checkpoints.sql.batcher import Batcher
 from everturn.checkpoints.sql.database import Database, check_time
 from everturn.checkpoints.sql.pages import FEW, read_page, size_of
 from everturn.checkpoints.sql.store import statements as sql
+from everturn.checkpoints.sql.store.filling import Filling
+from everturn.checkpoints.sql.store.finding import Query, Score, best, ranked, read_new
 from everturn.checkpoints.sql.store.meaning import Meaning
 from everturn.checkpoints.sql.store.namespaces import check, joined, literal_prefix, matches, split
+from everturn.checkpoints.sql.store.nearest import Bits, Nearest
 from everturn.checkpoints.sql.store.statements import Place
+from everturn.checkpoints.sql.store.texts import Text, rows_of, texts_in
 from everturn.checkpoints.sql.store.values import as_json, check_filter, fits
+from everturn.checkpoints.sql.store.words import asked
 from everturn.checkpoints.sql.tables import store_items as items
+from everturn.checkpoints.sql.tables import store_texts as texts_table
 
 log = get_logger(__name__)
 
@@ -58,7 +66,7 @@ class _Write:
     """A row to be written."""
 
     row: Mapping[str, Any]
-    vectors: Mapping[str, bytes]
+    texts: Sequence[Text]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +88,11 @@ _Found = list[tuple[Mapping[str, Any], float | None]]
 
 
 class SQLStore(BaseStore):
-    """The tables `store_items` and `store_vectors`. Use `open_store`: it also sweeps them.
+    """The tables `store_items` and `store_texts`. Use `open_store`: it also sweeps them.
+
+    A search with a `query` finds by meaning, where something makes vectors, and by words: those of
+    the texts that an item names in `index`, or that the store's index names. Words are looked for
+    in the namespace of the search itself, not in those inside it, and not beside a filter.
 
     Expired items are never returned, swept or not. A batch reads first, then writes in one
     transaction, the last write of a key winning. Every method raises InvalidItem (a ValueError) or
@@ -102,12 +114,15 @@ class SQLStore(BaseStore):
 
         Args:
             database: open and migrated.
-            meaning: how texts are compared; `None` ignores the `query` of a search.
+            meaning: what makes vectors of texts; `None` finds by words alone.
             ttl: LangGraph's TTL config, in minutes.
         """
         self.ttl_config = ttl
         self._database = database
         self._meaning = meaning
+        self._nearest = Nearest(meaning.numpy) if meaning else None
+        self._looking = WeakValueDictionary[str, asyncio.Lock]()
+        self.filling = Filling(database, meaning)
         self._loop = asyncio.get_running_loop()
         self._writes = Batcher(self._commit, name="store writes", drop_cancelled=True)
         self._reads = Batcher(self._read, name="store reads", drop_cancelled=True)
@@ -134,7 +149,6 @@ class SQLStore(BaseStore):
                 check_filter(op.filter)
         # Embedding may take a second: before any connection is taken.
         changes = await self._changes([op for op in ops if isinstance(op, PutOp)])
-        queries = await self._queries(op for op in ops if isinstance(op, SearchOp))
         results: list[Result] = [None] * len(ops)
         refreshed: dict[Place, _Change] = {}
         gets = {number: op for number, op in enumerate(ops) if isinstance(op, GetOp)}
@@ -147,7 +161,7 @@ class SQLStore(BaseStore):
                     refreshed |= _refresh([row], op.refresh_ttl)
         for number, op in enumerate(ops):
             if isinstance(op, SearchOp):
-                found = await self._search(op, queries.get(op.query or ""))
+                found = await self._search(op)
                 results[number] = [SearchItem(**_common(row), score=score) for row, score in found]
                 refreshed |= _refresh([row for row, _ in found], op.refresh_ttl)
             elif isinstance(op, ListNamespacesOp):
@@ -168,10 +182,12 @@ class SQLStore(BaseStore):
     async def _changes(self, puts: Sequence[PutOp]) -> dict[Place, _Change]:
         last = {(joined(op.namespace), op.key): op for op in puts}
         values = {place: as_json(op.value) for place, op in last.items() if op.value is not None}
-        vectors: dict[Place, dict[str, bytes]] = {}
-        if self._meaning and values:
-            pairs = [(last[place], value) for place, value in values.items()]
-            vectors = dict(zip(values, await self._meaning.of_items(pairs), strict=True))
+        fields = self._meaning.fields if self._meaning else ()
+        texts = {place: texts_in(last[place], value, fields) for place, value in values.items()}
+        vectors = await self._vectors_of(
+            text for found in texts.values() for text in found.values()
+        )
+        model = self._meaning.model if self._meaning else None
         now = _now()
         changes: dict[Place, _Change] = {}
         for place, op in last.items():
@@ -187,12 +203,38 @@ class SQLStore(BaseStore):
                 "updated_at": now,
                 "expires_at": None if op.ttl is None else now + timedelta(minutes=op.ttl),
             }
-            changes[place] = _Write(row, vectors.get(place, {}))
+            changes[place] = _Write(row, rows_of(place[0], texts[place], vectors, model))
         return changes
 
-    async def _queries(self, searches: Iterable[SearchOp]) -> dict[str, Any]:
-        queries = [op.query for op in searches if op.query]
-        return await self._meaning.of_queries(queries) if self._meaning and queries else {}
+    async def _vectors_of(self, texts: Iterable[str]) -> dict[str, bytes]:
+        """Return the vectors of texts; none while what makes them is away: they are made later."""
+        wanted = list(texts)
+        if self._meaning is None or not wanted:
+            return {}
+        try:
+            return await self._meaning.of_texts(wanted)
+        except StoreMisconfigured:
+            raise
+        except Exception as error:
+            log.warning("texts_not_embedded", texts=len(wanted), error=str(error))
+            self.filling.later()
+            return {}
+
+    async def _query(self, op: SearchOp) -> Query | None:
+        """Make a query ready; `None` where it has nothing to be found by."""
+        if not op.query:
+            return None
+        words = asked(joined(op.namespace_prefix), op.query) if not op.filter else []
+        if self._meaning is None or not await self._compares(op):
+            return Query(words) if words else None
+        try:
+            vector = await self._meaning.of_query(op.query)
+        except StoreMisconfigured:
+            raise
+        except Exception as error:
+            log.warning("query_not_embedded", error=str(error))
+            return Query(words) if words else None
+        return Query(words, vector, self._meaning.model)
 
     async def _commit(self, group: Sequence[Mapping[Place, _Change]]) -> list[None]:
         """Commit the changes of several callers; the last of a place counts."""
@@ -210,30 +252,46 @@ class SQLStore(BaseStore):
         found = await self._reading(_at, places, sql.alive(_now()))
         return [{place: found[place] for place in each if place in found} for each in group]
 
-    async def _search(self, op: SearchOp, query: Any) -> _Found:
+    async def _compares(self, op: SearchOp) -> bool:
+        """Say whether there is anything to be compared by meaning: else no vector is made."""
+        assert self._meaning is not None and self._nearest is not None  # noqa: S101, PT018
+        known = self._nearest.bits(joined(op.namespace_prefix), self._meaning.model)
+        return bool(len(known)) or await self._searching(_has_vectors, op)
+
+    async def _search(self, op: SearchOp) -> _Found:
         """Find items: the latest, or those whose texts are near the query."""
-        where = [sql.alive(_now()), sql.inside(op.namespace_prefix), *sql.roughly(op.filter or {})]
-        if query is None or self._meaning is None:
-            rows = await self._searching(_latest, op, where, op.limit, op.offset)
+        query = await self._query(op)
+        if query is None:
+            rows = await self._searching(_latest, op, _where(op), op.limit, op.offset)
             return [(row, None) for row in rows]
-        places, stored = await self._searching(_vectors, op, where)
-        # NumPy lets go of the interpreter while it multiplies.
-        scores = await asyncio.to_thread(self._meaning.scores, query, stored)
-        best: dict[Place, float] = {}
-        for place, score in zip(places, scores, strict=True):
-            if score is not None:
-                best[place] = max(score, best.get(place, score))
-        ranked = sorted(best, key=lambda place: (-best[place], place))
-        page = ranked[op.offset : op.offset + op.limit]
-        rows_there = await self._reading(_at, page, sql.alive(_now()), bounded=True)
-        found: _Found = [(rows_there[place], best[place]) for place in page if place in rows_there]
-        if (room := op.limit - len(page)) > 0:  # those without any vector come after all others
-            after = max(0, op.offset - len(ranked))
-            others = await self._searching(
-                _latest, op, [*where, sql.without_vectors()], room, after
-            )
-            found += [(row, None) for row in others]
+        if op.filter:
+            scores = await self._filtered(op, query)
+            return await self._searching(_page, op, query, scores)
+        if query.vector is None or self._nearest is None or self._meaning is None:
+            found, _ = await self._searching(_find, op, query, None, None)
+            return found
+        prefix = joined(op.namespace_prefix)
+        looking = self._looking.setdefault(prefix, asyncio.Lock())
+        async with looking:
+            bits = self._nearest.bits(prefix, query.model)
+            found, outdated = await self._searching(_find, op, query, bits, self._meaning)
+            if outdated:
+                self._nearest.forget(prefix)
+                bits = self._nearest.bits(prefix, query.model)
+                found, _ = await self._searching(_find, op, query, bits, self._meaning)
+            self._nearest.trim()
         return found
+
+    async def _filtered(self, op: SearchOp, query: Query) -> dict[Place, Score]:
+        """Score those items that fit a filter, by meaning, all of them."""
+        assert self._meaning is not None  # noqa: S101 - a query with a filter has no words
+        model = texts_table.c.model.in_([query.model, ""])
+        inside = sql.inside(op.namespace_prefix)
+        places, stored = await self._searching(_vectors, op, [*_where(op), inside, model])
+        # NumPy lets go of the interpreter while it multiplies.
+        scores = await asyncio.to_thread(self._meaning.scores, query.vector, stored)
+        pairs = zip(places, scores, strict=True)
+        return best((place, Score(score, score)) for place, score in pairs if score is not None)
 
     async def _reading(
         self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
@@ -258,6 +316,54 @@ class SQLStore(BaseStore):
         return await self._database.write(
             lambda connection: work(connection, *args, **kwargs), seconds=_TRANSACTION_SECONDS
         )
+
+
+def _where(op: SearchOp) -> list[ColumnElement[bool]]:
+    return [sql.alive(_now()), *sql.roughly(op.filter or {})]
+
+
+def _find(
+    connection: Connection, op: SearchOp, query: Query, bits: Bits | None, meaning: Meaning | None
+) -> tuple[_Found, bool]:
+    """Find by meaning and words; says also whether the bits are out of date."""
+    if connection.scalar(sql.anything(op.namespace_prefix)) is None:
+        return [], False
+    if bits is not None:
+        read_new(connection, op.namespace_prefix, bits)
+    scores, outdated = ranked(connection, query, bits, meaning, op.limit + op.offset)
+    return ([], True) if outdated else (_page(connection, op, query, scores), False)
+
+
+def _page(
+    connection: Connection, op: SearchOp, query: Query, scores: Mapping[Place, Score]
+) -> _Found:
+    """Read a page of what has a score, and then of what has none."""
+    order = sorted(scores, key=lambda place: (-scores[place].rank, place))
+    page = order[op.offset : op.offset + op.limit]
+    there = _at(connection, page, sql.alive(_now()), bounded=True) if page else {}
+    found: _Found = [(there[place], scores[place].shown) for place in page if place in there]
+    if (room := op.limit - len(page)) > 0:  # those that are not compared come after all others
+        after = max(0, op.offset - len(order))
+        found += _others(connection, op, query, set(order), room, after)
+    return found
+
+
+def _others(
+    connection: Connection,
+    op: SearchOp,
+    query: Query,
+    scored: set[Place],
+    room: int,
+    after: int,
+) -> _Found:
+    """Read the latest of the items that have no score."""
+    where = _where(op)
+    if query.vector is not None:
+        where.append(sql.without_vectors(query.model))
+    some = len(scored) if query.vector is None or query.words else 0
+    rows = _latest(connection, op, where, room + after + some, 0)
+    others = [row for row in rows if (row["namespace"], row["key"]) not in scored]
+    return [(row, None) for row in others[after : after + room]]
 
 
 def _at(
@@ -287,7 +393,10 @@ def _latest(
     offset: int,
 ) -> Sequence[Mapping[Any, Any]]:
     """Read items that fit, the latest first; as far as they are needed."""
-    latest = select(items).where(*where).order_by(*sql.LATEST_FIRST)
+    inside = sql.inside(op.namespace_prefix)
+    if op.namespace_prefix and not connection.scalar(sql.any_below(op.namespace_prefix)):
+        inside = sql.exactly(op.namespace_prefix)
+    latest = select(items).where(inside, *where).order_by(*sql.LATEST_FIRST)
     if not op.filter:
         return read_page(connection, latest.limit(limit).offset(offset), *sql.PLACE)
     page: list[Mapping[Any, Any]] = []
@@ -325,6 +434,14 @@ def _vectors(
     return places, stored
 
 
+def _has_vectors(connection: Connection, op: SearchOp) -> bool:
+    """Say whether there is anything to be compared by meaning."""
+    wanted = select(texts_table.c.number).where(
+        sql.texts_inside(op.namespace_prefix), texts_table.c.vector.is_not(None)
+    )
+    return connection.scalar(wanted.limit(1)) is not None
+
+
 def _namespaces(connection: Connection, op: ListNamespacesOp) -> list[tuple[str, ...]]:
     conditions = op.match_conditions or ()
     prefix, says_all = literal_prefix(conditions)
@@ -353,12 +470,16 @@ async def open_store(
     """Open the store, and sweep what has expired now and then: `sweep_interval_minutes`, or 60."""
     store = SQLStore(database, meaning=meaning, ttl=ttl)
     minutes = (ttl or {}).get("sweep_interval_minutes") or _SWEEP_MINUTES
-    sweeping = asyncio.create_task(_keep_sweeping(store, minutes), name="store sweeper")
+    beside = {
+        asyncio.create_task(_keep_sweeping(store, minutes), name="store sweeper"),
+        asyncio.create_task(store.filling.keep_filling(), name="store texts"),
+    }
     try:
         yield store
     finally:
-        sweeping.cancel()
-        await asyncio.wait({sweeping})
+        for each in beside:
+            each.cancel()
+        await asyncio.wait(beside)
         await store.close()
 
 
@@ -391,14 +512,14 @@ def _apply(connection: Connection, changes: Mapping[Place, _Change]) -> None:
             continue
         writes = [each for each in alike if isinstance(each, _Write)]
         connection.execute(upsert, [each.row for each in writes])
-        connection.execute(sql.DELETE_VECTORS, here)  # also those of an earlier index
-        vectors = [
-            {"namespace": namespace, "key": key, "path": path, "vector": vector}
+        connection.execute(sql.DELETE_TEXTS, here)  # also those of an earlier index
+        texts = [
+            {"namespace": namespace, "key": key, **text._asdict()}
             for (namespace, key), each in zip(places, writes, strict=True)
-            for path, vector in each.vectors.items()
+            for text in each.texts
         ]
-        if vectors:
-            connection.execute(sql.INSERT_VECTORS, vectors)
+        if texts:
+            connection.execute(sql.INSERT_TEXTS, texts)
 
 
 def _common(row: Mapping[str, Any]) -> dict[str, Any]:

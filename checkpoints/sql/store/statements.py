@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -13,7 +13,9 @@ from sqlalchemy import (
     case,
     delete,
     exists,
+    func,
     insert,
+    literal,
     or_,
     select,
     tuple_,
@@ -23,7 +25,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from everturn.checkpoints.sql.store.namespaces import Namespace, below, joined
 from everturn.checkpoints.sql.tables import store_items as items
-from everturn.checkpoints.sql.tables import store_vectors as vectors
+from everturn.checkpoints.sql.tables import store_texts as texts
 
 Place = tuple[str, str]
 """Where an item lies: its namespace as one text, and its key."""
@@ -35,17 +37,23 @@ _PLAIN_KEY = re.compile(r"[\w -]+", re.ASCII)
 MANY = 500
 """Places in one statement: SQLite takes 32,766 parameters, PostgreSQL 32,767."""
 
+_MANY_NAMESPACES = 50
+"""In one statement: each is a condition of its own."""
+
 _HERE = items.c.namespace == bindparam("at_namespace"), items.c.key == bindparam("at_key")
 DELETE = delete(items).where(*_HERE)
-DELETE_VECTORS = delete(vectors).where(
-    vectors.c.namespace == bindparam("at_namespace"), vectors.c.key == bindparam("at_key")
+DELETE_TEXTS = delete(texts).where(
+    texts.c.namespace == bindparam("at_namespace"), texts.c.key == bindparam("at_key")
 )
-INSERT_VECTORS = insert(vectors)
+INSERT_TEXTS = insert(texts)
 REFRESH = (
     update(items)
     .where(*_HERE, items.c.ttl == bindparam("of_ttl"))
     .values(expires_at=bindparam("until"))
 )
+
+
+_NEVER = literal(datetime.max.replace(tzinfo=UTC), items.c.expires_at.type)
 
 
 def upsert(dialect: Dialect, now: datetime) -> Any:
@@ -62,22 +70,61 @@ def upsert(dialect: Dialect, now: datetime) -> Any:
 
 
 def alive(now: datetime) -> ColumnElement[bool]:
-    """Leave out what has expired, also where it has not been swept yet."""
-    return or_(items.c.expires_at.is_(None), items.c.expires_at > now)
+    """Leave out what has expired, also where it has not been swept yet.
+
+    Written so that no index serves it: SQLite would read all that never expires by that index, to
+    find a few items by their places.
+    """
+    return func.coalesce(items.c.expires_at, _NEVER) > now
 
 
 def inside(namespace: Namespace) -> ColumnElement[bool]:
     """Take a namespace and all those in it, by the primary key's index; none takes all."""
+    return _inside(items.c.namespace, namespace)
+
+
+def texts_inside(namespace: Namespace) -> ColumnElement[bool]:
+    """Take the texts of the items that `inside` takes."""
+    return _inside(texts.c.namespace, namespace)
+
+
+def _inside(column: ColumnElement[str], namespace: Namespace) -> ColumnElement[bool]:
     if not namespace:
-        return items.c.namespace.is_not(None)
+        return column.is_not(None)
     text = joined(namespace)
     first, end = below(text)
-    return or_(items.c.namespace == text, (items.c.namespace >= first) & (items.c.namespace < end))
+    return or_(column == text, (column >= first) & (column < end))
+
+
+def exactly(namespace: Namespace) -> ColumnElement[bool]:
+    """Take a namespace without those in it: by an index that has the latest first."""
+    return items.c.namespace == joined(namespace)
+
+
+def anything(namespace: Namespace) -> Select[Any]:
+    """Ask whether there are items in a namespace, or inside it."""
+    return select(items.c.key).where(inside(namespace)).limit(1)
+
+
+def any_below(namespace: Namespace) -> Select[Any]:
+    """Ask whether there are items in namespaces inside this one."""
+    first, end = below(joined(namespace))
+    return select(items.c.key).where(items.c.namespace >= first, items.c.namespace < end).limit(1)
 
 
 def at(places: Iterable[Place]) -> ColumnElement[bool]:
-    """Take the items at these places."""
-    return tuple_(*PLACE).in_(list(places))
+    """Take the items at these places.
+
+    Namespace by namespace: SQLite has no index for a list of pairs, and would read all items.
+    """
+    keys: dict[str, list[str]] = {}
+    wanted = list(places)
+    for namespace, key in wanted:
+        keys.setdefault(namespace, []).append(key)
+    if len(keys) > _MANY_NAMESPACES or not keys:
+        return tuple_(*PLACE).in_(wanted)
+    some = ((items.c.namespace == name) & items.c.key.in_(those) for name, those in keys.items())
+    return or_(*some)
 
 
 def in_groups(places: Sequence[Place]) -> Iterator[Sequence[Place]]:
@@ -95,17 +142,19 @@ def roughly(condition: Mapping[str, Any]) -> list[ColumnElement[bool]]:
     return narrowed
 
 
-def without_vectors() -> ColumnElement[bool]:
-    """Take items that have nothing to be compared by."""
-    here = vectors.c.namespace == items.c.namespace, vectors.c.key == items.c.key
-    return ~exists().where(*here)
+def without_vectors(model: str) -> ColumnElement[bool]:
+    """Take items that have nothing to be compared by; older vectors do not say what made them."""
+    here = texts.c.namespace == items.c.namespace, texts.c.key == items.c.key
+    return ~exists().where(*here, func.length(texts.c.vector) > 0, texts.c.model.in_([model, ""]))
 
 
 def with_vectors(*, values: bool) -> Select[Any]:
     """Read vectors with their places, and values where they are asked for."""
-    here = (vectors.c.namespace == items.c.namespace) & (vectors.c.key == items.c.key)
-    return select(*PLACE, vectors.c.vector, *([items.c.value] if values else [])).select_from(
-        items.join(vectors, here)
+    here = (texts.c.namespace == items.c.namespace) & (texts.c.key == items.c.key)
+    return (
+        select(*PLACE, texts.c.vector, *([items.c.value] if values else []))
+        .select_from(items.join(texts, here))
+        .where(texts.c.vector.is_not(None))
     )
 
 

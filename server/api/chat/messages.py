@@ -59,6 +59,13 @@ class MessageRequest(BaseModel):
     offline_answer: bool | None = Field(
         default=None, description="When no model is left: an offline answer, or an error."
     )
+    user: Name | None = Field(
+        default=None,
+        description="One of the caller's own users, whose memories these are; none: the caller.",
+    )
+    use_memory: bool = Field(
+        default=True, description="Use what is remembered, and let the model remember more."
+    )
     temperature: float = Field(default=0.7, ge=0, le=2)
     max_tokens: int = Field(default=1000, ge=1, le=4000, description="Length of the answer.")
 

@@ -19,7 +19,7 @@ _CLOSES: Mapping[str, str] = {
     "disable_threads": rf"(?!{_OF_A_THREAD}/runs(/|$))/threads(/.*)?|/api/(chat|users)(/.*)?",
     "disable_runs": r"/runs(/.*)?|/invoke|/stream|/api/chat/.*"
     rf"|{_OF_A_THREAD}/(runs(/.*)?|stream(/.*)?|commands)",
-    "disable_store": r"/store(/.*)?",
+    "disable_store": r"/store(/.*)?|/api/memories(/.*)?",
     "disable_meta": r"/info|/metrics|/docs(/.*)?"
     r"|/api/(tools|usage|now(/.*)?|chat/models|webhooks(/.*)?)",
     "disable_mcp": r"/mcp(/.*)?",

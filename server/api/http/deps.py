@@ -12,6 +12,7 @@ from everturn.server.observe.metrics import Metrics
 from everturn.server.observe.now.watch import Now
 from everturn.server.resources.assistants import Assistants
 from everturn.server.resources.deliveries import Deliveries
+from everturn.server.resources.memories import Memories
 from everturn.server.resources.sessions import Sessions
 from everturn.server.resources.store_items import StoreItems
 from everturn.server.resources.threads import Threads
@@ -74,6 +75,7 @@ class Service:
     webhooks: Webhooks
     deliveries: Deliveries
     store: StoreItems
+    memories: Memories
     users: Users
     metrics: Metrics
     now: Now
@@ -124,6 +126,10 @@ async def _store(request: Request) -> StoreItems:
     return service_of(request).store
 
 
+async def _memories(request: Request) -> Memories:
+    return service_of(request).memories
+
+
 async def _users(request: Request) -> Users:
     return service_of(request).users
 
@@ -157,6 +163,7 @@ AssistantsDep = Annotated[Assistants, Depends(_assistants)]
 CronsDep = Annotated[Crons, Depends(_crons)]
 DeliveriesDep = Annotated[Deliveries, Depends(_deliveries)]
 StoreDep = Annotated[StoreItems, Depends(_store)]
+MemoriesDep = Annotated[Memories, Depends(_memories)]
 MetricsDep = Annotated[Metrics, Depends(_metrics)]
 NowDep = Annotated[Now, Depends(_now)]
 ModelsDep = Annotated[Models, Depends(_models)]

@@ -30,7 +30,7 @@ from everturn.checkpoints.errors import InvalidItem, StoreMisconfigured, StoreUn
 from everturn.checkpoints.sql.database import Database, open_database
 from everturn.checkpoints.sql.store import Meaning, SQLStore, open_store
 from everturn.checkpoints.sql.store.values import as_json, fits
-from everturn.checkpoints.sql.tables import store_items, store_vectors
+from everturn.checkpoints.sql.tables import store_items, store_texts
 from tests.checkpoints.stores import in_database, in_postgres, postgres_database
 
 WORDS = ["cats", "purr", "softly", "dogs", "bark", "the", "sun", "shines", "on", "bread", "x"]
@@ -392,12 +392,15 @@ async def test_vectors_of_another_index_count_as_none(database: Database) -> Non
     shorter: IndexConfig = {"dims": 2, "embed": lambda texts: [[1.0, 0.0]] * len(texts)}
     async with open_store(database, meaning=Meaning(shorter)) as store:
         await store.aput(("m",), "new", {"text": "cats"})
-        found = await store.asearch(("m",), query="cats")
-        assert [item.key for item in found if item.score is not None] == ["new"]
-    async with open_store(database) as store:  # no index: a query asks for nothing
-        assert [item.score for item in await store.asearch(("m",), query="cats")] == [None, None]
+        found = await store.asearch(("m",), query="dogs")
+        assert [(item.key, item.score) for item in found] == [("new", 1.0), ("old", None)]
+        words = await store.asearch(("m",), query="cats")
+        assert [(item.key, item.score) for item in words] == [("new", 1.0), ("old", 1.0)]
+    async with open_store(database) as store:  # no index: words alone
+        assert [item.score for item in await store.asearch(("m",), query="dogs")] == [None, None]
+        assert [item.score for item in await store.asearch(("m",), query="cats")] == [1, 1]
         await store.aput(("m",), "new", {"text": "dogs"})
-        left = await database.read(lambda c: c.scalars(select(store_vectors.c.key)).all())
+        left = await database.read(lambda c: c.scalars(select(store_texts.c.key)).all())
         assert left == ["old"]
 
 
@@ -459,7 +462,7 @@ async def test_what_has_expired_is_gone_before_it_is_swept(
     assert new.created_at > first.created_at
     await expire(database, timedelta(seconds=1))
     assert await ours.sweep() == 1
-    for table in (store_items, store_vectors):
+    for table in (store_items, store_texts):
         counted = select(func.count()).select_from(table)
         assert (await in_database(database, counted)).scalar() == 0
 

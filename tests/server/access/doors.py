@@ -99,6 +99,11 @@ class Things:
         assert self._client.put("/store/items", json=put).status_code == 204
         return "k"
 
+    @cached_property
+    def memory_id(self) -> str:
+        kept = self._made("/api/memories", {"text": f"Her word is {SECRET}."})
+        return str(kept["memory"]["id"])
+
 
 def run(**more: Any) -> Json:
     """A run that any caller may ask for."""
@@ -164,7 +169,7 @@ class Door:
 
 _PLACEHOLDERS = (
     *("thread_id", "run_id", "assistant_id", "cron_id"),
-    *("session_id", "checkpoint_id", "namespace"),
+    *("session_id", "checkpoint_id", "namespace", "memory_id"),
 )
 _ALL = {"Last-Event-ID": "-1"}
 _OPEN, _SHARED = Door(kind="open"), Door(kind="shared")
@@ -216,6 +221,16 @@ DOORS: dict[tuple[str, str], Door] = {
         {"deleted": 0}, lambda t: None, "session_id", query=lambda t: {"confirm": "all"}
     ),
     ("GET", "/api/usage"): _SHARED,
+    # memories
+    ("GET", "/api/memories"): _lists({"memories": []}, lambda t: None, "memory_id", shows=True),
+    ("POST", "/api/memories"): _owns(lambda t: {"text": SECRET}),
+    ("DELETE", "/api/memories"): _lists(
+        {"deleted": 0}, lambda t: None, "memory_id", query=lambda t: {"confirm": "all"}
+    ),
+    ("GET", "/api/memories/export"): Door(kind="own", needs=("memory_id",), shows=True),
+    ("GET", "/api/memories/{memory_id}"): _SHOWS,
+    ("PATCH", "/api/memories/{memory_id}"): Door(body=lambda t: {"kind": "plan"}, shows=True),
+    ("DELETE", "/api/memories/{memory_id}"): Door(),
     # users and webhooks
     ("GET", "/api/users/export"): Door(
         kind="operators", query=lambda t: {"user": t.user}, needs=("thread_id",), shows=True

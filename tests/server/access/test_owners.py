@@ -89,8 +89,10 @@ def one_of_everything(alice: httpx.Client) -> Json:
     assert "__interrupt__" in alice.post("/invoke", json=asking).json()
     cron = alice.post("/runs/crons", json=SOON).json()
     alice.put("/store/items", json={"namespace": ["n"], "key": "k", "value": {"v": 1}})
+    kept = alice.post("/api/memories", json={"text": "alice likes tea"}).json()
     return {
         "assistant_id": assistant["assistant_id"],
+        "memory_id": kept["memory"]["id"],
         "thread_id": thread,
         "run_id": run["run_id"],
         "session_id": session["session_id"],

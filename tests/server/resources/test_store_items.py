@@ -8,7 +8,7 @@ from langgraph_sdk.auth.types import AuthContext
 
 from everturn.server.access.access import HandlerAccess
 from everturn.server.access.caller import acting_as, caller_of
-from everturn.server.errors import InvalidRule
+from everturn.server.errors import Forbidden, InvalidRule
 from everturn.server.resources.store_items import StoreItems
 
 
@@ -62,3 +62,27 @@ async def test_a_rule_that_keeps_nobody_apart_is_refused(rule: Any, user: str, w
     for call in calls:
         with acting_as(caller_of(user)), pytest.raises(InvalidRule, match=words):
             await call
+
+
+async def test_memories_of_another_are_shown_to_nobody() -> None:
+    async def anything(ctx: AuthContext, value: dict[str, Any]) -> None: ...
+
+    store = InMemoryStore()
+    access = HandlerAccess({("store", "*"): anything})
+    items = StoreItems(store, access, memories="m", label_of=str.upper)
+    store.put(("m", "ADA", "x"), "k", {"v": 1})
+    store.put(("m", "BOB", "x"), "k", {"v": 2})
+    with acting_as(caller_of("ada")):
+        for prefix in ((), ("m",), ("m", "ADA")):
+            found = await items.search(prefix, limit=9)
+            assert [item.value for item in found] == [{"v": 1}]
+        assert await items.namespaces(None, limit=9) == [("m", "ADA", "x")]
+        theirs = ("m", "BOB", "x")
+        for call in (
+            items.get(theirs, "k", refresh_ttl=None),
+            items.put(theirs, "k", {"v": 3}, None, None),
+            items.search(theirs, limit=1),
+            items.delete(theirs, "k"),
+        ):
+            with pytest.raises(Forbidden):
+                await call

@@ -226,7 +226,7 @@ async def test_a_store_entry_that_cannot_be_used(tmp_path: Path, case: str) -> N
     config = tmp_path / "langgraph.json"
     config.write_text(json.dumps({"store": entry}))
     with pytest.raises((ConfigError, CheckpointsError), match=says):
-        async with load_store(load_project(config))(None):
+        async with load_store(load_project(config))(None, None):
             pass
 
 

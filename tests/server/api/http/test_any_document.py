@@ -199,7 +199,7 @@ class Service:
         if where.path.startswith("/assistants/{"):  # not the one that all runs here are of
             made = self.client.post("/assistants", json={"graph_id": "simple"})
             names["assistant_id"] = made.json()["assistant_id"]
-        unknown = dict.fromkeys(("cron_id", "session_id"), str(uuid4()))
+        unknown = dict.fromkeys(("cron_id", "session_id", "memory_id"), str(uuid4()))
         return where.path.format_map({**unknown, **names})
 
 

@@ -49,7 +49,7 @@ def test_each_key_closes_what_leads_to_the_same(tmp_path: Path, key: str) -> Non
             or path.startswith(("/runs", RUNS))
             or path in {"/invoke", "/stream", *BELOW}
         },
-        "disable_store": {path for path in there if path.startswith("/store")},
+        "disable_store": {path for path in there if path.startswith(("/store", "/api/memories"))},
         "disable_meta": {"/info", "/metrics", "/api/tools", "/api/usage", "/api/chat/models"}
         | {path for path in there if path.startswith(("/api/webhooks", "/api/now"))},
         "disable_ui": {"/page/config.json"},
