@@ -8,8 +8,11 @@ import asyncio
 from collections.abc import Callable
 from functools import cache
 from threading import Lock
+from types import MappingProxyType
 from typing import NotRequired, TypedDict, TypeVar, cast
 
+from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import patch_config
 from langgraph.config import get_config
 
 from everturn.graph.budget import Budget
@@ -94,6 +97,20 @@ async def offered_tools(context: Context, *, tools: bool = True) -> Offer:
     """Return the tools that a run may use now: none at a node that takes no `tools`."""
     toolbox = await current_toolbox()
     return toolbox.offer(context.tools if tools and context.use_tools else ())
+
+
+def place_of(config: RunnableConfig) -> str:
+    """Name the graph that a node of this config is in: empty for that of the run itself."""
+    return str(config.get("configurable", {}).get("checkpoint_ns") or "").rpartition("|")[0]
+
+
+def within_seconds(config: RunnableConfig, seconds: float) -> RunnableConfig:
+    """Return a config for a graph inside this one, whose models have so many seconds."""
+    services = _services()
+    if services is None:
+        return config
+    limited = MappingProxyType({**services, "turn_timeout": seconds})
+    return patch_config(config, configurable={SERVICES_KEY: limited})
 
 
 def _services() -> Services | None:
