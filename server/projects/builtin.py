@@ -11,5 +11,6 @@ BUILT_IN: dict[str, Any] = {
         "chat": "everturn.graph.chat:graph",
         "simple": "everturn.graph.simple:graph",
         "planner": "everturn.graph.planner:graph",
+        "team": "everturn.graph.team:graph",
     },
 }
