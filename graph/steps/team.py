@@ -20,9 +20,9 @@ from everturn.graph.steps.route import calls_of
 from everturn.tools.kit.toolbox import Offer
 
 DEPTH = "team_depth"
-"""Key of a run's metadata: how many specialists have asked each other for it, here and elsewhere."""
+"""Key of a run's metadata: how many specialists have asked each other for it, also elsewhere."""
 ASKED = "asked"
-"""Key of an answer's `response_metadata`: how many specialists were asked for it, itself included."""
+"""Key of an answer's `response_metadata`: how many specialists were asked for it, with itself."""
 
 _MAX_TASK = 16_000
 

@@ -94,9 +94,8 @@ class _Caller:
 
     async def _ended(self, task: dict[str, Any]) -> Report:
         pause, task_id = _PAUSE, str(task.get("id"))
-        get, cancel = (
-            ("GetTask", "CancelTask") if self._endpoint.new else ("tasks/get", "tasks/cancel")
-        )
+        new = self._endpoint.new
+        get, cancel = ("GetTask", "CancelTask") if new else ("tasks/get", "tasks/cancel")
         try:
             while (state := _state(task)) in _AT_WORK:
                 await asyncio.sleep(pause)
@@ -110,9 +109,7 @@ class _Caller:
             return self._report(said)
         if state in _NEEDS_PERSON:
             await self._cancel(cancel, task_id)
-            raise Declined(
-                f"{self._agent.name} waits for a person, whom nobody here can be: {said}"
-            )
+            raise Declined(f"{self._agent.name} waits for a person: {said[:_MAX_REASON]}")
         raise Declined(f"{self._agent.name} ended with {state}: {said[:_MAX_REASON]}")
 
     async def _cancel(self, method: str, task_id: str) -> None:
@@ -152,16 +149,16 @@ class _Caller:
 def _interfaces(card: dict[str, Any]) -> list[tuple[Any, Any, Any]]:
     """Return where a card says that its agent is asked: address, binding and version."""
     version = card.get("protocolVersion") or "0.3"
-    found = [(card.get("url"), card.get("preferredTransport") or "JSONRPC", version)]
-    for each in card.get("additionalInterfaces") or ():
-        if isinstance(each, dict):
-            found.append((each.get("url"), each.get("transport"), version))
-    for each in card.get("supportedInterfaces") or ():
-        if isinstance(each, dict):
-            found.append(
-                (each.get("url"), each.get("protocolBinding"), each.get("protocolVersion") or "1.0")
-            )
-    return found
+    old, new = (_objects(card.get(key)) for key in ("additionalInterfaces", "supportedInterfaces"))
+    return [
+        *((e.get("url"), e.get("protocolBinding"), e.get("protocolVersion") or "1.0") for e in new),
+        (card.get("url"), card.get("preferredTransport") or "JSONRPC", version),
+        *((e.get("url"), e.get("transport"), version) for e in old),
+    ]
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:
@@ -177,9 +174,7 @@ def _state(task: dict[str, Any]) -> str:
 
 def _said(task: dict[str, Any]) -> str:
     """Return what a task brought, or what its status says."""
-    artifacts = task.get("artifacts")
-    several = artifacts if isinstance(artifacts, list) else []
-    texts = [_texts(each.get("parts")) for each in several if isinstance(each, dict)]
+    texts = [_texts(each.get("parts")) for each in _objects(task.get("artifacts"))]
     if brought := "\n".join(text for text in texts if text):
         return brought
     status = task.get("status")
@@ -188,6 +183,5 @@ def _said(task: dict[str, Any]) -> str:
 
 
 def _texts(parts: Any) -> str:
-    several = parts if isinstance(parts, list) else []
-    texts = (part.get("text") for part in several if isinstance(part, dict))
+    texts = (part.get("text") for part in _objects(parts))
     return "\n".join(text for text in texts if isinstance(text, str)).strip()

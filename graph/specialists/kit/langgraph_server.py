@@ -35,7 +35,7 @@ class LangGraphServer:
     graph: str
 
     async def ask(self, task: str, seconds: float, key: str, depth: int) -> Report:
-        """See `Remote`. A server that knows `Idempotency-Key` joins the run that it began before."""
+        """See `Remote`. A server that knows `Idempotency-Key` joins the run that it has begun."""
         seconds = min(seconds, self.timeout)
         headers = {"Idempotency-Key": key, **revealed(self.headers)}
         body = {
@@ -62,7 +62,7 @@ def _report(name: str, state: Any) -> Report:
         said = error.get("message") if isinstance(error, dict) else error
         raise Declined(f"{name} failed: {str(said)[:_MAX_REASON]}")
     if values.get("__interrupt__"):
-        raise Declined(f"{name} waits for a person, whom nobody here can be")
+        raise Declined(f"{name} waits for a person")
     messages = values.get("messages")
     several = [m for m in messages if isinstance(m, dict)] if isinstance(messages, list) else []
     users = [i for i, m in enumerate(several) if m.get("type") == "human"]
@@ -92,7 +92,5 @@ def _text(content: Any) -> str:
     if isinstance(content, str):
         return content
     blocks = content if isinstance(content, list) else []
-    texts = (
-        b if isinstance(b, str) else b.get("text") for b in blocks if isinstance(b, str | dict)
-    )
+    texts = (block.get("text") if isinstance(block, dict) else block for block in blocks)
     return "".join(text for text in texts if isinstance(text, str))

@@ -37,6 +37,8 @@ class NamedSpecialist(BaseModel):
     tools: list[str] = Field(default_factory=list)
     colleagues: list[Name] = Field(default_factory=list)
     instructions: str = Field(default="", max_length=8000)
+    min_context: int | None = Field(default=None, ge=1)
+    """Tokens that its model must be able to read."""
     url: HttpUrl | None = None
     graph: str = Field(default="agent", min_length=1)
     """Of a LangGraph server: the graph or assistant to ask."""
@@ -71,6 +73,7 @@ class NamedSpecialist(BaseModel):
                 colleagues=tuple(self.colleagues),
                 instructions=self.instructions,
                 require_tools=bool(self.tools or self.colleagues),
+                min_context=self.min_context,
             )
         from everturn.graph.specialists.kit.a2a import A2AAgent
         from everturn.graph.specialists.kit.langgraph_server import LangGraphServer
