@@ -2,8 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -103,10 +103,14 @@ async def test_a_plan_is_edited_through_the_sdk(
 ) -> None:
     script = Script(plan(step("a"), step("c")), "done")
     fake_provider.script("m", script)
-    sdk = get_client(url=str(client.base_url))
+    async with get_client(url=str(client.base_url)) as sdk:
+        await _edits(sdk, script)
+
+
+async def _edits(sdk: LangGraphClient, script: Script) -> None:
     thread = (await sdk.threads.create())["thread_id"]
     choices: Any = {"review_plan": True}
-    turn = {"messages": [{"role": "user", "content": "go"}]}
+    turn: Any = {"messages": [{"role": "user", "content": "go"}]}
     state: Any = await sdk.runs.wait(thread, "planner", input=turn, context=choices)
     (interrupt,) = state["__interrupt__"]
     (request,) = interrupt["value"]["action_requests"]
@@ -123,8 +127,9 @@ async def test_a_plan_is_edited_through_the_sdk(
     assert script.steps == [("better", 0)]
 
 
-def test_a_chat_edits_a_plan_too(client: Client, fake_provider: FakeProvider) -> None:
-    """The route for chats has no `review_plan`: an assistant may have it."""
+def test_an_assistant_may_have_its_plans_reviewed(
+    client: Client, fake_provider: FakeProvider
+) -> None:
     script = Script(plan(step("a")), "done")
     fake_provider.script("m", script)
     made = client.post(
@@ -157,6 +162,13 @@ def start(data_dir: Path, fake_provider: FakeProvider) -> Start:
     return run
 
 
+@pytest.fixture
+async def opened() -> AsyncIterator[AsyncExitStack]:
+    """Closes clients at the end."""
+    async with AsyncExitStack() as stack:
+        yield stack
+
+
 async def has_stored(sdk: LangGraphClient, thread: str, result: str) -> bool:
     """Whether a task of the step that goes on has stored its result."""
     state: Any = await sdk.threads.get_state(thread)
@@ -165,14 +177,14 @@ async def has_stored(sdk: LangGraphClient, thread: str, result: str) -> bool:
 
 @pytest.mark.clock
 async def test_a_plan_that_is_killed_goes_on_in_the_middle(
-    start: Start, fake_provider: FakeProvider
+    start: Start, fake_provider: FakeProvider, opened: AsyncExitStack
 ) -> None:
     script = Script(plan(step("a"), step("b"), step("c", "a", "b")), Reply("made it", cost=1.0))
     script.held = {"b"}
     fake_provider.script("m", script)
     turn: Any = {"messages": [{"role": "user", "content": "go"}]}
     with start() as first:
-        sdk = get_client(url=first.url())
+        sdk = await opened.enter_async_context(get_client(url=first.url()))
         thread = (await sdk.threads.create())["thread_id"]
         run = await sdk.runs.create(thread, "planner", input=turn)
         await eventually(lambda: ("b", 1) in script.steps)
@@ -182,7 +194,7 @@ async def test_a_plan_that_is_killed_goes_on_in_the_middle(
     assert {s["id"]: s["status"] for s in before["values"]["steps"]}["c"] == "pending"
     script.held = set()
     with start() as second:
-        sdk = get_client(url=second.url())
+        sdk = await opened.enter_async_context(get_client(url=second.url()))
         await asyncio.wait_for(sdk.runs.join(thread, run["run_id"]), PATIENCE)
         assert (await sdk.runs.get(thread, run["run_id"]))["status"] == "success"
         state: Any = await sdk.threads.get_state(thread)
