@@ -47,7 +47,7 @@ def changed(steps: list[Step], change: list[Step] | Step) -> list[Step]:
 
 
 class PlannerOutput(TypedDict):
-    """What a turn leaves: the conversation, and the plan that was made for its last question."""
+    """What a turn leaves: the conversation, and the newest plan that was made in it."""
 
     messages: Annotated[list[AnyMessage], add_messages]
     steps: Annotated[list[Step], changed]

@@ -20,7 +20,7 @@ from everturn.graph.services import (
 from everturn.graph.state import ModelCall
 from everturn.graph.steps.approval import Approved, approved
 from everturn.graph.steps.route import calls_of, with_calls
-from everturn.graph.steps.team import left, offered_own_tools, offered_team
+from everturn.graph.steps.team import Left, left, offered_own_tools, offered_team
 from everturn.graph.steps.window import calls_of_turn, calls_tools, open_calls
 from everturn.graph.team_state import Task, TeamState
 from everturn.tools.kit.arguments import flaws
@@ -40,17 +40,17 @@ async def delegate(state: TeamState, *, runtime: Runtime[Context]) -> dict[str, 
     """
     context, messages = context_of(runtime, TeamContext), state["messages"]
     update: dict[str, Any] = {"asked": [], "messages": []}
-    if state.get("asked"):
+    waiting = {call["id"] or "" for call in open_calls(messages)}
+    asked = next(
+        each for each in reversed(messages) if isinstance(each, AIMessage) and calls_tools(each)
+    )
+    if _have_answered(state, asked):
         if route := state.get("route"):
             update["route"] = with_calls(route, _taken(state))
         return update
     if budget := current_budget():
         budget.check_tools(calls_of_turn(messages), place_of(get_config()))
     offer, own = await offered_team(state, context), await offered_own_tools(state, context)
-    asked = next(
-        each for each in reversed(messages) if isinstance(each, AIMessage) and calls_tools(each)
-    )
-    waiting = {call["id"] or "" for call in open_calls(messages)}
     # What the `tools` node calls, it has approved itself.
     team = Offer(tuple(t for t in offer.tools if t.name not in own.by_name), offer.execution)
     seen = approved(asked, waiting, await current_toolbox(), team)
@@ -62,7 +62,7 @@ async def delegate(state: TeamState, *, runtime: Runtime[Context]) -> dict[str, 
         answers.append(failed(call, "refused", text))
     if calls := calls[:at_once]:
         seconds, share = await _seconds(state, context), rest.share(len(calls))
-        update["asked"] = [Task(call=call, seconds=seconds, **share._asdict()) for call in calls]
+        update["asked"] = [_task(call, seconds, share) for call in calls]
     update["messages"] = [*([seen.asked] if seen.asked is not asked else []), *answers]
     return update
 
@@ -74,6 +74,10 @@ def after_delegate(state: TeamState) -> list[Send] | str:
     if open_calls(state["messages"]):
         return "tools"
     return "offline" if state.get("route", {}).get("degraded") else "model"
+
+
+def _task(call: ToolCall, seconds: float, share: Left) -> Task:
+    return Task(call=call, seconds=seconds, calls=share.calls, tokens=share.tokens, cost=share.cost)
 
 
 def left_over(at_once: int) -> str:
@@ -119,6 +123,15 @@ async def _seconds(state: TeamState, context: TeamContext) -> float:
         else current_turn_timeout(await current_models())
     )
     return max(0.0, min(context.specialist_seconds, time_left * _SHARE))
+
+
+def _have_answered(state: TeamState, asked: AIMessage) -> bool:
+    """Say whether those whom a message asked are the ones who were at work last.
+
+    After a turn that was cancelled, others are left in the state.
+    """
+    ids = {call["id"] for call in asked.tool_calls}
+    return any(task["call"]["id"] in ids for task in state.get("asked") or ())
 
 
 def _taken(state: TeamState) -> list[ModelCall]:

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable
 from datetime import UTC, datetime
 from hashlib import blake2b
+from time import perf_counter
 from typing import Any, Protocol
 
 from langchain_core.messages import ToolMessage
@@ -13,13 +14,13 @@ from langgraph.runtime import Runtime
 from everturn.graph.context import Context, TeamContext, context_of
 from everturn.graph.guards.messages import screened_answer
 from everturn.graph.nodes.model import SPEAKER
-from everturn.graph.services import current_guards
+from everturn.graph.services import current_guards, current_toolbox
 from everturn.graph.specialists.kit.specialist import Specialist
 from everturn.graph.steps.delegation import FAILED, Report, ask_agent
 from everturn.graph.steps.route import CALLS
 from everturn.graph.steps.team import ASKED, DEPTH, depth
 from everturn.graph.team_state import Task
-from everturn.tools.kit.results import bound, failed
+from everturn.tools.kit.results import bound, failed, failure_of
 
 _MAX_RESULT = 20_000
 """Characters."""
@@ -42,6 +43,7 @@ def specialist_node(specialist: Specialist, agent: Pregel[Any, Any, Any, Any]) -
     async def member(state: Task, *, runtime: Runtime[Context]) -> dict[str, Any]:
         context, call = context_of(runtime, TeamContext), state["call"]
         task, seconds, below = call["args"]["task"], state["seconds"], depth() + 1
+        began = perf_counter()
         if specialist.remote:
             report = await specialist.remote.ask(task, seconds, _key(call["id"]), below)
         else:
@@ -55,6 +57,8 @@ def specialist_node(specialist: Specialist, agent: Pregel[Any, Any, Any, Any]) -
                 choices = _as_agent(specialist, context)
                 report = await ask_agent(agent, task, choices, seconds, speaker)
         answer = _answer(call, report)
+        counter = (await current_toolbox()).execution.counter
+        counter.called(specialist.name, failure_of(answer), perf_counter() - began)
         if guards := await current_guards():
             answer = await screened_answer(answer, guards)
         return {"messages": [answer]}

@@ -7,13 +7,17 @@ The package is not called `team`: beside the page `graph/team.py` it would hide 
 the folder where a folder and a file have one name.
 """
 
-from collections.abc import Iterable
+from __future__ import annotations
+
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
+from typing import TYPE_CHECKING
 
-from everturn.graph.specialists.kit.settings import SpecialistSettings
-from everturn.graph.specialists.kit.specialist import Specialist
+if TYPE_CHECKING:  # the settings alone are read more often, and need none of it
+    from collections.abc import Iterable
+
+    from everturn.graph.specialists.kit.specialist import Specialist
 
 
 @cache
@@ -26,10 +30,22 @@ def find_specialists() -> dict[str, Specialist]:
         ValidationError: the settings are wrong.
         ValueError: one names a colleague that there is not.
     """
+    from everturn.graph.specialists.kit.settings import SpecialistSettings
+
     files = [name for _, name, is_package in iter_modules(__path__) if not is_package]
     own = [import_module(f"{__name__}.{name}").specialist for name in sorted(files)]
     named = [each.specialist() for each in SpecialistSettings.read().specialists]
     return checked([*own, *named])
+
+
+def check_specialists(names: Iterable[str] | None) -> None:
+    """Raise UnknownTool where one of `names` is no specialist: it is asked as a tool is called."""
+    from everturn.tools.kit.discovery import UnknownTool
+
+    there_are = find_specialists()
+    for name in names or ():
+        if name not in there_are:
+            raise UnknownTool(name, there_are)
 
 
 def checked(several: Iterable[Specialist]) -> dict[str, Specialist]:

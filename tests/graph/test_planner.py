@@ -1,5 +1,6 @@
 """The planner against a provider on loopback: plans, waves, failures, bounds and what it costs."""
 
+import asyncio
 import json
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,6 +17,7 @@ from everturn.graph.models.provider import Models
 from everturn.graph.state import Input
 from everturn.tools.kit.results import failure_of
 from tests.provider import FakeProvider, Fault, Reply, Request, ToolCall
+from tests.waiting import eventually
 
 Share = Callable[..., RunnableConfig]
 Answer = str | Reply | Fault
@@ -380,3 +382,32 @@ async def test_a_plan_that_a_person_rejects_is_not_carried_out(
     assert script.asked == []
     assert "not today" in done["messages"][-2].content
     assert done["messages"][-1].text == "as you like"
+
+
+async def test_a_turn_that_was_broken_off_leaves_the_next_one_alone(
+    fake_provider: FakeProvider, models: Models, share: Share
+) -> None:
+    script = Script(plan(step("a"), step("b", "a")), plan(step("a"), step("b", "a")), "done")
+    script.steps["a"] = Fault("silent")
+    fake_provider.script("model-a", script)
+    graph = planner.graph.copy({"checkpointer": InMemorySaver()})
+    config, context = share(models, thread_id="t"), PlannerContext(model="model-a")
+    first = asyncio.create_task(
+        graph.ainvoke(Input(messages=[HumanMessage("one")]), config, context=context)
+    )
+    await eventually(lambda: script.asked)
+    first.cancel()
+    await asyncio.wait([first])
+    del script.steps["a"]
+    second = Input(messages=[HumanMessage("two")])
+    done = await graph.ainvoke(second, config, context=context)
+    assert done["messages"][-1].text == "done"
+    assert script.asked == ["do a", "do a", "do b"]
+    assert results(done) == {name: ("done", f"{name} is done") for name in "ab"}
+
+
+async def test_a_long_chain_is_carried_out_to_its_end(run: Run) -> None:
+    names = [f"s{n}" for n in range(32)]
+    chain = [step(name, *names[max(0, n - 1) : n]) for n, name in enumerate(names)]
+    done = await run(Script(plan(*chain), "done"), max_steps=32)
+    assert [status for status, _ in results(done).values()] == ["done"] * 32

@@ -1,5 +1,6 @@
 """The team against a provider on loopback: who is asked, with what, within which bounds."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.memory import InMemorySaver
 from pydantic import ValidationError
 
 from everturn.graph import team
@@ -18,6 +20,7 @@ from everturn.graph.specialists.kit.specialist import Specialist
 from everturn.graph.state import Input
 from everturn.tools.kit.results import failure_of
 from tests.provider import FakeProvider, Fault, Reply, Request, ToolCall
+from tests.waiting import eventually
 
 Share = Callable[..., RunnableConfig]
 Answer = str | Reply | Fault
@@ -247,6 +250,28 @@ async def test_streams_show_who_speaks(
     assert speakers["mathematician"] == {"mathematician"}
     assert speakers[""] == {None}
     assert names == {"mathematician"}
+
+
+async def test_a_turn_that_was_broken_off_leaves_the_next_one_alone(
+    fake_provider: FakeProvider, models: Models, share: Share
+) -> None:
+    script = Script(ask(mathematician="1"), ask(forecaster="2"), "done")
+    script.specialists["mathematician"] = Fault("silent")
+    fake_provider.script("model-a", script)
+    graph = team.graph.copy({"checkpointer": InMemorySaver()})
+    config, context = share(models, thread_id="t"), TeamContext(model="model-a")
+    first = asyncio.create_task(
+        graph.ainvoke(Input(messages=[HumanMessage("one")]), config, context=context)
+    )
+    await eventually(lambda: script.asked)
+    first.cancel()
+    await asyncio.wait([first])
+    second = Input(messages=[HumanMessage("two")])
+    done = await graph.ainvoke(second, config, context=context)
+    assert done["messages"][-1].text == "done"
+    assert len(script.asked) == 2
+    assert answers(done)["forecaster"].content == "forecaster says so"
+    assert "Cancelled" in str(answers(done)["mathematician"].content)
 
 
 def test_each_specialist_is_one_file() -> None:

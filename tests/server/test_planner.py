@@ -146,6 +146,42 @@ def test_an_assistant_may_have_its_plans_reviewed(
     assert [s["status"] for s in state["steps"]] == ["done"]
 
 
+def test_tools_of_two_steps_wait_for_a_person_each(
+    data_dir: Path, fake_provider: FakeProvider
+) -> None:
+    def model(request: Request) -> Answer:
+        last = request.messages[-1]
+        if "make_plan" in request.tools:
+            return plan(step("1+1"), step("2+2")) if last["role"] == "user" else "both"
+        if last["role"] == "user":
+            expression = last["content"].removeprefix("do ")
+            return Reply(tool_calls=[ToolCall("calculator", {"expression": expression})])
+        return str(json.loads(last["content"])["result"])
+
+    fake_provider.script("m", model)
+    provider = {"base_url": fake_provider.url, "models": "m", "openai_api_key": KEY}
+    with serving(data_dir, **provider, approve_tools="calculator") as client:
+        waits = client.ask("go", agent="planner")
+        session = waits["session_id"]
+        for _ in range(2):
+            assert waits["status"] == "approval_required"
+            assert [call["name"] for call in waits["calls"]] == ["calculator"]
+            (call,) = waits["calls"]
+            body = {"decisions": [{"id": call["id"], "type": "approve"}]}
+            answer = client.post(f"/api/chat/session/{session}/resume", json=body)
+            assert answer.status_code == 200, answer.text
+            waits = answer.json()
+    assert waits["response"] == "both"
+
+
+def test_specialists_and_tools_that_there_are_not_are_refused(client: Client) -> None:
+    for context in ({"specialists": ["nobody"]}, {"own_tools": ["nothing"]}):
+        turn = {"messages": [{"role": "user", "content": "go"}]}
+        body = {"assistant_id": "team", "input": turn, "context": context}
+        refused = client.post("/runs/wait", json=body).json()
+        assert refused["__error__"]["error"] == "UnknownTool"
+
+
 Start = Callable[[], AbstractContextManager[Process]]
 
 

@@ -35,9 +35,11 @@ class LangGraphServer:
     graph: str
 
     async def ask(self, task: str, seconds: float, key: str, depth: int) -> Report:
-        """See `Remote`. A server that knows `Idempotency-Key` joins the run that it has begun."""
-        seconds = min(seconds, self.timeout)
-        headers = {"Idempotency-Key": key, **revealed(self.headers)}
+        """See `Remote`. The run ends with its connection: when its time is over, or we are killed.
+
+        So it has no idempotency key, with which a run would go on without anybody who waits for it.
+        """
+        seconds, headers = min(seconds, self.timeout), revealed(self.headers)
         body = {
             "assistant_id": self.graph,
             "input": {"messages": [{"role": "user", "content": task}]},

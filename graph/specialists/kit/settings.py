@@ -1,7 +1,7 @@
 """Specialists that the settings name: agents of this service, or some that live elsewhere."""
 
 import json
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -15,7 +15,8 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from everturn.graph.specialists.kit.specialist import Specialist
+if TYPE_CHECKING:
+    from everturn.graph.specialists.kit.specialist import Specialist
 
 _TAKEN = {
     *("model", "tools", "delegate", "fallback_router", "offline", "stop", "guard_input"),
@@ -63,8 +64,10 @@ class NamedSpecialist(BaseModel):
             raise ValueError("`tools`, `colleagues` and `instructions` go with the kind agent")
         return self
 
-    def specialist(self) -> Specialist:
+    def specialist(self) -> "Specialist":
         """Return the specialist that is meant."""
+        from everturn.graph.specialists.kit.specialist import Specialist
+
         if self.url is None:
             return Specialist(
                 name=self.name,

@@ -7,6 +7,7 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from email.message import Message
 from email.utils import parsedate_to_datetime
+from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -147,8 +148,9 @@ class Web:
     ) -> Any:
         """Return the JSON with which a service answers a POST of JSON, or GET without a `body`.
 
-        Redirects are not followed. What settings name may be on this machine or in its network; an
-        address that came from elsewhere, such as from an answer, must be `public`.
+        A POST is sent once, as it may do something; redirects are not followed. What settings name
+        may be on this machine or in its network; an address that came from elsewhere, such as
+        from an answer, must be `public`.
 
         Raises:
             Refused: it must be a public address, and is none.
@@ -163,7 +165,8 @@ class Web:
             content=None if body is None else orjson.dumps(body),
             headers={"Accept": _JSON, "Content-Type": _JSON, **headers},
         )
-        return await _within(seconds, service, lambda: _json_of(client, service, request))
+        send = partial(_json_of, client, service, request)
+        return await _within(seconds, service, send, repeat=body is None)
 
     async def aclose(self) -> None:
         """Close the connections, if there ever were any."""
@@ -241,7 +244,9 @@ async def open_web(settings: WebSettings) -> AsyncIterator[Web]:
         await web.aclose()
 
 
-async def _within(seconds: float, who: str, exchange: Callable[[], Awaitable[T]]) -> T:
+async def _within(
+    seconds: float, who: str, exchange: Callable[[], Awaitable[T]], *, repeat: bool = True
+) -> T:
     """Carry out an exchange, once more where the connection fails, and name what went wrong."""
     import httpx2
 
@@ -250,6 +255,8 @@ async def _within(seconds: float, who: str, exchange: Callable[[], Awaitable[T]]
             try:
                 return await exchange()
             except (httpx2.NetworkError, httpx2.RemoteProtocolError) as error:
+                if not repeat:
+                    raise
                 log.info("request_repeated", service=who, error=_described(error))
                 return await exchange()
     except TimeoutError:
