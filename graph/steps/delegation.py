@@ -56,8 +56,9 @@ async def ask_agent(
     config = within_seconds(merge_configs(get_config(), {"metadata": dict(metadata)}), seconds)
     values: dict[str, Any] = {}
     error: AgentError | None = None
+    limit = asyncio.timeout(seconds)
     try:
-        async with asyncio.timeout(seconds) as limit:
+        async with limit:
             given = {"messages": [HumanMessage(task)]}
             async for values in agent.astream(given, config, context=context, stream_mode="values"):  # noqa: B007
                 pass

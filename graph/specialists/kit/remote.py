@@ -25,8 +25,9 @@ class Declined(Exception):
 
 async def reported(name: str, seconds: float, ask: Callable[[], Awaitable[Report]]) -> Report:
     """Ask within a time; what comes of it is a report, also where it is away."""
+    limit = asyncio.timeout(seconds)
     try:
-        async with asyncio.timeout(seconds) as limit:
+        async with limit:
             return await ask()
     except TimeoutError:
         if not limit.expired():

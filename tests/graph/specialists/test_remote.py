@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from langchain_core.runnables import RunnableLambda
+from pydantic import HttpUrl
 
 from everturn.graph.specialists.kit.remote import calls_from
 from everturn.graph.specialists.kit.settings import NamedSpecialist
@@ -15,7 +16,7 @@ from tests.a2a_agent import Agent, serving_agent
 
 
 async def ask(kind: Any, url: str, seconds: float = 30.0, **more: Any) -> Report:
-    named = NamedSpecialist(name="far", purpose="x", kind=kind, url=url, **more)
+    named = NamedSpecialist(name="far", purpose="x", kind=kind, url=HttpUrl(url), **more)
     remote = named.specialist().remote
     assert remote is not None
 
