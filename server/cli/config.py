@@ -206,6 +206,6 @@ def _shown(value: Any) -> str:
         case HttpUrl():
             return without_user(value)
         case list() | dict():  # of what has a name, such as an MCP server, only that
-            return ",".join(map(str, value)) or "-"
+            return ",".join(str(getattr(each, "name", each)) for each in value) or "-"
         case _:
             return str(value) or "-"

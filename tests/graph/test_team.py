@@ -291,6 +291,7 @@ def test_a_colleague_that_there_is_not_is_named() -> None:
         ("[", "not JSON"),
         ('[{"name": "a", "purpose": "b", "kind": "a2a"}]', "needs a `url`"),
         ('[{"name": "a", "purpose": "b", "url": "http://x"}]', "kinds langgraph and a2a"),
+        ('[{"name": "a", "purpose": "b", "kind": "a2a", "url": "http://u:p@x"}]', "in `headers`"),
         ('[{"name": "model", "purpose": "b"}]', "part of the graph"),
         ('[{"name": "A b", "purpose": "b"}]', "pattern"),
         ('[{"name": "a", "purpose": "b"}, {"name": "a", "purpose": "c"}]', "two specialists"),

@@ -70,6 +70,7 @@ def developing(langgraph: Path, project: Path, settings: Mapping[str, str]) -> I
         process = subprocess.Popen(
             [langgraph, "dev", "--no-browser", "--no-reload", "--port", str(port)],
             cwd=project,
+            env=_environment(),
             stdout=output,
             stderr=output,
         )
@@ -88,6 +89,15 @@ def developing(langgraph: Path, project: Path, settings: Mapping[str, str]) -> I
     finally:
         process.terminate()
         process.wait(PATIENCE)
+
+
+def _environment() -> dict[str, str]:
+    """Return ours without what our own service sets for itself.
+
+    With strict msgpack that server cannot copy the adapter of a checkpointer that a project brings
+    (its `__getattr__` asks itself for ever), as LangGraph does for each graph inside a node.
+    """
+    return {k: v for k, v in os.environ.items() if k != "LANGGRAPH_STRICT_MSGPACK"}
 
 
 async def take_turn(

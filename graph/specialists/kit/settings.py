@@ -54,6 +54,13 @@ class NamedSpecialist(BaseModel):
             raise ValueError("a part of the graph has this name")
         return value
 
+    @field_validator("url")
+    @classmethod
+    def _holds_no_secret(cls, value: HttpUrl | None) -> HttpUrl | None:
+        if value and (value.username or value.password):
+            raise ValueError("the URL holds a user or a password: put what proves you in `headers`")
+        return value
+
     @model_validator(mode="after")
     def _here_or_elsewhere(self) -> Self:
         if self.kind == "agent" and (self.url or self.headers):
