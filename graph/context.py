@@ -106,9 +106,9 @@ class PlannerContext(Context):
         default=2, ge=0, le=8, description="Times a plan may be changed while it is carried out."
     )
     max_plan_tokens: int | None = Field(
-        default=200_000,
+        default=400_000,
         ge=1,
-        description="Tokens that all steps together may take: no step begins after that.",
+        description="Tokens of all steps together: no model is asked for them after that.",
     )
     max_plan_seconds: float | None = Field(
         default=None,
@@ -139,12 +139,12 @@ class TeamContext(Context):
         default=2, ge=0, le=5, description="Specialists that ask specialists: so many levels."
     )
     max_team_tokens: int | None = Field(
-        default=200_000,
+        default=400_000,
         ge=1,
-        description="Tokens that specialists may take: none is asked after that.",
+        description="Tokens that specialists may take: no model is asked for them after that.",
     )
     max_team_cost: float | None = Field(
-        default=None, gt=0, description="US dollars that they may take: none is asked after that."
+        default=None, gt=0, description="US dollars that they may take, likewise."
     )
     specialist_seconds: float = Field(
         default=120.0, gt=0, description="Seconds that a specialist has for an answer."

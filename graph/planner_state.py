@@ -37,6 +37,8 @@ class Work(TypedDict):
     """The steps that it depends on."""
     seconds: float
     """That it may take."""
+    tokens: int | None
+    """That the models may take which it asks."""
 
 
 def changed(steps: list[Step], change: list[Step] | Step) -> list[Step]:

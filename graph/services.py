@@ -104,13 +104,15 @@ def place_of(config: RunnableConfig) -> str:
     return str(config.get("configurable", {}).get("checkpoint_ns") or "").rpartition("|")[0]
 
 
-def within_seconds(config: RunnableConfig, seconds: float) -> RunnableConfig:
-    """Return a config for a graph inside this one, whose models have so many seconds."""
-    services = _services()
-    if services is None:
-        return config
-    limited = MappingProxyType({**services, "turn_timeout": seconds})
-    return patch_config(config, configurable={SERVICES_KEY: limited})
+async def for_agent(config: RunnableConfig, budget: Budget, seconds: float) -> RunnableConfig:
+    """Return a config for an agent inside of this run, with a budget and a time of its own."""
+    inner = Services(
+        **(_services() or {"models": await current_models()}),  # type: ignore[typeddict-item]
+    )
+    inner.setdefault("tools", await current_toolbox())
+    inner.setdefault("guards", await current_guards())
+    inner["budget"], inner["turn_timeout"] = budget, seconds
+    return patch_config(config, configurable={SERVICES_KEY: MappingProxyType(inner)})
 
 
 def _services() -> Services | None:

@@ -12,6 +12,7 @@ from everturn.graph.context import Context, PlannerContext, context_of
 from everturn.graph.models.provider import Models
 from everturn.graph.planner_state import PlannerState, Step, Work
 from everturn.graph.services import current_models, current_turn_timeout
+from everturn.graph.steps.delegation import spent_in
 from everturn.graph.steps.planning import MAKE_PLAN, plans_made, request_in
 from everturn.graph.steps.progress import calls_of_steps, ready, reason_to_stop, told
 from everturn.graph.steps.route import CALLS, with_calls
@@ -34,7 +35,8 @@ async def dispatch(state: PlannerState, *, runtime: Runtime[Context]) -> dict[st
     if wave:
         ids = {step["id"] for step in wave}
         begun = [Step(**{**s, "status": "running"}) if s["id"] in ids else s for s in steps]
-        work = [_work(step, state, until - now) for step in begun if step["id"] in ids]
+        share = _share_of_tokens(steps, context, len(ids))
+        work = [_work(step, state, until - now, share) for step in begun if step["id"] in ids]
         return {"steps": begun, "wave": work, "until": until}
     return _ended(state, stopped, context)
 
@@ -52,12 +54,20 @@ def _seconds(state: PlannerState, context: PlannerContext, models: Models, now: 
     return min(left * _SHARE, context.max_plan_seconds or float("inf"))
 
 
-def _work(step: Step, state: PlannerState, seconds: float) -> Work:
+def _share_of_tokens(steps: list[Step], context: PlannerContext, number: int) -> int | None:
+    if context.max_plan_tokens is None:
+        return None
+    tokens, _ = spent_in(calls_of_steps(steps))
+    return max(1, (context.max_plan_tokens - tokens) // number)
+
+
+def _work(step: Step, state: PlannerState, seconds: float, tokens: int | None) -> Work:
     return Work(
         step=step,
         request=request_in(state["messages"]),
         results=[each for each in state["steps"] if each["id"] in step["depends_on"]],
         seconds=seconds,
+        tokens=tokens,
     )
 
 

@@ -16,7 +16,7 @@ from everturn.graph.guards.messages import screened_answer
 from everturn.graph.nodes.model import SPEAKER
 from everturn.graph.services import current_guards, current_toolbox
 from everturn.graph.specialists.kit.specialist import Specialist
-from everturn.graph.steps.delegation import FAILED, Report, ask_agent
+from everturn.graph.steps.delegation import FAILED, Limits, Report, ask_agent
 from everturn.graph.steps.route import CALLS
 from everturn.graph.steps.team import ASKED, DEPTH, depth
 from everturn.graph.team_state import Task
@@ -47,15 +47,16 @@ def specialist_node(specialist: Specialist, agent: Pregel[Any, Any, Any, Any]) -
         if specialist.remote:
             report = await specialist.remote.ask(task, seconds, _key(call["id"]), below)
         else:
+            limits = Limits(seconds, state["tokens"], state["cost"])
             speaker = {SPEAKER: specialist.name, DEPTH: below}
             if specialist.colleagues:
                 from everturn.graph import team  # it is made of these nodes
 
                 choices: Context = _as_team(specialist, context, state)
-                report = await ask_agent(team.graph, task, choices, seconds, speaker)
+                report = await ask_agent(team.graph, task, choices, limits, speaker)
             else:
                 choices = _as_agent(specialist, context)
-                report = await ask_agent(agent, task, choices, seconds, speaker)
+                report = await ask_agent(agent, task, choices, limits, speaker)
         answer = _answer(call, report)
         counter = (await current_toolbox()).execution.counter
         counter.called(specialist.name, failure_of(answer), perf_counter() - began)

@@ -9,7 +9,7 @@ from langgraph.runtime import Runtime
 from everturn.graph.context import Context, context_of
 from everturn.graph.nodes.model import SPEAKER
 from everturn.graph.planner_state import Step, Work
-from everturn.graph.steps.delegation import FAILED, ask_agent
+from everturn.graph.steps.delegation import FAILED, Limits, ask_agent
 from everturn.graph.steps.progress import REPLAN, show
 
 _PROMPT = (
@@ -34,7 +34,8 @@ def step_node(agent: Pregel[Any, Any, Any, Any]) -> StepNode:
         show(runtime, begun)
         context = context_of(runtime).for_agent(system_prompt=_prompt(state))
         speaker = {SPEAKER: f"step {begun['id']}"}
-        report = await ask_agent(agent, begun["text"], context, state["seconds"], speaker)
+        limits = Limits(state["seconds"], state["tokens"])
+        report = await ask_agent(agent, begun["text"], context, limits, speaker)
         done = Step(
             id=begun["id"],
             text=begun["text"],

@@ -8,7 +8,7 @@ import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
 from langchain_core.runnables.config import merge_configs
@@ -18,12 +18,22 @@ from langgraph.pregel import Pregel
 
 from everturn.graph.context import Context
 from everturn.graph.errors import AgentError, InvalidAPIKey, UnknownModel
-from everturn.graph.services import within_seconds
+from everturn.graph.services import current_budget, for_agent
 from everturn.graph.state import Answered, ModelCall, Usage
+from everturn.graph.steps.allowance import Allowance
 from everturn.graph.steps.route import calls_of
 
 FAILED = "FAILED"
 """An answer that begins with this word says that it is none."""
+
+
+class Limits(NamedTuple):
+    """What an agent may take for a task."""
+
+    seconds: float
+    tokens: int | None = None
+    """Of all models that it asks; `None`: any."""
+    dollars: float | None = None
 
 
 @dataclass(slots=True)
@@ -43,7 +53,7 @@ async def ask_agent(
     agent: Pregel[Any, Any, Any, Any],
     task: str,
     context: Context,
-    seconds: float,
+    limits: Limits,
     metadata: Mapping[str, Any],
 ) -> Report:
     """Have an agent answer a task, from inside a node; what it cannot do is reported, not raised.
@@ -53,7 +63,10 @@ async def ask_agent(
         GraphInterrupt: a tool of it waits for a person.
         Exception: one of the budget's errors, or trouble with the stores.
     """
-    config = within_seconds(merge_configs(get_config(), {"metadata": dict(metadata)}), seconds)
+    seconds = limits.seconds
+    allowance = Allowance(current_budget(), limits.tokens, limits.dollars)
+    config = merge_configs(get_config(), {"metadata": dict(metadata)})
+    config = await for_agent(config, allowance, seconds)
     values: dict[str, Any] = {}
     error: AgentError | None = None
     limit = asyncio.timeout(seconds)

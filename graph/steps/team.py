@@ -49,7 +49,7 @@ class Left(NamedTuple):
         """Return the part of one of several that are asked at once, after they are asked."""
         return Left(
             (self.calls - number) // number,
-            None if self.tokens is None else self.tokens // number,
+            None if self.tokens is None else max(1, self.tokens // number),
             None if self.cost is None else self.cost / number,
         )
 

@@ -411,3 +411,20 @@ async def test_a_long_chain_is_carried_out_to_its_end(run: Run) -> None:
     chain = [step(name, *names[max(0, n - 1) : n]) for n, name in enumerate(names)]
     done = await run(Script(plan(*chain), "done"), max_steps=32)
     assert [status for status, _ in results(done).values()] == ["done"] * 32
+
+
+async def test_a_step_that_asks_models_without_end_is_stopped_by_its_tokens(run: Run) -> None:
+    """Its share is spent after its first call; the next one is not made."""
+    asked: list[str] = []
+
+    def model(request: Request) -> Answer:
+        if "make_plan" in request.tools:
+            return plan(step("a")) if request.messages[-1]["role"] == "user" else "stopped"
+        asked.append("a")
+        return Reply(tool_calls=[ToolCall("calculator", {"expression": "1+1"})])
+
+    done = await run(model, max_plan_tokens=5)
+    assert asked == ["a"]
+    assert results(done)["a"] == ("failed", "it has taken all tokens that it may take")
+    calls = done["messages"][-2].response_metadata["calls"]
+    assert [call["usage"]["total_tokens"] > 5 for call in calls] == [True]

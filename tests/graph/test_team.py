@@ -301,3 +301,13 @@ def test_a_colleague_that_there_is_not_is_named() -> None:
 def test_wrong_settings_say_what_is_wrong(said: str, flaw: str) -> None:
     with pytest.raises(ValidationError, match=flaw):
         SpecialistSettings(_env_file=None, specialists=said)
+
+
+async def test_a_specialist_that_asks_models_without_end_is_stopped_by_its_money(run: Run) -> None:
+    again = Reply(tool_calls=[ToolCall("calculator", {"expression": "1+1"})], cost=0.2)
+    endless: dict[str, Answer] = {"mathematician": again}
+    script = Script(ask(mathematician="1"), "stopped", **endless)
+    done = await run(script, max_team_cost=0.1)
+    assert len(script.asked) == 1
+    assert "all the money" in str(answers(done)["mathematician"].content)
+    assert done["messages"][-1].response_metadata["route"]["cost"] >= 0.2
