@@ -174,6 +174,29 @@ def test_tools_of_two_steps_wait_for_a_person_each(
     assert waits["response"] == "both"
 
 
+def test_a_budget_of_tool_calls_counts_those_of_all_steps(
+    data_dir: Path, fake_provider: FakeProvider
+) -> None:
+    def model(request: Request) -> Answer:
+        last = request.messages[-1]
+        if "make_plan" in request.tools:
+            first, second = step("1+1"), step("2+2", "1+1")
+            return plan(first, second) if last["role"] == "user" else "done"
+        if last["role"] == "user":
+            expression = last["content"].removeprefix("do ")
+            return Reply(tool_calls=[ToolCall("calculator", {"expression": expression})])
+        return "so it is"
+
+    fake_provider.script("m", model)
+    provider = {"base_url": fake_provider.url, "models": "m", "openai_api_key": KEY}
+    body = {"message": "go", "agent": "planner"}
+    with serving(data_dir, **provider, max_tool_calls=3) as client:
+        assert client.post("/api/chat/message", json=body).status_code == 200
+    with serving(data_dir, **provider, max_tool_calls=2) as client:
+        refused = client.post("/api/chat/message", json=body)
+    assert refused.json()["type"].endswith("budget-exceeded"), refused.text
+
+
 def test_specialists_and_tools_that_there_are_not_are_refused(client: Client) -> None:
     for context in ({"specialists": ["nobody"]}, {"own_tools": ["nothing"]}):
         turn = {"messages": [{"role": "user", "content": "go"}]}
