@@ -155,6 +155,11 @@ class TeamContext(Context):
 Chosen = TypeVar("Chosen", bound=Context)
 
 
-def context_of(runtime: Runtime[Context], kind: type[Chosen] = Context) -> Chosen:  # type: ignore[assignment]  # the default of Chosen
-    """Return the run's context, or the defaults of its kind where the caller gave none."""
+def context_of(runtime: Runtime[Context]) -> Context:
+    """Return the run's context, or the defaults where the caller gave none."""
+    return runtime.context or Context()
+
+
+def context_as(runtime: Runtime[Context], kind: type[Chosen]) -> Chosen:
+    """Return the run's context in a graph whose contexts are of this kind, or its defaults."""
     return cast("Chosen", runtime.context) or kind()

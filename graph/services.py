@@ -106,9 +106,7 @@ def place_of(config: RunnableConfig) -> str:
 
 async def for_agent(config: RunnableConfig, budget: Budget, seconds: float) -> RunnableConfig:
     """Return a config for an agent inside of this run, with a budget and a time of its own."""
-    inner = Services(
-        **(_services() or {"models": await current_models()}),  # type: ignore[typeddict-item]
-    )
+    inner = Services(**(_services() or {"models": await current_models()}))
     inner.setdefault("tools", await current_toolbox())
     inner.setdefault("guards", await current_guards())
     inner["budget"], inner["turn_timeout"] = budget, seconds

@@ -9,7 +9,7 @@ from langgraph.config import get_config
 from langgraph.runtime import Runtime
 from langgraph.types import Send
 
-from everturn.graph.context import Context, TeamContext, context_of
+from everturn.graph.context import Context, TeamContext, context_as
 from everturn.graph.services import (
     current_budget,
     current_models,
@@ -38,7 +38,7 @@ async def delegate(state: TeamState, *, runtime: Runtime[Context]) -> dict[str, 
 
     When the specialists have answered, the node is visited again, and counts what they took.
     """
-    context, messages = context_of(runtime, TeamContext), state["messages"]
+    context, messages = context_as(runtime, TeamContext), state["messages"]
     update: dict[str, Any] = {"asked": [], "messages": []}
     waiting = {call["id"] or "" for call in open_calls(messages)}
     asked = next(

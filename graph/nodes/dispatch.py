@@ -8,7 +8,7 @@ from langchain_core.messages import ToolMessage
 from langgraph.runtime import Runtime
 from langgraph.types import Send
 
-from everturn.graph.context import Context, PlannerContext, context_of
+from everturn.graph.context import Context, PlannerContext, context_as
 from everturn.graph.models.provider import Models
 from everturn.graph.planner_state import PlannerState, Step, Work
 from everturn.graph.services import current_models, current_turn_timeout
@@ -24,7 +24,7 @@ _SHARE = 0.8
 
 async def dispatch(state: PlannerState, *, runtime: Runtime[Context]) -> dict[str, Any]:
     """Begin all steps whose turn it is, or answer the call that made the plan."""
-    context = context_of(runtime, PlannerContext)
+    context = context_as(runtime, PlannerContext)
     now, steps = asyncio.get_running_loop().time(), state["steps"]
     until = state.get("until") if state.get("wave") else None
     if until is None:  # a new plan, or a run that goes on in another process

@@ -11,7 +11,7 @@ from langgraph.graph.message import REMOVE_ALL_MESSAGES
 from langgraph.runtime import Runtime
 from structlog import get_logger
 
-from everturn.graph.context import Context, context_of
+from everturn.graph.context import Context, context_as
 from everturn.graph.errors import AgentError, ProviderFailed
 from everturn.graph.guards.stream import AnswerScreen
 from everturn.graph.models.advice import explained
@@ -89,7 +89,7 @@ def model_node(
 
     async def model(state: State, *, runtime: Runtime[Context]) -> Update:
         budget, models = current_budget(), await current_models()
-        context = context_of(runtime, kind)
+        context = context_as(runtime, kind)
         ends: tuple[type[Exception], ...] = (AgentError, GraphBubbleUp)
         if budget is not None:
             context, ends = counted(context), (*ends, *budget.errors)
@@ -127,7 +127,7 @@ def offline_node(*, tools: bool | Offering = False, kind: type[Context] = Contex
     """Return the node that answers without any provider, and says why."""
 
     async def offline(state: State, *, runtime: Runtime[Context]) -> Update:
-        context, models = context_of(runtime, kind), await current_models()
+        context, models = context_as(runtime, kind), await current_models()
         offer, route = await _offered(tools, state, context), state.get("route")
         if route is None:  # resumed here: the reason is lost with the route
             unasked = new_route(state["messages"], current_turn_timeout(models), tools=False)

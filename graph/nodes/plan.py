@@ -9,7 +9,7 @@ from langchain_core.tools import BaseTool
 from langgraph.config import get_config
 from langgraph.runtime import Runtime
 
-from everturn.graph.context import Context, PlannerContext, context_of
+from everturn.graph.context import Context, PlannerContext, context_as
 from everturn.graph.planner_state import PlannerState, Step
 from everturn.graph.services import current_budget, place_of
 from everturn.graph.steps.approval import Approved, approved
@@ -49,7 +49,7 @@ async def plan(state: PlannerState, *, runtime: Runtime[Context]) -> dict[str, A
     A model that writes a wrong plan for the second time gets a plan of one step: what the user
     wants. A person who rejects a plan is heard by the model, which makes another one or answers.
     """
-    context = context_of(runtime, PlannerContext)
+    context = context_as(runtime, PlannerContext)
     if budget := current_budget():
         budget.check_tools(calls_of_turn(state["messages"]), place_of(get_config()))
     asked = _asked(state)

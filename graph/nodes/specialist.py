@@ -11,7 +11,7 @@ from langgraph.config import get_config
 from langgraph.pregel import Pregel
 from langgraph.runtime import Runtime
 
-from everturn.graph.context import Context, TeamContext, context_of
+from everturn.graph.context import Context, TeamContext, context_as
 from everturn.graph.guards.messages import screened_answer
 from everturn.graph.nodes.model import SPEAKER
 from everturn.graph.services import current_guards, current_toolbox
@@ -41,7 +41,7 @@ def specialist_node(specialist: Specialist, agent: Pregel[Any, Any, Any, Any]) -
     """Return the node that has a specialist do a task: by an agent with its tools, or elsewhere."""
 
     async def member(state: Task, *, runtime: Runtime[Context]) -> dict[str, Any]:
-        context, call = context_of(runtime, TeamContext), state["call"]
+        context, call = context_as(runtime, TeamContext), state["call"]
         task, seconds, below = call["args"]["task"], state["seconds"], depth() + 1
         began = perf_counter()
         if specialist.remote:

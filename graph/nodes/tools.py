@@ -11,7 +11,7 @@ from langgraph.config import get_config
 from langgraph.runtime import Runtime
 from langgraph.types import Command
 
-from everturn.graph.context import Context, context_of
+from everturn.graph.context import Context, context_as
 from everturn.graph.guards.messages import screened_answer
 from everturn.graph.nodes.model import Offering
 from everturn.graph.services import (
@@ -49,7 +49,7 @@ def tools_node(offering: Offering | None = None, kind: type[Context] = Context) 
     """Return the node that answers calls of the tools that the context chooses, or of others."""
 
     async def tools(state: State, *, runtime: Runtime[Context]) -> Step | list[Step]:
-        context = context_of(runtime, kind)
+        context = context_as(runtime, kind)
         offer = await (offering(state, context) if offering else offered_tools(context))
         return await _answered(state, offer)
 
