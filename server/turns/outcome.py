@@ -172,6 +172,8 @@ class Outcome:
         before = len(_route_of(last)["tried"]) if last else 0
         yield from _failed_calls(route, before)
         yield from chain.from_iterable(map(_calls_of, messages[known:]))
+        if error is not None:  # else a message carries them, once the plan has come to its end
+            yield from chain.from_iterable(map(_calls_in, _steps_in(self.values)))
 
     @property
     def usage(self) -> dict[str, int]:
@@ -233,7 +235,18 @@ def _calls_of(message: AnyMessage) -> list[Call]:
     """
     if isinstance(message, AIMessage):
         return [_call_of(message)]
-    said = message.response_metadata.get("calls") if isinstance(message, ToolMessage) else None
+    return _calls_in(message.response_metadata) if isinstance(message, ToolMessage) else []
+
+
+def _steps_in(values: Any) -> list[Mapping[str, Any]]:
+    """Return the steps of a plan that was broken off; any graph may have a channel of this name."""
+    found = values.get("steps") if isinstance(values, Mapping) else None
+    several = found if isinstance(found, list) else []
+    return [each for each in several if isinstance(each, Mapping)]
+
+
+def _calls_in(carrier: Mapping[str, Any]) -> list[Call]:
+    said = carrier.get("calls")
     inner = said if isinstance(said, list) else []
     return [
         Call(

@@ -83,6 +83,28 @@ def test_a_chat_shows_the_plan_and_says_what_all_of_it_took(
     assert rows[0]["cost"] == pytest.approx(2.0)
 
 
+def test_a_plan_that_ends_in_an_error_is_counted_too(
+    client: Client, fake_provider: FakeProvider
+) -> None:
+    """The provider refuses the key in the second step: the run ends, and the first one counts."""
+
+    class Refused(Script):
+        def __call__(self, request: Request) -> Answer:
+            answer = super().__call__(request)
+            return Fault(401) if self.steps and self.steps[-1][0] == "c" else answer
+
+    fake_provider.script("m", Refused(plan(step("a"), step("c", "a"))))
+    body = {"message": "go", "agent": "planner"}
+    refused = client.post("/api/chat/message", json=body)
+    assert refused.json()["type"].endswith("invalid-api-key")
+    (cost,) = [
+        float(line.split()[-1])
+        for line in client.get("/metrics").text.splitlines()
+        if line.startswith('model_cost_dollars_total{model="m"}')
+    ]
+    assert cost == pytest.approx(0.5 + 0.25)
+
+
 def test_the_offline_model_plans_a_list(data_dir: Path) -> None:
     with serving(data_dir) as client:
         asked = "Compute 3*4, then the weather in Seoul, and search for cats."
