@@ -209,6 +209,22 @@ def test_a_specialist_of_another_server_is_asked_and_may_be_away(
     assert away["tools_used"] == []
 
 
+def test_what_another_server_cannot_do_is_told(
+    start: Start, fake_provider: FakeProvider, tmp_path: Path
+) -> None:
+    """There a person must approve the call, and its one other graph is not there."""
+    script = Script(ask(far="Compute 3*4", lost="Compute 3*4"))
+    fake_provider.script("m", script)
+    (tmp_path / "far").mkdir()
+    with process(tmp_path / "far" / "data", EVERTURN_APPROVE_TOOLS="calculator") as other:
+        several = elsewhere("far", other.url()), elsewhere("lost", other.url_found, graph="gone")
+        with start(*several) as running, Client(running.url()) as client:
+            answer = client.ask("go", agent="team")
+    assert answer["response"] == "all is said"
+    assert script.results[0] == "tool_error: far waits for a person"
+    assert script.results[1].startswith("tool_error: lost ")
+
+
 def test_what_another_server_took_is_counted_and_named(
     start: Start, fake_provider: FakeProvider, tmp_path: Path
 ) -> None:
