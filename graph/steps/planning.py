@@ -35,7 +35,7 @@ _DESCRIPTION = (
 
 
 class PlannedStep(BaseModel):
-    """A step, as a model writes it."""
+    """One step of the plan."""
 
     model_config = ConfigDict(str_strip_whitespace=True)
 

@@ -16,6 +16,7 @@ from everturn.graph.context import PlannerContext
 from everturn.graph.models.provider import Models
 from everturn.graph.state import Input
 from everturn.tools.kit.results import failure_of
+from tests.graph.meeting import meeting
 from tests.provider import FakeProvider, Fault, Reply, Request, ToolCall
 from tests.waiting import eventually
 
@@ -115,23 +116,21 @@ async def test_steps_wait_for_what_they_depend_on_and_see_it(run: Run) -> None:
     assert last.text == "all done"
 
 
-async def test_steps_without_a_bond_run_at_the_same_time(run: Run) -> None:
-    """Each step is asked for while all that were asked before still wait for their answer."""
-    waiting: list[Request] = []
-    overlaps: list[int] = []
+async def test_steps_without_a_bond_run_at_the_same_time(
+    fake_provider: FakeProvider, models: Models, share: Share
+) -> None:
+    def model(request: Request) -> Answer:
+        last = request.messages[-1]
+        if "make_plan" in request.tools:
+            return plan(*map(step, "abcde")) if last["role"] == "user" else "done"
+        return str(last["content"]) if last["role"] == "tool" else come
 
-    class Slow(Script):
-        def __call__(self, request: Request) -> Answer:
-            answer = super().__call__(request)
-            if "make_plan" in request.tools:
-                return answer
-            overlaps.append(sum(not other.ended.is_set() for other in waiting))
-            waiting.append(request)
-            return Reply(str(answer), first_token=2.0)
-
-    done = await run(Slow(plan(*map(step, "abcde")), "done"))
-    assert {status for status, _ in results(done).values()} == {"done"}
-    assert overlaps == [0, 1, 2, 3, 4]
+    come = Reply(tool_calls=[ToolCall("come", {})])
+    fake_provider.script("model-a", model)
+    config = share(models)
+    config.get("configurable", {})["__everturn"]["tools"] = meeting(5, "come")
+    done = await planner.graph.ainvoke(Input(messages=[HumanMessage("go")]), config)
+    assert results(done) == dict.fromkeys("abcde", ("done", "all are here"))
 
 
 async def test_the_answer_knows_what_all_calls_took(run: Run) -> None:

@@ -19,6 +19,7 @@ from everturn.graph.specialists.kit.settings import SpecialistSettings
 from everturn.graph.specialists.kit.specialist import Specialist
 from everturn.graph.state import Input
 from everturn.tools.kit.results import failure_of
+from tests.graph.meeting import meeting
 from tests.provider import FakeProvider, Fault, Reply, Request, ToolCall
 from tests.waiting import eventually
 
@@ -113,21 +114,25 @@ async def test_each_specialist_has_its_task_its_tools_and_no_more(run: Run) -> N
     assert done["messages"][-1].text == "so it is"
 
 
-async def test_specialists_work_at_the_same_time(run: Run) -> None:
-    waiting: list[Request] = []
-    overlaps: list[int] = []
-
-    class Slow(Script):
+async def test_specialists_work_at_the_same_time(
+    fake_provider: FakeProvider, models: Models, share: Share
+) -> None:
+    class Meeting(Script):
         def __call__(self, request: Request) -> Answer:
             answer = super().__call__(request)
-            if request not in self.asked:
+            if request in self.led or request.messages[-1]["role"] == "tool":
                 return answer
-            overlaps.append(sum(not other.ended.is_set() for other in waiting))
-            waiting.append(request)
-            return Reply(str(answer), first_token=2.0)
+            return Reply(tool_calls=[ToolCall(name, {}) for name in request.tools])
 
-    await run(Slow(ask(mathematician="a", forecaster="b", researcher="c"), "done"))
-    assert overlaps == [0, 1, 2]
+    script = Meeting(ask(mathematician="a", forecaster="b", researcher="c"), "done")
+    fake_provider.script("model-a", script)
+    config = share(models)
+    tools = meeting(3, "calculator", "weather", "search")
+    config.get("configurable", {})["__everturn"]["tools"] = tools
+    done = await team.graph.ainvoke(Input(messages=[HumanMessage("go")]), config)
+    assert {name: m.content for name, m in answers(done).items()} == {
+        name: f"{name} says so" for name in OWN
+    }
 
 
 async def test_one_specialist_may_be_asked_twice_at_once(run: Run) -> None:
