@@ -42,7 +42,14 @@ class Work(TypedDict):
 
 
 def changed(steps: list[Step], change: list[Step] | Step) -> list[Step]:
-    """Put a new plan in place of the old one, or one step in place of that with its id."""
+    """Put a new plan in place of the old one, or one step in place of that with its id.
+
+    Raises:
+        ValueError: a client wrote what is neither into the state.
+    """
+    for each in change if isinstance(change, list) else [change]:
+        if not isinstance(each, dict) or not Step.__required_keys__ <= each.keys():
+            raise ValueError(f"a step has {', '.join(sorted(Step.__required_keys__))}")
     if isinstance(change, list):
         return change
     return [change if step["id"] == change["id"] else step for step in steps]

@@ -427,3 +427,16 @@ async def test_a_step_that_asks_models_without_end_is_stopped_by_its_tokens(run:
     assert results(done)["a"] == ("failed", "it has taken all tokens that it may take")
     calls = done["messages"][-2].response_metadata["calls"]
     assert [call["usage"]["total_tokens"] > 5 for call in calls] == [True]
+
+
+def test_a_person_may_change_the_plan_in_the_state() -> None:
+    graph = planner.graph.copy({"checkpointer": InMemorySaver()})
+    config: RunnableConfig = {"configurable": {"thread_id": "t"}}
+    one: dict[str, Any] = {**step("a"), "status": "pending", "result": ""}
+    graph.update_state(config, {"steps": [one, {**one, "id": "b"}]}, as_node="plan")
+    graph.update_state(config, {"steps": {**one, "text": "better"}}, as_node="step")
+    texts = {each["id"]: each["text"] for each in graph.get_state(config).values["steps"]}
+    assert texts == {"a": "better", "b": "do a"}
+    for wrong in ("x", [1], {"id": "a"}, [{"text": "?"}]):
+        with pytest.raises(ValueError, match="a step has depends_on, id, result, status, text"):
+            graph.update_state(config, {"steps": wrong}, as_node="plan")
