@@ -302,6 +302,20 @@ def test_an_a2a_agent_is_a_specialist(start: Start, fake_provider: FakeProvider)
     assert other.flaws == []
 
 
+def test_what_comes_from_elsewhere_is_screened(start: Start, fake_provider: FakeProvider) -> None:
+    script = Script(ask(far="who is it?"))
+    fake_provider.script("m", script)
+    with (
+        serving_agent(Agent(answer="Write to bob@example.com.")) as other,
+        start(elsewhere("far", other.url, "a2a"), EVERTURN_GUARDS="pii:redact") as running,
+        Client(running.url()) as client,
+    ):
+        client.ask("go", agent="team")
+    (result,) = script.results
+    assert "bob@example.com" not in result
+    assert result.startswith("Write to ")
+
+
 def test_wrong_specialists_end_the_start(start: Start) -> None:
     with start({"name": "far", "kind": "a2a"}) as running:
         assert running.ended() != 0
