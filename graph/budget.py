@@ -23,8 +23,10 @@ class Budget(Protocol):
         """
         ...
 
-    def check_tools(self, calls: int) -> None:
+    def check_tools(self, calls: int, place: str = "") -> None:
         """Refuse a turn that has called so many tools by now, where it may call fewer.
+
+        Steps of a plan and specialists count their own calls, each at its `place`; they add up.
 
         Raises:
             Exception: one of `errors`.

@@ -8,8 +8,11 @@ import asyncio
 from collections.abc import Callable
 from functools import cache
 from threading import Lock
+from types import MappingProxyType
 from typing import NotRequired, TypedDict, TypeVar, cast
 
+from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import patch_config
 from langgraph.config import get_config
 
 from everturn.graph.budget import Budget
@@ -99,6 +102,20 @@ async def offered_tools(context: Context, *, tools: bool = True) -> Offer:
     if not (tools and context.use_tools):
         return toolbox.offer(())
     return toolbox.offer(context.tools, without=() if context.use_memory else MEMORY_TOOLS)
+
+
+def place_of(config: RunnableConfig) -> str:
+    """Name the graph that a node of this config is in: empty for that of the run itself."""
+    return str(config.get("configurable", {}).get("checkpoint_ns") or "").rpartition("|")[0]
+
+
+async def for_agent(config: RunnableConfig, budget: Budget, seconds: float) -> RunnableConfig:
+    """Return a config for an agent inside of this run, with a budget and a time of its own."""
+    inner = Services(**(_services() or {"models": await current_models()}))
+    inner.setdefault("tools", await current_toolbox())
+    inner.setdefault("guards", await current_guards())
+    inner["budget"], inner["turn_timeout"] = budget, seconds
+    return patch_config(config, configurable={SERVICES_KEY: MappingProxyType(inner)})
 
 
 def _services() -> Services | None:

@@ -40,6 +40,17 @@ class Attempt(TypedDict):
     """US dollars. Like the usage, present where the provider reported it before the failure."""
 
 
+class ModelCall(TypedDict):
+    """A call of a model for a step of a plan, or by a specialist, as a tool's answer carries it."""
+
+    model: str
+    failure: NotRequired[str]
+    """Missing where it was answered."""
+    usage: NotRequired[Usage]
+    cost: NotRequired[float]
+    """US dollars."""
+
+
 class Answered(TypedDict):
     """The route as an answer carries it, in `response_metadata["route"]`."""
 

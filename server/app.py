@@ -45,7 +45,7 @@ from everturn.checkpoints.sql.runs import RunRows
 from everturn.checkpoints.sql.threads import ThreadTable
 from everturn.checkpoints.sql.users import UserRows
 from everturn.checkpoints.sql.webhooks import WebhookTable
-from everturn.graph.context import Context
+from everturn.graph.context import Context, TeamContext
 from everturn.graph.errors import (
     InvalidAPIKey,
     InvalidContent,
@@ -58,6 +58,7 @@ from everturn.graph.errors import (
 from everturn.graph.incoming import media_of_input
 from everturn.graph.models.provider import Models, open_models
 from everturn.graph.services import Services
+from everturn.graph.specialists import check_specialists
 from everturn.server.access.budgets import Budgets
 from everturn.server.access.limits import rate_limits
 from everturn.server.access.oauth_settings import OAuthSettings
@@ -652,6 +653,9 @@ def _candidates(models: Models, toolbox: Toolbox, context: object, given: object
     if not isinstance(context, Context):
         return ()
     toolbox.check(context.tools)
+    if isinstance(context, TeamContext):
+        toolbox.check(context.own_tools)
+        check_specialists(context.specialists)
     return models.candidates(context, media=media_of_input(given))
 
 

@@ -15,7 +15,8 @@ def asks_our_models(graphs: Graphs) -> bool | None:
     served = [graphs.fixed(name) for name in graphs.names]
     fixed = [graph for graph in served if graph is not None]
     inner = [each for graph in fixed for _, each in graph.get_subgraphs(recurse=True)]
-    if any(getattr(graph, "context_schema", None) is Context for graph in (*fixed, *inner)):
+    schemas = [getattr(graph, "context_schema", None) for graph in (*fixed, *inner)]
+    if any(isinstance(schema, type) and issubclass(schema, Context) for schema in schemas):
         return True
     return None if None in served else False
 

@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from everturn.checkpoints.settings import StoreSettings
 from everturn.graph.guards.settings import GuardSettings
 from everturn.graph.models.settings import ModelSettings
+from everturn.graph.specialists.kit.settings import SpecialistSettings
 from everturn.server.access.budget_settings import BudgetSettings
 from everturn.server.access.limit_settings import LimitSettings
 from everturn.server.access.oauth_settings import OAuthSettings
@@ -210,6 +211,7 @@ class Settings:
     budgets: BudgetSettings
     guards: GuardSettings
     memory: MemorySettings
+    team: SpecialistSettings
     observe: ObserveSettings
     refused_models: str = ""
     """Why `models` has no provider though one is named: no one may need it. A graph of our own

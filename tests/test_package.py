@@ -73,10 +73,16 @@ def test_a_wheel_alone_serves_the_built_in_graphs(tmp_path: Path) -> None:
     here = {"PYTHONPATH": str(installed), "EVERTURN_CONFIG": ""}
     with process(empty / "data", **here) as running:
         with Client(running.url()) as client:
-            assert client.get("/info").json()["graphs"] == ["agent", "chat", "simple"]
+            assert client.get("/info").json()["graphs"] == [
+                "agent",
+                "chat",
+                "simple",
+                "planner",
+                "team",
+            ]
             assert "42" in str(client.ask("Compute 6*7"))
         (said,) = [json.loads(line) for line in running.log if "built_in_graphs" in line]
-    assert said["graphs"] == ["agent", "chat", "simple"]
+    assert said["graphs"] == ["agent", "chat", "simple", "planner", "team"]
     assert "--config" in said["note"]
 
 

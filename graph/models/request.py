@@ -66,6 +66,7 @@ def _written(
         }
     if not isinstance(message, AIMessage):
         return wire if _says(wire) else {**wire, "content": _NO_WORDS}
+    wire = {key: value for key, value in wire.items() if key != "name"}  # not every provider's
     ours = model_of(message) == model
     extras = message.additional_kwargs.get(PROVIDER_FIELDS, {}) if ours else {}
     if calls := wire.get("tool_calls"):

@@ -1,16 +1,17 @@
 """Asking a model: the node `model`, and `offline`, which answers when no model is left."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Protocol
 
 from langchain_core.messages import AIMessage, RemoveMessage
+from langgraph.config import get_config
 from langgraph.errors import GraphBubbleUp
 from langgraph.graph.message import REMOVE_ALL_MESSAGES
 from langgraph.runtime import Runtime
 from structlog import get_logger
 
-from everturn.graph.context import Context, context_of
+from everturn.graph.context import Context, context_as
 from everturn.graph.errors import AgentError, ProviderFailed
 from everturn.graph.guards.stream import AnswerScreen
 from everturn.graph.models.advice import explained
@@ -49,6 +50,9 @@ log = get_logger(__name__)
 
 Update = dict[str, Any]
 
+SPEAKER = "lc_agent_name"
+"""Key of a run's metadata, as LangChain's agents have it: who speaks where several do."""
+
 _MAX_CORRECTIONS = 2
 _UNASKED = {
     "no_candidate": "no configured model fits",
@@ -58,31 +62,39 @@ _UNASKED = {
 }
 
 
+Offering = Callable[[State, Context], Awaitable[Offer]]
+"""Says what a graph's model may call, where that is not what the context's tools are."""
+
+
 class Node(Protocol):
     """What LangGraph calls with the state and, by name, with what the run brings along."""
 
     def __call__(self, state: State, *, runtime: Runtime[Context]) -> Awaitable[Update]: ...
 
 
-def model_node(*, tools: bool = False, last: bool = False) -> Node:
+def model_node(
+    *, tools: bool | Offering = False, last: bool = False, kind: type[Context] = Context
+) -> Node:
     """Return the node that asks the run's current model.
 
     At the start of a run it chooses that model, so that a turn without a failure never visits the
     router. A bug in this node is a failure like any other.
 
     Args:
-        tools: The model may call tools.
+        tools: The model may call tools: those that the context chooses, or those that a function
+            offers.
+        kind: What the graph's context is, with the defaults of its model.
         last: No node comes after this one: a failure ends the run, and takes the question out of
             the thread.
     """
 
     async def model(state: State, *, runtime: Runtime[Context]) -> Update:
         budget, models = current_budget(), await current_models()
-        context = context_of(runtime)
+        context = context_as(runtime, kind)
         ends: tuple[type[Exception], ...] = (AgentError, GraphBubbleUp)
         if budget is not None:
             context, ends = counted(context), (*ends, *budget.errors)
-        offer = await offered_tools(context, tools=tools)
+        offer = await _offered(tools, state, context)
         known, call, outcome = state.get("route"), None, None
         timeout = current_turn_timeout(models)
         route = known or new_route(state["messages"], timeout, tools=bool(offer.tools))
@@ -113,12 +125,12 @@ def model_node(*, tools: bool = False, last: bool = False) -> Node:
     return model
 
 
-def offline_node(*, tools: bool = False) -> Node:
+def offline_node(*, tools: bool | Offering = False, kind: type[Context] = Context) -> Node:
     """Return the node that answers without any provider, and says why."""
 
     async def offline(state: State, *, runtime: Runtime[Context]) -> Update:
-        context, models = context_of(runtime), await current_models()
-        offer, route = await offered_tools(context, tools=tools), state.get("route")
+        context, models = context_as(runtime, kind), await current_models()
+        offer, route = await _offered(tools, state, context), state.get("route")
         if route is None:  # resumed here: the reason is lost with the route
             unasked = new_route(state["messages"], current_turn_timeout(models), tools=False)
             route = offline_route(unasked, "the run was broken off")
@@ -135,6 +147,12 @@ def offline_node(*, tools: bool = False) -> Node:
         return _remembered(outcome.answer, route, prompt, state)
 
     return offline
+
+
+async def _offered(tools: bool | Offering, state: State, context: Context) -> Offer:
+    if callable(tools):
+        return await tools(state, context)
+    return await offered_tools(context, tools=tools)
 
 
 async def _first_choice(route: Route, state: State, context: Context, models: Models) -> Route:
@@ -246,6 +264,7 @@ def _remembered(answer: AIMessage, route: Route, prompt: Prompt, state: State) -
     """A complete answer joins the conversation; a thread that was mended is written anew."""
     route = answered(route, answer)
     sign(answer, route)
+    answer.name = get_config().get("metadata", {}).get(SPEAKER) or answer.name
     give_ids(answer, state["messages"])
     replaced = [RemoveMessage(id=REMOVE_ALL_MESSAGES), *prompt.mended] if prompt.mended else []
     update: Update = {"messages": [*replaced, answer], "route": route}

@@ -1,29 +1,32 @@
 """The node `tools`: executes the calls of one model turn, once a person has approved them."""
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from langchain_core.messages import AIMessage, ToolMessage
 from langgraph.config import get_config
 from langgraph.runtime import Runtime
 from langgraph.types import Command
 
-from everturn.graph.context import Context, context_of
+from everturn.graph.context import Context, context_as
 from everturn.graph.guards.messages import screened_answer
+from everturn.graph.nodes.model import Offering
 from everturn.graph.services import (
     current_budget,
     current_guards,
     current_toolbox,
     offered_tools,
+    place_of,
 )
 from everturn.graph.state import State
 from everturn.graph.steps.approval import approved
 from everturn.graph.steps.window import calls_of_turn, open_calls
 from everturn.tools.kit.execution import Round
 from everturn.tools.kit.results import failed
+from everturn.tools.kit.toolbox import Offer
 
 PAUSED = "paused_calls"
 """Key of a note on a message, some of whose calls paused: the ids of calls approved before that."""
@@ -34,7 +37,29 @@ _MAX_FLAW = 500
 Step = dict[str, Any] | Command[Any]
 
 
-async def tools(state: State, *, runtime: Runtime[Context]) -> Step | list[Step]:
+class ToolsNode(Protocol):
+    """What LangGraph calls with the state and, by name, with what the run brings along."""
+
+    def __call__(
+        self, state: State, *, runtime: Runtime[Context]
+    ) -> Awaitable[Step | list[Step]]: ...
+
+
+def tools_node(offering: Offering | None = None, kind: type[Context] = Context) -> ToolsNode:
+    """Return the node that answers calls of the tools that the context chooses, or of others."""
+
+    async def tools(state: State, *, runtime: Runtime[Context]) -> Step | list[Step]:
+        context = context_as(runtime, kind)
+        offer = await (offering(state, context) if offering else offered_tools(context))
+        return await _answered(state, offer)
+
+    return tools
+
+
+tools = tools_node()
+
+
+async def _answered(state: State, offer: Offer) -> Step | list[Step]:
     """Answer each call under its `tool_call_id`, in the order of the calls.
 
     A failure is an answer too: the model reads it and may try again.
@@ -47,10 +72,9 @@ async def tools(state: State, *, runtime: Runtime[Context]) -> Step | list[Step]
     the wrong tool if several ran at once.
     """
     config, toolbox = get_config(), await current_toolbox()
-    offer = await offered_tools(context_of(runtime))
     messages = state["messages"]
     if budget := current_budget():
-        budget.check_tools(calls_of_turn(messages))
+        budget.check_tools(calls_of_turn(messages), place_of(config))
     at = max(i for i, message in enumerate(messages) if isinstance(message, AIMessage))
     asked = messages[at]
     assert isinstance(asked, AIMessage)  # noqa: S101 - so it was chosen

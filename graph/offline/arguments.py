@@ -34,6 +34,8 @@ class Parameter:
     """JSON types, those of all alternatives together; empty when anything goes."""
     choices: tuple[str, ...]
     required: bool
+    most: int | None = None
+    """Entries of a list, where its schema limits them."""
 
     @property
     def is_text(self) -> bool:
@@ -56,6 +58,7 @@ def parameters(schema: Schema) -> list[Parameter]:
                 frozenset(t for kind in types for t in ([kind] if isinstance(kind, str) else kind)),
                 tuple(choice for some in choices for choice in some if isinstance(choice, str)),
                 name in required,
+                next((n for form in forms if isinstance(n := form.get("maxItems"), int)), None),
             )
         )
     return found

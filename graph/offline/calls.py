@@ -11,10 +11,16 @@ from everturn.graph.offline.intents import MAX_LENGTH, Kind, Request, requests
 MAX_CALLS = 16
 """Calls of one turn; what a text asks for beyond them is left out, and the answer says so."""
 
+PLANNING = "make_plan"
+"""The tool to which what a text asks for is given as the steps of a plan."""
+
 _SERVES: dict[Kind, set[str]] = {
-    "calculation": {"calculator", "calculate", "calculation", "calc", "math", "arithmetic"},
-    "weather": {"weather", "forecast"},
-    "search": {"search", "google", "wikipedia"},
+    "calculation": {
+        *("calculator", "calculate", "calculation", "calc", "math", "arithmetic"),
+        "mathematician",
+    },
+    "weather": {"weather", "forecast", "forecaster"},
+    "search": {"search", "google", "wikipedia", "researcher"},
     "remember": {"remember"},
     "recall": {"recall"},
     "forget": {"forget"},
@@ -33,6 +39,17 @@ class Tool:
     def kind(self) -> Kind | None:
         """The requests it serves, by its name; none where it takes no text to name a subject."""
         return kind_of(self.name) if subject_of(self.parameters) else None
+
+    @property
+    def asks_someone(self) -> bool:
+        """Takes a task in words: a specialist, who reads them as a person's."""
+        subject = subject_of(self.parameters)
+        return subject is not None and subject.name == "task"
+
+    @property
+    def plans(self) -> bool:
+        """Takes a plan: steps in words, to be carried out one by one."""
+        return self.name == PLANNING and [one.name for one in self.parameters] == ["steps"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +119,9 @@ def plan(text: str, tools: Sequence[Tool]) -> Plan:
     """Decide freely: call what the text asks for, as far as the tools and the text allow."""
     made = Plan()
     text = text[:MAX_LENGTH]
+    if planning := next((tool for tool in tools if tool.plans), None):
+        made.calls += _steps(planning, text)
+        return made
     for tool in tools:
         text = _written_out(tool, text, made.calls)
     asked = requests(text)
@@ -113,8 +133,10 @@ def plan(text: str, tools: Sequence[Tool]) -> Plan:
         if server is None or not subject or len(made.calls) >= MAX_CALLS:
             made.unserved.append(request)
         else:
-            arguments = fill(server.parameters, request.text, subject=request.subject)
-            made.calls.append(Call(server.name, arguments))
+            about = request.text if server.asks_someone else request.subject
+            call = Call(server.name, fill(server.parameters, request.text, subject=about))
+            if call not in made.calls:  # two places in one sentence are one task
+                made.calls.append(call)
     called = {call.tool for call in made.calls}
     for tool in tools:
         if tool.name not in called and (wish := _wish_for(tool, text)) is not None:
@@ -124,6 +146,17 @@ def plan(text: str, tools: Sequence[Tool]) -> Plan:
             else:
                 made.calls.append(Call(tool.name, arguments))
     return made
+
+
+def _steps(planning: Tool, text: str) -> list[Call]:
+    """Plan what a text asks for, one step for each part of it; none depends on another."""
+    asked = dict.fromkeys(request.text.strip(" ,.") for request in requests(text))
+    most = planning.parameters[0].most or MAX_CALLS
+    steps = [
+        {"id": str(number), "text": part, "depends_on": []}
+        for number, part in enumerate(list(asked)[:most], start=1)
+    ]
+    return [Call(planning.name, {"steps": steps})] if steps else []
 
 
 def forced(text: str, tools: Sequence[Tool]) -> list[Call]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from everturn.graph.offline.calls import MAX_CALLS, Plan, Tool, kind_of, serving
+from everturn.graph.offline.calls import MAX_CALLS, PLANNING, Plan, Tool, kind_of, serving
 from everturn.graph.offline.wording import Wording
 
 _MARKS = {"success", "sample", "note", "source", "units", "place", "next_start"}
@@ -57,7 +57,10 @@ def introduction(tools: Sequence[Tool], words: Wording) -> str:
     """Say who answers, what can be asked with these tools, and how to get a real model."""
     served = {tool.kind for tool in tools}
     abilities = [text for kind, text in words.abilities.items() if kind in served]
-    abilities += [words.calls_tools.format(t.name, t.name) for t in tools if t.kind is None]
+    if any(t.plans for t in tools):
+        abilities.append(words.plans)
+    others = [t for t in tools if t.kind is None and not t.plans]
+    abilities += [words.calls_tools.format(t.name, t.name) for t in others]
     return words.general.format(words.comma.join([*abilities, words.recalls]))
 
 
@@ -67,20 +70,23 @@ def _of_result(result: Result, value: Any, words: Wording) -> str:
         error = value.get("error") if isinstance(value, dict) else None
         return words.failed.format(f"{result.tool}({about})", _short(error or value, words))
     fields = value if isinstance(value, dict) else {}
+    said = ""
     match kind_of(result.tool), fields:
+        case _, {"steps": [*steps]} if result.tool == PLANNING:
+            said = "\n".join(_planned(steps, words))
         case "calculation", {"result": outcome}:
             expression = fields.get("expression", about)
-            return words.equals.format(expression, _short(outcome, words))
+            said = words.equals.format(expression, _short(outcome, words))
         case "weather", {"location": place}:
             rest = {name: field for name, field in fields.items() if name != "location"}
-            return words.weather.format(place, _short(rest, words))
-        case (("remember" | "recall" | "forget"), _) if said := _of_memory(fields, words):
-            return said
+            said = words.weather.format(place, _short(rest, words))
+        case (("remember" | "recall" | "forget"), _):
+            said = _of_memory(fields, words)
         case "search", {"results": [*hits]}:
             query = fields.get("query", about)
             listed = "\n".join(_listed(hits, words))
-            return (words.found if hits else words.nothing_found).format(query, listed)
-    return words.says.format(result.tool, _short(value, words))
+            said = (words.found if hits else words.nothing_found).format(query, listed)
+    return said or words.says.format(result.tool, _short(value, words))
 
 
 def _of_memory(fields: Mapping[str, Any], words: Wording) -> str:
@@ -93,6 +99,17 @@ def _of_memory(fields: Mapping[str, Any], words: Wording) -> str:
             lines = "\n".join(f"- {each.get('text')}" for each in known if isinstance(each, dict))
             return words.known.format(lines) if lines else words.knows_nothing
     return ""
+
+
+def _planned(steps: Sequence[Any], words: Wording) -> Iterator[str]:
+    """Say what came of each step of a plan, and who made it."""
+    yield words.planned.format(len(steps))
+    for step in steps:
+        if isinstance(step, dict):
+            said = str(step.get("result") or words.no_result)
+            if step.get("status") != "done":
+                said = words.failed.format(step.get("text"), said)
+            yield f"{step.get('id')}. {said}"
 
 
 def _note(value: Any, words: Wording) -> str:

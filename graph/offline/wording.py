@@ -12,6 +12,8 @@ class Wording:
     general: str
     abilities: dict[Kind, str]
     recalls: str
+    plans: str
+    planned: str
     calls_tools: str
     comma: str
 
@@ -66,6 +68,8 @@ ENGLISH = Wording(
         "recall": "say what I remember (“what do you know about me?”)",
     },
     recalls="recall this conversation (“what did I ask first?”)",
+    plans="plan a list of these (“compute 3*4, then the weather in Seoul, and search for cats”)",
+    planned="The offline model planned this by fixed rules, one step for each request: {}.",
     calls_tools="call {} (“{}(…)”)",
     comma=", ",
     no_tool={
@@ -120,6 +124,8 @@ KOREAN = Wording(
         "recall": "기억한 것 말하기(“나에 대해 뭘 알고 있어?”)",
     },
     recalls="이 대화 기억하기(“내가 처음에 뭐라고 했지?”)",
+    plans="여러 일을 계획해 처리(“3*4를 계산하고 서울 날씨 알려줘, 그리고 고양이를 검색해줘”)",
+    planned="오프라인 모델이 정해진 규칙으로 요청마다 한 단계씩 계획했습니다. 단계 수: {}",
     calls_tools="{} 호출(“{}(…)”)",
     comma=", ",
     no_tool={

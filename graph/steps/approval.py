@@ -9,16 +9,17 @@ holds for that call, whatever tools have come or gone while it waited.
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Protocol
 
 from langchain_core.messages import AIMessage, ToolCall, ToolMessage
+from langchain_core.tools import BaseTool
 from langgraph.types import interrupt
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
 
 from everturn.graph.models.arguments import MAX_DEPTH
 from everturn.tools.kit.arguments import flaws
 from everturn.tools.kit.results import failed
-from everturn.tools.kit.toolbox import Offer, Toolbox
+from everturn.tools.kit.toolbox import Offer
 from everturn.tools.kit.values import flaw_in
 
 _DECISIONS = ("approve", "edit", "reject")
@@ -80,8 +81,16 @@ class Approved:
     """The calls that a person let be made."""
 
 
+class Approval(Protocol):
+    """Says which calls a person must approve; a toolbox does."""
+
+    def needs_approval(self, tool: BaseTool) -> bool:
+        """Say whether a person must approve each call of a tool."""
+        ...
+
+
 def approved(
-    asked: AIMessage, waiting: AbstractSet[str], toolbox: Toolbox, offer: Offer
+    asked: AIMessage, waiting: AbstractSet[str], approval: Approval, offer: Offer
 ) -> Approved:
     """Have those of the `waiting` calls approved that need it, all at once.
 
@@ -96,7 +105,7 @@ def approved(
     calls: list[ToolCall] = []
     for call in asked.tool_calls:
         tool = offer.by_name.get(call["name"])
-        if (call["id"] or "") not in waiting or tool is None or not toolbox.needs_approval(tool):
+        if (call["id"] or "") not in waiting or tool is None or not approval.needs_approval(tool):
             continue
         if wrong := flaws(call, tool):
             seen.refused[call["id"] or ""] = failed(call, "wrong_arguments", wrong)

@@ -54,7 +54,7 @@ def prompt_of(state: State, context: Context, *, trimmed: bool = False) -> Promp
     return Prompt(
         messages=[SystemMessage(system), *shown],
         mended=mended,
-        may_call=tool_rounds(history) < context.max_tool_rounds,
+        may_call=tool_rounds(history) < context.tool_rounds,
     )
 
 

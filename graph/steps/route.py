@@ -1,16 +1,25 @@
 """Keeping the record of a run: what failed, what it cost, and what an answer keeps of it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from itertools import takewhile
 from typing import cast
 
-from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, RemoveMessage
+from langchain_core.messages import (
+    AIMessage,
+    AnyMessage,
+    HumanMessage,
+    RemoveMessage,
+    ToolMessage,
+)
 
 from everturn.graph.models.advice import explained
 from everturn.graph.models.answer import Answer
 from everturn.graph.models.failures import Failure
-from everturn.graph.state import Answered, Attempt, Route, Usage
+from everturn.graph.state import Answered, Attempt, ModelCall, Route, Usage
+
+CALLS = "calls"
+"""Key of a tool answer's `response_metadata`: the calls of models that it took."""
 
 _PUBLIC = Answered.__required_keys__ | Answered.__optional_keys__
 
@@ -66,12 +75,29 @@ def resumed(route: Route, messages: Sequence[AnyMessage]) -> Route | None:
 
     The route is not checkpointed; the message that called the tools carries a copy of it.
     """
+    since: list[ModelCall] = []
     for message in reversed(messages):
         if isinstance(message, HumanMessage):
             break
+        if isinstance(message, ToolMessage):
+            since += calls_of(message)
         if isinstance(message, AIMessage) and (said := message.response_metadata.get("route")):
-            return cast("Route", {**route, **said, "since": len(said["tried"])})
+            before = cast("Route", {**route, **said, "since": len(said["tried"])})
+            return with_calls(before, since)
     return None
+
+
+def calls_of(message: ToolMessage) -> list[ModelCall]:
+    """Return the calls of models that a tool's answer took: of a plan's steps, of a specialist."""
+    found: list[ModelCall] = message.response_metadata.get(CALLS, [])
+    return found
+
+
+def with_calls(route: Route, calls: Iterable[ModelCall]) -> Route:
+    """Add what calls inside of the run took to what the run has taken."""
+    for call in calls:
+        route = _spent(route, call.get("usage"), call.get("cost"))
+    return route
 
 
 def taken_back(messages: Sequence[AnyMessage]) -> list[RemoveMessage]:

@@ -37,6 +37,8 @@ class RunBudget:
         self._caller = caller
         self._counts = budgets.counts_for(caller)
         self._seen = CallCounter(budgets.check_run)
+        self._tool_calls: dict[str, int] = {}
+        """By the graph inside the run that called them; of this process alone."""
 
     @property
     def callbacks(self) -> list[BaseCallbackHandler]:
@@ -60,9 +62,10 @@ class RunBudget:
 
         return settle
 
-    def check_tools(self, calls: int) -> None:
-        """Refuse a turn that has called too many tools; raises BudgetExceeded."""
-        self._budgets.check_tools(calls, self._caller)
+    def check_tools(self, calls: int, place: str = "") -> None:
+        """Refuse a turn that has called too many tools, in all places; raises BudgetExceeded."""
+        self._tool_calls[place] = calls
+        self._budgets.check_tools(sum(self._tool_calls.values()), self._caller)
 
     async def __aenter__(self) -> Self:
         return self

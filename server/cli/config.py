@@ -9,7 +9,7 @@ from pathlib import Path
 from textwrap import wrap
 from typing import Any, NamedTuple
 
-from pydantic import AliasChoices, HttpUrl, SecretStr, ValidationError
+from pydantic import AliasChoices, BaseModel, HttpUrl, SecretStr, ValidationError
 
 from everturn.graph.models.settings import NO_PROVIDER, ModelSettings, without_user
 from everturn.graph.models.transport import WrongTransport, check_transport
@@ -206,6 +206,10 @@ def _shown(value: Any) -> str:
         case HttpUrl():
             return without_user(value)
         case list() | dict():  # of what has a name, such as an MCP server, only that
-            return ",".join(map(str, value)) or "-"
+            return ",".join(map(_name_of, value)) or "-"
         case _:
             return str(value) or "-"
+
+
+def _name_of(entry: Any) -> str:
+    return str(getattr(entry, "name", "?")) if isinstance(entry, BaseModel) else str(entry)

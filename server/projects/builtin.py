@@ -10,5 +10,7 @@ BUILT_IN: dict[str, Any] = {
         "agent": "everturn.graph.agent:graph",
         "chat": "everturn.graph.chat:graph",
         "simple": "everturn.graph.simple:graph",
+        "planner": "everturn.graph.planner:graph",
+        "team": "everturn.graph.team:graph",
     },
 }

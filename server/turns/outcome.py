@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, cast
 
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, ToolMessage
@@ -155,7 +156,7 @@ class Outcome:
     def calls(self) -> Iterator[Call]:
         """Every call of a model in this turn, those that failed first."""
         yield from _failed_calls(self.route)
-        yield from map(_call_of, self._answers())
+        yield from chain.from_iterable(map(_calls_of, self._messages()))
 
     def new_calls(self, error: BaseException | None = None) -> Iterator[Call]:
         """The same, without those made before the turn was interrupted and went on here.
@@ -164,12 +165,15 @@ class Outcome:
         """
         said = getattr(error, "route", None)
         route = said if isinstance(said, dict) and _is_route(said) else self.route
-        answers = self._answers()
-        ids = [message.id for message in answers]
+        messages = self._messages()
+        ids = [message.id for message in messages]
         known = ids.index(self._last_before) + 1 if self._last_before in ids else 0
-        before = len(_route_of(answers[known - 1])["tried"]) if known else 0
+        last = next((m for m in messages[:known][::-1] if isinstance(m, AIMessage)), None)
+        before = len(_route_of(last)["tried"]) if last else 0
         yield from _failed_calls(route, before)
-        yield from map(_call_of, answers[known:])
+        yield from chain.from_iterable(map(_calls_of, messages[known:]))
+        if error is not None:  # else a message carries them, once the plan has come to its end
+            yield from chain.from_iterable(map(_calls_in, _steps_in(self.values)))
 
     @property
     def usage(self) -> dict[str, int]:
@@ -222,6 +226,38 @@ def spoken(outcome: Outcome) -> dict[str, Any]:
         "message_id": answer.id if answer else None,
         "tools_used": outcome.tools_used,
     }
+
+
+def _calls_of(message: AnyMessage) -> list[Call]:
+    """Read the calls that a message took: an answer's own, or those behind a tool's answer.
+
+    A tool's answer may carry a list of those, where steps of a plan or specialists asked models.
+    """
+    if isinstance(message, AIMessage):
+        return [_call_of(message)]
+    return _calls_in(message.response_metadata) if isinstance(message, ToolMessage) else []
+
+
+def _steps_in(values: Any) -> list[Mapping[str, Any]]:
+    """Return the steps of a plan that was broken off; any graph may have a channel of this name."""
+    found = values.get("steps") if isinstance(values, Mapping) else None
+    several = found if isinstance(found, list) else []
+    return [each for each in several if isinstance(each, Mapping)]
+
+
+def _calls_in(carrier: Mapping[str, Any]) -> list[Call]:
+    said = carrier.get("calls")
+    inner = said if isinstance(said, list) else []
+    return [
+        Call(
+            str(each.get("model") or "none"),
+            str(each.get("failure") or ""),
+            _counts(each.get("usage")),
+            _price(each.get("cost")),
+        )
+        for each in inner
+        if isinstance(each, dict)
+    ]
 
 
 def _call_of(answer: AIMessage) -> Call:

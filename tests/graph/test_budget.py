@@ -50,7 +50,7 @@ class Wallet:
 
         return settle
 
-    def check_tools(self, calls: int) -> None:
+    def check_tools(self, calls: int, place: str = "") -> None:
         if calls > self._tools:
             raise Spent
 

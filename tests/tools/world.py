@@ -51,6 +51,7 @@ class World:
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.requests: list[Request] = []
+        self.bodies: list[bytes] = []
         self.connections = 0
         self.over = threading.Event()
         self._answers: dict[str, Answer] = {}
@@ -72,6 +73,10 @@ class World:
                 self.close_connection = True  # where no reply says otherwise
                 with suppress(ConnectionError, ssl.SSLError):
                     self._send(world.answer(request))
+
+            def do_POST(self) -> None:
+                world.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+                self.do_GET()
 
             def _send(self, reply: Reply) -> None:
                 self.send_response(reply.status)

@@ -15,6 +15,9 @@ from everturn.server.resources.approvals import calls_in
 from everturn.server.streams.feed import GAP, Event
 from everturn.server.streams.modes import SUMMARY
 
+_CUSTOM = ("fallback", "retry", "reset", "plan", "step")
+"""What nodes emit themselves: of the router, and of a plan that is carried out."""
+
 ChatEvent = tuple[str, dict[str, Any]]
 
 
@@ -32,7 +35,7 @@ def events_of(event: Event) -> Iterator[ChatEvent]:
                 if isinstance(update, dict):
                     yield from _tool_events(_messages(update.get("messages")))
         case "custom":
-            yield from _route_events(orjson.loads(event.data))
+            yield from _custom_events(orjson.loads(event.data))
         case _ if event.name == SUMMARY:
             yield from ending(json.loads(event.data))
         case "error" | "metadata":
@@ -81,8 +84,8 @@ def _tool_events(messages: list[dict[str, Any]]) -> Iterator[ChatEvent]:
             )
 
 
-def _route_events(data: Any) -> Iterator[ChatEvent]:
-    if isinstance(data, dict) and data.get("type") in ("fallback", "retry", "reset"):
+def _custom_events(data: Any) -> Iterator[ChatEvent]:
+    if isinstance(data, dict) and data.get("type") in _CUSTOM:
         yield data["type"], {key: value for key, value in data.items() if key != "type"}
 
 

@@ -105,7 +105,8 @@ async def send_message(
     summary="Send a message and stream the answer",
     description="Server-sent events: `metadata` {session_id, run_id, agent, model}, then `message` "
     "{content, message_id}, `reasoning` (the same shape: what the model thinks before it answers), "
-    "`tool`, `retry`, `fallback` and `reset` as they happen, and always one `done` "
+    "`tool`, `retry`, `fallback` and `reset` as they happen, of a planner `plan` {steps} and "
+    "`step` {id, text, depends_on, status, result}, and always one `done` "
     "{status, model, usage, cost, route} or `error` (a problem) last. `reset` takes back what was "
     "streamed under its `message_id`; without one, all that the turn has said. An `approval` "
     "{calls} before a `done` {status: interrupted} says that tools wait to be approved: see "

@@ -14,6 +14,7 @@ from everturn.server.cli.chat.lines import (
     fallback_line,
     receipt,
     session_line,
+    step_line,
     tool_line,
 )
 from everturn.server.cli.chat.screen import Screen, open_screen
@@ -228,6 +229,9 @@ class Conversation:
             case "tool":
                 screen.finish()
                 screen.note(*tool_line(data))
+            case "step":
+                screen.finish()
+                screen.note(*step_line(data))
             case "reset":
                 screen.take_back()
                 screen.note(f"↩ took back {data['chars']} characters", "yellow")

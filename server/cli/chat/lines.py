@@ -32,6 +32,14 @@ def tool_line(data: dict[str, Any]) -> tuple[str, str]:
     return f"  {data['name']} → {shortened(str(data['result']))}", style
 
 
+def step_line(data: dict[str, Any]) -> tuple[str, str]:
+    """A step of a plan that begins or has ended, with the style to show it in."""
+    if data["status"] == "running":
+        return f"▸ {data['id']}. {shortened(data['text'])}", "cyan"
+    style = "dim" if data["status"] == "done" else "red"
+    return f"  {data['id']}. {data['status']}: {shortened(str(data['result']))}", style
+
+
 def call_line(call: dict[str, Any]) -> str:
     """A tool's call in full: a person decides on all of it."""
     args = ", ".join(f"{name}={value!r}" for name, value in call["args"].items())

@@ -155,7 +155,7 @@ def test_the_environment_of_langgraph_json_reaches_the_graph(tmp_path: Path) -> 
 
 def test_info_names_what_is_served(client: Client) -> None:
     info = client.get("/info").json()
-    assert info["graphs"] == ["agent", "chat", "simple"]
+    assert info["graphs"] == ["agent", "chat", "simple", "planner", "team"]
     assert info["models"] == ["offline"]
     assert info["memory"] == "embedded"
     assert client.get("/ok").json() == {"ok": True}

@@ -18,7 +18,7 @@ import pytest
 
 from everturn.server.__main__ import main
 from everturn.server.cli.chat import chat
-from everturn.server.cli.chat.lines import fallback_line, receipt, tool_line
+from everturn.server.cli.chat.lines import fallback_line, receipt, step_line, tool_line
 from everturn.server.cli.chat.screen import split_blocks
 from tests.server.cli.pseudo_terminal import Terminal
 from tests.waiting import PATIENCE
@@ -392,6 +392,10 @@ def test_lines() -> None:
     assert fallback_line(retried) == "↪ a: rate limited; asking it again"
     failed = {"name": "weather", "status": "error", "result": "no\n\nsuch city"}
     assert tool_line(failed) == ("  weather → no such city", "red")
+    step = {"id": "1", "text": "find it", "depends_on": [], "status": "running", "result": ""}
+    assert step_line(step) == ("▸ 1. find it", "cyan")
+    assert step_line({**step, "status": "done", "result": "it"}) == ("  1. done: it", "dim")
+    assert step_line({**step, "status": "failed", "result": "no"}) == ("  1. failed: no", "red")
 
 
 def test_a_conversation_on_a_terminal(service: Service) -> None:

@@ -134,10 +134,20 @@ def test_tools_and_their_servers_are_shown_by_name_without_keys(tmp_path: Path) 
     servers = (
         '{"team": {"url": "http://me:hunter2@host/mcp?key=hunter2"}, "files": {"command": "x"}}'
     )
-    ran = config(tmp_path, EVERTURN_TOOL_PATHS="/a,/b", EVERTURN_MCP_SERVERS=servers)
+    specialists = (
+        '[{"name": "far", "purpose": "x", "kind": "a2a", "url": "http://host/?key=hunter2",'
+        ' "headers": {"Authorization": "hunter2"}}, {"name": "near", "purpose": "y"}]'
+    )
+    ran = config(
+        tmp_path,
+        EVERTURN_TOOL_PATHS="/a,/b",
+        EVERTURN_MCP_SERVERS=servers,
+        EVERTURN_SPECIALISTS=specialists,
+    )
     rows = shown(ran)
     assert rows["EVERTURN_TOOL_PATHS"] == ["/a,/b", "environment"]
     assert rows["EVERTURN_MCP_SERVERS"] == ["team,files", "environment"]
+    assert rows["EVERTURN_SPECIALISTS"] == ["far,near", "environment"]
     assert SECRET not in ran.stdout
 
 

@@ -137,7 +137,7 @@ def test_a_package_in_another_version_is_named(tmp_path: Path) -> None:
 def test_built_in_graphs_where_nobody_named_a_file(tmp_path: Path) -> None:
     project = read_project(tmp_path / "langgraph.json", named=False)
     assert project.path is None
-    assert list(project.keys.graphs) == ["agent", "chat", "simple"]
+    assert list(project.keys.graphs) == ["agent", "chat", "simple", "planner", "team"]
     with pytest.raises(ConfigError, match="no such file"):
         read_project(tmp_path / "langgraph.json")
 

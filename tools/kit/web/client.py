@@ -7,6 +7,7 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from email.message import Message
 from email.utils import parsedate_to_datetime
+from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -135,6 +136,38 @@ class Web:
 
         await _within(self.settings.web_timeout, "The address", exchange)
 
+    async def call(
+        self,
+        service: str,
+        url: str,
+        body: Any = None,
+        *,
+        headers: Mapping[str, str],
+        seconds: float,
+        public: bool = False,
+    ) -> Any:
+        """Return the JSON with which a service answers a POST of JSON, or GET without a `body`.
+
+        A POST is sent once, as it may do something; redirects are not followed. What settings name
+        may be on this machine or in its network; an address that came from elsewhere, such as
+        from an answer, must be `public`.
+
+        Raises:
+            Refused: it must be a public address, and is none.
+            Unreachable: it cannot be reached, or not within `seconds`.
+            BadAnswer: it answered with an error, with too much, or with no JSON.
+        """
+        clients = await self._open()
+        client = clients.pages if public else clients.services
+        request = client.build_request(
+            "GET" if body is None else "POST",
+            self._checked(url) if public else url,
+            content=None if body is None else orjson.dumps(body),
+            headers={"Accept": _JSON, "Content-Type": _JSON, **headers},
+        )
+        send = partial(_json_of, client, service, request)
+        return await _within(seconds, service, send, repeat=body is None)
+
     async def aclose(self) -> None:
         """Close the connections, if there ever were any."""
         if self._clients is not None:
@@ -211,7 +244,9 @@ async def open_web(settings: WebSettings) -> AsyncIterator[Web]:
         await web.aclose()
 
 
-async def _within(seconds: float, who: str, exchange: Callable[[], Awaitable[T]]) -> T:
+async def _within(
+    seconds: float, who: str, exchange: Callable[[], Awaitable[T]], *, repeat: bool = True
+) -> T:
     """Carry out an exchange, once more where the connection fails, and name what went wrong."""
     import httpx2
 
@@ -220,6 +255,8 @@ async def _within(seconds: float, who: str, exchange: Callable[[], Awaitable[T]]
             try:
                 return await exchange()
             except (httpx2.NetworkError, httpx2.RemoteProtocolError) as error:
+                if not repeat:
+                    raise
                 log.info("request_repeated", service=who, error=_described(error))
                 return await exchange()
     except TimeoutError:
@@ -245,6 +282,10 @@ async def _read_json(
     params: Mapping[str, str | int | float] | None,
 ) -> Any:
     request = client.build_request("GET", url, params=params, headers={"Accept": _JSON})
+    return await _json_of(client, service, request)
+
+
+async def _json_of(client: "httpx2.AsyncClient", service: str, request: "httpx2.Request") -> Any:
     async with aclosing(await client.send(request, stream=True)) as response:
         if not response.is_success:
             raise BadAnswer(

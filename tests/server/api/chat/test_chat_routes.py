@@ -143,10 +143,11 @@ def test_a_session_lives_as_long_as_it_is_used(data_dir: Path) -> None:
         assert expired.status_code == 404
 
 
-@pytest.mark.parametrize("agent", ["agent", "chat", "simple"])
+@pytest.mark.parametrize("agent", ["agent", "chat", "simple", "planner", "team"])
 def test_each_strategy_answers(client: Client, agent: str) -> None:
     answer = client.ask("Calculate 2 + 2", agent=agent)
-    assert answer["tools_used"] == (["calculator"] if agent == "agent" else [])
+    uses = {"agent": ["calculator"], "planner": ["make_plan"], "team": ["mathematician"]}
+    assert answer["tools_used"] == uses.get(agent, [])
     assert answer["metadata"]["agent"] == agent
 
 

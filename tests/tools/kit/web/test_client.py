@@ -11,7 +11,7 @@ import httpcore2
 import pytest
 from structlog.testing import capture_logs
 
-from everturn.tools.kit.web import BadAnswer, Unreachable, Web, open_web
+from everturn.tools.kit.web import BadAnswer, Refused, Unreachable, Web, open_web
 from everturn.tools.kit.web.addresses import Address
 from tests.tools.world import Names, Reply, Request, World, json_reply, settings
 
@@ -141,6 +141,41 @@ async def test_and_not_a_third_time(web: Web, world: World) -> None:
     with pytest.raises(Unreachable, match="broke off"):
         await ask(web)
     assert len(world.requests) == 2
+
+
+async def call(web: Web, world: World, body: object = None, **more: bool) -> object:
+    headers = {"Authorization": "Bearer k"}
+    return await web.call("Far", f"{world.url}/rpc", body, headers=headers, seconds=30, **more)
+
+
+async def test_a_call_posts_json_and_reads_json(web: Web, world: World) -> None:
+    world.at("/rpc", json_reply({"a": 1}))
+    assert await call(web, world, {"q": "서울"}) == {"a": 1}
+    assert world.bodies == ['{"q":"서울"}'.encode()]
+    assert world.requests[0].headers["Content-Type"] == "application/json"
+    assert world.requests[0].headers["Authorization"] == "Bearer k"
+
+
+async def test_a_call_that_may_have_done_something_is_not_made_again(
+    web: Web, world: World
+) -> None:
+    world.at("/rpc", world.hang_up)
+    with pytest.raises(Unreachable, match="broke off"):
+        await call(web, world, {})
+    assert len(world.requests) == 1
+
+
+async def test_a_call_follows_no_redirect(web: Web, world: World) -> None:
+    world.at("/rpc", Reply(b"", 307, {"Location": "/other"}))
+    with pytest.raises(BadAnswer, match="status 307"):
+        await call(web, world, {})
+    assert len(world.requests) == 1
+
+
+async def test_a_call_to_an_address_from_elsewhere_must_be_public(web: Web, world: World) -> None:
+    with pytest.raises(Refused):
+        await call(web, world, {}, public=True)
+    assert world.requests == []
 
 
 async def test_what_stands_in_an_error_is_fit_for_a_model() -> None:
