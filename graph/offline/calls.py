@@ -67,6 +67,8 @@ class Plan:
     calls: list[Call] = field(default_factory=list)
     unserved: list[Request] = field(default_factory=list)
     """Asked for, but no bound tool does it, or no place is named, or there are too many."""
+    cut_after: int = 0
+    """How many requests became steps, where there were more than a plan may have."""
     lacking: dict[str, list[str]] = field(default_factory=dict)
     """Tools that the text names without giving what they require: tool -> parameters."""
 
@@ -120,8 +122,7 @@ def plan(text: str, tools: Sequence[Tool]) -> Plan:
     made = Plan()
     text = text[:MAX_LENGTH]
     if planning := next((tool for tool in tools if tool.plans), None):
-        made.calls += _steps(planning, text)
-        return made
+        return _planned(planning, text)
     for tool in tools:
         text = _written_out(tool, text, made.calls)
     asked = requests(text)
@@ -148,15 +149,20 @@ def plan(text: str, tools: Sequence[Tool]) -> Plan:
     return made
 
 
-def _steps(planning: Tool, text: str) -> list[Call]:
+def _planned(planning: Tool, text: str) -> Plan:
     """Plan what a text asks for, one step for each part of it; none depends on another."""
-    asked = dict.fromkeys(request.text.strip(" ,.") for request in requests(text))
+    made = Plan()
+    asked = list(dict.fromkeys(request.text.strip(" ,.") for request in requests(text)))
     most = planning.parameters[0].most or MAX_CALLS
     steps = [
         {"id": str(number), "text": part, "depends_on": []}
-        for number, part in enumerate(list(asked)[:most], start=1)
+        for number, part in enumerate(asked[:most], start=1)
     ]
-    return [Call(planning.name, {"steps": steps})] if steps else []
+    if steps:
+        made.calls.append(Call(planning.name, {"steps": steps}))
+    if len(asked) > most:
+        made.cut_after = most
+    return made
 
 
 def forced(text: str, tools: Sequence[Tool]) -> list[Call]:

@@ -35,8 +35,10 @@ class OfflineModel(BaseChatModel):
 
     It calls bound tools for calculations, the weather and searches asked for in English or Korean,
     several at once, and any tool that a text calls by `name(arguments)`; then it answers from the
-    results. It recalls the conversation it is given ("what did I ask you first?", "what is my
-    name?"). To everything else it says what it is, what it can do, and how to get a real model.
+    results. A tool `make_plan` gets what is asked for as steps, and a specialist, which takes a
+    `task`, in the words of the user. It recalls the conversation it is given ("what did I ask you
+    first?", "what is my name?"). To everything else it says what it is, what it can do, and how to
+    get a real model.
 
     What it takes with a call: `tools`, `tool_choice`, `parallel_tool_calls`, `stop`, `max_tokens`.
     A forced call carries only what the text says: a missing argument is left out, never made up.

@@ -47,6 +47,8 @@ def of_unserved(plan: Plan, tools: Sequence[Tool], words: Wording) -> list[str]:
             said.append(words.which_place)
         else:
             said.append(words.too_many.format(MAX_CALLS))
+    if plan.cut_after:
+        said.append(words.too_many.format(plan.cut_after))
     for tool, lacking in plan.lacking.items():
         usage = words.comma.join(f"{name}=…" for name in lacking)
         said.append(words.lacking.format(tool, words.comma.join(lacking), usage))

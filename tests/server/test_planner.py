@@ -112,10 +112,14 @@ def test_the_offline_model_plans_a_list(data_dir: Path) -> None:
         korean = client.ask(
             "3*4를 계산하고 서울 날씨 알려줘, 그리고 고양이를 검색해줘", agent="planner"
         )
+        many = ". ".join(f"Compute {n}+1" for n in range(1, 15))
+        long = client.ask(many, agent="planner")
     assert answer["route"]["mode"] == "offline"
     assert "by fixed rules, one step for each request: 3" in answer["response"]
     for part in ("3 * 4 = 12", "Weather in Seoul", "Results for “cats”"):
         assert part in answer["response"]
+    assert "12. 12 + 1 = 13" in long["response"]
+    assert "I did the first 12 of your requests" in long["response"]
     for part in ("단계 수: 3", "3 * 4 = 12", "서울 날씨", "“고양이” 검색 결과"):
         assert part in korean["response"]
 

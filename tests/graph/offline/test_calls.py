@@ -215,3 +215,61 @@ def test_a_schema_that_refers_to_itself_is_read() -> None:
     assert _calls("walk(3)", tools) == [("walk", {"node": 3})]
     assert _calls("walk(3.0)", tools) == [("walk", {"node": 3})]
     assert _calls("walk(far)", tools) == [("walk", {"node": "far"})]  # for its validation to refuse
+
+
+def making_plans(most: int = 12) -> list[Tool]:
+    step = {"type": "object", "properties": {"id": {"type": "string"}}}
+    steps = {"type": "array", "items": step, "minItems": 1, "maxItems": most}
+    parameters = {"type": "object", "properties": {"steps": steps}, "required": ["steps"]}
+    return bound_tools([{"type": "function", "function": _named("make_plan", parameters)}])
+
+
+def _named(name: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "description": "", "parameters": parameters}
+
+
+@pytest.mark.parametrize(
+    ("text", "steps"),
+    [
+        (
+            "Compute 3*4, then the weather in Seoul, and search for cats.",
+            ["Compute 3*4", "the weather in Seoul", "search for cats"],
+        ),
+        (
+            "3*4를 계산하고 서울 날씨 알려줘, 그리고 고양이를 검색해줘",
+            ["3*4를 계산하고", "서울 날씨 알려줘", "고양이를 검색해줘"],
+        ),
+        ("What is 15% of 80?", ["What is 15% of 80?"]),
+        ("Weather in Seoul and Busan", ["Weather in Seoul and Busan"]),
+    ],
+)
+def test_what_a_text_asks_for_becomes_a_plan(text: str, steps: list[str]) -> None:
+    (call,) = plan(text, making_plans()).calls
+    assert call.tool == "make_plan"
+    assert call.arguments["steps"] == [
+        {"id": str(number), "text": step, "depends_on": []}
+        for number, step in enumerate(steps, start=1)
+    ]
+
+
+def test_small_talk_is_no_plan_and_a_long_list_is_cut() -> None:
+    assert plan("Hello there!", making_plans()).calls == []
+    text = ". ".join(f"Compute {n}+1" for n in range(1, 9))
+    (call,) = plan(text, making_plans(3)).calls
+    assert [step["text"] for step in call.arguments["steps"]] == [
+        "Compute 1+1",
+        "Compute 2+1",
+        "Compute 3+1",
+    ]
+    assert plan(text, making_plans(3)).cut_after == 3
+
+
+def test_a_specialist_is_given_its_part_of_the_words_once() -> None:
+    task = {"type": "object", "properties": {"task": {"type": "string"}}, "required": ["task"]}
+    names = ("forecaster", "mathematician", "researcher")
+    team = bound_tools([{"type": "function", "function": _named(n, task)} for n in names])
+    calls = plan("Weather in Seoul and Busan, and what is 2 + 2?", team).calls
+    assert [(call.tool, call.arguments["task"]) for call in calls] == [
+        ("forecaster", "Weather in Seoul and Busan"),
+        ("mathematician", "what is 2 + 2?"),
+    ]
