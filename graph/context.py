@@ -1,15 +1,21 @@
 """What a caller may choose for one run; Studio shows these as the assistant's fields."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from langgraph.runtime import Runtime
 from pydantic import BaseModel, ConfigDict, Field
+
+from everturn.graph.cache.settings import MAX_SECONDS
 
 SYSTEM_PROMPT = (
     "You are a helpful assistant. Answer in the language of the user, and briefly. "
     "Use the tools you are given when they make the answer more certain, several at once when "
     "they do not depend on each other; never invent a tool's result."
 )
+
+
+Caching = bool | Literal["no-cache"] | Annotated[float, Field(gt=0, le=MAX_SECONDS)]
+"""What a caller may want of the response cache; a number is seconds."""
 
 
 class Context(BaseModel):
@@ -66,6 +72,12 @@ class Context(BaseModel):
         default=8, ge=1, le=20, description="Tool rounds of one turn before an answer is due."
     )
     system_prompt: str = SYSTEM_PROMPT
+    cache: Caching | None = Field(
+        default=None,
+        description="An answer to exactly the same may be used again: true, or seconds that it may "
+        "be old; false: neither used nor kept; no-cache: a new one, which is kept; none: as the "
+        "service is set up.",
+    )
 
 
 def context_of(runtime: Runtime[Context]) -> Context:

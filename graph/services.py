@@ -13,6 +13,8 @@ from typing import NotRequired, TypedDict, TypeVar, cast
 from langgraph.config import get_config
 
 from everturn.graph.budget import Budget
+from everturn.graph.cache.response_cache import ResponseCache
+from everturn.graph.cache.settings import CacheSettings
 from everturn.graph.context import Context
 from everturn.graph.guards.guards import Guards
 from everturn.graph.guards.settings import GuardSettings
@@ -41,6 +43,8 @@ class Services(TypedDict):
     """What this run may spend; missing: anything."""
     guards: NotRequired[Guards | None]
     """Missing or `None`: none is switched on."""
+    answers: NotRequired[ResponseCache]
+    """Answers that are kept; missing: in this process, as the environment says."""
     turn_timeout: NotRequired[float]
     """Seconds this turn may take; missing: as many as the settings of the models say."""
 
@@ -90,6 +94,18 @@ async def current_guards() -> Guards | None:
     return services.get("guards") if services else await _once(_guards_from_environment)
 
 
+async def current_response_cache() -> ResponseCache:
+    """Return the response cache of the server that runs this node, or one of this process.
+
+    Raises:
+        ValidationError: without a server, the settings of the environment are wrong.
+    """
+    services = _services()
+    if services and "answers" in services:
+        return services["answers"]
+    return await _once(_answers_from_environment)
+
+
 async def offered_tools(context: Context, *, tools: bool = True) -> Offer:
     """Return the tools that a run may use now: none at a node that takes no `tools`."""
     toolbox = await current_toolbox()
@@ -125,6 +141,11 @@ def _models_from_environment() -> Models:
 def _tools_from_environment() -> Toolbox:
     settings = ToolSettings()
     return Toolbox(find_tools(settings.tool_paths), settings=settings)
+
+
+@cache
+def _answers_from_environment() -> ResponseCache:
+    return ResponseCache(CacheSettings())
 
 
 @cache

@@ -11,9 +11,9 @@ from typing_extensions import TypedDict
 
 from everturn.graph.models.blocks import Medium
 
-Mode = Literal["primary", "retry", "fallback", "offline", "stopped"]
+Mode = Literal["primary", "retry", "fallback", "offline", "stopped", "cache"]
 """Which model a run asks: its first choice, the same once more after it failed, another one, or the
-offline model; with `stopped` none."""
+offline model; with `stopped` none. `cache` is of an answer that was kept from an earlier turn."""
 
 
 class Usage(TypedDict):
@@ -39,6 +39,16 @@ class Attempt(TypedDict):
     """US dollars. Like the usage, present where the provider reported it before the failure."""
 
 
+class Cached(TypedDict):
+    """Of an answer that was kept: how old it is, and what was not spent once more."""
+
+    age: float
+    """Seconds."""
+    cost_saved: NotRequired[float]
+    """US dollars."""
+    tokens_saved: NotRequired[int]
+
+
 class Answered(TypedDict):
     """The route as an answer carries it, in `response_metadata["route"]`."""
 
@@ -55,6 +65,8 @@ class Answered(TypedDict):
     """Why the answer is degraded."""
     expected_back: NotRequired[str]
     """When a model may be asked again: a moment of ISO 8601, where it is known."""
+    cached: NotRequired[Cached]
+    """Present with mode `cache`; `model` is then who gave the answer at its time."""
 
 
 class Route(Answered):

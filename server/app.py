@@ -22,6 +22,7 @@ from everturn.checkpoints.housekeeping import Housekeeping
 from everturn.checkpoints.local.data_dir import hold_data_dir, share_data_dir
 from everturn.checkpoints.redis import AsyncRedisSaver
 from everturn.checkpoints.settings import StoreSettings
+from everturn.checkpoints.shared.answers import RedisAnswerStore
 from everturn.checkpoints.shared.circuits import RedisCircuits
 from everturn.checkpoints.shared.event_log import EventLog, open_event_log
 from everturn.checkpoints.shared.limits import RedisLimits
@@ -43,6 +44,8 @@ from everturn.checkpoints.sql.runs import RunRows
 from everturn.checkpoints.sql.threads import ThreadTable
 from everturn.checkpoints.sql.users import UserRows
 from everturn.checkpoints.sql.webhooks import WebhookTable
+from everturn.graph.cache.key import caller_name, owner_part
+from everturn.graph.cache.response_cache import ResponseCache
 from everturn.graph.context import Context
 from everturn.graph.errors import (
     InvalidAPIKey,
@@ -375,6 +378,9 @@ async def _service(
     metrics.on_look(lambda: metrics.models.say_circuits(models.breaker.states()))
     metrics.on_look(lambda: metrics.stores.event_log.set(events.kept_bytes))
     guards = await off_the_loop(partial(guards_of, settings.guards, metrics.guard_verdict))
+    kept = RedisAnswerStore(redis, settings.cache.response_cache_bytes, safe, prefix)
+    metrics.on_look(lambda: metrics.stores.response_cache.set(kept.bytes))
+    answers = ResponseCache(settings.cache, kept, metrics.response_cache_used)
     toolbox = _toolbox(settings, mcp, RedisResultStore(redis, prefix), saver, metrics)
     engine = Engine(
         graphs,
@@ -382,7 +388,7 @@ async def _service(
         RedisThreadLocks(redis, lease=settings.stores.lease, prefix=prefix)
         if settings.stores.redis_url or not peers.single
         else LocalThreadLocks(),
-        Services(models=models, tools=toolbox, web=web, guards=guards),
+        Services(models=models, tools=toolbox, web=web, guards=guards, answers=answers),
         partial(_candidates, models, toolbox),
         turn_timeout=settings.models.turn_timeout,
         thread_wait=settings.server.thread_wait,
@@ -467,7 +473,10 @@ async def _service(
         webhooks=webhooks,
         deliveries=Deliveries(webhook_table, webhooks, access),
         store=StoreItems(store, access),
-        users=Users(UserRows(database), threads, sessions, runs, crons, assistants, store, access),
+        users=Users(
+            *(UserRows(database), threads, sessions, runs, crons, assistants, store, access),
+            forget_answers=lambda user: answers.forget(owner_part(caller_name(user))),
+        ),
         metrics=metrics,
         models=models,
         toolbox=toolbox,

@@ -10,6 +10,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from everturn.checkpoints.settings import StoreSettings
+from everturn.graph.cache.settings import CacheSettings
 from everturn.graph.guards.settings import GuardSettings
 from everturn.graph.models.settings import ModelSettings
 from everturn.server.access.budget_settings import BudgetSettings
@@ -205,6 +206,7 @@ class Settings:
     limits: LimitSettings
     budgets: BudgetSettings
     guards: GuardSettings
+    cache: CacheSettings
     observe: ObserveSettings
     refused_models: str = ""
     """Why `models` has no provider though one is named: no one may need it. A graph of our own

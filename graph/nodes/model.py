@@ -38,6 +38,7 @@ from everturn.graph.steps.choice import (
     offline_route,
     situation,
 )
+from everturn.graph.steps.kept_answers import kept_or_asked
 from everturn.graph.steps.policy import Ask, has_successor, rivals_of
 from everturn.graph.steps.route import answered, failed, resumed, sign, taken_back
 from everturn.graph.steps.spending import counted, expected, within
@@ -108,7 +109,12 @@ def model_node(*, tools: bool = False, last: bool = False) -> Node:
             _take_back(outcome, call, route, runtime)
         return _unanswered(route, state, last=last)
 
-    return model
+    async def kept_or_new(state: State, *, runtime: Runtime[Context]) -> Update:
+        context = context_of(runtime)
+        offer = await offered_tools(context, tools=tools)
+        return await kept_or_asked(state, context, offer, runtime, model)
+
+    return kept_or_new
 
 
 def offline_node(*, tools: bool = False) -> Node:

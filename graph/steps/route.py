@@ -69,7 +69,8 @@ def resumed(route: Route, messages: Sequence[AnyMessage]) -> Route | None:
     for message in reversed(messages):
         if isinstance(message, HumanMessage):
             break
-        if isinstance(message, AIMessage) and (said := message.response_metadata.get("route")):
+        said = message.response_metadata.get("route") if isinstance(message, AIMessage) else None
+        if said and said["mode"] != "cache":  # a kept answer was given before any model was chosen
             return cast("Route", {**route, **said, "since": len(said["tried"])})
     return None
 

@@ -77,6 +77,11 @@ class Metrics:
         with beside_the_answer("tool cache"):
             self.tools.cache.labels(self.tools.names(tool), use).inc()
 
+    def response_cache_used(self, use: str) -> None:
+        """Count a look into the cache of answers."""
+        with beside_the_answer("response cache"):
+            self.models.cache.labels(use).inc()
+
     def guard_verdict(self, guard: str, verdict: str) -> None:
         """Count what a guard said of what it was shown."""
         with beside_the_answer("guard"):

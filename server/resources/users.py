@@ -51,7 +51,10 @@ class Users:
         assistants: Assistants,
         store: BaseStore,
         access: Access,
+        *,
+        forget_answers: Callable[[str], Awaitable[int]],
     ) -> None:
+        """Wire it up; `forget_answers` drops what the response cache keeps for a user."""
         self._rows = rows
         self._threads = threads
         self._sessions = sessions
@@ -60,6 +63,7 @@ class Users:
         self._assistants = assistants
         self._store = store
         self._access = access
+        self._forget_answers = forget_answers
 
     async def export(self, user: str) -> AsyncIterator[dict[str, Any]]:
         """Return all that is kept of a user, one thing after the other; `kind` says what each is.
@@ -130,7 +134,8 @@ class Users:
                 for item in page:
                     await store.adelete(namespace, item.key)
                 items += len(page)
-        if not any((*done, items, keys)):
+        answers = await self._forget_answers(user)
+        if not any((*done, items, keys, answers)):
             raise _not_found(user)
         audit("user.forgotten", target=user)
         return Erased(done[1], done[0], done[2], items, keys)
