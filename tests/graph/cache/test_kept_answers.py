@@ -10,8 +10,8 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import tool
 
 from everturn.graph import agent
-from everturn.graph.cache.key import caller_name, owner_part
 from everturn.graph.cache.kept import Kept
+from everturn.graph.cache.key import caller_name, owner_part
 from everturn.graph.cache.response_cache import MemoryAnswers, ResponseCache
 from everturn.graph.cache.settings import CacheSettings
 from everturn.graph.context import Context
@@ -253,9 +253,9 @@ async def test_a_kept_call_is_made_and_its_answer_asked_for_by_the_first_choice(
     world.provider.script("model-a", call, "cba", "new")
     await world.ask()
     cache = world.services["answers"]
-    store = cache._store  # noqa: SLF001 - loses one of two answers
+    store = cache._store
     assert isinstance(store, MemoryAnswers)
-    store._drop(list(store._kept)[-1])  # noqa: SLF001
+    store._drop(list(store._kept)[-1])
     answer = await world.ask()
     assert answer.text == "new"
     assert (route(answer)["mode"], "cached" in route(answer)) == ("primary", False)
