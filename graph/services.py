@@ -20,6 +20,8 @@ from everturn.graph.guards.guards import Guards
 from everturn.graph.guards.settings import GuardSettings
 from everturn.graph.models.provider import Models
 from everturn.graph.models.settings import ModelSettings
+from everturn.graph.summaries.settings import SummarySettings
+from everturn.graph.summaries.summaries import Summaries
 from everturn.tools import find_tools
 from everturn.tools.kit.settings import ToolSettings
 from everturn.tools.kit.toolbox import Offer, Toolbox
@@ -45,6 +47,8 @@ class Services(TypedDict):
     """Missing or `None`: none is switched on."""
     answers: NotRequired[ResponseCache]
     """Answers that are kept; missing: in this process, as the environment says."""
+    summaries: NotRequired[Summaries]
+    """What sums up long conversations; missing: in this process, as the environment says."""
     turn_timeout: NotRequired[float]
     """Seconds this turn may take; missing: as many as the settings of the models say."""
 
@@ -106,6 +110,18 @@ async def current_response_cache() -> ResponseCache:
     return await _once(_answers_from_environment)
 
 
+async def current_summaries() -> Summaries:
+    """Return what sums up for the server that runs this node, or one of this process.
+
+    Raises:
+        ValidationError: without a server, the settings of the environment are wrong.
+    """
+    services = _services()
+    if services and "summaries" in services:
+        return services["summaries"]
+    return await _once(_summaries_from_environment)
+
+
 async def offered_tools(context: Context, *, tools: bool = True) -> Offer:
     """Return the tools that a run may use now: none at a node that takes no `tools`."""
     toolbox = await current_toolbox()
@@ -146,6 +162,11 @@ def _tools_from_environment() -> Toolbox:
 @cache
 def _answers_from_environment() -> ResponseCache:
     return ResponseCache(CacheSettings())
+
+
+@cache
+def _summaries_from_environment() -> Summaries:
+    return Summaries(SummarySettings())
 
 
 @cache

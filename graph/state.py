@@ -96,6 +96,20 @@ class Route(Answered):
     """With mode `stopped`: the class of failure that ends the run."""
 
 
+class Summary(TypedDict):
+    """What was said in a thread before its newest messages."""
+
+    text: str
+    through: str
+    """The id of the last message that is summed up."""
+    messages: int
+    """How many are, from the first on."""
+    tokens: int
+    """Of the text, as reckoned."""
+    by: NotRequired[str]
+    """The model that wrote it; `offline`: a simple one, without a model."""
+
+
 class Input(TypedDict):
     """What a turn brings."""
 
@@ -113,8 +127,10 @@ class State(TypedDict):
 
     `messages` is the thread's memory. `route` is never checkpointed: models that failed in one
     turn must not be struck off the thread's next one. A run that resumes finds no route and
-    starts with its first candidate again.
+    starts with its first candidate again. `summary` is of the messages that a model is no longer
+    shown, and lags behind them a little.
     """
 
     messages: Annotated[list[AnyMessage], add_messages]
     route: Annotated[Route, UntrackedValue]
+    summary: NotRequired[Summary | None]

@@ -59,6 +59,7 @@ from everturn.graph.errors import (
 from everturn.graph.incoming import media_of_input
 from everturn.graph.models.provider import Models, open_models
 from everturn.graph.services import Services
+from everturn.graph.summaries.summaries import Summaries
 from everturn.server.access.budgets import Budgets
 from everturn.server.access.limits import rate_limits
 from everturn.server.access.own_stores import LABEL, OwnStores, label_of
@@ -381,6 +382,7 @@ async def _service(
     kept = RedisAnswerStore(redis, settings.cache.response_cache_bytes, safe, prefix)
     metrics.on_look(lambda: metrics.stores.response_cache.set(kept.bytes))
     answers = ResponseCache(settings.cache, kept, metrics.response_cache_used)
+    summaries = Summaries(settings.summaries, kept, metrics.summary_counted)
     toolbox = _toolbox(settings, mcp, RedisResultStore(redis, prefix), saver, metrics)
     engine = Engine(
         graphs,
@@ -388,7 +390,14 @@ async def _service(
         RedisThreadLocks(redis, lease=settings.stores.lease, prefix=prefix)
         if settings.stores.redis_url or not peers.single
         else LocalThreadLocks(),
-        Services(models=models, tools=toolbox, web=web, guards=guards, answers=answers),
+        Services(
+            models=models,
+            tools=toolbox,
+            web=web,
+            guards=guards,
+            answers=answers,
+            summaries=summaries,
+        ),
         partial(_candidates, models, toolbox),
         turn_timeout=settings.models.turn_timeout,
         thread_wait=settings.server.thread_wait,
@@ -483,6 +492,7 @@ async def _service(
         budgets=budgets,
     )
     await runs.close()
+    await summaries.close()
     await webhooks.close()
 
 

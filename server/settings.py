@@ -13,6 +13,7 @@ from everturn.checkpoints.settings import StoreSettings
 from everturn.graph.cache.settings import CacheSettings
 from everturn.graph.guards.settings import GuardSettings
 from everturn.graph.models.settings import ModelSettings
+from everturn.graph.summaries.settings import SummarySettings
 from everturn.server.access.budget_settings import BudgetSettings
 from everturn.server.access.limit_settings import LimitSettings
 from everturn.server.access.oauth_settings import OAuthSettings
@@ -207,6 +208,7 @@ class Settings:
     budgets: BudgetSettings
     guards: GuardSettings
     cache: CacheSettings
+    summaries: SummarySettings
     observe: ObserveSettings
     refused_models: str = ""
     """Why `models` has no provider though one is named: no one may need it. A graph of our own

@@ -54,6 +54,15 @@ return { bytes, false }
 """
 )
 
+# KEYS answers, ends   ARGV key
+_PEEK = (
+    _NOW
+    + """
+local ends = redis.call('ZSCORE', KEYS[2], ARGV[1])
+return ends and tonumber(ends) > now and redis.call('HGET', KEYS[1], ARGV[1])
+"""
+)
+
 _DROP = """
 local function drop(key)
   local size = redis.call('HSTRLEN', KEYS[1], key)
@@ -139,6 +148,7 @@ class RedisAnswerStore:
         self._name = f"{{{prefix}:response_cache}}"
         self._answers, self._ends = f"{self._name}:answers", f"{self._name}:ends"
         self._find = client.register_script(_FIND)
+        self._peek = client.register_script(_PEEK)
         self._land = client.register_script(_LAND)
         self._forget = client.register_script(_FORGET)
         self._leases: dict[str, str] = {}
@@ -168,6 +178,12 @@ class RedisAnswerStore:
                     return None
                 case [answer]:
                     return self._opened(answer)
+
+    async def peek(self, key: str) -> str | None:
+        """Return an answer that is there, and wait for no other process."""
+        with redis_errors():
+            async with asyncio.timeout(_TIMEOUT):
+                return self._opened(await self._peek([self._answers, self._ends], [key]))
 
     async def keep(self, key: str, result: str, ttl: float) -> None:
         """Keep an answer, an object in JSON, for `ttl` seconds; hand it to those who wait."""

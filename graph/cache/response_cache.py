@@ -30,6 +30,10 @@ _PAUSE = 5.0  # s without a store that did not answer
 class AnswerStore(ResultStore, Protocol):
     """Keeps answers; several processes may share one. Any method may raise anything."""
 
+    async def peek(self, key: str) -> str | None:
+        """Return an answer that is there, and wait for no other process."""
+        ...
+
     async def forget(self, beginning: str) -> int:
         """Drop all answers whose keys begin so; return how many there were."""
         ...
@@ -44,6 +48,10 @@ class MemoryAnswers:
 
     async def find(self, key: str, lease: float) -> str | None:
         """See `ResultStore`; within one process `ResponseCache` lets only one ask."""
+        return await self.peek(key)
+
+    async def peek(self, key: str) -> str | None:
+        """See `AnswerStore`."""
         until, answer = self._kept.get(key, (0.0, ""))
         return answer if until > self._clock() else None
 

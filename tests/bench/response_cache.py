@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.provider import KEY, FakeProvider, Reply
-from tests.service import Client, process
+from tests.service import Client, Process, process
 
 TARGET = 3.0
 ANSWER = "An answer of some sentences, as models give them. " * 8
@@ -35,25 +35,26 @@ def main() -> None:
             "OPENAI_API_KEY": KEY,
             "EVERTURN_MODELS": "model-a",
         }
-        with process(Path(folder) / "data", **environment) as running:
-            with Client(running.url()) as client:
-                for name, turn in _ways(client, cache=3600).items():
-                    asked = provider.calls("model-a")
-                    _print(f"from the cache, {name}", _times(turn, turns, running.popen.pid))
-                    assert provider.calls("model-a") - asked <= 1, "not from the cache"
-                _print(
-                    "from the provider, /invoke, no thread",
-                    _times(
-                        _ways(client, cache=False)["/invoke, no thread"],
-                        turns // 5,
-                        running.popen.pid,
-                    ),
-                )
-    with tempfile.TemporaryDirectory() as folder, process(Path(folder) / "data") as running:
-        with Client(running.url()) as client:
-            for name, turn in _ways(client, cache=False).items():
-                _print(f"offline, {name}", _times(turn, turns, running.popen.pid))
+        with process(Path(folder) / "data", **environment) as running, _client(running) as client:
+            pid = running.popen.pid
+            for name, turn in _ways(client, cache=3600).items():
+                asked = provider.calls("model-a")
+                _print(f"from the cache, {name}", _times(turn, turns, pid))
+                assert provider.calls("model-a") - asked <= 1, "not from the cache"
+            name, turn = next(iter(_ways(client, cache=False).items()))
+            _print(f"from the provider, {name}", _times(turn, turns // 5, pid))
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        process(Path(folder) / "data") as running,
+        _client(running) as client,
+    ):
+        for name, turn in _ways(client, cache=False).items():
+            _print(f"offline, {name}", _times(turn, turns, running.popen.pid))
     print(f"target: {TARGET:g} ms p50 from the cache")
+
+
+def _client(running: Process) -> Client:
+    return Client(running.url())
 
 
 def _ways(client: Client, cache: float | bool) -> dict[str, Callable[[], object]]:

@@ -92,15 +92,17 @@ def test_no_caller_is_given_anothers_and_who_is_deleted_has_none(
     data_dir: Path, fake_provider: FakeProvider
 ) -> None:
     fake_provider.script("model-a", *(f"answer {number}" for number in range(9)))
-    with serving(data_dir, auth="on", response_cache=600, **_settings(fake_provider)) as client:
-        with closing(Callers(str(client.base_url), data_dir)) as callers:
-            ada, bob, operator = callers.new(), callers.new(), callers.new(admin=True)
-            asked = [_answer(who) for who in (ada, bob, ada, bob)]
-            assert asked == ["answer 0", "answer 1"] * 2
-            gone = operator.client.delete("/api/users", params={"user": ada.identity})
-            assert gone.status_code == 200, gone.text
-            again = callers.new(identity=ada.identity)
-            assert [_answer(who) for who in (again, bob)] == ["answer 2", "answer 1"]
+    with (
+        serving(data_dir, auth="on", response_cache=600, **_settings(fake_provider)) as client,
+        closing(Callers(str(client.base_url), data_dir)) as callers,
+    ):
+        ada, bob, operator = callers.new(), callers.new(), callers.new(admin=True)
+        asked = [_answer(who) for who in (ada, bob, ada, bob)]
+        assert asked == ["answer 0", "answer 1"] * 2
+        gone = operator.client.delete("/api/users", params={"user": ada.identity})
+        assert gone.status_code == 200, gone.text
+        again = callers.new(identity=ada.identity)
+        assert [_answer(who) for who in (again, bob)] == ["answer 2", "answer 1"]
 
 
 def _answer(who: Who) -> str:

@@ -40,6 +40,11 @@ class ModelFigures:
             "same), bypassed (a new answer was wanted) or uncached (the store did not answer).",
             "result",
         )
+        self.summaries = figures.counter(
+            "everturn_summaries_total",
+            "Summaries of long conversations: made by a model, failed, or simple (without one).",
+            "result",
+        )
         self.circuits = figures.gauge(
             "everturn_breaker_state",
             "The circuit of a model, or of an account's key: 0 closed, 1 half open, 2 doubtful, "

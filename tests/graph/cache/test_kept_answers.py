@@ -20,6 +20,8 @@ from everturn.graph.guards.settings import GuardSettings
 from everturn.graph.models.provider import Models
 from everturn.graph.services import Services
 from everturn.graph.state import Input
+from everturn.graph.summaries.settings import SummarySettings
+from everturn.graph.summaries.summaries import Summaries
 from everturn.tools.kit.declare import declare
 from everturn.tools.kit.discovery import Discovery
 from everturn.tools.kit.settings import ToolSettings
@@ -81,7 +83,9 @@ def world(fake_provider: FakeProvider, models: Models) -> World:
     tools = {each.name: each for each in (kept_tool, other_tool)}
     box = Toolbox(Discovery(tools), settings=ToolSettings())
     fake_provider.script("model-a", Reply("A whole answer, with words in it.", cost=0.25))
-    return World(fake_provider, Services(models=models, tools=box, answers=cache), uses)
+    summaries = Summaries(SummarySettings(summary=False))
+    services = Services(models=models, tools=box, answers=cache, summaries=summaries)
+    return World(fake_provider, services, uses)
 
 
 def route(answer: AIMessage) -> dict[str, Any]:
