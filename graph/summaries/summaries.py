@@ -22,7 +22,9 @@ from everturn.graph.summaries.settings import SummarySettings
 log = get_logger(__name__)
 
 MAX_SECONDS = 60.0
-"""That a model may take to sum up; another process waits as long before it does so itself."""
+"""That a model may take to sum up."""
+_LEASE = 20.0
+"""Seconds that another process waits for one that sums up, and may have died."""
 
 _KEPT = 86_400.0  # seconds until a turn must have found it
 _AGAIN_AFTER = 60.0  # seconds after a failure
@@ -90,7 +92,7 @@ class Summaries:
     async def _make(self, key: str, make: Make) -> None:
         made = None
         try:
-            if await self._store.find(key, MAX_SECONDS) is not None:
+            if await self._store.find(key, _LEASE) is not None:
                 return  # another process has made it
             try:
                 async with asyncio.timeout(MAX_SECONDS):
