@@ -13,6 +13,7 @@ from everturn.graph.offline.intents import sentences
 from everturn.graph.offline.memory import Conversation, recall
 from everturn.graph.offline.replies import Result, introduction, of_results, of_unserved
 from everturn.graph.offline.wording import wording_for
+from everturn.graph.summaries.notes import noted_of_user
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,10 @@ def take_turn(
 
     words = wording_for(text)
     conversation = Conversation(
-        users=_texts(before, HumanMessage), models=_texts(before, AIMessage), present=text
+        users=_texts(before, HumanMessage),
+        models=_texts(before, AIMessage),
+        present=text,
+        noted=noted_of_user(text_of(messages[0].content)) if messages else (),
     )
     recalled = {one: recall(one, conversation, words) for one in sentences(text)}
     made = plan("\n".join(one for one, answer in recalled.items() if answer is None), tools)

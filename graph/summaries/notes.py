@@ -35,3 +35,10 @@ def with_notes(
     text = simple_summary(text, between, left) if between else cut(text, left)
     safe = text.replace("<notes>", "(notes)").replace("</notes>", "(notes)")
     return f"{system_prompt}{_BEFORE}{safe}{_AFTER}" if safe else system_prompt
+
+
+def noted_of_user(system_prompt: str) -> list[str]:
+    """Return what users said, by the notes in a system prompt; a simple summary has it in words."""
+    notes = system_prompt.rpartition(_BEFORE)[2] if _BEFORE in system_prompt else ""
+    lines = (line.removeprefix("- ") for line in notes.splitlines())
+    return [line.removeprefix("user: ") for line in lines if line.startswith("user: ")]

@@ -19,6 +19,7 @@ _FACTS = 2  # the worth of a fact, or of a promise
 _MAX_READ, _MAX_SENTENCE = 4_000, 240  # characters
 
 # Patterns stay strings: `re` compiles each at its first use and keeps it, so importing is free.
+_OF_ASSISTANT = "- assistant: "
 _SENTENCES = r"(?<=[.!?。])\s+|\n+"
 _FACT = (
     r"(?i)\b(?:my|our|i['’]m|i am|i live|i work|i have|i prefer|i like|i need|call me|remember)\b"
@@ -55,7 +56,7 @@ def simple_summary(before: str, messages: Iterable[AnyMessage], most: int = MAX_
 
 def sentences_worth_keeping(messages: Iterable[AnyMessage]) -> list[str]:
     """Return the sentences with facts or promises, one a line, each once."""
-    lines = (f"- {who}: {said}" for who, said in _said(messages) if _worth(said) >= _FACTS)
+    lines = (f"- {who}: {said}" for who, said in _said(messages) if _worth(said, who) >= _FACTS)
     return list(dict.fromkeys(lines))
 
 
@@ -72,12 +73,15 @@ def _said(messages: Iterable[AnyMessage]) -> Iterable[tuple[str, str]]:
         for number, sentence in enumerate(re.split(_SENTENCES, message.text[:_MAX_READ])):
             words = " ".join(sentence.split())
             # Of what is worth nothing by its words, the user's topics are kept while there is room.
-            if words and (_worth(words) or (who == "user" and number == 0)):
+            if words and (_worth(words, who) or (who == "user" and number == 0)):
                 yield who, words if len(words) <= _MAX_SENTENCE else f"{words[:_MAX_SENTENCE]}…"
 
 
-def _worth(text: str) -> int:
-    fact, promise = re.search(_FACT, text), re.search(_PROMISE, text)
+def _worth(text: str, who: str = "") -> int:
+    if text.startswith(_OF_ASSISTANT):
+        who = "assistant"
+    fact = re.search(_FACT, text) if who != "assistant" else None  # what it says of itself
+    promise = re.search(_PROMISE, text)
     asks = text.rstrip().endswith("?")
     number = 1 if re.search(_NUMBER, text) else 0
     return number + (0 if asks else 2 * bool(fact) + 2 * bool(promise))

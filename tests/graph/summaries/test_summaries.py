@@ -272,6 +272,9 @@ async def test_the_offline_model_sums_up_simply_and_at_once() -> None:
         for number in range(30):
             await talk.say(f"Hello {number}")
         summary = await talk.summary()
+        assert "Ann" in (await talk.say("What is my name?")).text
+        assert "4200" in (await talk.say("What did I say about my budget?")).text
+        assert "Rex" in (await talk.say("What did I tell you about the dog Rex?")).text
     assert summary
     assert summary.get("by") == "offline"
     assert "4200" in summary["text"]
