@@ -16,11 +16,15 @@ from langchain_core.runnables.config import patch_config
 from langgraph.config import get_config
 
 from everturn.graph.budget import Budget
+from everturn.graph.cache.response_cache import ResponseCache
+from everturn.graph.cache.settings import CacheSettings
 from everturn.graph.context import Context
 from everturn.graph.guards.guards import Guards
 from everturn.graph.guards.settings import GuardSettings
 from everturn.graph.models.provider import Models
 from everturn.graph.models.settings import ModelSettings
+from everturn.graph.summaries.settings import SummarySettings
+from everturn.graph.summaries.summaries import Summaries
 from everturn.tools import find_tools
 from everturn.tools.kit.settings import ToolSettings
 from everturn.tools.kit.toolbox import Offer, Toolbox
@@ -47,6 +51,10 @@ class Services(TypedDict):
     """What is remembered of users; missing: as the environment says."""
     guards: NotRequired[Guards | None]
     """Missing or `None`: none is switched on."""
+    answers: NotRequired[ResponseCache]
+    """Answers that are kept; missing: in this process, as the environment says."""
+    summaries: NotRequired[Summaries]
+    """What sums up long conversations; missing: in this process, as the environment says."""
     turn_timeout: NotRequired[float]
     """Seconds this turn may take; missing: as many as the settings of the models say."""
 
@@ -94,6 +102,30 @@ async def current_guards() -> Guards | None:
     """
     services = _services()
     return services.get("guards") if services else await _once(_guards_from_environment)
+
+
+async def current_response_cache() -> ResponseCache:
+    """Return the response cache of the server that runs this node, or one of this process.
+
+    Raises:
+        ValidationError: without a server, the settings of the environment are wrong.
+    """
+    services = _services()
+    if services and "answers" in services:
+        return services["answers"]
+    return await _once(_answers_from_environment)
+
+
+async def current_summaries() -> Summaries:
+    """Return what sums up for the server that runs this node, or one of this process.
+
+    Raises:
+        ValidationError: without a server, the settings of the environment are wrong.
+    """
+    services = _services()
+    if services and "summaries" in services:
+        return services["summaries"]
+    return await _once(_summaries_from_environment)
 
 
 async def offered_tools(context: Context, *, tools: bool = True) -> Offer:
@@ -149,6 +181,16 @@ def _tools_from_environment() -> Toolbox:
     off = MemorySettings().memory == "off"
     found = find_tools(settings.tool_paths)
     return Toolbox(found, settings=settings, without=MEMORY_TOOLS if off else ())
+
+
+@cache
+def _answers_from_environment() -> ResponseCache:
+    return ResponseCache(CacheSettings())
+
+
+@cache
+def _summaries_from_environment() -> Summaries:
+    return Summaries(SummarySettings())
 
 
 @cache

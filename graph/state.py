@@ -12,9 +12,9 @@ from typing_extensions import TypedDict
 
 from everturn.graph.models.blocks import Medium
 
-Mode = Literal["primary", "retry", "fallback", "offline", "stopped"]
+Mode = Literal["primary", "retry", "fallback", "offline", "stopped", "cache"]
 """Which model a run asks: its first choice, the same once more after it failed, another one, or the
-offline model; with `stopped` none."""
+offline model; with `stopped` none. `cache` is of an answer that was kept from an earlier turn."""
 
 
 class Usage(TypedDict):
@@ -51,6 +51,16 @@ class ModelCall(TypedDict):
     """US dollars."""
 
 
+class Cached(TypedDict):
+    """Of an answer that was kept: how old it is, and what was not spent once more."""
+
+    age: float
+    """Seconds."""
+    cost_saved: NotRequired[float]
+    """US dollars."""
+    tokens_saved: NotRequired[int]
+
+
 class Answered(TypedDict):
     """The route as an answer carries it, in `response_metadata["route"]`."""
 
@@ -67,6 +77,8 @@ class Answered(TypedDict):
     """Why the answer is degraded."""
     expected_back: NotRequired[str]
     """When a model may be asked again: a moment of ISO 8601, where it is known."""
+    cached: NotRequired[Cached]
+    """Present with mode `cache`; `model` is then who gave the answer at its time."""
 
 
 class Route(Answered):
@@ -96,6 +108,20 @@ class Route(Answered):
     """With mode `stopped`: the class of failure that ends the run."""
 
 
+class Summary(TypedDict):
+    """What was said in a thread before its newest messages."""
+
+    text: str
+    through: str
+    """The id of the last message that is summed up."""
+    messages: int
+    """How many are, from the first on."""
+    tokens: int
+    """Of the text, as reckoned."""
+    by: NotRequired[str]
+    """The model that wrote it; `offline`: a simple one, without a model."""
+
+
 class Input(TypedDict):
     """What a turn brings."""
 
@@ -114,9 +140,11 @@ class State(TypedDict):
     `messages` is the thread's memory. `route` is never checkpointed: models that failed in one
     turn must not be struck off the thread's next one. A run that resumes finds no route and
     starts with its first candidate again. `memories`, what is known of the user that fits the
-    turn, is looked up anew in each run.
+    turn, is looked up anew in each run. `summary` is of the messages that a model is no longer
+    shown, and lags behind them a little.
     """
 
     messages: Annotated[list[AnyMessage], add_messages]
     route: Annotated[Route, UntrackedValue]
     memories: NotRequired[Annotated[Sequence[str], UntrackedValue]]
+    summary: NotRequired[Summary | None]

@@ -22,6 +22,7 @@ from everturn.checkpoints.housekeeping import Housekeeping
 from everturn.checkpoints.local.data_dir import hold_data_dir, share_data_dir
 from everturn.checkpoints.redis import AsyncRedisSaver
 from everturn.checkpoints.settings import StoreSettings
+from everturn.checkpoints.shared.answers import RedisAnswerStore
 from everturn.checkpoints.shared.circuits import RedisCircuits
 from everturn.checkpoints.shared.event_log import EventLog, open_event_log
 from everturn.checkpoints.shared.limits import RedisLimits
@@ -45,6 +46,8 @@ from everturn.checkpoints.sql.runs import RunRows
 from everturn.checkpoints.sql.threads import ThreadTable
 from everturn.checkpoints.sql.users import UserRows
 from everturn.checkpoints.sql.webhooks import WebhookTable
+from everturn.graph.cache.key import caller_name, owner_part
+from everturn.graph.cache.response_cache import ResponseCache
 from everturn.graph.context import Context, TeamContext
 from everturn.graph.errors import (
     InvalidAPIKey,
@@ -59,6 +62,8 @@ from everturn.graph.incoming import media_of_input
 from everturn.graph.models.provider import Models, open_models
 from everturn.graph.services import Services
 from everturn.graph.specialists import check_specialists
+from everturn.graph.summaries.summaries import Summaries
+from everturn.server.access.access import Access
 from everturn.server.access.budgets import Budgets
 from everturn.server.access.limits import rate_limits
 from everturn.server.access.oauth_settings import OAuthSettings
@@ -415,6 +420,7 @@ async def _service(
     metrics.on_look(lambda: metrics.models.say_circuits(models.breaker.states()))
     metrics.on_look(lambda: metrics.stores.event_log.set(events.kept_bytes))
     guards = await off_the_loop(partial(guards_of, settings.guards, metrics.guard_verdict))
+    answers, summaries = _kept_texts(settings, redis, safe, metrics)
     toolbox = _toolbox(settings, mcp, RedisResultStore(redis, prefix), saver, metrics)
     engine = Engine(
         graphs,
@@ -422,7 +428,15 @@ async def _service(
         RedisThreadLocks(redis, lease=settings.stores.lease, prefix=prefix)
         if settings.stores.redis_url or not peers.single
         else LocalThreadLocks(),
-        Services(models=models, tools=toolbox, web=web, guards=guards, memory=settings.memory),
+        Services(
+            models=models,
+            tools=toolbox,
+            web=web,
+            guards=guards,
+            memory=settings.memory,
+            answers=answers,
+            summaries=summaries,
+        ),
         partial(_candidates, models, toolbox),
         turn_timeout=settings.models.turn_timeout,
         thread_wait=settings.server.thread_wait,
@@ -496,17 +510,7 @@ async def _service(
         window=settings.server.window,
         max_message_length=settings.server.max_message_length,
     )
-    now = Now(
-        metrics.now,
-        peers.name,
-        copies := NowCopies(redis, prefix),
-        models.health,
-        runs.say_what_waits,
-        runs.measure,
-        access.sees_all,
-    )
-    if not peers.single:
-        now.others = Others(metrics.now, copies, peers, now.about)
+    now = _now(NowCopies(redis, prefix), peers, models, runs, access, metrics)
     yield Service(
         settings=settings.server,
         info=_info(settings, stores, graphs, models),
@@ -521,15 +525,9 @@ async def _service(
         store=StoreItems(store, access, memories=ROOT, label_of=label_of),
         memories=Memories(store, access, partial(_memories_of, settings.memory)),
         users=Users(
-            UserRows(database),
-            threads,
-            sessions,
-            runs,
-            crons,
-            assistants,
-            store,
-            access,
+            *(UserRows(database), threads, sessions, runs, crons, assistants, store, access),
             also_called=label_of,
+            forget_answers=lambda user: answers.forget(owner_part(caller_name(user))),
         ),
         metrics=metrics,
         now=now,
@@ -538,8 +536,41 @@ async def _service(
         budgets=budgets,
     )
     await runs.close()
+    await summaries.close()
     await webhooks.close()
     await now.save()
+
+
+def _kept_texts(
+    settings: Settings, redis: Client, safe: Safe, metrics: Metrics
+) -> tuple[ResponseCache, Summaries]:
+    """Make what keeps models' answers, and what sums up long conversations: both in one store."""
+    kept = RedisAnswerStore(
+        redis, settings.cache.response_cache_bytes, safe, settings.stores.redis_prefix
+    )
+    metrics.on_look(lambda: metrics.stores.response_cache.set(kept.bytes))
+    return (
+        ResponseCache(settings.cache, kept, metrics.response_cache_used),
+        Summaries(settings.summaries, kept, metrics.summary_counted),
+    )
+
+
+def _now(
+    copies: NowCopies, peers: Peers, models: Models, runs: Runs, access: Access, metrics: Metrics
+) -> Now:
+    """Make what shows the service now; among several processes, of all of them."""
+    now = Now(
+        metrics.now,
+        peers.name,
+        copies,
+        models.health,
+        runs.say_what_waits,
+        runs.measure,
+        access.sees_all,
+    )
+    if not peers.single:
+        now.others = Others(metrics.now, copies, peers, now.about)
+    return now
 
 
 @asynccontextmanager

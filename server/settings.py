@@ -10,9 +10,11 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from everturn.checkpoints.settings import StoreSettings
+from everturn.graph.cache.settings import CacheSettings
 from everturn.graph.guards.settings import GuardSettings
 from everturn.graph.models.settings import ModelSettings
 from everturn.graph.specialists.kit.settings import SpecialistSettings
+from everturn.graph.summaries.settings import SummarySettings
 from everturn.server.access.budget_settings import BudgetSettings
 from everturn.server.access.limit_settings import LimitSettings
 from everturn.server.access.oauth_settings import OAuthSettings
@@ -212,6 +214,8 @@ class Settings:
     guards: GuardSettings
     memory: MemorySettings
     team: SpecialistSettings
+    cache: CacheSettings
+    summaries: SummarySettings
     observe: ObserveSettings
     refused_models: str = ""
     """Why `models` has no provider though one is named: no one may need it. A graph of our own

@@ -4,29 +4,20 @@
     {everturn:tool_cache:<key>}:lease           STRING  the token of who makes it, for its lease
     {everturn:tool_cache:<key>}:flight:<token>  STREAM  one entry: the result, or that there is none
 
-The process that makes a result writes it to the stream on which all others have blocked. It stays
-there for some seconds, for those that read the lease but have not blocked yet. So none polls, and a
-hit is one round trip.
+The process that makes a result writes it to the stream on which all others have blocked; see
+`flights`. A hit is one round trip.
 """
 
 import asyncio
 from secrets import token_hex
-from typing import Any
 
 from redis.asyncio import Redis, RedisCluster
 
 from everturn.checkpoints.redis.failures import redis_errors
+from everturn.checkpoints.shared.flights import FLIGHT_MS, Flights
 
 _TIMEOUT = 0.5
 """Seconds: a cache that is slower is no help, and the caller can do without."""
-
-_MAX_BLOCKED = 8
-"""A caller that waits keeps a connection: more of them could leave none to the others."""
-
-_SOCKET_TIMEOUT = 5.0
-"""Seconds; redis-py's own default, which a pool does not repeat among its options."""
-
-_FLIGHT_MS = 10_000  # that the end of a flight can be read
 
 # KEYS result, lease   ARGV token, lease (ms)
 # Reply {result}, {false} if the caller holds the lease now, or {false, token of the holder, ms}
@@ -70,10 +61,7 @@ class RedisResultStore:
         self._find = client.register_script(_FIND)
         self._land = client.register_script(_LAND)
         self._leases: dict[str, str] = {}
-        self._blocked = asyncio.Semaphore(_MAX_BLOCKED)
-        # A read must end before the socket's patience does.
-        socket_timeout = client.get_connection_kwargs().get("socket_timeout", _SOCKET_TIMEOUT)
-        self._max_wait = socket_timeout / 2 if socket_timeout else _SOCKET_TIMEOUT
+        self._flights = Flights(client)
 
     async def find(self, key: str, lease: float) -> str | None:
         """Return a result; with `None` the caller is to make it, within `lease` seconds."""
@@ -86,10 +74,10 @@ class RedisResultStore:
                     )
             match found:
                 case [None, holder, milliseconds]:
-                    if self._blocked.locked():
+                    if self._flights.full:
                         return None
                     flight = f"{name}:flight:{holder.decode()}"
-                    landed = await self._wait(flight, max(1, milliseconds) / 1000)
+                    landed = await self._flights.wait(flight, max(1, milliseconds) / 1000, _TIMEOUT)
                     if landed is not None:
                         return landed.get(b"result", b"").decode() or None
                 case [None]:
@@ -106,25 +94,12 @@ class RedisResultStore:
         """Let those who wait know that there will be no result."""
         await self._end(key, [])
 
-    async def _wait(self, flight: str, lease: float) -> dict[bytes, bytes] | None:
-        """Wait for the end of a flight; `None`: ask anew, its lease may have ended."""
-        seconds = min(lease, self._max_wait)
-        async with self._blocked:
-            with redis_errors():
-                async with asyncio.timeout(seconds + _TIMEOUT):
-                    block = round(seconds * 1000) + 1
-                    read: Any = await self._client.xread({flight: "0"}, block=block)
-        for _, entries in read or ():
-            for _, fields in entries:
-                return dict(fields)
-        return None
-
     async def _end(self, key: str, result: list[str | int]) -> None:
         name, token = self._name(key), self._leases.pop(key, "none")
         keys = [f"{name}:result", f"{name}:lease", f"{name}:flight:{token}"]
         with redis_errors():
             async with asyncio.timeout(_TIMEOUT):
-                await self._land(keys, [token, _FLIGHT_MS, *result])
+                await self._land(keys, [token, FLIGHT_MS, *result])
 
     def _name(self, key: str) -> str:
         return f"{{{self._prefix}:tool_cache:{key}}}"

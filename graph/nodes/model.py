@@ -29,7 +29,7 @@ from everturn.graph.services import (
     offered_tools,
 )
 from everturn.graph.state import Route, State
-from everturn.graph.steps.attempt import Outcome, Prompt, ask, prompt_of
+from everturn.graph.steps.attempt import Outcome, Prompt, ask, prompt_of, room_of
 from everturn.graph.steps.choice import (
     candidates,
     choose,
@@ -39,10 +39,12 @@ from everturn.graph.steps.choice import (
     offline_route,
     situation,
 )
+from everturn.graph.steps.kept_answers import kept_or_asked
 from everturn.graph.steps.memories import memories_of_turn
 from everturn.graph.steps.policy import Ask, has_successor, rivals_of
 from everturn.graph.steps.route import answered, failed, resumed, sign, taken_back
 from everturn.graph.steps.spending import counted, expected, within
+from everturn.graph.steps.summary import summed_up
 from everturn.graph.steps.tool_calls import give_ids, misuses, take_in
 from everturn.tools.kit.toolbox import Offer
 
@@ -103,8 +105,8 @@ def model_node(
                 route = await _first_choice(route, state, context, models)
             if route.get("failed"):
                 return _unanswered(route, state, last=last)
-            state = {**state, "memories": await memories_of_turn(state, context, runtime)}
-            prompt = prompt_of(state, context, trimmed=route["trimmed"])
+            room = room_of(models.catalogue[route["model"]], offer.schemas, context)
+            prompt = prompt_of(state, context, trimmed=route["trimmed"], room=room)
             call = await _call(route, context, models)
             chat = models.chat_model(route["model"])
             most = partial(expected, prompt, offer.schemas, context)
@@ -122,7 +124,15 @@ def model_node(
             _take_back(outcome, call, route, runtime)
         return _unanswered(route, state, last=last)
 
-    return model
+    async def kept_or_new(state: State, *, runtime: Runtime[Context]) -> Update:
+        context = context_as(runtime, kind)
+        offer = await _offered(tools, state, context)
+        # They are in the prompt, which decides whether an answer is kept.
+        state = {**state, "memories": await memories_of_turn(state, context, runtime)}
+        state, newer = await summed_up(state, context)
+        return {**await kept_or_asked(state, context, offer, runtime, model), **newer}
+
+    return kept_or_new
 
 
 def offline_node(*, tools: bool | Offering = False, kind: type[Context] = Context) -> Node:

@@ -57,6 +57,8 @@ class Conversation:
     users: Sequence[str]
     models: Sequence[str]
     present: str
+    noted: Sequence[str] = ()
+    """What users said before that, as far as the notes of a long conversation have it."""
 
 
 def recall(sentence: str, conversation: Conversation, words: Wording) -> str | None:
@@ -69,7 +71,7 @@ def recall(sentence: str, conversation: Conversation, words: Wording) -> str | N
     if re.search(_MODELS, sentence):
         return _of_model(sentence, conversation.models, words)
     if re.search(_USERS, sentence):
-        return _of_user(sentence, conversation.users, words)
+        return _of_user(sentence, conversation, words)
     return None
 
 
@@ -79,7 +81,8 @@ def not_said(sentence: str, conversation: Conversation) -> bool:
 
 
 def _facts(conversation: Conversation) -> dict[str, str]:
-    return dict(chain.from_iterable(map(stated, [*conversation.users, conversation.present])))
+    said = [*conversation.noted, *conversation.users, conversation.present]
+    return dict(chain.from_iterable(map(stated, said)))
 
 
 def _of_model(sentence: str, said: Sequence[str], words: Wording) -> str:
@@ -88,12 +91,13 @@ def _of_model(sentence: str, said: Sequence[str], words: Wording) -> str:
     return words.i_said.format(_quote(said[0 if _position(sentence) == 0 else -1]))
 
 
-def _of_user(sentence: str, said: Sequence[str], words: Wording) -> str:
+def _of_user(sentence: str, conversation: Conversation, words: Wording) -> str:
+    said = conversation.users
     if not said:
         return words.nothing_before
     match _position(sentence):
         case None:
-            text = _on_a_topic(sentence, said, words)
+            text = _on_a_topic(sentence, said, conversation.noted, words)
         case -1:
             text = words.last.format(_quote(said[-1]))
         case 0:
@@ -105,10 +109,10 @@ def _of_user(sentence: str, said: Sequence[str], words: Wording) -> str:
     return text
 
 
-def _on_a_topic(sentence: str, said: Sequence[str], words: Wording) -> str:
+def _on_a_topic(sentence: str, said: Sequence[str], noted: Sequence[str], words: Wording) -> str:
     """Quote the message about what a sentence names; all of them when it names nothing."""
     topic = re.search(_ABOUT, sentence)
-    if topic and (found := _nearest(topic["topic"] or topic["topic_ko"], said)):
+    if topic and (found := _nearest(topic["topic"] or topic["topic_ko"], [*noted, *said])):
         return words.about.format(_quote(found))
     quotes = [f"“{_quote(text)}”" for text in said[-_MAX_QUOTES:]]
     return words.all_messages.format(words.comma.join(quotes))

@@ -15,6 +15,7 @@ from everturn.graph.offline.memories import wish
 from everturn.graph.offline.memory import Conversation, not_said, recall
 from everturn.graph.offline.replies import Result, introduction, of_results, of_unserved
 from everturn.graph.offline.wording import wording_for
+from everturn.graph.summaries.notes import noted_of_user
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,10 @@ def take_turn(
 
     words = wording_for(text)
     conversation = Conversation(
-        users=_texts(before, HumanMessage), models=_texts(before, AIMessage), present=text
+        users=_texts(before, HumanMessage),
+        models=_texts(before, AIMessage),
+        present=text,
+        noted=noted_of_user(text_of(messages[0].content)) if messages else (),
     )
     remembers = serving("recall", allowed)
     recalled = {one: recall(one, conversation, words) for one in sentences(text)}

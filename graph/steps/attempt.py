@@ -14,10 +14,17 @@ from langgraph.config import get_config
 
 from everturn.graph.context import Context
 from everturn.graph.models.call import Call
+from everturn.graph.models.catalogue import Model
 from everturn.graph.models.failures import Failure, failure_of
 from everturn.graph.state import State
 from everturn.graph.steps.memories import with_memories
-from everturn.graph.steps.window import calls_tools, mend, tool_rounds, window
+from everturn.graph.steps.tokens import reckoned, tokens_of_schemas
+from everturn.graph.steps.window import calls_tools, mend, start_of_window, tool_rounds
+from everturn.graph.summaries.notes import LEAST, with_notes
+from everturn.graph.summaries.simple import MAX_TOKENS
+
+_ANSWER_TOKENS = 4_000
+"""Kept free for an answer to a caller who names no `max_tokens`."""
 
 ToolSchemas = Sequence[dict[str, Any]]
 """Tools as the wire names them: OpenAI's function schemas."""
@@ -45,17 +52,40 @@ class Outcome:
     """Under which it was shown."""
 
 
-def prompt_of(state: State, context: Context, *, trimmed: bool = False) -> Prompt:
-    """Make the prompt: the system's words, then the window, or the current turn alone."""
+def prompt_of(
+    state: State, context: Context, *, trimmed: bool = False, room: int | None = None
+) -> Prompt:
+    """Make the prompt: the system's words, then the window, or the current turn alone.
+
+    What the window leaves out is summed up in the system's words. With `room` for so many tokens
+    both are as long as fits, but for the current turn, which is whole.
+    """
     mended = mend(state["messages"])
     history = mended or state["messages"]
-    shown = window(history, 1 if trimmed else context.window)
     system = with_memories(context.system_prompt, state.get("memories", ()))
+    if room is not None:
+        room = max(0, room - (reckoned(system) - reckoned(context.system_prompt)))
+    summary = None if trimmed else state.get("summary")
+    size, most = 1 if trimmed else context.window, MAX_TOKENS + LEAST
+    start = start_of_window(history, size, room)
+    if room is not None and start > 0 and summary is not None:
+        most = min(most, room // 4)
+        start = start_of_window(history, size, room - most)
+    system = with_notes(system, summary, history, start, most)
     return Prompt(
-        messages=[SystemMessage(system), *shown],
+        messages=[SystemMessage(system), *history[start:]],
         mended=mended,
         may_call=tool_rounds(history) < context.tool_rounds,
     )
+
+
+def room_of(model: Model, schemas: ToolSchemas, context: Context) -> int | None:
+    """Return the tokens a model has for a conversation, beside the rest; None: nobody knows."""
+    if model.context is None:
+        return None
+    answer = min(context.max_tokens or _ANSWER_TOKENS, model.context // 2)
+    rest = reckoned(context.system_prompt) + tokens_of_schemas(schemas)
+    return max(0, model.context - answer - rest)
 
 
 async def ask(

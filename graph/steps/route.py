@@ -81,7 +81,8 @@ def resumed(route: Route, messages: Sequence[AnyMessage]) -> Route | None:
             break
         if isinstance(message, ToolMessage):
             since += calls_of(message)
-        if isinstance(message, AIMessage) and (said := message.response_metadata.get("route")):
+        said = message.response_metadata.get("route") if isinstance(message, AIMessage) else None
+        if said and said["mode"] != "cache":  # a kept answer was given before any model was chosen
             before = cast("Route", {**route, **said, "since": len(said["tried"])})
             return with_calls(before, since)
     return None

@@ -11,8 +11,6 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
-from langchain_core.messages import BaseMessage
-
 from everturn.graph.budget import Budget
 from everturn.graph.context import Context
 from everturn.graph.models.call import Call
@@ -20,11 +18,8 @@ from everturn.graph.models.catalogue import Catalogue, Model
 from everturn.graph.state import Route
 from everturn.graph.steps.attempt import Prompt, ToolSchemas
 from everturn.graph.steps.route import public, usage_of
+from everturn.graph.steps.tokens import reckoned, tokens_of, tokens_of_schemas
 
-_BYTES = 3
-"""UTF-8 for one token, at least: in English about four, in Korean about three."""
-_BLOCK_TOKENS = 1_500
-"""A picture, or a page of a file, as most models count them."""
 _ANSWER_TOKENS = 4_000
 """An answer to a caller who names no `max_tokens`; it is the most that one may name."""
 _AT_ONCE = 2
@@ -45,9 +40,9 @@ def counted(context: Context) -> Context:
 
 def expected(prompt: Prompt, schemas: ToolSchemas, context: Context) -> Tokens:
     """Reckon what a call takes at most."""
-    read = sum(map(_tokens_of, prompt.messages))
-    if schemas and context.use_tools:
-        read += _reckoned(json.dumps(list(schemas), ensure_ascii=False))
+    read = sum(map(tokens_of, prompt.messages))
+    if context.use_tools:
+        read += tokens_of_schemas(schemas)
     return Tokens(read, context.max_tokens or _ANSWER_TOKENS)
 
 
@@ -103,19 +98,4 @@ def _used(call: Call, read: int) -> Tokens:
     if not answer.started:
         return Tokens(0, 0)
     calls = json.dumps(answer.calls, ensure_ascii=False) if answer.calls else ""
-    return Tokens(read, _reckoned(answer.text + answer.reasoning + calls))
-
-
-def _tokens_of(message: BaseMessage) -> int:
-    content = message.content
-    blocks = [content] if isinstance(content, str) else content
-    texts = [each if isinstance(each, str) else each.get("text") for each in blocks]
-    calls = getattr(message, "tool_calls", None)
-    written = json.dumps(calls, ensure_ascii=False, default=str) if calls else ""
-    return _reckoned(written) + sum(
-        _reckoned(text) if isinstance(text, str) else _BLOCK_TOKENS for text in texts
-    )
-
-
-def _reckoned(text: str) -> int:
-    return -(-len(text.encode(errors="replace")) // _BYTES)
+    return Tokens(read, reckoned(answer.text + answer.reasoning + calls))

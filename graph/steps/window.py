@@ -12,20 +12,36 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
+from everturn.graph.steps.tokens import tokens_of
 
-def window(messages: Sequence[AnyMessage], size: int) -> list[AnyMessage]:
+
+def window(messages: Sequence[AnyMessage], size: int, room: int | None = None) -> list[AnyMessage]:
     """Return the newest messages, `size` at most, beginning with one of the user's.
 
     Beginning there never splits a tool call from its answers. The current turn is never cut:
-    a turn longer than `size` is shown whole.
+    a turn longer than `size`, or with more tokens than there is `room`, is shown whole.
     """
-    if len(messages) <= size:
-        return list(messages)
+    return list(messages[start_of_window(messages, size, room) :])
+
+
+def start_of_window(messages: Sequence[AnyMessage], size: int, room: int | None = None) -> int:
+    """Return where the window begins; see `window`."""
     users = [i for i, message in enumerate(messages) if isinstance(message, HumanMessage)]
     if not users:
-        return list(messages)
-    start = next((i for i in users if i >= len(messages) - size), users[-1])
-    return list(messages[start:])
+        return 0
+    first = 0
+    if len(messages) > size:
+        first = next((i for i in users if i >= len(messages) - size), users[-1])
+    if room is None:
+        return first
+    begins, start = {first, *users}, users[-1]
+    for place in range(len(messages) - 1, first - 1, -1):
+        room -= tokens_of(messages[place])
+        if room < 0:
+            break
+        if place in begins:
+            start = min(start, place)
+    return start
 
 
 def mend(messages: Sequence[AnyMessage]) -> list[AnyMessage] | None:

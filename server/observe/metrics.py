@@ -84,6 +84,16 @@ class Metrics:
             self.tools.cache.labels(tool, use).inc()
             self.now.tool_cache_used(tool, use)
 
+    def response_cache_used(self, use: str) -> None:
+        """Count a look into the cache of answers."""
+        with beside_the_answer("response cache"):
+            self.models.cache.labels(use).inc()
+
+    def summary_counted(self, result: str) -> None:
+        """Count a summary of a long conversation: made, failed or simple."""
+        with beside_the_answer("summary"):
+            self.models.summaries.labels(result).inc()
+
     def guard_verdict(self, guard: str, verdict: str) -> None:
         """Count what a guard said of what it was shown."""
         with beside_the_answer("guard"):

@@ -53,8 +53,22 @@ class Users:
         access: Access,
         *,
         also_called: Callable[[str], str] = str,
+        forget_answers: Callable[[str], Awaitable[int]],
     ) -> None:
-        """Join the rooms; `also_called` is how memories write a user's name in a namespace."""
+        """Join the rooms.
+
+        Args:
+            rows: what SQL keeps of users.
+            threads: theirs.
+            sessions: theirs.
+            runs: theirs.
+            crons: theirs.
+            assistants: theirs.
+            store: their items.
+            access: what the caller may do.
+            also_called: how memories write a user's name in a namespace.
+            forget_answers: drops what the response cache keeps for a user.
+        """
         self._also_called = also_called
         self._rows = rows
         self._threads = threads
@@ -64,6 +78,7 @@ class Users:
         self._assistants = assistants
         self._store = store
         self._access = access
+        self._forget_answers = forget_answers
 
     async def export(self, user: str) -> AsyncIterator[dict[str, Any]]:
         """Return all that is kept of a user, one thing after the other; `kind` says what each is.
@@ -134,7 +149,8 @@ class Users:
                 for item in page:
                     await store.adelete(namespace, item.key)
                 items += len(page)
-        if not any((*done, items, keys)):
+        answers = await self._forget_answers(user)
+        if not any((*done, items, keys, answers)):
             raise _not_found(user)
         audit("user.forgotten", target=user)
         return Erased(done[1], done[0], done[2], items, keys)

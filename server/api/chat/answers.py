@@ -51,8 +51,8 @@ class MessageResponse(BaseModel):
     )
     cost: float | None = Field(description="US dollars; null where no provider named a price.")
     route: dict[str, Any] = Field(
-        description="`mode` (primary, retry, fallback, offline), `model`, and who was `tried` "
-        "before."
+        description="`mode` (primary, retry, fallback, offline, cache), `model`, and who was "
+        "`tried` before; of a kept answer its age and what it saved (`cached`)."
     )
     metadata: dict[str, Any] = Field(
         description="`agent`, the answer's `message_id`, and `status`: completed, or interrupted "

@@ -20,6 +20,9 @@ from everturn.server.resources.sessions import Answer, Question
 router = Router(prefix="/api/chat", tags=["chat"])
 
 
+CacheSeconds = Annotated[float, Field(gt=0, le=2_592_000)]
+
+
 class MessageRequest(BaseModel):
     """A message of the user, and choices for its turn."""
 
@@ -68,6 +71,12 @@ class MessageRequest(BaseModel):
     )
     temperature: float = Field(default=0.7, ge=0, le=2)
     max_tokens: int = Field(default=1000, ge=1, le=4000, description="Length of the answer.")
+    cache: bool | Literal["no-cache"] | CacheSeconds | None = Field(
+        default=None,
+        description="An answer to exactly the same may be used again: true, or seconds that it may "
+        "be old; false: neither used nor kept; no-cache: a new one, which is kept; none: as the "
+        "agent or the service is set up.",
+    )
 
     def question(self) -> Question:
         """Return the message, and what was chosen for its turn."""

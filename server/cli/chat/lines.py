@@ -56,6 +56,8 @@ def receipt(done: dict[str, Any]) -> str:
     if cost := done.get("cost"):
         parts.append(f"${cost:.6f}")
     tried = [attempt["model"] for attempt in route.get("tried") or ()]
+    if mode == "cache":
+        parts.append("kept from before")
     if mode == "retry":
         parts.append("asked again")
     elif tried:

@@ -34,6 +34,17 @@ class ModelFigures:
             "Times another model was asked, by the class of failure of the one before.",
             "failure",
         )
+        self.cache = figures.counter(
+            "everturn_response_cache_total",
+            "Looks into the cache of answers: hit, miss, joined (another caller was asking the "
+            "same), bypassed (a new answer was wanted) or uncached (the store did not answer).",
+            "result",
+        )
+        self.summaries = figures.counter(
+            "everturn_summaries_total",
+            "Summaries of long conversations: made by a model, failed, or simple (without one).",
+            "result",
+        )
         self.circuits = figures.gauge(
             "everturn_breaker_state",
             "The circuit of a model, or of an account's key: 0 closed, 1 half open, 2 doubtful, "

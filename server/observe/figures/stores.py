@@ -19,6 +19,11 @@ class StoreFigures:
         self.event_log = figures.gauge(
             "everturn_event_log_bytes", "Bytes of what runs streamed, as far as it is kept."
         )
+        self.response_cache = figures.gauge(
+            "everturn_response_cache_bytes",
+            "Bytes of answers that are kept, as they were at the last look into the cache.",
+            of_all="livemax",
+        )
         self.checkpoint_time = figures.histogram(
             "everturn_checkpoint_seconds",
             "Seconds of a call of the checkpointer, by operation: put and put_writes store, read "

@@ -6,7 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
 
-from everturn.graph.steps.window import mend, tool_rounds, window
+from everturn.graph.context import Context
+from everturn.graph.state import State, Summary
+from everturn.graph.steps.attempt import prompt_of
+from everturn.graph.steps.tokens import reckoned, tokens_of
+from everturn.graph.steps.window import mend, start_of_window, tool_rounds, window
+from everturn.graph.summaries.block import next_block
 
 
 def _call(*ids: str) -> AIMessage:
@@ -36,6 +41,75 @@ def test_a_window_is_the_newest_part_and_whole(messages: list[AnyMessage], size:
     users = [i for i, m in enumerate(messages) if isinstance(m, HumanMessage)]
     assert len(seen) <= max(size, len(messages) - users[-1])
     assert mend(seen) is None
+
+
+sized = turns.flatmap(
+    lambda messages: st.lists(
+        st.sampled_from(["", "word " * 50, "낱말 " * 300]),
+        min_size=len(messages),
+        max_size=len(messages),
+    ).map(
+        lambda texts: [
+            _with_id(m, i, t) for i, (m, t) in enumerate(zip(messages, texts, strict=True))
+        ]
+    )
+)
+
+
+def _with_id(message: AnyMessage, number: int, more: str) -> AnyMessage:
+    return message.model_copy(update={"id": str(number), "content": f"{message.content}{more}"})
+
+
+@given(sized, st.integers(1, 30), st.integers(0, 3000))
+def test_a_window_has_room_and_stays_whole(
+    messages: list[AnyMessage], size: int, room: int
+) -> None:
+    seen = window(messages, size, room)
+    assert messages[len(messages) - len(seen) :] == seen
+    users = [i for i, m in enumerate(messages) if isinstance(m, HumanMessage)]
+    is_turn = len(seen) == len(messages) - users[-1]
+    assert is_turn or sum(map(tokens_of, seen)) <= room
+    assert isinstance(seen[0], HumanMessage)
+    assert len(seen) <= len(window(messages, size))
+    assert mend(seen) is None
+
+
+@given(
+    sized,
+    st.integers(1, 30),
+    st.integers(300, 6000),
+    st.integers(0, 40),
+    st.text(max_size=4000),
+)
+def test_summary_and_window_always_fit(
+    messages: list[AnyMessage], size: int, room: int, covered: int, text: str
+) -> None:
+    covered = min(covered, len(messages) - 1)
+    through = str(messages[covered - 1].id) if covered else ""
+    summary = Summary(text=text, through=through, messages=covered, tokens=reckoned(text))
+    state = State(messages=messages, summary=summary)  # type: ignore[typeddict-item]
+    context = Context(window=size, system_prompt="")
+    system, *shown = prompt_of(state, context, room=room).messages
+    users = [i for i, m in enumerate(messages) if isinstance(m, HumanMessage)]
+    turn = messages[users[-1] :]
+    notes = tokens_of(system)
+    assert notes <= room // 4 or not notes
+    assert list(shown) == turn or notes + sum(map(tokens_of, shown)) <= room
+    assert shown[-len(turn) :] == turn
+    assert mend(shown) is None  # type: ignore[arg-type]
+
+
+@given(sized, st.integers(1, 30), st.integers(0, 40))
+def test_what_is_summed_up_next_is_whole_turns_and_not_the_current_one(
+    messages: list[AnyMessage], size: int, covered: int
+) -> None:
+    start = start_of_window(messages, size)
+    end = next_block(messages, covered, size, start)
+    if end is not None:
+        assert covered < end < len(messages)
+        assert isinstance(messages[end], HumanMessage)
+    elif covered == 0 and len(messages) > 80:
+        raise AssertionError("a thread so long has something to be summed up")
 
 
 def test_a_window_takes_all_it_may() -> None:

@@ -63,7 +63,7 @@ async def threads(database: Database, history: History) -> Threads:
     states = States(
         table,
         engine,
-        saver,
+        cast("Any", saver),
         runs,
         jsonable=lambda value: value,
         edited=lambda thread_id: None,

@@ -1,0 +1,83 @@
+"""Long conversations through the front door: summed up beside the turns, and over a kill -9."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.provider import KEY, FakeProvider, Reply, Request
+from tests.service import Client, Process, process, serving
+from tests.waiting import eventually_sync
+
+FIRST = "My name is Ann and my budget is 4200 euros."
+
+
+def _sums_up(request: Request) -> bool:
+    return "You keep the notes" in str(request.messages[0]["content"])
+
+
+def _settings(provider: FakeProvider) -> dict[str, str]:
+    return {
+        "EVERTURN_BASE_URL": provider.url,
+        "OPENAI_API_KEY": KEY,
+        "EVERTURN_MODELS": "model-a",
+    }
+
+
+def _client(running: Process) -> Client:
+    return Client(running.url())
+
+
+def _summary(client: Client, session: str) -> Any:
+    return client.get(f"/threads/{session}/state").json()["values"].get("summary")
+
+
+def test_a_summary_that_a_killed_process_was_making_is_made_by_the_next(
+    data_dir: Path, fake_provider: FakeProvider
+) -> None:
+    def never(request: Request) -> Reply:
+        if _sums_up(request):
+            return Reply("- lost", first_token=100.0)
+        return Reply("I see.")
+
+    fake_provider.script("model-a", never)
+    with process(data_dir, **_settings(fake_provider)) as running, _client(running) as client:
+        session = client.ask(FIRST)["session_id"]
+        for number in range(9):
+            client.ask(f"Topic {number}?", session)
+        eventually_sync(lambda: any(map(_sums_up, fake_provider.requests)))
+        running.kill()
+
+    fake_provider.script("model-a", lambda r: "- Ann: 4200 euros" if _sums_up(r) else "I see.")
+    with process(data_dir, **_settings(fake_provider)) as running, _client(running) as client:
+        turns = iter(range(1000))
+
+        def found() -> Any:
+            time.sleep(0.5)
+            client.ask(f"Another {next(turns)}?", session)
+            return _summary(client, session)
+
+        assert eventually_sync(found)["by"] == "model-a"
+        assert "4200" in _summary(client, session)["text"]
+
+
+def test_it_counts_in_budgets_and_figures(data_dir: Path, fake_provider: FakeProvider) -> None:
+    fake_provider.script("model-a", lambda r: "- Ann: 4200 euros" if _sums_up(r) else "I see.")
+    values = {"base_url": fake_provider.url, "openai_api_key": KEY, "models": "model-a"}
+    with serving(data_dir, **values, tokens_day=10**7) as client:
+        session, used = client.ask(FIRST)["session_id"], 0
+        for number in range(12):
+            used += client.ask(f"Topic {number}?", session)["usage"]["total_tokens"]
+        figure = 'everturn_summaries_total{result="made"}'
+        eventually_sync(lambda: figure in client.get("/metrics").text)
+        eventually_sync(lambda: client.get("/api/usage").json()["today"]["tokens"] > used)
+
+
+def test_it_can_be_switched_off(data_dir: Path, fake_provider: FakeProvider) -> None:
+    fake_provider.script("model-a", "I see.")
+    values = {"base_url": fake_provider.url, "openai_api_key": KEY, "models": "model-a"}
+    with serving(data_dir, **values, summary=False) as client:
+        session = client.ask(FIRST)["session_id"]
+        for number in range(12):
+            client.ask(f"Topic {number}?", session)
+        assert _summary(client, session) is None
+    assert not any(map(_sums_up, fake_provider.requests))
