@@ -28,6 +28,10 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
     derandomize="CI" in os.environ,  # new examples are for those who can look into them
 )
+# The lowest versions are asked what they know, not what our code does with odd values.
+hypothesis.settings.register_profile(
+    "few", hypothesis.settings.get_profile("everturn"), max_examples=10
+)
 hypothesis.settings.load_profile("everturn")
 
 _OURS = (
