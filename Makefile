@@ -44,8 +44,7 @@ coverage: .venv/ready-dev ## run all tests and list the lines that none runs; ta
 check: .venv/ready-dev ## lint, types, imports, security
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
-	@$(BIN)/mypy
-	@$(BIN)/pyright
+	@$(BIN)/pyright & other=$$!; $(BIN)/mypy; one=$$?; wait $$other && exit $$one # side by side
 	@$(BIN)/lint-imports
 	@$(BIN)/bandit -q -r -ll -x server/web server graph tools checkpoints
 
