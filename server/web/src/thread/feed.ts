@@ -1,6 +1,7 @@
 /** One thread's events, for as many parts of the page as want them, over one connection. */
 
 import { Problem, stream } from "../api";
+import { Patience, sleep } from "../patience";
 import { create } from "../store";
 import { type ProtocolEvent, readEvent } from "../protocol";
 import { onWake } from "./wake";
@@ -76,20 +77,15 @@ export class Feed {
   private async read(opened: () => void): Promise<void> {
     const body = { channels: CHANNELS, ...(this.seq === null ? {} : { since: this.seq }) };
     const path = `/threads/${this.threadId}/stream/events`;
-    const current = this.current;
-    const { signal } = current;
-    let patience = setTimeout(() => current.abort(), SILENCE);
-    const heard = () => {
-      clearTimeout(patience);
-      patience = setTimeout(() => current.abort(), SILENCE);
-    };
+    const { signal } = this.current;
+    const { heard, end } = new Patience(this.current, SILENCE);
     try {
       // The service answers its headers at once: what `stream` yields comes when something happens.
       for await (const frame of stream("POST", path, { body, signal, opened, heard })) {
         this.take(readEvent(frame.data), frame.data.length);
       }
     } finally {
-      clearTimeout(patience);
+      end();
     }
   }
 
@@ -126,10 +122,3 @@ export class Feed {
 
 const isBegin = ({ method, namespace, data }: ProtocolEvent) =>
   method === "lifecycle" && namespace.length === 0 && data.event === "running";
-
-function sleep(milliseconds: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, milliseconds);
-    signal.addEventListener("abort", () => (clearTimeout(timer), resolve()), { once: true });
-  });
-}
