@@ -5,6 +5,8 @@ import { Component, type ReactNode } from "react";
 import { useSay } from "../language";
 
 interface Props {
+  /** Shown in its place; else the error is, and can be tried again. */
+  instead?: ReactNode;
   /** What is shown: where it is another, it is tried again. */
   of: string;
   children: ReactNode;
@@ -23,7 +25,9 @@ export class Boundary extends Component<Props, { error: Error | null }> {
 
   override render(): ReactNode {
     const { error } = this.state;
-    return error ? <NotShown error={error} again={() => this.setState({ error: null })} /> : this.props.children;
+    const { children, instead } = this.props;
+    if (!error) return children;
+    return instead ?? <NotShown error={error} again={() => this.setState({ error: null })} />;
   }
 }
 
