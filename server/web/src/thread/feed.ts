@@ -23,6 +23,8 @@ type Listener = (events: ProtocolEvent[]) => void;
  */
 export class Feed {
   readonly connection = create<Connection>("connecting");
+  /** How often the service was reached. */
+  readonly reached = create(0);
   private kept: { event: ProtocolEvent; size: number }[] = [];
   private keptSize = 0;
   private run: string | null = null;
@@ -59,6 +61,7 @@ export class Feed {
         await this.read(() => {
           pause = FIRST_PAUSE;
           this.connection.set("open");
+          this.reached.update((times) => times + 1);
         });
       } catch (error) {
         if (this.ended.signal.aborted) return;

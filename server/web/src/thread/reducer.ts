@@ -33,6 +33,10 @@ export function reduce(state: ThreadState, event: ProtocolEvent): ThreadState {
   }
 }
 
+/** Whether a stored state is newer than the newest run: somebody has edited it since. Ids grow with time. */
+export const isNewer = ({ phase, checkpoint }: ThreadState, stored: StoredState): boolean =>
+  phase !== "busy" && checkpoint !== null && (stored.checkpoint_id ?? "") > checkpoint;
+
 /** Take the state that is stored. What the stream has told is newer, unless `anew` says otherwise. */
 export function opened(state: ThreadState, stored: StoredState, status: string, anew = false): ThreadState {
   if (waitsUnknown(state) && stored.interrupts?.length) return { ...state, interrupts: stored.interrupts };
