@@ -17,19 +17,23 @@ from everturn.checkpoints.redis.housekeeping import thread_ids
 from everturn.checkpoints.redis.keyspace import Place, checkpoint_at, checkpoint_name
 from everturn.checkpoints.redis.reading import Page, newest, places, read
 
-_PAGE = 32
+_PAGE, _BARE_PAGE = 32, 256
 
 Steps: TypeAlias = Generator[Call | Scan | CheckpointTuple, Any, None]
 
 
 @dataclass
 class Listing:
-    """What is asked for: `metadata` values, older than `before`, how many are `left`."""
+    """What is asked for: `metadata` values, older than `before`, how many are `left`.
+
+    `bare` ones come without the values of their channels, and without writes.
+    """
 
     threads: Threads
     metadata: Mapping[str, Any]
     before: str | None
     left: int | None
+    bare: bool = False
 
     def everywhere(self) -> Steps:
         """The checkpoints of all threads, one after the other. Listing them renews no TTL."""
@@ -51,7 +55,7 @@ class Listing:
         """A range of the index, newest first: the first page is the first trip."""
         before = None if self.before is None else checkpoint_name(ns, self.before)
         while self.left != 0:
-            what = newest(ns, limit=self._page_size(), before=before)
+            what = newest(ns, limit=self._page_size(), before=before, bare=self.bare)
             page = yield from read(self.threads, address, *what, metadata=self.metadata)
             yield from self._hand_out(page)
             if (before := page.more) is None:
@@ -75,10 +79,11 @@ class Listing:
         yield from self._named(address, wanted, use=use)
 
     def _named(self, address: Address, names: list[bytes], *, use: bool = True) -> Steps:
+        which = "bare" if self.bare else "named"
         while names and self.left != 0:
             asked = names[: self._page_size()]
             page = yield from read(
-                self.threads, address, "named", *asked, metadata=self.metadata, use=use
+                self.threads, address, which, *asked, metadata=self.metadata, use=use
             )
             yield from self._hand_out(page)
             names = names[asked.index(page.more) + 1 if page.more else len(asked) :]
@@ -91,7 +96,8 @@ class Listing:
 
     def _page_size(self) -> int:
         # A filter is applied here, not on the server, so it may take any number to find one.
-        return _PAGE if self.left is None or self.metadata else min(_PAGE, self.left)
+        most = _BARE_PAGE if self.bare else _PAGE
+        return most if self.left is None or self.metadata else min(most, self.left)
 
     def _bound(self, order: Mapping[bytes, Place]) -> Place | None:
         """The place of `before`; where its id would stand if it is none of these."""

@@ -77,9 +77,14 @@ def read(
     return Page(found, None if complete or not entries else entries[-1][0])
 
 
-def newest(ns: str, *, limit: int, before: bytes | None = None) -> tuple[Argument, ...]:
-    """What `read` takes for the newest checkpoints of a namespace, or those older than a name."""
-    return "newest", text(ns), before or b"", limit
+def newest(
+    ns: str, *, limit: int, before: bytes | None = None, bare: bool = False
+) -> tuple[Argument, ...]:
+    """What `read` takes for the newest checkpoints of a namespace, or those older than a name.
+
+    `bare` ones come without the values of their channels, and without writes.
+    """
+    return "newest", text(ns), before or b"", limit, "bare" if bare else ""
 
 
 def places(threads: Threads, thread_id: str) -> Operation[dict[bytes, Place]]:
@@ -126,7 +131,8 @@ def _checkpoint_tuple(
         "channel_versions": record.versions,
         "channel_values": {
             channel: unpacker.unpack(blob)
-            for channel, blob in zip(record.versions, blobs, strict=True)
+            # Of a bare one there are none.
+            for channel, blob in zip(record.versions, blobs, strict=bool(blobs))
             if blob is not None
         },
     }

@@ -115,10 +115,12 @@ class ThreadSaver(BaseCheckpointSaver[str]):
         metadata: dict[str, Any] | None,
         before: RunnableConfig | None,
         limit: int | None,
+        *,
+        bare: bool = False,
     ) -> Steps:
         before_id = get_checkpoint_id(before) if before else None
         left = None if limit is None else max(0, limit)
-        listing = Listing(self._threads, metadata or {}, before_id, left)
+        listing = Listing(self._threads, metadata or {}, before_id, left, bare)
         return listing.everywhere() if config is None else listing.of(Address.of(config))
 
     def get_next_version(self, current: str | None, channel: None) -> str:
@@ -204,6 +206,22 @@ class ThreadSaver(BaseCheckpointSaver[str]):
     ) -> AsyncIterator[CheckpointTuple]:
         """The checkpoints of a thread, newest first; of every thread if `config` is None."""
         async for found in self._astream(self._listing(config, filter, before, limit)):
+            yield found
+
+    async def alist_bare(
+        self,
+        config: RunnableConfig,
+        *,
+        filter: dict[str, Any] | None = None,  # noqa: A002 -- as `alist` has it
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> AsyncIterator[CheckpointTuple]:
+        """The same as `alist`, without the values of channels and without pending writes.
+
+        However long the conversation is, each takes some hundred bytes.
+        """
+        steps = self._listing(config, filter, before, limit, bare=True)
+        async for found in self._astream(steps):
             yield found
 
     def delete_thread(self, thread_id: str) -> None:

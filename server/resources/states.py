@@ -5,12 +5,12 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, context
 from typing import Any, NamedTuple
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.errors import EmptyInputError, InvalidUpdateError
 from langgraph.types import StateSnapshot, StateUpdate
 from langgraph_sdk.runtime import AccessContext
 
 from everturn.checkpoints.errors import CheckpointsError, ThreadBusy
+from everturn.checkpoints.redis.aio import AsyncRedisSaver
 from everturn.checkpoints.sql.threads import Status, Thread, ThreadTable
 from everturn.server.access.access import Access, rule_id
 from everturn.server.errors import (
@@ -22,7 +22,7 @@ from everturn.server.errors import (
     ThreadNotFound,
 )
 from everturn.server.projects.graphs import Graph
-from everturn.server.resources.state_history import states_of
+from everturn.server.resources.state_history import Outline, outlines_of, states_of
 from everturn.server.runs.runs import Runs
 from everturn.server.turns.engine import Engine
 from everturn.server.turns.places import LATEST, Place, interrupts_of
@@ -58,7 +58,7 @@ class States:
         self,
         table: ThreadTable,
         engine: Engine,
-        checkpointer: BaseCheckpointSaver[Any],
+        checkpointer: AsyncRedisSaver,
         runs: Runs,
         *,
         jsonable: Callable[[Any], Any],
@@ -145,6 +145,28 @@ class States:
                     metadata=metadata,
                 )
         return []
+
+    async def outlines(
+        self,
+        thread: Thread,
+        place: Place = LATEST,
+        *,
+        limit: int,
+        before: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> list[Outline]:
+        """Return what `history` does, without the states: however large they are, it is quick.
+
+        Raises:
+            StateUnreadable: a checkpoint cannot be read.
+        """
+        return await outlines_of(
+            self._checkpointer,
+            self._config(thread, place),
+            limit=limit,
+            before={"configurable": {"checkpoint_id": before}} if before else None,
+            metadata=metadata,
+        )
 
     async def update(
         self,

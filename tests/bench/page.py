@@ -44,7 +44,8 @@ window.when = (name, look) => {
     subtree: true, childList: true, characterData: true, attributes: true });
   found();
 };
-when("usable", () => document.querySelector("textarea")?.offsetParent && document.querySelector(".choices option"));"""
+when("usable", () => document.querySelector("textarea")?.offsetParent &&
+  document.querySelector(".choices option"));"""
 WORD = """() => { delete seen.word;
   when("word", () => document.querySelector("article.ai .markdown")?.textContent.trim()); }"""
 FRAMES = """(ms) => new Promise((done) => {

@@ -106,7 +106,10 @@ def open_page(browser: "Browser", stage: Stage) -> Iterator[Open]:
         screen.go(place)
         return screen
 
-    yield opened
-    for each in screens:
-        each.check()
-        each.tab.context.close()
+    try:
+        yield opened
+        for each in screens:
+            each.check()
+    finally:
+        for each in screens:
+            each.tab.context.close()  # the service would wait for its streams

@@ -2,6 +2,7 @@
 --
 -- ARGV 4 bytes after which no further checkpoint is added
 --      5 'newest', then 6 namespace 7 name of the checkpoint before which ('' none) 8 limit
+--                  9 'bare': without channels and writes
 --        'named',  then 6… names of checkpoints
 --        'bare',   then 6… names, without channels and writes
 -- Reply {sealed key, complete, chunks, {{name, record, {blob, …}, {write name, write, …}}, …}}
@@ -10,7 +11,9 @@
 --        however many versions of however many channels share it
 
 local names, limit
+local bare = ARGV[5] == 'bare'
 if ARGV[5] == 'newest' then
+  bare = ARGV[9] == 'bare'
   limit = tonumber(ARGV[8])
   names = {}
   local next_name = newest_first(ARGV[6], ARGV[7] ~= '' and ARGV[7], limit + 1)
@@ -48,7 +51,7 @@ for _, name in ipairs(names) do
     local parsed = parse(name, record)
     each_chunk(record, value_in_record(record), send)
     local blobs, writes = {}, {}
-    if ARGV[5] ~= 'bare' then
+    if not bare then
       for i, channel in ipairs(parsed.channels) do
         blobs[i] = channel.blob
       end

@@ -8,6 +8,7 @@ from langgraph.constants import START
 from langgraph.types import PregelTask, StateSnapshot
 
 from everturn.server.errors import message_of
+from everturn.server.resources.state_history import Outline
 from everturn.server.streams.modes import public
 from everturn.server.turns.places import interrupt_as_json, place_as_json
 
@@ -23,6 +24,20 @@ FIELDS = (
     "checkpoint_id",
     "parent_checkpoint_id",
 )
+
+
+MADE_BY = "made_by"
+OUTLINE_FIELDS = (
+    *("metadata", "created_at", "checkpoint", "parent_checkpoint"),
+    *("checkpoint_id", "parent_checkpoint_id", MADE_BY),
+)
+"""Of a state: what is known without reading it."""
+
+
+def outline_as_json(outline: Outline, select: Collection[str]) -> dict[str, Any]:
+    """Describe a checkpoint by `OUTLINE_FIELDS`."""
+    made_by = {MADE_BY: outline.made_by} if MADE_BY in select else {}
+    return {**state_as_json(outline.snapshot, select), **made_by}
 
 
 def state_as_json(

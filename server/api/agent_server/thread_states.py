@@ -1,9 +1,9 @@
 """The states of threads in the Agent Server API: shown, listed, changed and forked."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from fastapi import Query, Response
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, model_validator
 
 from everturn.server.api.agent_server.bodies import (
     SELECTED,
@@ -12,7 +12,13 @@ from everturn.server.api.agent_server.bodies import (
     json_response,
     large_json_response,
 )
-from everturn.server.api.agent_server.state_json import FIELDS, state_as_json
+from everturn.server.api.agent_server.state_json import (
+    FIELDS,
+    MADE_BY,
+    OUTLINE_FIELDS,
+    outline_as_json,
+    state_as_json,
+)
 from everturn.server.api.http.deps import ThreadsDep
 from everturn.server.api.http.problems import problems
 from everturn.server.api.http.strict_json import Router
@@ -35,7 +41,12 @@ def _state_field(name: str) -> str:
     return name
 
 
+def _history_field(name: str) -> str:
+    return name if name == MADE_BY else _state_field(name)
+
+
 StateField = Annotated[Name, AfterValidator(_state_field)]
+HistoryField = Annotated[Name, AfterValidator(_history_field)]
 Subgraphs = Annotated[bool, Query(description="With the states of subgraphs that wait.")]
 Select = Annotated[
     list[StateField] | None,
@@ -80,7 +91,25 @@ class HistorySearch(BaseModel):
     before: CheckpointRef | None = Field(default=None, description="Only states before this one.")
     metadata: Wanted | None = Field(default=None, description="Contained in the state's.")
     checkpoint: CheckpointRef | None = Field(default=None, description="Whose subgraph's states.")
-    select: Few[StateField] | None = None
+    select: Few[HistoryField] | None = Field(
+        default=None,
+        description=f"Only these fields. Where only {', '.join(OUTLINE_FIELDS)} are selected, no "
+        "state is read: the list of a long conversation is as quick as that of a short one. "
+        f"`{MADE_BY}`, the nodes whose step made the state, goes with these only.",
+    )
+
+    @property
+    def reads_no_state(self) -> bool:
+        """Whether all that is selected is known without reading a state."""
+        return bool(self.select) and set(OUTLINE_FIELDS).issuperset(self.select or ())
+
+    @model_validator(mode="after")
+    def _made_by_alone(self) -> Self:
+        if MADE_BY in (self.select or ()) and not self.reads_no_state:
+            raise ValueError(
+                f"select: {MADE_BY} goes with {', '.join(OUTLINE_FIELDS)} only: ask twice"
+            )
+        return self
 
 
 class ThreadStateModel(BaseModel):
@@ -102,6 +131,12 @@ class SelectedState(ThreadStateModel):
     """A state of a thread, or the fields of it that were selected."""
 
     model_config = SELECTED
+
+
+class ListedState(SelectedState):
+    """A state in a list."""
+
+    made_by: list[str] = Field(description="The nodes whose step made it.")
 
 
 class UpdateResult(BaseModel):
@@ -200,15 +235,18 @@ async def list_history(
     "/{thread_id}/history",
     summary="Search the states of a thread",
     description="Newest first: of a subgraph, before a checkpoint, with certain metadata.",
-    responses={200: {"model": list[SelectedState]}, **problems(404, 409, 503)},
+    responses={200: {"model": list[ListedState]}, **problems(404, 409, 503)},
 )
 async def search_history(thread_id: ThreadId, body: HistorySearch, threads: ThreadsDep) -> Response:
     thread = await threads.row(str(thread_id))
-    states = await threads.states.history(
-        thread,
-        body.checkpoint.place() if body.checkpoint else LATEST,
-        limit=body.limit,
-        before=body.before.checkpoint_id if body.before else None,
-        metadata=body.metadata,
-    )
+    place = body.checkpoint.place() if body.checkpoint else LATEST
+    which: Any = {
+        "limit": body.limit,
+        "before": body.before.checkpoint_id if body.before else None,
+        "metadata": body.metadata,
+    }
+    if body.select and body.reads_no_state:
+        outlines = await threads.states.outlines(thread, place, **which)
+        return json_response([outline_as_json(each, body.select) for each in outlines])
+    states = await threads.states.history(thread, place, **which)
     return await large_json_response([state_as_json(state, body.select) for state in states])

@@ -186,6 +186,26 @@ async def test_list_filters_on_any_metadata(saver: AsyncRedisSaver) -> None:
     assert await listed(saver, place(), filter={"nobody": "has this"}) == []
 
 
+async def test_a_bare_list_is_the_list_without_values(saver: AsyncRedisSaver) -> None:
+    config = place()
+    for number in range(300):
+        config = await put(saver, config, {"c": "x" * 10}, checkpoint_id=f"{number:03}")
+        await saver.aput_writes(config, [("c", 1)], "task")
+    everywhere = {"limit": 290}, {"before": place(checkpoint_id="100")}, {"filter": {"no": 1}}
+    for which in everywhere:
+        for where in (place(), place(ns=None)):
+            whole = [each async for each in saver.alist(where, **which)]
+            bare = [each async for each in saver.alist_bare(where, **which)]
+            assert bare == [
+                each._replace(
+                    checkpoint={**each.checkpoint, "channel_values": {}}, pending_writes=[]
+                )
+                for each in whole
+            ]
+    (one,) = [each async for each in saver.alist_bare(place(checkpoint_id="007"))]
+    assert (one.checkpoint["id"], one.checkpoint["channel_values"]) == ("007", {})
+
+
 async def test_large_checkpoints_are_listed_in_pages(saver: AsyncRedisSaver) -> None:
     values = [bytes([number]) * 1_500_000 for number in range(8)]
     for value in values:

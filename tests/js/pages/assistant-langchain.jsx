@@ -12,12 +12,13 @@ import { apiUrl, assistantId, show, threadId } from "./view.jsx";
 
 function Shown({ runtime }) {
   const answer = useLangChainRespond();
+  const question = useLangChainInterruptState();
   return (
     <Thread
       runtime={runtime}
       error={useLangChainError()}
-      question={useLangChainInterruptState()?.value}
-      answer={(said) => void answer(said)}
+      question={question?.value}
+      answer={(said) => void answer(said, { interruptId: question.id })}
     />
   );
 }

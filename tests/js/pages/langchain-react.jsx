@@ -13,7 +13,8 @@ function Chat() {
       calls={callsIn(stream.messages)}
       question={stream.interrupt?.value}
       send={(content) => void stream.submit({ messages: [{ type: "human", content }] })}
-      answer={(said) => void stream.respond(said)}
+      // Without its id an answer is refused by the client until its stream, too, has told of the question.
+      answer={(said) => void stream.respond(said, { interruptId: stream.interrupt.id })}
     />
   );
 }

@@ -46,6 +46,7 @@ function alike(one: Props, other: Props): boolean {
   return (
     a.drawn === b.drawn &&
     a.index === b.index &&
+    a.speaker === b.speaker &&
     same(a.calls, b.calls) &&
     same(a.turn, b.turn) &&
     left.actions === right.actions &&
@@ -107,17 +108,17 @@ function Editing({ text, ask, leave }: { text: string; ask: (text: string) => vo
 
 function Answer({ entry, actions, busy, newest, siblings }: Props) {
   const say = useSay();
-  const { drawn, calls, turn, index } = entry;
+  const { drawn, calls, turn, speaker, index } = entry;
   const regenerate = index >= 0 && !busy ? () => actions.regenerate(index) : null;
   const { route } = drawn;
   const offline = turn !== null && route?.mode === "offline";
   return (
     <article
       className={`message ai${offline ? " is-offline" : ""}${drawn.stored || drawn.open ? "" : " aside"}`}
-      aria-label={drawn.speaker ?? route?.model ?? drawn.model ?? say("model")}
+      aria-label={speaker ?? route?.model ?? drawn.model ?? say("model")}
       aria-busy={drawn.open}
     >
-      {drawn.speaker && <p className="speaker">{drawn.speaker}</p>}
+      {speaker && <p className="speaker">{speaker}</p>}
       {offline && route && <Offline route={route} newest={newest} again={regenerate} />}
       {drawn.blocks.map((block, i) => (
         <Shown key={i} block={block} open={drawn.open} />

@@ -14,6 +14,8 @@ export interface Drawn {
   stored: boolean;
   /** Who speaks, where several do: the name of the message, or the subgraph that it comes from. */
   speaker: string | null;
+  /** The node that streams it. */
+  node: string | null;
   model: string | null;
   usage: Usage | null;
   route: Route | null;
@@ -41,6 +43,7 @@ function ofStreamed(message: Streamed): Drawn {
     open: !message.done,
     stored: false,
     speaker: message.namespace.length ? nodeOf(message.namespace) : null,
+    node: message.node,
     model: message.model,
     usage: message.usage,
     route: null,
@@ -63,6 +66,7 @@ function ofStored(message: Message): Drawn {
     open: false,
     stored: true,
     speaker: message.type === "ai" ? (message.name ?? null) : null,
+    node: null,
     model: typeof about.model_name === "string" ? about.model_name : null,
     usage: message.usage_metadata ?? null,
     route: (about.route as Route | undefined) ?? null,

@@ -32,6 +32,7 @@ export interface MessageEntry {
   drawn: Drawn;
   calls: CallView[];
   turn: TurnView | null;
+  speaker: string | null;
   /** Where it stands in the thread's state; -1 for what is not there. */
   index: number;
 }
@@ -108,7 +109,14 @@ function messageEntry(made: Drawn, state: ThreadState, results: Results, asked: 
     if (block.type !== "tool_call") continue;
     calls.push(callView(block, state.calls[block.id], results.byCall.get(block.id), asked.has(block.id)));
   }
-  return { kind: "message", key: made.id, drawn: made, calls, turn: null, index };
+  const speaker = made.speaker ?? (made.open && several(state.extras) ? made.node : null);
+  return { kind: "message", key: made.id, drawn: made, calls, turn: null, speaker, index };
+}
+
+/** Whether several nodes speak at once. */
+function several(extras: Extra[]): boolean {
+  const nodes = extras.map((extra) => (extra.kind === "streamed" && !extra.done ? extra.node : null));
+  return new Set(nodes.filter(Boolean)).size > 1;
 }
 
 function callView(

@@ -4,31 +4,12 @@ import { get, post } from "../api";
 import { type Checkpoint, Tree, before, making } from "./branches";
 
 const FIELDS = ["checkpoint_id", "parent_checkpoint_id", "metadata"];
-const WORK = 4_000; // messages that the service reads for a page of checkpoints
-const [FEWEST, MOST] = [16, 200];
+const [NEWS, PAGE] = [50, 1_000]; // the service reads no state for these fields
 
 interface Row {
   checkpoint_id: string;
   parent_checkpoint_id: string | null;
   metadata: { source?: string } | null;
-}
-
-interface RunRow {
-  kwargs?: {
-    checkpoint_id?: string | null;
-    checkpoint?: unknown;
-    config?: { configurable?: { checkpoint_id?: string } };
-    command?: unknown;
-  };
-}
-
-/**
- * Whether a run has begun at an older checkpoint. To ask is cheap; to read the checkpoints of a long
- * thread is not, as the service reads all of their messages.
- */
-export async function hasForks(threadId: string): Promise<boolean> {
-  const rows = await get<RunRow[]>(`/threads/${threadId}/runs?limit=1000&select=kwargs`);
-  return rows.some(({ kwargs }) => kwargs?.checkpoint_id || kwargs?.checkpoint || kwargs?.config?.configurable?.checkpoint_id);
 }
 
 export class History {
@@ -43,15 +24,14 @@ export class History {
     return new Tree(this.known.values());
   }
 
-  /** Read what is newer than what is known. `messages`: how long the thread is. */
-  async refresh(messages: number): Promise<void> {
-    const most = Math.max(FEWEST, Math.min(MOST, Math.round(WORK / Math.max(1, messages))));
-    if (this.oldest === null) return this.reached(await this.page(most, null), most);
+  /** Read what is newer than what is known. */
+  async refresh(): Promise<void> {
+    if (this.oldest === null) return this.older();
     // Only what is new: until something is met that is known.
     for (let before: string | null = null; ; ) {
       const known = new Set(this.known.keys());
-      const rows = await this.page(FEWEST, before);
-      if (rows.length < FEWEST || rows.some((row) => known.has(row.checkpoint_id))) return;
+      const rows = await this.page(NEWS, before);
+      if (rows.length < NEWS || rows.some((row) => known.has(row.checkpoint_id))) return;
       before = rows.at(-1)!.checkpoint_id;
     }
   }
@@ -70,7 +50,7 @@ export class History {
   async forkOf(shown: string | null, index: number, edit: boolean): Promise<string | null> {
     const leaf = shown ?? (await this.newest());
     if (leaf === null) return null;
-    if (this.oldest === null || !this.tree.has(leaf)) await this.refresh(index);
+    if (this.oldest === null || !this.tree.has(leaf)) await this.refresh();
     while (!this.complete && (!this.tree.has(leaf) || !(await this.reaches(leaf, index)))) await this.older();
     const path = this.tree.path(leaf);
     const counts = await this.countsAround(path, index);
@@ -117,7 +97,7 @@ export class History {
   }
 
   private async older(): Promise<void> {
-    this.reached(await this.page(100, this.oldest), 100);
+    this.reached(await this.page(PAGE, this.oldest), PAGE);
   }
 
   private reached(rows: Row[], limit: number): void {

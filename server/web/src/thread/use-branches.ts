@@ -2,13 +2,12 @@ import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 
 import { get } from "../api";
 import type { Switch } from "./branches";
-import { History, hasForks } from "./history";
+import { History } from "./history";
 import { opened } from "./reducer";
 import { EMPTY, type StoredState, type ThreadState } from "./state";
 import { session } from "../stored";
 
 const STORED = "everturn.branch.";
-const LONG = 60; // messages of a thread whose checkpoints are read only where there are forks
 
 export interface Branches {
   history: History | null;
@@ -69,8 +68,7 @@ export function useBranches(threadId: string | null, state: ThreadState): Branch
         // To look at another branch brings no new checkpoints.
         const moment = run?.ended ?? 0;
         if (read.current?.of !== history || read.current.moment !== moment) {
-          if (many > LONG && !(await hasForks(threadId!))) return;
-          await history.refresh(many);
+          await history.refresh();
           read.current = { of: history, moment };
         }
         const tree = history.tree;

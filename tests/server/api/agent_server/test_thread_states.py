@@ -206,6 +206,28 @@ def test_only_what_is_selected(service: Client, sdk: SyncLangGraphClient) -> Non
     assert refused.status_code == 422
 
 
+def test_a_list_without_states(service: Client, sdk: SyncLangGraphClient) -> None:
+    thread_id = begun(service, sdk, "steps")
+    path = f"/threads/{thread_id}/history"
+    outline = ["checkpoint", "checkpoint_id", "parent_checkpoint_id", "metadata", "created_at"]
+    whole = sdk.threads.get_history(thread_id)
+    chosen: Any = sdk.threads.get_history(thread_id, select=outline)  # type: ignore[arg-type]
+    assert chosen == [{name: state[name] for name in outline} for state in whole]
+    body = {"limit": 10, "select": ["made_by"]}
+    made: Any = service.post(path, json=body).json()
+    assert [state["made_by"] for state in made] == [["two"], ["one"], [], []]
+    one = {**body, "limit": 1, "before": {"checkpoint_id": whole[0]["checkpoint_id"]}}
+    assert service.post(path, json=one).json() == [{"made_by": ["one"]}]
+    fork = sdk.threads.update_state(
+        thread_id, {"log": ["edited"]}, checkpoint=whole[1]["checkpoint"]
+    )
+    assert fork["checkpoint_id"]
+    assert service.post(path, json={**body, "limit": 1}).json() == [{"made_by": []}]
+    refused = service.post(path, json={"select": ["made_by", "values"]})
+    assert refused.status_code == 422
+    assert "ask twice" in refused.json()["detail"]
+
+
 def test_any_earlier_state(service: Client, sdk: SyncLangGraphClient) -> None:
     thread_id = begun(service, sdk, "steps")
     for state in sdk.threads.get_history(thread_id):

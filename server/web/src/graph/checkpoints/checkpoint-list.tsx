@@ -88,7 +88,7 @@ export function CheckpointList({ history, tree, selected, compared, select }: Pr
               onClick={() => select(id)}
             >
               <LaneDrawing row={row} lanes={lanes} />
-              <RowText row={row} all={history.all} tree={tree} />
+              <RowText row={row} tree={tree} />
             </div>
           );
         })}

@@ -18,7 +18,6 @@ interface Props {
   assistantId: string;
   nodes: readonly string[];
   checkpoint: Checkpoint;
-  all: ReadonlyMap<string, Checkpoint>;
   /** What it is compared with, where the reader has chosen one. */
   compared: Checkpoint | null;
   running: boolean;
@@ -32,15 +31,16 @@ const VIEWS = [["changes", "graphChanges"], ["state", "graphState"], ["edit", "g
 type View = (typeof VIEWS)[number][0];
 
 export function CheckpointPanel(props: Props) {
-  const { threadId, assistantId, nodes, checkpoint, all, compared, running, compare, runFrom, forked } = props;
+  const { threadId, assistantId, nodes, checkpoint, compared, running, compare, runFrom, forked } = props;
   const say = useSay();
   const lang = useValue(language);
   const [view, setView] = useState<View>("changes");
   const [error, setError] = useState<string | null>(null);
-  const { id, parent, step, next } = checkpoint;
+  const { id, parent, step } = checkpoint;
   const states = useStates(threadId, id, compared?.id ?? parent);
-  const title = (of: Checkpoint) => [say("graphStep", { step: of.step }), nameOf(say, of, all), timeOf(of.at, lang)].join(" · ");
+  const title = (of: Checkpoint) => [say("graphStep", { step: of.step }), nameOf(say, of), timeOf(of.at, lang)].join(" · ");
   const run = (from: string) => runFrom(from).then(() => setError(null), (reason: Error) => setError(reason.message));
+  const next = states.value?.next ?? null;
   const isOver = next !== null && next.length === 0;
   return (
     <section className="checkpoint" aria-label={say("graphCheckpoint", { step })}>
@@ -67,7 +67,7 @@ export function CheckpointPanel(props: Props) {
         <EditState
           key={id}
           {...{ assistantId, nodes }}
-          madeBy={madeBy(checkpoint, all)[0] ?? null}
+          madeBy={madeBy(checkpoint)[0] ?? null}
           values={tidy(states.value.after)}
           save={async (values, asNode, andRun) => {
             const made = await fork(threadId, id, tidy(states.value?.after ?? {}), values, asNode);

@@ -1,6 +1,6 @@
 /** A checkpoint of a thread, as its tree shows it. */
 
-import type { CheckpointData, Interrupt } from "../../protocol";
+import type { CheckpointData } from "../../protocol";
 import { momentOf } from "../moment";
 
 export interface Checkpoint {
@@ -11,10 +11,8 @@ export interface Checkpoint {
   source: string;
   /** In ms since the epoch. */
   at: number | null;
-  /** The nodes that would run next. Null while it is not known. */
-  next: readonly string[] | null;
-  /** The nodes that have made it, where an event has said so. */
-  made?: readonly string[];
+  /** The nodes whose step made it. */
+  made: readonly string[];
 }
 
 /** What of `POST /threads/{id}/history` the tree is made of. */
@@ -23,11 +21,11 @@ export interface ListedState {
   parent_checkpoint_id: string | null;
   metadata: { step?: number; source?: string } | null;
   created_at: string | null;
-  next: string[];
-  interrupts: Interrupt[];
+  made_by: string[];
 }
 
-export const LISTED = ["checkpoint_id", "parent_checkpoint_id", "metadata", "created_at", "next", "interrupts"];
+/** The service reads no state for these. */
+export const LISTED = ["checkpoint_id", "parent_checkpoint_id", "metadata", "created_at", "made_by"];
 
 export function ofState(state: ListedState): Checkpoint {
   return {
@@ -36,28 +34,22 @@ export function ofState(state: ListedState): Checkpoint {
     step: state.metadata?.step ?? -1,
     source: state.metadata?.source ?? "loop",
     at: state.created_at ? Date.parse(state.created_at) : momentOf(state.checkpoint_id),
-    next: state.next,
+    made: state.made_by,
   };
 }
 
 export function ofEvent(data: CheckpointData, made: readonly string[]): Checkpoint {
   const { id, parent_id, step, source } = data;
-  return { id, parent: parent_id ?? null, step, source, at: momentOf(id), next: null, made };
+  return { id, parent: parent_id ?? null, step, source, at: momentOf(id), made };
 }
 
-/** Put new ones to those that are known: what the service lists knows more than an event. */
+/** Put new ones to those that are known. A checkpoint never changes. */
 export function merge(known: ReadonlyMap<string, Checkpoint>, more: readonly Checkpoint[]): Map<string, Checkpoint> {
   const merged = new Map(known);
-  for (const each of more) {
-    const before = merged.get(each.id);
-    if (!before || before.next === null) merged.set(each.id, { ...before, ...each });
-  }
+  for (const each of more) if (!merged.has(each.id)) merged.set(each.id, each);
   return merged;
 }
 
-/** The nodes that have made a checkpoint: those that were next in the one before. */
-export function madeBy(checkpoint: Checkpoint, all: ReadonlyMap<string, Checkpoint>): readonly string[] {
-  if (checkpoint.source !== "loop") return [];
-  const before = checkpoint.parent === null ? undefined : all.get(checkpoint.parent);
-  return (before?.next ?? checkpoint.made ?? []).filter((name) => name !== "__start__");
-}
+/** The nodes whose step made a checkpoint; none of an input, and of what somebody has edited. */
+export const madeBy = ({ source, made }: Checkpoint): readonly string[] =>
+  source === "loop" ? made.filter((name) => name !== "__start__") : [];

@@ -45,7 +45,6 @@ export function Checkpoints({ threadId, feed, assistant, nodes, running, edited 
         <CheckpointPanel
           {...{ threadId, nodes, checkpoint, running, compare }}
           assistantId={assistant.assistant_id}
-          all={history.all}
           compared={compared === null ? null : (history.all.get(compared) ?? null)}
           runFrom={(id) => runOn(threadId, assistant.assistant_id, id)}
           forked={(id) => (history.refresh(), select(id), edited())}

@@ -6,17 +6,10 @@ import type { Row, Tree } from "./lanes";
 
 const SOURCES = { input: "graphInput", update: "graphEdited", fork: "graphForked" } as const;
 
-export function nameOf(say: Say, checkpoint: Checkpoint, all: ReadonlyMap<string, Checkpoint>): string {
+export function nameOf(say: Say, checkpoint: Checkpoint): string {
   if (checkpoint.source in SOURCES) return say(SOURCES[checkpoint.source as keyof typeof SOURCES]);
-  const made = madeBy(checkpoint, all);
-  return made.length ? shortened(made).join(", ") : say("graphBegun");
-}
-
-/** Nodes that ran several times in a step are named once. */
-function shortened(names: readonly string[]): string[] {
-  const counts = new Map<string, number>();
-  for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
-  return [...counts].map(([name, count]) => (count > 1 ? `${name} ×${count}` : name));
+  const made = madeBy(checkpoint);
+  return made.length ? made.join(", ") : say("graphBegun");
 }
 
 export function timeOf(at: number | null, language: string): string {
@@ -24,12 +17,12 @@ export function timeOf(at: number | null, language: string): string {
   return new Date(at).toLocaleTimeString(language, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
 }
 
-export function RowText({ row, all, tree }: { row: Row; all: ReadonlyMap<string, Checkpoint>; tree: Tree }) {
+export function RowText({ row, tree }: { row: Row; tree: Tree }) {
   const say = useSay();
   const { checkpoint, branch, children } = row;
   return (
     <>
-      <span className="tree-name">{nameOf(say, checkpoint, all)}</span>
+      <span className="tree-name">{nameOf(say, checkpoint)}</span>
       {branch !== null && tree.branches > 1 && (
         <span className={`tree-branch${branch === 1 ? " current" : ""}`}>
           {branch === 1 ? say("graphCurrent") : say("graphBranch", { number: branch })}

@@ -7,9 +7,18 @@ import { type Values, isObject } from "./difference";
 const KEPT = 40;
 /** In ms: who runs through the tree with an arrow key does not stop at each checkpoint. */
 const PAUSE = 120;
-const kept = new Map<string, Promise<Values>>();
+const kept = new Map<string, Promise<At>>();
 
-export function valuesAt(threadId: string, checkpointId: string): Promise<Values> {
+/** A state, and the nodes that would run next. */
+interface At {
+  values: Values;
+  next: readonly string[];
+}
+
+export const valuesAt = async (threadId: string, checkpointId: string): Promise<Values> =>
+  (await stateAt(threadId, checkpointId)).values;
+
+function stateAt(threadId: string, checkpointId: string): Promise<At> {
   const key = `${threadId} ${checkpointId}`;
   const found = kept.get(key) ?? load(threadId, checkpointId);
   kept.delete(key);
@@ -19,16 +28,18 @@ export function valuesAt(threadId: string, checkpointId: string): Promise<Values
   return found;
 }
 
-async function load(threadId: string, checkpointId: string): Promise<Values> {
-  const body = { checkpoint: { checkpoint_id: checkpointId }, select: ["values"] };
-  const { values } = await post<{ values: unknown }>(`/threads/${threadId}/state/checkpoint`, body);
+async function load(threadId: string, checkpointId: string): Promise<At> {
+  const body = { checkpoint: { checkpoint_id: checkpointId }, select: ["values", "next"] };
+  const { values, next } = await post<{ values: unknown; next: string[] }>(`/threads/${threadId}/state/checkpoint`, body);
   // The state of a functional graph may be anything.
-  return isObject(values) ? values : { value: values };
+  return { values: isObject(values) ? values : { value: values }, next };
 }
 
 export interface States {
   before: Values;
   after: Values;
+  /** The nodes that would run after the second. */
+  next: readonly string[];
 }
 
 /** The states at two checkpoints; where there is none before, an empty one. Null until both are there. */
@@ -36,10 +47,10 @@ export function useStates(threadId: string, checkpointId: string, before: string
   const key = `${threadId} ${checkpointId} ${before}`;
   const load = async () => {
     const [after, earlier] = await Promise.all([
-      valuesAt(threadId, checkpointId),
+      stateAt(threadId, checkpointId),
       before === null ? Promise.resolve({}) : valuesAt(threadId, before),
     ]);
-    return { key, states: { before: earlier, after } };
+    return { key, states: { before: earlier, after: after.values, next: after.next } };
   };
   const { value, error } = useLoaded(key, load, PAUSE);
   return { value: value?.key === key ? value.states : null, error };

@@ -18,11 +18,7 @@ export interface History {
   refresh: () => void;
 }
 
-const FIRST = 20;
-const SMALLEST = 10;
-const LARGEST = 200;
-/** About how long a page may take, in ms: states are large in one thread and small in another. */
-const PAGE_TIME = 600;
+const PAGE = 1_000;
 
 interface State {
   all: ReadonlyMap<string, Checkpoint>;
@@ -59,7 +55,6 @@ interface Page {
 class Listing {
   private readonly left = new AbortController();
   private oldest: string | null = null;
-  private size = FIRST;
   private isAsking = false;
   private made: string[] = [];
   private all: ReadonlyMap<string, Checkpoint> = new Map();
@@ -75,7 +70,7 @@ class Listing {
 
   async newest(): Promise<void> {
     const isFirst = this.oldest === null;
-    const page = await this.page(null, FIRST);
+    const page = await this.page(null, PAGE);
     if (!page) return;
     if (isFirst) this.remember(page);
     else this.put(page.checkpoints);
@@ -85,7 +80,7 @@ class Listing {
     if (this.isAsking || this.oldest === null) return;
     this.isAsking = true;
     this.change((state) => ({ ...state, loading: true }));
-    const page = await this.page(this.oldest, this.size);
+    const page = await this.page(this.oldest, PAGE);
     this.isAsking = false;
     if (page) this.remember(page);
   }
@@ -105,29 +100,19 @@ class Listing {
       this.made = [];
     }
     if (found.length) this.put(found);
-    // Events do not say what comes next. Those of a run that was over before are listed already.
-    const isPartly = [...this.all.values()].some(({ next }) => next === null);
-    if (isEdited || (hasEnded && (isPartly || this.all.size === 0))) void this.newest();
+    if (isEdited || (hasEnded && this.all.size === 0)) void this.newest();
   }
 
   /** A page, and whether there may be more after it. Null where it could not be had. */
   private async page(before: string | null, limit: number): Promise<Page | null> {
     const body = { limit, select: LISTED, ...(before ? { before: { checkpoint_id: before } } : {}) };
     const { signal } = this.left;
-    const began = performance.now();
     try {
       const states = await post<ListedState[]>(`/threads/${this.threadId}/history`, body, { signal });
       if (signal.aborted) return null;
-      const fitting = Math.round((limit * PAGE_TIME) / Math.max(1, performance.now() - began));
-      this.size = Math.min(LARGEST, Math.max(SMALLEST, fitting));
       return { checkpoints: states.map(ofState), isFull: states.length === limit };
     } catch (error) {
       if (signal.aborted) return null;
-      if (error instanceof Problem && error.status === 422 && limit > SMALLEST) {
-        // The states of the page are too large together: fewer at once.
-        this.size = Math.ceil(limit / 2);
-        return this.page(before, this.size);
-      }
       // A new thread is there as soon as its first run begins.
       const isNew = error instanceof Problem && error.status === 404;
       this.change((state) => ({ ...state, loading: false, error: isNew ? null : (error as Error).message }));
