@@ -6,6 +6,7 @@ and until then people come in by a key.
 """
 
 import asyncio
+import re
 from collections.abc import Mapping
 from time import monotonic
 from typing import Any, NamedTuple
@@ -21,6 +22,9 @@ log = get_logger(__name__)
 _FRESH_SECONDS, _PAUSE_SECONDS = 3600.0, 10.0
 _PATIENCE = 3.0
 """Seconds that a page waits for the provider."""
+
+_HOST = re.compile(r"([\w-]+(\.[\w-]+)*\.?|\[[\da-fA-F:.]+\])(:\d{1,5})?", re.ASCII)
+"""A host by its name or number, and a port. A policy takes `*` for every host there is."""
 
 
 class Endpoints(NamedTuple):
@@ -93,7 +97,6 @@ def _address(document: Mapping[str, Any], name: str, issuer: str) -> str:
     said = document.get(name)
     schemes = {"https"} if issuer.startswith("https://") else {"https", "http"}
     parts = urlsplit(said) if isinstance(said, str) and said.isascii() else None
-    plain = parts is not None and parts.hostname and not set(parts.netloc) & set(" ;,'\"@")
-    if parts is None or not plain or parts.scheme not in schemes:
+    if parts is None or not _HOST.fullmatch(parts.netloc) or parts.scheme not in schemes:
         raise ValueError(f"the discovery document names no `{name}` that can be used")
     return parts.geturl()

@@ -89,7 +89,7 @@ class Watch:
         else:
 
             def is_there(done: asyncio.Future[Any]) -> None:
-                if done.exception() is None:
+                if not done.cancelled() and done.exception() is None:
                     self._pass_on(thread_id, run_id)
 
             written.add_done_callback(is_there)

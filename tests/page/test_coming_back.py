@@ -75,3 +75,28 @@ def test_the_service_is_killed_and_comes_back(
         screen.say("three")
         screen.answered("three")
         screen.check()
+
+
+def test_an_edit_of_the_state_is_there_after_a_reload_and_after_a_while_away(
+    open_page: Open, stage: Stage
+) -> None:
+    screen = open_page()
+    screen.say("Compute 6*7")
+    screen.answered("The result is 42.")
+    thread = screen.thread
+
+    def edit(words: str) -> None:
+        values = {"messages": [{"role": "user", "content": words}]}
+        stage.client.post(f"/threads/{thread}/state", json={"values": values}).raise_for_status()
+
+    edit("seen at once")
+    screen.shows("seen at once")
+    screen.go(f"talk/{thread}")
+    screen.shows("seen at once")
+    screen.expected = re.compile("ERR_INTERNET_DISCONNECTED|ERR_NETWORK_CHANGED")
+    screen.tab.context.set_offline(True)
+    screen.tab.evaluate("dispatchEvent(new Event('online'))")  # it asks, and finds nobody
+    expect(screen.tab.get_by_text("The service is away.").first).to_be_visible()
+    edit("made meanwhile")
+    screen.tab.context.set_offline(False)
+    screen.shows("made meanwhile")

@@ -56,6 +56,11 @@ class Names:
         """Return a name, or `other`."""
         if name in self._own:
             return name
-        if len(self._known) < MAX_NAMES and len(name) <= MAX_CHARACTERS:
+        if len(self._known) < MAX_NAMES and len(name) <= MAX_CHARACTERS and _can_be_written(name):
             self._known.add(name)
         return name if name in self._known else "other"
+
+
+def _can_be_written(name: str) -> bool:
+    """Say whether a name has no halves of letters: JSON may name them, and UTF-8 has none."""
+    return name.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in name)

@@ -28,6 +28,8 @@ _ASKS = "now_asks"
 _PATIENCE = 0.5
 """Seconds that the first look waits for the others to write."""
 _PAUSE = 0.02
+_KEPT_QUESTIONS = 64
+"""Processes come and go; of those that asked longest ago nobody waits for an answer."""
 _SHOWN_SECONDS = 60.0
 """For which a process that is silent is shown."""
 
@@ -171,7 +173,11 @@ class Others:
 
     def _received(self, message: Message) -> None:
         if _ASKS in message:
-            self._questions[str(message.get("from"))] = message[_ASKS]
+            asks = str(message.get("from"))
+            self._questions.pop(asks, None)  # to the end: the order says who asked last
+            self._questions[asks] = message[_ASKS]
+            if len(self._questions) > _KEPT_QUESTIONS:
+                del self._questions[next(iter(self._questions))]
             self._question.set()
 
     async def answer(self) -> None:

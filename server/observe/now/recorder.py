@@ -22,6 +22,10 @@ from everturn.server.turns.outcome import Call
 KEPT_TURNS = 200
 """More than are shown: who may not see all of them sees others of their own."""
 
+_MAX_TAKEN = 2**43
+"""Tokens, or parts of a dollar, of one call: of a provider that says more, no sum becomes too large
+for JSON and for Redis."""
+
 
 @dataclass(frozen=True, slots=True)
 class LastTurn:
@@ -72,7 +76,10 @@ class Recorder:
             window.count(step, "first_token", bucket(shown["first_token"]))
         tokens = cost = 0
         for call in calls:
-            took = call.usage.get("total_tokens", 0), round((call.cost or 0) * DOLLAR)
+            took = (
+                min(_MAX_TAKEN, call.usage.get("total_tokens", 0)),
+                min(_MAX_TAKEN, round((call.cost or 0) * DOLLAR)),
+            )
             tokens, cost = tokens + took[0], cost + took[1]
             self._count_call(step, call, names, *took)
         window.count(step, "took", "tokens", tokens)

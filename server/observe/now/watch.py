@@ -3,10 +3,9 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from itertools import islice
 from time import perf_counter, time
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal
 
 import orjson
 from structlog import get_logger
@@ -14,9 +13,11 @@ from structlog import get_logger
 from everturn.checkpoints.errors import CheckpointsError
 from everturn.server.access.caller import current_caller
 from everturn.server.observe.memory import resident_bytes
+from everturn.server.observe.now.days import Counted, Days
 from everturn.server.observe.now.others import NoOthers, Others
 from everturn.server.observe.now.picture import Part, Picture
 from everturn.server.observe.now.recorder import LastTurn, Recorder, day_at, owner_of
+from everturn.server.observe.now.tick import Tick, Viewer
 
 log = get_logger(__name__)
 
@@ -27,65 +28,11 @@ _PROMPT_SECONDS = 0.9
 """For which a tick waits for Redis."""
 _POLLED_SECONDS = 0.2
 """For which an answer is good enough for others who ask, where nobody watches."""
-_POLLED_SECONDS = 0.2
-"""For which an answer is good for others who ask, where nobody watches."""
-_SHOWN_TURNS = 50
 
 Health = Callable[[Collection[str]], Awaitable[Mapping[str, Any]]]
 """Says how the models are doing, those configured and others by name: `models`, `breakers`."""
 Encoded = tuple[Literal["now", "tick"], bytes]
 """The name of an event, and its JSON."""
-
-
-class Days(Protocol):
-    """Counts what all processes have taken on a day."""
-
-    async def count(self, day: str, tokens: int, cost: int) -> tuple[int, int]:
-        """Add to it; return what it is then."""
-        ...
-
-
-class Viewer(NamedTuple):
-    """Who watches."""
-
-    sees_all: bool
-    owner: str | None
-    """Whose turns they see, where they do not see all."""
-
-    def sees(self, turn: LastTurn) -> bool:
-        """Say whether they see a turn."""
-        return self.sees_all or (turn.owner is not None and turn.owner == self.owner)
-
-
-@dataclass(slots=True)
-class _Tick:
-    """One second, as it is sent; encoded once for all who see the same."""
-
-    number: int
-    anew: bool
-    new: bytes
-    whole: Callable[[], bytes]
-    new_turns: Sequence[LastTurn]
-    turns: Callable[[], Sequence[LastTurn]]
-    _whole: bytes = b""
-    _encoded: dict[tuple[str, Viewer], bytes] = field(default_factory=dict)
-
-    def tick(self, viewer: Viewer) -> bytes:
-        """Return what is new."""
-        return self._joined("tick", viewer, self.new, self.new_turns)
-
-    def now(self, viewer: Viewer) -> bytes:
-        """Return everything."""
-        self._whole = self._whole or self.whole()
-        return self._joined("now", viewer, self._whole, self.turns())
-
-    def _joined(self, name: str, viewer: Viewer, said: bytes, turns: Sequence[LastTurn]) -> bytes:
-        key = name, viewer
-        if key not in self._encoded:
-            seen = (each.shown for each in turns if viewer.sees(each))
-            shown = orjson.dumps(list(islice(seen, _SHOWN_TURNS)))
-            self._encoded[key] = b'%s,"turns":%s}' % (said[:-1], shown)
-        return self._encoded[key]
 
 
 class Now:
@@ -95,7 +42,7 @@ class Now:
         self,
         recorder: Recorder,
         name: str,
-        days: Days,
+        days: Counted,
         health: Health,
         look: Callable[[], None],
         measure: Callable[[], Awaitable[None]],
@@ -119,18 +66,16 @@ class Now:
         self.others: Others | NoOthers = NoOthers()
         self._recorder = recorder
         self._name = name
-        self._days = days
+        self._days = Days(recorder.days, days)
         self._health = health
         self._look = look
         self._measure = measure
         self._sees_all = sees_all
         self._picture = Picture()
-        self._tick: _Tick | None = None
+        self._tick: Tick | None = None
         self._ticked = float("-inf")
         self._turns = 0
         """How many of this process' turns have been shown."""
-        self._saved: dict[str, tuple[int, int]] = {}
-        self._today = 0, 0
         self._watchers = 0
         self._watched = asyncio.Event()
         self._news = asyncio.Event()
@@ -145,7 +90,7 @@ class Now:
         """Add what was taken to what all have taken: at the end, when nothing more is."""
         try:
             async with asyncio.timeout(_PROMPT_SECONDS):
-                await self._save(time())
+                await self._days.save(time())
         except (CheckpointsError, TimeoutError) as error:
             log.warning("now_not_saved", error=str(error) or type(error).__name__)
 
@@ -174,7 +119,7 @@ class Now:
             async with asyncio.timeout(_SAVE_SECONDS):
                 await self._watched.wait()
             return
-        await self._save(time())
+        await self._days.save(time())
 
     async def snapshot(self) -> bytes:
         """Return everything that the current caller may see, of this moment or a second ago."""
@@ -220,7 +165,7 @@ class Now:
             **health,
         }
 
-    async def _fresh(self, *, watched: bool) -> _Tick:
+    async def _fresh(self, *, watched: bool) -> Tick:
         """Return the last second, or look now where nobody has watched."""
         age = asyncio.get_running_loop().time() - self._ticked
         good_for = 2 * TICK_SECONDS if watched else _POLLED_SECONDS
@@ -228,12 +173,12 @@ class Now:
             return await self._tick_now()
         return self._tick
 
-    async def _after(self, number: int) -> _Tick:
+    async def _after(self, number: int) -> Tick:
         while self._tick is None or self._tick.number <= number:
             await self._news.wait()
         return self._tick
 
-    async def _tick_now(self) -> _Tick:
+    async def _tick_now(self) -> Tick:
         async with self._looking:
             new = await self._ask()
             about = await self.about()
@@ -254,29 +199,11 @@ class Now:
             await self._measure()
         try:
             async with asyncio.timeout(_PROMPT_SECONDS):
-                await self._save(time(), asks=True)
+                await self._days.save(time(), asks=True)
                 return await self.others.look(time())
         except (CheckpointsError, TimeoutError) as error:
             log.warning("now_without_others", error=str(error) or type(error).__name__)
             return ()
-
-    async def _save(self, now: float, *, asks: bool = False) -> None:
-        """Add what was taken to what all have taken; with `asks` also know what that is."""
-        today = day_at(now)
-        days = self._recorder.days
-        for day in {*days, today}:
-            took = days[day]
-            all_of_it = took["tokens"], took["cost"]
-            saved = self._saved.get(day, (0, 0))
-            tokens, cost = all_of_it[0] - saved[0], all_of_it[1] - saved[1]
-            if not (asks or tokens or cost):
-                continue
-            known = await self._days.count(day, tokens, cost)
-            self._saved[day] = all_of_it
-            if day == today:
-                self._today = known
-            else:
-                del days[day], self._saved[day]
 
     def _parts(self, about: Mapping[str, Any]) -> Sequence[Part]:
         """Return all processes, this one first."""
@@ -288,14 +215,14 @@ class Now:
             for name, each in sorted(self.others.shown.items())
         ]
 
-    def _made(self, parts: Sequence[Part], now: float, new_of_others: Sequence[LastTurn]) -> _Tick:
+    def _made(self, parts: Sequence[Part], now: float, new_of_others: Sequence[LastTurn]) -> Tick:
         recorder, others = self._recorder, self.others
-        self._picture.take(parts, others.sum, now, self._today)
+        self._picture.take(parts, others.sum, now, self._days.today)
         new = min(recorder.ended - self._turns, len(recorder.turns))
         self._turns = recorder.ended
         new_turns = [*islice(reversed(recorder.turns), new), *new_of_others]
         self.ticks += 1
-        return _Tick(
+        return Tick(
             self.ticks,
             self._picture.anew,
             orjson.dumps(self._picture.tick),

@@ -2,6 +2,7 @@
 
 import { create, useValue } from "./store";
 import { type Key, strings } from "./strings";
+import { local } from "./stored";
 
 export type Language = "en" | "ko";
 
@@ -10,13 +11,13 @@ const STORED = "everturn.language";
 export const language = create<Language>(first());
 
 function first(): Language {
-  const stored = localStorage.getItem(STORED);
+  const stored = local.getItem(STORED);
   if (stored === "en" || stored === "ko") return stored;
   return navigator.language.startsWith("ko") ? "ko" : "en";
 }
 
 export function choose(next: Language): void {
-  localStorage.setItem(STORED, next);
+  local.setItem(STORED, next);
   language.set(next);
 }
 

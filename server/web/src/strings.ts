@@ -47,6 +47,7 @@ export const strings = {
   status: ["Status", "상태"],
   noThreads: ["There are no threads yet.", "아직 대화가 없습니다."],
   noneFits: ["No thread fits.", "맞는 대화가 없습니다."],
+  notShown: ["This cannot be shown: {error}", "표시할 수 없습니다: {error}"],
   tryAgain: ["Try again", "다시 시도"],
   menuOf: ["Menu of {title}", "{title} 메뉴"],
   rename: ["Rename", "이름 바꾸기"],

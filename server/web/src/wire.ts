@@ -32,9 +32,12 @@ export class FrameParser {
   private endedWithReturn = false;
 
   take(text: string): Frame[] {
-    if (this.endedWithReturn && text.startsWith("\n")) text = text.slice(1);
-    if (text) this.endedWithReturn = text.endsWith("\r");
-    const lines = (this.rest + text).split(/\r\n|\r|\n/);
+    if (!text) return [];
+    const more = this.endedWithReturn && text.startsWith("\n") ? text.slice(1) : text;
+    this.endedWithReturn = text.endsWith("\r");
+    // Only what is new can have an end of a line: a frame of megabytes comes in many pieces.
+    const [first = "", ...others] = more.split(/\r\n|\r|\n/);
+    const lines = [this.rest + first, ...others];
     this.rest = lines.pop() ?? "";
     return lines.map((line) => this.line(line)).filter((frame) => frame !== null);
   }

@@ -151,4 +151,30 @@ describe("Feed", () => {
     feed.subscribe((events) => late.push(...events));
     expect(seqs(late)).toEqual(seqs(got));
   });
+
+  it("keeps the beginning and the newest part of a run of very many events, or of very large ones", async () => {
+    const told = (seq: number, method: string, data: unknown) => {
+      const event = { event_id: `run.1-1.${seq}`, seq, method, params: { namespace: [], timestamp: seq, data } };
+      return `event: ${method}\ndata: ${JSON.stringify(event)}\n\n`;
+    };
+    for (const [count, size] of [[24_000, 1], [16, 3_000_000]] as const) {
+      feed.close();
+      feed = new Feed("thread");
+      await vi.advanceTimersByTimeAsync(0);
+      const text = "x".repeat(size);
+      await service.send(told(1, "lifecycle", { event: "running" }));
+      for (let at = 2; at < count; at += 1_000) {
+        const some = Array.from({ length: Math.min(1_000, count - at) }, (_, more) => told(at + more, "values", { text }));
+        await service.send(some.join(""));
+      }
+      await service.send(told(count, "lifecycle", { event: "completed" }));
+      const late: ProtocolEvent[] = [];
+      feed.subscribe((events) => late.push(...events));
+      expect(late[0]).toMatchObject({ seq: 1, data: { event: "running" } });
+      expect(late.at(-1)).toMatchObject({ seq: count, data: { event: "completed" } });
+      expect(late.length).toBeLessThanOrEqual(20_000);
+      expect(JSON.stringify(late).length).toBeLessThan(35_000_000);
+      expect(seqs(late).slice(1)).toEqual(Array.from({ length: late.length - 1 }, (_, at) => count - late.length + 2 + at));
+    }
+  }, 60_000);
 });

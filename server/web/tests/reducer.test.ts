@@ -200,3 +200,33 @@ it("what the state holds beside its messages is kept", () => {
   };
   expect(reduce(EMPTY, values).channels).toEqual({ plan: ["one", "two"] });
 });
+
+describe("a graph of the user's", () => {
+  it.each([
+    [["a text"]],
+    [[null, 7, {}, [], { type: "ai" }, { type: 3, content: "x" }]],
+    [[{ type: "ai", content: { text: "x" } }, { type: "ai", content: "x", tool_calls: {} }]],
+    [[{ type: "ai", id: "1", content: [null, 7, "x", {}, { type: "text" }, { type: 5 }] }]],
+    ["a text"],
+    [{ type: "ai", content: "x" }],
+  ])("may keep %j in its messages", (messages) => {
+    const values = { messages, route: { tried: null } };
+    const state = opened(EMPTY, { values, interrupts: [] }, "idle");
+    expect(() => entriesOf(state)).not.toThrow();
+  });
+
+  it.each([
+    ["custom", { payload: null }],
+    ["values", null],
+    ["values", ["a", "list"]],
+    ["custom", { name: "fallback", payload: 7 }],
+    ["custom", { name: "reset", payload: null }],
+    ["messages", { event: "nobody-knows", message_id: "1" }],
+    ["messages", { event: "content-block-delta", message_id: "1", index: 9_000, delta: {} }],
+    ["tools", { event: "nobody-knows", tool_call_id: "1" }],
+    ["nobody-knows", { x: 1 }],
+  ])("may say by %s %j", (method, data) => {
+    const event = { method, namespace: [], timestamp: 1, data, seq: 1, run: "1" } as unknown as ProtocolEvent;
+    expect(() => entriesOf(reduce(EMPTY, event))).not.toThrow();
+  });
+});

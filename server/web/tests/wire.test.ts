@@ -25,4 +25,14 @@ describe("FrameParser", () => {
     }
     expect(read([...text])).toEqual(whole);
   });
+
+  it("knows the ends of lines of any kind, one after the other, wherever they are cut", () => {
+    const mixed = "data: a\r\n\ndata: b\n\r\ndata: c\r\rdata: d\r\n\r\n";
+    const found = ["a", "b", "c", "d"].map((data) => ({ event: "message", data, id: null }));
+    expect(read([mixed])).toEqual(found);
+    expect(read([...mixed])).toEqual(found);
+    for (let cut = 0; cut <= mixed.length; cut += 1) {
+      expect(read([mixed.slice(0, cut), "", mixed.slice(cut)])).toEqual(found);
+    }
+  });
 });

@@ -96,6 +96,12 @@ def test_without_a_client_or_a_provider_that_answers_there_are_keys(
         {"token_endpoint": "https://a.example.org 'unsafe-inline'/t"},
         {"token_endpoint": "https://user@a.example.org/t"},
         {"token_endpoint": "https://ä.example.org/t"},
+        {"token_endpoint": "https://*/t"},  # of a policy: every host
+        {"token_endpoint": "https://*.example.org/t"},
+        {"token_endpoint": "https://a.example.org:*/t"},
+        {"token_endpoint": "https://a.example.org\x00/t"},
+        {"token_endpoint": "https://[::1/t"},
+        {"token_endpoint": "https://a.example.org:443x/t"},
         {"authorization_endpoint": "http://"},
         {"end_session_endpoint": "data:text/html,x"},
         {"code_challenge_methods_supported": ["plain"]},

@@ -39,6 +39,7 @@ def test_names_that_others_choose_are_bounded() -> None:
         metrics.guard_verdict(f"guard {number}", "refused")
         metrics.models.say_circuits({f"model {number}": "open"})
     metrics.tool_cache_used("x" * 1000, "hit")
+    assert Metrics().models.names("half a letter: \ud83d") == "other"  # no UTF-8 has it
     own = (metrics.models.names("none"), metrics.models.names("offline"))
     assert own == ("none", "offline")  # which an alert looks for
     metrics.tool_called("tool 0", "success", 0.1)

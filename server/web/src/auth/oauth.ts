@@ -3,6 +3,7 @@
 import { type OAuth, loadConfig } from "./config";
 import { challengeOf, secret } from "./pkce";
 import { keep } from "./session";
+import { session } from "../stored";
 
 const STORED = "everturn.sign-in";
 
@@ -50,7 +51,7 @@ export async function goToProvider(oauth: OAuth): Promise<void> {
   // Browsers have it on https and on this machine alone.
   if (!crypto.subtle) throw new SignInFailed("oauthInsecure");
   const started: Started = { state: secret(), verifier: secret(), hash: location.hash };
-  sessionStorage.setItem(STORED, JSON.stringify(started));
+  session.setItem(STORED, JSON.stringify(started));
   location.assign(authorizationUrl(oauth, started, await challengeOf(started.verifier), redirectUri()));
 }
 
@@ -79,8 +80,8 @@ export function exchangeBody(oauth: OAuth, code: string, verifier: string, redir
 }
 
 function take(): Started | null {
-  const stored = sessionStorage.getItem(STORED);
-  sessionStorage.removeItem(STORED);
+  const stored = session.getItem(STORED);
+  session.removeItem(STORED);
   return stored === null ? null : JSON.parse(stored);
 }
 

@@ -1,6 +1,7 @@
 /** How this tab signs in: a key or a token that is kept for the tab, and sent as a header. */
 
 import { create } from "../store";
+import { session } from "../stored";
 
 const STORED = "everturn.key";
 const LONGEST_TIMER = 2 ** 31 - 1; // milliseconds that a timer takes
@@ -23,7 +24,7 @@ endInTime();
 
 function read(): Stored | null {
   try {
-    const stored = JSON.parse(sessionStorage.getItem(STORED) ?? "null") as Stored | null;
+    const stored = JSON.parse(session.getItem(STORED) ?? "null") as Stored | null;
     return stored && typeof stored.value === "string" ? stored : null;
   } catch {
     return null;
@@ -45,13 +46,13 @@ export const isSignedIn = () => held !== null;
 /** Keep a key or a token for this tab. `seconds` is how long a token is good. */
 export function keep(kind: Stored["kind"], value: string, seconds: number | null = null): void {
   held = { kind, value: value.trim(), until: seconds === null ? null : Date.now() + seconds * 1000 };
-  sessionStorage.setItem(STORED, JSON.stringify(held));
+  session.setItem(STORED, JSON.stringify(held));
   endInTime();
 }
 
 export function forgetKey(): void {
   held = null;
-  sessionStorage.removeItem(STORED);
+  session.removeItem(STORED);
 }
 
 /** A request was refused, 401: what this tab had is wrong or has ended, or it had nothing. */

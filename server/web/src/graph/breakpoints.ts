@@ -1,6 +1,7 @@
 /** Before and after which nodes a run stops: for each assistant, kept for this tab. */
 
 import { create, useValue } from "../store";
+import { session } from "../stored";
 
 export interface Points {
   before: readonly string[];
@@ -15,11 +16,11 @@ const NONE: Points = { before: [], after: [] };
 /** By the ids of assistants, and by the names of graphs, which are their own assistants'. */
 export const breakpoints = create<Readonly<Record<string, Points>>>(first());
 
-breakpoints.subscribe(() => sessionStorage.setItem(STORED, JSON.stringify(breakpoints.get())));
+breakpoints.subscribe(() => session.setItem(STORED, JSON.stringify(breakpoints.get())));
 
 function first(): Record<string, Points> {
   try {
-    return JSON.parse(sessionStorage.getItem(STORED) ?? "{}");
+    return JSON.parse(session.getItem(STORED) ?? "{}");
   } catch {
     return {};
   }

@@ -1,4 +1,4 @@
-/** What `GET /api/now` and its stream say: see docs/observability.md. Times are Unix seconds. */
+/** What `GET /api/now` and its stream say: see docs/now.md. Times are Unix seconds. */
 
 export interface Figures {
   turns_per_second: number;

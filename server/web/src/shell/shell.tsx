@@ -12,6 +12,7 @@ import { Talk } from "../talk/talk";
 import { useLiveThreads } from "../threads/live";
 import { Threads } from "../threads/threads";
 import { refresh } from "../threads/loading";
+import { Boundary } from "./boundary";
 import { useReturn } from "./connection";
 import { Header } from "./header";
 import { useTitle } from "./title";
@@ -51,21 +52,28 @@ function Columns({ here }: { here: Place }) {
   const wide = useValue(isWide);
   const narrow = useValue(isNarrow);
   useLiveThreads(here.threadId);
-  if (here.name === "now") return <main id="content" tabIndex={-1}><Loaded><Now /></Loaded></main>;
+  if (here.name === "now") return <main id="content" tabIndex={-1}><Loaded of="now"><Now /></Loaded></main>;
   const { threadId } = here;
-  if (narrow && here.name === "threads") return <main id="content" className="alone" tabIndex={-1}><Threads current={null} /></main>;
-  const graph = <Loaded><GraphPlace threadId={threadId} /></Loaded>;
+  if (narrow && here.name === "threads") return <main id="content" className="alone" tabIndex={-1}>{threads(null)}</main>;
+  const graph = <Loaded of={`graph ${threadId}`}><GraphPlace threadId={threadId} /></Loaded>;
+  const talk = <Boundary of={threadId ?? ""}><Talk threadId={threadId} /></Boundary>;
   const atGraph = here.name === "graph";
   return (
     <div className={wide && !atGraph ? "columns three" : "columns"}>
-      {!narrow && <nav className="side" aria-label={say("threads")}><Threads current={threadId} /></nav>}
-      <main id="content" tabIndex={-1}>{atGraph ? graph : <Talk threadId={threadId} />}</main>
+      {!narrow && <nav className="side" aria-label={say("threads")}>{threads(threadId)}</nav>}
+      <main id="content" tabIndex={-1}>{atGraph ? graph : talk}</main>
       {wide && !atGraph && <aside className="aside">{graph}</aside>}
     </div>
   );
 }
 
-function Loaded({ children }: { children: ReactNode }) {
+const threads = (current: string | null) => <Boundary of="threads"><Threads current={current} /></Boundary>;
+
+function Loaded({ of, children }: { of: string; children: ReactNode }) {
   const say = useSay();
-  return <Suspense fallback={<p className="faint">{say("loading")}</p>}>{children}</Suspense>;
+  return (
+    <Boundary of={of}>
+      <Suspense fallback={<p className="faint">{say("loading")}</p>}>{children}</Suspense>
+    </Boundary>
+  );
 }

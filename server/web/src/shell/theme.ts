@@ -1,6 +1,7 @@
 /** Dark or light: as the system says, until the reader chooses. */
 
 import { create } from "../store";
+import { local } from "../stored";
 
 export type Theme = "light" | "dark";
 
@@ -10,7 +11,7 @@ const system = matchMedia("(prefers-color-scheme: dark)");
 export const theme = create<Theme>(chosen() ?? ofSystem());
 
 function chosen(): Theme | null {
-  const stored = localStorage.getItem(STORED);
+  const stored = local.getItem(STORED);
   return stored === "light" || stored === "dark" ? stored : null;
 }
 
@@ -20,7 +21,7 @@ function ofSystem(): Theme {
 
 export function toggleTheme(): void {
   const next = theme.get() === "dark" ? "light" : "dark";
-  localStorage.setItem(STORED, next);
+  local.setItem(STORED, next);
   theme.set(next);
 }
 

@@ -3,6 +3,7 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "react";
 
 import { useSay } from "../language";
+import { Boundary } from "../shell/boundary";
 import type { Switch } from "../thread/branches";
 import type { Entry } from "../thread/entries";
 import { type Actions, MessageView } from "./message";
@@ -79,7 +80,11 @@ function One({ entry, actions, busy, newest, switches, ask }: OneProps) {
   switch (entry.kind) {
     case "message": {
       const siblings = entry.index >= 0 ? switches.get(entry.index) : undefined;
-      return <MessageView {...{ entry, actions, busy, newest, siblings }} />;
+      return (
+        <Boundary of={entry.key}>
+          <MessageView {...{ entry, actions, busy, newest, siblings }} />
+        </Boundary>
+      );
     }
     case "taken":
       return <TakenBack taken={entry} />;

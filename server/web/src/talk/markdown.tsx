@@ -1,5 +1,6 @@
 import { Suspense, lazy, useEffect, useReducer, useRef } from "react";
 
+import { Boundary } from "../shell/boundary";
 import { pieces } from "./pieces";
 
 const load = () => import("./markdown-text");
@@ -26,10 +27,14 @@ export function Markdown({ text, open }: { text: string; open: boolean }) {
 function Piece({ text }: { text: string }) {
   const trimmed = text.trim();
   if (PLAIN.test(trimmed) && !LISTED.test(trimmed)) return <p>{trimmed}</p>;
+  const plain = <p className="plain">{text}</p>;
+  // Some texts cannot be read, such as quotes within thousands of quotes.
   return (
-    <Suspense fallback={<p className="plain">{text}</p>}>
-      <MarkdownText text={text} />
-    </Suspense>
+    <Boundary of={text} instead={plain}>
+      <Suspense fallback={plain}>
+        <MarkdownText text={text} />
+      </Suspense>
+    </Boundary>
   );
 }
 

@@ -10,6 +10,7 @@ import { same } from "../thread/same";
 import type { Block } from "../thread/state";
 import type { Key } from "../strings";
 import { AnswerLine } from "./answer-line";
+import { Attachment } from "./attachment";
 import { Copy } from "./copy";
 import { Markdown } from "./markdown";
 import { Offline } from "./offline";
@@ -176,18 +177,6 @@ function Shown({ block, open }: { block: Block; open: boolean }) {
     case "other":
       return <Attachment kind={block.kind} value={block.value} />;
   }
-}
-
-function Attachment({ kind, value }: { kind: string; value: Record<string, unknown> }) {
-  const say = useSay();
-  const url = typeof value.url === "string" ? value.url : (value.image_url as { url?: string } | undefined)?.url;
-  const words = say("attachment", { kind });
-  if (!url || !/^https?:/.test(url)) return <p className="faint">{words}</p>;
-  return (
-    <a href={url} target="_blank" rel="noopener noreferrer nofollow">
-      {words}
-    </a>
-  );
 }
 
 function Switcher({ siblings, show }: { siblings: Switch | undefined; show: (leaf: string) => void }) {

@@ -4,7 +4,7 @@ import { Problem, get } from "../api";
 import type { ProtocolEvent } from "../protocol";
 import { type Store, create } from "../store";
 import type { Feed } from "./feed";
-import { opened, reduceAll } from "./reducer";
+import { isNewer, opened, reduceAll } from "./reducer";
 import { EMPTY, type StoredState, type ThreadState } from "./state";
 
 const QUIET = 40; // milliseconds without an event: what was told from the past is complete
@@ -25,6 +25,8 @@ export class Conversation {
   private settling: number | null = null;
   private readonly since = performance.now();
   private readonly leave: () => void;
+  /** The state as it was read last, while no run was under way. */
+  private read: { stored: StoredState; status: string } | null = null;
   private ended = false;
 
   /** `fresh`: the thread has just been made here, so that its first words are drawn at once. */
@@ -33,7 +35,10 @@ export class Conversation {
     private readonly fresh: boolean,
   ) {
     if (fresh) this.ready.set(true);
-    this.leave = feed.subscribe((events) => this.take(events));
+    const leave = feed.subscribe((events) => this.take(events));
+    // Of an edit of the state nothing is told to who comes back after it.
+    const leaveReached = feed.reached.subscribe(() => void (feed.reached.get() > 1 && this.load(false)));
+    this.leave = () => (leave(), leaveReached());
     void this.load(false);
   }
 
@@ -49,12 +54,19 @@ export class Conversation {
     try {
       const [row, stored] = await Promise.all([get<Row>(path), get<StoredState>(`${path}/state`)]);
       if (this.ended || (anew && this.state.get().phase === "busy")) return;
-      this.state.update((state) => opened(state, stored, row.status, anew));
+      this.read = row.status === "busy" ? null : { stored, status: row.status };
+      this.state.update((state) => this.edited(opened(state, stored, row.status, anew)));
     } catch (error) {
       if (!(error instanceof Problem) && !this.ended) setTimeout(() => void this.load(anew), 1000);
     } finally {
       if (!this.ended) this.ready.set(true);
     }
+  }
+
+  /** The events of a run that was over come again to who opens a thread: an edit after it counts more. */
+  private edited(state: ThreadState): ThreadState {
+    const { read } = this;
+    return read && isNewer(state, read.stored) ? opened(state, read.stored, read.status, true) : state;
   }
 
   private take(events: ProtocolEvent[]): void {
@@ -85,7 +97,7 @@ export class Conversation {
     const events = this.waiting;
     this.waiting = [];
     const before = this.state.get();
-    const after = reduceAll(before, events);
+    const after = this.edited(reduceAll(before, events));
     this.state.set(after);
     if (endsWithoutAnswer(before, after)) void this.load(true);
   }

@@ -79,7 +79,7 @@ function blocksOf(message: Message): Block[] {
   const blocks: Block[] = typeof thoughts === "string" && thoughts ? [{ type: "reasoning", text: thoughts }] : [];
   const listed: ContentBlock[] =
     typeof message.content === "string" ? [{ type: "text", text: message.content }] : (message.content ?? []);
-  for (const content of listed) {
+  for (const content of listed.filter(Boolean)) {
     const block = typeof content === "string" ? whole({ type: "text", text: content }) : whole(content);
     if (block.type === "tool_call" || (block.type === "text" && !block.text)) continue;
     blocks.push(block);

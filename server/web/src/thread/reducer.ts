@@ -33,6 +33,10 @@ export function reduce(state: ThreadState, event: ProtocolEvent): ThreadState {
   }
 }
 
+/** Whether a stored state is newer than the newest run: somebody has edited it since. Ids grow with time. */
+export const isNewer = ({ phase, checkpoint }: ThreadState, stored: StoredState): boolean =>
+  phase !== "busy" && checkpoint !== null && (stored.checkpoint_id ?? "") > checkpoint;
+
 /** Take the state that is stored. What the stream has told is newer, unless `anew` says otherwise. */
 export function opened(state: ThreadState, stored: StoredState, status: string, anew = false): ThreadState {
   if (waitsUnknown(state) && stored.interrupts?.length) return { ...state, interrupts: stored.interrupts };
@@ -86,8 +90,8 @@ function failed(state: ThreadState, error: string): ThreadState {
 }
 
 function values(state: ThreadState, data: Record<string, unknown>): ThreadState {
-  const { messages, route, ...others } = data;
-  const all = Array.isArray(messages) ? (messages as Message[]) : [];
+  const { messages, route, ...others } = typeof data === "object" && data ? data : {};
+  const all = Array.isArray(messages) ? messages.filter(isMessage) : [];
   const taken = new Set(state.extras.filter((extra) => extra.kind === "taken").map((extra) => extra.id));
   // A message that is taken back is there once more, empty, for clients that drop it by that.
   const stored = kept(state.stored, all.filter((message) => !taken.has(`taken-${message.id}`)));
@@ -106,6 +110,14 @@ function values(state: ThreadState, data: Record<string, unknown>): ThreadState 
     tried: tried ?? state.tried,
     seen: true,
   };
+}
+
+/** A graph of the user's may keep anything in a channel of this name. */
+function isMessage(each: unknown): each is Message {
+  if (typeof each !== "object" || !each) return false;
+  const { type, content, tool_calls: calls } = each as Record<string, unknown>;
+  const hasContent = content == null || typeof content === "string" || Array.isArray(content);
+  return typeof type === "string" && hasContent && (calls == null || Array.isArray(calls));
 }
 
 const askedBy = ({ interrupt_id, payload, response_schema }: Asked): Interrupt => ({

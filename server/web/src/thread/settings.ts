@@ -1,6 +1,7 @@
 /** What the reader has chosen for the next run: kept in the browser. */
 
 import { create } from "../store";
+import { local } from "../stored";
 
 export type Prefer = "order" | "cheapest" | "fastest" | "health";
 
@@ -32,7 +33,7 @@ export const chosen = create<Chosen>(first());
 
 function first(): Chosen {
   try {
-    return { ...DEFAULTS, ...JSON.parse(localStorage.getItem(STORED) ?? "{}") };
+    return { ...DEFAULTS, ...JSON.parse(local.getItem(STORED) ?? "{}") };
   } catch {
     return DEFAULTS;
   }
@@ -40,7 +41,7 @@ function first(): Chosen {
 
 export function choose(change: Partial<Chosen>): void {
   chosen.update((before) => ({ ...before, ...change }));
-  localStorage.setItem(STORED, JSON.stringify(chosen.get()));
+  local.setItem(STORED, JSON.stringify(chosen.get()));
 }
 
 /** The fields of the graph's context that differ from its own defaults. */

@@ -5,6 +5,7 @@ import type { Switch } from "./branches";
 import { History } from "./history";
 import { opened } from "./reducer";
 import { EMPTY, type StoredState, type ThreadState } from "./state";
+import { session } from "../stored";
 
 const STORED = "everturn.branch.";
 
@@ -33,14 +34,14 @@ export function useBranches(threadId: string | null, state: ThreadState): Branch
   useEffect(() => {
     setSwitches(NONE);
     setShown(null);
-    setLeaf(threadId && sessionStorage.getItem(STORED + threadId));
+    setLeaf(threadId && session.getItem(STORED + threadId));
   }, [threadId]);
 
   const show = useCallback(
     (next: string | null) => {
       if (threadId === null) return;
-      if (next === null) sessionStorage.removeItem(STORED + threadId);
-      else sessionStorage.setItem(STORED + threadId, next);
+      if (next === null) session.removeItem(STORED + threadId);
+      else session.setItem(STORED + threadId, next);
       if (next === null) setShown(null);
       setLeaf(next);
     },

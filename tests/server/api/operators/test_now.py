@@ -2,19 +2,22 @@
 
 import signal
 import threading
+import time
 from collections.abc import Collection, Iterator
 from contextlib import aclosing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 from langgraph_sdk import get_sync_client
 
 from everturn.server import app
 from everturn.server.api.operators.now import NowView, Tick
-from everturn.server.observe.now.recorder import Recorder
+from everturn.server.observe.now.recorder import Recorder, day_at
 from everturn.server.observe.now.watch import Now
+from everturn.server.turns.outcome import Call
 from tests.provider import KEY, FakeProvider, Fault, Reply, ToolCall
 from tests.server.access.own_keys import bearer, key_in
 from tests.server.access.project import served, user_of
@@ -131,7 +134,7 @@ def test_turns_that_fail_wait_or_are_cancelled(tmp_path: Path, provider: FakePro
 
         model = of(view.models, "b")
         assert model.circuit == "open"
-        assert 30 < model.retry_after <= 40
+        assert 0 < model.retry_after <= 40
         assert {(each.subject, each.state) for each in view.breakers} >= {("b", "open")}
         with watching(client) as events:
             seen = [_models(next(events)) for _ in range(4)]  # each where it has changed
@@ -200,9 +203,11 @@ def test_nothing_is_put_together_where_nobody_watches(tmp_path: Path, made: list
                 next(events)
                 next(others)
             assert inside.watchers == 2
-            before = inside.ticks
-            next(events)
-            assert inside.ticks - before <= 2  # once for both
+            before, began = inside.ticks, time.monotonic()
+            for _ in range(4):
+                next(events)
+            # Once a second for both, on a machine of whatever speed.
+            assert inside.ticks - before <= time.monotonic() - began + 1
         eventually_sync(lambda: inside.watchers == 0)
         last = inside.ticks
         # It would tick within a second; another one that watches sees what came meanwhile.
@@ -213,8 +218,8 @@ def test_nothing_is_put_together_where_nobody_watches(tmp_path: Path, made: list
             assert len(NowView.model_validate(next(events).data).turns) == 2
 
 
-async def test_who_reads_slowly_is_sent_everything_anew() -> None:
-    recorder = Recorder()
+def watched(recorder: Recorder) -> Now:
+    """What is shown of a recorder, without a service."""
 
     class Days:
         async def count(self, day: str, tokens: int, cost: int) -> tuple[int, int]:
@@ -226,15 +231,30 @@ async def test_who_reads_slowly_is_sent_everything_anew() -> None:
     async def measure() -> None:
         pass
 
-    watched = Now(recorder, "one", Days(), health, lambda: None, measure, lambda: True)
-    async with aclosing(watched.watch()) as events:
+    return Now(recorder, "one", Days(), health, lambda: None, measure, lambda: True)
+
+
+async def test_huge_numbers_of_a_provider_can_be_shown_and_counted() -> None:
+    recorder, most = Recorder(), 2**53 - 1
+    shown = {"run_id": "1", "status": "success", "seconds": 1e300, "first_token": 0.0}
+    calls = [Call("a", usage={"total_tokens": most}, cost=float(most))] * 1_000
+    for _ in range(3):
+        recorder.turn_ended(shown, calls, None, (str, str))
+    figures = orjson.loads(await watched(recorder).snapshot())["figures"]
+    assert figures["turns"] == 3
+    assert max(recorder.days[day_at(time.time())].values()) < 2**63  # which Redis counts to
+
+
+async def test_who_reads_slowly_is_sent_everything_anew() -> None:
+    now = watched(Recorder())
+    async with aclosing(now.watch()) as events:
         names = [(await anext(events))[0]]
-        await watched._tick_now()
+        await now._tick_now()
         names.append((await anext(events))[0])
         for _ in range(2):  # while it was busy
-            await watched._tick_now()
+            await now._tick_now()
         names.append((await anext(events))[0])
-        await watched._tick_now()
+        await now._tick_now()
         names.append((await anext(events))[0])
     assert names == ["now", "tick", "now", "tick"]
 
