@@ -3,9 +3,19 @@ import { describe, expect, it } from "vitest";
 import { strings } from "../src/strings";
 import { costWords, failureWords, pretty, secondsWords } from "../src/talk/words";
 
+type Key = keyof typeof strings;
+
+const sayIn =
+  (index: 0 | 1) =>
+  (key: Key, values: Record<string, string | number> = {}) =>
+    strings[key][index].replace(/\{(\w+)\}/g, (_, name: string) => String(values[name]));
+
 describe("words", () => {
   it("say times and costs with as many digits as they need", () => {
-    expect([0.0042, 0.34, 2, 20.4, 125].map(secondsWords)).toEqual(["4 ms", "0.3 s", "2 s", "20 s", "2 min 5 s"]);
+    expect([0.0042, 0.34, 2, 9.97, 20.4, 119.7, 125].map((n) => secondsWords(sayIn(0), n))).toEqual(
+      ["4 ms", "0.3 s", "2 s", "10 s", "20 s", "2 min 0 s", "2 min 5 s"],
+    );
+    expect([0.0042, 0.34, 125].map((n) => secondsWords(sayIn(1), n))).toEqual(["4 ms", "0.3초", "2분 5초"]);
     expect([0, 0.000117, 0.00034, 0.0123, 1.5, 20].map(costWords)).toEqual(["$0", "$0.000117", "$0.00034", "$0.0123", "$1.5", "$20"]);
   });
 

@@ -21,7 +21,7 @@ export function ToolCard({ call }: { call: CallView }) {
   const state = call.failure ? failureWords(say, call.failure) : say(PHASES[call.phase]);
   const about = [
     call.phase === "done" ? null : state,
-    call.seconds !== null && secondsWords(call.seconds),
+    call.seconds !== null && secondsWords(say, call.seconds),
     call.cached && say("toolCached"),
     call.attempt > 1 && say("toolAttempt", { n: call.attempt }),
   ].filter(Boolean);
