@@ -341,7 +341,7 @@ export const strings = {
   nowTurnsInWindow: ["{turns} in 15 minutes", "15분간 {turns}건"],
   nowInWindow: ["{value} in 15 minutes", "15분간 {value}"],
   nowFailed: ["Failed", "실패"],
-  nowFailedTurns: ["{turns} turns", "{turns}건"],
+  nowFailedTurns: ["turns: {turns}", "{turns}건"],
   nowFirstWord: ["To the first word", "첫 단어까지"],
   nowWhole: ["To the end", "완료까지"],
   nowP95: ["p95 {value}", "p95 {value}"],
