@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import { strings } from "../src/strings";
-import { costWords, failureWords, pretty, secondsWords } from "../src/talk/words";
+import { costWords, failureWords, pretty, reasonWords, secondsWords, toolFailureWords } from "../src/talk/words";
 
 type Key = keyof typeof strings;
 
@@ -23,6 +23,26 @@ describe("words", () => {
     const say = (key: keyof typeof strings) => strings[key][0];
     expect(failureWords(say, "cut")).toBe("died half-way");
     expect(failureWords(say, "something new")).toBe("something new");
+  });
+
+  it("name what became of a tool's call in a tool's words", () => {
+    expect(["timeout", "internal", "refused"].map((kind) => toolFailureWords(sayIn(0), kind))).toEqual(
+      ["took too long", "the tool broke", "refused by a person"],
+    );
+  });
+
+  it("say what became of each model, in the reader's language", () => {
+    const tried = [
+      { model: "a", failure: "cut", message: "first" },
+      { model: "b", failure: "rate_limited", message: "too many" },
+      { model: "a", failure: "timeout", message: "no word" },
+    ];
+    const route = { model: "offline", mode: "offline" as const, degraded: true, tried };
+    const whole = { ...route, reason: "all models failed: no word" };
+    expect(reasonWords(sayIn(0), whole)).toBe("a gave no word in time, b is asked too often");
+    expect(reasonWords(sayIn(1), whole)).toBe("a: 제시간에 응답 없음, b: 요청이 너무 많음");
+    expect(reasonWords(sayIn(0), { ...route, reason: "the budget is spent" })).toBe("the budget is spent");
+    expect(reasonWords(sayIn(0), { ...route, tried: [] })).toBe("");
   });
 
   it("show JSON with lines, and leave other texts", () => {

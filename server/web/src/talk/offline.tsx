@@ -7,7 +7,7 @@ import type { Route } from "../thread/state";
 import { chosen } from "../thread/settings";
 import { loadModels } from "./catalogue";
 import { type Outlook, outlookOf } from "./outlook";
-import { secondsWords } from "./words";
+import { reasonWords, secondsWords } from "./words";
 
 const LATER = 15; // seconds after which the service is asked again
 
@@ -15,7 +15,7 @@ export function Offline({ route, newest, again }: { route: Route; newest: boolea
   const say = useSay();
   return (
     <div className="offline">
-      <strong>{say("offlineAnswer")}</strong> {route.reason}
+      <strong>{say("offlineAnswer")}</strong> <span title={route.reason}>{reasonWords(say, route)}</span>
       {newest && <Countdown route={route} again={again} />}
     </div>
   );

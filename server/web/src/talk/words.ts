@@ -1,6 +1,7 @@
 /** Failures, times and costs in plain words. */
 
 import type { Say } from "../language";
+import type { Route } from "../thread/state";
 import { type Key, strings } from "../strings";
 
 /** Why something failed: a class of failure of the service, or its own words. */
@@ -10,6 +11,22 @@ export function failureWords(say: Say, kind: string, seconds: number | null = nu
   if (kind === "timeout" && seconds !== null) return say("failure_timeoutIn", { time: secondsWords(say, seconds) });
   const key = `failure_${kind}`;
   return key in strings ? say(key as Key) : kind;
+}
+
+/** Why a call of a tool failed: some classes mean another thing for a tool than for a model. */
+export function toolFailureWords(say: Say, kind: string): string {
+  const key = `toolFailure_${kind}`;
+  return key in strings ? say(key as Key) : failureWords(say, kind);
+}
+
+/** Why no model answered: what became of each, or the service's own reason where it is another. */
+export function reasonWords(say: Say, { tried, reason = "" }: Route): string {
+  const last = tried.at(-1);
+  if (!last || !reason.includes(last.message)) return reason;
+  const newest = new Map(tried.map((attempt) => [attempt.model, attempt]));
+  return [...newest.values()]
+    .map(({ model, failure }) => say("attemptWords", { model, why: failureWords(say, failure) }))
+    .join(", ");
 }
 
 /** `8 ms`, `1.3 s`, `20 s`, `2 min 5 s`: short times have more digits. */
