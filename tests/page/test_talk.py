@@ -1,12 +1,14 @@
 """Talk: words as they come, tools, models that fail, and what becomes of a run in between."""
 
 import re
+from pathlib import Path
 
 import pytest
 
 from tests.page.conftest import Open, Stage
 from tests.page.screen import MARKS, Screen, expect
 from tests.provider import Fault, Reply
+from tests.service import serving
 
 pytestmark = MARKS
 
@@ -75,6 +77,28 @@ def test_an_offline_answer_says_why_and_until_when(open_page: Open, stage: Stage
     )
     assert edge >= 2  # it has a colour
     screen.done()
+
+
+def test_an_offline_answer_says_that_no_model_is_configured(
+    open_page: Open, tmp_path: Path
+) -> None:
+    with serving(tmp_path / "bare") as client:
+        screen = open_page(url=str(client.base_url).rstrip("/"))
+        screen.say("Compute 6*7")
+        answer = screen.log.locator("article.is-offline")
+        expect(answer.locator(".offline")).to_have_text("Offline answer · No model is configured.")
+        screen.answered("6 * 7 = 42")
+        screen.check()
+
+
+def test_a_thread_is_listed_while_its_first_run_is_under_way(open_page: Open, stage: Stage) -> None:
+    screen = open_page()
+    screen.choose_graph("gated")
+    screen.say(f"one @{stage.gate('gate')}")
+    listed = screen.tab.get_by_role("navigation").get_by_role("link", name=re.compile("one @"))
+    expect(listed).to_contain_text("running")
+    stage.gate("gate").touch()
+    screen.answered("one")
 
 
 def test_a_run_is_stopped(open_page: Open, stage: Stage) -> None:
@@ -167,6 +191,33 @@ def test_markdown_has_tables_and_code_and_never_html(open_page: Open, stage: Sta
     expect(screen.button("Copy this code")).to_be_visible()
     expect(screen.log.locator("strong", has_text="bold")).to_be_visible()
     expect(screen.log.locator("img")).to_have_count(0)
+    screen.done()
+
+
+def test_an_answer_keeps_its_lines_and_links_only_where_it_is_safe(
+    open_page: Open, stage: Stage
+) -> None:
+    lines = "6 * 7 = 42\nWeather: fine\n\nمرحبا\n\n| name | value |\n|---|---|\n| a | 1 |"
+    links = "[safe](https://example.org) [unsafe](javascript:alert(1))"
+    stage.provider.script("model-a", f"{lines}\n\n{links}")
+    screen = open_page(viewport={"width": 375, "height": 740})
+    screen.say("hello")
+    answer = screen.answer(-1).locator(".markdown")
+    expect(answer.get_by_role("link")).to_have_text(["safe"])
+    first, arabic = answer.locator("p").nth(0), answer.locator("p").nth(1)
+    expect(first.locator("br")).to_have_count(1)
+    room, text = (
+        arabic.bounding_box(),
+        arabic.evaluate(
+            """(p) => { const range = document.createRange(); range.selectNodeContents(p);
+          return range.getBoundingClientRect().right; }"""
+        ),
+    )
+    assert room is not None
+    assert abs(room["x"] + room["width"] - text) < 2
+    head = answer.get_by_role("columnheader", name="value")
+    assert head.evaluate("(e) => e.clientHeight") < 40  # a word is in one piece
+    assert screen.fits()
     screen.done()
 
 

@@ -106,6 +106,22 @@ describe("subgraphs and parallel tasks", () => {
     expect(count("review>plan")).toBe(1);
     expect(withEnd(activity, false)["review>__end__"]).toBe(1);
   });
+
+  it("takes edges to the start and the end of a subgraph, where they are drawn", () => {
+    expect(activity.taken).toMatchObject({
+      "search>write:__start__": 2,
+      "write:check>write:__end__": 2,
+      "write:deep:polish>write:deep:__end__": 2,
+      "write:__end__>review": 2,
+    });
+  });
+
+  it("ends in the end of a subgraph", () => {
+    const events = recorded(subgraphs);
+    const begins = (event: ProtocolEvent) => event.method === "tasks" && event.data.name === "review" && !("result" in event.data);
+    const half = run([...events.slice(0, events.findIndex(begins)), ...events.slice(-1)]);
+    expect(withEnd(half, false)).toMatchObject({ "write:check>write:__end__": 1, "write:__end__>__end__": 1 });
+  });
 });
 
 describe("other ends", () => {

@@ -104,7 +104,7 @@ function started(activity: Activity, { id, name, triggers }: TaskData, around: s
     ...activity,
     tasks: { ...activity.tasks, [id]: task },
     starts: [...activity.starts, { path, taskId: id, step, fresh }],
-    taken: taken(activity.taken, sources(level.from, triggers, path), path),
+    taken: taken(between(activity, before, isNext), sources(level.from, triggers, path), path),
     levels: { ...activity.levels, [namespace]: level },
   };
 }
@@ -118,13 +118,37 @@ function entrance({ tasks, levels }: Activity, around: string[]): Level {
   return { step: [], from: [start, ...(outer?.from ?? [])], checkpointAt: null };
 }
 
-/** A task, and where its own graph ended: the edge that follows may be drawn from either. */
-function exits(activity: Activity, taskId: string): string[] {
+/** The edges into a box that is begun, or out of the boxes of the step before, where they are drawn. */
+function between(activity: Activity, { step, from }: Level, isNext: boolean): Activity["taken"] {
+  const [start, ...outside] = from;
+  if (step.length === 0) return start === undefined ? activity.taken : taken(activity.taken, outside, start);
+  return isNext ? step.reduce((counts, task) => leave(activity, task, counts), activity.taken) : activity.taken;
+}
+
+/** Count the edges to the end of a task's own graph, and of the graphs in it. */
+export function leave(activity: Activity, taskId: string, counts: Activity["taken"]): Activity["taken"] {
+  const task = activity.tasks[taskId];
+  const inside = task ? stepInside(activity, task) : [];
+  if (!task || !inside.length) return counts;
+  const deeper = inside.reduce((next, each) => leave(activity, each, next), counts);
+  return taken(deeper, inside.flatMap((each) => exits(activity, each)), endOf(task));
+}
+
+/** A task, and where its own graph ended: the edge that follows may be drawn from any of them. */
+export function exits(activity: Activity, taskId: string): string[] {
   const task = activity.tasks[taskId];
   if (!task) return [];
-  const name = `${task.path.slice(task.path.lastIndexOf(":") + 1)}:${taskId}`;
-  const inner = activity.levels[task.namespace ? `${task.namespace}|${name}` : name];
-  return [task.path, ...(inner?.step ?? []).flatMap((each) => exits(activity, each))];
+  const inside = stepInside(activity, task);
+  const end = inside.length ? [endOf(task)] : [];
+  return [task.path, ...end, ...inside.flatMap((each) => exits(activity, each))];
+}
+
+const endOf = ({ path }: Task) => `${path}:__end__`;
+
+/** The last step of a task's own graph, where it has one. */
+function stepInside({ levels }: Activity, { id, path, namespace }: Task): string[] {
+  const name = `${path.slice(path.lastIndexOf(":") + 1)}:${id}`;
+  return levels[namespace ? `${namespace}|${name}` : name]?.step ?? [];
 }
 
 /** A join names the nodes that it has waited for, and they may have run in earlier steps. */

@@ -1,6 +1,6 @@
 /** From the tasks of a run to what stands in a node. */
 
-import type { Activity, Condition, Task } from "./activity";
+import { type Activity, type Condition, type Task, exits, leave } from "./activity";
 import { type Line, edgeId } from "./outline";
 
 export interface NodeActivity {
@@ -56,16 +56,8 @@ export function countOf({ id, edges }: Pick<Line, "id" | "edges">, taken: Activi
 export function withEnd(activity: Activity, waits: boolean): Activity["taken"] {
   const root = activity.levels[""];
   if (activity.running || activity.failed || waits || !root) return activity.taken;
-  const last = root.step.map((id) => activity.tasks[id]).filter((task) => task?.condition === "done");
-  const deep = new Set(last.flatMap((task) => (task ? [task.path, ...innermost(activity, task)] : [])));
-  return { ...activity.taken, ...Object.fromEntries([...deep].map((path) => [edgeId(path, "__end__"), 1])) };
-}
-
-function innermost(activity: Activity, task: Task): string[] {
-  const name = task.path.slice(task.path.lastIndexOf(":") + 1);
-  const inside = activity.levels[[task.namespace, `${name}:${task.id}`].filter(Boolean).join("|")];
-  return (inside?.step ?? []).flatMap((id) => {
-    const inner = activity.tasks[id];
-    return inner ? [inner.path, ...innermost(activity, inner)] : [];
-  });
+  const last = root.step.filter((id) => activity.tasks[id]?.condition === "done");
+  const left = last.reduce((counts, id) => leave(activity, id, counts), activity.taken);
+  const ends = new Set(last.flatMap((id) => exits(activity, id)));
+  return { ...left, ...Object.fromEntries([...ends].map((path) => [edgeId(path, "__end__"), 1])) };
 }

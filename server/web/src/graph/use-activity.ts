@@ -4,6 +4,7 @@ import { useEffect, useRef, useState } from "react";
 
 import type { Feed } from "../thread/feed";
 import { type Activity, follow, idle } from "./activity";
+import { Clock } from "./clock";
 import { type Glow, glow, glowing, nextChange } from "./glow";
 
 export interface Followed {
@@ -17,16 +18,15 @@ export function useActivity(feed: Feed | null): Followed {
   const [followed, setFollowed] = useState<Followed>({ activity: idle, ahead: 0 });
   useEffect(() => {
     let activity = idle;
-    let ahead: number | null = null;
+    const clock = new Clock();
     setFollowed({ activity, ahead: 0 });
     let isOld = true;
     const leave = feed?.subscribe((events) => {
       const before = activity;
       activity = events.reduce(follow, activity);
       if (isOld) activity = { ...activity, starts: activity.starts.map((start) => ({ ...start, fresh: false })) };
-      // The event that was least long on its way says most.
-      else for (const { timestamp } of events) ahead = Math.min(ahead ?? Infinity, Date.now() - timestamp);
-      if (activity !== before) setFollowed({ activity, ahead: ahead ?? 0 });
+      else clock.hear(events.map(({ timestamp }) => timestamp), Date.now());
+      if (activity !== before) setFollowed({ activity, ahead: clock.ahead });
     });
     isOld = false;
     return leave;

@@ -8,6 +8,10 @@ const together = uPlot.sync("now"); // the pointer stands at the same time in ev
 const clock = (unix: number) =>
   new Date(unix * 1000).toLocaleTimeString("en", { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 
+/** Where figures are rounded to the same, one of them is enough: the whole one. */
+export const labels = (texts: string[]): string[] =>
+  texts.map((text, at) => (at > 0 && (text === texts[at + 1] || text === texts[0]) ? "" : text));
+
 function styles(): (name: string) => string {
   const style = getComputedStyle(document.documentElement);
   return (name) => style.getPropertyValue(name).trim();
@@ -44,7 +48,7 @@ export function chartOptions(
     scales: { y: { range: (_, __, most) => [0, most > 0 ? most * 1.1 : 1] } },
     axes: [
       { ...axis, space: 60, size: 24, values: (_, ticks) => ticks.map(clock) },
-      { ...axis, space: 28, size: 52, values: (_, ticks) => ticks.map(format) },
+      { ...axis, space: 28, size: 52, values: (_, ticks) => labels(ticks.map(format)) },
     ],
     series: [{}, ...Array.from({ length: lines }, (_, number) => line(number))],
     hooks: { setCursor: [(plot) => point(plot.cursor.idx ?? null)] },

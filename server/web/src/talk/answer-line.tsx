@@ -33,8 +33,8 @@ export function AnswerLine({ drawn, turn }: { drawn: Drawn; turn: TurnView }) {
     const tokens = (route?.usage ?? drawn.usage)?.total_tokens;
     return [
       model && (route && route.mode !== "primary" && route.mode !== "offline" ? `${model} (${say(MODES[route.mode])})` : model),
-      turn.first !== null && say("firstWord", { time: secondsWords(turn.first) }),
-      turn.total !== null && say("totalTime", { time: secondsWords(turn.total) }),
+      turn.first !== null && say("firstWord", { time: secondsWords(say, turn.first) }),
+      turn.total !== null && say("totalTime", { time: secondsWords(say, turn.total) }),
       tokens ? say("tokens", { n: tokens.toLocaleString() }) : "",
       route && costOf(route),
       turn.tools === 1 ? say("toolCountOne") : turn.tools > 1 && say("toolCount", { n: turn.tools }),

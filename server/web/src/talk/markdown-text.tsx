@@ -2,11 +2,13 @@
 
 import { type ReactNode, memo } from "react";
 import ReactMarkdown, { type Components } from "react-markdown";
+import remarkBreaks from "remark-breaks";
 import remarkGfm from "remark-gfm";
 
 import { Copy } from "./copy";
 
-const plugins = [remarkGfm];
+// Models, like people, write a new line where they want one.
+const plugins = [remarkGfm, remarkBreaks];
 
 const components: Components = {
   a: ({ href, children }) => <Away href={href}>{children}</Away>,
@@ -26,7 +28,8 @@ const components: Components = {
 };
 
 function Away({ href, children }: { href: string | undefined; children: ReactNode }) {
-  if (href?.startsWith("#")) return <>{children}</>; // the page's own places are no footnotes
+  // The page's own places are no footnotes; an unsafe address was emptied.
+  if (!href || href.startsWith("#")) return <>{children}</>;
   return (
     <a href={href} target="_blank" rel="noopener noreferrer nofollow">
       {children}

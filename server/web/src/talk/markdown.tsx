@@ -1,4 +1,4 @@
-import { Suspense, lazy, useEffect, useReducer, useRef } from "react";
+import { Suspense, lazy, useEffect, useLayoutEffect, useReducer, useRef } from "react";
 
 import { Boundary } from "../shell/boundary";
 import { pieces } from "./pieces";
@@ -38,19 +38,24 @@ function Piece({ text }: { text: string }) {
   );
 }
 
+const SHARE = 4; // reading a piece again takes at most this part of the time
+
 /** Milliseconds after which a longer piece is read again: the longer it takes, the more seldom. */
-const patience = (text: string) => Math.min(400, 60 + text.length / 8);
+const patience = (text: string, took: number) => Math.max(Math.min(400, 60 + text.length / 8), took * SHARE);
 
 function Growing({ text }: { text: string }) {
-  const shown = useRef({ text, at: 0 });
+  const shown = useRef({ text, at: 0, took: 0 });
   const [, again] = useReducer((times: number) => times + 1, 0);
   const now = performance.now();
-  const fresh = text.startsWith(shown.current.text) && text.length > SHORT && now - shown.current.at < patience(text);
-  if (!fresh) shown.current = { text, at: now };
+  const fresh = text.startsWith(shown.current.text) && text.length > SHORT && now - shown.current.at < patience(text, shown.current.took);
+  if (!fresh) shown.current = { text, at: now, took: 0 };
   const behind = shown.current.text !== text;
+  useLayoutEffect(() => {
+    if (!fresh) shown.current.took = performance.now() - now;
+  });
   useEffect(() => {
     if (!behind) return;
-    const timer = setTimeout(again, patience(text));
+    const timer = setTimeout(again, patience(text, shown.current.took));
     return () => clearTimeout(timer);
   }, [behind, text]);
   return <Piece text={shown.current.text} />;

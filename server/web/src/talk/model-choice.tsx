@@ -81,9 +81,9 @@ function about(say: Say, model: Model): string {
     closed: "",
     doubtful: say("modelDoubtful"),
     half_open: say("modelHalfOpen"),
-    open: model.retry_after === null ? say("modelDoubtful") : say("modelOpen", { time: secondsWords(model.retry_after) }),
+    open: model.retry_after === null ? say("modelDoubtful") : say("modelOpen", { time: secondsWords(say, model.retry_after) }),
   }[model.circuit];
   const price = model.free ? say("modelFree") : model.price === null ? "" : say("modelPrice", { price: model.price });
-  const latency = model.latency === null ? "" : say("firstWord", { time: secondsWords(model.latency) });
+  const latency = model.latency === null ? "" : say("firstWord", { time: secondsWords(say, model.latency) });
   return [state, price, latency].filter(Boolean).join(" · ");
 }

@@ -5,8 +5,9 @@ import { useEffect, useState } from "react";
 import { useSay } from "../language";
 import type { Route } from "../thread/state";
 import { chosen } from "../thread/settings";
-import { type Model, loadModels } from "./catalogue";
-import { secondsWords } from "./words";
+import { loadModels } from "./catalogue";
+import { type Outlook, outlookOf } from "./outlook";
+import { reasonWords, secondsWords } from "./words";
 
 const LATER = 15; // seconds after which the service is asked again
 
@@ -14,7 +15,7 @@ export function Offline({ route, newest, again }: { route: Route; newest: boolea
   const say = useSay();
   return (
     <div className="offline">
-      <strong>{say("offlineAnswer")}</strong> {route.reason}
+      <strong>{say("offlineAnswer")}</strong> <span title={route.reason}>{reasonWords(say, route)}</span>
       {newest && <Countdown route={route} again={again} />}
     </div>
   );
@@ -24,22 +25,21 @@ function Countdown({ route, again }: { route: Route; again: (() => void) | null 
   const say = useSay();
   const until = route.expected_back ?? null;
   const [back, setBack] = useState<number | null>(until === null ? null : Date.parse(until));
+  const [kind, setKind] = useState<Outlook["kind"]>("unknown");
   const [now, setNow] = useState(Date.now());
   useEffect(() => {
     let left = false;
     let timer = 0;
     const ask = async () => {
-      const known = await loadModels().catch(() => []);
+      const known = await loadModels().catch(() => null);
       if (left) return;
-      const models = known.filter(isAsked);
-      const waits = models.map((model) => (model.circuit === "open" ? (model.retry_after ?? LATER) : 0));
-      const wait = Math.min(...waits);
-      if (models.length) setBack(Date.now() + wait * 1000);
+      const outlook: Outlook = known ? outlookOf(known, route, chosen.get().useFallback) : { kind: "unknown" };
+      setKind(outlook.kind);
+      if (outlook.kind === "unconfigured" || outlook.kind === "wanted") return;
+      const wait = outlook.kind === "back" ? outlook.seconds : 0;
+      if (outlook.kind === "back") setBack(Date.now() + wait * 1000);
       timer = window.setTimeout(ask, Math.max(1, Math.min(wait || LATER, LATER)) * 1000);
     };
-    // Where no other model was to be asked, only those that were count.
-    const isAsked = (model: Model) =>
-      chosen.get().useFallback ? model.configured : route.tried.some((attempt) => attempt.model === model.name);
     void ask();
     const tick = setInterval(() => setNow(Date.now()), 1000);
     return () => {
@@ -48,9 +48,10 @@ function Countdown({ route, again }: { route: Route; again: (() => void) | null 
       clearInterval(tick);
     };
   }, []);
-  if (back === null) return null;
+  if (kind === "unconfigured") return <> · {say("noModel")}</>;
+  if (kind === "wanted" || back === null) return null;
   const left = Math.ceil((back - now) / 1000);
-  if (left > 0) return <> · {say("backIn", { time: secondsWords(left) })}</>;
+  if (left > 0) return <> · {say("backIn", { time: secondsWords(say, left) })}</>;
   return (
     <>
       {" · "}

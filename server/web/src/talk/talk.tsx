@@ -22,6 +22,7 @@ import type { Actions } from "./message";
 import { Queue } from "./queue";
 import { Status } from "./status";
 import { useRefusal } from "./refusal";
+import { began } from "../threads/live";
 import { useThreadAssistant } from "./thread-assistant";
 
 const nothing = create(EMPTY);
@@ -51,6 +52,7 @@ export function Talk({ threadId }: { threadId: string | null }) {
       const id = freshId();
       await attempt(() => sayTo(id, text, null));
       made.add(id);
+      began(id, text);
       go({ name: "talk", threadId: id });
     },
     [threadId, leaf, attempt],

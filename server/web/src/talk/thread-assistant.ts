@@ -15,7 +15,8 @@ export function useThreadAssistant(threadId: string | null): void {
     let left = false;
     get<Row>(`/threads/${threadId}`)
       .then(({ metadata }) => {
-        const id = metadata?.assistant_id;
+        // A thread that no run was begun in may name its graph alone.
+        const id = metadata?.assistant_id ?? metadata?.graph_id;
         if (!left && typeof id === "string" && id !== chosen.get().assistantId) choose({ assistantId: id });
       })
       .catch(() => undefined);

@@ -4,7 +4,7 @@ import { useSay } from "../language";
 import type { CallView } from "../thread/entries";
 import type { Key } from "../strings";
 import { Copy } from "./copy";
-import { failureWords, pretty, secondsWords } from "./words";
+import { pretty, secondsWords, toolFailureWords } from "./words";
 
 const PHASES: Record<CallView["phase"], Key> = {
   growing: "toolGrowing",
@@ -18,10 +18,10 @@ const PHASES: Record<CallView["phase"], Key> = {
 export function ToolCard({ call }: { call: CallView }) {
   const say = useSay();
   const args = call.phase === "growing" ? call.text : pretty(call.args);
-  const state = call.failure ? failureWords(say, call.failure) : say(PHASES[call.phase]);
+  const state = call.failure ? toolFailureWords(say, call.failure) : say(PHASES[call.phase]);
   const about = [
     call.phase === "done" ? null : state,
-    call.seconds !== null && secondsWords(call.seconds),
+    call.seconds !== null && secondsWords(say, call.seconds),
     call.cached && say("toolCached"),
     call.attempt > 1 && say("toolAttempt", { n: call.attempt }),
   ].filter(Boolean);

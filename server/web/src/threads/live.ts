@@ -9,7 +9,7 @@ import { useEffect } from "react";
 import { useValue } from "../store";
 import { useFeed } from "../thread/open";
 import { isAnyBusy } from "./list";
-import { list, refresh } from "./loading";
+import { firstMessages, list, refresh } from "./loading";
 
 const PAUSE = 3_000;
 
@@ -20,6 +20,12 @@ others.onmessage = () => void refresh();
 export function changed(): void {
   others.postMessage("changed");
   void refresh();
+}
+
+/** A thread was made here by its first message: it is listed at once. */
+export function began(threadId: string, text: string): void {
+  firstMessages.update((known) => ({ ...known, [threadId]: text }));
+  changed();
 }
 
 export function useLiveThreads(openThread: string | null): void {

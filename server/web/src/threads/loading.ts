@@ -133,7 +133,9 @@ async function readSome(threads: Thread[]): Promise<void> {
   type Found = { thread_id: string; extracted: { first: unknown } };
   try {
     const found = await post<Found[]>("/threads/search", body);
-    const texts = found.map(({ thread_id, extracted }) => [thread_id, textOf(extracted.first)]);
+    const texts = found
+      .map(({ thread_id, extracted }) => [thread_id, textOf(extracted.first)] as const)
+      .filter(([, text]) => text); // a thread whose first step is not done has no message yet
     firstMessages.update((known) => ({ ...known, ...Object.fromEntries(texts) }));
   } catch {
     for (const { thread_id } of threads) readAt.delete(thread_id);
