@@ -113,6 +113,7 @@ async def added() -> None:
         async with open_database(None, Path(folder)) as database, open_store(database) as store:
             took = {name: await _turns(store, name) for name in ("off", "tools")}
             await fill(store, 100, random.Random(2))
+            await asyncio.sleep(5.5)  # that there was nothing is known for so long
             some = await _turns(store, "tools")
     took["100 remembered"] = some
     off = took["off"]
