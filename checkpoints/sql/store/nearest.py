@@ -75,13 +75,14 @@ class Bits:
             self._middle = matrix[:_SAMPLE].mean(axis=0)
         codes = self._bits(matrix)
         held = len(self._numbers)
-        if self._codes is None or held + len(new) > self._codes.shape[1]:
+        kept = self._codes
+        if kept is None or held + len(new) > kept.shape[1]:
             room = max(64, _GROWTH * (held + len(new)))
             grown = numpy.zeros((len(codes), room), dtype=numpy.uint64)
             if held:
-                grown[:, :held] = self._codes[:, :held]
-            self._codes = grown
-        self._codes[:, held : held + len(new)] = codes
+                grown[:, :held] = kept[:, :held]
+            kept = self._codes = grown
+        kept[:, held : held + len(new)] = codes
         for number, _ in new:
             self._rows[number] = len(self._numbers)
             self._numbers.append(number)
