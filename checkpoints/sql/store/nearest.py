@@ -79,7 +79,7 @@ class Bits:
         if kept is None or held + len(new) > kept.shape[1]:
             room = max(64, _GROWTH * (held + len(new)))
             grown = numpy.zeros((len(codes), room), dtype=numpy.uint64)
-            if held:
+            if kept is not None:
                 grown[:, :held] = kept[:, :held]
             kept = self._codes = grown
         kept[:, held : held + len(new)] = codes
