@@ -71,7 +71,9 @@ def vector_of(word: str) -> Any:
 
 def made_up_vectors(texts: Sequence[str]) -> list[list[float]]:
     """Vectors that depend on the words alone, as quick as can be: the search is measured."""
-    return [sum(vector_of(word) for word in text.split()).tolist() for text in texts]
+    import numpy as np
+
+    return [np.sum([vector_of(word) for word in text.split()], axis=0).tolist() for text in texts]
 
 
 async def fill(store: SQLStore, count: int, rng: random.Random) -> None:
@@ -113,6 +115,7 @@ async def added() -> None:
         async with open_database(None, Path(folder)) as database, open_store(database) as store:
             took = {name: await _turns(store, name) for name in ("off", "tools")}
             await fill(store, 100, random.Random(2))
+            await asyncio.sleep(5.5)  # that there was nothing is known for so long
             some = await _turns(store, "tools")
     took["100 remembered"] = some
     off = took["off"]

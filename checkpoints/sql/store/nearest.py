@@ -75,14 +75,14 @@ class Bits:
             self._middle = matrix[:_SAMPLE].mean(axis=0)
         codes = self._bits(matrix)
         held = len(self._numbers)
-        if self._codes is None or held + len(new) > len(self._codes):
-            grown = numpy.zeros(
-                (max(64, _GROWTH * (held + len(new))), codes.shape[1]), dtype=numpy.uint64
-            )
-            if held:
-                grown[:held] = self._codes[:held]
-            self._codes = grown
-        self._codes[held : held + len(new)] = codes
+        kept = self._codes
+        if kept is None or held + len(new) > kept.shape[1]:
+            room = max(64, _GROWTH * (held + len(new)))
+            grown = numpy.zeros((len(codes), room), dtype=numpy.uint64)
+            if kept is not None:
+                grown[:, :held] = kept[:, :held]
+            kept = self._codes = grown
+        kept[:, held : held + len(new)] = codes
         for number, _ in new:
             self._rows[number] = len(self._numbers)
             self._numbers.append(number)
@@ -94,23 +94,28 @@ class Bits:
         if held <= count:
             return list(self._numbers)
         numpy = self._numpy
-        wanted = self._bits(query.reshape(1, -1))[0]
-        differing = numpy.bitwise_count(self._codes[:held] ^ wanted).sum(axis=1, dtype=numpy.uint16)
+        wanted = self._bits(query.reshape(1, -1))[:, 0]
+        differing = numpy.zeros(held, dtype=numpy.uint16)
+        for part, bits in zip(self._codes, wanted, strict=True):
+            differing += self._count(part[:held] ^ bits)
         return [self._numbers[row] for row in numpy.argpartition(differing, count)[:count]]
 
     def _count(self, codes: Any) -> Any:
-        """Count the bits that are set, in each part of each row."""
-        if hasattr(self._numpy, "bitwise_count"):  # NumPy 2
-            return self._numpy.bitwise_count(codes)
-        return self._numpy.unpackbits(codes.view(self._numpy.uint8), axis=1)
+        """Count the bits that are set in each number."""
+        numpy = self._numpy
+        if hasattr(numpy, "bitwise_count"):  # NumPy 2
+            return numpy.bitwise_count(codes)
+        single = numpy.unpackbits(codes.view(numpy.uint8).reshape(len(codes), -1), axis=1)
+        return single.sum(axis=1, dtype=numpy.uint8)
 
     def _bits(self, matrix: Any) -> Any:
+        """Return the bits of vectors, 64 of them a row: rows are added up faster than columns."""
         numpy = self._numpy
         packed = numpy.packbits(matrix > self._middle, axis=1)
         missing = -packed.shape[1] % 8
         if missing:
             packed = numpy.pad(packed, ((0, 0), (0, missing)))
-        return numpy.ascontiguousarray(packed).view(numpy.uint64)
+        return numpy.ascontiguousarray(packed).view(numpy.uint64).T
 
 
 class Nearest:

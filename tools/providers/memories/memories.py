@@ -94,7 +94,7 @@ class Memories:
             if old is None:
                 await self._check_room()
             new_key = old.id if old else key or uuid4().hex[:16]
-            await self._put(new_key, text, kind, thread_id or (old.thread_id if old else None))
+            await self._put(new_key, text, kind, thread_id, old)
         others = [each for each in like if each.id != new_key]
         return Kept(await self.get(new_key), "changed" if old else "new", others)
 
@@ -137,7 +137,7 @@ class Memories:
         async with self._one_at_a_time():
             old = await self.get(memory_id)
             text = old.text if text is None else self._checked(text)
-            await self._put(memory_id, text, kind or old.kind, old.thread_id)
+            await self._put(memory_id, text, kind or old.kind, None, old)
         return await self.get(memory_id)
 
     async def forget(self, memory_id: str) -> Memory:
@@ -163,9 +163,13 @@ class Memories:
                 yield memory_of(item)
             offset += len(items)
 
-    async def _put(self, key: str, text: str, kind: Kind, thread_id: str | None) -> None:
+    async def _put(
+        self, key: str, text: str, kind: Kind, thread_id: str | None, old: Memory | None
+    ) -> None:
         _nothing.get(self._store, {}).pop(self._namespace, None)
-        await self._store.aput(self._namespace, key, value_of(text, kind, thread_id), INDEX)
+        said_in = thread_id or (old.thread_id if old else None)
+        value = value_of(text, kind, said_in, old.created_at if old else None)
+        await self._store.aput(self._namespace, key, value, INDEX)
 
     def _checked(self, text: str) -> str:
         text = str(plain(text)).strip()

@@ -28,9 +28,12 @@ class Memory:
     """How well it meets a query; none where it was not compared."""
 
 
-def value_of(text: str, kind: Kind, thread_id: str | None) -> dict[str, Any]:
-    """Return what is kept of a memory."""
-    return {"text": text, "kind": kind, "thread_id": thread_id}
+def value_of(
+    text: str, kind: Kind, thread_id: str | None, created_at: datetime | None
+) -> dict[str, Any]:
+    """Return what is kept of a memory; not every store keeps when an item was made first."""
+    made = {} if created_at is None else {"created_at": created_at.isoformat()}
+    return {"text": text, "kind": kind, "thread_id": thread_id, **made}
 
 
 def memory_of(item: Item) -> Memory:
@@ -41,7 +44,15 @@ def memory_of(item: Item) -> Memory:
         text=text if isinstance(text, str) else "",
         kind=cast("Kind", kind) if kind in KINDS else "fact",
         thread_id=thread if isinstance(thread, str) else None,
-        created_at=item.created_at,
+        created_at=_moment(item.value.get("created_at")) or item.created_at,
         updated_at=item.updated_at,
         score=getattr(item, "score", None),
     )
+
+
+def _moment(written: Any) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(written)
+    except (TypeError, ValueError):
+        return None
+    return found if found.tzinfo else None
