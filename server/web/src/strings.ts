@@ -182,6 +182,7 @@ export const strings = {
   toolAttempt: ["attempt {n}", "{n}번째 시도"],
   toolArguments: ["Arguments", "인자"],
   toolResult: ["Result", "결과"],
+  composerInput: ["Input of the graph", "그래프의 입력"],
   composerLabel: ["Message", "메시지"],
   composerHint: ["Enter sends, Shift+Enter starts a new line", "Enter로 보내기, Shift+Enter로 줄 바꾸기"],
   send: ["Send", "보내기"],

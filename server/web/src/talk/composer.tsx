@@ -2,14 +2,19 @@
 
 import { type KeyboardEvent, useEffect, useRef, useState } from "react";
 
+import { type JSONSchema, SchemaForm } from "../forms/schema-form";
 import { useSay } from "../language";
 import type { Phase } from "../thread/state";
 import { Choices } from "./choices";
+import { useOwnInput } from "./own-input";
+
+/** A message; or, to a graph that takes none, its input. */
+export type Said = string | { input: unknown };
 
 interface Props {
   threadId: string | null;
   phase: Phase;
-  send: (text: string) => Promise<void>;
+  send: (said: Said) => Promise<void>;
   stop: (rollback: boolean) => void;
 }
 
@@ -21,6 +26,10 @@ export function Composer({ threadId, phase, send, stop }: Props) {
   const [text, setText] = useState(drafts.get(threadId) ?? "");
   const field = useRef<HTMLTextAreaElement>(null);
   const busy = phase === "busy";
+  const schema = useOwnInput();
+  const [input, setInput] = useState<{ of: JSONSchema; value: unknown; valid: boolean } | null>(null);
+  const filled = schema && input?.of === schema ? input : null;
+  const canSend = schema ? filled?.valid === true : text.trim() !== "";
 
   useEffect(() => {
     setText(drafts.get(threadId) ?? "");
@@ -34,6 +43,8 @@ export function Composer({ threadId, phase, send, stop }: Props) {
   };
 
   const submit = () => {
+    if (!canSend) return;
+    if (schema) return void send({ input: filled?.value }).catch(() => undefined);
     const said = text.trim();
     if (!said) return;
     write("");
@@ -57,21 +68,25 @@ export function Composer({ threadId, phase, send, stop }: Props) {
         submit();
       }}
     >
-      <textarea
-        ref={field}
-        aria-label={say("composerLabel")}
-        placeholder={say("composerHint")}
-        rows={2}
-        value={text}
-        onChange={(event) => write(event.target.value)}
-        onKeyDown={pressed}
-      />
+      {schema ? (
+        <SchemaForm schema={schema} value={filled?.value} label={say("composerInput")} onChange={(value, valid) => setInput({ of: schema, value, valid })} />
+      ) : (
+        <textarea
+          ref={field}
+          aria-label={say("composerLabel")}
+          placeholder={say("composerHint")}
+          rows={2}
+          value={text}
+          onChange={(event) => write(event.target.value)}
+          onKeyDown={pressed}
+        />
+      )}
       <div className="controls">
         <Choices />
         <span className="buttons">
           {busy && <button type="button" onClick={() => stop(true)}>{say("stopBack")}</button>}
           {busy && <button type="button" className="stop" onClick={() => stop(false)}>{say("stop")}</button>}
-          <button className="primary" disabled={!text.trim()}>{say(busy ? "queueIt" : "send")}</button>
+          <button className="primary" disabled={!canSend}>{say(busy ? "queueIt" : "send")}</button>
         </span>
       </div>
     </form>

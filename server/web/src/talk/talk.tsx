@@ -8,12 +8,12 @@ import { create, useValue } from "../store";
 import "../style/talk.css";
 import { freshId } from "../thread/ids";
 import { useFeed } from "../thread/open";
-import { again, say as sayTo, stop } from "../thread/runs";
+import { again, begin, say as sayTo, stop } from "../thread/runs";
 import { EMPTY } from "../thread/state";
 import { useBranches } from "../thread/use-branches";
 import { made, useConversation } from "../thread/use-conversation";
 import { Channels } from "./channels";
-import { Composer } from "./composer";
+import { Composer, type Said } from "./composer";
 import { useEntries } from "./entries";
 import { useWaiting } from "./answer";
 import { InterruptCard } from "./interrupt";
@@ -45,14 +45,16 @@ export function Talk({ threadId }: { threadId: string | null }) {
   useThreadAssistant(threadId);
 
   const send = useCallback(
-    async (text: string) => {
+    async (what: Said) => {
       setSaid((times) => times + 1);
-      if (threadId !== null) return attempt(() => sayTo(threadId, text, leaf));
+      const start = (id: string, after: string | null): Promise<unknown> =>
+        typeof what === "string" ? sayTo(id, what, after) : begin(id, what.input, after);
+      if (threadId !== null) return void (await attempt(() => start(threadId, leaf)));
       // The thread is made by its first message; its run is followed from its first event.
       const id = freshId();
-      await attempt(() => sayTo(id, text, null));
+      await attempt(() => start(id, null));
       made.add(id);
-      began(id, text);
+      began(id, typeof what === "string" ? what : "");
       go({ name: "talk", threadId: id });
     },
     [threadId, leaf, attempt],

@@ -24,6 +24,9 @@ export async function say(threadId: string, text: string, after: string | null):
   }
 }
 
+/** Start a run of a graph that takes no messages, with an input of its own. */
+export const begin = (threadId: string, input: unknown, after: string | null) => start(threadId, input, after);
+
 /** Let the graph go on from a checkpoint once more. */
 export async function again(threadId: string, checkpointId: string): Promise<void> {
   const config = { configurable: contextOf(chosen.get()) };

@@ -24,7 +24,7 @@ export function changed(): void {
 
 /** A thread was made here by its first message: it is listed at once. */
 export function began(threadId: string, text: string): void {
-  firstMessages.update((known) => ({ ...known, [threadId]: text }));
+  if (text) firstMessages.update((known) => ({ ...known, [threadId]: text }));
   changed();
 }
 
