@@ -165,6 +165,8 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
+_NOTES_BYTES = 16 * 2**20
+"""Of summaries that no turn has taken over yet."""
 _CATALOGUE_SECONDS, _CATALOGUE_RETRY_SECONDS = 3600.0, 60.0
 
 AGENT_ERRORS: dict[type[Exception], Kind] = {
@@ -382,7 +384,13 @@ async def _service(
     kept = RedisAnswerStore(redis, settings.cache.response_cache_bytes, safe, prefix)
     metrics.on_look(lambda: metrics.stores.response_cache.set(kept.bytes))
     answers = ResponseCache(settings.cache, kept, metrics.response_cache_used)
-    summaries = Summaries(settings.summaries, kept, metrics.summary_counted)
+    notes = RedisAnswerStore(redis, _NOTES_BYTES, safe, prefix, name="summaries")
+    summaries = Summaries(settings.summaries, notes, metrics.summary_counted)
+
+    async def forget_answers(user: str) -> int:
+        of_user = owner_part(caller_name(user))
+        return await answers.forget(of_user) + await notes.forget(of_user)
+
     toolbox = _toolbox(settings, mcp, RedisResultStore(redis, prefix), saver, metrics)
     engine = Engine(
         graphs,
@@ -484,7 +492,7 @@ async def _service(
         store=StoreItems(store, access),
         users=Users(
             *(UserRows(database), threads, sessions, runs, crons, assistants, store, access),
-            forget_answers=lambda user: answers.forget(owner_part(caller_name(user))),
+            forget_answers=forget_answers,
         ),
         metrics=metrics,
         models=models,
