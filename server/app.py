@@ -1,7 +1,7 @@
 """The composition root: opens everything in one lifespan, wires the rooms, mounts the routes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from importlib.metadata import version
@@ -381,16 +381,7 @@ async def _service(
     metrics.on_look(lambda: metrics.models.say_circuits(models.breaker.states()))
     metrics.on_look(lambda: metrics.stores.event_log.set(events.kept_bytes))
     guards = await off_the_loop(partial(guards_of, settings.guards, metrics.guard_verdict))
-    kept = RedisAnswerStore(redis, settings.cache.response_cache_bytes, safe, prefix)
-    metrics.on_look(lambda: metrics.stores.response_cache.set(kept.bytes))
-    answers = ResponseCache(settings.cache, kept, metrics.response_cache_used)
-    notes = RedisAnswerStore(redis, _NOTES_BYTES, safe, prefix, name="summaries")
-    summaries = Summaries(settings.summaries, notes, metrics.summary_counted)
-
-    async def forget_answers(user: str) -> int:
-        of_user = owner_part(caller_name(user))
-        return await answers.forget(of_user) + await notes.forget(of_user)
-
+    answers, summaries, forget_answers = _kept(settings, redis, safe, metrics)
     toolbox = _toolbox(settings, mcp, RedisResultStore(redis, prefix), saver, metrics)
     engine = Engine(
         graphs,
@@ -550,6 +541,23 @@ def _shared_circuits(settings: Settings, stores: _Stores) -> RedisCircuits | Non
     if settings.stores.redis_url is None and stores.peers.single:
         return None
     return RedisCircuits(stores.redis, settings.models.account, settings.stores.redis_prefix)
+
+
+def _kept(
+    settings: Settings, redis: Client, safe: Safe, metrics: Metrics
+) -> tuple[ResponseCache, Summaries, Callable[[str], Awaitable[int]]]:
+    """Return what keeps answers, what sums up, and what forgets both of a user."""
+    prefix, most = settings.stores.redis_prefix, settings.cache.response_cache_bytes
+    kept = RedisAnswerStore(redis, most, safe, prefix)
+    notes = RedisAnswerStore(redis, _NOTES_BYTES, safe, prefix, name="summaries")
+    metrics.on_look(lambda: metrics.stores.response_cache.set(kept.bytes))
+
+    async def forget(user: str) -> int:
+        of_user = owner_part(caller_name(user))
+        return await kept.forget(of_user) + await notes.forget(of_user)
+
+    answers = ResponseCache(settings.cache, kept, metrics.response_cache_used)
+    return answers, Summaries(settings.summaries, notes, metrics.summary_counted), forget
 
 
 def _toolbox(
