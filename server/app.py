@@ -1,7 +1,7 @@
 """The composition root: opens everything in one lifespan, wires the rooms, mounts the routes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from importlib.metadata import version
@@ -191,6 +191,8 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
+_NOTES_BYTES = 16 * 2**20
+"""Of summaries that no turn has taken over yet."""
 _CATALOGUE_SECONDS, _CATALOGUE_RETRY_SECONDS = 3600.0, 60.0
 
 AGENT_ERRORS: dict[type[Exception], Kind] = {
@@ -420,7 +422,7 @@ async def _service(
     metrics.on_look(lambda: metrics.models.say_circuits(models.breaker.states()))
     metrics.on_look(lambda: metrics.stores.event_log.set(events.kept_bytes))
     guards = await off_the_loop(partial(guards_of, settings.guards, metrics.guard_verdict))
-    answers, summaries = _kept_texts(settings, redis, safe, metrics)
+    answers, summaries, forget_answers = _kept(settings, redis, safe, metrics)
     toolbox = _toolbox(settings, mcp, RedisResultStore(redis, prefix), saver, metrics)
     engine = Engine(
         graphs,
@@ -527,7 +529,7 @@ async def _service(
         users=Users(
             *(UserRows(database), threads, sessions, runs, crons, assistants, store, access),
             also_called=label_of,
-            forget_answers=lambda user: answers.forget(owner_part(caller_name(user))),
+            forget_answers=forget_answers,
         ),
         metrics=metrics,
         now=now,
@@ -539,20 +541,6 @@ async def _service(
     await summaries.close()
     await webhooks.close()
     await now.save()
-
-
-def _kept_texts(
-    settings: Settings, redis: Client, safe: Safe, metrics: Metrics
-) -> tuple[ResponseCache, Summaries]:
-    """Make what keeps models' answers, and what sums up long conversations: both in one store."""
-    kept = RedisAnswerStore(
-        redis, settings.cache.response_cache_bytes, safe, settings.stores.redis_prefix
-    )
-    metrics.on_look(lambda: metrics.stores.response_cache.set(kept.bytes))
-    return (
-        ResponseCache(settings.cache, kept, metrics.response_cache_used),
-        Summaries(settings.summaries, kept, metrics.summary_counted),
-    )
 
 
 def _now(
@@ -632,6 +620,23 @@ def _sign_in(settings: OAuthSettings, web: Web) -> SignInAtProvider | None:
     if settings.auth_client_id is None:
         return None
     return SignInAtProvider(settings, partial(web.read, "The identity provider"))
+
+
+def _kept(
+    settings: Settings, redis: Client, safe: Safe, metrics: Metrics
+) -> tuple[ResponseCache, Summaries, Callable[[str], Awaitable[int]]]:
+    """Return what keeps answers, what sums up, and what forgets both of a user."""
+    prefix, most = settings.stores.redis_prefix, settings.cache.response_cache_bytes
+    kept = RedisAnswerStore(redis, most, safe, prefix)
+    notes = RedisAnswerStore(redis, _NOTES_BYTES, safe, prefix, name="summaries")
+    metrics.on_look(lambda: metrics.stores.response_cache.set(kept.bytes))
+
+    async def forget(user: str) -> int:
+        of_user = owner_part(caller_name(user))
+        return await kept.forget(of_user) + await notes.forget(of_user)
+
+    answers = ResponseCache(settings.cache, kept, metrics.response_cache_used)
+    return answers, Summaries(settings.summaries, notes, metrics.summary_counted), forget
 
 
 def _toolbox(

@@ -140,12 +140,13 @@ class RedisAnswerStore:
         max_bytes: int,
         safe: Safe | None = None,
         prefix: str = "everturn",
+        name: str = "response_cache",
     ) -> None:
-        """Keep answers of so many bytes at most, in `safe`."""
+        """Keep answers of so many bytes at most, in `safe`; `name` tells several stores apart."""
         self._client = client
         self._max_bytes = max_bytes
         self._safe = safe or Safe()
-        self._name = f"{{{prefix}:response_cache}}"
+        self._name = f"{{{prefix}:{name}}}"
         self._answers, self._ends = f"{self._name}:answers", f"{self._name}:ends"
         self._find = client.register_script(_FIND)
         self._peek = client.register_script(_PEEK)

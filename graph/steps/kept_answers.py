@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from itertools import takewhile
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 from langchain_core.messages import (
     AIMessage,
@@ -18,6 +19,7 @@ from langchain_core.messages import (
     RemoveMessage,
     ToolMessage,
 )
+from langchain_core.utils.utils import LC_ID_PREFIX
 from langgraph.config import get_config
 from langgraph.graph.message import REMOVE_ALL_MESSAGES
 from langgraph.runtime import Runtime
@@ -178,18 +180,28 @@ async def _said_again(kept: Kept, asked: Asked, models: Models) -> Update:
     messages, answer = state["messages"], kept.message()
     if guards := await current_guards():  # others than when it was kept, perhaps
         await AnswerScreen(guards).screen(answer)
-    outcome = await ask(KeptAnswer(answer=answer), prompt, offer.schemas, asked.context)
-    if outcome.answer is None:
-        raise RuntimeError("a kept answer could not be given")
-    take_in(outcome.answer, None, offer)
+    if _is_watched():
+        outcome = await ask(KeptAnswer(answer=answer), prompt, offer.schemas, asked.context)
+        if outcome.answer is None:
+            raise RuntimeError("a kept answer could not be given")
+        answer = outcome.answer
+    else:
+        answer.id = f"{LC_ID_PREFIX}-{uuid4()}"
+    take_in(answer, None, offer)
     chosen = state.get("route")
     new = new_route(messages, current_turn_timeout(models), tools=bool(offer.tools))
-    sign(outcome.answer, _cached(chosen or resumed(new, messages) or new, kept))
-    give_ids(outcome.answer, messages)
+    sign(answer, _cached(chosen or resumed(new, messages) or new, kept))
+    give_ids(answer, messages)
     mended = [RemoveMessage(id=REMOVE_ALL_MESSAGES), *prompt.mended] if prompt.mended else []
     # Where no model was chosen yet, the node that asks one chooses.
     route = {"route": {**chosen, "failed": False}} if chosen else {}
-    return {"messages": [*mended, outcome.answer], **route}
+    return {"messages": [*mended, answer], **route}
+
+
+def _is_watched() -> bool:
+    """Whether a stream or a trace sees the answer being given: else that only takes time."""
+    callbacks = get_config().get("callbacks")
+    return bool(callbacks if isinstance(callbacks, list) else callbacks and callbacks.handlers)
 
 
 def _cached(route: Route, kept: Kept) -> Route:

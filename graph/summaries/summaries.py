@@ -1,7 +1,7 @@
 """Summaries in the making: beside the turns that need them, never in their way.
 
 A turn that will soon show less of its thread than there is has the rest summed up by a task of its
-process, and goes on. What the task makes is put into the response cache's store, by a name that
+process, and goes on. What the task makes is put into a store, by a name that
 follows from the thread; the first later turn that finds it there, in whichever process, writes it
 into the thread's channel `summary`. A process that is killed loses a task and nothing else: the
 next turn has it made again.

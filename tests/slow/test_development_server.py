@@ -22,7 +22,7 @@ from langgraph_sdk import get_client
 from langgraph_sdk.client import LangGraphClient
 
 from tests.checkpoints.redis.servers import free_ports
-from tests.provider import KEY, FakeProvider
+from tests.provider import KEY, FakeProvider, Request
 from tests.service import ROOT
 from tests.waiting import PATIENCE, eventually_sync
 
@@ -198,3 +198,35 @@ async def test_a_provider_answers(langgraph: Path, tmp_path: Path) -> None:
                 thread = (await client.threads.create())["thread_id"]
                 (answer,) = await take_turn(client, thread, **asking("Hello"))
         assert answer["content"] == "Hello from the provider."
+
+
+async def test_long_conversations_and_kept_answers(langgraph: Path, tmp_path: Path) -> None:
+    """Both work in its process alone: nothing of the service is there."""
+
+    def answer(request: Request) -> str:
+        sums_up = "You keep the notes" in str(request.messages[0]["content"])
+        return "- the user is Ann" if sums_up else "Hello."
+
+    with FakeProvider() as provider:
+        provider.script("model-a", answer)
+        settings = {
+            "EVERTURN_BASE_URL": provider.url,
+            "EVERTURN_MODELS": "model-a",
+            "OPENAI_API_KEY": KEY,
+        }
+        with developing(langgraph, tmp_path, settings) as url:
+            async with get_client(url=url) as client:
+                thread = (await client.threads.create())["thread_id"]
+                for number in range(13):
+                    await take_turn(client, thread, **asking(f"I am Ann {number}"))
+                state = await client.threads.get_state(thread)
+                values: Any = state["values"]
+                assert "Ann" in values["summary"]["text"]
+                modes = []
+                for _ in range(2):
+                    other = (await client.threads.create())["thread_id"]
+                    (said,) = await take_turn(
+                        client, other, **asking("Hello"), context={"cache": True}
+                    )
+                    modes.append(said["response_metadata"]["route"]["mode"])
+        assert modes == ["primary", "cache"]

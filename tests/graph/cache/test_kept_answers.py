@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
@@ -50,6 +50,7 @@ class World(NamedTuple):
 
     provider: FakeProvider
     services: Services
+    cache: ResponseCache
     uses: list[str]
 
     async def ask(self, *said: str, caller: str | None = None, **choices: Any) -> AIMessage:
@@ -85,7 +86,7 @@ def world(fake_provider: FakeProvider, models: Models) -> World:
     fake_provider.script("model-a", Reply("A whole answer, with words in it.", cost=0.25))
     summaries = Summaries(SummarySettings(summary=False))
     services = Services(models=models, tools=box, answers=cache, summaries=summaries)
-    return World(fake_provider, services, uses)
+    return World(fake_provider, services, cache, uses)
 
 
 def route(answer: AIMessage) -> dict[str, Any]:
@@ -164,7 +165,7 @@ async def test_no_caller_is_given_anothers_answer(world: World) -> None:
 async def test_what_is_forgotten_of_one_stays_of_another(world: World) -> None:
     for who in ("ada", "bob"):
         await world.ask(caller=who)
-    cache = world.services["answers"]
+    cache = world.cache
     assert await cache.forget(owner_part(caller_name("ada"))) == 1
     for who in ("ada", "bob"):
         await world.ask(caller=who)
@@ -256,7 +257,7 @@ async def test_a_kept_call_is_made_and_its_answer_asked_for_by_the_first_choice(
     call = Reply("", tool_calls=[ToolCall("kept_tool", {"word": "abc"})])
     world.provider.script("model-a", call, "cba", "new")
     await world.ask()
-    cache = world.services["answers"]
+    cache = world.cache
     store = cache._store
     assert isinstance(store, MemoryAnswers)
     store._drop(list(store._kept)[-1])
@@ -310,8 +311,8 @@ async def test_it_is_streamed_as_any_answer_is(world: World) -> None:
     world.provider.script("model-a", Reply(text))
     await world.ask()
     pieces: list[Any] = [
-        (message.id, message.content)
-        async for message, _ in cast("Any", agent.graph).astream(
+        piece
+        async for piece in agent.graph.astream(
             Input(messages=[HumanMessage("hello")]),
             {
                 "configurable": {"__everturn": world.services},
@@ -323,8 +324,8 @@ async def test_it_is_streamed_as_any_answer_is(world: World) -> None:
     ]
     assert world.uses == ["miss", "hit"]
     assert len(pieces) > 5
-    assert len({each for each, _ in pieces}) == 1
-    assert "".join(str(words) for _, words in pieces) == text
+    assert len({message.id for message, _ in pieces}) == 1
+    assert "".join(message.content for message, _ in pieces) == text
 
 
 async def test_thoughts_are_kept_too(world: World) -> None:
