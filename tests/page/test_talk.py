@@ -232,7 +232,7 @@ def test_a_graph_without_messages_is_asked_by_a_form(open_page: Open) -> None:
     screen = open_page()
     screen.choose_graph("toy")
     form = screen.tab.get_by_role("group", name="Input of the graph")
-    form.get_by_role("textbox", name="words").fill("three words here")
+    form.get_by_role("textbox").first.fill("three words here")
     screen.tab.get_by_role("button", name="Send").click()
     expect(screen.tab.get_by_role("log")).to_contain_text("three words here")
     expect(screen.tab.get_by_role("log")).to_contain_text("hello you")
