@@ -180,6 +180,7 @@ from everturn.tools.providers.memories import (
     InvalidMemory,
     MemoryNotFound,
     TooManyMemories,
+    is_of,
     label_of,
     namespace_of,
 )
@@ -526,7 +527,8 @@ async def _service(
         memories=Memories(store, access, partial(_memories_of, settings.memory)),
         users=Users(
             *(UserRows(database), threads, sessions, runs, crons, assistants, store, access),
-            also_called=label_of,
+            memories=ROOT,
+            memories_of=is_of,
             forget_answers=lambda user: answers.forget(owner_part(caller_name(user))),
         ),
         metrics=metrics,
