@@ -4,6 +4,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.provider import KEY, FakeProvider, Reply, Request
 from tests.service import Client, Process, process, serving
 from tests.waiting import eventually_sync
@@ -81,3 +83,25 @@ def test_it_can_be_switched_off(data_dir: Path, fake_provider: FakeProvider) -> 
             client.ask(f"Topic {number}?", session)
         assert _summary(client, session) is None
     assert not any(map(_sums_up, fake_provider.requests))
+
+
+@pytest.mark.parametrize(
+    ("graph", "channel", "wrong"),
+    [
+        ("agent", "summary", "x"),
+        ("agent", "summary", {"text": 5}),
+        ("agent", "summary", {"text": "a", "through": "b", "messages": "1", "tokens": 0}),
+        ("team", "asked", "x"),
+        ("team", "asked", [{"seconds": 5}]),
+    ],
+)
+def test_what_a_client_writes_into_the_state_breaks_no_later_turn(
+    client: Client, graph: str, channel: str, wrong: Any
+) -> None:
+    thread = client.post("/threads", json={}).json()["thread_id"]
+    asked = {"assistant_id": graph, "input": {"messages": "Calculate 6 * 7"}}
+    client.post(f"/threads/{thread}/runs/wait", json=asked).raise_for_status()
+    update = {"values": {channel: wrong}}
+    client.post(f"/threads/{thread}/state", json=update).raise_for_status()
+    values = client.post(f"/threads/{thread}/runs/wait", json=asked).json()
+    assert "42" in values["messages"][-1]["content"]
