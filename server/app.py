@@ -62,6 +62,7 @@ from everturn.graph.incoming import media_of_input
 from everturn.graph.models.provider import Models, open_models
 from everturn.graph.services import Services
 from everturn.graph.specialists import check_specialists
+from everturn.graph.summaries.summaries import MAX_BYTES as SUMMARIES_BYTES
 from everturn.graph.summaries.summaries import Summaries
 from everturn.server.access.access import Access
 from everturn.server.access.budgets import Budgets
@@ -529,7 +530,7 @@ async def _service(
             *(UserRows(database), threads, sessions, runs, crons, assistants, store, access),
             memories=ROOT,
             memories_of=is_of,
-            forget_answers=lambda user: answers.forget(owner_part(caller_name(user))),
+            forget_answers=partial(_forget_texts, answers, summaries),
         ),
         metrics=metrics,
         now=now,
@@ -546,15 +547,23 @@ async def _service(
 def _kept_texts(
     settings: Settings, redis: Client, safe: Safe, metrics: Metrics
 ) -> tuple[ResponseCache, Summaries]:
-    """Make what keeps models' answers, and what sums up long conversations: both in one store."""
-    kept = RedisAnswerStore(
-        redis, settings.cache.response_cache_bytes, safe, settings.stores.redis_prefix
-    )
+    """Make what keeps models' answers, and what sums up long conversations."""
+    prefix = settings.stores.redis_prefix
+    kept = RedisAnswerStore(redis, settings.cache.response_cache_bytes, safe, prefix)
+    # Apart: one that is dropped before it is read is asked for, and paid, once more each turn.
+    summed_up = RedisAnswerStore(redis, SUMMARIES_BYTES, safe, prefix, "summaries")
     metrics.on_look(lambda: metrics.stores.response_cache.set(kept.bytes))
     return (
         ResponseCache(settings.cache, kept, metrics.response_cache_used),
-        Summaries(settings.summaries, kept, metrics.summary_counted),
+        Summaries(settings.summaries, summed_up, metrics.summary_counted),
     )
+
+
+async def _forget_texts(answers: ResponseCache, summaries: Summaries, user: str) -> int:
+    """Drop what is kept of a user's answers and conversations; returns how many answers."""
+    owner = owner_part(caller_name(user))
+    await summaries.forget(owner)
+    return await answers.forget(owner)
 
 
 def _now(

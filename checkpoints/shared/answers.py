@@ -5,6 +5,8 @@
     {everturn:response_cache}:lease:<key>     STRING  the token of who asks a model, for its lease
     {everturn:response_cache}:flight:<token>  STREAM  one entry: the answer, or that there is none
 
+Summaries of long conversations are kept likewise, as `summaries`: answers never take their room.
+
 All are in one slot of a cluster, so that their bytes are counted where they change. Those that end
 first make room for new ones. With a key (LANGGRAPH_AES_KEY) answers are encrypted. See `flights`
 for how other processes wait.
@@ -140,12 +142,13 @@ class RedisAnswerStore:
         max_bytes: int,
         safe: Safe | None = None,
         prefix: str = "everturn",
+        name: str = "response_cache",
     ) -> None:
-        """Keep answers of so many bytes at most, in `safe`."""
+        """Keep answers of so many bytes at most, in `safe`, beside those of other names."""
         self._client = client
         self._max_bytes = max_bytes
         self._safe = safe or Safe()
-        self._name = f"{{{prefix}:response_cache}}"
+        self._name = f"{{{prefix}:{name}}}"
         self._answers, self._ends = f"{self._name}:answers", f"{self._name}:ends"
         self._find = client.register_script(_FIND)
         self._peek = client.register_script(_PEEK)

@@ -74,6 +74,22 @@ def test_it_counts_in_budgets_and_figures(data_dir: Path, fake_provider: FakePro
         eventually_sync(lambda: client.get("/api/usage").json()["today"]["tokens"] > used)
 
 
+def test_answers_that_are_kept_never_take_the_room_of_summaries(
+    data_dir: Path, fake_provider: FakeProvider
+) -> None:
+    """One that is dropped before it is read would be asked for, and paid, with every turn."""
+    fake_provider.script("model-a", lambda r: "- Ann: 4200 euros" if _sums_up(r) else "I see.")
+    values = {"base_url": fake_provider.url, "openai_api_key": KEY, "models": "model-a"}
+    with serving(data_dir, **values, response_cache_bytes=0) as client:
+        session, turns = client.ask(FIRST)["session_id"], iter(range(1000))
+
+        def found() -> Any:
+            client.ask(f"Topic {next(turns)}?", session)
+            return _summary(client, session)
+
+        assert "4200" in eventually_sync(found)["text"]
+
+
 def test_it_can_be_switched_off(data_dir: Path, fake_provider: FakeProvider) -> None:
     fake_provider.script("model-a", "I see.")
     values = {"base_url": fake_provider.url, "openai_api_key": KEY, "models": "model-a"}
