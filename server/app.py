@@ -62,6 +62,7 @@ from everturn.graph.incoming import media_of_input
 from everturn.graph.models.provider import Models, open_models
 from everturn.graph.services import Services
 from everturn.graph.specialists import check_specialists
+from everturn.graph.summaries.summaries import MAX_BYTES as SUMMARIES_BYTES
 from everturn.graph.summaries.summaries import Summaries
 from everturn.server.access.access import Access
 from everturn.server.access.budgets import Budgets
@@ -180,6 +181,7 @@ from everturn.tools.providers.memories import (
     InvalidMemory,
     MemoryNotFound,
     TooManyMemories,
+    is_of,
     label_of,
     namespace_of,
 )
@@ -191,7 +193,6 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
-_NOTES_BYTES = 16 * 2**20
 """Of summaries that no turn has taken over yet."""
 _CATALOGUE_SECONDS, _CATALOGUE_RETRY_SECONDS = 3600.0, 60.0
 
@@ -528,7 +529,8 @@ async def _service(
         memories=Memories(store, access, partial(_memories_of, settings.memory)),
         users=Users(
             *(UserRows(database), threads, sessions, runs, crons, assistants, store, access),
-            also_called=label_of,
+            memories=ROOT,
+            memories_of=is_of,
             forget_answers=forget_answers,
         ),
         metrics=metrics,
@@ -628,7 +630,7 @@ def _kept(
     """Return what keeps answers, what sums up, and what forgets both of a user."""
     prefix, most = settings.stores.redis_prefix, settings.cache.response_cache_bytes
     kept = RedisAnswerStore(redis, most, safe, prefix)
-    notes = RedisAnswerStore(redis, _NOTES_BYTES, safe, prefix, name="summaries")
+    notes = RedisAnswerStore(redis, SUMMARIES_BYTES, safe, prefix, name="summaries")
     metrics.on_look(lambda: metrics.stores.response_cache.set(kept.bytes))
 
     async def forget(user: str) -> int:

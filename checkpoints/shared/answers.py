@@ -5,6 +5,8 @@
     {everturn:response_cache}:lease:<key>     STRING  the token of who asks a model, for its lease
     {everturn:response_cache}:flight:<token>  STREAM  one entry: the answer, or that there is none
 
+Summaries of long conversations are kept likewise, as `summaries`: answers never take their room.
+
 All are in one slot of a cluster, so that their bytes are counted where they change. Those that end
 first make room for new ones. With a key (LANGGRAPH_AES_KEY) answers are encrypted. See `flights`
 for how other processes wait.

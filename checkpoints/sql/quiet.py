@@ -32,13 +32,16 @@ class QuietSessions:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def find(self, *, quiet: float, since: float, limit: int) -> list[tuple[str, int]]:
-        """Return sessions with the ids of their newest turns.
+    async def find(
+        self, *, quiet: float, since: float, limit: int, offset: int = 0
+    ) -> list[tuple[str, int]]:
+        """Return sessions with the ids of their newest turns, those first that are quiet longest.
 
         Args:
             quiet: seconds since the newest turn, at least.
             since: the same, at most.
             limit: how many sessions.
+            offset: how many are left out before.
         """
         now, turns = datetime.now(UTC), chat_history.c
         newest = func.max(turns.created_at)
@@ -47,8 +50,9 @@ class QuietSessions:
             .where(turns.created_at > now - timedelta(seconds=since))
             .group_by(turns.session_id)
             .having(newest < now - timedelta(seconds=quiet))
-            .order_by(newest)
+            .order_by(newest, turns.session_id)
             .limit(limit)
+            .offset(offset)
         )
         return [(row[0], row[1]) for row in await self._database.search(lambda c: c.execute(found))]
 

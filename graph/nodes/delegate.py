@@ -128,14 +128,24 @@ async def _seconds(state: TeamState, context: TeamContext) -> float:
 def _have_answered(state: TeamState, asked: AIMessage) -> bool:
     """Say whether those whom a message asked are the ones who were at work last.
 
-    After a turn that was cancelled, others are left in the state.
+    After a turn that was cancelled, others are left in the state; a client may have written more.
     """
     ids = {call["id"] for call in asked.tool_calls}
-    return any(task["call"]["id"] in ids for task in state.get("asked") or ())
+    return any(each in ids for each in _ids_at_work(state))
+
+
+def _ids_at_work(state: TeamState) -> list[str | None]:
+    tasks: Any = state.get("asked")
+    found = []
+    for task in tasks if isinstance(tasks, list) else ():
+        match task:
+            case {"call": {"id": str() | None as call_id}}:
+                found.append(call_id)
+    return found
 
 
 def _taken(state: TeamState) -> list[ModelCall]:
     """Return the calls of models that the specialists took who have just answered."""
-    ids = {task["call"]["id"] for task in state["asked"]}
+    ids = set(_ids_at_work(state))
     answers = [m for m in state["messages"] if isinstance(m, ToolMessage)]
     return [call for m in answers if m.tool_call_id in ids for call in calls_of(m)]

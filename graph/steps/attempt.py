@@ -20,6 +20,7 @@ from everturn.graph.state import State
 from everturn.graph.steps.memories import with_memories
 from everturn.graph.steps.tokens import reckoned, tokens_of_schemas
 from everturn.graph.steps.window import calls_tools, mend, start_of_window, tool_rounds
+from everturn.graph.summaries.block import still_of
 from everturn.graph.summaries.notes import LEAST, with_notes
 from everturn.graph.summaries.simple import MAX_TOKENS
 
@@ -65,7 +66,8 @@ def prompt_of(
     system = with_memories(context.system_prompt, state.get("memories", ()))
     if room is not None:
         room = max(0, room - (reckoned(system) - reckoned(context.system_prompt)))
-    summary = None if trimmed else state.get("summary")
+    known = None if trimmed else state.get("summary")
+    summary = known and still_of(known, state["messages"])
     size, most = 1 if trimmed else context.window, MAX_TOKENS + LEAST
     start = start_of_window(history, size, room)
     if room is not None and start > 0 and summary is not None:

@@ -2,21 +2,29 @@
 
 from collections.abc import Sequence
 from hashlib import blake2b
+from typing import Any
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
 
 from everturn.graph.state import Summary
+from everturn.graph.steps.tokens import reckoned
 
 _LEAST, _MOST = 6, 60
 """Messages that are summed up at once; more, where one turn has more."""
 _MAX_MESSAGE, _MAX_TRANSCRIPT = 1_500, 24_000  # characters
 
 
-def still_of(summary: Summary | None, messages: Sequence[AnyMessage]) -> Summary:
-    """Return a summary, or an empty one where its messages are gone, removed or in another fork."""
-    count = summary["messages"] if summary else 0
-    if summary and 0 < count <= len(messages) and messages[count - 1].id == summary["through"]:
-        return summary
+def still_of(summary: Any, messages: Sequence[AnyMessage]) -> Summary:
+    """Return a summary, or an empty one where its messages are gone, removed or in another fork.
+
+    A client may have written anything into the state: what is no summary is none.
+    """
+    match summary:
+        case {"text": str(text), "through": str(through), "messages": int(count)}:
+            if 0 < count <= len(messages) and messages[count - 1].id == through:
+                by = summary.get("by")
+                found = Summary(text=text, through=through, messages=count, tokens=reckoned(text))
+                return {**found, "by": by} if isinstance(by, str) else found
     return Summary(text="", through="", messages=0, tokens=0)
 
 

@@ -1,5 +1,6 @@
 """What a model is shown of a thread in place of the messages that it is not shown."""
 
+import re
 from collections.abc import Sequence
 
 from langchain_core.messages import AnyMessage
@@ -33,8 +34,13 @@ def with_notes(
     left, between = max(0, most - LEAST), history[summary["messages"] : start]
     text = summary["text"]
     text = simple_summary(text, between, left) if between else cut(text, left)
-    safe = text.replace("<notes>", "(notes)").replace("</notes>", "(notes)")
+    safe = without_marks(text)
     return f"{system_prompt}{_BEFORE}{safe}{_AFTER}" if safe else system_prompt
+
+
+def without_marks(text: str) -> str:
+    """Take from a text what could end the data that it stands in."""
+    return re.sub(r"(?i)<\s*/?\s*(notes|messages)\s*>", r"(\1)", text)
 
 
 def noted_of_user(system_prompt: str) -> list[str]:

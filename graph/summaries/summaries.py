@@ -1,7 +1,7 @@
 """Summaries in the making: beside the turns that need them, never in their way.
 
 A turn that will soon show less of its thread than there is has the rest summed up by a task of its
-process, and goes on. What the task makes is put into a store, by a name that
+process, and goes on. What the task makes is kept in a store of its own, by a name that
 follows from the thread; the first later turn that finds it there, in whichever process, writes it
 into the thread's channel `summary`. A process that is killed loses a task and nothing else: the
 next turn has it made again.
@@ -30,7 +30,8 @@ _KEPT = 86_400.0  # seconds until a turn must have found it
 _AGAIN_AFTER = 60.0  # seconds after a failure
 _MAX_AT_ONCE = 32
 """Tasks of one process: what is left out is begun by a later turn."""
-_MEMORY = 16 * 2**20  # bytes
+MAX_BYTES = 16 * 2**20
+"""Of summaries that no turn has written into its thread yet."""
 
 Make = Callable[[], Awaitable[dict[str, Any]]]
 
@@ -47,7 +48,7 @@ class Summaries:
         """Wire it up; `count` is called with `made`, `failed` or `simple`."""
         self.settings = settings
         self.count = count
-        self._store = store or MemoryAnswers(_MEMORY)
+        self._store = store or MemoryAnswers(MAX_BYTES)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._failed: dict[str, float] = {}
 
@@ -77,6 +78,10 @@ class Summaries:
         )
         self._tasks[key] = task
         task.add_done_callback(lambda done: self._tasks.pop(key, None) and None)
+
+    async def forget(self, owner: str) -> int:
+        """Drop what was made for an owner, as the keys begin; returns how many there were."""
+        return await self._store.forget(owner)
 
     async def idle(self) -> None:
         """Wait until nothing is being made."""

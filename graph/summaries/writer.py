@@ -22,6 +22,7 @@ from everturn.graph.steps.attempt import Prompt
 from everturn.graph.steps.spending import expected, within
 from everturn.graph.summaries.block import transcript
 from everturn.graph.summaries.check import completed, has_lost
+from everturn.graph.summaries.notes import without_marks
 from everturn.graph.summaries.simple import MAX_TOKENS, cut
 from everturn.graph.summaries.summaries import MAX_SECONDS
 
@@ -68,12 +69,18 @@ class Writer(NamedTuple):
         raise failure
 
     async def _names(self) -> list[str]:
-        """The models to ask: cheap ones first, without those that fail at the moment."""
-        wishes = {"prefer": "cheapest", "model": self.wanted, "use_fallback": True}
+        """The models to ask: cheap ones first, without those that fail at the moment.
+
+        A caller who wants no model but their own has that one alone read what was said; and what
+        they pay at most holds here, too.
+        """
+        own = self.context.model_copy(update={"prefer": "cheapest"})
+        alone = own.model is not None and not own.use_fallback
+        any_of = own.model_copy(update={"model": self.wanted, "use_fallback": True})
         try:
-            found = self.models.select(self.context.model_copy(update=wishes))
-        except AgentError:
-            found = self.models.select(Context(prefer="cheapest"))
+            found = self.models.select(own if alone else any_of)
+        except AgentError:  # none of the chain fits, or the one that is named is none
+            found = self.models.select(own)
         view = await self.models.breaker.view()
         return [
             model.name
@@ -86,7 +93,8 @@ class Writer(NamedTuple):
         call = Call(end=asyncio.get_running_loop().time() + MAX_SECONDS)
         if self.guards:
             call.screen = AnswerScreen(self.guards)
-        data = f"<notes>\n{notes or '(none yet)'}\n</notes>\n<messages>\n{said}\n</messages>"
+        known = without_marks(notes) or "(none yet)"
+        data = f"<notes>\n{known}\n</notes>\n<messages>\n{without_marks(said)}\n</messages>"
         prompt = Prompt([SystemMessage(_TASK), HumanMessage(data)], None, may_call=False)
         chosen = Context(max_tokens=_ANSWER_TOKENS, use_tools=False)
         most = partial(expected, prompt, (), chosen)

@@ -11,7 +11,7 @@ again.
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from structlog import get_logger
@@ -31,7 +31,8 @@ DOOR = "memories"
 """Of the runs that look something through, as metrics and the log name them."""
 
 _AT_ONCE = 50
-"""Sessions that are looked at in one go; the next ones have their turn a moment later."""
+"""Sessions that are looked through in one go; the next ones have their turn a moment later."""
+_PAGE = 500
 _MAX_TURN, _MAX_ALL = 2_000, 16_000
 """Characters that are looked through, of one turn and of all."""
 _MAX_TOKENS = 1_000
@@ -81,10 +82,10 @@ class Distilling:
 
     async def distil(self) -> int:
         """Begin a run for each session that has gone quiet; returns how many."""
-        found = await self._sessions.find(quiet=self._quiet, since=self._window, limit=_AT_ONCE)
+        found = [each async for each in self._found()]
         new = [(session, turn) for session, turn in found if self._seen.get(session) != turn]
         begun = 0
-        for session_id, turn in new:
+        for session_id, turn in new[:_AT_ONCE]:
             session = await self._sessions.read(session_id, pause=self._quiet)
             try:
                 if session and session.context.get("use_memory", True):
@@ -94,8 +95,20 @@ class Distilling:
             except Exception as error:  # one that cannot be must not hold up the others
                 log.warning("session_not_distilled", thread_id=session_id, error=str(error))
             self._seen[session_id] = turn
-        self._seen = {session: turn for session, turn in found if session in self._seen}
+        self._seen = {session: self._seen[session] for session, _ in found if session in self._seen}
         return begun
+
+    async def _found(self) -> AsyncIterator[tuple[str, int]]:
+        """Yield all quiet sessions: those that were looked through must not hide the others."""
+        offset = 0
+        while page := await self._sessions.find(
+            quiet=self._quiet, since=self._window, limit=_PAGE, offset=offset
+        ):
+            for each in page:
+                yield each
+            if len(page) < _PAGE:
+                break
+            offset += _PAGE
 
     async def _begin(self, session: QuietSession, turn: int) -> bool:
         """Begin a run, unless that was done; returns whether this process did."""

@@ -38,7 +38,8 @@ class Users:
     """Exports and deletes what is a user's; see `checkpoints.sql.users` for what that is.
 
     An item of the store is a user's if a label of its namespace is the user's name, or if it is in
-    the user's own part of the store, where callers have such.
+    the user's own part of the store, where callers have such. Memories are their caller's: those
+    that an application keeps of its own user "ada" are not of a caller "ada".
     """
 
     def __init__(
@@ -52,7 +53,8 @@ class Users:
         store: BaseStore,
         access: Access,
         *,
-        also_called: Callable[[str], str] = str,
+        memories: str,
+        memories_of: Callable[[tuple[str, ...], str], bool],
         forget_answers: Callable[[str], Awaitable[int]],
     ) -> None:
         """Join the rooms.
@@ -66,10 +68,12 @@ class Users:
             assistants: theirs.
             store: their items.
             access: what the caller may do.
-            also_called: how memories write a user's name in a namespace.
+            memories: what namespaces of memories begin with.
+            memories_of: says whether such a namespace is a user's.
             forget_answers: drops what the response cache keeps for a user.
         """
-        self._also_called = also_called
+        self._memories = memories
+        self._memories_of = memories_of
         self._rows = rows
         self._threads = threads
         self._sessions = sessions
@@ -161,13 +165,18 @@ class Users:
 
     async def _namespaces(self, store: BaseStore, user: str) -> list[tuple[str, ...]]:
         found: list[tuple[str, ...]] = []
-        names = {user, self._also_called(user)}
         offset = 0
         while page := await store.alist_namespaces(limit=_PAGE, offset=offset):
             own = isinstance(store, OwnStores)
-            found += [namespace for namespace in page if own or names & {*namespace}]
+            found += [namespace for namespace in page if own or self._of(namespace, user)]
             offset += len(page)
         return found
+
+    def _of(self, namespace: tuple[str, ...], user: str) -> bool:
+        """Say whether a namespace of a store that callers share is a user's."""
+        if namespace[:1] == (self._memories,):
+            return self._memories_of(namespace, user)
+        return user in namespace
 
     def _store_of(self, user: str) -> BaseStore:
         """Return where a user's items are, among others or not."""

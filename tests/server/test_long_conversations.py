@@ -4,6 +4,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.provider import KEY, FakeProvider, Reply, Request
 from tests.service import Client, Process, process, serving
 from tests.waiting import eventually_sync
@@ -72,6 +74,22 @@ def test_it_counts_in_budgets_and_figures(data_dir: Path, fake_provider: FakePro
         eventually_sync(lambda: client.get("/api/usage").json()["today"]["tokens"] > used)
 
 
+def test_answers_that_are_kept_never_take_the_room_of_summaries(
+    data_dir: Path, fake_provider: FakeProvider
+) -> None:
+    """One that is dropped before it is read would be asked for, and paid, with every turn."""
+    fake_provider.script("model-a", lambda r: "- Ann: 4200 euros" if _sums_up(r) else "I see.")
+    values = {"base_url": fake_provider.url, "openai_api_key": KEY, "models": "model-a"}
+    with serving(data_dir, **values, response_cache_bytes=0) as client:
+        session, turns = client.ask(FIRST)["session_id"], iter(range(1000))
+
+        def found() -> Any:
+            client.ask(f"Topic {next(turns)}?", session)
+            return _summary(client, session)
+
+        assert "4200" in eventually_sync(found)["text"]
+
+
 def test_it_can_be_switched_off(data_dir: Path, fake_provider: FakeProvider) -> None:
     fake_provider.script("model-a", "I see.")
     values = {"base_url": fake_provider.url, "openai_api_key": KEY, "models": "model-a"}
@@ -81,3 +99,25 @@ def test_it_can_be_switched_off(data_dir: Path, fake_provider: FakeProvider) -> 
             client.ask(f"Topic {number}?", session)
         assert _summary(client, session) is None
     assert not any(map(_sums_up, fake_provider.requests))
+
+
+@pytest.mark.parametrize(
+    ("graph", "channel", "wrong"),
+    [
+        ("agent", "summary", "x"),
+        ("agent", "summary", {"text": 5}),
+        ("agent", "summary", {"text": "a", "through": "b", "messages": "1", "tokens": 0}),
+        ("team", "asked", "x"),
+        ("team", "asked", [{"seconds": 5}]),
+    ],
+)
+def test_what_a_client_writes_into_the_state_breaks_no_later_turn(
+    client: Client, graph: str, channel: str, wrong: Any
+) -> None:
+    thread = client.post("/threads", json={}).json()["thread_id"]
+    asked = {"assistant_id": graph, "input": {"messages": "Calculate 6 * 7"}}
+    client.post(f"/threads/{thread}/runs/wait", json=asked).raise_for_status()
+    update = {"values": {channel: wrong}}
+    client.post(f"/threads/{thread}/state", json=update).raise_for_status()
+    values = client.post(f"/threads/{thread}/runs/wait", json=asked).json()
+    assert "42" in values["messages"][-1]["content"]

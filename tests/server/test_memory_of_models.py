@@ -200,3 +200,25 @@ def test_a_quiet_session_is_looked_through_once(provider: FakeProvider, tmp_path
         ]
         assert set(seen[looked:]) == {"Bye"}
         assert other
+
+
+def test_many_quiet_sessions_all_have_their_turn(
+    provider: FakeProvider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("everturn.server.resources.distilling._AT_ONCE", 1)
+    monkeypatch.setattr("everturn.server.resources.distilling._PAGE", 2)
+    provider.script("m", lambda request: Reply(text="done" if distils(request) else "I see."))
+    said = {f"I like number {number}" for number in range(4)}
+
+    def looked_through() -> set[str]:
+        return {
+            json.loads(each.messages[1]["content"])[0]["user"]
+            for each in provider.requests
+            if distils(each)
+        }
+
+    with serving(tmp_path / "data", **settings(provider), **QUIET) as client:
+        for text in said:
+            client.ask(text)
+        eventually_sync(lambda: looked_through() == said)
+        assert sum(map(distils, provider.requests)) == len(said)

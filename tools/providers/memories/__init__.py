@@ -17,7 +17,7 @@ from everturn.tools.providers.memories.memories import (
 )
 from everturn.tools.providers.memories.memory import KINDS, Kind, Memory
 from everturn.tools.providers.memories.settings import MemorySettings
-from everturn.tools.providers.memories.whose import ROOT, label_of, namespace_of
+from everturn.tools.providers.memories.whose import ROOT, is_of, label_of, namespace_of
 
 __all__ = [
     "KINDS",
@@ -30,6 +30,7 @@ __all__ = [
     "MemoryNotFound",
     "MemorySettings",
     "TooManyMemories",
+    "is_of",
     "label_of",
     "namespace_of",
 ]

@@ -25,6 +25,15 @@ def namespace_of(caller: str | None, user: str | None) -> tuple[str, str, str]:
     return ROOT, label_of(caller), label_of(user)
 
 
+def is_of(namespace: tuple[str, ...], name: str) -> bool:
+    """Say whether a namespace of memories is of a caller, or where none signs in, of a user.
+
+    What a caller keeps of a user of their own who happens to have this name is the caller's.
+    """
+    label = label_of(name)
+    return namespace[1:2] == (label,) or namespace[1:] == (NOBODY, label)
+
+
 def caller_of(configurable: Mapping[str, Any]) -> str | None:
     """Return who calls a graph, where that is known."""
     found = configurable.get(_CALLER)

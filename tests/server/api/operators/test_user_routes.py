@@ -30,6 +30,21 @@ def test_callers_have_themselves_exported_and_forgotten_and_nobody_else(data_dir
         assert client.get(f"/threads/{others}", headers=bob).status_code == 200
 
 
+def test_memories_of_another_callers_user_of_the_same_name_are_not_theirs(data_dir: Path) -> None:
+    with serving(data_dir, config=PROJECTS / "auth" / "langgraph.json") as client:
+        alice, bob = _as("alice"), _as("bob")
+        for who, user, text in ((alice, "", "Mine."), (bob, "alice", "Of the alice bob serves.")):
+            path = f"/api/memories?user={user}" if user else "/api/memories"
+            client.post(path, json={"text": text}, headers=who).raise_for_status()
+        exported = client.get("/api/users/export", params={"user": "alice"}, headers=alice).text
+        assert "Mine." in exported
+        assert "bob serves" not in exported
+        erased = client.delete("/api/users", params={"user": "alice"}, headers=alice).json()
+        assert erased["store_items"] == 1
+        assert client.get("/api/memories", headers=alice).json()["memories"] == []
+        assert "bob serves" in client.get("/api/memories?user=alice", headers=bob).text
+
+
 def _thread_of(client: Client, who: dict[str, str]) -> Any:
     thread = client.post("/threads", json={}, headers=who).json()["thread_id"]
     asked = {"assistant_id": _graph(client, who), "input": {"messages": []}}
