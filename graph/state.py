@@ -69,6 +69,13 @@ class Answered(TypedDict):
     """When a model may be asked again: a moment of ISO 8601, where it is known."""
 
 
+class Misfit(TypedDict):
+    """An answer that does not fit the schema that the caller gave."""
+
+    text: str
+    flaw: str
+
+
 class Route(Answered):
     """Which model answers in this run, which were tried before, and what limits the rest of it."""
 
@@ -90,6 +97,10 @@ class Route(Answered):
     """The model is shown the current turn only."""
     corrections: int
     """How many of the model's answers had wrong tool calls, which it was asked to correct."""
+    misfit: NotRequired[Misfit]
+    """The newest answer, where it does not fit the schema that the caller gave."""
+    correct: NotRequired[bool]
+    """The model is shown that answer, and asked to correct it."""
     explained: NotRequired[str]
     """The newest failure in full: the provider's own words, and the setting that would help."""
     stopped: NotRequired[str]

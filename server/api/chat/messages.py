@@ -1,10 +1,10 @@
 """The chat routes: a message in a session, answered at once or as a stream."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import Header, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from sse_starlette import EventSourceResponse
 
 from everturn.server.api.chat.answers import MessageResponse, answered, joined, streamed
@@ -14,10 +14,22 @@ from everturn.server.api.http.idempotency import AfterDep, KeyDep
 from everturn.server.api.http.problems import problems
 from everturn.server.api.http.sse import EventStream
 from everturn.server.api.http.strict_json import Router
-from everturn.server.api.http.values import Few, Identifier, Many, Name
+from everturn.server.api.http.values import Few, Identifier, JsonObject, Many, Name
 from everturn.server.resources.sessions import Answer, Question
 
 router = Router(prefix="/api/chat", tags=["chat"])
+
+
+def _kind_of(content: Any) -> str:
+    return "blocks" if isinstance(content, list) else "text"
+
+
+Words = Annotated[str, Field(min_length=1)]
+Blocks = Annotated[Few[JsonObject], Field(min_length=1)]
+Content = Annotated[
+    Annotated[Words, Tag("text")] | Annotated[Blocks, Tag("blocks")], Discriminator(_kind_of)
+]
+"""Words, or content blocks as LangChain, OpenAI, Anthropic, Gemini and MCP write them."""
 
 
 class MessageRequest(BaseModel):
@@ -25,7 +37,12 @@ class MessageRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    message: str = Field(min_length=1, description="What the user says.")
+    message: Content = Field(
+        description="What the user says: a text, or blocks such as `{type: text, text}`, "
+        "`{type: image_url, image_url: {url}}`, `{type: image, mime_type, data}` or "
+        "`{type: file, mime_type, filename, data}`; data is base64. Pictures and files go to "
+        "models that take them."
+    )
     session_id: Identifier | None = Field(
         default=None, max_length=200, description="The conversation; none begins a new one."
     )
@@ -58,6 +75,11 @@ class MessageRequest(BaseModel):
     )
     offline_answer: bool | None = Field(
         default=None, description="When no model is left: an offline answer, or an error."
+    )
+    response_schema: JsonObject | None = Field(
+        default=None,
+        description="A JSON Schema that the answer has to fit: the answer is JSON then, and "
+        "`parsed` is its value.",
     )
     user: Name | None = Field(
         default=None,
@@ -107,8 +129,9 @@ async def send_message(
     "{content, message_id}, `reasoning` (the same shape: what the model thinks before it answers), "
     "`tool`, `retry`, `fallback` and `reset` as they happen, of a planner `plan` {steps} and "
     "`step` {id, text, depends_on, status, result}, and always one `done` "
-    "{status, model, usage, cost, route} or `error` (a problem) last. `reset` takes back what was "
-    "streamed under its `message_id`; without one, all that the turn has said. An `approval` "
+    "{status, model, usage, cost, route; with a `response_schema` parsed} or `error` (a problem) "
+    "last. `reset` takes back what was streamed under its `message_id`; without one, all that the "
+    "turn has said. An `approval` "
     "{calls} before a `done` {status: interrupted} says that tools wait to be approved: see "
     "/resume/stream. Leaving the stream stops the turn, "
     "unless it has an `Idempotency-Key`: then it goes on, and the same request joins it. "
