@@ -8,9 +8,7 @@ import json
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, Never
-
-from jsonschema_rs import FancyRegexOptions, ValidationError, validator_for
+from typing import TYPE_CHECKING, Any, Never
 
 from everturn.graph.errors import InvalidSchema
 from everturn.tools.kit.values import flaw_in
@@ -24,8 +22,12 @@ MAX_STEPS = 5000
 MAX_ANSWER = 131_072
 """Characters of an answer."""
 
+if TYPE_CHECKING:
+    from jsonschema_rs import ValidationError
+
 _MAX_SAID = 300
-_PATTERNS = FancyRegexOptions(backtrack_limit=10_000, size_limit=2**20)
+_MAX_TRIES, _MAX_PATTERN = 10_000, 2**20
+"""Of one pattern: steps back while it is looked for, and bytes."""
 _VALUES = frozenset({"enum", "const", "default", "examples"})
 """What stands there is data, and no schema."""
 _OTHER_REFERENCES = ("$dynamicRef", "$recursiveRef", "$id", "$anchor", "$dynamicAnchor")
@@ -41,14 +43,20 @@ class ResponseSchema:
         Raises:
             InvalidSchema: it is no JSON Schema, or takes too long to check answers by.
         """
+        # 40 ms and 5 MB that only a turn with a schema should pay for.
+        from jsonschema_rs import FancyRegexOptions, ValidationError, validator_for
+
         self.written = written
         self._recursive = _Size(written).recursive
+        patterns = FancyRegexOptions(backtrack_limit=_MAX_TRIES, size_limit=_MAX_PATTERN)
         try:
             self._validator = validator_for(
-                written, validate_formats=True, pattern_options=_PATTERNS, retriever=_never
+                written, validate_formats=True, pattern_options=patterns, retriever=_never
             )
-        except (ValidationError, ValueError) as error:
+        except ValidationError as error:
             raise InvalidSchema(f"response_schema: {_named(error)}.") from None
+        except ValueError as error:
+            raise InvalidSchema(f"response_schema: {str(error)[:_MAX_SAID]}.") from None
 
     def flaw(self, value: Any) -> str | None:
         """Say where a value does not fit, and why; `None` where it fits."""
@@ -155,9 +163,7 @@ def _never(uri: str) -> Never:
     raise ValueError(f"{uri} is not fetched")
 
 
-def _named(error: Exception) -> str:
-    if not isinstance(error, ValidationError):
-        return str(error)[:_MAX_SAID]
+def _named(error: "ValidationError") -> str:
     place = ".".join(map(str, error.instance_path))
     said = error.message[:_MAX_SAID]
     return f"{place}: {said}" if place else said
