@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Never
+from urllib.parse import unquote
 
 from everturn.graph.errors import InvalidSchema
 from everturn.tools.kit.values import flaw_in
@@ -152,7 +153,7 @@ class _Size:
             raise InvalidSchema(f"response_schema: $ref {reference[:80]!r} leads out of it.")
         found: Any = self._root
         for name in reference.split("/")[1:]:
-            key = name.replace("~1", "/").replace("~0", "~")
+            key = unquote(name).replace("~1", "/").replace("~0", "~")
             found = found.get(key) if isinstance(found, dict) else None
         if not isinstance(found, dict | bool):
             raise InvalidSchema(f"response_schema: $ref {reference[:80]!r} finds no schema.")

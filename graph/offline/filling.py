@@ -30,12 +30,10 @@ def can_fill(written: Mapping[str, Any]) -> bool:
 
 
 def _values(schema: ResponseSchema, text: str) -> Iterator[Any]:
-    yield text
-    if not isinstance(schema.written, dict):
-        return
     properties, required = schema.written.get("properties"), schema.written.get("required")
     names = list(properties) if isinstance(properties, dict) else []
     unknown = dict.fromkeys(required if isinstance(required, list) else [])
     for name in sorted(names, key=lambda name: name not in unknown):
         if name.lower() in _FOR_WORDS:
             yield {**unknown, name: text}
+    yield text

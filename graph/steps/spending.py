@@ -48,6 +48,8 @@ def expected(prompt: Prompt, schemas: ToolSchemas, context: Context) -> Tokens:
     read = sum(map(_tokens_of, prompt.messages))
     if schemas and context.use_tools:
         read += _reckoned(json.dumps(list(schemas), ensure_ascii=False))
+    if context.response_schema is not None:
+        read += _reckoned(json.dumps(context.response_schema, ensure_ascii=False))
     return Tokens(read, context.max_tokens or _ANSWER_TOKENS)
 
 
