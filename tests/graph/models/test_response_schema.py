@@ -89,6 +89,11 @@ def test_what_is_no_schema_is_refused(schema: dict[str, Any]) -> None:
         schema_of(schema)
 
 
+def test_a_reference_may_have_any_name() -> None:
+    schema = {"$ref": "#/$defs/A%20b~1c", "$defs": {"A b/c": {"type": "string"}}}
+    assert schema_of(schema).flaw(1) is not None
+
+
 def test_data_inside_a_schema_is_no_reference() -> None:
     schema = {"properties": {"$ref": {"type": "string"}}, "default": {"$ref": "http://x/y"}}
     assert schema_of(schema).flaw({"$ref": "any"}) is None
