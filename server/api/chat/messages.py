@@ -4,7 +4,16 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import Header, Request, Response
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
+from pydantic_core import PydanticCustomError
 from sse_starlette import EventSourceResponse
 
 from everturn.server.api.chat.answers import MessageResponse, answered, joined, streamed
@@ -20,15 +29,23 @@ from everturn.server.resources.sessions import Answer, Question
 router = Router(prefix="/api/chat", tags=["chat"])
 
 
-def _kind_of(content: Any) -> str:
-    return "blocks" if isinstance(content, list) else "text"
-
-
 Words = Annotated[str, Field(min_length=1)]
 Blocks = Annotated[Few[JsonObject], Field(min_length=1)]
-Content = Annotated[
-    Annotated[Words, Tag("text")] | Annotated[Blocks, Tag("blocks")], Discriminator(_kind_of)
-]
+_WORDS: TypeAdapter[str] = TypeAdapter(Words)
+_BLOCKS: TypeAdapter[list[dict[str, Any]]] = TypeAdapter(Blocks)
+
+
+def _content(value: Any, _: ValidatorFunctionWrapHandler) -> str | list[dict[str, Any]]:
+    """Read one of the two, so that an error speaks of this one alone."""
+    try:
+        return (_BLOCKS if isinstance(value, list) else _WORDS).validate_python(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = "".join(f"{each}: " for each in first["loc"][:1])
+        raise PydanticCustomError("content", "{said}", {"said": place + first["msg"]}) from None
+
+
+Content = Annotated[Words | Blocks, WrapValidator(_content)]
 """Words, or content blocks as LangChain, OpenAI, Anthropic, Gemini and MCP write them."""
 
 

@@ -37,7 +37,7 @@ def test_every_error_is_a_problem(document: dict[str, Any]) -> None:
 
 def test_the_contract_of_a_message(document: dict[str, Any]) -> None:
     fields = document["components"]["schemas"]["MessageRequest"]["properties"]
-    words, blocks = fields["message"]["oneOf"]
+    words, blocks = fields["message"]["anyOf"]
     assert (words["type"], words["minLength"]) == ("string", 1)
     assert (blocks["type"], blocks["minItems"], blocks["maxItems"]) == ("array", 1, 100)
     assert fields["use_tools"]["default"] is True
