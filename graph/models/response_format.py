@@ -25,11 +25,12 @@ _NOT_STRICT = {
 }
 REFUSED = re.compile(
     # What providers call it who do not name the parameter: Groq, Gemini, llama.cpp.
-    r"response[_ ](?:format|mime|schema)|json[_ ]schema|structured output|grammar constraints"
+    r"response[_ ](?:format|mime|schema)|json[_ ]schema|json mode"
+    r"|structured output|grammar constraints"
 )
 ABILITY = re.compile(
     r"not (?:be )?support|unsupported|not available|unavailable|unknown|unrecognized|unexpected"
-    r"|not permitted|not enabled|not allowed|cannot use"
+    r"|not permitted|not enabled|not allowed|cannot (?:use|be combined)"
 )
 """The model takes none at all, and not only not this one."""
 

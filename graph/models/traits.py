@@ -48,6 +48,8 @@ _COMMON_WORDS = {"stream", "name"}
 _ALL = "every value"
 _FORMAT = "response_format"
 """Where it holds a schema it can be left out: the schema is said in words then."""
+_OF_FORMAT = {"bad_request", "unavailable", "malformed"}
+"""llama.cpp refuses with a 500 what it cannot do."""
 _MAX_SEARCHED = 4000
 _COUNT = {"include_usage": True}
 LeftOut = Mapping[str, Any]
@@ -102,11 +104,13 @@ class Traits:
         That it was right to leave it out is known once the model has answered without it: a refusal
         may quote what the user wrote, and name a parameter by chance.
         """
-        if failure_of(refused).kind != "bad_request":
-            return {}
-        if schema_in(body.get(_FORMAT)) is not None and _names_format(refused):
+        kind = failure_of(refused).kind
+        asks = schema_in(body.get(_FORMAT)) is not None
+        if asks and kind in _OF_FORMAT and _names_format(refused):
             whole = ABILITY.search(_words_of(refused))
             return {_FORMAT: _ALL if whole else body[_FORMAT]}
+        if kind != "bad_request":
+            return {}
         if name := _named(refused, body):
             of_value = name in body and _OF_VALUE.search(str(refused).lower())
             return {name: body[name] if of_value else _ALL}
