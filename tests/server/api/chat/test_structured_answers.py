@@ -251,3 +251,19 @@ def test_offline_stands_in_where_it_can_fill_the_schema(
     answer = client.ask("What is 15% of 80?", response_schema=words)
     assert answer["route"]["mode"] == "offline"
     assert "12" in answer["parsed"]["answer"]
+
+
+def test_a_turn_that_waited_for_a_person_keeps_its_schema(
+    fake_provider: FakeProvider, data_dir: Path
+) -> None:
+    asked = Reply(tool_calls=[ToolCall("calculator", {"expression": "2 * 4800000"})])
+    fake_provider.script("*", asked, GOOD)
+    settings = {"base_url": fake_provider.url, "openai_api_key": KEY, "models": "model-a"}
+    with serving(data_dir, **settings, approve_tools=["calculator"]) as client:
+        waiting = client.ask("How many?", response_schema=CITY)
+        assert (waiting["status"], waiting["parsed"]) == ("approval_required", None)
+        path = f"/api/chat/session/{waiting['session_id']}/resume"
+        decisions = [{"id": call["id"], "type": "approve"} for call in waiting["calls"]]
+        resumed = client.post(path, json={"decisions": decisions})
+        assert resumed.status_code == 200, resumed.text
+        assert resumed.json()["parsed"] == SEOUL
