@@ -84,6 +84,11 @@ class Context(BaseModel):
     stream_usage: bool = Field(
         default=False, description="Ask for a count of the tokens also where none was sent before."
     )
+    response_schema: dict[str, Any] | None = Field(
+        default=None,
+        description="A JSON Schema that the answer has to fit; it is then JSON, and parsed in "
+        "`response_metadata.parsed`. None: the answer is text.",
+    )
     window: int = Field(default=20, ge=1, description="Newest messages that the model sees.")
     max_tool_rounds: int = Field(
         default=8, ge=1, le=20, description="Tool rounds of one turn before an answer is due."
@@ -113,6 +118,7 @@ class Context(BaseModel):
     def for_agent(self, **changes: Any) -> "Context":
         """Return the choices for an agent inside of the run: the same but for what is its own."""
         chosen = {name: getattr(self, name) for name in Context.model_fields}
+        chosen["response_schema"] = None  # of the whole run's answer
         return Context(**{**chosen, **changes})
 
 

@@ -8,6 +8,7 @@ AgentError
   x UnknownModel     the caller: there is no model of this name
   x NoModelFits      the caller: the choices leave no model; says what is wrong with each
   x InvalidContent   the caller: a picture or a file cannot be sent; says which one and why
+  x InvalidSchema    the caller: the schema for the answer is none; says what is wrong with it
 """
 
 from everturn.graph.state import Answered
@@ -51,3 +52,7 @@ class NoModelFits(AgentError):
 
 class InvalidContent(AgentError):
     """A block of a message cannot be sent to any model; the message says which one and why."""
+
+
+class InvalidSchema(AgentError):
+    """What an answer should fit is no JSON Schema, or too large; the message says which."""

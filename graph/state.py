@@ -81,6 +81,13 @@ class Answered(TypedDict):
     """Present with mode `cache`; `model` is then who gave the answer at its time."""
 
 
+class Misfit(TypedDict):
+    """An answer that does not fit the schema that the caller gave."""
+
+    text: str
+    flaw: str
+
+
 class Route(Answered):
     """Which model answers in this run, which were tried before, and what limits the rest of it."""
 
@@ -102,6 +109,10 @@ class Route(Answered):
     """The model is shown the current turn only."""
     corrections: int
     """How many of the model's answers had wrong tool calls, which it was asked to correct."""
+    misfit: NotRequired[Misfit]
+    """The newest answer, where it does not fit the schema that the caller gave."""
+    correct: NotRequired[bool]
+    """The model is shown that answer, and asked to correct it."""
     explained: NotRequired[str]
     """The newest failure in full: the provider's own words, and the setting that would help."""
     stopped: NotRequired[str]

@@ -40,6 +40,12 @@ def texts_in(given: Any, *, files: bool = False) -> Iterator[SaidText]:
             yield from _texts_of_message(messages, number, f"{path}.{number}", files=files)
 
 
+def characters_of(content: Any) -> int:
+    """Count what a message's content says in words, with the text files that it holds."""
+    message = {"messages": [{"content": content}]}
+    return sum(len(found.text) for found in texts_in(message, files=True))
+
+
 def with_texts(given: Any, texts: Mapping[int, str], *, files: bool = False) -> Any:
     """Return an input with other texts, by their numbers in `texts_in`; without any the same."""
     if not texts:

@@ -52,6 +52,7 @@ from everturn.graph.context import Context, TeamContext
 from everturn.graph.errors import (
     InvalidAPIKey,
     InvalidContent,
+    InvalidSchema,
     NoModelFits,
     NoModelLeft,
     ProviderFailed,
@@ -60,10 +61,12 @@ from everturn.graph.errors import (
 )
 from everturn.graph.incoming import media_of_input
 from everturn.graph.models.provider import Models, open_models
+from everturn.graph.models.response_schema import schema_of
 from everturn.graph.services import Services
 from everturn.graph.specialists import check_specialists
 from everturn.graph.summaries.summaries import MAX_BYTES as SUMMARIES_BYTES
 from everturn.graph.summaries.summaries import Summaries
+from everturn.graph.texts import characters_of
 from everturn.server.access.access import Access
 from everturn.server.access.budgets import Budgets
 from everturn.server.access.limits import rate_limits
@@ -193,7 +196,6 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
-"""Of summaries that no turn has taken over yet."""
 _CATALOGUE_SECONDS, _CATALOGUE_RETRY_SECONDS = 3600.0, 60.0
 
 AGENT_ERRORS: dict[type[Exception], Kind] = {
@@ -204,6 +206,7 @@ AGENT_ERRORS: dict[type[Exception], Kind] = {
     UnknownModel: Kind(422, "unknown-model"),
     NoModelFits: Kind(422, "no-model-fits"),
     InvalidContent: Kind(422, "invalid-content"),
+    InvalidSchema: Kind(422, "invalid-schema"),
     UnknownTool: Kind(422, "unknown-tool"),
     InvalidMemory: Kind(422, "invalid-memory"),
     TooManyMemories: Kind(409, "too-many-memories"),
@@ -509,6 +512,7 @@ async def _service(
         graphs,
         access,
         toolbox.flaws,
+        characters_of,
         lifetime=settings.server.session_ttl,
         window=settings.server.window,
         max_message_length=settings.server.max_message_length,
@@ -690,6 +694,8 @@ def _candidates(models: Models, toolbox: Toolbox, context: object, given: object
     """Check what a context names and an input shows; return the models that would be asked."""
     if not isinstance(context, Context):
         return ()
+    if context.response_schema is not None:
+        schema_of(context.response_schema)
     toolbox.check(context.tools)
     if isinstance(context, TeamContext):
         toolbox.check(context.own_tools)

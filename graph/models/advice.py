@@ -24,6 +24,7 @@ _ADVICE: dict[Kind, str] = {
     "stalled": "EVERTURN_STALL_TIMEOUT would give it longer",
     "out_of_time": "EVERTURN_TURN_TIMEOUT would give the turn longer",
     "malformed": "check that EVERTURN_BASE_URL is an OpenAI-compatible address, often …/v1",
+    "schema_mismatch": "name a model that takes response_format in EVERTURN_MODELS",
     "no_candidate": "name a model that fits in EVERTURN_MODELS",
 }
 

@@ -10,9 +10,11 @@ from everturn.graph.errors import NoModelFits, UnknownModel
 from everturn.graph.models.blocks import MEDIA, PLURALS, Medium
 from everturn.graph.models.breaker import Vitals
 from everturn.graph.models.circuits import FREE, KEY, PAID, media_of, tools_of
+from everturn.graph.offline.filling import can_fill
 
 OFFLINE = "offline"
 _MAX_MISFITS = 5
+_NO_SCHEMA = "writes by rule, and cannot fill this response_schema"
 _MAX_NAME = 200
 _MAX_CONTEXT = 2**40
 """Tokens; whole numbers in JSON have no end."""
@@ -152,7 +154,8 @@ class Catalogue:
 def _misfit(model: Model, context: Context, media: Collection[Medium]) -> str:
     """Say which wish a model does not fit; what is unknown of it does not fit."""
     if model.name == OFFLINE:
-        return ""
+        schema = context.response_schema
+        return "" if schema is None or can_fill(schema) else _NO_SCHEMA
     price = 0.0 if model.free else model.price
     most, least = context.max_price, context.min_context
     misfits = (

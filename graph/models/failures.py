@@ -42,6 +42,7 @@ Kind = Literal[
     "empty",  # nothing said and nothing called
     "filtered",  # ended by the provider's content filter
     "wrong_tool_call",  # an unknown tool or wrong arguments, and it was asked twice to correct them
+    "schema_mismatch",  # an answer that does not fit the schema that the caller gave
     "unoffered_tool",  # calls a tool though it was offered none
     "tool_loop",  # calls tools although only an answer was allowed
     "outrun",  # hedged: another model spoke first

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from everturn.graph.models.failures import failure_of
 from everturn.graph.models.reasoning import RETURNED_FIELDS
+from everturn.graph.models.response_format import ABILITY, REFUSED, fitted, schema_in
 
 if TYPE_CHECKING:
     from everturn.graph.models.wire import Refused
@@ -19,7 +20,7 @@ Body = dict[str, Any]
 
 _LIMITS = ("max_tokens", "max_completion_tokens")
 """Two names of one thing: a provider takes one of them, and some take both."""
-_NEEDED = {"model", "messages", "tools", "response_format"}
+_NEEDED = {"model", "messages", "tools"}
 """Left out, the answer would be to another question."""
 _LISTED = {
     # The names that `supported_parameters` of a catalogue speaks of, whether it has them or not:
@@ -45,6 +46,11 @@ _MESSAGE_FIELDS = (*RETURNED_FIELDS, "name")
 _COMMON_WORDS = {"stream", "name"}
 """Found in a text, they say nothing."""
 _ALL = "every value"
+_FORMAT = "response_format"
+"""Where it holds a schema it can be left out: the schema is said in words then."""
+_OF_FORMAT = {"bad_request", "unavailable", "malformed"}
+"""llama.cpp refuses with a 500 what it cannot do."""
+_MAX_SEARCHED = 4000
 _COUNT = {"include_usage": True}
 LeftOut = Mapping[str, Any]
 """What a request goes without, by name: the value that was refused, or all of them."""
@@ -77,7 +83,9 @@ class Traits:
                 return False
             return self.listed is None or name not in _LISTED or name in self.listed
 
-        fitting = {key: value for key, value in body.items() if takes(key, value)}
+        refused = _FORMAT in body and not takes(_FORMAT, body[_FORMAT])
+        fitting = fitted(body, self.listed, refused=refused)
+        fitting = {key: value for key, value in fitting.items() if takes(key, value)}
         for name, other in (_LIMITS, _LIMITS[::-1]):
             if name in body and not takes(name) and takes(other, body[name]):
                 fitting.setdefault(other, body[name])
@@ -86,7 +94,7 @@ class Traits:
         if any(name in left_out for name in _MESSAGE_FIELDS):
             fitting["messages"] = [
                 {key: value for key, value in message.items() if takes(key)}
-                for message in body["messages"]
+                for message in fitting["messages"]
             ]
         return fitting
 
@@ -96,7 +104,12 @@ class Traits:
         That it was right to leave it out is known once the model has answered without it: a refusal
         may quote what the user wrote, and name a parameter by chance.
         """
-        if failure_of(refused).kind != "bad_request":
+        kind = failure_of(refused).kind
+        asks = schema_in(body.get(_FORMAT)) is not None
+        if asks and kind in _OF_FORMAT and _names_format(refused):
+            whole = ABILITY.search(_words_of(refused))
+            return {_FORMAT: _ALL if whole else body[_FORMAT]}
+        if kind != "bad_request":
             return {}
         if name := _named(refused, body):
             of_value = name in body and _OF_VALUE.search(str(refused).lower())
@@ -118,7 +131,7 @@ class Traits:
 
 def _named(refused: "Refused", body: Body) -> str | None:
     """Find the parameter that a refusal names, among those that were sent and may be left out."""
-    sent = [name for name in body if name not in _NEEDED]
+    sent = [name for name in body if name not in _NEEDED and name != _FORMAT]
     sent += [name for name in _MESSAGE_FIELDS if any(name in each for each in body["messages"])]
     for path in _paths(refused.body):
         if found := next((name for name in sent if name in path), None):
@@ -129,6 +142,17 @@ def _named(refused: "Refused", body: Body) -> str | None:
         if name not in _COMMON_WORDS and re.search(rf"\b{name}\b", text):
             return name
     return None
+
+
+def _names_format(refused: "Refused") -> bool:
+    named = any(_FORMAT in path for path in _paths(refused.body))
+    return named or REFUSED.search(_words_of(refused)) is not None
+
+
+def _words_of(refused: "Refused") -> str:
+    """Return what was said, by OpenRouter what the provider behind it has said, too."""
+    behind = refused.body.get("metadata", "") if isinstance(refused.body, Mapping) else ""
+    return f"{refused} {behind}".lower()[:_MAX_SEARCHED]
 
 
 def _paths(error: object) -> Iterator[list[str]]:

@@ -8,6 +8,7 @@ from structlog import get_logger
 from everturn.graph.context import Context, context_of
 from everturn.graph.errors import AgentError
 from everturn.graph.models.provider import Models
+from everturn.graph.offline.filling import can_fill
 from everturn.graph.services import current_models
 from everturn.graph.state import Route, State
 from everturn.graph.steps.choice import choose, follow, offline_route
@@ -45,6 +46,8 @@ async def fallback_router(state: State, *, runtime: Runtime[Context]) -> dict[st
 async def _next(failed: Route, context: Context, models: Models) -> Route:
     """Follow the policy. Where it fails by a bug, the offline model answers."""
     wanted = context.offline_answer
+    if context.response_schema is not None and not can_fill(context.response_schema):
+        wanted = False
     try:
         return follow(
             failed,

@@ -41,6 +41,7 @@ from everturn.graph.steps.choice import (
 )
 from everturn.graph.steps.kept_answers import kept_or_asked
 from everturn.graph.steps.memories import memories_of_turn
+from everturn.graph.steps.parsing import parse, with_correction
 from everturn.graph.steps.policy import Ask, has_successor, rivals_of
 from everturn.graph.steps.route import answered, failed, resumed, sign, taken_back
 from everturn.graph.steps.spending import counted, expected, within
@@ -107,12 +108,13 @@ def model_node(
                 return _unanswered(route, state, last=last)
             room = room_of(models.catalogue[route["model"]], offer.schemas, context)
             prompt = prompt_of(state, context, trimmed=route["trimmed"], room=room)
+            prompt = with_correction(prompt, route)
             call = await _call(route, context, models)
             chat = models.chat_model(route["model"])
             most = partial(expected, prompt, offer.schemas, context)
             async with within(budget, route, call, models.catalogue, most):
                 outcome = await ask(chat, prompt, offer.schemas, context, call)
-            route, failure = await _judged(route, call, outcome, models, offer)
+            route, failure = await _judged(route, call, outcome, models, offer, context)
             if outcome.answer is not None and failure is None:
                 return _remembered(outcome.answer, route, prompt, state)
         except ends:
@@ -152,8 +154,13 @@ def offline_node(*, tools: bool | Offering = False, kind: type[Context] = Contex
         if outcome.answer is None or outcome.failure is not None:
             raise ProviderFailed(f"No model could answer: {route.get('reason')}")
         take_in(outcome.answer, None, offer)
+        blocked = None
         if guards := await current_guards():
-            await AnswerScreen(guards).screen(outcome.answer)
+            screen = AnswerScreen(guards)
+            await screen.screen(outcome.answer)
+            blocked = screen.blocked_by
+        if blocked is None and parse(outcome.answer, context):
+            raise ProviderFailed("The offline model writes by rule: it cannot fill the schema.")
         return _remembered(outcome.answer, route, prompt, state)
 
     return offline
@@ -207,16 +214,18 @@ async def _call(route: Route, context: Context, models: Models) -> Call | None:
 
 
 async def _judged(
-    route: Route, call: Call | None, outcome: Outcome, models: Models, offer: Offer
+    route: Route,
+    call: Call | None,
+    outcome: Outcome,
+    models: Models,
+    offer: Offer,
+    context: Context,
 ) -> tuple[Route, Failure | None]:
     """Record the attempt in the route and in the breaker; return what is wrong with it."""
     breaker, failure, answer = models.breaker, outcome.failure, outcome.answer
     if answer is not None and failure is None:
         take_in(answer, call.written if call else None, offer)
-        if misuses(answer, offer.tools):
-            route = {**route, "corrections": route["corrections"] + 1}
-            if route["corrections"] > _MAX_CORRECTIONS:
-                failure = Failure("wrong_tool_call", "the model calls tools wrongly")
+        route, failure = _read(answer, route, call, offer, context)
     if call is not None:
         for loser, loss in call.failures.items():
             _log(loser, loss)
@@ -236,6 +245,26 @@ async def _judged(
         await breaker.succeeded(route["model"], call.first_token)
         call.sign(answer)
     return route, None
+
+
+def _read(
+    answer: AIMessage, route: Route, call: Call | None, offer: Offer, context: Context
+) -> tuple[Route, Failure | None]:
+    """Say what is wrong with what a whole answer calls or says."""
+    if misuses(answer, offer.tools):
+        route = {**route, "corrections": route["corrections"] + 1}
+        if route["corrections"] > _MAX_CORRECTIONS:
+            return route, Failure("wrong_tool_call", "the model calls tools wrongly")
+    elif not _is_blocked(call) and (misfit := parse(answer, context)):
+        # What it says is not in the failure, which is logged.
+        failure = Failure("schema_mismatch", "the answer does not fit response_schema")
+        return {**route, "misfit": misfit}, failure
+    return route, None
+
+
+def _is_blocked(call: Call | None) -> bool:
+    """Whether a guard's refusal stands in place of the answer, which no model would better."""
+    return call is not None and call.screen is not None and call.screen.blocked_by is not None
 
 
 def _log(model: str, failure: Failure, **more: float) -> None:

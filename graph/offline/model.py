@@ -23,7 +23,9 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import Field
 from typing_extensions import override
 
+from everturn.graph.models.response_format import schema_in
 from everturn.graph.offline.calls import Call, allowed, bound_tools
+from everturn.graph.offline.filling import filled
 from everturn.graph.offline.turn import take_turn
 
 _BYTES_PER_TOKEN = 4
@@ -42,7 +44,9 @@ class OfflineModel(BaseChatModel):
 
     What it takes with a call: `tools`, `tool_choice`, `parallel_tool_calls`, `stop`, `max_tokens`.
     A forced call carries only what the text says: a missing argument is left out, never made up.
-    What it cannot do: structured output, images and other media; temperature changes nothing.
+    An answer that has to fit a schema (`response_format`) is JSON where the schema asks for words:
+    see `filling`. What it cannot do: other structured output, images and other media; temperature
+    changes nothing.
 
     Its usage is zero: it has no tokens. Where a limit such as `max_tokens` needs a number, a token
     is four bytes of UTF-8, OpenAI's rule of thumb for English
@@ -169,6 +173,10 @@ class OfflineModel(BaseChatModel):
         callable_now, must = allowed(tool_choice, bound)
         turn = take_turn(messages, bound, callable_now, must=must)
         text, finish = self._cut(self.notice + turn.text if turn.text else "", stop, max_tokens)
+        schema = schema_in(kwargs.get("response_format"))
+        if schema is not None and text and not turn.calls:
+            fits, value = filled(schema, text)
+            text = _json(value) if fits else text
         calls = _with_ids(turn.calls[: 1 if parallel_tool_calls is False else None], messages)
         return AIMessage(
             text,

@@ -16,6 +16,7 @@ from everturn.graph.context import Context
 from everturn.graph.models.call import Call
 from everturn.graph.models.catalogue import Model
 from everturn.graph.models.failures import Failure, failure_of
+from everturn.graph.models.response_format import response_format
 from everturn.graph.state import State
 from everturn.graph.steps.memories import with_memories
 from everturn.graph.steps.tokens import reckoned, tokens_of_schemas
@@ -133,6 +134,8 @@ def _choices(schemas: ToolSchemas, context: Context, *, may_call: bool) -> dict[
     choices: dict[str, Any] = {name: value for name, value in chosen.items() if value is not None}
     if context.stream_usage:
         choices["stream_usage"] = True
+    if context.response_schema is not None:
+        choices["response_format"] = response_format(context.response_schema)
     if schemas and context.use_tools:
         choices["tools"] = schemas
         if not may_call:

@@ -108,7 +108,9 @@ def follow(route: Route, step: Step, *, first: str, offline_answer: bool) -> Rou
             after["mode"] = _mode(route, model, first)
             after["model"], after["corrections"] = model.name, 0
             after["trimmed"] = after["trimmed"] or step.trim
-            after["without_older_media"] = step.without_older_media
+            same = step.correct and route["without_older_media"]
+            after["without_older_media"] = step.without_older_media or same
+            after["correct"] = step.correct
         case Stop(kind=kind):
             after["mode"], after["stopped"] = "stopped", kind
         case GiveUp(kind=kind, expected_back=seconds):

@@ -104,6 +104,8 @@ async def kept_or_asked(
 
 def _wanted(context: Context, cache: ResponseCache) -> Wanted | None:
     by_setting = cache.settings.response_cache
+    if context.response_schema is not None:  # whether one fits is looked at where it is made
+        return None
     match context.cache:
         case False:
             return None

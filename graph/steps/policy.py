@@ -78,6 +78,8 @@ class Ask:
     """Show it the current turn only."""
     without_older_media: bool = False
     """Show it nothing of earlier turns but text."""
+    correct: bool = False
+    """Show it its newest answer, and what is wrong with it."""
     probe: str = ""
     """The circuit to claim first, where one caller only may try; taken, it counts as open."""
 
@@ -108,7 +110,8 @@ def next_step(now: Situation) -> Step:
         return GiveUp("no_candidate")
     if KEY in now.circuits and all(KEY in m.circuits(tools=now.tools) for m in now.candidates):
         return Stop("invalid_api_key")
-    if (decided := _unsupported(now) or _lighter(now) or _end(now)) is not None:
+    decided = _unsupported(now) or _lighter(now) or _corrected(now) or _end(now)
+    if decided is not None:
         return decided
     if now.time_left <= 0:
         return GiveUp("out_of_time")
@@ -154,6 +157,18 @@ def _lighter(now: Situation) -> Ask | None:
         return None
     same = (model for model in now.candidates if model.name == last["model"])
     return next((Ask(model, without_older_media=True) for model in same), None)
+
+
+def _corrected(now: Situation) -> Ask | None:
+    """Where an answer does not fit the caller's schema, the same model once more, told why."""
+    if not now.tried or now.time_left <= 0:
+        return None
+    name = now.tried[-1]["model"]
+    kinds = [attempt["failure"] for attempt in now.tried if attempt["model"] == name]
+    if kinds[-1] != "schema_mismatch" or kinds.count("schema_mismatch") > 1 or name == OFFLINE:
+        return None
+    same = (model for model in now.candidates if model.name == name)
+    return next((Ask(model, correct=True) for model in same), None)
 
 
 def rivals_of(model: Model, now: Situation) -> list[Model]:

@@ -43,6 +43,8 @@ def expected(prompt: Prompt, schemas: ToolSchemas, context: Context) -> Tokens:
     read = sum(map(tokens_of, prompt.messages))
     if context.use_tools:
         read += tokens_of_schemas(schemas)
+    if context.response_schema is not None:
+        read += reckoned(json.dumps(context.response_schema, ensure_ascii=False))
     return Tokens(read, context.max_tokens or _ANSWER_TOKENS)
 
 

@@ -1,7 +1,7 @@
 """Chat sessions: threads with a lifetime and a context, and what is asked in them."""
 
 import json
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -51,7 +51,8 @@ _CHOICES = "choices"
 class Question:
     """One message of a user, and what was chosen for its turn."""
 
-    text: str
+    content: str | list[dict[str, Any]]
+    """Words, or blocks of words, pictures and files."""
     session_id: str | None
     agent: str | None
     """The graph that answers; none: the default."""
@@ -91,6 +92,7 @@ class Sessions:
         graphs: Graphs,
         access: Access,
         flaws: Flaws,
+        characters: Callable[[Any], int],
         *,
         lifetime: int,
         window: int,
@@ -98,7 +100,8 @@ class Sessions:
     ) -> None:
         """Wire it up: `lifetime` in seconds, `window` in messages, the length in characters.
 
-        `flaws` says what is wrong with the arguments of a tool call.
+        `flaws` says what is wrong with the arguments of a tool call, `characters` how many a
+        message's content has.
         """
         self._table = table
         self._threads = threads
@@ -107,6 +110,7 @@ class Sessions:
         self._graphs = graphs
         self._access = access
         self._flaws = flaws
+        self._characters = characters
         self._lifetime = lifetime
         self._window = window
         self._max_message_length = max_message_length
@@ -217,10 +221,9 @@ class Sessions:
         Raises:
             GraphNotFound, InvalidInput, SessionNotFound: nothing was written.
         """
-        if len(question.text) > self._max_message_length:
+        if (length := self._characters(question.content)) > self._max_message_length:
             raise InvalidInput(
-                f"message: {len(question.text)} characters; "
-                f"at most {self._max_message_length} are taken."
+                f"message: {length} characters; at most {self._max_message_length} are taken."
             )
         agent = self._graphs.chosen(question.agent, "agent")
         graph = self._graphs.fixed(agent)  # a factory's graph is known when it is made
@@ -232,7 +235,7 @@ class Sessions:
         request = RunRequest(
             assistant_id=agent,
             thread_id=question.session_id,
-            input={"messages": [_from_user(question.text)]},
+            input={"messages": [_from_user(question.content)]},
             context=context,
             config={"metadata": {_CHOICES: json.dumps(context)}},
             stream_mode=CHAT_MODES if stream else (),
@@ -357,10 +360,10 @@ def _resumption(waiting: Waiting, answer: Answer, flaws: Flaws) -> tuple[str, An
     return waiting.interrupts[0].id, answer.value
 
 
-def _from_user(text: str) -> dict[str, Any]:
+def _from_user(content: str | list[dict[str, Any]]) -> dict[str, Any]:
     """Return a message as plain JSON: the run's row keeps it."""
     said_at = {"timestamp": datetime.now(UTC).isoformat()}
-    return {"type": "human", "content": text, "additional_kwargs": said_at}
+    return {"type": "human", "content": content, "additional_kwargs": said_at}
 
 
 def _not_found(session_id: str) -> SessionNotFound:

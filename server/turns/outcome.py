@@ -147,6 +147,12 @@ class Outcome:
         return last
 
     @property
+    def parsed(self) -> dict[str, Any]:
+        """`{"parsed": value}` of an answer that had to fit a schema; else nothing."""
+        metadata = self.answer.response_metadata if self.answer else {}
+        return {"parsed": metadata["parsed"]} if "parsed" in metadata else {}
+
+    @property
     def tools_used(self) -> list[str]:
         """The names of the tools that did their work, each once, in order of first use."""
         answers = (m for m in self._messages() if isinstance(m, ToolMessage))
@@ -210,6 +216,7 @@ def summary(outcome: Outcome) -> dict[str, Any]:
     return {
         "status": "interrupted" if interrupts else "completed",
         **state,
+        **outcome.parsed,
         "model": outcome.route["model"],
         "usage": outcome.usage,
         "cost": outcome.cost,

@@ -80,6 +80,39 @@ def usage_only_in_streams(say: str) -> Rule:
     return rule
 
 
+# Answers that fit a schema
+
+
+def no_answer_schema(say: str, *, with_tools: bool = False) -> Rule:
+    """Refuse a schema for the answer, always or beside tools."""
+
+    def rule(request: Request) -> Refusal | None:
+        asked = (request.body.get("response_format") or {}).get("type") == "json_schema"
+        refused = asked and (not with_tools or request.body.get("tools"))
+        return Refusal(say) if refused else None
+
+    return rule
+
+
+def answer_schemas_are_closed(say_root: str, say_open: str) -> Rule:
+    """Refuse a root that is no object, and beside `strict` one that takes other properties."""
+
+    def rule(request: Request) -> Refusal | None:
+        named = (request.body.get("response_format") or {}).get("json_schema")
+        if named is None:
+            return None
+        schema = named["schema"]
+        if schema.get("type") != "object":
+            return Refusal(say_root.format(name=named["name"]), "response_format")
+        closed = schema.get("additionalProperties") is False
+        whole = set(schema.get("required", ())) == set(schema.get("properties", ()))
+        if named.get("strict") and not (closed and whole):
+            return Refusal(say_open.format(name=named["name"]), "response_format")
+        return None
+
+    return rule
+
+
 # Tools
 
 

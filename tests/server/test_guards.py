@@ -140,6 +140,22 @@ class TestSwitchedOn:
             assert not any(secret in each for each in seen)
         assert not _files_with(MAIL, TOKEN, folder=_data_of(served))
 
+    def test_blocks_of_a_chat_and_the_value_of_an_answer_are_redacted_too(
+        self, running: tuple[Process, Client], provider: FakeProvider
+    ) -> None:
+        served, client = running
+        provider.script("*", json.dumps({"mail": MAIL}))
+        schema = {"type": "object", "properties": {"mail": {"type": "string"}}}
+        said = [{"type": "text", "text": f"I am {MAIL}"}]
+        body = {"message": said, "response_schema": schema}
+        answer = client.post("/api/chat/message", json=body).json()
+        assert answer["parsed"] == {"mail": "[email]"}
+        provider.script("*", json.dumps({"mail": "Bluebird"}))
+        blocked = client.ask("And the name?", response_schema=schema)
+        assert (blocked["parsed"], blocked["route"]["tried"]) == (None, [])
+        assert MAIL not in json.dumps([request.body for request in provider.requests])
+        assert not _files_with(MAIL, folder=_data_of(served))
+
     def test_a_refusal_is_a_clear_answer_and_is_counted(
         self, running: tuple[Process, Client], provider: FakeProvider
     ) -> None:

@@ -290,3 +290,15 @@ async def test_a_plan_that_is_killed_goes_on_in_the_middle(
     *_, told, answer = state["values"]["messages"]
     assert len(told["response_metadata"]["calls"]) == 4, "what the first process took counts"
     assert answer["response_metadata"]["route"]["cost"] == pytest.approx(0.5 + 4 * 0.25 + 1.0)
+
+
+def test_a_schema_is_for_the_answer_and_not_for_the_steps(
+    client: Client, fake_provider: FakeProvider
+) -> None:
+    script = Script(plan(step("a"), step("c", "a")), '{"city": "Seoul"}')
+    fake_provider.script("m", script)
+    schema = {"type": "object", "properties": {"city": {"type": "string"}}}
+    answer = client.ask("Find out", agent="planner", response_schema=schema)
+    assert answer["parsed"] == {"city": "Seoul"}
+    asked = ["response_format" in request.body for request in fake_provider.requests]
+    assert asked == [True, False, False, True]

@@ -42,6 +42,9 @@ class MessageResponse(BaseModel):
         "for something else, see `metadata`."
     )
     response: str
+    parsed: Any = Field(
+        default=None, description="The answer as a value, where `response_schema` was given."
+    )
     calls: list[WaitingCall] = Field(description="Tool calls that wait to be approved.")
     model: str | None = Field(description="The model that answered.")
     tools_used: list[str]
@@ -275,6 +278,7 @@ def _body(run_id: str, thread_id: str, graph: str, said: Mapping[str, Any]) -> M
         run_id=run_id,
         status="approval_required" if calls else about["status"],
         response=said["response"],
+        parsed=about.get("parsed"),
         calls=[WaitingCall.model_validate(call) for call in calls],
         model=about["model"],
         tools_used=said["tools_used"],

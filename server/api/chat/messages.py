@@ -1,10 +1,19 @@
 """The chat routes: a message in a session, answered at once or as a stream."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import Header, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
+from pydantic_core import PydanticCustomError
 from sse_starlette import EventSourceResponse
 
 from everturn.server.api.chat.answers import MessageResponse, answered, joined, streamed
@@ -14,13 +23,31 @@ from everturn.server.api.http.idempotency import AfterDep, KeyDep
 from everturn.server.api.http.problems import problems
 from everturn.server.api.http.sse import EventStream
 from everturn.server.api.http.strict_json import Router
-from everturn.server.api.http.values import Few, Identifier, Many, Name
+from everturn.server.api.http.values import Few, Identifier, JsonObject, Many, Name
 from everturn.server.resources.sessions import Answer, Question
 
 router = Router(prefix="/api/chat", tags=["chat"])
 
 
 CacheSeconds = Annotated[float, Field(gt=0, le=2_592_000)]
+Words = Annotated[str, Field(min_length=1)]
+Blocks = Annotated[Few[JsonObject], Field(min_length=1)]
+_WORDS: TypeAdapter[str] = TypeAdapter(Words)
+_BLOCKS: TypeAdapter[list[dict[str, Any]]] = TypeAdapter(Blocks)
+
+
+def _content(value: Any, _: ValidatorFunctionWrapHandler) -> str | list[dict[str, Any]]:
+    """Read one of the two, so that an error speaks of this one alone."""
+    try:
+        return (_BLOCKS if isinstance(value, list) else _WORDS).validate_python(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = "".join(f"{each}: " for each in first["loc"][:1])
+        raise PydanticCustomError("content", "{said}", {"said": place + first["msg"]}) from None
+
+
+Content = Annotated[Words | Blocks, WrapValidator(_content)]
+"""Words, or content blocks as LangChain, OpenAI, Anthropic, Gemini and MCP write them."""
 
 
 class MessageRequest(BaseModel):
@@ -28,7 +55,12 @@ class MessageRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    message: str = Field(min_length=1, description="What the user says.")
+    message: Content = Field(
+        description="What the user says: a text, or blocks such as `{type: text, text}`, "
+        "`{type: image_url, image_url: {url}}`, `{type: image, mime_type, data}` or "
+        "`{type: file, mime_type, filename, data}`; data is base64. Pictures and files go to "
+        "models that take them."
+    )
     session_id: Identifier | None = Field(
         default=None, max_length=200, description="The conversation; none begins a new one."
     )
@@ -61,6 +93,11 @@ class MessageRequest(BaseModel):
     )
     offline_answer: bool | None = Field(
         default=None, description="When no model is left: an offline answer, or an error."
+    )
+    response_schema: JsonObject | None = Field(
+        default=None,
+        description="A JSON Schema that the answer has to fit: the answer is JSON then, and "
+        "`parsed` is its value.",
     )
     user: Name | None = Field(
         default=None,
@@ -116,8 +153,9 @@ async def send_message(
     "{content, message_id}, `reasoning` (the same shape: what the model thinks before it answers), "
     "`tool`, `retry`, `fallback` and `reset` as they happen, of a planner `plan` {steps} and "
     "`step` {id, text, depends_on, status, result}, and always one `done` "
-    "{status, model, usage, cost, route} or `error` (a problem) last. `reset` takes back what was "
-    "streamed under its `message_id`; without one, all that the turn has said. An `approval` "
+    "{status, model, usage, cost, route; with a `response_schema` parsed} or `error` (a problem) "
+    "last. `reset` takes back what was streamed under its `message_id`; without one, all that the "
+    "turn has said. An `approval` "
     "{calls} before a `done` {status: interrupted} says that tools wait to be approved: see "
     "/resume/stream. Leaving the stream stops the turn, "
     "unless it has an `Idempotency-Key`: then it goes on, and the same request joins it. "

@@ -252,6 +252,7 @@ export const strings = {
   failure_empty: ["said nothing", "빈 응답"],
   failure_filtered: ["was ended by a content filter", "콘텐츠 필터로 중단됨"],
   failure_wrong_tool_call: ["called tools wrongly", "도구를 잘못 호출함"],
+  failure_schema_mismatch: ["answer did not fit the schema", "답변이 스키마에 맞지 않음"],
   failure_unoffered_tool: ["called a tool that was not offered", "제공하지 않은 도구를 호출함"],
   failure_tool_loop: ["kept calling tools", "도구 호출을 반복함"],
   failure_outrun: ["was slower than another model", "다른 모델보다 느림"],

@@ -63,6 +63,19 @@ def test_without_fallback_nobody_is_asked_after_a_failure(failure: str) -> None:
     assert _next(f"a:{failure}", fallback=False) == end
 
 
+def test_an_answer_that_fits_no_schema_is_corrected_once_then_the_next_is_asked() -> None:
+    wrong = "schema_mismatch"
+    assert _next(f"a:{wrong}") == Ask(A, correct=True)
+    assert _next(f"a:{wrong}", fallback=False) == Ask(A, correct=True)
+    assert _next(f"a:{wrong}", time_left=0) == GiveUp("out_of_time")
+    assert _next(f"a:{wrong}", f"a:{wrong}") == Ask(B)
+    assert _next(f"a:{wrong}", f"a:{wrong}", fallback=False) == GiveUp()
+    assert _next(f"a:{wrong}", "a:timeout") == Ask(B)
+    assert _next(*[f"{model}:{wrong}" for model in "aabbcc"]) == GiveUp()
+    offline = Model("offline")
+    assert _next(f"offline:{wrong}", models=[offline, B]) == Ask(B)
+
+
 def test_a_refused_key_stops_all() -> None:
     assert _next("a:invalid_api_key") == Stop("invalid_api_key")
     assert _next(circuits=_open(KEY)) == Stop("invalid_api_key")

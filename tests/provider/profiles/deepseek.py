@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from tests.provider.offer import Offer
 from tests.provider.profile import Body, Profile, choice
-from tests.provider.rules import calls_are_answered, comes_back, no_empty_tools, schemas_are_objects
+from tests.provider.rules import (
+    calls_are_answered,
+    comes_back,
+    no_answer_schema,
+    no_empty_tools,
+    schemas_are_objects,
+)
 from tests.provider.script import Reply, Request
 
 
@@ -22,6 +28,8 @@ class DeepSeek(Profile):
     # "SSE keep-alive comments": https://api-docs.deepseek.com/quick_start/rate_limit
     lead = Profile.comment
     rules = (
+        # It has `text` and `json_object`: "response_format" in the reference
+        no_answer_schema("This response_format type is unavailable now"),
         no_empty_tools("[] is too short - 'tools'"),
         schemas_are_objects("Invalid schema for function '{name}': schema must be an object"),
         calls_are_answered(

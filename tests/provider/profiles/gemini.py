@@ -14,6 +14,7 @@ from tests.provider.rules import (
     calls_are_answered,
     comes_back,
     knows_only,
+    no_answer_schema,
     no_empty_content,
     no_empty_tools,
 )
@@ -38,6 +39,10 @@ class Gemini(Profile):
 
     name = "gemini"
     rules = (
+        no_answer_schema(
+            "Function calling with a response mime type: 'application/json' is unsupported",
+            with_tools=True,
+        ),
         knows_only(
             PARAMETERS | {"extra_body"},
             'Invalid JSON payload received. Unknown name "{name}": Cannot find field.',

@@ -13,6 +13,7 @@ from tests.provider.rules import (
     choice_needs_tools,
     knows_only,
     message_fields,
+    no_answer_schema,
     no_empty_tools,
     refuses,
 )
@@ -31,6 +32,9 @@ class Groq(Profile):
 
     name = "groq"
     rules = (
+        no_answer_schema(
+            "json mode cannot be combined with tool/function calling", with_tools=True
+        ),
         knows_only(
             PARAMETERS | {"reasoning_format", "include_reasoning"},
             "property '{name}' is unsupported",

@@ -7,7 +7,13 @@ from typing import Any
 
 from tests.provider.offer import Offer
 from tests.provider.profile import Body, Profile, choice, digest, encode
-from tests.provider.rules import Refusal, roles_alternate, schemas_are_objects, system_first
+from tests.provider.rules import (
+    Refusal,
+    no_answer_schema,
+    roles_alternate,
+    schemas_are_objects,
+    system_first,
+)
 from tests.provider.script import Reply, Request
 
 
@@ -16,6 +22,8 @@ class LlamaCpp(Profile):
 
     name = "llamacpp"
     rules = (
+        # `common_chat_params_init` of its source
+        no_answer_schema("Cannot use custom grammar constraints with tools.", with_tools=True),
         # https://github.com/joshuadavidthomas/opencode-agent-memory/issues/11
         system_first("Error: Jinja Exception: System message must be at the beginning."),
         # https://github.com/ggml-org/llama.cpp/issues/19851

@@ -20,6 +20,7 @@ from openai.types.chat.completion_create_params import CompletionCreateParamsStr
 from tests.provider.profile import Body, Profile, digest
 from tests.provider.rules import (
     Rule,
+    answer_schemas_are_closed,
     call_ids,
     calls_are_answered,
     choice_needs_tools,
@@ -61,6 +62,13 @@ RULES: tuple[Rule, ...] = (
     ),
     # https://github.com/baptisteArno/typebot.io/issues/1205
     no_empty_tools("[] is too short - 'tools'"),
+    # "Supported schemas": https://platform.openai.com/docs/guides/structured-outputs
+    answer_schemas_are_closed(
+        "Invalid schema for response_format '{name}': schema must be a JSON Schema of "
+        "'type: \"object\"'.",
+        "Invalid schema for response_format '{name}': In context=(), 'additionalProperties' is "
+        "required to be supplied and to be false.",
+    ),
     # "`none` is the default when no tools are present" in the reference
     choice_needs_tools("'{name}' is only allowed when 'tools' are specified."),
     # FunctionDefinition of the client: "a-z, A-Z, 0-9, or contain underscores and dashes, with a

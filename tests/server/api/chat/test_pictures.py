@@ -351,3 +351,78 @@ def test_the_offline_model_says_that_it_sees_none(data_dir: Path) -> None:
         recalled = say({"type": "text", "text": "What did I ask first?"})
         assert "What is 15% of 80?" in recalled
         assert blind not in recalled
+
+
+def _message(client: Client, *blocks: Any, **more: Any) -> httpx.Response:
+    return client.post("/api/chat/message", json={"message": list(blocks), **more})
+
+
+def test_a_chat_message_shows_pictures_and_files(asking: Asking) -> None:
+    asking.provider.script("*", "A cat.")
+    answered = _message(asking.client, ASKED, PICTURE, DOCUMENT)
+    assert answered.status_code == 200, answered.text
+    file = {"filename": "a.pdf", "file_data": f"data:application/pdf;base64,{PDF}"}
+    assert asking.sent() == [[ASKED, SENT, {"type": "file", "file": file}]]
+    session = answered.json()["session_id"]
+    url = {"type": "image_url", "image_url": {"url": "https://example.com/cat.png"}}
+    body = {"message": [url, ASKED], "session_id": session}
+    assert asking.client.events("/api/chat/message/stream", body)[-1].name == "done"
+    assert asking.sent()[-1] == [url, ASKED]
+    said = ["What is this?\n[image]\n[file]", "[image_url]\nWhat is this?"]
+    said = [text.replace("[image_url]", "[image]") for text in said]
+    shown = asking.client.get(f"/api/chat/session/{session}").json()
+    assert [m["content"] for m in shown["messages"] if m["role"] == "user"] == said
+    assert shown["title"] == "What is this? [image] [file]"
+    rows = asking.client.get(f"/api/chat/history/{session}").json()
+    assert [row["user_message"] for row in rows] == said
+    exported = asking.client.get(f"/api/chat/session/{session}/export?format=markdown").text
+    assert "[image]\nWhat is this?" in exported
+    assert PNG not in exported
+
+
+@pytest.mark.parametrize("asking", [{"model-a": BLIND, "model-b": SEEING}], indirect=True)
+def test_a_chat_message_is_for_models_that_take_it(asking: Asking) -> None:
+    asking.provider.script("*", "A cat.")
+    answer = _message(asking.client, ASKED, PICTURE).json()
+    assert (answer["model"], answer["route"]["tried"]) == ("model-b", [])
+    assert asking.provider.calls("model-a") == 0
+    for path in ("/api/chat/message", "/api/chat/message/stream"):
+        body = {"message": [ASKED, PICTURE], "model": "model-a", "use_fallback": False}
+        refused = asking.client.post(path, json=body)
+        assert (refused.status_code, refused.json()["type"]) == (422, "no-model-fits")
+        assert "model-a takes no pictures" in refused.json()["detail"]
+    assert asking.client.get("/api/chat/sessions").json()["total"] == 1
+
+
+def test_a_chat_message_that_cannot_be_sent_is_refused_at_once(asking: Asking) -> None:
+    broken = {"type": "image", "mime_type": "image/png", "data": "no base64!"}
+    long = base64.b64encode(b"x" * 200_000).decode()
+    text_file = {"type": "file", "mime_type": "text/plain", "data": long}
+    for blocks, kind, says in (
+        ([ASKED, broken], "invalid-content", "content.1: the picture holds data that is no base64"),
+        ([ASKED, {"type": "image", "url": "file:///etc/passwd"}], "invalid-content", "neither"),
+        ([], "invalid-request", "message"),
+        (["words"], "invalid-request", "message"),
+        ([ASKED] * 101, "invalid-request", "100 entries"),
+        ([{"type": "text", "text": "x" * 200_000}], "invalid-input", "characters"),
+        ([text_file], "invalid-input", "characters"),
+    ):
+        refused = _message(asking.client, *blocks)
+        assert (refused.status_code, refused.json()["type"]) == (422, kind), refused.text
+        assert says in refused.json()["detail"]
+    assert asking.provider.calls() == 0
+    assert asking.client.get("/api/chat/sessions").json()["total"] == 0
+
+
+def test_a_text_file_in_a_chat_message_is_read_as_text(asking: Asking) -> None:
+    data = base64.b64encode("이름,값\na,1".encode()).decode()
+    file = {"type": "file", "mime_type": "text/csv", "filename": "a.csv", "data": data}
+    assert _message(asking.client, ASKED, file).status_code == 200
+    assert asking.sent() == ["What is this?\na.csv:\n이름,값\na,1"]
+
+
+def test_the_offline_model_says_in_a_chat_that_it_sees_none(data_dir: Path) -> None:
+    with serving(data_dir) as client:
+        answer = _message(client, ASKED, PICTURE).json()
+        assert answer["response"].startswith("I see no pictures, files or sounds")
+        assert answer["model"] == "offline"

@@ -37,7 +37,9 @@ def test_every_error_is_a_problem(document: dict[str, Any]) -> None:
 
 def test_the_contract_of_a_message(document: dict[str, Any]) -> None:
     fields = document["components"]["schemas"]["MessageRequest"]["properties"]
-    assert fields["message"]["minLength"] == 1
+    words, blocks = fields["message"]["anyOf"]
+    assert (words["type"], words["minLength"]) == ("string", 1)
+    assert (blocks["type"], blocks["minItems"], blocks["maxItems"]) == ("array", 1, 100)
     assert fields["use_tools"]["default"] is True
     assert (fields["temperature"]["default"], fields["max_tokens"]["default"]) == (0.7, 1000)
     assert (fields["temperature"]["minimum"], fields["temperature"]["maximum"]) == (0, 2)
