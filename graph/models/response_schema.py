@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from jsonschema_rs import ValidationError
 
 _MAX_SAID = 300
+_MAX_WORK, _MAX_NAMING = 2_000_000, 10_000
+"""Values of an answer, times parts of its schema: a quarter of a second to check the first, a tenth
+to say where the second do not fit."""
 _MAX_TRIES, _MAX_PATTERN = 10_000, 2**20
 """Of one pattern: steps back while it is looked for, and bytes."""
 _VALUES = frozenset({"enum", "const", "default", "examples"})
@@ -48,7 +51,7 @@ class ResponseSchema:
         from jsonschema_rs import FancyRegexOptions, ValidationError, validator_for
 
         self.written = written
-        self._recursive = _Size(written).recursive
+        self._size = _Size(written)
         patterns = FancyRegexOptions(backtrack_limit=_MAX_TRIES, size_limit=_MAX_PATTERN)
         try:
             self._validator = validator_for(
@@ -63,10 +66,13 @@ class ResponseSchema:
         """Say where a value does not fit, and why; `None` where it fits."""
         if flaw := flaw_in(value, MAX_DEPTH):
             return flaw
+        work = self._size.steps * _count(value)
+        if work > _MAX_WORK:
+            return "it has too many values to be checked by this schema"
         if self._validator.is_valid(value):
             return None
-        if self._recursive:  # to find the place may take for ever
-            return "it does not fit the schema"
+        if self._size.recursive or work > _MAX_NAMING:
+            return "it does not fit the schema"  # to find the place could take minutes
         return next((_named(error) for error in self._validator.iter_errors(value)), None)
 
     def read(self, text: str) -> tuple[Any, str | None]:
@@ -117,10 +123,10 @@ class _Size:
         self._known: dict[str, int] = {}
         self._under_way: set[str] = set()
         try:
-            steps = self._of(root)
+            self.steps = self._of(root)
         except RecursionError:
-            steps = MAX_STEPS + 1
-        if steps > MAX_STEPS:
+            self.steps = MAX_STEPS + 1
+        if self.steps > MAX_STEPS:
             raise InvalidSchema(
                 f"response_schema: its references make more than {MAX_STEPS} parts to check."
             )
@@ -158,6 +164,12 @@ class _Size:
         if not isinstance(found, dict | bool):
             raise InvalidSchema(f"response_schema: $ref {reference[:80]!r} finds no schema.")
         return found
+
+
+def _count(value: Any) -> int:
+    """Count the values in an answer, itself included."""
+    inside = value.values() if isinstance(value, dict) else value
+    return 1 + (sum(map(_count, inside)) if isinstance(value, dict | list) else 0)
 
 
 def _never(uri: str) -> Never:

@@ -63,6 +63,12 @@ def test_a_recursive_schema_is_checked_without_looking_for_the_place() -> None:
     assert schema_of(TREE).flaw({"left": {"leaf": "green"}}) is None
 
 
+@pytest.mark.parametrize(("count", "flaw"), [(1000, "does not fit"), (40_000, "too many values")])
+def test_what_there_is_to_check_is_bounded(count: int, flaw: str) -> None:
+    kinds = {"items": {"anyOf": [{"const": number} for number in range(1500)]}}
+    assert flaw in str(schema_of(kinds).flaw([-1] * count))
+
+
 def _chain(length: int, width: int) -> dict[str, Any]:
     links = {f"d{n}": {"anyOf": [{"$ref": f"#/$defs/d{n + 1}"}] * width} for n in range(length)}
     return {"$ref": "#/$defs/d0", "$defs": {**links, f"d{length}": {"type": "string"}}}
