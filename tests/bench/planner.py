@@ -26,8 +26,8 @@ from pydantic import HttpUrl, SecretStr
 
 from everturn.graph import agent, planner, team
 from everturn.graph.models.provider import open_models
-from everturn.graph.models.settings import ModelSettings
 from everturn.graph.services import Services
+from tests.graph.conftest import BareModelSettings
 from tests.provider import KEY, FakeProvider, Reply, Request, ToolCall
 from tests.service import process
 
@@ -70,8 +70,7 @@ def show(what: str, took: list[float]) -> None:
 
 async def graphs_alone(provider: FakeProvider, turns: int) -> None:
     """Time the graphs without a server."""
-    settings = ModelSettings(
-        _env_file=None,
+    settings = BareModelSettings(
         base_url=HttpUrl(provider.url),
         openai_api_key=SecretStr(KEY),
         models=["m"],

@@ -305,7 +305,7 @@ def test_a_colleague_that_there_is_not_is_named() -> None:
 )
 def test_wrong_settings_say_what_is_wrong(said: str, flaw: str) -> None:
     with pytest.raises(ValidationError, match=flaw):
-        SpecialistSettings(_env_file=None, specialists=said)
+        SpecialistSettings.model_validate({"specialists": said})
 
 
 async def test_a_specialist_that_asks_models_without_end_is_stopped_by_its_money(run: Run) -> None:

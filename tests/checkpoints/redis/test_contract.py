@@ -191,8 +191,8 @@ async def test_a_bare_list_is_the_list_without_values(saver: AsyncRedisSaver) ->
     for number in range(300):
         config = await put(saver, config, {"c": "x" * 10}, checkpoint_id=f"{number:03}")
         await saver.aput_writes(config, [("c", 1)], "task")
-    everywhere = {"limit": 290}, {"before": place(checkpoint_id="100")}, {"filter": {"no": 1}}
-    for which in everywhere:
+    everywhere: list[dict[str, Any]] = [{"limit": 290}, {"filter": {"no": 1}}]
+    for which in [*everywhere, {"before": place(checkpoint_id="100")}]:
         for where in (place(), place(ns=None)):
             whole = [each async for each in saver.alist(where, **which)]
             bare = [each async for each in saver.alist_bare(where, **which)]

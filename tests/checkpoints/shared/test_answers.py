@@ -118,7 +118,8 @@ async def test_with_a_key_nobody_reads_it_in_redis(store: Store) -> None:
     one = answers(store, safe=safe)
     await one.keep("k", '{"content": "a word"}', 60)
     names = [name async for name in store.client.scan_iter(match=f"*{store.prefix}*answers")]
-    kept = [value for name in names for value in (await store.client.hgetall(name)).values()]
+    hashes: list[Any] = [await store.client.hgetall(name) for name in names]
+    kept = [value for each in hashes for value in each.values()]
     assert kept
     assert not any(b"a word" in value for value in kept)
     assert await answers(store, safe=safe).find("k", 60) == '{"content": "a word"}'
