@@ -43,6 +43,17 @@ def approval_in(interrupts: Sequence[Interrupt]) -> Interrupt | None:
     return next((each for each in interrupts if _requests(each)), None)
 
 
+def decided_in(interrupts: Sequence[Interrupt], decisions: Sequence[Decision]) -> Interrupt | None:
+    """Return the interrupt whose calls were decided; of several that wait in any order.
+
+    Where none of them was, the first that asks: its calls are those that still wait.
+    """
+    ids = {decision.id for decision in decisions}
+    asking = [each for each in interrupts if _requests(each)]
+    of_these = (each for each in asking if ids & {call.id for call in calls_in([each])})
+    return next(of_these, asking[0] if asking else None)
+
+
 def calls_in(interrupts: Sequence[Interrupt]) -> list[WaitingCall]:
     """Return the calls that wait for approval; a call without an id has its number."""
     asking = approval_in(interrupts)

@@ -22,8 +22,8 @@ from everturn.server.resources.approvals import (
     Flaws,
     WaitingCall,
     answer_with,
-    approval_in,
     calls_in,
+    decided_in,
 )
 from everturn.server.resources.threads import Threads
 from everturn.server.runs.request import RunRequest
@@ -348,7 +348,7 @@ def _without_row(newest: FinishedTurn) -> Thread:
 
 def _resumption(waiting: Waiting, answer: Answer, flaws: Flaws) -> tuple[str, Any]:
     """Match an answer to one of the interrupts that wait."""
-    asking = approval_in(waiting.interrupts)
+    asking = decided_in(waiting.interrupts, answer.decisions or ())
     if answer.decisions is not None:
         if asking is None:
             raise InvalidInput("decisions: no tool call waits, but a question: give `answer`.")

@@ -7,7 +7,7 @@ import pytest
 from langgraph.types import Interrupt
 
 from everturn.server.errors import InvalidInput
-from everturn.server.resources.approvals import Decision, answer_with
+from everturn.server.resources.approvals import Decision, answer_with, decided_in
 
 EDIT = Decision("0", "edit", {"whom": "bob"})
 
@@ -31,3 +31,12 @@ def test_a_graph_without_ids_has_tools_of_its_own() -> None:
     """A tool of ours with the same name says nothing about them."""
     (put,) = answer_with(asking(), [EDIT], flaws)["decisions"]
     assert put["edited_action"] == {"name": "mail", "args": {"whom": "bob"}}
+
+
+def test_of_several_that_wait_the_decided_one_is_answered() -> None:
+    one, other, question = asking(id="1"), asking(id="2"), Interrupt("How?", "q")
+    for order in ([one, other, question], [question, other, one]):
+        assert decided_in(order, [Decision("1", "approve")]) is one
+        assert decided_in(order, [Decision("2", "approve")]) is other
+    assert decided_in([question, one, other], [Decision("?", "approve")]) is one
+    assert decided_in([question], [Decision("1", "approve")]) is None
