@@ -20,6 +20,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -69,7 +70,8 @@ class Forked:
     def send_signal(self, sign: int) -> None:
         """Send a signal, unless it has ended."""
         if self.returncode is None:
-            os.kill(self.pid, sign)
+            with suppress(ProcessLookupError):  # it has ended, and nobody has said so yet
+                os.kill(self.pid, sign)
 
     def kill(self) -> None:
         """Take it away."""
