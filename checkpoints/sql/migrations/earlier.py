@@ -17,7 +17,9 @@ _MADE = {  # by the revision that made them
     "0009": ("idempotency_keys",),
     "0010": ("webhooks",),
     "0011": ("api_keys",),
+    "0014": ("store_texts",),
 }
+_DROPPED = {"store_vectors": "0014"}
 
 
 def move_earlier(connection: Connection, head: str) -> str | None:
@@ -72,4 +74,5 @@ def _earlier_revision(connection: Connection, schema: str | None, head: str) -> 
 
 
 def _tables_at(revision: str) -> list[str]:
-    return [table for made, tables in _MADE.items() if made <= revision for table in tables]
+    made = [table for at, tables in _MADE.items() if at <= revision for table in tables]
+    return [table for table in made if _DROPPED.get(table, "9999") > revision]
