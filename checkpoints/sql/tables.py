@@ -427,7 +427,7 @@ CREATE TRIGGER store_texts_changed AFTER UPDATE OF words ON store_texts BEGIN
         SELECT new.number, new.words WHERE new.words IS NOT NULL;
 END"""
 _GIN = (
-    f"CREATE INDEX ix_{WORDS} ON {SCHEMA}.store_texts"
+    f"CREATE INDEX ix_{WORDS} ON %(fullname)s"
     " USING gin (array_to_tsvector(string_to_array(words, ' ')))"
 )
 for _dialect, _statement in (
