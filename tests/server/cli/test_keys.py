@@ -221,6 +221,9 @@ def test_tables_of_an_older_version_are_brought_to_those_of_today(data_dir: Path
     with closing(sqlite3.connect(data_dir / "everturn.db")) as database, database:
         database.execute("DROP TABLE api_keys")
         database.execute("DROP TRIGGER runs_position")
+        for later in ("TABLE store_words", "TABLE store_texts", "INDEX ix_store_items_latest"):
+            database.execute(f"DROP {later}")
+        database.execute("CREATE TABLE store_vectors (namespace, key, path, vector)")
         database.execute("UPDATE everturn_version SET version_num = '0010'")
     with hold_data_dir(data_dir):  # as a service of that version does
         assert "the data folder" in keys(data_dir, "create", "bob", code=1)
