@@ -91,13 +91,12 @@ def model_node(
             the thread.
     """
 
-    async def model(state: State, *, runtime: Runtime[Context]) -> Update:
+    async def model(state: State, *, runtime: Runtime[Context], offer: Offer) -> Update:
         budget, models = current_budget(), await current_models()
         context = context_as(runtime, kind)
         ends: tuple[type[Exception], ...] = (AgentError, GraphBubbleUp)
         if budget is not None:
             context, ends = counted(context), (*ends, *budget.errors)
-        offer = await _offered(tools, state, context)
         known, call, outcome = state.get("route"), None, None
         timeout = current_turn_timeout(models)
         route = known or new_route(state["messages"], timeout, tools=bool(offer.tools))
@@ -129,12 +128,26 @@ def model_node(
     async def kept_or_new(state: State, *, runtime: Runtime[Context]) -> Update:
         context = context_as(runtime, kind)
         offer = await _offered(tools, state, context)
-        # They are in the prompt, which decides whether an answer is kept.
-        state = {**state, "memories": await memories_of_turn(state, context, runtime)}
-        state, newer = await summed_up(state, context)
-        return {**await kept_or_asked(state, context, offer, runtime, model), **newer}
+        # First what joins the prompt, which decides whether an answer is kept.
+        state, newer = await _joined(state, context, runtime)
+        ask_one = partial(model, offer=offer)
+        return {**await kept_or_asked(state, context, offer, runtime, ask_one), **newer}
 
     return kept_or_new
+
+
+async def _joined(
+    state: State, context: Context, runtime: Runtime[Context]
+) -> tuple[State, Update]:
+    """Add what joins the prompt; where that fails by a bug, the turn goes on without."""
+    try:
+        state = {**state, "memories": await memories_of_turn(state, context, runtime)}
+        return await summed_up(state, context)
+    except GraphBubbleUp:
+        raise
+    except Exception:
+        log.exception("prompt_not_joined")
+        return {**state, "summary": None}, {}
 
 
 def offline_node(*, tools: bool | Offering = False, kind: type[Context] = Context) -> Node:

@@ -357,6 +357,20 @@ async def test_a_bug_in_the_router_still_ends_in_an_answer(
     assert fake_provider.calls() == 0
 
 
+async def test_a_bug_in_what_joins_the_prompt_costs_no_answer(
+    fake_provider: FakeProvider, share: Share, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    for step in ("memories_of_turn", "summed_up"):
+        monkeypatch.setattr(f"everturn.graph.nodes.model.{step}", broken)
+        fake_provider.script("model-a", Reply("Here."))
+        async with _models(fake_provider) as models:
+            answer, route = await _answer(models, share)
+        assert (answer.text, route["mode"]) == ("Here.", "primary")
+
+
 # Usage and cost
 
 
