@@ -22,7 +22,7 @@ pytest.register_assert_rewrite("tests.page.screen")
 GRAPHS = {
     "agent": "graph/agent.py:graph",
     "gated": "tests/server/gated_graph.py:graph",
-    "toy": "tests/server/toy_graph.py:graph",
+    "counter": "tests/projects/plain_state/graph.py:graph",
 }
 MODELS = ("model-a", "model-b")
 APPROVED = '''
