@@ -42,7 +42,7 @@ async def memories_of_turn(
 ) -> Sequence[str]:
     """Return the memories that join the prompt of this turn; the same for all its calls.
 
-    Where they cannot be found the turn goes on without.
+    Where they cannot be found the turn goes on without. Emits them as a custom event `memories`.
     """
     if "memories" in state:
         return state["memories"]
@@ -58,7 +58,10 @@ async def memories_of_turn(
     except Exception as error:
         log.warning("memories_not_joined", error=str(error) or type(error).__name__)
         return ()
-    return await _screened(_within(found, settings.memory_tokens))
+    joined = await _screened(_within(found, settings.memory_tokens))
+    if joined:
+        runtime.stream_writer({"type": "memories", "memories": joined})
+    return joined
 
 
 def with_memories(system_prompt: str, memories: Iterable[str]) -> str:

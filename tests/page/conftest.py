@@ -22,6 +22,7 @@ pytest.register_assert_rewrite("tests.page.screen")
 GRAPHS = {
     "agent": "graph/agent.py:graph",
     "gated": "tests/server/gated_graph.py:graph",
+    "planner": "graph/planner.py:graph",
     "counter": "tests/projects/plain_state/graph.py:graph",
 }
 MODELS = ("model-a", "model-b")

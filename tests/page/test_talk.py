@@ -235,3 +235,38 @@ def test_a_graph_without_messages_is_asked_by_a_form(open_page: Open) -> None:
     form.get_by_label("Count").fill("41")
     screen.button("Send").click()
     expect(screen.log).to_contain_text("was 41")
+
+
+def test_a_plan_is_shown_as_its_steps_are_carried_out(open_page: Open, stage: Stage) -> None:
+    assistant = {"graph_id": "planner", "name": "plans", "context": {"model": "offline"}}
+    stage.client.post("/assistants", json=assistant).raise_for_status()
+    screen = open_page()
+    screen.choose_graph("plans (planner)")
+    screen.say("Calculate 6*7, then calculate 10*20")
+    plan = screen.tab.locator("section.channels details", has_text="Plan")
+    expect(plan.get_by_role("listitem")).to_have_count(2)
+    expect(plan.locator("[data-status=done]")).to_have_count(2)
+    expect(plan).to_contain_text("200")
+    screen.done()
+
+
+def test_memories_that_joined_a_turn_are_shown(open_page: Open, stage: Stage) -> None:
+    stage.client.post("/api/memories", json={"text": "Gildong drinks green tea"}).raise_for_status()
+    screen = open_page()
+    screen.say("Which green tea would I like?")
+    used = screen.tab.locator("section.channels details", has_text="Memories used")
+    used.locator("summary").click()
+    expect(used.get_by_role("listitem")).to_have_text(["Gildong drinks green tea"])
+    screen.done()
+
+
+def test_an_answer_from_the_cache_says_so(open_page: Open, stage: Stage) -> None:
+    assistant = {"graph_id": "agent", "name": "kept", "context": {"cache": True}}
+    stage.client.post("/assistants", json=assistant).raise_for_status()
+    for line in ("tokens", "model-a (from the cache)"):
+        screen = open_page()
+        screen.choose_graph("kept (agent)")
+        screen.say("hello there")
+        screen.done()
+        expect(screen.answer(-1).locator("details.about")).to_contain_text(line)
+    expect(screen.answer(-1).locator("details.about")).to_contain_text(" old")

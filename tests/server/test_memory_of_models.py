@@ -62,6 +62,21 @@ def test_what_fits_joins_the_prompt_as_data(provider: FakeProvider, tmp_path: Pa
         assert "green" not in system_of(provider.requests[-1])
 
 
+def test_a_stream_tells_once_which_memories_join(provider: FakeProvider, tmp_path: Path) -> None:
+    provider.script(
+        "m", Reply(tool_calls=[ToolCall("calculator", {"expression": "1+1"})]), Reply(text="Two.")
+    )
+    with serving(tmp_path / "data", **settings(provider)) as client:
+        remember(client, "Likes green tea.")
+
+        def told(**choices: Any) -> list[Any]:
+            events = client.events("/api/chat/message/stream", {"message": "tea?", **choices})
+            return [each.data["memories"] for each in events if each.name == "memories"]
+
+        assert told() == [["Likes green tea."]]
+        assert told(use_memory=False) == []
+
+
 def test_all_calls_of_a_turn_read_the_same(provider: FakeProvider, tmp_path: Path) -> None:
     call = ToolCall("remember", {"text": "Likes tea.", "kind": "preference"})
     provider.script("m", Reply(tool_calls=[call]), Reply(text="Noted."))

@@ -15,8 +15,8 @@ from everturn.server.resources.approvals import calls_in
 from everturn.server.streams.feed import GAP, Event
 from everturn.server.streams.modes import SUMMARY
 
-_CUSTOM = ("fallback", "retry", "reset", "plan", "step")
-"""What nodes emit themselves: of the router, and of a plan that is carried out."""
+_CUSTOM = ("fallback", "retry", "reset", "memories", "plan", "step")
+"""What nodes emit themselves: of the router, of memory, and of a plan that is carried out."""
 
 ChatEvent = tuple[str, dict[str, Any]]
 

@@ -201,6 +201,30 @@ it("what the state holds beside its messages is kept", () => {
   expect(reduce(EMPTY, values).channels).toEqual({ plan: ["one", "two"] });
 });
 
+describe("a plan", () => {
+  const said = (name: string, payload: unknown): ProtocolEvent => ({
+    ...{ method: "custom", namespace: [], timestamp: 0, seq: 5, run: "r" },
+    data: { name, payload: { type: name, ...(payload as object) } },
+  });
+  const step = (id: string, status: string, result = "") => ({ id, text: `do ${id}`, depends_on: [], status, result });
+
+  it("is shown as it is made, and changes step by step", () => {
+    const made = reduce(EMPTY, said("plan", { steps: [step("1", "pending"), step("2", "pending")] }));
+    const begun = reduce(made, said("step", step("2", "running")));
+    const ended = reduce(begun, said("step", step("2", "done", "42")));
+    expect(begun.channels.steps).toEqual([step("1", "pending"), step("2", "running")]);
+    expect(ended.channels.steps).toEqual([step("1", "pending"), step("2", "done", "42")]);
+  });
+
+  it("memories of a turn are shown until the next one", () => {
+    const known = reduce(EMPTY, said("memories", { memories: ["likes tea", 7] }));
+    expect(known.memories).toEqual(["likes tea"]);
+    const data = { event: "running", graph_name: "agent" } as never;
+    const next = reduce(known, { ...{ method: "lifecycle", namespace: [], timestamp: 0, seq: 6, run: "r2" }, data });
+    expect(next.memories).toEqual([]);
+  });
+});
+
 describe("a graph of the user's", () => {
   it.each([
     [["a text"]],
@@ -221,6 +245,9 @@ describe("a graph of the user's", () => {
     ["values", ["a", "list"]],
     ["custom", { name: "fallback", payload: 7 }],
     ["custom", { name: "reset", payload: null }],
+    ["custom", { name: "plan", payload: null }],
+    ["custom", { name: "step", payload: { id: 3 } }],
+    ["custom", { name: "memories", payload: { memories: "a text" } }],
     ["messages", { event: "nobody-knows", message_id: "1" }],
     ["messages", { event: "content-block-delta", message_id: "1", index: 9_000, delta: {} }],
     ["tools", { event: "nobody-knows", tool_call_id: "1" }],

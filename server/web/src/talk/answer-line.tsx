@@ -13,6 +13,7 @@ const MODES: Record<Route["mode"], Key> = {
   fallback: "modeFallback",
   offline: "modeOffline",
   stopped: "modeStopped",
+  cache: "modeCache",
 };
 
 export function AnswerLine({ drawn, turn }: { drawn: Drawn; turn: TurnView }) {
@@ -37,8 +38,14 @@ export function AnswerLine({ drawn, turn }: { drawn: Drawn; turn: TurnView }) {
       turn.total !== null && say("totalTime", { time: secondsWords(say, turn.total) }),
       tokens ? say("tokens", { n: tokens.toLocaleString() }) : "",
       route && costOf(route),
+      route?.cached && savedOf(route.cached),
       turn.tools === 1 ? say("toolCountOne") : turn.tools > 1 && say("toolCount", { n: turn.tools }),
     ].filter((part): part is string => !!part);
+  }
+
+  function savedOf({ age, cost_saved: saved }: NonNullable<Route["cached"]>): string {
+    const time = secondsWords(say, age);
+    return saved ? say("cachedSaved", { time, saved: costWords(saved) }) : say("cachedAge", { time });
   }
 
   function costOf({ cost, tried }: Route): string {

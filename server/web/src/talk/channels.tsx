@@ -1,4 +1,4 @@
-/** What a graph's state holds beside its messages: a plan, who speaks, memories. Shown where it is there. */
+/** What is there beside the messages: a plan, who speaks, memories that were used. */
 
 import { memo } from "react";
 
@@ -8,16 +8,18 @@ import { type Key, strings } from "../strings";
 const SHOWN: [names: string[], title: Key][] = [
   [["plan", "steps", "todos"], "channelPlan"],
   [["asked", "speakers", "specialists", "team"], "channelSpeakers"],
-  [["memories", "memories_used", "recalled"], "channelMemories"],
+  [["memories"], "channelMemories"],
 ];
 
 interface Props {
   channels: Record<string, unknown>;
+  /** Memories that joined the prompt, where the graph says so by an event. */
+  memories: string[];
   /** The graph has no messages: all of its state is shown. */
   whole: boolean;
 }
 
-export const Channels = memo(function Channels({ channels, whole }: Props) {
+export const Channels = memo(function Channels({ channels, memories, whole }: Props) {
   const say = useSay();
   if (whole && Object.keys(channels).length) {
     return (
@@ -26,8 +28,9 @@ export const Channels = memo(function Channels({ channels, whole }: Props) {
       </section>
     );
   }
+  const all: Record<string, unknown> = { memories, ...channels };
   const found = SHOWN.flatMap(([names, title]) =>
-    names.filter((name) => filled(channels[name])).map((name) => ({ name, title, value: channels[name] })),
+    names.filter((name) => filled(all[name])).map((name) => ({ name, title, value: all[name] })),
   );
   if (!found.length) return null;
   return (

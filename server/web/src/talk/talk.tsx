@@ -98,7 +98,7 @@ export function Talk({ threadId }: { threadId: string | null }) {
           waiting.map((interrupt) => (
             <InterruptCard key={interrupt.id} threadId={threadId} interrupt={interrupt} />
           ))}
-        <Channels channels={state.channels} whole={state.stored.length === 0} />
+        <Channels channels={state.channels} memories={state.memories} whole={state.stored.length === 0} />
         {threadId !== null && <Queue threadId={threadId} state={live} attempt={attempt} ask={ask} />}
         <Status state={live} entries={entries} />
       </Log>

@@ -63,7 +63,7 @@ function begun(state: ThreadState, id: string, at: number): ThreadState {
   const answered = state.run?.id === id ? state.answered : state.interrupts;
   const next: ThreadState = { ...state, phase: "busy", interrupts: [], answered, tried: [] };
   if (state.run?.id === id) return restarted(next);
-  return { ...next, run: { id, started: at, ended: null }, asked: [] };
+  return { ...next, run: { id, started: at, ended: null }, asked: [], memories: [] };
 }
 
 /** A run whose answer did not fit changes nothing: what waited before it still waits. */

@@ -1,4 +1,4 @@
-/** What nodes say beside their messages: another model is asked, words are taken back, events are lost. */
+/** What nodes say beside their messages: who is asked, what is taken back, how far a plan is, what is lost. */
 
 import type { Asked, Extra, ThreadState } from "./state";
 
@@ -13,12 +13,18 @@ interface Payload {
   reason?: string;
   model?: string;
   message_id?: string;
+  id?: string;
+  steps?: unknown;
+  memories?: unknown;
 }
 
 export function customSaid(state: ThreadState, { name, payload }: Said, seq: number | null): ThreadState {
   const said = (payload ?? {}) as Payload;
   if (name === "fallback" || name === "retry") return add(state, asked(state, name, said, seq));
   if (name === "reset") return reset(state, said);
+  if (name === "plan") return planned(state, said.steps);
+  if (name === "step") return planned(state, withStep(state.channels.steps, said));
+  if (name === "memories") return { ...state, memories: texts(said.memories) };
   if (name === "gap") return add(state, { kind: "gap", id: `gap-${seq}`, after: last(state) });
   return state;
 }
@@ -42,6 +48,16 @@ function reset(state: ThreadState, said: Payload): ThreadState {
   );
   return { ...state, extras };
 }
+
+const planned = (state: ThreadState, steps: unknown): ThreadState => ({ ...state, channels: { ...state.channels, steps } });
+
+/** A step has begun or ended: the plan's own channel says so only when all that run beside it have ended. */
+function withStep(steps: unknown, { type: _, ...step }: Payload & { type?: string }): unknown {
+  if (!Array.isArray(steps)) return steps;
+  return steps.map((each: { id?: string } | null) => (each?.id === step.id ? { ...each, ...step } : each));
+}
+
+const texts = (all: unknown): string[] => (Array.isArray(all) ? all.filter((each) => typeof each === "string") : []);
 
 const last = (state: ThreadState) => state.stored.at(-1)?.id ?? null;
 

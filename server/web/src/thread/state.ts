@@ -99,13 +99,15 @@ export interface Attempt {
 
 export interface Route {
   model: string;
-  mode: "primary" | "retry" | "fallback" | "offline" | "stopped";
+  mode: "primary" | "retry" | "fallback" | "offline" | "stopped" | "cache";
   tried: Attempt[];
   degraded: boolean;
   usage?: Usage;
   cost?: number;
   reason?: string;
   expected_back?: string;
+  /** Of an answer that was kept from an earlier turn: its age in seconds, and what was not spent again. */
+  cached?: { age: number; cost_saved?: number; tokens_saved?: number };
 }
 
 export interface ThreadState {
@@ -120,8 +122,10 @@ export interface ThreadState {
   interrupts: Interrupt[];
   /** What waited when the run under way began: it waits again where the run's answer did not fit. */
   answered: Interrupt[];
-  /** What the state holds beside its messages: a plan, memories, and so on. */
+  /** What the state holds beside its messages: a plan, and so on. */
   channels: Record<string, unknown>;
+  /** What was remembered of the user, and joined the prompt of the newest run. */
+  memories: string[];
   /** The newest checkpoint of the root graph. */
   checkpoint: string | null;
   /** Attempts of the run under way that have failed. */
@@ -142,6 +146,7 @@ export const EMPTY: ThreadState = {
   interrupts: [],
   answered: [],
   channels: {},
+  memories: [],
   checkpoint: null,
   tried: [],
   asked: [],
