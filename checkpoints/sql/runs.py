@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
+    Connection,
     Insert,
     and_,
     bindparam,
@@ -379,12 +380,15 @@ class RunRows:
         begun = update(runs).where(mine).values(status="running", updated_at=_now())
         return await self._database.write(lambda c: c.execute(begun).rowcount == 1)
 
-    async def disown(self, alive: Collection[str]) -> int:
-        """Have the unfinished runs of processes that are not alive wait again; say how many.
+    async def disown(self, alive: Collection[str]) -> list[str]:
+        """Have the unfinished runs of processes that are not alive wait again.
 
-        Those that had begun have lived through a death.
+        Those that had begun have lived through a death. Returns of each run whose it was.
         """
         dead = and_(runs.c.owner.is_not(None), runs.c.owner.not_in(alive))
+        left = select(runs.c.owner).where(_unfinished(runs), dead)
+        # Locked: of several processes that look at once, one finds them.
+        left = left.order_by(runs.c.position).with_for_update()
         freed = (
             update(runs)
             .where(_unfinished(runs), dead)
@@ -394,7 +398,14 @@ class RunRows:
                 deaths=runs.c.deaths + case((runs.c.status == "running", 1), else_=0),
             )
         )
-        return await self._database.write(lambda c: c.execute(freed).rowcount)
+
+        def find_and_free(connection: Connection) -> list[str]:
+            owners = [str(owner) for owner in connection.scalars(left)]
+            if owners:
+                connection.execute(freed)
+            return owners
+
+        return await self._database.write(find_and_free)
 
     async def release_others(self, known: Callable[[], Collection[str]]) -> int:
         """Have what this process has, and does not know of, wait again: an answer was lost.

@@ -122,6 +122,16 @@ class Metrics:
         with beside_the_answer("recovery"):
             self.runs.recovered.inc()
 
+    def run_left(self, seconds: float) -> None:
+        """Count a run that can go on, so many seconds after its process was last alive."""
+        with beside_the_answer("recovery"):
+            self.runs.recovery.observe(seconds)
+
+    def run_lost(self) -> None:
+        """Count a run that was given up."""
+        with beside_the_answer("lost run"):
+            self.runs.lost.inc()
+
     def exposition(self) -> bytes:
         """All figures in the Prometheus text format: of all workers, where there are several."""
         self.look()

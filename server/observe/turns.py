@@ -72,6 +72,8 @@ def report_turn(
             error=type(error).__name__ if error else None,
         )
         metrics.turns.requests.labels(endpoint, model, status).inc()
+        if error is not None:
+            metrics.turns.failed.labels(metrics.turns.errors(type(error).__name__)).inc()
         metrics.turns.duration.labels(endpoint, model).observe(seconds)
         if first_token is not None:
             metrics.turns.first_token.labels(model).observe(first_token)

@@ -109,7 +109,9 @@ class RunCreator(RunCanceller, ABC):
         """
         here = Here()
         self._taking = Taking(
-            rows, events, assistants, threads, keys, webhooks, slots, dumps, self._start
+            *(rows, events, assistants, threads, keys, webhooks, slots, dumps),
+            start=self._start,
+            count_lost=metrics.run_lost,
         )
         self._queue = Queue(rows, slots, at_once, peers, self._taking.take_over, max_waiting)
         super().__init__(

@@ -59,7 +59,7 @@ class Queue:
         self._at_once = at_once
         self._peers = peers
         self._begin = begin
-        self._max_waiting = max_waiting
+        self.max_waiting = max_waiting
         self._news = asyncio.Event()
         self._known = Waiting(due=1)  # what an earlier process left, perhaps
         self.measured = Waiting(due=0)
@@ -88,7 +88,7 @@ class Queue:
         Raises:
             Overloaded: too many wait.
         """
-        if self._known.due + more > self._max_waiting:
+        if self._known.due + more > self.max_waiting:
             since = self._known.since or datetime.now(UTC)
             waited = (datetime.now(UTC) - since).total_seconds()
             raise Overloaded(

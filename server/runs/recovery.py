@@ -24,8 +24,11 @@ async def watch_over(peers: Peers, runs: Runs) -> None:
     last = await peers.heartbeat()
     # No process is taken for dead before all had the time to say that they live.
     looks_at = last.at + peers.lease
+    last_alive: dict[str, float] = {}
     while True:
         pulse = await peers.heartbeat()
+        # Who is said to be alive had its last heartbeat within a lease.
+        last_alive |= dict.fromkeys(pulse.alive, pulse.at - peers.lease)
         if pulse.at - last.at > peers.lease / 2:
             looks_at = pulse.at + peers.lease  # Redis, or we, were away: the others as well?
         elif not pulse.alive >= last.alive:
@@ -35,7 +38,8 @@ async def watch_over(peers: Peers, runs: Runs) -> None:
             continue
         looks_at = pulse.at + _LOOK_SECONDS
         try:
-            await runs.take_from_the_dead(pulse.alive)
+            await runs.take_from_the_dead(pulse.alive, last_alive)
+            last_alive = {name: last_alive[name] for name in pulse.alive}
         except CheckpointsError as error:
             log.warning("runs_not_taken_over", error=str(error))
             looks_at = pulse.at

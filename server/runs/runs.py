@@ -11,7 +11,7 @@ that died: `queue`, `taking`.
 """
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from time import monotonic
@@ -89,16 +89,25 @@ class Runs(RunCreator):
         """
         return self._engine.graphs.chosen(name, "graph")
 
-    async def take_from_the_dead(self, alive: Collection[str]) -> None:
+    async def take_from_the_dead(
+        self, alive: Collection[str], last_alive: Mapping[str, float] | None = None
+    ) -> None:
         """Have the runs of processes that are not alive wait again: who has room takes them.
 
         Their webhooks are sent by the others, too.
+
+        Args:
+            alive: the names of all processes that are.
+            last_alive: when processes were, as far as that is known, by the monotonic clock.
 
         Raises:
             StoreUnavailable: the database does not answer.
         """
         await self._webhooks.adopt(alive)
-        if await self._rows.disown(alive):
+        if left_by := await self._rows.disown(alive):
+            for process in left_by:
+                if last_alive and process in last_alive:
+                    self._metrics.run_left(monotonic() - last_alive[process])
             await self._peers.publish({"waiting": True})
             self._at_once.full.clear()  # they have their places still
         self._queue.wake()  # also for what a process that was stopped has handed over
@@ -122,7 +131,9 @@ class Runs(RunCreator):
         figures, waits = self._metrics.runs, self._queue.measured
         figures.queue.set(waits.due)
         figures.queue_age.set(_age(waits.since))
+        figures.queue_limit.set(self._queue.max_waiting)
         figures.running.set(self._slots.under_way)
+        figures.limit.set(self._slots.max_runs)
         figures.waiting.set(self._slots.waiting)
         figures.waiting_age.set(self._slots.oldest)
         self._metrics.now.saw(self._slots.under_way, self._slots.waiting, waits.due)

@@ -45,8 +45,9 @@ class Taking:
         slots: Slots,
         dumps: Dumps,
         start: Callable[[Run], None],
+        count_lost: Callable[[], None],
     ) -> None:
-        """Wire it up; `start` starts a run."""
+        """Wire it up; `start` starts a run, `count_lost` counts one that is given up."""
         self._rows = rows
         self._events = events
         self._assistants = assistants
@@ -56,6 +57,7 @@ class Taking:
         self._slots = slots
         self._dumps = dumps
         self._start = start
+        self._count_lost = count_lost
 
     async def take_over(self, claimed: Claimed) -> None:
         """Begin a run that was taken by the queue, in the slot that is reserved for it."""
@@ -129,6 +131,7 @@ class Taking:
         failure = {"error": "RunLost", "message": reason, "error_id": uuid4().hex}
         about = {"run_id": row.run_id, "thread_id": row.thread_id}
         log.error("run_lost", **about, reason=reason, error_id=failure["error_id"])
+        self._count_lost()
         rows = [self._threads.lost(row.thread_id, failure), self._keys.lost(row, failure)]
         if webhook:
             payload = lost_payload(row, failure)

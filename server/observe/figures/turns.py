@@ -15,6 +15,12 @@ class TurnFigures:
             "Turns of all routes, by route, model and how they ended.",
             *("endpoint", "model", "status"),
         )
+        self.errors = Names()
+        self.failed = figures.counter(
+            "everturn_failed_turns_total",
+            "Turns that ended with an error, by its class.",
+            "error",
+        )
         self.duration = figures.histogram(
             "chat_response_duration_seconds",
             "Seconds from the request to the end of its answer.",

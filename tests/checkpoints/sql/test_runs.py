@@ -153,7 +153,8 @@ async def test_who_was_away_finds_its_runs_taken(
     a: RunRows, b: RunRows, database: Database
 ) -> None:
     await a.insert(row("one"))
-    await b.disown(["b"])
+    assert await b.disown(["b"]) == ["a"]
+    assert not await b.disown(["b"])
     (taken,) = await b.claim(1)
     assert not await a.begin("one")
     assert await b.begin("one")

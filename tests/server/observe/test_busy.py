@@ -1,6 +1,7 @@
 """A busy minute: turns through all doors, a fallback, a tool, failures, a cancelled run, a kill."""
 
 import json
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -193,8 +194,14 @@ def test_the_metrics_can_be_parsed_and_say_what_happened(busy: Busy) -> None:
     assert found["tool_calls_total{status=internal,tool=look_up}"] >= 1
     assert found["everturn_checkpoint_seconds_count{operation=put}"] > 0
     assert found["everturn_checkpoint_bytes_total{direction=written}"] > 1000
+    assert found["everturn_failed_turns_total{error=RuntimeError}"] == 2
     assert found["everturn_runs_running{}"] == 0
+    assert found["everturn_runs_limit{}"] == 500
+    assert found["everturn_background_runs_limit{}"] == 10_000
+    assert found["everturn_runs_lost_total{}"] == 0
     assert found["everturn_runs_recovered_total{}"] == 0
     assert found["everturn_event_log_bytes{}"] > 0
     assert found["everturn_resident_bytes{}"] > 10_000_000
-    assert found["everturn_open_files{}"] > 3
+    assert 3 < found["everturn_open_files{}"] < found["everturn_open_files_limit{}"]
+    assert found[f"everturn_processes{{version={version('everturn')}}}"] == 1
+    assert found["everturn_cpu_seconds_total{}"] > 0.1

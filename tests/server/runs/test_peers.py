@@ -397,6 +397,13 @@ async def test_who_dies_is_taken_over_from(stores: dict[str, str], tmp_path: Pat
         for where, which in ((thread, run_id), (waiting, delayed), (stateless, untouched)):
             assert await status(other, where, which) == "success"
         assert not any("run_recovered" in line and untouched in line for line in lives.log)
+        metrics = (await other.http.client.get("/metrics")).text
+        count, seconds = (
+            float(metrics.partition(f"\neverturn_recovery_seconds_{what} ")[2].partition("\n")[0])
+            for what in ("count", "sum")
+        )
+        assert count >= 1
+        assert seconds >= 3 * count  # a lease
 
 
 async def test_what_waited_elsewhere_behind_a_run_costs_it_nothing(

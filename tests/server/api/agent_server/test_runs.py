@@ -657,6 +657,7 @@ def test_a_node_that_ends_the_process_is_named_and_given_up(config: Path, tmp_pa
         lost = client.post("/runs/wait", json=alone, headers=key)
         assert lost.json()["__error__"]["error"] == "RunLost"
         running.says("run_lost", lost.json()["__error__"]["error_id"])
+        assert "everturn_runs_lost_total 2.0" in client.get("/metrics").text
 
 
 def test_a_delayed_run_outlives_a_stop(config: Path, tmp_path: Path) -> None:
