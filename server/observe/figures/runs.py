@@ -60,3 +60,5 @@ class RunFigures:
             "Webhooks, by status: delivered, failed (sent again later) or dead (sent no more).",
             "status",
         )
+        for status in ("delivered", "failed", "dead"):
+            self.webhooks.labels(status)  # there from the start: else the first is no increase
