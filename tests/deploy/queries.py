@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any, NamedTuple
 
 import yaml
@@ -63,6 +64,7 @@ def of_dashboards() -> list[Query]:
     return found
 
 
+@cache
 def rules() -> list[dict[str, Any]]:
     """All rules, as they are written."""
     groups = (group for file in RULES for group in yaml.safe_load(file.read_text())["groups"])

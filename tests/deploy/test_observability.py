@@ -29,8 +29,7 @@ from tests.server.observe.test_metrics import declared, documented
 from tests.service import ROOT
 from tests.waiting import eventually_sync
 
-pytestmark = pytest.mark.clock
-
+METRICS = declared(Metrics())
 OF_PROMETHEUS = {
     "up": {"job", "instance"},
     "ALERTS": {"alertname", "alertstate", "severity", "job", "instance", "model"},
@@ -67,7 +66,7 @@ def labels_of(metric: str) -> set[str] | None:
         return OF_PROMETHEUS[metric]
     if metric in {rule.get("record") for rule in rules()}:
         return {"job"}
-    known = declared(Metrics())
+    known = METRICS
     if metric in known:
         return known[metric] | ON_EACH_TARGET
     of_histogram, _, part = metric.rpartition("_")
@@ -96,6 +95,7 @@ def test_a_name_that_is_not_there_is_found() -> None:
     assert labels_of("a_total") is None
 
 
+@pytest.mark.clock
 def test_a_running_service_has_all_of_them_and_they_are_documented(busy: Busy) -> None:
     there = families(busy.metrics())
     assert there == set(documented())
@@ -108,7 +108,7 @@ def test_a_running_service_has_all_of_them_and_they_are_documented(busy: Busy) -
 def test_no_metric_is_left_out_of_the_dashboards() -> None:
     shown = {name for query in of_dashboards() for name in named_in(query.expr).metrics}
     shown = {re.sub("_(bucket|count|sum)$", "", name) for name in shown}
-    assert set(declared(Metrics())) <= shown
+    assert set(METRICS) <= shown
 
 
 def test_only_the_faults_of_callers_are_left_out_of_the_promise() -> None:
@@ -186,7 +186,7 @@ def test_every_alert_says_what_to_do() -> None:
         ["check", "config", str(FOLDER / "prometheus.yaml")],
         ["test", "rules", str(Path(__file__).with_name("alerts.yaml"))],
     ],
-    ids=" ".join,
+    ids=["rules", "config", "alerts"],
 )
 def test_promtool_finds_nothing_wrong(command: list[str]) -> None:
     done = subprocess.run(
@@ -195,25 +195,27 @@ def test_promtool_finds_nothing_wrong(command: list[str]) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.clock
 def test_a_real_prometheus_answers_every_query(busy: Busy, tmp_path: Path) -> None:
+    """`pytest -s` shows how many series each query has."""
     queries = [Query(where, in_values(expr)) for where, expr in [*of_dashboards(), *of_rules()]]
-    alerts = {rule["alert"] for rule in rules() if "alert" in rule}
+    may_be_empty = {rule["alert"] for rule in rules() if "alert" in rule} | NOTHING_HAS_TO_BE_WRONG
     series = dict.fromkeys(queries, 0)
     with scraping(tmp_path, busy.url, busy.monitoring) as prometheus, busy.under_load():
 
-        def without_data() -> list[str]:
+        def all_have_data() -> bool:
             for query in queries:
                 series[query] = series[query] or len(prometheus.ask(query.expr))
-            empty = {query.where for query in queries if not series[query]}
-            return sorted(empty - alerts - NOTHING_HAS_TO_BE_WRONG)
+            return all(count or query.where in may_be_empty for query, count in series.items())
 
-        seen: list[list[str]] = []
-        eventually_sync(lambda: seen.append(without_data()) or not seen[-1])
+        try:
+            eventually_sync(all_have_data)
+        finally:
+            for query, count in series.items():
+                print(f"{count:4d} series  {query.where}: {query.expr}")
         # More than one of a hundred turns fails.
         eventually_sync(lambda: "EverturnTurnsFailFast" in firing(prometheus))
         assert not {"EverturnAway", "EverturnRunsLost"} & firing(prometheus)
-    for query, count in series.items():
-        print(f"{count:4d} series  {query.where}: {query.expr}")
 
 
 def firing(prometheus: Prometheus) -> set[str]:

@@ -53,9 +53,10 @@ def test_several_workers_are_one(data_dir: Path) -> None:
                 assert client.get("/metrics").status_code == 404
         assert turns(url) == 6
 
-        def opened() -> float:
+        def figure(name: str) -> float:
             lines = httpx.get(url).text.splitlines()
-            return sum(float(line.split()[1]) for line in lines if line.startswith("everturn_open"))
+            return sum(float(line.split()[1]) for line in lines if line.startswith(name))
 
-        eventually_sync(lambda: opened() > 0)  # though nobody asked the workers themselves
+        eventually_sync(lambda: figure("everturn_open_files ") > 0)  # nobody asked the workers
+        eventually_sync(lambda: figure("everturn_processes{") == 2)
         assert running.stop() == 0
