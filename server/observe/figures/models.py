@@ -20,8 +20,8 @@ class ModelFigures:
         )
         self.tokens = figures.counter(
             "model_tokens_total",
-            "Tokens of model calls, failed ones included where known, by direction; also those that "
-            "vectors of memories took. The offline model has none.",
+            "Tokens of model calls, failed ones included where known, by direction; also those "
+            "that vectors of memories took. The offline model has none.",
             *("model", "direction"),
         )
         self.cost = figures.counter(

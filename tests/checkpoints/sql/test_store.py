@@ -584,3 +584,11 @@ async def test_any_json_comes_back_and_is_found_by_itself(
     found = await ours.asearch(("any",), filter=by_itself)
     assert [each.key for each in found] == ["k"]
     assert fits(item.value, by_itself)
+
+
+async def test_vectors_have_a_length_that_can_be_kept() -> None:
+    for vector, says in (([1.0] * 20_000, "vectors of 20,000 numbers"), ([], "no vectors")):
+        index = IndexConfig(dims=0, embed=lambda texts, made=vector: [made for _ in texts])
+        meaning = Meaning(index, setting="EVERTURN_EMBEDDINGS")
+        with pytest.raises(StoreMisconfigured, match=f"EVERTURN_EMBEDDINGS: the model .*{says}"):
+            await meaning.of_query("tea")
