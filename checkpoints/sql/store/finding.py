@@ -88,6 +88,7 @@ def read_new(connection: Connection, prefix: Namespace, bits: Bits) -> None:
             _add(bits, [(n, vector) for n, _, vector in _texts(connection, unknown, vectors=True)])
             bits.looked()
             return
+        new["since"] = unknown[0] - 1  # goes on where a search that was ended came to
     streamed = connection.execution_options(yield_per=_ROWS_AT_ONCE)
     with streamed.execute(sql.NEW_TEXTS, new) as rows:
         for some in rows.partitions():

@@ -26,9 +26,14 @@ from langgraph.store.memory import InMemoryStore
 from pydantic import BaseModel
 from sqlalchemy import event, func, select, update
 
-from everturn.checkpoints.errors import InvalidItem, StoreMisconfigured, StoreUnavailable
+from everturn.checkpoints.errors import (
+    InvalidItem,
+    SearchTimeout,
+    StoreMisconfigured,
+    StoreUnavailable,
+)
 from everturn.checkpoints.sql.database import Database, open_database
-from everturn.checkpoints.sql.store import Meaning, SQLStore, open_store
+from everturn.checkpoints.sql.store import Meaning, SQLStore, finding, open_store
 from everturn.checkpoints.sql.store.values import as_json, fits
 from everturn.checkpoints.sql.tables import store_items, store_texts
 from tests.checkpoints.stores import in_database, in_postgres, postgres_database
@@ -402,6 +407,28 @@ async def test_vectors_of_another_index_count_as_none(database: Database) -> Non
         await store.aput(("m",), "new", {"text": "dogs"})
         left = await database.read(lambda c: c.scalars(select(store_texts.c.key)).all())
         assert left == ["old"]
+
+
+async def test_reading_many_vectors_goes_on_where_it_was_ended(
+    ours: SQLStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    puts = [PutOp(("m",), f"{number}", {"text": f"cats {number}"}) for number in range(40)]
+    await ours.abatch(puts)
+    monkeypatch.setattr(finding, "_ROWS_AT_ONCE", 10)
+    add, read = finding._add, list[int]()
+
+    def noted(bits: Any, some: Sequence[tuple[int, bytes | None]]) -> None:
+        read.append(len(some))
+        add(bits, some)
+        if len(read) == 2:
+            raise TimeoutError
+
+    monkeypatch.setattr(finding, "_add", noted)
+    with pytest.raises(SearchTimeout):
+        await ours.asearch(("m",), query="cats 7", limit=1)
+    found = await ours.asearch(("m",), query="cats 7", limit=1)
+    assert [item.key for item in found] == ["7"]
+    assert sum(read) == 40
 
 
 async def test_an_index_that_does_not_fit_its_embeddings(database: Database) -> None:
