@@ -423,6 +423,7 @@ async def _service(
     graphs = loaded.graphs.with_memory(saver, store)
     access = loaded.access
     metrics = saver.meter = Metrics()
+    models.embedded = metrics.models.count_embeddings
     metrics.on_look(lambda: metrics.models.say_circuits(models.breaker.states()))
     metrics.on_look(lambda: metrics.stores.event_log.set(events.kept_bytes))
     guards = await off_the_loop(partial(guards_of, settings.guards, metrics.guard_verdict))

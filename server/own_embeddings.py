@@ -4,8 +4,9 @@ from langgraph.store.base import IndexConfig
 
 from everturn.checkpoints.errors import StoreMisconfigured
 from everturn.checkpoints.sql.store import Meaning
-from everturn.graph.models.embeddings import EmbeddingsMissing, embeddings_of
+from everturn.graph.models.embeddings import EmbeddingsMissing
 from everturn.graph.models.provider import Models
+from everturn.graph.models.provider_embeddings import embeddings_of
 from everturn.server.environment import WrongSetting
 from everturn.server.projects.imports import off_the_loop
 

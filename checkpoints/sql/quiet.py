@@ -43,11 +43,18 @@ class QuietSessions:
             limit: how many sessions.
             offset: how many are left out before.
         """
-        now, turns = datetime.now(UTC), chat_history.c
+        now, of_turn = datetime.now(UTC), chat_history.c
+        # By itself SQLite would walk the whole history, for that is in the order of the groups.
+        lately = (
+            select(of_turn.session_id, of_turn.id, of_turn.created_at)
+            .where(of_turn.created_at > now - timedelta(seconds=since))
+            .cte("lately")
+            .prefix_with("MATERIALIZED")
+        )
+        turns = lately.c
         newest = func.max(turns.created_at)
         found = (
             select(turns.session_id, func.max(turns.id))
-            .where(turns.created_at > now - timedelta(seconds=since))
             .group_by(turns.session_id)
             .having(newest < now - timedelta(seconds=quiet))
             .order_by(newest, turns.session_id)

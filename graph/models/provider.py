@@ -1,11 +1,11 @@
 """Chat models by name: one pooled HTTP client to the provider, and the offline model."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from functools import cached_property
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from langchain_core.language_models import BaseChatModel
@@ -35,8 +35,19 @@ ALLOW_NETWORK_MODELS = True
 _CONNECT_SECONDS = 5.0
 _CATALOGUE_SECONDS = 30.0
 _EMBEDDING_SECONDS = 10.0
+_MAX_COST = 1e6
+"""US dollars; what is more is no price."""
 _MAX_CATALOGUE = 16 * 2**20
 """Bytes; OpenRouter's has half a megabyte."""
+
+
+class Embedded(NamedTuple):
+    """Vectors of texts, and what they took as the provider counts it."""
+
+    vectors: list[list[float]]
+    tokens: int | None
+    cost: float | None
+    """US dollars."""
 
 
 class Models:
@@ -51,6 +62,8 @@ class Models:
             self._offline = self.offline(settings.unfinished)
         self.newest_failure: Failure | None = None
         """What a model failed with last; the reason while the circuits are open."""
+        self.embedded: Callable[[str, int, float], None] = lambda model, tokens, dollars: None
+        """Called with what vectors of texts took."""
         self._clients: dict[str, OpenAIChat] = {}
 
     def select(
@@ -124,7 +137,7 @@ class Models:
             raise CallFailed(failure_of(error)) from error
         return len(listed)
 
-    async def embed(self, name: str, texts: list[str]) -> list[list[float]]:
+    async def embed(self, name: str, texts: list[str]) -> "Embedded":
         """Have the provider's `POST /embeddings` make a vector for each text.
 
         Raises:
@@ -135,16 +148,17 @@ class Models:
         body = {"model": name, "input": texts, "encoding_format": "float"}
         try:
             async with asyncio.timeout(_EMBEDDING_SECONDS):
-                data = await self._data(url, "POST", "embeddings", body)
-            return _vectors(data, len(texts))
+                answer = await self._asked(url, "POST", "embeddings", body)
+            return _embedded(answer, len(texts))
         except Exception as error:
             raise CallFailed(failure_of(error)) from error
 
     async def _listed(self, url: str) -> list[Any]:
-        return await self._data(url, "GET", "models", None)
+        listed: list[Any] = (await self._asked(url, "GET", "models", None))["data"]
+        return listed
 
-    async def _data(self, url: str, method: str, path: str, body: object) -> list[Any]:
-        """Return the `data` of an answer of the provider."""
+    async def _asked(self, url: str, method: str, path: str, body: object) -> dict[str, Any]:
+        """Return what the provider answers, if it is JSON."""
         key = self.settings.api_key
         headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
         headers["Accept-Encoding"] = ACCEPTED
@@ -156,10 +170,10 @@ class Models:
         if response.is_error:
             raise await refusal_of(response)
         try:
-            data: list[Any] = loads(await text_of(response, _MAX_CATALOGUE))["data"]
+            answer: dict[str, Any] = loads(await text_of(response, _MAX_CATALOGUE))
         finally:
             await response.aclose()
-        return data
+        return answer
 
     def offline(self, because: str) -> OfflineModel:
         """Return the offline model that stands in for one that failed, and says why."""
@@ -267,12 +281,19 @@ async def open_models(
         await models.aclose()
 
 
-def _vectors(data: list[Any], count: int) -> list[list[float]]:
-    ordered = sorted(data, key=lambda each: int(each["index"]))
+def _embedded(answer: dict[str, Any], count: int) -> Embedded:
+    ordered = sorted(answer["data"], key=lambda each: int(each["index"]))
     vectors = [[float(value) for value in each["embedding"]] for each in ordered]
     if len(vectors) != count:
         raise ValueError(f"{len(vectors)} vectors came for {count} texts")
-    return vectors
+    usage = answer.get("usage")
+    known = usage if isinstance(usage, dict) else {}
+    tokens, cost = known.get("total_tokens"), known.get("cost")
+    return Embedded(
+        vectors,
+        tokens if isinstance(tokens, int) and tokens >= 0 else None,
+        float(cost) if isinstance(cost, int | float) and 0 <= cost < _MAX_COST else None,
+    )
 
 
 def _is_loopback(url: str) -> bool:

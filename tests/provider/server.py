@@ -8,7 +8,7 @@ import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack
-from typing import Self
+from typing import Any, Self
 from zlib import crc32
 
 import uvicorn
@@ -59,6 +59,7 @@ class FakeProvider:
         self.embed: Callable[[str], Sequence[float]] | int = by_words
         """Makes the vector of a text; a number is a status that refuses all."""
         self.embedded: list[str] = []
+        self.embedding_usage: dict[str, Any] = {}
         self._offers: dict[str, Offer] = {}
         self._scripts: dict[str, tuple[Step, ...]] = {ANY_MODEL: (echo,)}
         self._numbers: Counter[str] = Counter()
@@ -183,7 +184,10 @@ class FakeProvider:
             for number, text in enumerate(texts)
         ]
         # Their order is not promised: the index says which is which.
-        return JSONResponse({"object": "list", "data": data[::-1], "model": body["model"]})
+        tokens = sum(len(text.split()) for text in texts)
+        usage = {"prompt_tokens": tokens, "total_tokens": tokens, **self.embedding_usage}
+        answer = {"object": "list", "data": data[::-1], "model": body["model"], "usage": usage}
+        return JSONResponse(answer)
 
     async def _list(self, http: HTTPRequest) -> JSONResponse:
         if not self._admits(http):

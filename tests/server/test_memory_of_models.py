@@ -127,6 +127,30 @@ def test_meaning_by_the_provider(provider: FakeProvider, tmp_path: Path) -> None
         assert len(found) == 3
 
 
+def test_vectors_are_counted_and_made_once(provider: FakeProvider, tmp_path: Path) -> None:
+    call = ToolCall("recall", {"query": "Which tea do I like?"})
+    provider.script("m", Reply(tool_calls=[call]), Reply(text="Green."))
+    provider.embedding_usage = {"cost": 0.25}
+    more = {"embeddings": "e", "tokens_day": 10**6, "budget_day": 0.4}
+    with serving(tmp_path / "data", **settings(provider, **more)) as client:
+        remember(client, "Likes green tea.")
+        assert provider.embedded == ["Likes green tea."]  # of no run: in the metrics alone
+        metrics = client.get("/metrics").text
+        assert 'model_tokens_total{direction="input",model="e"} 3.0' in metrics
+        assert 'model_cost_dollars_total{model="e"} 0.25' in metrics
+        client.ask("Which tea do I like?")
+        assert provider.embedded[1:] == ["Which tea do I like?"]
+        spent = client.get("/api/usage").json()["today"]
+        assert spent["dollars"] == pytest.approx(0.25)
+        # The next question spends the rest: the model is not asked, and then nothing is.
+        asked = len(provider.requests)
+        for _ in range(2):
+            answer = client.post("/api/chat/message", json={"message": "And what else?"})
+            assert answer.json()["type"] == "budget-exceeded"
+        assert provider.embedded[2:] == ["And what else?"]
+        assert len(provider.requests) == asked
+
+
 def test_without_the_embedding_service_words_find_it(
     provider: FakeProvider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,7 +24,7 @@ from everturn.checkpoints.errors import StoreMisconfigured
 from everturn.checkpoints.sql.migrations.earlier import move_earlier
 from everturn.checkpoints.sql.tables import SCHEMA, metadata
 
-HEAD = "0014"
+HEAD = "0015"
 """The newest revision in `versions/`. Alembic could tell, but its import costs more than all else
 at start (0.1 to 0.4 s), so it is loaded for an old database only."""
 

@@ -10,17 +10,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, text
 
 from everturn.checkpoints.sql.database import check_time
 from everturn.checkpoints.sql.store import statements as sql
 from everturn.checkpoints.sql.store import words
 from everturn.checkpoints.sql.store.meaning import Meaning
-from everturn.checkpoints.sql.store.namespaces import Namespace
+from everturn.checkpoints.sql.store.namespaces import Namespace, bounds
 from everturn.checkpoints.sql.store.nearest import CANDIDATES, Bits
 from everturn.checkpoints.sql.store.statements import Place
 from everturn.checkpoints.sql.tables import SCHEMA, WORDS
-from everturn.checkpoints.sql.tables import store_texts as texts
 
 WEIGHT_OF_WORDS = 0.2
 """How far words lift a text, beside a cosine."""
@@ -36,8 +35,9 @@ _DEAD = 0.5
 _BY_NUMBER = "SELECT number, namespace, key, {} FROM {} WHERE number {}"
 # All numbers of a word in one row: to fetch thousands of rows takes longer than to find them.
 _SQLITE = (
-    "SELECT json_group_array(rowid) FROM ("  # noqa: S608 # nosec B608
-    f"SELECT rowid FROM {WORDS} WHERE {WORDS} MATCH ? ORDER BY rowid DESC LIMIT ?)"
+    "SELECT value, (SELECT json_group_array(rowid) FROM ("  # noqa: S608 # nosec B608
+    f"SELECT rowid FROM {WORDS} WHERE {WORDS} MATCH value ORDER BY rowid DESC LIMIT ?))"
+    " FROM json_each(?)"
 )
 # OFFSET 0 keeps the planner from reading all texts from the newest on, in search of a rare word.
 _POSTGRESQL = text(
@@ -80,22 +80,17 @@ def found_by_words(connection: Connection, query: Query) -> dict[int, float]:
 def read_new(connection: Connection, prefix: Namespace, bits: Bits) -> None:
     """Take in what was written under a prefix since the last look."""
     in_order = connection.dialect.name == "sqlite"
-    new = (
-        sql.texts_inside(prefix),
-        texts.c.number > bits.since(in_order=in_order),
-        texts.c.vector.is_not(None),
-        texts.c.model.in_([bits.model, ""]),
-    )
+    new = {**bounds(prefix), "since": bits.since(in_order=in_order), "model": bits.model}
     if not in_order:  # most of what is read again is known
-        numbers = connection.scalars(select(texts.c.number).where(*new)).all()
+        numbers = connection.scalars(sql.NEW_NUMBERS, new).all()
         unknown = [number for number in numbers if number not in bits]
         if len(unknown) < _ROWS_AT_ONCE:
             _add(bits, [(n, vector) for n, _, vector in _texts(connection, unknown, vectors=True)])
             bits.looked()
             return
-    wanted = select(texts.c.number, texts.c.vector).where(*new).order_by(texts.c.number)
+        new["since"] = unknown[0] - 1  # goes on where a search that was ended came to
     streamed = connection.execution_options(yield_per=_ROWS_AT_ONCE)
-    with streamed.execute(wanted) as rows:
+    with streamed.execute(sql.NEW_TEXTS, new) as rows:
         for some in rows.partitions():
             check_time(connection)
             _add(bits, [(row.number, row.vector) for row in some])
@@ -160,21 +155,18 @@ def _texts(
     vector = "vector" if vectors else "NULL AS vector"
     if connection.dialect.name == "sqlite":
         asked = _BY_NUMBER.format(vector, "store_texts", "IN (SELECT value FROM json_each(?))")
-        rows = connection.exec_driver_sql(asked, (json.dumps(wanted),))
+        rows = connection.exec_driver_sql(asked, (json.dumps(wanted),)).all()
     else:
         table = f"{SCHEMA}.store_texts"
         asked = _BY_NUMBER.format(vector, table, "= ANY(CAST(:numbers AS bigint[]))")
-        rows = connection.execute(text(asked), {"numbers": wanted})
+        rows = connection.execute(text(asked), {"numbers": wanted}).all()
     for number, namespace, key, found in rows:
         yield number, (namespace, key), found
 
 
 def _hits(connection: Connection, wanted: Sequence[str]) -> Mapping[str, Sequence[int]]:
     if connection.dialect.name == "sqlite":
-        found = [
-            connection.exec_driver_sql(_SQLITE, (word, words.MAX_HITS)).scalar_one()
-            for word in wanted
-        ]
-        return {word: json.loads(numbers) for word, numbers in zip(wanted, found, strict=True)}
+        found = connection.exec_driver_sql(_SQLITE, (words.MAX_HITS, json.dumps(list(wanted))))
+        return {word: json.loads(numbers) for word, numbers in found.all()}
     rows = connection.execute(_POSTGRESQL, {"words": list(wanted), "most": words.MAX_HITS})
     return {row.word: row.numbers or [] for row in rows}

@@ -18,6 +18,8 @@ log = get_logger(__name__)
 _WHOLE_ITEM = "$"
 _AT_ONCE = 96
 """Texts of one request; providers take 96 to 2,048."""
+_MAX_DIMENSIONS = 16_384
+"""The longest vectors of today's models have 4,096."""
 
 
 class Meaning:
@@ -92,7 +94,12 @@ class Meaning:
         matrix = self.numpy.asarray(vectors, dtype="<f4")
         rows_and_columns = 2
         if matrix.ndim != rows_and_columns or not matrix.shape[1]:
-            raise StoreMisconfigured(f"{self._setting}.embed returned no vectors")
+            raise StoreMisconfigured(f"{self._setting}: the model returned no vectors")
+        if matrix.shape[1] > _MAX_DIMENSIONS:
+            raise StoreMisconfigured(
+                f"{self._setting}: the model returned vectors of {matrix.shape[1]:,} numbers, and "
+                f"there may be {_MAX_DIMENSIONS:,}"
+            )
         if matrix.shape[1] != self.dims:
             if self._fixed:
                 raise StoreMisconfigured(

@@ -19,6 +19,8 @@ Namespace = tuple[str, ...]
 _MAX_BYTES = 800
 """Three of them fit into an entry of PostgreSQL's index, 2,704 bytes."""
 _AFTER_DOT = chr(ord(".") + 1)
+_AFTER_ALL = chr(0x10FFFF) * (_MAX_BYTES // 4 + 1)
+"""Comes after every namespace: no character is higher, and none is so long."""
 
 
 def joined(namespace: Namespace) -> str:
@@ -61,6 +63,13 @@ def check(op: Op) -> None:
         for text in (joined(op.namespace), op.key, *(op.index or ())):
             if len(text.encode()) > _MAX_BYTES:
                 raise InvalidItem(f"A namespace, key or path has at most {_MAX_BYTES} bytes.")
+
+
+def bounds(prefix: Namespace) -> dict[str, str]:
+    """Return the parameters of a statement that takes a namespace and all those in it."""
+    text = joined(prefix)
+    first, end = below(text) if prefix else ("", _AFTER_ALL)
+    return {"prefix": text, "first": first, "end": end}
 
 
 def literal_prefix(conditions: Sequence[MatchCondition]) -> tuple[Namespace, bool]:

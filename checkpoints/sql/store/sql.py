@@ -40,7 +40,14 @@ from everturn.checkpoints.sql.store import statements as sql
 from everturn.checkpoints.sql.store.filling import Filling
 from everturn.checkpoints.sql.store.finding import Query, Score, best, ranked, read_new
 from everturn.checkpoints.sql.store.meaning import Meaning
-from everturn.checkpoints.sql.store.namespaces import check, joined, literal_prefix, matches, split
+from everturn.checkpoints.sql.store.namespaces import (
+    bounds,
+    check,
+    joined,
+    literal_prefix,
+    matches,
+    split,
+)
 from everturn.checkpoints.sql.store.nearest import Bits, Nearest
 from everturn.checkpoints.sql.store.statements import Place
 from everturn.checkpoints.sql.store.texts import Text, rows_of, texts_in
@@ -249,7 +256,7 @@ class SQLStore(BaseStore):
     async def _read(self, group: Sequence[Sequence[Place]]) -> list[dict[Place, dict[str, Any]]]:
         """Read the items of several callers by their places."""
         places = list(dict.fromkeys(place for each in group for place in each))
-        found = await self._reading(_at, places, sql.alive(_now()))
+        found = await self._reading(_at, places)
         return [{place: found[place] for place in each if place in found} for each in group]
 
     async def _compares(self, op: SearchOp) -> bool:
@@ -326,7 +333,7 @@ def _find(
     connection: Connection, op: SearchOp, query: Query, bits: Bits | None, meaning: Meaning | None
 ) -> tuple[_Found, bool]:
     """Find by meaning and words; says also whether the bits are out of date."""
-    if connection.scalar(sql.anything(op.namespace_prefix)) is None:
+    if connection.scalar(sql.ANYTHING, bounds(op.namespace_prefix)) is None:
         return [], False
     if bits is not None:
         read_new(connection, op.namespace_prefix, bits)
@@ -340,7 +347,7 @@ def _page(
     """Read a page of what has a score, and then of what has none."""
     order = sorted(scores, key=lambda place: (-scores[place].rank, place))
     page = order[op.offset : op.offset + op.limit]
-    there = _at(connection, page, sql.alive(_now()), bounded=True) if page else {}
+    there = _at(connection, page, bounded=True) if page else {}
     found: _Found = [(there[place], scores[place].shown) for place in page if place in there]
     if (room := op.limit - len(page)) > 0:  # those that are not compared come after all others
         after = max(0, op.offset - len(order))
@@ -367,20 +374,16 @@ def _others(
 
 
 def _at(
-    connection: Connection,
-    places: Sequence[Place],
-    alive: ColumnElement[bool],
-    *,
-    bounded: bool = False,
+    connection: Connection, places: Sequence[Place], *, bounded: bool = False
 ) -> dict[Place, dict[str, Any]]:
     """Read items by their places; `bounded`, only where they are not too large for one list."""
-    found = {}
+    found, now = {}, _now()
     if bounded and len(places) > FEW:
         size = func.sum(size_of(items.c, connection.dialect))
         groups = sql.in_groups(places)
         check_size(sum(connection.scalar(select(size).where(sql.at(s))) or 0 for s in groups))
     for some in sql.in_groups(places):
-        rows = connection.execute(select(items).where(sql.at(some), alive))
+        rows = connection.execute(*sql.living(some, now))
         found.update({(row.namespace, row.key): row._asdict() for row in rows})
     return found
 

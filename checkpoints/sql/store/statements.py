@@ -56,6 +56,34 @@ REFRESH = (
 _NEVER = literal(datetime.max.replace(tzinfo=UTC), items.c.expires_at.type)
 
 
+def _bounded(column: ColumnElement[str]) -> ColumnElement[bool]:
+    """Take what lies within the `bounds` of a namespace, which come with each execution."""
+    inside = (column >= bindparam("first")) & (column < bindparam("end"))
+    return or_(column == bindparam("prefix"), inside)
+
+
+# A search has few rows to read: to write its statements anew each time would take longer.
+ANYTHING = select(items.c.key).where(_bounded(items.c.namespace)).limit(1)
+"""Asks whether there are items in a namespace, or inside it."""
+NEW_TEXTS = (
+    select(texts.c.number, texts.c.vector)
+    .where(
+        _bounded(texts.c.namespace),
+        texts.c.number > bindparam("since"),
+        texts.c.vector.is_not(None),
+        or_(texts.c.model == bindparam("model"), texts.c.model == ""),
+    )
+    .order_by(texts.c.number)
+)
+"""Reads the vectors of a model that were written after a number; older ones name no model."""
+NEW_NUMBERS = NEW_TEXTS.with_only_columns(texts.c.number)
+_LIVING = select(items).where(
+    items.c.namespace == bindparam("at_namespace"),
+    items.c.key.in_(bindparam("at_keys", expanding=True)),
+    func.coalesce(items.c.expires_at, _NEVER) > bindparam("now", type_=items.c.expires_at.type),
+)
+
+
 def upsert(dialect: Dialect, now: datetime) -> Any:
     """Write items; one that is there keeps its time of creation, unless it has expired."""
     new = (postgresql.insert if dialect.name == "postgresql" else sqlite.insert)(items)
@@ -101,11 +129,6 @@ def exactly(namespace: Namespace) -> ColumnElement[bool]:
     return items.c.namespace == joined(namespace)
 
 
-def anything(namespace: Namespace) -> Select[Any]:
-    """Ask whether there are items in a namespace, or inside it."""
-    return select(items.c.key).where(inside(namespace)).limit(1)
-
-
 def any_below(namespace: Namespace) -> Select[Any]:
     """Ask whether there are items in namespaces inside this one."""
     first, end = below(joined(namespace))
@@ -125,6 +148,15 @@ def at(places: Iterable[Place]) -> ColumnElement[bool]:
         return tuple_(*PLACE).in_(wanted)
     some = ((items.c.namespace == name) & items.c.key.in_(those) for name, those in keys.items())
     return or_(*some)
+
+
+def living(places: Sequence[Place], now: datetime) -> tuple[Select[Any], Mapping[str, Any]]:
+    """Return what reads the items at these places, unless they have expired, and its parameters."""
+    namespaces = {namespace for namespace, _ in places}
+    if len(namespaces) > 1:
+        return select(items).where(at(places), alive(now)), {}
+    keys = [key for _, key in places]
+    return _LIVING, {"at_namespace": namespaces.pop(), "at_keys": keys, "now": now}
 
 
 def in_groups(places: Sequence[Place]) -> Iterator[Sequence[Place]]:

@@ -89,7 +89,7 @@ def scores(hits: Mapping[str, Sequence[int]], wanted: int) -> dict[int, float]:
 
 def best(found: Mapping[int, float], count: int) -> list[int]:
     """Return the texts with the highest scores, the newest first among equals."""
-    return [text for _, text in nlargest(count, ((score, text) for text, score in found.items()))]
+    return [text for _, text in nlargest(count, zip(found.values(), found, strict=True))]
 
 
 def _stem(word: str) -> str:

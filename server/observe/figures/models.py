@@ -20,8 +20,8 @@ class ModelFigures:
         )
         self.tokens = figures.counter(
             "model_tokens_total",
-            "Tokens of model calls, failed ones included where known, by direction. The offline "
-            "model has none.",
+            "Tokens of model calls, failed ones included where known, by direction; also those "
+            "that vectors of memories took. The offline model has none.",
             *("model", "direction"),
         )
         self.cost = figures.counter(
@@ -53,6 +53,13 @@ class ModelFigures:
             of_all="livemax",
         )
         self._opened: set[str] = set()
+
+    def count_embeddings(self, model: str, tokens: int, dollars: float) -> None:
+        """Count what vectors of texts took."""
+        name = self.names(model)
+        self.tokens.labels(name, "input").inc(tokens)
+        if dollars:
+            self.cost.labels(name).inc(dollars)
 
     def say_circuits(self, states: Mapping[str, str]) -> None:
         """Say which circuits are not closed; all others are."""

@@ -121,7 +121,7 @@ async def test_a_new_schema_is_the_migrated_one(url: str, tmp_path: Path) -> Non
         assert await database.read(differences) == []
         await database.write(lambda c: metadata.drop_all(c, checkfirst=False))
         await database.write(migrations.VERSION.drop)
-        migrated = await database.write(migrate)
+        migrated = await database.write(migrate, seconds=60)
     assert {"chat_history", "everturn_version"} <= made.keys()
     # The order of a table's clauses is the only thing that may differ.
     assert {name: sorted(str(what)) for name, what in made.items()} == {

@@ -111,6 +111,7 @@ async def test_tables_of_the_first_revision_are_moved_and_then_migrated(
 ) -> None:
     def first(connection: Connection) -> None:
         chat_history.create(connection)
+        connection.execute(text("DROP INDEX ix_chat_history_created_at"))  # of a later revision
         connection.execute(A_TURN)
         # The name of a later table of ours; at this revision it is the application's.
         connection.execute(text("CREATE TABLE threads (number INTEGER)"))

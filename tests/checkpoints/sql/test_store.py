@@ -26,9 +26,14 @@ from langgraph.store.memory import InMemoryStore
 from pydantic import BaseModel
 from sqlalchemy import event, func, select, update
 
-from everturn.checkpoints.errors import InvalidItem, StoreMisconfigured, StoreUnavailable
+from everturn.checkpoints.errors import (
+    InvalidItem,
+    SearchTimeout,
+    StoreMisconfigured,
+    StoreUnavailable,
+)
 from everturn.checkpoints.sql.database import Database, open_database
-from everturn.checkpoints.sql.store import Meaning, SQLStore, open_store
+from everturn.checkpoints.sql.store import Meaning, SQLStore, finding, open_store
 from everturn.checkpoints.sql.store.values import as_json, fits
 from everturn.checkpoints.sql.tables import store_items, store_texts
 from tests.checkpoints.stores import in_database, in_postgres, postgres_database
@@ -404,6 +409,28 @@ async def test_vectors_of_another_index_count_as_none(database: Database) -> Non
         assert left == ["old"]
 
 
+async def test_reading_many_vectors_goes_on_where_it_was_ended(
+    ours: SQLStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    puts = [PutOp(("m",), f"{number}", {"text": f"cats {number}"}) for number in range(40)]
+    await ours.abatch(puts)
+    monkeypatch.setattr(finding, "_ROWS_AT_ONCE", 10)
+    add, read = finding._add, list[int]()
+
+    def noted(bits: Any, some: Sequence[tuple[int, bytes | None]]) -> None:
+        read.append(len(some))
+        add(bits, some)
+        if len(read) == 2:
+            raise TimeoutError
+
+    monkeypatch.setattr(finding, "_add", noted)
+    with pytest.raises(SearchTimeout):
+        await ours.asearch(("m",), query="cats 7", limit=1)
+    found = await ours.asearch(("m",), query="cats 7", limit=1)
+    assert [item.key for item in found] == ["7"]
+    assert sum(read) == 40
+
+
 async def test_an_index_that_does_not_fit_its_embeddings(database: Database) -> None:
     wrong: IndexConfig = {"dims": 3, "embed": embed}
     async with open_store(database, meaning=Meaning(wrong)) as store:
@@ -584,3 +611,11 @@ async def test_any_json_comes_back_and_is_found_by_itself(
     found = await ours.asearch(("any",), filter=by_itself)
     assert [each.key for each in found] == ["k"]
     assert fits(item.value, by_itself)
+
+
+async def test_vectors_have_a_length_that_can_be_kept() -> None:
+    for vector, says in (([1.0] * 20_000, "vectors of 20,000 numbers"), ([], "no vectors")):
+        index = IndexConfig(dims=0, embed=lambda texts, made=vector: [made for _ in texts])
+        meaning = Meaning(index, setting="EVERTURN_EMBEDDINGS")
+        with pytest.raises(StoreMisconfigured, match=f"EVERTURN_EMBEDDINGS: the model .*{says}"):
+            await meaning.of_query("tea")

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 from uuid import uuid4
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
-from langgraph.store.base import BaseStore
+from langgraph.store.base import BaseStore, PutOp
 
 from everturn.tools.kit.values import plain
 from everturn.tools.providers.memories.alike import LIKE, same, shared
@@ -150,8 +150,7 @@ class Memories:
         """Delete all memories; returns how many they were."""
         count = 0
         while items := await self._store.asearch(self._namespace, limit=_PAGE):
-            for item in items:
-                await self._store.adelete(item.namespace, item.key)
+            await self._store.abatch([PutOp(item.namespace, item.key, None) for item in items])
             count += len(items)
         return count
 
