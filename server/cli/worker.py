@@ -1,13 +1,18 @@
-"""`everturn worker`: a process that runs what waits in the background, and serves nothing."""
+"""`everturn worker`: a process that runs what waits in the background, and serves no clients.
+
+Machines that look after it ask at EVERTURN_METRICS_PORT what they ask of one that serves.
+"""
 
 import signal
 from contextlib import nullcontext
+from functools import partial
 
 from structlog import get_logger
 
+from everturn.server.api.operators.system import ok, ready
 from everturn.server.cli.config import Loaded
 from everturn.server.cli.ending import Ending
-from everturn.server.cli.metrics_port import metrics_served
+from everturn.server.cli.metrics_port import Probe, metrics_served
 from everturn.server.cli.process import opened, run
 from everturn.server.runs.runs import Runs
 from everturn.server.settings import Settings
@@ -27,7 +32,8 @@ async def _work(settings: Settings) -> None:
         for sign in (signal.SIGINT, signal.SIGTERM):
             signal.signal(sign, ending.on_signal)
         service = app.state.service
-        with metrics_served(settings, service.metrics.scraped):
+        probes: dict[str, Probe] = {"/ok": ok, "/ready": partial(ready, service.threads, runs)}
+        with metrics_served(settings, service.metrics.scraped, probes):
             log.info("worker_ready", graphs=service.info.graphs)
             await ending.told()
             await ending.drain()
