@@ -157,5 +157,5 @@ def _provider(running: ExitStack) -> str:
     return started.stdout.readline().strip()
 
 
-if _name__ == "__main__":
+if __name__ == "__main__":
     asyncio.run(main())
