@@ -1,4 +1,7 @@
-"""`/metrics` at a port of its own: EVERTURN_METRICS_PORT. A worker answers probes there, too."""
+"""`/metrics` at a port of its own: EVERTURN_METRICS_PORT. Probes are answered there, too.
+
+However many clients are connected: those who look after a process are none of them.
+"""
 
 import asyncio
 import json

@@ -5,15 +5,13 @@ Machines that look after it ask at EVERTURN_METRICS_PORT what they ask of one th
 
 import signal
 from contextlib import nullcontext
-from functools import partial
 
 from structlog import get_logger
 
-from everturn.server.api.operators.system import ok, ready
 from everturn.server.cli.config import Loaded
 from everturn.server.cli.ending import Ending
-from everturn.server.cli.metrics_port import Probe, metrics_served
-from everturn.server.cli.process import opened, run
+from everturn.server.cli.metrics_port import metrics_served
+from everturn.server.cli.process import opened, probes_of, run
 from everturn.server.runs.runs import Runs
 from everturn.server.settings import Settings
 
@@ -32,8 +30,7 @@ async def _work(settings: Settings) -> None:
         for sign in (signal.SIGINT, signal.SIGTERM):
             signal.signal(sign, ending.on_signal)
         service = app.state.service
-        probes: dict[str, Probe] = {"/ok": ok, "/ready": partial(ready, service.threads, runs)}
-        with metrics_served(settings, service.metrics.scraped, probes):
+        with metrics_served(settings, service.metrics.scraped, probes_of(app)):
             log.info("worker_ready", graphs=service.info.graphs)
             await ending.told()
             await ending.drain()

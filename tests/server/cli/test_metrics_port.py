@@ -40,6 +40,9 @@ def test_one_process(data_dir: Path) -> None:
         assert turns(url) == 0
         client.ask("Hello")
         assert turns(url) == 1
+        beside = url.removesuffix("/metrics")
+        assert httpx.get(f"{beside}/ok").json() == {"ok": True}
+        assert httpx.get(f"{beside}/ready").json() == {"ready": True}
         assert client.get("/metrics").status_code == 404
         assert "/metrics" not in client.get("/openapi.json").json()["paths"]
         taken = url.rpartition(":")[2].partition("/")[0]
