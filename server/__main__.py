@@ -72,6 +72,12 @@ def _gc(options: argparse.Namespace) -> int:
     return gc(_settings_from(options))
 
 
+def _migrate(options: argparse.Namespace) -> int:
+    from everturn.server.cli.migrate import migrate
+
+    return migrate(_settings_from(options), options.wait)
+
+
 def _restore(options: argparse.Namespace) -> int:
     from everturn.server.cli.backup import restore
 
@@ -183,6 +189,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     gc.set_defaults(run=_gc)
 
+    _add_migrate(commands.add_parser("migrate", parents=[stores], help=_MIGRATE))
+
     memory = commands.add_parser("memory", help="look after what is remembered of users")
     deeds = memory.add_subparsers(metavar="COMMAND", required=True)
     reindex = deeds.add_parser(
@@ -225,6 +233,16 @@ def _parser() -> argparse.ArgumentParser:
     chat.add_argument("--plain", action="store_true", help="no colours, no Markdown")
     chat.set_defaults(run=_chat)
     return parser
+
+
+_MIGRATE = "bring the database to the tables of this version, as each start does"
+
+
+def _add_migrate(migrate: argparse.ArgumentParser) -> None:
+    """Add how long a database is waited for."""
+    text = "so long for a database that does not answer (0)"
+    migrate.add_argument("--wait", type=float, default=0.0, metavar="SECONDS", help=text)
+    migrate.set_defaults(run=_migrate)
 
 
 def _add_keys(keys: argparse.ArgumentParser, stores: argparse.ArgumentParser) -> None:

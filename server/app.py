@@ -132,6 +132,7 @@ from everturn.server.api.operators import webhooks as webhook_routes
 from everturn.server.api.page import routes as page_routes
 from everturn.server.api.page.page import Page
 from everturn.server.entrance import Entrance
+from everturn.server.errors import ConfigError
 from everturn.server.loading import Loaded, load_all
 from everturn.server.observe.audit import audited_to
 from everturn.server.observe.context import hash_callers_by
@@ -224,6 +225,7 @@ def create_app(settings: Settings, *, several: bool = False, listens: bool = Tru
     The lifespan raises `CheckpointsError` where a store or the data folder cannot be used, and
     both raise `ConfigError` where `langgraph.json` cannot be served; all say what to do.
     """
+    background = _takes_background(settings, several=several, listens=listens)
     named = "config" in settings.server.model_fields_set
     project = read_project(settings.server.config, named=named)
     http = project.keys.http
@@ -253,6 +255,7 @@ def create_app(settings: Settings, *, several: bool = False, listens: bool = Tru
                     *(settings, project, loaded, stores, store, models, web, mcp),
                     OwnRoutes(app, web),
                     app.state.traces,
+                    background=background,
                 ) as app.state.service,
                 loaded.users_app_around(app),  # which may ask the service as it starts
                 _going_on(
@@ -304,6 +307,23 @@ def create_app(settings: Settings, *, several: bool = False, listens: bool = Tru
     document_errors(app)
     document_auth(app)
     return app
+
+
+def _takes_background(settings: Settings, *, several: bool, listens: bool) -> bool:
+    """Say whether runs of the background begin in this process.
+
+    Raises:
+        ConfigError: they would begin in none.
+    """
+    if settings.server.role == "all" or not listens:
+        return True
+    if settings.stores.local and not several:
+        raise ConfigError(
+            "EVERTURN_ROLE=api leaves runs of the background to `everturn worker`, which cannot "
+            "share the data folder of one process: name EVERTURN_REDIS_URL and "
+            "EVERTURN_DATABASE_URL, or leave EVERTURN_ROLE out."
+        )
+    return False
 
 
 def request_path(settings: ServerSettings, http: Http) -> list[Middleware]:
@@ -400,8 +420,10 @@ async def _service(
     mcp: Sequence[ToolSource],
     own_routes: OwnRoutes,
     traces: "Traces | None",
+    *,
+    background: bool,
 ) -> AsyncIterator[Service]:
-    """Wire the rooms."""
+    """Wire the rooms; `background` says whether runs of the background begin here."""
     redis, database, rows, events, peers = stores
     prefix = settings.stores.redis_prefix
     ttl = thread_ttl(project)
@@ -480,7 +502,12 @@ async def _service(
         dumps,
         access,
         Admission(settings.server.start_wait),
-        Slots(settings.server.max_runs, settings.server.max_queued, settings.server.start_wait),
+        Slots(
+            settings.server.max_runs,
+            settings.server.max_queued,
+            settings.server.start_wait,
+            background=background,
+        ),
         RunsAtOnce(
             RedisRunsAtOnce(redis, prefix),
             settings.limits.max_runs_per_caller,

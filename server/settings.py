@@ -49,6 +49,11 @@ class ServerSettings(BaseSettings):
         default=1,
         description="Processes that serve at one port; auto is one for each processor.",
     )
+    role: Literal["all", "api"] = Field(
+        default="all",
+        description="What `everturn serve` does: all; or api: it answers clients, and leaves what "
+        "waits in the background to `everturn worker`.",
+    )
     config: Path = Field(
         default=Path("langgraph.json"),
         validation_alias=AliasChoices("EVERTURN_CONFIG", "LANGGRAPH_CONFIG"),

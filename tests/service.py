@@ -166,6 +166,12 @@ class Process:
         self._lines.put(None)
 
 
+class Worker(Process):
+    """`everturn worker` as a process of its own."""
+
+    command = (sys.executable, "-m", "everturn.server", "worker")
+
+
 @contextmanager
 def process(data_dir: Path, *arguments: str, **environment: str) -> Iterator[Process]:
     """Run the service as a process; what is left of it at the end is killed."""

@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager
+from functools import partial
 from typing import Any, NoReturn, TypeVar
 
 from fastapi import FastAPI
@@ -13,8 +14,10 @@ from structlog import get_logger
 
 from everturn.checkpoints.errors import CheckpointsError
 from everturn.server.address import CannotListen
+from everturn.server.api.operators.system import ok, ready
 from everturn.server.app import create_app
 from everturn.server.cli.config import Loaded, unknown_note
+from everturn.server.cli.metrics_port import Probe
 from everturn.server.environment import ENV_FILE, WrongSetting
 from everturn.server.errors import ConfigError
 from everturn.server.observe.blocking import watch_for_blocking
@@ -110,6 +113,12 @@ async def opened(
             # From here on clients wait for the loop; the start itself may block it.
             async with watch_for_blocking(settings.server.blocking_warning), give_memory_back():
                 yield app, held
+
+
+def probes_of(app: FastAPI) -> dict[str, Probe]:
+    """What machines may ask of an open service at the port of its metrics, too."""
+    service = app.state.service
+    return {"/ok": ok, "/ready": partial(ready, service.threads, service.runs)}
 
 
 def _warn(unknown: Mapping[str, str]) -> None:

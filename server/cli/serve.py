@@ -20,7 +20,7 @@ from everturn.server.api.http.proxies import Proxies
 from everturn.server.cli.config import Loaded
 from everturn.server.cli.ending import Ending
 from everturn.server.cli.metrics_port import metrics_served
-from everturn.server.cli.process import opened, run
+from everturn.server.cli.process import opened, probes_of, run
 from everturn.server.cli.ready import log_ready, port_chosen
 from everturn.server.cli.refusing import refuse_until_the_end
 from everturn.server.cli.supervised import Supervised
@@ -64,8 +64,8 @@ async def _serve(settings: Settings, worker: Supervised | None) -> None:
 
     async with opened(settings, hold, several=worker is not None) as (app, listener):
         registry = app.state.service.metrics.scraped
-        # Of several workers the supervisor serves the figures.
-        with nullcontext() if worker else metrics_served(settings, registry):
+        # Of several workers the supervisor serves the figures, and answers no probes.
+        with nullcontext() if worker else metrics_served(settings, registry, probes_of(app)):
             await _Server(app, settings, worker).serve(sockets=[listener])
 
 

@@ -1,4 +1,7 @@
-"""`everturn worker`: a process that runs what waits in the background, and serves nothing."""
+"""`everturn worker`: a process that runs what waits in the background, and serves no clients.
+
+Machines that look after it ask at EVERTURN_METRICS_PORT what they ask of one that serves.
+"""
 
 import signal
 from contextlib import nullcontext
@@ -8,7 +11,7 @@ from structlog import get_logger
 from everturn.server.cli.config import Loaded
 from everturn.server.cli.ending import Ending
 from everturn.server.cli.metrics_port import metrics_served
-from everturn.server.cli.process import opened, run
+from everturn.server.cli.process import opened, probes_of, run
 from everturn.server.runs.runs import Runs
 from everturn.server.settings import Settings
 
@@ -27,7 +30,7 @@ async def _work(settings: Settings) -> None:
         for sign in (signal.SIGINT, signal.SIGTERM):
             signal.signal(sign, ending.on_signal)
         service = app.state.service
-        with metrics_served(settings, service.metrics.scraped):
+        with metrics_served(settings, service.metrics.scraped, probes_of(app)):
             log.info("worker_ready", graphs=service.info.graphs)
             await ending.told()
             await ending.drain()

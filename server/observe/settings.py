@@ -32,7 +32,7 @@ class ObserveSettings(BaseSettings):
         ge=0,
         le=65535,
         description="Port of its own for /metrics, at EVERTURN_HOST and without auth; 0 picks one. "
-        "The service's port has no /metrics then.",
+        "The service's port has no /metrics then. /ok and /ready are there, too, of one process.",
     )
     audit_file: Path | None = Field(
         default=None,

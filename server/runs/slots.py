@@ -16,16 +16,21 @@ from everturn.server.runs.run import Run
 class Slots:
     """Knows which runs of this process are under way."""
 
-    def __init__(self, max_runs: int, max_waiting: int, longest_wait: float) -> None:
+    def __init__(
+        self, max_runs: int, max_waiting: int, longest_wait: float, *, background: bool = True
+    ) -> None:
         """Bound what is under way and what waits here.
 
         Args:
             max_runs: runs under way at once.
             max_waiting: runs of clients that wait for a slot.
             longest_wait: seconds; once one has waited for so long, more are refused.
+            background: whether runs of the background begin here; else all slots are for clients.
         """
         self.max_runs = max_runs
-        self._share = max_runs - max_runs // 10
+        share = max_runs - max_runs // 10
+        self._client_share = share if background else max_runs
+        self._background_share = share if background else 0
         self._max_waiting = max_waiting
         self._longest_wait = longest_wait
         self._clients = 0
@@ -40,7 +45,11 @@ class Slots:
     @property
     def free(self) -> int:
         """How many runs of the background could begin now."""
-        return max(0, min(self.max_runs - self.under_way, self._share - self._background))
+        return max(0, min(self.max_runs - self.under_way, self._background_left))
+
+    @property
+    def _background_left(self) -> int:
+        return self._background_share - self._background
 
     @property
     def waiting(self) -> int:
@@ -69,9 +78,10 @@ class Slots:
 
     def reserve(self, most: int) -> int:
         """Take slots for runs of the background, as many as there are; return how many."""
-        clients = min(len(self._waiting), self._share - self._clients)  # who waits goes first
+        # Who waits goes first.
+        clients = min(len(self._waiting), self._client_share - self._clients)
         left = self.max_runs - self.under_way - clients
-        taken = max(0, min(most, left, self._share - self._background))
+        taken = max(0, min(most, left, self._background_left))
         self._background += taken
         return taken
 
@@ -112,7 +122,7 @@ class Slots:
         self._let_in()
 
     def _has_room(self) -> bool:
-        return self._clients < self._share and self.under_way < self.max_runs
+        return self._clients < self._client_share and self.under_way < self.max_runs
 
     def _let_in(self) -> None:
         while self._waiting and self._has_room():

@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import sqlite3
-import sys
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -16,19 +15,13 @@ import pytest
 from langgraph_sdk import get_client
 
 from everturn.checkpoints.local.data_dir import try_lock
-from tests.service import ROOT, Process, killed, process
+from tests.service import ROOT, Process, Worker, killed, process
 from tests.waiting import PATIENCE, eventually
 
 pytestmark = pytest.mark.clock
 
 TOY = ROOT / "tests" / "server" / "toy_graph.py"
 Json = dict[str, Any]
-
-
-class Worker(Process):
-    """`everturn worker` as a process of its own."""
-
-    command = (sys.executable, "-m", "everturn.server", "worker")
 
 
 @pytest.fixture

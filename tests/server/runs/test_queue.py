@@ -21,7 +21,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from tests.checkpoints.stores import REDIS_URL, postgres_database, redis_store
-from tests.service import ROOT, Client, Process, process, serving
+from tests.service import ROOT, Client, Process, Worker, killed, process, serving
 from tests.waiting import eventually, eventually_sync
 
 pytestmark = pytest.mark.clock
@@ -289,6 +289,62 @@ def figure(client: httpx.Client, name: str) -> float:
 def begin(client: Client, asked: Json, thread: str | None = None) -> httpx.Response:
     body = {"assistant_id": "journal", "if_not_exists": "create", "input": asked}
     return client.post(f"/threads/{thread or uuid4()}/runs", json=body)
+
+
+async def test_one_that_only_answers_clients_leaves_the_background_to_workers(
+    stores: dict[str, str], tmp_path: Path, journal: Journal
+) -> None:
+    thread = str(uuid4())
+    with process(tmp_path / "api", **stores, EVERTURN_ROLE="api") as api:
+        async with get_client(url=api.url()) as client:
+            await post(client, thread, journal.input("posted", waits=False))
+            await post(client, thread, journal.input("later", waits=False), after_seconds=1)
+            other = await client.threads.create()
+            asked = journal.input("asked", waits=False)
+            await client.runs.wait(other["thread_id"], "journal", input=asked)
+            assert journal.names == ["asked"]
+            assert await _statuses(stores, "pending", 2)
+            with (
+                httpx.Client(base_url=str(client.http.client.base_url)) as http,
+                # The role is of what serves: a worker may have it in the same environment.
+                killed(Worker(tmp_path / "worker", **stores, EVERTURN_ROLE="api")) as worker,
+            ):
+                await eventually(lambda: journal.names == ["asked", "posted", "later"])
+                await eventually(lambda: _statuses(stores, "success", 3))
+                eventually_sync(lambda: not figure(http, "everturn_background_runs_waiting"))
+                await client.runs.wait(thread, "journal", input=journal.input("2", waits=False))
+                assert worker.stop() == 0
+    by = dict(journal.lines)
+    assert by["asked"] == by["2"] != by["posted"] == by["later"]
+
+
+async def test_what_a_client_waited_for_goes_on_at_a_worker(
+    stores: dict[str, str], tmp_path: Path, journal: Journal
+) -> None:
+    """The process that was asked has died, and another one that serves takes nothing."""
+    api = {**stores, "EVERTURN_ROLE": "api", "EVERTURN_LEASE": "1"}
+    with (
+        process(tmp_path / "dies", **api) as dies,
+        process(tmp_path / "lives", **api) as lives,
+        killed(Worker(tmp_path / "worker", **stores, EVERTURN_LEASE="1")) as worker,
+    ):
+        async with get_client(url=dies.url()) as client, get_client(url=lives.url()) as other:
+            thread = (await client.threads.create())["thread_id"]
+            waits = client.runs.wait(thread, "journal", input=journal.input("asked"))
+            asking = asyncio.create_task(waits)
+            await eventually(lambda: journal.names == ["asked"])
+            dies.kill()
+            await asyncio.to_thread(worker.says, "run_recovered")
+            journal.go.touch()
+            await asyncio.gather(asking, return_exceptions=True)
+            await eventually(lambda: _said_all(other, thread, ["asked"]))
+        assert not any("run_recovered" in line for line in lives.log)
+
+
+def test_the_background_of_a_folder_is_left_to_no_one(tmp_path: Path) -> None:
+    with process(tmp_path / "data", EVERTURN_ROLE="api") as alone:
+        assert alone.ended() == 1
+    assert "EVERTURN_ROLE=api" in alone.log[-1]
 
 
 def test_past_their_bounds_runs_are_refused(config: Path, tmp_path: Path, journal: Journal) -> None:

@@ -65,6 +65,15 @@ async def test_neither_clients_nor_the_background_take_all() -> None:
     assert slots.waiting == 0
 
 
+async def test_without_a_background_clients_have_all() -> None:
+    slots = Slots(10, 100, 60, background=False)
+    assert (slots.reserve(50), slots.free) == (0, 0)
+    clients = [await entered(slots, Run()) for _ in range(11)]
+    assert sum(task.done() for task in clients) == 10
+    clients[-1].cancel()
+    await asyncio.wait(clients)
+
+
 async def test_where_clients_wait_the_background_comes_after_them() -> None:
     slots, runs = Slots(2, 10, 60), [Run() for _ in range(3)]
     for run in runs:

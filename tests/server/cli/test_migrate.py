@@ -1,0 +1,61 @@
+"""`everturn migrate` makes the tables before any process serves, whoever else does the same."""
+
+import asyncio
+import sys
+from asyncio.subprocess import PIPE
+from pathlib import Path
+
+from sqlalchemy import text
+
+from everturn.checkpoints.sql.database import open_database
+from everturn.checkpoints.sql.migrations import HEAD, is_at_head
+from tests.checkpoints.stores import in_database, postgres_database
+from tests.service import ROOT, process
+
+
+async def migrate(folder: Path, *options: str, url: str = "") -> tuple[int | None, str]:
+    """Run the command; returns its exit code, and what it said."""
+    command = [sys.executable, "-m", "everturn.server", "migrate", *options]
+    environment = {"PYTHONPATH": str(ROOT), "DATABASE_URL": url, "PATH": ""}
+    where = ["--data-dir", str(folder)]
+    ran = await asyncio.create_subprocess_exec(
+        *command, *where, cwd=folder.parent, env=environment, stdout=PIPE, stderr=PIPE
+    )
+    out, error = await ran.communicate()
+    return ran.returncode, (out + error).decode()
+
+
+async def test_several_at_once_make_the_tables_once(tmp_path: Path) -> None:
+    async with postgres_database() as address:
+        url = address.render_as_string(hide_password=False)
+        done = await asyncio.gather(*(migrate(tmp_path / "data", url=url) for _ in range(3)))
+        assert {code for code, _ in done} == {0}
+        assert all(f"revision {HEAD}" in said for _, said in done)
+        assert not (tmp_path / "data").exists()  # of which a read-only container has none
+        async with open_database(url, tmp_path, migrate=False) as database:
+            assert await database.read(is_at_head)
+
+
+async def test_a_newer_database_is_refused(tmp_path: Path) -> None:
+    async with postgres_database() as address:
+        url = address.render_as_string(hide_password=False)
+        assert (await migrate(tmp_path, url=url))[0] == 0
+        async with open_database(url, tmp_path) as database:
+            newer = text("UPDATE everturn.everturn_version SET version_num = '9999'")
+            await in_database(database, newer)
+        code, said = await migrate(tmp_path, url=url)
+        assert (code, "9999" in said, "Traceback" in said) == (1, True, False)
+
+
+async def test_a_database_that_is_away_is_waited_for(tmp_path: Path) -> None:
+    nobody = "postgresql://nobody@127.0.0.1:1/none"
+    code, said = await migrate(tmp_path, "--wait", "1", url=nobody)
+    assert (code, "does not answer" in said, "Traceback" in said) == (1, True, False)
+
+
+async def test_a_folder_that_a_service_uses_is_left_alone(data_dir: Path) -> None:
+    assert (await migrate(data_dir))[0] == 0
+    with process(data_dir) as running:
+        await asyncio.to_thread(running.url)
+        code, said = await migrate(data_dir)
+        assert (code, str(running.popen.pid) in said) == (1, True)
