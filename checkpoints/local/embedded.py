@@ -223,8 +223,8 @@ def _advice(log: str) -> str:
     if _NEWER_FILE not in log:
         return ""
     return (
-        "\nA newer Valkey wrote these files: run the version of Everturn that it came with or a newer"
-        " one, or restore the backup that was made before; see docs/upgrades.md"
+        "\nA newer Valkey wrote these files: run the version of Everturn that it came with, or a"
+        " newer one, or restore the backup that was made before; see docs/upgrades.md"
     )
 
 
