@@ -22,7 +22,7 @@ async def step(state: State) -> dict[str, Any]:
 
 
 def after_step(state: State) -> str:
-    return END if len(state["done"]) >= state["steps"] else "step"
+    return END if len(state.get("done", [])) >= state.get("steps", 0) else "step"
 
 
 builder = StateGraph(State).add_node(step).add_edge(START, "step")
