@@ -57,6 +57,17 @@ def is_at_head(connection: Connection) -> bool:
     return _revision(connection) == HEAD
 
 
+def refuse_newer(connection: Connection) -> None:
+    """Refuse what a newer Everturn has migrated, where nothing else is migrated either.
+
+    Raises:
+        StoreMisconfigured: it has; says what to do.
+    """
+    revision = _revision(connection)
+    if revision is not None and revision > HEAD:
+        raise _unknown(revision)
+
+
 def bring_to_head(connection: Connection) -> None:
     """Create or migrate the schema in a transaction; of several processes at once, one does it.
 
@@ -131,6 +142,14 @@ def _record(connection: Connection, revision: str) -> None:
     connection.execute(insert(VERSION).values(version_num=revision))
 
 
+def _unknown(revision: str) -> StoreMisconfigured:
+    return StoreMisconfigured(
+        f"the database is at revision {revision}, which this Everturn does not know"
+        f" ({__version__}, whose newest is {HEAD}): run the version that migrated it or a newer"
+        " one, or restore the backup that was made before; see docs/upgrades.md"
+    )
+
+
 def _migrate(connection: Connection, revision: str) -> None:
     from alembic import command
     from alembic.config import Config
@@ -140,11 +159,7 @@ def _migrate(connection: Connection, revision: str) -> None:
     config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     if revision not in known:
-        raise StoreMisconfigured(
-            f"the database is at revision {revision}, which this Everturn does not know"
-            f" ({__version__}, whose newest is {HEAD}): run the version that migrated it or a newer"
-            " one, or restore the backup that was made before; see docs/upgrades.md"
-        )
+        raise _unknown(revision)
     if schema := schema_of(connection):
         # Alembic's own statements do not go by the engine's map. For this transaction only.
         connection.exec_driver_sql(f"SET LOCAL search_path TO {schema}")
