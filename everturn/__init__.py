@@ -6,6 +6,9 @@ project that is served are that project's own.
 
 from pathlib import Path
 
+__version__ = "0.1.0"
+"""The one place that says it: commands, routes, logs, metrics and the package read it here."""
+
 for _room in ("graph", "tools", "checkpoints", "server"):
     if not (Path(__file__).parent / _room).is_dir():
         raise ImportError(

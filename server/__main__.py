@@ -5,8 +5,8 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
 
+from everturn import __version__
 from everturn.server.environment import WrongSetting
 
 
@@ -145,7 +145,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="everturn", description="A self-hosted LLM agent service."
     )
-    parser.add_argument("--version", action="version", version=f"everturn {version('everturn')}")
+    parser.add_argument("--version", action="version", version=f"everturn {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
 
     stores = argparse.ArgumentParser(add_help=False)

@@ -15,6 +15,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from structlog import get_logger
 
+from everturn import __version__
 from everturn.checkpoints.cancelling import cancelled
 from everturn.checkpoints.confidential import Safe
 from everturn.checkpoints.connect import Client, open_memory
@@ -281,7 +282,7 @@ def create_app(settings: Settings, *, several: bool = False, listens: bool = Tru
     app = FastAPI(
         title="Everturn",
         summary="Every turn gets an answer, and no acknowledged turn is lost.",
-        version=version("everturn"),
+        version=__version__,
         docs_url=None,  # FastAPI's own page comes from another origin; see `docs`
         redoc_url=None,
         lifespan=lifespan,
@@ -633,7 +634,7 @@ async def _kept_as_set(
 
 def _info(settings: Settings, stores: _Stores, graphs: Graphs, models: Models) -> Info:
     return Info(
-        everturn_version=version("everturn"),
+        everturn_version=__version__,
         langgraph_py_version=version("langgraph"),
         graphs=graphs.names,
         models=models.catalogue.names,

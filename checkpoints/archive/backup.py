@@ -8,13 +8,13 @@ as after a crash, which finds it done.
 """
 
 from datetime import UTC, datetime, timedelta
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from redis.asyncio import Redis, RedisCluster
 from sqlalchemy import Connection, insert
 
+from everturn import __version__
 from everturn.checkpoints.archive import file
 from everturn.checkpoints.archive.rows import MANY_SECONDS, copy_rows, posted_since, snapshot
 from everturn.checkpoints.archive.threads import KeptThread, KeptThreads
@@ -54,7 +54,7 @@ async def back_up(
             for run_id, thread_id in there.items()
             if run_id not in known
         ]
-        about = {"taken_at": began.isoformat(), "everturn": version("everturn")}
+        about = {"taken_at": began.isoformat(), "everturn": __version__}
         said = [{"name": name, "value": value} for name, value in about.items()]
 
         def finish(connection: Connection) -> None:

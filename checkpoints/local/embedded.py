@@ -43,6 +43,8 @@ _RETRY = 0.005
 _SETTLED = 10.0  # a server that dies younger has died of something that may still be there
 _MAX_PAUSE = 30.0  # between starts of such a server
 
+_NEWER_FILE = "Can't handle RDB format version"
+
 
 @asynccontextmanager
 async def open_embedded(
@@ -153,7 +155,7 @@ class _Keeper:
         while not await self._connect():
             where = f"in {str(self._folder)!r}. Its log ends:\n{self._server.log_tail()}"
             if self._server.exit_code is not None:
-                raise StoreMisconfigured(f"the embedded Valkey cannot run {where}")
+                raise StoreMisconfigured(f"the embedded Valkey cannot run {where}{_advice(where)}")
             if _now() > give_up:
                 self._server.kill()
                 raise StoreUnavailable(f"the embedded Valkey does not answer {where}")
@@ -214,6 +216,16 @@ class _Keeper:
 
     def _owner(self) -> str:
         return holder_of(self._folder / "valkey.owner.lock")
+
+
+def _advice(log: str) -> str:
+    """Say what to do about a log's end, where more is known than it says."""
+    if _NEWER_FILE not in log:
+        return ""
+    return (
+        "\nA newer Valkey wrote these files: run the version of Everturn that it came with, or a"
+        " newer one, or restore the backup that was made before; see docs/upgrades.md"
+    )
 
 
 def _pause(deaths: int) -> float:

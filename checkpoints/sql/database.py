@@ -37,7 +37,7 @@ from everturn.checkpoints.errors import (
 )
 from everturn.checkpoints.redis.patience import Patience
 from everturn.checkpoints.sql.json_objects import install_codec, install_functions
-from everturn.checkpoints.sql.migrations import bring_to_head, is_at_head
+from everturn.checkpoints.sql.migrations import bring_to_head, is_at_head, refuse_newer
 from everturn.checkpoints.sql.tables import SCHEMA
 
 T = TypeVar("T")
@@ -340,6 +340,7 @@ async def open_database(
         try:
             if not await database.read(is_at_head, seconds=_SEARCH_SECONDS):
                 if not migrate:
+                    await database.read(refuse_newer, seconds=_SEARCH_SECONDS)
                     raise StoreMisconfigured(
                         f"{_name(database.url)} is another version's, or empty: start this "
                         "version's `everturn serve` with it once, or use the other version"

@@ -4,6 +4,7 @@ import socket
 
 from structlog import get_logger
 
+from everturn import __version__
 from everturn.checkpoints.local.data_dir import publish_address
 from everturn.server.address import DEFAULT_PORT, local_url_of, url_of
 from everturn.server.settings import Settings
@@ -17,7 +18,7 @@ def log_ready(settings: Settings, listener: socket.socket, prefix: str, **more: 
     url = url_of(listener) + prefix
     if not (port_chosen(settings) or listener.getsockname()[1] == DEFAULT_PORT):
         more["note"] = f"port {DEFAULT_PORT} is taken; choose one with --port or EVERTURN_PORT"
-    log.info("everturn_ready", url=url, docs=f"{url}/docs", **more)
+    log.info("everturn_ready", version=__version__, url=url, docs=f"{url}/docs", **more)
 
 
 def port_chosen(settings: Settings) -> bool:

@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from structlog import get_logger
 from typing_extensions import override
 
+from everturn import __version__
 from everturn.server.address import listen
 from everturn.server.api.http.proxies import Proxies
 from everturn.server.cli.config import Loaded
@@ -113,7 +114,7 @@ class _Server(uvicorn.Server):
             signal.signal(signal.SIGHUP, lambda *_: loop.call_soon_threadsafe(self._replaced.set))
             worker.when_alone(self._ending.insist)
             worker.ready(prefix=prefix, note=note)
-            log.info("worker_ready", pid=os.getpid())
+            log.info("worker_ready", version=__version__, pid=os.getpid())
         else:
             log_ready(self._settings, listener, prefix, **note)
         if worker is None or worker.first:

@@ -8,6 +8,7 @@ from contextlib import nullcontext
 
 from structlog import get_logger
 
+from everturn import __version__
 from everturn.server.cli.config import Loaded
 from everturn.server.cli.ending import Ending
 from everturn.server.cli.metrics_port import metrics_served
@@ -31,6 +32,6 @@ async def _work(settings: Settings) -> None:
             signal.signal(sign, ending.on_signal)
         service = app.state.service
         with metrics_served(settings, service.metrics.scraped, probes_of(app)):
-            log.info("worker_ready", graphs=service.info.graphs)
+            log.info("worker_ready", version=__version__, graphs=service.info.graphs)
             await ending.told()
             await ending.drain()

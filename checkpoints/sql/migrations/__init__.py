@@ -1,10 +1,15 @@
 """The schema's history, and bringing a database to its end at start.
 
 To change the schema: change `tables.py`, add a file to `versions/` beside the newest one, and move
-`HEAD`. A test compares both on SQLite and PostgreSQL and prints what differs.
+`HEAD`. A test compares both on SQLite and PostgreSQL and prints what differs. Processes of the
+release before go on beside a new revision; docs/upgrades.md says what it may do, and a test checks.
+
+The revision speaks for Redis, too: a format there that earlier versions cannot read comes with a
+revision, be it an empty one, so that they refuse to start.
 """
 
 from pathlib import Path
+from time import monotonic
 
 from sqlalchemy import (
     Column,
@@ -18,8 +23,10 @@ from sqlalchemy import (
     select,
     text,
 )
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateSchema
 
+from everturn import __version__
 from everturn.checkpoints.errors import StoreMisconfigured
 from everturn.checkpoints.sql.migrations.earlier import move_earlier
 from everturn.checkpoints.sql.tables import SCHEMA, metadata
@@ -38,11 +45,27 @@ VERSION = Table(  # as Alembic itself creates it; `alembic_version` is for an ap
 )
 _ADVISORY_LOCK = 0x65766572_7475726E
 """PostgreSQL's advisory locks have numbers for names: "everturn" in ASCII."""
+_LOCK_SECONDS = 60
+_LOCK_AT_ONCE = "500ms"
+"""That a migration waits for a table. Whoever asks for the table later waits behind it, so it is
+less than a service waits for an answer, and less than PostgreSQL waits to look for deadlocks."""
+_LOCKED = "55P03"
 
 
 def is_at_head(connection: Connection) -> bool:
     """Say whether there is nothing to do."""
     return _revision(connection) == HEAD
+
+
+def refuse_newer(connection: Connection) -> None:
+    """Refuse what a newer Everturn has migrated, where nothing else is migrated either.
+
+    Raises:
+        StoreMisconfigured: it has; says what to do.
+    """
+    revision = _revision(connection)
+    if revision is not None and revision > HEAD:
+        raise _unknown(revision)
 
 
 def bring_to_head(connection: Connection) -> None:
@@ -56,8 +79,29 @@ def bring_to_head(connection: Connection) -> None:
         StoreMisconfigured: a newer Everturn has migrated this database.
     """
     if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql("SET LOCAL lock_timeout = '60s'")
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_LOCK_SECONDS}s'")
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _ADVISORY_LOCK})
+        _give_way(connection)
+    else:
+        _bring(connection)
+
+
+def _give_way(connection: Connection) -> None:
+    """Do it without making other processes wait: a table that is in use is tried again later."""
+    end = monotonic() + _LOCK_SECONDS
+    while True:
+        try:
+            with connection.begin_nested():
+                connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_LOCK_AT_ONCE}'")
+                _bring(connection)
+                return
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) != _LOCKED or monotonic() > end:
+                raise
+            connection.exec_driver_sql("SELECT pg_sleep(0.5)")
+
+
+def _bring(connection: Connection) -> None:
     revision = _revision(connection)
     if revision is None and (revision := move_earlier(connection, HEAD)):
         _record(connection, revision)
@@ -98,6 +142,14 @@ def _record(connection: Connection, revision: str) -> None:
     connection.execute(insert(VERSION).values(version_num=revision))
 
 
+def _unknown(revision: str) -> StoreMisconfigured:
+    return StoreMisconfigured(
+        f"the database is at revision {revision}, which this Everturn does not know"
+        f" ({__version__}, whose newest is {HEAD}): run the version that migrated it or a newer"
+        " one, or restore the backup that was made before; see docs/upgrades.md"
+    )
+
+
 def _migrate(connection: Connection, revision: str) -> None:
     from alembic import command
     from alembic.config import Config
@@ -107,10 +159,7 @@ def _migrate(connection: Connection, revision: str) -> None:
     config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     if revision not in known:
-        raise StoreMisconfigured(
-            f"the database is at revision {revision}, which this Everturn does not know"
-            f" (its newest is {HEAD}): run the version that migrated it, or a newer one"
-        )
+        raise _unknown(revision)
     if schema := schema_of(connection):
         # Alembic's own statements do not go by the engine's map. For this transaction only.
         connection.exec_driver_sql(f"SET LOCAL search_path TO {schema}")

@@ -1,10 +1,10 @@
 """The page of a service: what is at `/`, what is below `/page/`, and what they know of it."""
 
-from importlib.metadata import version
 from urllib.parse import urlsplit
 
 from fastapi import Request, Response
 
+from everturn import __version__
 from everturn.server.access.sign_in import SignInAtProvider
 from everturn.server.api.page import files
 from everturn.server.api.page.accept import prefers_html
@@ -42,7 +42,7 @@ class Page:
     async def config(self) -> PageConfig:
         """Return what the page has to know first."""
         auth = SignIn(api_key=True, oauth=await self._oauth()) if self.guarded else False
-        return PageConfig(version=version("everturn"), mount_prefix=self._mount_prefix, auth=auth)
+        return PageConfig(version=__version__, mount_prefix=self._mount_prefix, auth=auth)
 
     async def _oauth(self) -> OAuth | None:
         endpoints = await self.sign_in.endpoints() if self.sign_in else None

@@ -1,10 +1,10 @@
 """Figures of the processes themselves."""
 
 import os
-from importlib.metadata import version
 from pathlib import Path
 from time import process_time
 
+from everturn import __version__
 from everturn.server.observe.figures.declare import Figures
 from everturn.server.observe.memory import resident_bytes
 
@@ -18,7 +18,7 @@ class ProcessFigures:
         processes = figures.gauge(
             "everturn_processes", "Processes of the service, by its version.", "version"
         )
-        self._one = processes.labels(version("everturn"))
+        self._one = processes.labels(__version__)
         self._processor = figures.counter(
             "everturn_cpu_seconds_total", "Seconds that processors worked for the processes."
         )

@@ -1,7 +1,6 @@
 """Where spans go: over OTLP/HTTP to the collector that OpenTelemetry's own variables name."""
 
 import os
-from importlib.metadata import version
 
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -10,6 +9,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from structlog import get_logger
 
+from everturn import __version__
 from everturn.server.observe.flush import flushed
 
 log = get_logger(__name__)
@@ -27,13 +27,13 @@ class Export:
         said = next((os.environ[name] for name in _PROTOCOLS if os.environ.get(name)), "")
         if said not in {"", "http/protobuf"}:
             log.warning("otlp_protocol_not_spoken", protocol=said, used="http/protobuf")
-        own = Resource({"service.name": "everturn", "service.version": version("everturn")})
+        own = Resource({"service.name": "everturn", "service.version": __version__})
         resource = Resource.create().merge(own).merge(OTELResourceDetector().detect())
         self._exporter = OTLPSpanExporter()
         # Ended by `close`: at the interpreter's end it would wait for as long as it likes.
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
-        self.tracer = self._provider.get_tracer("everturn", version("everturn"))
+        self.tracer = self._provider.get_tracer("everturn", __version__)
         _offer(self._provider)
 
     async def close(self) -> None:

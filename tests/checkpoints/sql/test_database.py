@@ -162,9 +162,10 @@ async def test_a_newer_database_is_refused(url: str, tmp_path: Path) -> None:
     async with open_database(url, tmp_path) as database:
         newer = update(migrations.VERSION).values(version_num="f00")
         await database.write(lambda c: c.execute(newer))
-    with pytest.raises(StoreMisconfigured, match="revision f00, which this Everturn does not know"):
-        async with open_database(url, tmp_path):
-            pass
+    for migrate in (True, False):
+        with pytest.raises(StoreMisconfigured, match="revision f00, which this Everturn does not"):
+            async with open_database(url, tmp_path, migrate=migrate):
+                pass
 
 
 async def test_tables_of_others_are_left_alone(url: str, tmp_path: Path) -> None:
