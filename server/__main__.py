@@ -135,6 +135,13 @@ def _chat(options: argparse.Namespace) -> int:
     )
 
 
+def _ready(options: argparse.Namespace) -> int:
+    from everturn.server.address import running_url
+    from everturn.server.cli.probe import probe
+
+    return probe(options.url or running_url(options.data_dir))
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="everturn", description="A self-hosted LLM agent service."
@@ -159,6 +166,12 @@ def _parser() -> argparse.ArgumentParser:
     ):
         command = commands.add_parser(name, parents=[settings], help=does)
         command.set_defaults(run=run)
+
+    ready = commands.add_parser(
+        "ready", parents=[stores], help="ask the running service whether it is ready (exit code)"
+    )
+    ready.add_argument("--url", help="where the service is (found by its data folder)")
+    ready.set_defaults(run=_ready)
 
     doctor = commands.add_parser(
         "doctor",
