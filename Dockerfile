@@ -10,7 +10,7 @@ ARG PYTHON=3.11
 FROM ${BASE} AS system
 ARG PYTHON
 COPY deploy/system.sh /
-RUN sh /system.sh /system python${PYTHON} busybox netbase
+RUN sh /system.sh /system python${PYTHON} busybox libstdc++6 netbase
 
 FROM ${BASE} AS packages
 ARG PYTHON

@@ -18,6 +18,7 @@ LEFT_OUT = re.compile(
     r"|/openai/(types|resources)/beta/"
     r"|/pygments/(formatters|lexers|styles)/"
     r"|/sqlalchemy/dialects/(mssql|mysql|oracle)/"
+    r"|/site-packages/valkey/"
 )
 
 

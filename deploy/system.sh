@@ -22,7 +22,7 @@ done
 cd "$root"
 rm -rf usr/share/doc usr/share/man usr/share/info usr/share/locale usr/share/lintian \
     usr/share/bash-completion usr/lib/*/gconv usr/bin/dpkg* usr/bin/update-alternatives usr/sbin \
-    etc/cron.daily etc/dpkg
+    usr/lib/python3*/pydoc_data usr/lib/python3*/test etc/cron.daily etc/dpkg
 mkdir -p data dev etc/ssl/certs proc project sys tmp
 ln -s busybox bin/sh
 cp /etc/ssl/certs/ca-certificates.crt etc/ssl/certs/

@@ -167,12 +167,7 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, parents=[settings], help=does)
         command.set_defaults(run=run)
 
-    ready = commands.add_parser(
-        "ready", parents=[stores], help="ask the running service whether it is ready (exit code)"
-    )
-    ready.add_argument("--url", help="where the service is (found by its data folder)")
-    ready.set_defaults(run=_ready)
-
+    _add_ready(commands, stores)
     doctor = commands.add_parser(
         "doctor",
         parents=[settings],
@@ -238,6 +233,16 @@ def _parser() -> argparse.ArgumentParser:
     chat.add_argument("--plain", action="store_true", help="no colours, no Markdown")
     chat.set_defaults(run=_chat)
     return parser
+
+
+def _add_ready(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", stores: argparse.ArgumentParser
+) -> None:
+    ready = commands.add_parser(
+        "ready", parents=[stores], help="ask the running service whether it is ready (exit code)"
+    )
+    ready.add_argument("--url", help="where the service is (found by its data folder)")
+    ready.set_defaults(run=_ready)
 
 
 def _add_keys(keys: argparse.ArgumentParser, stores: argparse.ArgumentParser) -> None:

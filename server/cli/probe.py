@@ -16,6 +16,9 @@ _PATIENCE = 4
 def probe(url: str) -> int:
     """Say whether the service at a URL is ready; returns the exit code, 0 if it is."""
     parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.netloc:
+        print(f"{url!r} is no URL: write http://127.0.0.1:2024", file=sys.stderr)
+        return 1
     asked = f"{parts.scheme}://{parts.netloc}/ready"  # which is below no prefix
     opener = build_opener(ProxyHandler({}))  # it is on this machine
     try:
