@@ -20,8 +20,7 @@ pytestmark = pytest.mark.slow
 MAX_BYTES = 250_000_000
 
 LOOK = """
-import importlib, json, os, pkgutil, sys, sysconfig
-from pathlib import Path
+import ctypes, json, os, sysconfig
 
 def files(root, without=("/proc", "/sys", "/dev", "/data")):
     for folder, inner, names in os.walk(root):
@@ -32,12 +31,11 @@ found = list(files("/"))
 site = sysconfig.get_path("purelib")
 broken = []
 for path in found:
-    if path.startswith(site) and ".so" in path and ".libs" not in path:
-        name = os.path.relpath(path, site).partition(".")[0].replace("/", ".")
+    if path.startswith(site) and path.endswith(".so"):
         try:
-            importlib.import_module(name)
-        except Exception as error:
-            broken.append(f"{name}: {error}")
+            ctypes.CDLL(path)
+        except OSError as error:
+            broken.append(str(error))
 print(json.dumps({
     "bytes": sum(os.lstat(path).st_size for path in found),
     "files": found,
@@ -77,7 +75,7 @@ def test_what_is_in_it(running: Containers) -> None:
     assert seen["broken"] == []
     assert seen["bytes"] <= MAX_BYTES
     assert seen["user"] != 0
-    assert seen["writable"] == ["/data"]
+    assert set(seen["writable"]) - {"/tmp"} == {"/data"}  # podman makes an empty /tmp
     names = {Path(path).name for path in seen["files"]}
     assert names.isdisjoint({"gcc", "cc", "ld", "apt-get", "perl", ".env", ".git", "id_rsa"})
     assert not [
