@@ -7,10 +7,12 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal -q
 ARGS ?=
 SERVICE ?= http://127.0.0.1:2024
+ENGINE ?= docker
+IMAGE ?= everturn
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run chat config check-model doctor test test-fast coverage check fuzz soak bench compare \
-	page page-dev lock clean
+	page page-dev image image-test lock clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -65,6 +67,12 @@ page: server/web/node_modules/.package-lock.json ## build the page into server/a
 
 page-dev: server/web/node_modules/.package-lock.json ## show changes of the page as they are made (SERVICE=http://…)
 	@cd server/web && EVERTURN_URL=$(SERVICE) npm run --silent dev
+
+image: ## build the image `everturn` (ENGINE=podman, ARGS='--build-arg BASE=…'): see docs/deploy.md
+	@$(ENGINE) build --tag $(IMAGE) $(ARGS) .
+
+image-test: image .venv/ready-dev ## build the image, and try it in containers
+	@TEST_IMAGE=$(IMAGE) TEST_ENGINE='$(ENGINE)' $(BIN)/python -m pytest -q tests/deploy
 
 lock: .venv/ready-dev ## pin the newest packages anew
 	@.ci/lock

@@ -141,6 +141,13 @@ def _chat(options: argparse.Namespace) -> int:
     )
 
 
+def _ready(options: argparse.Namespace) -> int:
+    from everturn.server.address import running_url
+    from everturn.server.cli.probe import probe
+
+    return probe(options.url or running_url(options.data_dir))
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="everturn", description="A self-hosted LLM agent service."
@@ -166,6 +173,7 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, parents=[settings], help=does)
         command.set_defaults(run=run)
 
+    _add_ready(commands, stores)
     doctor = commands.add_parser(
         "doctor",
         parents=[settings],
@@ -243,6 +251,16 @@ def _add_migrate(migrate: argparse.ArgumentParser) -> None:
     text = "so long for a database that does not answer (0)"
     migrate.add_argument("--wait", type=float, default=0.0, metavar="SECONDS", help=text)
     migrate.set_defaults(run=_migrate)
+
+
+def _add_ready(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", stores: argparse.ArgumentParser
+) -> None:
+    ready = commands.add_parser(
+        "ready", parents=[stores], help="ask the running service whether it is ready (exit code)"
+    )
+    ready.add_argument("--url", help="where the service is (found by its data folder)")
+    ready.set_defaults(run=_ready)
 
 
 def _add_keys(keys: argparse.ArgumentParser, stores: argparse.ArgumentParser) -> None:
