@@ -34,6 +34,8 @@ _MAX_TRIES, _MAX_PATTERN = 10_000, 2**20
 """Of one pattern: steps back while it is looked for, and bytes."""
 _VALUES = frozenset({"enum", "const", "default", "examples"})
 """What stands there is data, and no schema."""
+_NAMED = frozenset({"properties", "patternProperties", "dependentSchemas", "$defs", "definitions"})
+"""What stands there are schemas by names of the caller's, such as `default`, which are no words."""
 _OTHER_REFERENCES = ("$dynamicRef", "$recursiveRef", "$id", "$anchor", "$dynamicAnchor")
 _FENCED = re.compile(r"\s*```(?:json)?\s*\n(.*?)\n?\s*```\s*", re.DOTALL | re.IGNORECASE)
 
@@ -139,10 +141,14 @@ class _Size:
         for name in _OTHER_REFERENCES:
             if isinstance(part.get(name), str):
                 raise InvalidSchema(f"response_schema: {name} is not taken; refer by $ref.")
-        steps = 1 + sum(self._of(each) for name, each in part.items() if name not in _VALUES)
+        steps = 1 + sum(self._of_word(*each) for each in part.items() if each[0] not in _VALUES)
         if isinstance(reference := part.get("$ref"), str):
             steps += self._of_reference(reference)
         return steps
+
+    def _of_word(self, word: str, said: Any) -> int:
+        named = word in _NAMED and isinstance(said, dict)
+        return 1 + sum(map(self._of, said.values())) if named else self._of(said)
 
     def _of_reference(self, reference: str) -> int:
         if reference in self._under_way:

@@ -74,7 +74,16 @@ def _chain(length: int, width: int) -> dict[str, Any]:
     return {"$ref": "#/$defs/d0", "$defs": {**links, f"d{length}": {"type": "string"}}}
 
 
-@pytest.mark.parametrize("schema", [_chain(30, 2), _chain(600, 1), _chain(3, 100)])
+def _hidden(chain: dict[str, Any]) -> dict[str, Any]:
+    """Put a chain below names of the caller's that are also words of JSON Schema."""
+    refers, moved = "#/$defs/", "#/$defs/default/"
+    links = json.loads(json.dumps(chain["$defs"]).replace(refers, moved))
+    return {"properties": {"default": {"$ref": f"{moved}d0"}}, "$defs": {"default": links}}
+
+
+@pytest.mark.parametrize(
+    "schema", [_chain(30, 2), _chain(600, 1), _chain(3, 100), _hidden(_chain(24, 2))]
+)
 def test_references_may_not_multiply(schema: dict[str, Any]) -> None:
     with pytest.raises(InvalidSchema):
         schema_of(schema)
