@@ -20,7 +20,7 @@ from everturn.graph.steps.tokens import reckoned
 from everturn.graph.steps.window import start_of_window
 from everturn.graph.summaries.block import digest_of, next_block, still_of, transcript
 from everturn.graph.summaries.simple import simple_summary
-from everturn.graph.summaries.summaries import Summaries
+from everturn.graph.summaries.summaries import Make, Summaries
 from everturn.graph.summaries.writer import Writer
 
 Update = dict[str, Any]
@@ -74,29 +74,30 @@ async def _newer(
     owner = get_config().get("configurable", {}).get(_OWNER)
     key = f"{owner_part(caller_name(owner))}summary:{name}"
     if found := await summaries.made(key):
-        end, by = int(found["messages"]), str(found["by"])
-        if covered < end < len(messages) and found["of"] == digest_of(
-            transcript(messages[covered:end])
+        ends = int(found["messages"])
+        if covered < ends < len(messages) and found["of"] == digest_of(
+            transcript(messages[covered:ends])
         ):
-            return _of(str(found["text"]), messages, end, by=by)
+            return _of(str(found["text"]), messages, ends, by=str(found["by"]))
     if summaries.failed(key):
         if covered >= start:  # all that is not summed up is still shown
             return None
         summaries.count("simple")
         text = simple_summary(summary["text"], messages[covered:end])
         return _of(text, messages, end, by="offline")
-    await _begin(key, summary, messages[covered:end], context, models, summaries)
+    make = await _make(summary, messages[covered:end], context, models, summaries)
+    # What was found and did not do is of messages that were removed or changed since.
+    summaries.begin(key, make, anew=found is not None)
     return None
 
 
-async def _begin(
-    key: str,
+async def _make(
     summary: Summary,
     block: Sequence[AnyMessage],
     context: Context,
     models: Models,
     summaries: Summaries,
-) -> None:
+) -> Make:
     wanted = summaries.settings.summary_model
     writer = Writer(models, context, current_budget(), await current_guards(), wanted)
     notes, said, end = summary["text"], transcript(block), summary["messages"] + len(block)
@@ -105,7 +106,7 @@ async def _begin(
         text, by = await writer.write(notes, block)
         return {"text": text, "messages": end, "of": digest_of(said), "by": by}
 
-    summaries.begin(key, make)
+    return make
 
 
 def _of(text: str, messages: Sequence[AnyMessage], end: int, *, by: str) -> Summary:

@@ -68,13 +68,19 @@ class Summaries:
         """Whether it could not be made a moment ago."""
         return monotonic() - self._failed.get(key, float("-inf")) < _AGAIN_AFTER
 
-    def begin(self, key: str, make: Make) -> None:
-        """Have something made beside the turn, unless it is being made or has just failed."""
+    def begin(self, key: str, make: Make, *, anew: bool = False) -> None:
+        """Have something made beside the turn, unless it is being made or has just failed.
+
+        Args:
+            key: its name.
+            make: makes it.
+            anew: what is there under the name is of other messages, and is replaced.
+        """
         if key in self._tasks or self.failed(key) or len(self._tasks) >= _MAX_AT_ONCE:
             return
         # Without the run's context: nothing of this is streamed to its client.
         task = asyncio.get_running_loop().create_task(
-            self._make(key, make), name="summary", context=Variables()
+            self._make(key, make, anew=anew), name="summary", context=Variables()
         )
         self._tasks[key] = task
         task.add_done_callback(lambda done: self._tasks.pop(key, None) and None)
@@ -94,10 +100,10 @@ class Summaries:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _make(self, key: str, make: Make) -> None:
+    async def _make(self, key: str, make: Make, *, anew: bool) -> None:
         made = None
         try:
-            if await self._store.find(key, _LEASE) is not None:
+            if await self._store.find(key, _LEASE) is not None and not anew:
                 return  # another process has made it
             try:
                 async with asyncio.timeout(MAX_SECONDS):
