@@ -14,9 +14,13 @@ _REMEMBER = (
     r"(?: (?:for (?:me|later|next time)|this))?(?:\s*[:,]|\s+that\b|\b(?=\s+(?:i|my|we|our)\b))\s*"
     r"(?P<what>[^?]+?)(?:,? please)?[\s.!]*$"
 )
+_THAT_KO = (
+    r"(?:(?:는|은|라는)\s*건|(?:는|은|라는)?\s*(?:것|거|걸|점|사실)?(?:을|를|은|도)?)"
+)
+"""What joins a deed to what it is about: the end of “I like tea” in “forget that I like tea”."""
 _REMEMBER_KO = (
     r"^\s*(?:기억해|외워)\s*(?:줘|둬|주세요)?\s*[:,]\s*(?P<after>[^?]+?)[\s.!]*$"
-    r"|^\s*(?P<what>[^?]+?)(?:는|은|라는)?\s*(?:것|거|걸|점|사실)?(?:을|를|은|도)?\s*(?:꼭|좀|잘)?\s*"
+    rf"|^\s*(?P<what>[^?]+?){_THAT_KO}\s*(?:꼭|좀|잘)?\s*"
     r"(?:기억해|잊지\s*마|외워)\s*(?:줘|주세요|줄래|둬|두세요|라)?(?:요)?[\s.!]*$"
 )
 _STILL = r"\bdo you (?:still )?"
@@ -38,7 +42,7 @@ _FORGET = (
     r"\s+(?P<what>[^?]+?)(?:,? please)?[\s.!]*$"
 )
 _FORGET_KO = (
-    r"^\s*(?P<what>[^?]+?)(?:는|은|라는)?\s*(?:것|거|걸|사실)?(?:을|를|은|도)?\s*(?:그만\s*)?"
+    rf"^\s*(?P<what>[^?]+?){_THAT_KO}\s*(?:그만\s*)?"
     r"(?:잊어\s*(?:줘|주세요|버려|라)?|기억에서\s*지워\s*(?:줘|주세요)?)(?:요)?[\s.!]*$"
 )
 _NOTHING = (

@@ -74,7 +74,7 @@ ENGLISH = Wording(
     comma=", ",
     no_tool={
         "calculation": "I cannot calculate {}: there is no calculator among this run's tools.",
-        "weather": "I cannot look up the weather{}: there is no weather tool in this run.",
+        "weather": "I cannot look up the weather: there is no weather tool in this run.",
         "search": "I cannot search for “{}”: there is no search tool in this run.",
     },
     which_place="Which place's weather would you like to know?",
@@ -130,7 +130,7 @@ KOREAN = Wording(
     comma=", ",
     no_tool={
         "calculation": "이 실행에는 계산 도구가 없어 계산할 수 없습니다: {}",
-        "weather": "이 실행에는 날씨 도구가 없어 날씨를 알 수 없습니다{}.",
+        "weather": "이 실행에는 날씨 도구가 없어 날씨를 알 수 없습니다.",
         "search": "이 실행에는 검색 도구가 없어 검색할 수 없습니다: “{}”",
     },
     which_place="어느 지역의 날씨가 궁금하신가요?",

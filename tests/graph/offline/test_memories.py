@@ -26,6 +26,8 @@ from everturn.tools import tool_schemas
         ("내 생일 기억하고 있어?", "recall", "내 생일"),
         ("forget that I like tea", "forget", "I like tea"),
         ("내 생일을 잊어 줘", "forget", "내 생일"),
+        ("차를 좋아한다는 건 잊어 줘", "forget", "차를 좋아한다"),
+        ("그 물건 잊어 줘", "forget", "그 물건"),
     ],
 )
 def test_a_wish(said: str, deed: str, what: str) -> None:
