@@ -79,6 +79,7 @@ def _as_team(specialist: Specialist, context: TeamContext, share: Task) -> TeamC
     """Let a specialist ask its colleagues, with its share of what the turn may take."""
     return context.model_copy(
         update={
+            "response_schema": None,  # of the whole run's answer
             "system_prompt": _prompt(specialist),
             "own_tools": specialist.tools_within(context.tools),
             "specialists": list(specialist.colleagues),

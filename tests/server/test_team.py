@@ -164,6 +164,24 @@ def test_specialists_that_ask_each_other_come_to_an_end(
     assert fake_provider.calls() == 2 * asked + 1
 
 
+def test_a_schema_is_for_the_answer_and_not_for_who_leads_a_team_below(
+    start: Start, fake_provider: FakeProvider
+) -> None:
+    def always(request: Request) -> Answer:
+        if request.messages[0]["content"].startswith("You are the "):
+            return "it is Seoul"
+        last = request.messages[-1]["role"]
+        return '{"city": "Seoul"}' if last == "tool" else ask(None, chief="go")
+
+    fake_provider.script("m", always)
+    schema = {"type": "object", "required": ["city"]}
+    with start(agent("chief", "researcher")) as running, Client(running.url()) as client:
+        answer = client.ask("Where?", agent="team", response_schema=schema)
+    assert answer["parsed"] == {"city": "Seoul"}
+    asked = ["JSON Schema" in request.messages[0]["content"] for request in fake_provider.requests]
+    assert asked == [True, False, True]
+
+
 def test_their_calls_are_bounded_together(start: Start, fake_provider: FakeProvider) -> None:
     """Each asks both others at once, three levels deep: that would be 39 calls."""
     names = ("one", "two", "three")
