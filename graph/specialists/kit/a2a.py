@@ -60,9 +60,15 @@ class A2AAgent:
         card = await web.call(self.name, address, headers=headers, seconds=seconds)
         for url, binding, version in _interfaces(card if isinstance(card, dict) else {}):
             if isinstance(url, str) and binding == "JSONRPC":
-                elsewhere = _origin(url) != _origin(self.url)
+                elsewhere = self._is_elsewhere(url)
                 return _Endpoint(url, not str(version).startswith("0."), elsewhere)
         raise Declined(f"{self.name} is no A2A agent that can be asked by JSON-RPC")
+
+    def _is_elsewhere(self, url: str) -> bool:
+        try:
+            return _origin(url) != _origin(self.url)
+        except ValueError:
+            raise Declined(f"the card of {self.name} names no address: {url[:_MAX_REASON]}") from None
 
 
 class _Caller:
@@ -87,7 +93,8 @@ class _Caller:
         sent = {"message": message, "configuration": how}
         found = await self._rpc("SendMessage" if new else "message/send", sent)
         if new:
-            found = found.get("task") or found.get("message") or {}
+            said = found.get("task") or found.get("message")
+            found = said if isinstance(said, dict) else {}
         if "status" not in found:
             return self._report(_texts(found.get("parts")))
         return await self._ended(found)

@@ -84,6 +84,25 @@ async def test_a_card_may_not_lead_inside() -> None:
     assert other.methods == []
 
 
+@pytest.mark.parametrize("url", ["http://127.0.0.1:99999/rpc", "http://[", "http://x:y/"])
+async def test_a_card_may_name_what_is_no_address(url: str) -> None:
+    with serving_agent(Agent(endpoint=url)) as agent:
+        report = await ask("a2a", agent.url)
+    assert report.failed
+    assert "names no address" in report.text
+
+
+@pytest.mark.parametrize("said", ["x", ["x"], 1])
+async def test_an_answer_that_is_no_task_is_told(said: Any) -> None:
+    class Odd(Agent):
+        def _result(self, method: str) -> dict[str, Any]:
+            return {"task": said}
+
+    with serving_agent(Odd(version="1.0")) as agent:
+        report = await ask("a2a", agent.url)
+    assert report == Report("far gave no answer in words", failed=True)
+
+
 @pytest.mark.parametrize("kind", ["a2a", "langgraph"])
 async def test_one_that_is_away_says_so(kind: str) -> None:
     with socket.socket() as free:
