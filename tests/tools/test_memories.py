@@ -96,6 +96,11 @@ async def test_bounds() -> None:
         ("Her brother Tom lives in Paris.", "Her brother Tim lives in Paris.", False),
         ("She likes tea.", "She dislikes tea.", False),
         ("", "", True),
+        ("🎉", "🎉", True),
+        ("🎉", "💔", False),
+        ("The train is from Rome to Oslo.", "The train is from Oslo to Rome.", False),
+        ("The balance is 5.", "The balance is -5.", False),
+        ("She writes C++.", "She writes C.", False),
     ],
 )
 def test_what_is_the_same(one: str, other: str, alike: bool) -> None:

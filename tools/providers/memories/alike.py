@@ -18,9 +18,10 @@ def same(one: str, other: str) -> bool:
     """Say whether two texts are the same but for a few words."""
     a, b = _words(one), _words(other)
     if a == b:
-        return True
+        return bool(a) or one.strip() == other.strip()  # signs alone are no words
     numbers = [{word for word in words if any(map(str.isdecimal, word))} for words in (a, b)]
-    return numbers[0] == numbers[1] and shared(one, other) >= ENOUGH
+    in_order = _common(a, b) == _common(b, a)  # “from Rome to Oslo” is not “from Oslo to Rome”
+    return in_order and numbers[0] == numbers[1] and shared(one, other) >= ENOUGH
 
 
 def shared(one: str, other: str) -> float:
@@ -29,5 +30,12 @@ def shared(one: str, other: str) -> float:
     return len(a & b) / len(a | b) if a and b else 0.0
 
 
+def _common(words: list[str], others: list[str]) -> list[str]:
+    """Return the words that others have, too, in the order in which each comes first."""
+    known = set(others)
+    return [word for word in dict.fromkeys(words) if word in known]
+
+
 def _words(text: str) -> list[str]:
-    return re.findall(r"\w+", unicodedata.normalize("NFKC", text).casefold())
+    # A sign before a number and behind a name counts: 5 is not -5, and C is not C++.
+    return re.findall(r"[-+]?\w+[+#%]*", unicodedata.normalize("NFKC", text).casefold())
