@@ -5,7 +5,6 @@ from functools import partial
 from typing import Any, Protocol
 
 from langchain_core.messages import AIMessage, RemoveMessage
-from langgraph.config import get_config
 from langgraph.errors import GraphBubbleUp
 from langgraph.graph.message import REMOVE_ALL_MESSAGES
 from langgraph.runtime import Runtime
@@ -52,9 +51,6 @@ from everturn.tools.kit.toolbox import Offer
 log = get_logger(__name__)
 
 Update = dict[str, Any]
-
-SPEAKER = "lc_agent_name"
-"""Key of a run's metadata, as LangChain's agents have it: who speaks where several do."""
 
 _MAX_CORRECTIONS = 2
 _UNASKED = {
@@ -140,14 +136,16 @@ async def _joined(
     state: State, context: Context, runtime: Runtime[Context]
 ) -> tuple[State, Update]:
     """Add what joins the prompt; where that fails by a bug, the turn goes on without."""
+    newer: Update = {}
     try:
-        state = {**state, "memories": await memories_of_turn(state, context, runtime)}
-        return await summed_up(state, context)
+        state, newer = await memories_of_turn(state, context, runtime)
+        state, summary = await summed_up(state, context)
+        return state, {**newer, **summary}
     except GraphBubbleUp:
         raise
     except Exception:
         log.exception("prompt_not_joined")
-        return {**state, "summary": None}, {}
+        return {**state, "summary": None}, newer
 
 
 def offline_node(*, tools: bool | Offering = False, kind: type[Context] = Context) -> Node:
@@ -316,10 +314,6 @@ def _remembered(answer: AIMessage, route: Route, prompt: Prompt, state: State) -
     """A complete answer joins the conversation; a thread that was mended is written anew."""
     route = answered(route, answer)
     sign(answer, route)
-    answer.name = get_config().get("metadata", {}).get(SPEAKER) or answer.name
     give_ids(answer, state["messages"])
     replaced = [RemoveMessage(id=REMOVE_ALL_MESSAGES), *prompt.mended] if prompt.mended else []
-    update: Update = {"messages": [*replaced, answer], "route": route}
-    if memories := state.get("memories"):  # the next call of the turn reads the same
-        update["memories"] = memories
-    return update
+    return {"messages": [*replaced, answer], "route": route}

@@ -13,11 +13,10 @@ from langgraph.runtime import Runtime
 
 from everturn.graph.context import Context, TeamContext, context_as
 from everturn.graph.guards.messages import screened_answer
-from everturn.graph.nodes.model import SPEAKER
 from everturn.graph.services import current_guards, current_toolbox
 from everturn.graph.specialists.kit.specialist import Specialist
 from everturn.graph.steps.delegation import FAILED, Limits, Report, ask_agent
-from everturn.graph.steps.route import CALLS
+from everturn.graph.steps.route import CALLS, SPEAKER
 from everturn.graph.steps.team import ASKED, DEPTH, depth
 from everturn.graph.team_state import Task
 from everturn.tools.kit.results import bound, failed, failure_of

@@ -7,10 +7,10 @@ from langgraph.pregel import Pregel
 from langgraph.runtime import Runtime
 
 from everturn.graph.context import Context, context_of
-from everturn.graph.nodes.model import SPEAKER
 from everturn.graph.planner_state import Step, Work
 from everturn.graph.steps.delegation import FAILED, Limits, ask_agent
 from everturn.graph.steps.progress import REPLAN, show
+from everturn.graph.steps.route import SPEAKER
 
 _PROMPT = (
     "You carry out one step of a plan, and another model answers the user from your result. Use "

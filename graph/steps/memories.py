@@ -8,6 +8,7 @@ as they see what a tool returns.
 import asyncio
 import json
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from langchain_core.messages import AnyMessage, HumanMessage
 from langgraph.config import get_config
@@ -22,6 +23,8 @@ from everturn.tools.providers.memories import Memory
 from everturn.tools.providers.memories.current import current_memories, current_settings
 
 log = get_logger(__name__)
+
+Update = dict[str, Any]
 
 _MOST = 12
 """Memories of one prompt; more distract a model."""
@@ -39,17 +42,18 @@ _NOTICE = (
 
 async def memories_of_turn(
     state: State, context: Context, runtime: Runtime[Context]
-) -> Sequence[str]:
-    """Return the memories that join the prompt of this turn; the same for all its calls.
+) -> tuple[State, Update]:
+    """Return the state with the memories that join the prompt, and what of it is new to the turn.
 
-    Where they cannot be found the turn goes on without. Emits them as a custom event `memories`.
+    All its calls read the same. Where they cannot be found the turn goes on without, and does not
+    look for them again. Emits them as a custom event `memories`.
     """
     if "memories" in state:
-        return state["memories"]
+        return state, {}
     config = get_config()
     settings = await current_settings(config)
     if not (context.use_memory and settings.memory_tokens):
-        return ()
+        return state, {}
     try:
         async with asyncio.timeout(_SECONDS):
             memories = await current_memories(runtime.store, config, context.user)
@@ -57,11 +61,12 @@ async def memories_of_turn(
             found = await memories.fitting(query, limit=_MOST) if memories and query else []
     except Exception as error:
         log.warning("memories_not_joined", error=str(error) or type(error).__name__)
-        return ()
+        return state, {"memories": []}
     joined = await _screened(_within(found, settings.memory_tokens))
-    if joined:
-        runtime.stream_writer({"type": "memories", "memories": joined})
-    return joined
+    if not joined:
+        return state, {}
+    runtime.stream_writer({"type": "memories", "memories": joined})
+    return {**state, "memories": joined}, {"memories": joined}
 
 
 def with_memories(system_prompt: str, memories: Iterable[str]) -> str:

@@ -12,6 +12,7 @@ from langchain_core.messages import (
     RemoveMessage,
     ToolMessage,
 )
+from langgraph.config import get_config
 
 from everturn.graph.models.advice import explained
 from everturn.graph.models.answer import Answer
@@ -20,6 +21,9 @@ from everturn.graph.state import Answered, Attempt, ModelCall, Route, Usage
 
 CALLS = "calls"
 """Key of a tool answer's `response_metadata`: the calls of models that it took."""
+
+SPEAKER = "lc_agent_name"
+"""Key of a run's metadata, as LangChain's agents have it: who speaks where several do."""
 
 _PUBLIC = Answered.__required_keys__ | Answered.__optional_keys__
 
@@ -65,7 +69,8 @@ def public(route: Route) -> Answered:
 
 
 def sign(answer: AIMessage, route: Route) -> None:
-    """Write into the answer what must outlast the run: its route, and the time."""
+    """Write into the answer what must outlast the run: its route, the time, and who speaks."""
+    answer.name = get_config().get("metadata", {}).get(SPEAKER) or answer.name
     answer.response_metadata["route"] = public(route)
     answer.additional_kwargs["timestamp"] = datetime.now(UTC).isoformat()
 

@@ -13,7 +13,7 @@ import pytest
 from everturn.server.app import create_app
 from everturn.server.environment import WrongSetting
 from everturn.server.settings import Settings
-from tests.provider import FakeProvider, Reply, Request, ToolCall
+from tests.provider import FakeProvider, Fault, Reply, Request, ToolCall
 from tests.service import Client, serving
 from tests.waiting import eventually_sync
 
@@ -75,6 +75,34 @@ def test_a_stream_tells_once_which_memories_join(provider: FakeProvider, tmp_pat
 
         assert told() == [["Likes green tea."]]
         assert told(use_memory=False) == []
+
+
+def test_another_model_reads_the_same(provider: FakeProvider, tmp_path: Path) -> None:
+    """The first one fails: the stream tells of the memories once, and they are looked up once."""
+    provider.script("m", Fault(500))
+    provider.script("n", Reply(text="Two."))
+    with serving(tmp_path / "data", **settings(provider, models="m,n")) as client:
+        remember(client, "Likes green tea.")
+        events = client.events("/api/chat/message/stream", {"message": "tea?"})
+    names = [each.name for each in events if each.name in {"memories", "fallback", "done"}]
+    assert names == ["memories", "fallback", "done"]
+
+
+def test_a_turn_waits_once_for_what_does_not_answer(
+    provider: FakeProvider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[object] = []
+
+    async def away(*_: object, **__: object) -> None:
+        looks.append(1)
+        raise TimeoutError
+
+    monkeypatch.setattr("everturn.graph.steps.memories.current_memories", away)
+    call = ToolCall("calculator", {"expression": "1+1"})
+    provider.script("m", Reply(tool_calls=[call]), Reply(tool_calls=[call]), Reply(text="Two."))
+    with serving(tmp_path / "data", **settings(provider)) as client:
+        assert client.ask("1+1?")["response"] == "Two."
+    assert len(looks) == 1
 
 
 def test_all_calls_of_a_turn_read_the_same(provider: FakeProvider, tmp_path: Path) -> None:

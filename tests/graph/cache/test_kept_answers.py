@@ -53,14 +53,16 @@ class World(NamedTuple):
     cache: ResponseCache
     uses: list[str]
 
-    async def ask(self, *said: str, caller: str | None = None, **choices: Any) -> AIMessage:
+    async def ask(
+        self, *said: str, caller: str | None = None, speaker: str = "", **choices: Any
+    ) -> AIMessage:
         """Ask once, and return the answer."""
         config: RunnableConfig = {
             "configurable": {
                 "__everturn": self.services,
                 **({"langgraph_auth_user_id": caller} if caller else {}),
             },
-            "metadata": {"graph_id": "agent"},
+            "metadata": {"graph_id": "agent", "lc_agent_name": speaker},
         }
         done = await agent.graph.ainvoke(
             Input(messages=[HumanMessage(each) for each in said or ("hello",)]),
@@ -304,6 +306,12 @@ async def test_one_who_is_cancelled_leaves_the_question_to_another(world: World)
 
 
 # As it is given
+
+
+async def test_it_names_who_speaks(world: World) -> None:
+    first, again = await world.ask(speaker="editor"), await world.ask(speaker="editor")
+    assert world.uses == ["miss", "hit"]
+    assert (first.name, again.name) == ("editor", "editor")
 
 
 async def test_it_is_streamed_as_any_answer_is(world: World) -> None:
