@@ -140,12 +140,12 @@ async def _joined(
     try:
         state, newer = await memories_of_turn(state, context, runtime)
         state, summary = await summed_up(state, context)
-        return state, {**newer, **summary}
     except GraphBubbleUp:
         raise
     except Exception:
         log.exception("prompt_not_joined")
         return {**state, "summary": None}, newer
+    return state, {**newer, **summary}
 
 
 def offline_node(*, tools: bool | Offering = False, kind: type[Context] = Context) -> Node:

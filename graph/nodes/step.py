@@ -1,5 +1,6 @@
 """The node `step`: one step of a plan, carried out by an agent in a conversation of its own."""
 
+import json
 from collections.abc import Awaitable
 from typing import Any, Protocol
 
@@ -9,7 +10,7 @@ from langgraph.runtime import Runtime
 from everturn.graph.context import Context, context_of
 from everturn.graph.planner_state import Step, Work
 from everturn.graph.steps.delegation import FAILED, Limits, ask_agent
-from everturn.graph.steps.progress import REPLAN, show
+from everturn.graph.steps.progress import REPLAN, bounded, show
 from everturn.graph.steps.route import SPEAKER
 
 _PROMPT = (
@@ -51,5 +52,9 @@ def step_node(agent: Pregel[Any, Any, Any, Any]) -> StepNode:
 
 
 def _prompt(work: Work) -> str:
-    results = [f"Result of step {each['id']}:\n{each['result']}" for each in work["results"]]
+    # A result may be what a page says: as JSON it cannot end before its time.
+    results = [
+        f"Result of step {each['id']}: {json.dumps(each['result'], ensure_ascii=False)}"
+        for each in bounded(work["results"])
+    ]
     return "\n\n".join([_PROMPT, f"The plan is for this request:\n{work['request']}", *results])

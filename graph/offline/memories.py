@@ -14,9 +14,7 @@ _REMEMBER = (
     r"(?: (?:for (?:me|later|next time)|this))?(?:\s*[:,]|\s+that\b|\b(?=\s+(?:i|my|we|our)\b))\s*"
     r"(?P<what>[^?]+?)(?:,? please)?[\s.!]*$"
 )
-_THAT_KO = (
-    r"(?:(?:는|은|라는)\s*건|(?:는|은|라는)?\s*(?:것|거|걸|점|사실)?(?:을|를|은|도)?)"
-)
+_THAT_KO = r"(?:(?:는|은|라는)\s*건|(?:는|은|라는)?\s*(?:것|거|걸|점|사실)?(?:을|를|은|도)?)"
 """What joins a deed to what it is about: the end of “I like tea” in “forget that I like tea”."""
 _REMEMBER_KO = (
     r"^\s*(?:기억해|외워)\s*(?:줘|둬|주세요)?\s*[:,]\s*(?P<after>[^?]+?)[\s.!]*$"

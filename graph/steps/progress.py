@@ -16,7 +16,7 @@ REPLAN = "REPLAN:"
 """A line of a result that begins so says that the rest of the plan no longer fits."""
 
 _CHARACTERS = 20_000
-"""Of all results together, as the model reads them."""
+"""Of all results together, as a model reads them."""
 
 
 def ready(steps: Sequence[Step]) -> list[Step]:
@@ -49,10 +49,7 @@ def calls_of_steps(steps: Sequence[Step]) -> list[ModelCall]:
 
 def told(steps: Sequence[Step], stopped: str, revisions_left: int) -> str:
     """Put what came of a plan as the model reads it."""
-    most = max(200, _CHARACTERS // len(steps))
-    found: dict[str, Any] = {
-        "steps": [{**_public(step), "result": _cut(step["result"], most)} for step in steps]
-    }
+    found: dict[str, Any] = {"steps": bounded(steps)}
     if stopped:
         found["stopped"] = stopped
         found["next"] = (
@@ -61,6 +58,12 @@ def told(steps: Sequence[Step], stopped: str, revisions_left: int) -> str:
             else "No further plan is carried out: answer from these results."
         )
     return json.dumps(found, ensure_ascii=False)
+
+
+def bounded(steps: Sequence[Step]) -> list[dict[str, Any]]:
+    """Return steps as they are shown to a model: with results that are not too long together."""
+    most = max(200, _CHARACTERS // max(1, len(steps)))
+    return [{**_public(step), "result": _cut(step["result"], most)} for step in steps]
 
 
 def announce(runtime: Runtime[Context], steps: Sequence[Step]) -> None:

@@ -68,7 +68,7 @@ class A2AAgent:
         try:
             return _origin(url) != _origin(self.url)
         except ValueError:
-            raise Declined(f"the card of {self.name} names no address: {url[:_MAX_REASON]}") from None
+            raise Declined(f"the card of {self.name} names no address") from None
 
 
 class _Caller:
