@@ -173,7 +173,7 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, parents=[settings], help=does)
         command.set_defaults(run=run)
 
-    _add_ready(commands, stores)
+    _add_ready(commands.add_parser("ready", parents=[stores], help=_READY))
     doctor = commands.add_parser(
         "doctor",
         parents=[settings],
@@ -230,16 +230,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--json", action="store_true", help="print the result as JSON")
     check.set_defaults(run=_check_model)
 
-    chat = commands.add_parser("chat", help="talk to the running service, or ask it once")
-    chat.add_argument(
-        "message", nargs="*", help="ask this once and end; - reads it from stdin (a conversation)"
-    )
-    chat.add_argument("--url", help="where the service is (found by its data folder)")
-    chat.add_argument("--data-dir", help="the service's data folder (EVERTURN_DATA_DIR)")
-    chat.add_argument("--session", help="go on with this session")
-    chat.add_argument("--agent", help="the graph that answers (`agent`, or the only one)")
-    chat.add_argument("--plain", action="store_true", help="no colours, no Markdown")
-    chat.set_defaults(run=_chat)
+    _add_chat(commands.add_parser("chat", help="talk to the running service, or ask it once"))
     return parser
 
 
@@ -253,14 +244,26 @@ def _add_migrate(migrate: argparse.ArgumentParser) -> None:
     migrate.set_defaults(run=_migrate)
 
 
-def _add_ready(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", stores: argparse.ArgumentParser
-) -> None:
-    ready = commands.add_parser(
-        "ready", parents=[stores], help="ask the running service whether it is ready (exit code)"
-    )
+_READY = "ask the running service whether it is ready (exit code)"
+
+
+def _add_ready(ready: argparse.ArgumentParser) -> None:
+    """Add where the service is."""
     ready.add_argument("--url", help="where the service is (found by its data folder)")
     ready.set_defaults(run=_ready)
+
+
+def _add_chat(chat: argparse.ArgumentParser) -> None:
+    """Add what is said, to whom, and how the answer looks."""
+    chat.add_argument(
+        "message", nargs="*", help="ask this once and end; - reads it from stdin (a conversation)"
+    )
+    chat.add_argument("--url", help="where the service is (found by its data folder)")
+    chat.add_argument("--data-dir", help="the service's data folder (EVERTURN_DATA_DIR)")
+    chat.add_argument("--session", help="go on with this session")
+    chat.add_argument("--agent", help="the graph that answers (`agent`, or the only one)")
+    chat.add_argument("--plain", action="store_true", help="no colours, no Markdown")
+    chat.set_defaults(run=_chat)
 
 
 def _add_keys(keys: argparse.ArgumentParser, stores: argparse.ArgumentParser) -> None:
