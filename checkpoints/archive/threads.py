@@ -12,6 +12,7 @@ from redis.asyncio import Redis, RedisCluster
 
 from everturn.checkpoints.redis.failures import redis_errors
 from everturn.checkpoints.redis.keyspace import Keyspace
+from everturn.checkpoints.redis.lua import Lua
 
 _AT_ONCE = 500
 _BYTES_AT_ONCE = 4_194_304
@@ -41,7 +42,7 @@ class KeptThreads:
     def __init__(self, client: Redis | RedisCluster, prefix: str) -> None:
         self._client = client
         self._keyspace = Keyspace(prefix)
-        self._read = client.register_script(_READ)
+        self._read = Lua(client, _READ)
 
     async def read(self) -> AsyncIterator[KeptThread]:
         """Yield all threads, in no order; one that is made or deleted meanwhile may be left out.

@@ -15,30 +15,26 @@ it acknowledged last. `min-replicas-to-write` in redis.conf bounds that.
 """
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
-from math import inf
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
-import hiredis
 import redis
 import redis.asyncio as aio
 from redis import cluster, sentinel
 from redis import connection as connections
-from redis import exceptions as redis_errors
 from redis.asyncio import cluster as aio_cluster
-from redis.asyncio import connection as aio_connection
 from redis.asyncio import sentinel as aio_sentinel
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 
 from everturn.checkpoints.errors import StoreMisconfigured
+from everturn.checkpoints.redis.cluster import AsyncCluster, Cluster
+from everturn.checkpoints.redis.connections import better
 from everturn.checkpoints.redis.failures import CALL_FAILED, hangs, translate
-from everturn.checkpoints.redis.patience import Patience
 
 _OLDEST = (6, 2)
 _PORT, _SENTINEL_PORT = 6379, 26379
@@ -53,11 +49,6 @@ _FILES = ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile")
 _TIMEOUTS: dict[str, Any] = {"socket_timeout": 1.5, "socket_connect_timeout": 1.5}
 _RETRIES = 3
 _ASKED_AGAIN = (redis.ConnectionError,)
-_CLUSTER_CHANGED = (
-    redis.ConnectionError,
-    redis_errors.ClusterDownError,
-    redis_errors.SlotNotCoveredError,
-)
 _BACKOFF = ExponentialWithJitterBackoff(base=0.05, cap=0.5)
 # redis-py's usual pool raises at once when all connections are taken. Our callers queue, but not
 # for ever (seconds).
@@ -88,46 +79,6 @@ class _AsyncRetry(AsyncRetry):
         )
 
 
-class _Cluster(redis.RedisCluster):
-    """Retries once, after a look at which node serves what; not after a silence.
-
-    redis-py retries three times, even with a server that hangs.
-    """
-
-    def execute_command(self, *args: Any, **how: Any) -> Any:
-        execute: Any = super().execute_command  # redis-py leaves it untyped
-        try:
-            return execute(*args, **how)
-        except _CLUSTER_CHANGED as error:
-            if hangs(error):
-                raise
-            return execute(*args, **how)
-
-
-class _AsyncCluster(aio.RedisCluster):
-    """As `_Cluster`, but asynchronous; and asks a node that failed last for the slots.
-
-    redis-py does so only while it asks again, and else waits for the silent one anew.
-    """
-
-    _failed: str | None = None
-
-    async def initialize(self, *args: Any, **how: Any) -> Any:
-        if self._initialize and self._failed:
-            self.nodes_manager.move_node_to_end_of_cached_nodes(self._failed)
-            how["last_failed_node_name"] = how.get("last_failed_node_name") or self._failed
-        return await super().initialize(*args, **how)
-
-    async def execute_command(self, *args: Any, **how: Any) -> Any:
-        try:
-            return await super().execute_command(*args, **how)
-        except (*_CLUSTER_CHANGED, redis.TimeoutError) as error:
-            self._failed = getattr(error, "last_failed_node_name", self._failed)
-            if hangs(error):
-                raise
-            return await super().execute_command(*args, **how)
-
-
 class _BlockingSentinelPool(sentinel.SentinelConnectionPool, redis.BlockingConnectionPool):
     """Finds the primary through Sentinel, lets callers queue, and closes what it opened."""
 
@@ -148,69 +99,6 @@ class _AsyncBlockingSentinelPool(aio_sentinel.SentinelConnectionPool, aio.Blocki
                 await client.connection_pool.disconnect()
 
 
-class _Packed(aio_connection.AbstractConnection):
-    """Packs commands in C, which redis-py does for its synchronous connections only.
-
-    What the server did in time counts, even where this process was too busy to see it in time.
-    """
-
-    async def _connect(self) -> None:
-        connect: Any = super()._connect  # type: ignore[safe-super]  # of the class beside it
-        seconds = self.socket_connect_timeout
-        if seconds is None:
-            await connect()
-            return
-        self.socket_connect_timeout = None
-        try:
-            async with Patience(seconds):
-                await connect()
-        finally:
-            self.socket_connect_timeout = seconds
-
-    async def read_response(
-        self,
-        disable_decoding: bool = False,
-        timeout: float | None = None,  # noqa: ASYNC109 - as redis-py has it
-        **how: Any,
-    ) -> Any:
-        read: Any = super().read_response  # redis-py leaves it untyped
-        if timeout is not None or self.socket_timeout is None:
-            return await read(disable_decoding, timeout, **how)
-        try:
-            async with Patience(self.socket_timeout):
-                return await read(disable_decoding, inf, **how)
-        except TimeoutError:
-            raise redis.TimeoutError("Timeout reading from the server") from None
-
-    def pack_command(self, *args: Any) -> list[bytes]:
-        name = args[0]
-        if isinstance(name, str):
-            # A name of two words, "SCRIPT LOAD", is two arguments on the wire.
-            command: Any = (*name.split(), *args[1:])
-            with suppress(TypeError):
-                return [hiredis.pack_command(command)]
-        return super().pack_command(*args)  # what else redis-py takes, and its errors
-
-
-class _PackedTCP(_Packed, aio.Connection):
-    pass
-
-
-class _PackedTLS(_Packed, aio.SSLConnection):
-    pass
-
-
-class _PackedUnix(_Packed, aio.UnixDomainSocketConnection):
-    pass
-
-
-_PACKED = {
-    aio.Connection: _PackedTCP,
-    aio.SSLConnection: _PackedTLS,
-    aio.UnixDomainSocketConnection: _PackedUnix,
-}
-
-
 @dataclass(frozen=True)
 class _Classes:
     """What redis-py has twice, under the same names. It types little of it, hence Any."""
@@ -227,7 +115,7 @@ class _Classes:
 _SYNC = _Classes(
     client=redis.Redis,
     pool=redis.BlockingConnectionPool,
-    cluster=_Cluster,
+    cluster=Cluster,
     cluster_node=cluster.ClusterNode,
     sentinel=sentinel.Sentinel,
     sentinel_pool=_BlockingSentinelPool,
@@ -236,7 +124,7 @@ _SYNC = _Classes(
 _ASYNC = _Classes(
     client=aio.Redis,
     pool=aio.BlockingConnectionPool,
-    cluster=_AsyncCluster,
+    cluster=AsyncCluster,
     cluster_node=aio_cluster.ClusterNode,
     sentinel=aio_sentinel.Sentinel,
     sentinel_pool=_AsyncBlockingSentinelPool,
@@ -314,10 +202,13 @@ def _create(classes: _Classes, url: str) -> Any:
             one_try = {"retry": _retry(classes, 0), **target.sentinel_options}
             sentinels = classes.sentinel(target.hosts, sentinel_kwargs=one_try)
             pool = {"connection_pool_class": classes.sentinel_pool, **_POOL}
-            return sentinels.master_for(target.service, **pool, **options)
+            client = sentinels.master_for(target.service, **pool, **options)
+            found = client.connection_pool
+            found.connection_class = better(found.connection_class)
+            return client
         pool = classes.pool.from_url(url, **options, **_POOL)
         pool.connection_class(**pool.connection_kwargs)  # connects nowhere; knows its options
-        pool.connection_class = _PACKED.get(pool.connection_class, pool.connection_class)
+        pool.connection_class = better(pool.connection_class)
         return classes.client.from_pool(pool)
     except (ValueError, TypeError) as error:  # a TypeError is an option that redis-py lacks
         raise StoreMisconfigured(f"The Redis URL cannot be read: {error}") from None

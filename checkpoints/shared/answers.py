@@ -21,6 +21,7 @@ from redis.asyncio import Redis, RedisCluster
 from everturn.checkpoints.confidential import Safe
 from everturn.checkpoints.errors import StoreMisconfigured
 from everturn.checkpoints.redis.failures import redis_errors
+from everturn.checkpoints.redis.lua import Lua
 from everturn.checkpoints.shared.flights import FLIGHT_MS, Flights
 
 _TIMEOUT = 0.5
@@ -150,10 +151,10 @@ class RedisAnswerStore:
         self._safe = safe or Safe()
         self._name = f"{{{prefix}:{name}}}"
         self._answers, self._ends = f"{self._name}:answers", f"{self._name}:ends"
-        self._find = client.register_script(_FIND)
-        self._peek = client.register_script(_PEEK)
-        self._land = client.register_script(_LAND)
-        self._forget = client.register_script(_FORGET)
+        self._find = Lua(client, _FIND)
+        self._peek = Lua(client, _PEEK)
+        self._land = Lua(client, _LAND)
+        self._forget = Lua(client, _FORGET)
         self._leases: dict[str, str] = {}
         self._flights = Flights(client)
         self.bytes = 0

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from redis.asyncio import Redis, RedisCluster
 
 from everturn.checkpoints.redis.failures import redis_errors
+from everturn.checkpoints.redis.lua import Lua
 
 _NOW = """
 local time = redis.call('TIME')
@@ -58,8 +59,8 @@ class RedisCircuits:
         """Keep the circuits of `account`, any short name of a provider and key."""
         self._client = client
         self._name = f"{{{prefix}:breaker:{account}}}"
-        self._open = client.register_script(_OPEN)
-        self._read = client.register_script(_READ)
+        self._open = Lua(client, _OPEN)
+        self._read = Lua(client, _READ)
 
     async def read(self) -> Mapping[str, tuple[float, bool]]:
         """Return each circuit's seconds until it may be asked (0: now), and whether it is sure."""

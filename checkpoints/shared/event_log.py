@@ -20,7 +20,7 @@ from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 from redis.asyncio import Redis, RedisCluster
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError, ResponseError
 from structlog import get_logger
 
 from everturn.checkpoints.cancelling import cancelled
@@ -247,6 +247,8 @@ class EventLog:
                     for reply in await pipeline.execute(raise_on_error=False):
                         if isinstance(reply, ResponseError):
                             log.warning("event_log_refused", error=str(reply))
+                        elif isinstance(reply, RedisError):  # of a node that went meanwhile
+                            raise reply
                 if self._announced and self._spread:
                     runs = {run_id for run_id, _ in waiting}
                     await asyncio.gather(
@@ -291,7 +293,8 @@ class EventLog:
         for trimmed, oldest in self._kept.trim(run_id):
             pipeline.xtrim(self._key(trimmed), minid=oldest, approximate=False)
             if trimmed != run_id:  # it has ended, and how is not written by a model
-                pipeline.unlink(self._models_key(trimmed))
+                # Not pipeline.unlink(), which does nothing in a cluster.
+                pipeline.execute_command("UNLINK", self._models_key(trimmed))
         pipeline.expire(key, ttl)
         if ended:
             pipeline.expire(models_key, ttl)

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from redis.asyncio import Redis, RedisCluster
 
 from everturn.checkpoints.redis.failures import redis_errors
+from everturn.checkpoints.redis.lua import Lua
 
 # KEYS one a limit   ARGV how often the caller comes now, then of each limit: times, µs
 # Reply {1 if counted, of each limit: {what is left, µs until the oldest entry leaves,
@@ -85,7 +86,7 @@ class RedisLimits:
 
     def __init__(self, client: Redis | RedisCluster, prefix: str = "everturn") -> None:
         self._prefix = prefix
-        self._take = client.register_script(_TAKE)
+        self._take = Lua(client, _TAKE)
 
     async def take(self, who: str, limits: Sequence[tuple[int, int]], times: int = 1) -> Taken:
         """Count a call, if it passes.

@@ -25,6 +25,7 @@ from redis.asyncio import Redis, RedisCluster
 from everturn.checkpoints.away import patiently
 from everturn.checkpoints.errors import CheckpointsError, StaleWriter, ThreadBusy
 from everturn.checkpoints.redis.failures import redis_errors
+from everturn.checkpoints.redis.lua import Lua
 
 T = TypeVar("T")
 
@@ -150,9 +151,9 @@ class RedisThreadLocks:
         # A pop must end before the socket's patience does, or what it pops is lost.
         socket_timeout = client.get_connection_kwargs().get("socket_timeout", _SOCKET_TIMEOUT)
         self._max_pop = min(lease, socket_timeout / 2 if socket_timeout else lease)
-        self._take = client.register_script(_TAKE)
-        self._renew = client.register_script(_RENEW)
-        self._hand_on = client.register_script(_HAND_ON)
+        self._take = Lua(client, _TAKE)
+        self._renew = Lua(client, _RENEW)
+        self._hand_on = Lua(client, _HAND_ON)
         self._tasks: set[asyncio.Task[Any]] = set()
 
     @asynccontextmanager

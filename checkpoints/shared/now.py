@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from redis.asyncio import Redis, RedisCluster
 
 from everturn.checkpoints.redis.failures import redis_errors
+from everturn.checkpoints.redis.lua import Lua
 
 _KEPT_SECONDS = 960
 """A little longer than what is counted reaches back."""
@@ -53,8 +54,8 @@ class NowCopies:
         self._client = client
         self._name = f"{{{prefix}:now}}"
         self._processes = f"{{{prefix}:processes}}"
-        self._heartbeats = client.register_script(_HEARTBEATS)
-        self._count = client.register_script(_COUNT)
+        self._heartbeats = Lua(client, _HEARTBEATS)
+        self._count = Lua(client, _COUNT)
 
     async def publish(
         self, process: str, copy: Copy, gone: Sequence[int], turns: Sequence[bytes]

@@ -26,6 +26,8 @@ from everturn.checkpoints.cancelling import cancelled
 from everturn.checkpoints.errors import CheckpointsError
 from everturn.checkpoints.redis.connect import create_twin
 from everturn.checkpoints.redis.failures import redis_errors
+from everturn.checkpoints.redis.lua import Lua, SyncLua
+from everturn.checkpoints.shared.channels import Channels
 from everturn.checkpoints.shared.heartbeat import Heartbeat, Pulse
 
 log = get_logger(__name__)
@@ -35,7 +37,6 @@ LEASE_SECONDS = 3.0
 _BEATS = 3
 """Heartbeats in a lease."""
 
-_QUIET_SECONDS = 5.0  # without a message, before the connection is checked
 _PAUSE_SECONDS = 0.5  # before the next try where Redis is away
 
 # KEYS processes   ARGV process, lease (ms)   Reply the processes that are alive
@@ -132,8 +133,8 @@ class RedisPeers:
         self._processes = f"{{{prefix}:processes}}"
         self._messages = f"{prefix}:messages"
         self._news = f"{prefix}:run:{{}}:news"
-        self._script = self._twin.register_script(_HEARTBEAT)
-        self._pubsub: Any = client.pubsub(ignore_subscribe_messages=True)
+        self._script = SyncLua(twin, _HEARTBEAT)
+        self._channels = Channels(client, self._messages)
         self._awaiting: dict[str, set[asyncio.Event]] = {}
         self._listeners: list[Callable[[Message], None]] = []
 
@@ -173,15 +174,13 @@ class RedisPeers:
         others = self._awaiting.setdefault(channel, set())
         others.add(event)
         try:
-            with redis_errors():
-                await self._pubsub.subscribe(channel)
+            await self._channels.add(channel)
             yield event
         finally:
             others.discard(event)
             if not others and self._awaiting.get(channel) is others:
                 del self._awaiting[channel]
-                with suppress(CheckpointsError), redis_errors():
-                    await self._pubsub.unsubscribe(channel)
+                await self._channels.remove(channel)
 
     async def begin(self) -> None:
         """Join the others: be alive, and be sent their messages.
@@ -190,35 +189,40 @@ class RedisPeers:
             StoreUnavailable: Redis does not answer.
         """
         await asyncio.to_thread(self._beat)
-        with redis_errors():
-            await self._pubsub.subscribe(self._messages)
+        await self._channels.connect()
         self._heartbeat.start()
 
     async def listen(self) -> None:
         """Pass messages on to their listeners. Never ends."""
-        missed = False
         while True:
             try:
-                with redis_errors():
-                    message = await self._pubsub.get_message(timeout=_QUIET_SECONDS)
-                    if missed:
-                        missed = False
-                        self._call_listeners({"missed": True})
-                    if message is None:
-                        await self._pubsub.ping()  # else a connection that is dead looks quiet
-                        continue
+                message = await self._channels.next()
             except CheckpointsError as error:
-                log.warning("peers_listen_failed", error=str(error))
-                missed = True
-                for event in [each for some in self._awaiting.values() for each in some]:
-                    event.set()  # messages were lost meanwhile: look at the log
-                await asyncio.sleep(_PAUSE_SECONDS)
+                await self._connect_again(error)
                 continue
-            self._pass_on(message)
+            if message is not None:
+                self._pass_on(message)
+
+    async def _connect_again(self, error: CheckpointsError | None) -> None:
+        """Listen anew, and let all know that they may have missed something."""
+        while error is not None:
+            log.warning("peers_listen_failed", error=str(error))
+            self._look_at_logs()
+            await asyncio.sleep(_PAUSE_SECONDS)
+            try:
+                await self._channels.connect()
+            except CheckpointsError as again:
+                error = again
+            else:
+                error = None
+        self._look_at_logs()
+        self._call_listeners({"missed": True})
+
+    def _look_at_logs(self) -> None:
+        for event in [each for some in self._awaiting.values() for each in some]:
+            event.set()
 
     def _pass_on(self, message: Mapping[str, Any]) -> None:
-        if message["type"] != "message":
-            return
         channel = message["channel"].decode()
         if channel != self._messages:
             for event in self._awaiting.get(channel, ()):
@@ -242,8 +246,7 @@ class RedisPeers:
 
     async def close(self) -> None:
         """Give the connection back to the pool."""
-        with suppress(CheckpointsError), redis_errors():
-            await self._pubsub.aclose()
+        await self._channels.close()
 
 
 @asynccontextmanager
@@ -277,6 +280,6 @@ async def living_processes(client: Redis | RedisCluster, prefix: str) -> list[st
         StoreUnavailable: Redis does not answer.
     """
     with redis_errors():
-        living = client.register_script(_LIVING)
+        living = Lua(client, _LIVING)
         names = await living([f"{{{prefix}:processes}}"], [round(LEASE_SECONDS * 1000)])
     return [name.decode() for name in names]

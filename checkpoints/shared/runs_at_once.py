@@ -12,6 +12,7 @@ from hashlib import sha256
 from redis.asyncio import Redis, RedisCluster
 
 from everturn.checkpoints.redis.failures import redis_errors
+from everturn.checkpoints.redis.lua import Lua
 
 LEASE_SECONDS = 30.0
 """After which a place ends that is not renewed."""
@@ -62,9 +63,9 @@ class RedisRunsAtOnce:
         self.lease = lease
         self._lease_ms = round(lease * 1000)
         self._prefix = prefix
-        self._enter = client.register_script(_ENTER)
-        self._leave = client.register_script(_LEAVE)
-        self._renew = client.register_script(_RENEW)
+        self._enter = Lua(client, _ENTER)
+        self._leave = Lua(client, _LEAVE)
+        self._renew = Lua(client, _RENEW)
 
     async def enter(self, who: str, run_id: str, most: int) -> bool:
         """Take a place for a run; False where its caller has `most` of them. Again, it has it."""

@@ -15,6 +15,7 @@ from redis.asyncio import Redis, RedisCluster
 
 from everturn.checkpoints.away import patiently
 from everturn.checkpoints.redis.failures import redis_errors
+from everturn.checkpoints.redis.lua import Lua
 
 # KEYS accounts   ARGV tokens, dollars, then of each account: limits of both (-1: none), seconds
 # Reply {} or {the number of the account that is full, 1 (tokens) or 2 (dollars), its four fields}
@@ -103,8 +104,8 @@ class Spending:
     def __init__(self, client: Redis | RedisCluster, prefix: str = "everturn") -> None:
         self._client = client
         self._name = f"{{{prefix}:spending}}"
-        self._reserve = client.register_script(_RESERVE)
-        self._settle = client.register_script(_SETTLE)
+        self._reserve = Lua(client, _RESERVE)
+        self._settle = Lua(client, _SETTLE)
 
     async def reserve(self, accounts: Sequence[Account], amount: Amount) -> Full | None:
         """Set an amount aside in all accounts, or in none; nothing only looks whether one is full.

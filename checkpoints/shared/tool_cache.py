@@ -14,6 +14,7 @@ from secrets import token_hex
 from redis.asyncio import Redis, RedisCluster
 
 from everturn.checkpoints.redis.failures import redis_errors
+from everturn.checkpoints.redis.lua import Lua
 from everturn.checkpoints.shared.flights import FLIGHT_MS, Flights
 
 _TIMEOUT = 0.5
@@ -58,8 +59,8 @@ class RedisResultStore:
     def __init__(self, client: Redis | RedisCluster, prefix: str = "everturn") -> None:
         self._client = client
         self._prefix = prefix
-        self._find = client.register_script(_FIND)
-        self._land = client.register_script(_LAND)
+        self._find = Lua(client, _FIND)
+        self._land = Lua(client, _LAND)
         self._leases: dict[str, str] = {}
         self._flights = Flights(client)
 

@@ -10,8 +10,9 @@ import hypothesis
 from hypothesis import HealthCheck
 from hypothesis.stateful import run_state_machine_as_test
 
+from tests.checkpoints.redis.replicas import replicated
 from tests.checkpoints.redis.servers import free_ports
-from tests.soak import balance, calls, deaths, faults, kills, rolling, sizes, stalls
+from tests.soak import balance, calls, deaths, failover, faults, kills, rolling, sizes, stalls
 from tests.soak.accounts import Finding
 from tests.soak.figures import Figures
 from tests.soak.instances import Nursery, nursery
@@ -124,6 +125,28 @@ async def in_turns(options: Options, figures: Figures) -> None:
             )
 
 
+async def failing_over(options: Options, figures: Figures) -> None:
+    """The three primaries of a cluster are killed one after the other, each with a replica."""
+    await _lose(options, figures, "cluster", 3)
+
+
+async def failing_over_by_sentinel(options: Options, figures: Figures) -> None:
+    """A primary behind a sentinel is killed."""
+    await _lose(options, figures, "sentinel", 1)
+
+
+async def _lose(options: Options, figures: Figures, kind: str, losses: int) -> None:
+    with nursery() as opened, postgres_server() as postgres:
+        for seed in options.seeds:
+            with replicated(kind) as redis_url:
+                database = postgres.new_database()
+                stores = {"DATABASE_URL": postgres.url(database), "REDIS_URL": redis_url}
+                folder = options.folder / seed.replace(" ", "-")
+                await failover.lose_primaries(
+                    opened, folder, free_ports(2), stores, figures, seed, losses
+                )
+
+
 async def stopped(options: Options, figures: Figures) -> None:
     """SIGTERM in the midst of streams."""
     with nursery() as opened:
@@ -188,6 +211,8 @@ RIGS: dict[str, tuple[int, Callable[[Options, Figures], object]]] = {
     "set-back": (20, set_back),
     "rolling": (1, in_turns),
     "stopped": (24, stopped),
+    "cluster": (3, failing_over),
+    "sentinel": (3, failing_over_by_sentinel),
     "calls": (100, tool_calls),
     "machine": (3, any_order),
     "shared": (1_000, shared_out),

