@@ -1,6 +1,7 @@
 """The two stores themselves: versions, what keeps them from losing data, and their clocks."""
 
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,6 +10,7 @@ from sqlalchemy import Connection, func, select, text
 
 from everturn.checkpoints.checkup.finding import Finding
 from everturn.checkpoints.redis.failures import redis_errors
+from everturn.checkpoints.redis.info import infos
 from everturn.checkpoints.sql.database import Database
 
 _CLOCKS_APART = 1.0
@@ -17,18 +19,26 @@ _CHECK_SECONDS = 600.0
 
 
 async def look_at_redis(client: Redis | RedisCluster) -> AsyncIterator[Finding]:
-    """Look at a Redis; that it can serve at all was seen when it was opened."""
+    """Look at a Redis; that it can serve at all was seen when it was opened.
+
+    Of a cluster each primary is looked at.
+    """
     with redis_errors():
-        info = await client.info()
-        asked = datetime.now(UTC)
-        said = await client.time()
-        answered = datetime.now(UTC)
-    seconds, microseconds = said if isinstance(said, tuple) else next(iter(said.values()))
-    yield Finding("ok", "redis", f"version {info.get('valkey_version') or info['redis_version']}")
-    for finding in _keeping(info):
-        yield finding
-    there = datetime.fromtimestamp(int(seconds) + int(microseconds) / 1e6, UTC)
-    yield _clock("redis", there, asked, answered)
+        servers = await infos(client)
+    for address, info in servers.items():
+        node: Any = {"target_nodes": client.get_node(node_name=address)} if address else {}  # type: ignore[union-attr]
+        with redis_errors():
+            asked = datetime.now(UTC)
+            seconds, microseconds = await client.time(**node)
+            answered = datetime.now(UTC)
+        there = datetime.fromtimestamp(int(seconds) + int(microseconds) / 1e6, UTC)
+        version = f"version {info.get('valkey_version') or info['redis_version']}"
+        of_node = [Finding("ok", "redis", version), *_keeping(info)]
+        if address and not info.get("connected_slaves"):
+            says = "it has no replica: when it is lost, so is what it holds"
+            of_node.append(Finding("warning", "redis", says))
+        for each in (*of_node, _clock("redis", there, asked, answered)):
+            yield replace(each, says=f"{address}: {each.says}") if address else each
 
 
 def _keeping(info: dict[str, Any]) -> Iterator[Finding]:

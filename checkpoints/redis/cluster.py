@@ -1,11 +1,12 @@
 """Clients of a Redis Cluster, which may lose a primary at any time.
 
-redis-py's own retry three times, even with a server that hangs, and fail a call at once where a
-node has as many as it may have connections.
+redis-py's own retry three times, even with a server that hangs; fail a call at once where a node
+has all the connections it may have; and close connections that others use, where slots have moved.
 """
 
 import asyncio
 from collections import defaultdict
+from contextvars import ContextVar
 from typing import Any
 
 import redis
@@ -23,8 +24,12 @@ CLUSTER_CHANGED = (
 )
 _MAX_CALLS = 64
 """At once, at one node: redis-py opens at most 100 connections to it, some of them for others."""
+_PAUSES = (0.0, 0.1)
+"""Seconds before a call is made again, to whichever node serves it then."""
 _PATIENCE = 20.0
 """Seconds a call waits for its turn, as with the pool of a single server."""
+
+_calling: ContextVar[bool] = ContextVar("calling", default=False)
 
 
 class Cluster(redis.RedisCluster):
@@ -72,14 +77,23 @@ class AsyncCluster(aio.RedisCluster):
         self._initialize = True
 
     async def execute_command(self, *args: Any, **how: Any) -> Any:
-        """Make a call."""
+        """Make a call; again, where the cluster has changed."""
+        for pause in _PAUSES:
+            try:
+                return await self._once(*args, **how)
+            except CLUSTER_CHANGED as error:
+                if hangs(error) or isinstance(error, exceptions.MaxConnectionsError):
+                    raise
+            await asyncio.sleep(pause)
+        return await self._once(*args, **how)
+
+    async def _once(self, *args: Any, **how: Any) -> Any:
         try:
+            await self.initialize()  # else redis-py asks any node, which refuses
             return await super().execute_command(*args, **how)
         except (*CLUSTER_CHANGED, redis.TimeoutError) as error:
             self._failed = getattr(error, "last_failed_node_name", self._failed)
-            if hangs(error) or isinstance(error, exceptions.MaxConnectionsError):
-                raise
-            return await super().execute_command(*args, **how)
+            raise
 
     async def _execute_command(self, target_node: Any, *args: Any, **how: Any) -> Any:
         room = self._room[target_node.name]
@@ -88,10 +102,23 @@ class AsyncCluster(aio.RedisCluster):
                 await room.acquire()
         except TimeoutError:
             raise exceptions.MaxConnectionsError("Too many calls wait for Redis") from None
+        calling = _calling.set(True)
         try:
             return await super()._execute_command(target_node, *args, **how)
         finally:
+            _calling.reset(calling)
             room.release()
+
+    async def aclose(self) -> None:
+        """Close all connections.
+
+        In the middle of a call redis-py does so to have the next one look which node serves what;
+        others are using the connections meanwhile.
+        """
+        if _calling.get():
+            self.look_again()
+        else:
+            await super().aclose()
 
     def pipeline(self, transaction: Any = None, shard_hint: Any = None) -> Any:
         """Collect calls, which are made at once."""

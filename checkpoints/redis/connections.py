@@ -64,6 +64,9 @@ class _Better(connection.AbstractConnection):
         return super().pack_command(*args)  # what else redis-py takes, and its errors
 
 
+_SAID_OF_CLOSED = ("'NoneType' object", "the handler is closed")
+
+
 @contextmanager
 def _closed_meanwhile() -> Iterator[None]:
     """Say that a connection is closed.
@@ -74,7 +77,7 @@ def _closed_meanwhile() -> Iterator[None]:
     try:
         yield
     except (AttributeError, RuntimeError) as error:
-        if not ("'NoneType'" in str(error) or "closed" in str(error)):
+        if not any(each in str(error) for each in _SAID_OF_CLOSED):
             raise
         raise redis.ConnectionError(f"The connection was closed: {error}") from error
 
@@ -83,7 +86,7 @@ class _TCP(_Better, aio.Connection):
     pass
 
 
-class _TLS(_Better, aio.SSLConnection):
+class _SSL(_Better, aio.SSLConnection):
     pass
 
 
@@ -95,16 +98,16 @@ class _SentinelTCP(_Better, sentinel.SentinelManagedConnection):
     pass
 
 
-class _SentinelTLS(_Better, sentinel.SentinelManagedSSLConnection):
+class _SentinelSSL(_Better, sentinel.SentinelManagedSSLConnection):
     pass
 
 
 _BETTER: dict[Any, Any] = {
     aio.Connection: _TCP,
-    aio.SSLConnection: _TLS,
+    aio.SSLConnection: _SSL,
     aio.UnixDomainSocketConnection: _Unix,
     sentinel.SentinelManagedConnection: _SentinelTCP,
-    sentinel.SentinelManagedSSLConnection: _SentinelTLS,
+    sentinel.SentinelManagedSSLConnection: _SentinelSSL,
 }
 
 

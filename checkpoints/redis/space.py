@@ -1,11 +1,12 @@
 """The room that a Redis takes, in its memory and in its append-only file."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from redis.asyncio import Redis, RedisCluster
 
 from everturn.checkpoints.errors import StoreMisconfigured
 from everturn.checkpoints.redis.failures import redis_errors
+from everturn.checkpoints.redis.info import infos
 
 _LEAST_FILE = 1_048_576
 _MAX_TIMES = 4
@@ -23,22 +24,24 @@ class RedisSpace(NamedTuple):
 
 
 async def redis_space(client: Redis | RedisCluster) -> RedisSpace:
-    """Ask a server; of a cluster nothing is known.
+    """Ask a server; of a cluster, add up what its primaries say.
 
     Raises:
         StoreUnavailable: it does not answer.
     """
-    if isinstance(client, RedisCluster):
-        return RedisSpace(0, 0, rewriting=False)
     try:
         with redis_errors():
-            memory: dict[str, Any] = await client.info("memory")
-            disk: dict[str, Any] = await client.info("persistence")
+            found = (await infos(client)).values()
     except StoreMisconfigured:  # a user without the right to ask
         return RedisSpace(0, 0, rewriting=False)
-    data = int(memory.get("used_memory_dataset", 0))
-    rewriting = bool(disk.get("aof_rewrite_in_progress") or disk.get("aof_rewrite_scheduled"))
-    return RedisSpace(data, int(disk.get("aof_current_size", 0)), rewriting)
+    return RedisSpace(
+        sum(int(each.get("used_memory_dataset", 0)) for each in found),
+        sum(int(each.get("aof_current_size", 0)) for each in found),
+        any(
+            each.get("aof_rewrite_in_progress") or each.get("aof_rewrite_scheduled")
+            for each in found
+        ),
+    )
 
 
 async def rewrite_file(client: Redis | RedisCluster, *, least: int = _LEAST_FILE) -> bool:
@@ -49,12 +52,10 @@ async def rewrite_file(client: Redis | RedisCluster, *, least: int = _LEAST_FILE
     Raises:
         StoreUnavailable: it does not answer.
     """
+    if isinstance(client, RedisCluster):  # whose operators see to each of its nodes
+        return False
     space = await redis_space(client)
-    if (
-        isinstance(client, RedisCluster)
-        or space.rewriting
-        or space.file <= least + _MAX_TIMES * space.data
-    ):
+    if space.rewriting or space.file <= least + _MAX_TIMES * space.data:
         return False
     with redis_errors():
         await client.bgrewriteaof()

@@ -36,7 +36,9 @@ class Thread(NamedTuple):
     history: list[tuple[str, str]]
 
 
-async def settled(clients: Clients, threads: Collection[str]) -> tuple[dict[str, Thread], float]:
+async def settled(
+    clients: Clients, threads: Collection[str], within: float = _HEALED
+) -> tuple[dict[str, Thread], float]:
     """Return what is said of threads once nothing is under way, or they do not settle.
 
     Also how many seconds that took.
@@ -49,7 +51,7 @@ async def settled(clients: Clients, threads: Collection[str]) -> tuple[dict[str,
             busy = [each for each in found[thread].runs.values() if each in UNFINISHED]
             if not (busy or found[thread].status == "busy"):
                 break
-            if time.monotonic() - began > _HEALED:
+            if time.monotonic() - began > within:
                 break
             await asyncio.sleep(0.1)
     return found, time.monotonic() - began

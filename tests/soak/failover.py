@@ -1,4 +1,4 @@
-"""Rig 12: the primaries of a cluster, or the one behind sentinels, are killed under load."""
+"""Primaries of a cluster, or the one behind a sentinel, are killed under load."""
 
 import asyncio
 import os
@@ -25,18 +25,17 @@ _BETWEEN = 12.0
 class Load:
     """Clients that have turns of all kinds, one after the other on a thread, until it is over."""
 
-    def __init__(self, urls: list[str], chance: Random, kinds: Sequence[str] = KINDS) -> None:
-        self.clients = Clients(urls)
+    def __init__(self, clients: Clients, chance: Random) -> None:
+        self.clients = clients
         self.turns: list[Turn] = []
         self.over = False
         self._chance = chance
-        self._kinds = kinds
 
     async def talk(self, number: int) -> None:
         """Have one turn after the other on a thread."""
         thread, count = await self.clients.new_thread(), 0
         while not self.over:
-            kind = self._kinds[(number + count) % len(self._kinds)]
+            kind = KINDS[(number + count) % len(KINDS)]
             count += 1
             text = f"q{number}.{count} {self._chance.choice((5, 30, 150))} 6"
             durable = kind not in CHAT and self._chance.random() < 0.5
@@ -60,7 +59,7 @@ async def lose_primaries(
     instances = [Instance(nursery, folder / str(port), port, environment) for port in ports]
     async with running(instances):
         chance = Random(seed)
-        load = Load([each.url for each in instances], chance)
+        load = Load(Clients([each.url for each in instances]), chance)
         talking = [asyncio.create_task(load.talk(number)) for number in range(_THREADS)]
         lost: list[float] = []
         doomed = await asyncio.to_thread(primaries, stores["REDIS_URL"])

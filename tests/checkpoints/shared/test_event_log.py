@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
 import orjson
 import pytest
@@ -11,13 +11,10 @@ from hypothesis import strategies as st
 
 from everturn.checkpoints.shared.event_log import END, EventLog, Frame, open_event_log
 from everturn.checkpoints.shared.frames import Packer, opened, times_of, unpack, unzipped
-from tests.checkpoints.stores import Store, redis_store
+from tests.checkpoints.shared.clients import store
+from tests.checkpoints.stores import Store
 
-
-@pytest.fixture
-async def store() -> AsyncIterator[Store]:
-    async with redis_store() as found:
-        yield found
+__all__ = ["store"]
 
 
 async def lives(store: Store, run_id: str, name: str = "events") -> int:

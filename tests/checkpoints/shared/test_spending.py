@@ -1,7 +1,6 @@
 """Spending in a real Redis: set aside in all accounts or in none, exact however many come."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from uuid import uuid4
 
 import pytest
@@ -12,14 +11,11 @@ from everturn.checkpoints.errors import StoreUnavailable
 from everturn.checkpoints.shared.spending import Account, Amount, Spending
 from tests.checkpoints.redis.servers import redis_binary
 from tests.checkpoints.redis.servers import serving as serving_redis
-from tests.checkpoints.stores import Store, one_node_cluster, redis_store
+from tests.checkpoints.shared.clients import store
+from tests.checkpoints.stores import Store
 from tests.waiting import PATIENCE
 
-
-@pytest.fixture
-async def store() -> AsyncIterator[Store]:
-    async with redis_store() as found:
-        yield found
+__all__ = ["store"]
 
 
 def account(
@@ -115,18 +111,6 @@ async def test_what_a_provider_says_beyond_all_measure_is_counted_as_very_much(
         await spending.reserve(accounts, Amount(1, 0.0))
         await spending.settle(accounts, Amount(1, 0.0), Amount(2**53, 1e9))
     assert await spending.read("run:1") == (Amount(3 * 10**12, 3e6), Amount())
-
-
-async def test_it_works_in_a_cluster() -> None:
-    with one_node_cluster() as port:
-        async with redis_store(port) as store:
-            spending, accounts = (
-                Spending(*store),
-                [account(), account("thread:1"), account("day:1")],
-            )
-            await spending.reserve(accounts, Amount(100, 1.0))
-            await spending.settle(accounts, Amount(100, 1.0), Amount(10, 0.1))
-            assert (await spending.read("thread:1")).spent == Amount(10, 0.1)
 
 
 async def test_a_redis_that_is_down_is_a_store_that_is_unavailable() -> None:

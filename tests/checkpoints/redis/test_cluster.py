@@ -1,0 +1,100 @@
+"""The client of a cluster: many calls at once, and nodes that change under it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from redis.exceptions import ConnectionError as NotConnected
+from redis.exceptions import MovedError
+
+from everturn.checkpoints.redis.cluster import AsyncCluster
+from everturn.checkpoints.redis.connect import create_async_client
+from everturn.checkpoints.redis.info import infos
+from everturn.checkpoints.redis.lua import Lua
+from everturn.checkpoints.redis.space import redis_space
+
+_INCREASE = "return redis.call('INCR', KEYS[1])"
+
+
+@pytest.fixture
+async def client(cluster_url: str) -> AsyncIterator[AsyncCluster]:
+    """One that has not been used yet."""
+    created: Any = create_async_client(cluster_url)
+    yield created
+    await created.aclose()
+
+
+@pytest.fixture
+def key() -> str:
+    return f"{{test-{uuid4().hex}}}"
+
+
+async def test_more_calls_at_once_than_a_node_has_connections(
+    client: AsyncCluster, key: str
+) -> None:
+    increase = Lua(client, _INCREASE)
+    replies = await asyncio.gather(*(increase([key]) for _ in range(500)))
+    assert sorted(replies) == list(range(1, 501))
+    waits = [client.blpop([f"{key}:none"], timeout=0.1) for _ in range(150)]
+    assert await asyncio.gather(*waits) == [None] * 150
+
+
+async def test_a_cluster_that_has_changed_costs_other_calls_nothing(
+    client: AsyncCluster, key: str
+) -> None:
+    """redis-py closes all connections then, and sends what comes next to any node."""
+    await client.ping()
+    client.reinitialize_steps = 1
+    node = client.get_node_from_key(key)
+    assert node is not None
+    execute, moved = type(node).execute_command, 0
+
+    async def refuse_now_and_then(self: Any, *args: Any, **how: Any) -> Any:
+        nonlocal moved
+        moved += 1
+        if args[0] == "INCR" and moved % 7 == 0:
+            slot = client.keyslot(key)
+            raise MovedError(f"{slot} {node.host}:{node.port}")
+        return await execute(self, *args, **how)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(node), "execute_command", refuse_now_and_then)
+        replies = await asyncio.gather(*(client.incr(key) for _ in range(300)))
+    assert sorted(replies) == list(range(1, 301))
+
+
+async def test_after_a_pipeline_that_met_a_dead_node_the_client_looks_again(
+    client: AsyncCluster, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await client.set(key, "here")
+    looked: list[bool] = []
+    initialize = client.nodes_manager.initialize
+
+    async def look(*args: Any, **how: Any) -> None:
+        looked.append(True)
+        await initialize(*args, **how)
+
+    async def dead(*_: Any) -> Any:
+        raise NotConnected("it is dead")
+
+    node: Any = type(client.get_node_from_key(key))
+    with monkeypatch.context() as patch:
+        patch.setattr(node, "execute_pipeline", dead)
+        pipeline = client.pipeline()
+        pipeline.get(key)
+        with pytest.raises(NotConnected):
+            await pipeline.execute()
+    monkeypatch.setattr(type(client.nodes_manager), "initialize", lambda _, **how: look(**how))
+    assert await client.get(key) == b"here"
+    assert looked == [True]
+
+
+async def test_all_primaries_say_how_they_are(client: AsyncCluster) -> None:
+    said = await infos(client)
+    assert len(said) == 3
+    assert {each["role"] for each in said.values()} == {"master"}
+    assert (await redis_space(client)).data == pytest.approx(
+        sum(each["used_memory_dataset"] for each in said.values()), rel=0.5
+    )

