@@ -106,20 +106,22 @@ def serving(binary: str, *options: str, port: int = 0) -> Iterator[Server]:
 
 
 @contextmanager
-def serving_cluster(binary: str, nodes: int = 3, *, replicas: bool = False) -> Iterator[str]:
+def serving_cluster(
+    binary: str, nodes: int = 3, *options: str, replicas: bool = False
+) -> Iterator[str]:
     """The URL of a cluster whose primaries share the slots evenly, with or without a replica each.
 
-    It names two of the primaries.
+    It names two of the primaries; all have the options of redis.conf.
     """
     with ExitStack() as stack:
-        primaries = [stack.enter_context(_serving_node(binary)) for _ in range(nodes)]
+        primaries = [stack.enter_context(_serving_node(binary, *options)) for _ in range(nodes)]
         for number, (primary, _) in enumerate(primaries):
             first, last = number * _SLOTS // nodes, (number + 1) * _SLOTS // nodes - 1
             with primary.admin() as client:
                 client.execute_command("CLUSTER", "ADDSLOTSRANGE", first, last)
         _join(primaries)
         if replicas:
-            others = [stack.enter_context(_serving_node(binary)) for _ in range(nodes)]
+            others = [stack.enter_context(_serving_node(binary, *options)) for _ in range(nodes)]
             _join([*primaries, *others])
             for (primary, _), (other, _) in zip(primaries, others, strict=True):
                 _replicate(primary, other)
@@ -129,10 +131,10 @@ def serving_cluster(binary: str, nodes: int = 3, *, replicas: bool = False) -> I
 
 
 @contextmanager
-def _serving_node(binary: str) -> Iterator[tuple[Server, int]]:
+def _serving_node(binary: str, *more: str) -> Iterator[tuple[Server, int]]:
     """A node of a cluster, and the port of its bus."""
     port, bus = free_ports(2)
-    options = ("--cluster-enabled", "yes", "--cluster-port", str(bus))
+    options = (*more, "--cluster-enabled", "yes", "--cluster-port", str(bus))
     with serving(binary, *options, "--cluster-node-timeout", "3000", port=port) as server:
         yield server, bus
 
