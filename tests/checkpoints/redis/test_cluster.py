@@ -9,6 +9,7 @@ import pytest
 from redis.exceptions import ConnectionError as NotConnected
 from redis.exceptions import MovedError
 
+from everturn.checkpoints.checkup.servers import look_at_redis
 from everturn.checkpoints.redis.cluster import AsyncCluster
 from everturn.checkpoints.redis.connect import create_async_client
 from everturn.checkpoints.redis.info import infos
@@ -98,3 +99,11 @@ async def test_all_primaries_say_how_they_are(client: AsyncCluster) -> None:
     assert (await redis_space(client)).data == pytest.approx(
         sum(each["used_memory_dataset"] for each in said.values()), rel=0.5
     )
+
+
+async def test_the_doctor_looks_at_each_primary(client: AsyncCluster) -> None:
+    found = [each async for each in look_at_redis(client)]
+    versions = [each.says.partition(": version ")[0] for each in found if "version" in each.says]
+    assert sorted(versions) == sorted(await infos(client))
+    assert sum("it has no replica" in each.says for each in found) == 3
+    assert sum("its clock agrees" in each.says for each in found) == 3
