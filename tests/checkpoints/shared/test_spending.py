@@ -58,20 +58,19 @@ async def test_to_look_sets_nothing_aside(store: Store) -> None:
 
 
 async def test_of_many_at_once_only_one_goes_beyond_the_limit(store: Store) -> None:
-    async with Redis(connection_pool=store.client.connection_pool) as other:  # type: ignore[union-attr]
-        instances = [Spending(store.client, store.prefix), Spending(other, store.prefix)]
-        accounts, each = [account(tokens=1000)], Amount(90)
+    instances = [Spending(*store), Spending(*store)]
+    accounts, each = [account(tokens=1000)], Amount(90)
 
-        async def call(number: int) -> bool:
-            spending = instances[number % 2]
-            if await spending.reserve(accounts, each) is not None:
-                return False
-            await asyncio.sleep(0)
-            await spending.settle(accounts, each, Amount(80))
-            return True
+    async def call(number: int) -> bool:
+        spending = instances[number % 2]
+        if await spending.reserve(accounts, each) is not None:
+            return False
+        await asyncio.sleep(0)
+        await spending.settle(accounts, each, Amount(80))
+        return True
 
-        made = sum(await asyncio.gather(*map(call, range(100))))
-        spent, held = await instances[0].read("run:1")
+    made = sum(await asyncio.gather(*map(call, range(100))))
+    spent, held = await instances[0].read("run:1")
     assert spent.tokens == 80 * made
     assert 1000 - 90 < spent.tokens < 1000 + 90
     assert held == Amount()
