@@ -1,11 +1,11 @@
 """A rolling replacement under load: no client may see an error, and no turn may be lost.
 
-    python -m tests.bench.rolling [--clients 12] [--rounds 1] [--prometheus]
+    python -m tests.bench.rolling [--clients 12] [--rounds 1]
 
 Runs what the overlay `production` does, on one machine: three processes that answer clients
 (`EVERTURN_ROLE=api`) behind HAProxy, and two workers, on a Redis Cluster of three primaries with a
 replica each and on PostgreSQL. While clients ask by all doors, each process is drained by SIGTERM
-and replaced by a new one. At the end a primary of the cluster is killed, too (`--failover`).
+and replaced by a new one.
 
 Printed are the turns by door, the errors that clients saw, and what the stores hold of it.
 `haproxy`, `redis-server` or `valkey-server`, and PostgreSQL must be on the machine.
@@ -57,7 +57,8 @@ frontend front
     default_backend api
 backend api
     balance roundrobin
-    option httpchk GET /ready
+    option httpchk
+    http-check send meth GET uri /ready ver HTTP/1.1 hdr Host localhost
     default-server check inter 500ms fall 1 rise 1
 {servers}
 """
