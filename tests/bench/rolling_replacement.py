@@ -1,13 +1,14 @@
 """A rolling replacement under load: no client may see an error, and no turn may be lost.
 
-    python -m tests.bench.rolling [--clients 12] [--rounds 1]
+    python -m tests.bench.rolling_replacement [--clients 12] [--rounds 1]
 
 Runs what the overlay `production` does, on one machine: three processes that answer clients
 (`EVERTURN_ROLE=api`) behind HAProxy, and two workers, on a Redis Cluster of three primaries with a
 replica each and on PostgreSQL. While clients ask by all doors, each process is drained by SIGTERM
 and replaced by a new one.
 
-Printed are the turns by door, the errors that clients saw, and what the stores hold of it.
+Printed are the turns by door, the errors that clients saw, and what the stores hold of it. The exit
+code is 1 where a client saw an error, or a turn is not there exactly once.
 `haproxy`, `redis-server` or `valkey-server`, and PostgreSQL must be on the machine.
 """
 
@@ -77,7 +78,7 @@ class Seen:
     """Runs that were acknowledged, with their threads."""
 
 
-async def main() -> None:
+async def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clients", type=int, default=12)
     parser.add_argument("--rounds", type=int, default=1)
@@ -114,7 +115,7 @@ async def main() -> None:
         await asyncio.sleep(5)
         done.set()
         await asyncio.gather(*clients)
-        await look(url, seen)
+        return await look(url, seen)
 
 
 class Fleet:
@@ -285,7 +286,7 @@ _DOORS: list[tuple[str, tuple[str, Act]]] = [
 ]
 
 
-async def look(url: str, seen: Seen) -> None:
+async def look(url: str, seen: Seen) -> int:
     """Compare what clients were told with what the stores hold."""
     lost, doubled = 0, 0
     async with httpx.AsyncClient(base_url=url, timeout=PATIENCE) as http:
@@ -313,7 +314,8 @@ async def look(url: str, seen: Seen) -> None:
     )
     for error in seen.errors[:20]:
         print("  ", error)
+    return min(len(seen.errors) + lost + doubled + len(status.keys() - {"success"}), 1)
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    raise SystemExit(asyncio.run(main()))
