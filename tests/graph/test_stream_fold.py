@@ -98,7 +98,7 @@ async def _run(provider: FakeProvider, policy: Any) -> tuple[Fold, list[AnyMessa
     return fold, final
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(script=scripts, policy=st.sampled_from(["restart", "buffer"]))
 def test_a_folded_stream_is_the_final_state(
     provider: FakeProvider, script: list[list[Fault | Reply]], policy: str
