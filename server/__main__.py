@@ -73,6 +73,8 @@ def _gc(options: argparse.Namespace) -> int:
 
 
 def _migrate(options: argparse.Namespace) -> int:
+    # The first process of a container is sent no signal that it has no handler for.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     from everturn.server.cli.migrate import migrate
 
     return migrate(_settings_from(options), options.wait)

@@ -150,6 +150,12 @@ def test_each_service_restarts_and_says_how_it_is(name: str) -> None:
     assert "stop_grace_period" in service
 
 
+def test_stores_are_well_when_they_take_connections_and_are_not_root() -> None:
+    asked = SERVICES["postgres"]["healthcheck"]["test"]
+    assert asked[:4] == ["CMD", "pg_isready", "--host", "127.0.0.1"]  # its first start has a socket
+    assert SERVICES["valkey"]["command"][0] == "valkey-server"  # else the entry point stays root
+
+
 def test_passwords_are_nowhere_written() -> None:
     for service in SERVICES.values():
         for name, value in service["environment"].items():

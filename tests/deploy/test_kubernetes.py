@@ -1,5 +1,7 @@
 """The files for Kubernetes: what a cluster makes of them, and whether it is what the service is."""
 
+import asyncio
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +16,7 @@ import httpx
 import pytest
 import yaml
 
+from everturn.server.__main__ import main
 from everturn.server.cli.serve import _CLOSING_SECONDS, _LAST_EVENT_SECONDS
 from everturn.server.runs.runs import _HAND_OVER_SECONDS
 from everturn.server.settings import FIELDS, Settings
@@ -143,6 +146,29 @@ def test_pods_are_restricted_and_bounded(overlay: str) -> None:
 
 
 @each_overlay
+def test_pods_may_write_where_the_image_does(overlay: str) -> None:
+    image = (ROOT / "Dockerfile").read_text()
+    written = set(re.findall(r"^VOLUME (\S+)$|(?:HOME|TMPDIR|DATA_DIR)=(\S+)", image, re.MULTILINE))
+    paths = {path for each in written for path in each if path}
+    assert "/data" in paths
+    for workload in of_kind(overlay, "Deployment"):
+        bounded = {
+            each["name"]
+            for each in workload["spec"]["template"]["spec"]["volumes"]
+            if "sizeLimit" in each.get("emptyDir", {})
+        }
+        for container in containers(workload):
+            mounts = {m["mountPath"] for m in container["volumeMounts"] if m["name"] in bounded}
+            assert {*paths, "/tmp"} <= mounts
+
+
+@each_overlay
+def test_a_pod_is_one_process(overlay: str) -> None:
+    """A supervisor of several answers no probes."""
+    assert settings(overlay).get("EVERTURN_WORKERS", "1") == "1"
+
+
+@each_overlay
 def test_images_have_a_version_and_ours_is_of_today(overlay: str) -> None:
     for workload in workloads(overlay):
         for container in containers(workload):
@@ -170,6 +196,7 @@ def test_what_selects_finds(overlay: str) -> None:
             names = {port["name"] for port in each["spec"]["containers"][0]["ports"]}
             assert {port["targetPort"] for port in service["spec"]["ports"]} <= names
     for each in of_kind(overlay, "PodDisruptionBudget"):
+        assert each["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
         assert len(selected(each["spec"]["selector"]["matchLabels"])) == 1
     for each in of_kind(overlay, "NetworkPolicy"):
         assert selected(each["spec"]["podSelector"].get("matchLabels", {})), each
@@ -267,6 +294,8 @@ async def test_what_the_pods_run_answers_their_probes(tmp_path: Path) -> None:
                         asked = pod["containers"][0][probe]["httpGet"]
                         url = f"http://127.0.0.1:{names[asked['port']]}{asked['path']}"
                         assert (await client.get(url)).json() in ({"ok": True}, {"ready": True})
+                    probed = ["ready", "--url", f"http://127.0.0.1:{names['metrics']}"]
+                    assert await asyncio.to_thread(main, probed) == 0  # as docs/deploy.md says
                     figures = await client.get(f"http://127.0.0.1:{names['metrics']}/metrics")
                     assert not missing_in(figures.text)
             assert (served.stop(), worked.stop()) == (0, 0)
@@ -276,6 +305,20 @@ class Serving(Process):
     """`everturn serve` where its settings say."""
 
     command = (sys.executable, "-m", "everturn.server", "serve")
+
+
+def test_the_ingress_waits_as_long_and_takes_as_much_as_the_service(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in settings("production").items():
+        monkeypatch.setenv(name, value)
+    read = Settings.read({})
+    (ingress,) = of_kind("production", "Ingress")
+    said = ingress["metadata"]["annotations"]
+    nginx = "nginx.ingress.kubernetes.io/proxy"
+    assert int(said[f"{nginx}-read-timeout"]) > read.models.turn_timeout
+    size = int(said[f"{nginx}-body-size"].removesuffix("m")) * 1024 * 1024
+    assert size >= read.server.max_body_size
 
 
 def missing_in(figures: str) -> set[str]:

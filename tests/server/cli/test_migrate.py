@@ -1,16 +1,20 @@
 """`everturn migrate` makes the tables before any process serves, whoever else does the same."""
 
 import asyncio
+import re
+import signal
 import sys
 from asyncio.subprocess import PIPE
 from pathlib import Path
 
+import pytest
 from sqlalchemy import text
 
 from everturn.checkpoints.sql.database import open_database
 from everturn.checkpoints.sql.migrations import HEAD, is_at_head
 from tests.checkpoints.stores import in_database, postgres_database
-from tests.service import ROOT, process
+from tests.service import ROOT, Process, killed, process
+from tests.waiting import eventually
 
 
 async def migrate(folder: Path, *options: str, url: str = "") -> tuple[int | None, str]:
@@ -51,6 +55,24 @@ async def test_a_database_that_is_away_is_waited_for(tmp_path: Path) -> None:
     nobody = "postgresql://nobody@127.0.0.1:1/none"
     code, said = await migrate(tmp_path, "--wait", "1", url=nobody)
     assert (code, "does not answer" in said, "Traceback" in said) == (1, True, False)
+
+
+def catches_sigterm(pid: int) -> bool:
+    caught = re.search(r"^SigCgt:\s*(\w+)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    return caught is not None and bool(int(caught[1], 16) >> (signal.SIGTERM - 1) & 1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's /proc")
+async def test_a_signal_ends_the_waiting(tmp_path: Path) -> None:
+    nobody = {"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}
+
+    class Migrating(Process):
+        command = (sys.executable, "-m", "everturn.server", "migrate", "--wait", "600")
+
+    with killed(Migrating(tmp_path / "data", **nobody)) as waiting:
+        await eventually(lambda: catches_sigterm(waiting.popen.pid))
+        assert await asyncio.to_thread(waiting.stop) == 128 + signal.SIGTERM
+        assert "Traceback" not in "".join(waiting.log)
 
 
 async def test_a_folder_that_a_service_uses_is_left_alone(data_dir: Path) -> None:
