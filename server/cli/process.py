@@ -91,13 +91,15 @@ async def opened(
     starting = asyncio.current_task()
     loop = asyncio.get_running_loop()
 
-    def cancel() -> None:
+    def cancel(sign: int) -> None:
         if starting is not None:
             starting.cancel()
-            loop.call_later(_INSIST_SECONDS, cancel)  # a client that connects may swallow one
+            loop.call_later(_INSIST_SECONDS, cancel, sign)  # a client that connects may swallow one
+        else:  # the start has just ended, and who serves or works has no handler yet
+            loop.call_later(_INSIST_SECONDS, signal.raise_signal, sign)
 
-    def stop(*_: object) -> None:
-        loop.call_soon_threadsafe(cancel)
+    def stop(sign: int, _: object) -> None:
+        loop.call_soon_threadsafe(cancel, sign)
 
     for sign in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sign, stop)

@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 import yaml
+from pydantic import AliasChoices
 
 from everturn.server.__main__ import main
 from everturn.server.cli.serve import _CLOSING_SECONDS, _LAST_EVENT_SECONDS
@@ -25,6 +26,7 @@ from tests.checkpoints.stores import REDIS_URL, postgres_database, redis_store
 from tests.service import ROOT, Process, Worker, killed
 
 FOLDER = ROOT / "deploy" / "kubernetes"
+KUBERNETES_MD = ROOT / "docs" / "kubernetes.md"
 OVERLAYS = ("trial", "production")
 VERSIONS = ("1.30", "1.37")
 """The oldest Kubernetes that docs/kubernetes.md names, and the newest that is known here."""
@@ -98,6 +100,20 @@ def test_each_variable_is_a_setting(overlay: str, monkeypatch: pytest.MonkeyPatc
         monkeypatch.setenv(name, value)
     read = Settings.read({})
     assert (read.server.role, read.access.auth) == ("api", "on")
+
+
+def test_each_secret_is_a_setting() -> None:
+    given = (FOLDER / "overlays" / "trial" / "secrets.env").read_text()
+    (told,) = re.findall(r"```sh\n(REDIS_URL=.*?)```", KUBERNETES_MD.read_text(), re.DOTALL)
+    known = {
+        str(alias)
+        for field in FIELDS.values()
+        if isinstance(field.validation_alias, AliasChoices)
+        for alias in field.validation_alias.choices
+    }
+    for text in (given, told):
+        names = set(re.findall(r"^#?([A-Z_]+)=", text, re.MULTILINE))
+        assert {"REDIS_URL", "DATABASE_URL"} <= names <= known
 
 
 @each_overlay
