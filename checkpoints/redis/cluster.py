@@ -14,6 +14,7 @@ import redis.asyncio as aio
 from redis import exceptions
 from redis.asyncio import cluster
 
+from everturn.checkpoints.cancelling import cancelled
 from everturn.checkpoints.redis.connections import better
 from everturn.checkpoints.redis.failures import hangs
 
@@ -53,6 +54,7 @@ class AsyncCluster(aio.RedisCluster):
     """
 
     _failed: str | None = None
+    _look: asyncio.Task[Any] | None = None
 
     def __init__(self, *args: Any, **how: Any) -> None:
         """Connect nowhere yet; see redis-py for the arguments."""
@@ -66,11 +68,18 @@ class AsyncCluster(aio.RedisCluster):
         )
 
     async def initialize(self, *args: Any, **how: Any) -> Any:
-        """Ask which node serves what, if that is not known."""
-        if self._initialize and self._failed:
-            self.nodes_manager.move_node_to_end_of_cached_nodes(self._failed)
-            how["last_failed_node_name"] = how.get("last_failed_node_name") or self._failed
-        return await super().initialize(*args, **how)
+        """Ask which node serves what, if that is not known; once for all who ask meanwhile.
+
+        Where no node answers, each would else wait for the silences of those before it.
+        """
+        if not self._initialize:
+            return self
+        if self._look is None or self._look.done():
+            if self._failed:
+                self.nodes_manager.move_node_to_end_of_cached_nodes(self._failed)
+                how["last_failed_node_name"] = how.get("last_failed_node_name") or self._failed
+            self._look = asyncio.create_task(super().initialize(*args, **how))
+        return await asyncio.shield(self._look)
 
     def look_again(self) -> None:
         """Ask with the next call which node serves what."""
@@ -117,8 +126,10 @@ class AsyncCluster(aio.RedisCluster):
         """
         if _calling.get():
             self.look_again()
-        else:
-            await super().aclose()
+            return
+        if self._look is not None:
+            await cancelled(self._look)
+        await super().aclose()
 
     def pipeline(self, transaction: Any = None, shard_hint: Any = None) -> Any:
         """Collect calls, which are made at once."""

@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 from redis.exceptions import ConnectionError as NotConnected
 from redis.exceptions import MovedError
+from redis.exceptions import TimeoutError as TimedOut
 
 from everturn.checkpoints.checkup.servers import look_at_redis
 from everturn.checkpoints.redis.cluster import AsyncCluster
@@ -90,6 +91,30 @@ async def test_after_a_pipeline_that_met_a_dead_node_the_client_looks_again(
     monkeypatch.setattr(type(client.nodes_manager), "initialize", lambda _, **how: look(**how))
     assert await client.get(key) == b"here"
     assert looked == [True]
+
+
+async def test_where_no_node_answers_all_callers_learn_it_at_once(
+    client: AsyncCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else each looks after the one before it, and the hundredth waits for a hundred silences."""
+    looks = 0
+
+    async def silent(*_: Any, **__: Any) -> None:
+        nonlocal looks
+        looks += 1
+        await asyncio.sleep(0.05)
+        raise TimedOut("no node answers")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(client.nodes_manager), "initialize", silent)
+        calls = [asyncio.ensure_future(client.get("a key")) for _ in range(20)]
+        await asyncio.sleep(0)
+        calls[0].cancel()  # who leaves takes nothing from the others
+        results = await asyncio.gather(*calls, return_exceptions=True)
+    assert isinstance(results[0], asyncio.CancelledError)
+    assert {type(each) for each in results[1:]} == {TimedOut}
+    assert looks == 1
+    assert await client.get("a key") is None  # and the next one looks again
 
 
 async def test_all_primaries_say_how_they_are(client: AsyncCluster) -> None:
