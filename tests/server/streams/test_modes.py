@@ -17,10 +17,10 @@ def chunks(text: str, size: int, *, of_a_call: bool) -> list[BaseMessage]:
         if of_a_call:
             call = {"id": "c" if not at else None, "name": "note" if not at else None}
             calls = [{**call, "args": piece, "index": 0}]
-            made.append(AIMessageChunk("", id="m", tool_call_chunks=calls))
+            made.append(AIMessageChunk(content="", id="m", tool_call_chunks=calls))
         else:
-            made.append(AIMessageChunk(piece, id="m"))
-    return [*made, AIMessageChunk("", id="m", chunk_position="last")]
+            made.append(AIMessageChunk(content=piece, id="m"))
+    return [*made, AIMessageChunk(content="", id="m", chunk_position="last")]
 
 
 def partials(messages: list[BaseMessage]) -> list[AIMessage]:
