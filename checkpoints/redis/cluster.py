@@ -1,7 +1,8 @@
 """Clients of a Redis Cluster, which may lose a primary at any time.
 
 redis-py's own retry three times, even with a server that hangs; fail a call at once where a node
-has all the connections it may have; and close connections that others use, where slots have moved.
+has all the connections it may have; close connections that others use, where slots have moved; and
+fail while one moves.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from redis import exceptions
 from redis.asyncio import cluster
 
 from everturn.checkpoints.cancelling import cancelled
+from everturn.checkpoints.redis.asking import Asking, node_named
 from everturn.checkpoints.redis.connections import better
 from everturn.checkpoints.redis.failures import hangs
 
@@ -80,6 +82,14 @@ class AsyncCluster(aio.RedisCluster):
                 how["last_failed_node_name"] = how.get("last_failed_node_name") or self._failed
             self._look = asyncio.create_task(super().initialize(*args, **how))
         return await asyncio.shield(self._look)
+
+    def get_node(
+        self, host: str | None = None, port: int | None = None, node_name: str | None = None
+    ) -> Any:
+        """Return a node, as redis-py does; in a call, that is one it is sent on to for once."""
+        if node_name is not None and _calling.get():
+            return Asking(node_named(self.nodes_manager, node_name))
+        return super().get_node(host, port, node_name)
 
     def look_again(self) -> None:
         """Ask with the next call which node serves what."""
