@@ -1,6 +1,7 @@
 """What a graph streams, under the names of LangGraph's clients."""
 
 import json
+from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
@@ -16,7 +17,7 @@ def chunks(text: str, size: int, *, of_a_call: bool) -> list[BaseMessage]:
         piece = text[at : at + size]
         if of_a_call:
             call = {"id": "c" if not at else None, "name": "note" if not at else None}
-            calls = [{**call, "args": piece, "index": 0}]
+            calls: list[Any] = [{**call, "args": piece, "index": 0}]
             made.append(AIMessageChunk(content="", id="m", tool_call_chunks=calls))
         else:
             made.append(AIMessageChunk(content=piece, id="m"))
