@@ -319,7 +319,9 @@ class _Pipelines:
             refused: dict[str, list[_Refusal]] = {}
             for (call, future), reply in zip(batch, replies, strict=True):
                 if isinstance(reply, Exception):
-                    refused.setdefault(call.keys[0], []).append((call, future, reply))
+                    # Of one node all in a row: the pool may have no more connections.
+                    row = "" if self._one_node else call.keys[0]
+                    refused.setdefault(row, []).append((call, future, reply))
                 else:
                     self._answer(future, reply)
             await asyncio.gather(*map(self._retry_in_order, refused.values()))
@@ -366,7 +368,7 @@ class _Pipelines:
             future.set_result(reply)
 
     async def _retry_in_order(self, refused: list[_Refusal]) -> None:
-        """Retries the refused calls of one thread, in order.
+        """Retries the refused calls of one thread, or of one node, in order.
 
         A try with a node that is away takes seconds, so after the first one that shows it the
         others get the same error at once. Their own may be that a script is missing, which is

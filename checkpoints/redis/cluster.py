@@ -1,7 +1,8 @@
 """Clients of a Redis Cluster, which may lose a primary at any time.
 
 redis-py's own retry three times, even with a server that hangs; fail a call at once where a node
-has all the connections it may have; and close connections that others use, where slots have moved.
+has all the connections it may have; close connections that others use, where slots have moved; and
+fail while one moves.
 """
 
 import asyncio
@@ -14,6 +15,8 @@ import redis.asyncio as aio
 from redis import exceptions
 from redis.asyncio import cluster
 
+from everturn.checkpoints.cancelling import cancelled
+from everturn.checkpoints.redis.asking import Asking, node_named
 from everturn.checkpoints.redis.connections import better
 from everturn.checkpoints.redis.failures import hangs
 
@@ -53,6 +56,7 @@ class AsyncCluster(aio.RedisCluster):
     """
 
     _failed: str | None = None
+    _look: asyncio.Task[Any] | None = None
 
     def __init__(self, *args: Any, **how: Any) -> None:
         """Connect nowhere yet; see redis-py for the arguments."""
@@ -66,11 +70,26 @@ class AsyncCluster(aio.RedisCluster):
         )
 
     async def initialize(self, *args: Any, **how: Any) -> Any:
-        """Ask which node serves what, if that is not known."""
-        if self._initialize and self._failed:
-            self.nodes_manager.move_node_to_end_of_cached_nodes(self._failed)
-            how["last_failed_node_name"] = how.get("last_failed_node_name") or self._failed
-        return await super().initialize(*args, **how)
+        """Ask which node serves what, if that is not known; once for all who ask meanwhile.
+
+        Where no node answers, each would else wait for the silences of those before it.
+        """
+        if not self._initialize:
+            return self
+        if self._look is None or self._look.done():
+            if self._failed:
+                self.nodes_manager.move_node_to_end_of_cached_nodes(self._failed)
+                how["last_failed_node_name"] = how.get("last_failed_node_name") or self._failed
+            self._look = asyncio.create_task(super().initialize(*args, **how))
+        return await asyncio.shield(self._look)
+
+    def get_node(
+        self, host: str | None = None, port: int | None = None, node_name: str | None = None
+    ) -> Any:
+        """Return a node, as redis-py does; in a call, that is one it is sent on to for once."""
+        if node_name is not None and _calling.get():
+            return Asking(node_named(self.nodes_manager, node_name))
+        return super().get_node(host, port, node_name)
 
     def look_again(self) -> None:
         """Ask with the next call which node serves what."""
@@ -117,8 +136,10 @@ class AsyncCluster(aio.RedisCluster):
         """
         if _calling.get():
             self.look_again()
-        else:
-            await super().aclose()
+            return
+        if self._look is not None:
+            await cancelled(self._look)
+        await super().aclose()
 
     def pipeline(self, transaction: Any = None, shard_hint: Any = None) -> Any:
         """Collect calls, which are made at once."""

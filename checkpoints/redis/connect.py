@@ -51,8 +51,10 @@ _RETRIES = 3
 _ASKED_AGAIN = (redis.ConnectionError,)
 _BACKOFF = ExponentialWithJitterBackoff(base=0.05, cap=0.5)
 # redis-py's usual pool raises at once when all connections are taken. Our callers queue, but not
-# for ever (seconds).
-_POOL: dict[str, Any] = {"max_connections": 32, "timeout": 20}
+# for ever (seconds). Up to 40 may be in use for long: by pops that wait for a thread (`locks`) and
+# reads that wait for an answer (`flights`); a process needs some for all else. `?max_connections=`
+# in the URL is for a server that has fewer, or more.
+_POOL: dict[str, Any] = {"max_connections": 64, "timeout": 20}
 
 
 def _may_help(error: Exception) -> bool:
@@ -201,12 +203,12 @@ def _create(classes: _Classes, url: str) -> Any:
         if target.kind == "sentinel":
             one_try = {"retry": _retry(classes, 0), **target.sentinel_options}
             sentinels = classes.sentinel(target.hosts, sentinel_kwargs=one_try)
-            pool = {"connection_pool_class": classes.sentinel_pool, **_POOL}
-            client = sentinels.master_for(target.service, **pool, **options)
+            pool = {"connection_pool_class": classes.sentinel_pool, **_POOL, **options}
+            client = sentinels.master_for(target.service, **pool)
             found = client.connection_pool
             found.connection_class = better(found.connection_class)
             return client
-        pool = classes.pool.from_url(url, **options, **_POOL)
+        pool = classes.pool.from_url(url, **{**_POOL, **options})
         pool.connection_class(**pool.connection_kwargs)  # connects nowhere; knows its options
         pool.connection_class = better(pool.connection_class)
         return classes.client.from_pool(pool)

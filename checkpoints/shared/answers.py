@@ -49,7 +49,7 @@ if ends and tonumber(ends) > now then
   end
 end
 local holder = redis.call('GET', KEYS[3])
-if holder then
+if holder and holder ~= ARGV[2] then  -- the caller's: its call is made again, the reply was lost
   return { bytes, false, holder, redis.call('PTTL', KEYS[3]) }
 end
 redis.call('SET', KEYS[3], ARGV[2], 'PX', ARGV[3])

@@ -2,6 +2,9 @@
 
 In a cluster each node passes on what is published at any other. The connection goes to one of them
 by chance, so that a node that is lost costs the next try and no more.
+
+redis-py makes a connection again by itself, without a word. What was published meanwhile would be
+missed, and no one would look for it.
 """
 
 import asyncio
@@ -10,6 +13,9 @@ from contextlib import suppress
 from typing import Any
 
 from redis.asyncio import Redis, RedisCluster
+from redis.asyncio.client import PubSub
+from redis.asyncio.cluster import ClusterPubSub
+from redis.exceptions import RedisError
 
 from everturn.checkpoints.errors import CheckpointsError, StoreUnavailable
 from everturn.checkpoints.redis.failures import redis_errors
@@ -22,7 +28,7 @@ A connection to a machine that has lost its power looks quiet, too.
 
 
 class Channels:
-    """Every method but `remove` and `close` raises StoreUnavailable; then `connect` again."""
+    """`connect` and `next` raise StoreUnavailable; then `connect` again."""
 
     def __init__(self, client: Redis | RedisCluster, name: str) -> None:
         """Listen to one channel, once it is connected."""
@@ -37,26 +43,28 @@ class Channels:
         try:
             with redis_errors():
                 await pubsub.subscribe(*names)
-        except CheckpointsError:
+        except BaseException:
             await _close(pubsub)
             raise
         before, self._pubsub, self._checked = self._pubsub, pubsub, False
         await _close(before)
         for name in self._names - names:  # added meanwhile
             await self.add(name)
+        for name in names - self._names:
+            await self.remove(name)
 
     async def _new_pubsub(self) -> Any:
         if not isinstance(self._client, RedisCluster):
-            return self._client.pubsub(ignore_subscribe_messages=True)
+            return _PubSub(self._client.connection_pool, ignore_subscribe_messages=True)
         with redis_errors():
             await self._client.initialize()
         node = self._client.get_random_node()
-        return self._client.pubsub(node=node, ignore_subscribe_messages=True)
+        return _ClusterPubSub(self._client, node=node, ignore_subscribe_messages=True)
 
     async def add(self, name: str) -> None:
-        """Listen to a channel, too."""
+        """Listen to a channel, too; where the connection is lost, by the next one."""
         self._names.add(name)
-        with redis_errors():
+        with suppress(CheckpointsError), redis_errors():
             await self._pubsub.subscribe(name)
 
     async def remove(self, name: str) -> None:
@@ -85,6 +93,19 @@ class Channels:
     async def close(self) -> None:
         """Give the connection back."""
         await _close(self._pubsub)
+
+
+class _PubSub(PubSub):
+    """Is lost with its connection."""
+
+    async def on_connect(self, connection: Any) -> None:
+        """Break a connection that was made again, so that all who use it learn of the loss."""
+        await connection.disconnect(nowait=True)
+        raise RedisError("the connection was lost")
+
+
+class _ClusterPubSub(_PubSub, ClusterPubSub):
+    pass
 
 
 async def _close(pubsub: Any) -> None:

@@ -28,7 +28,7 @@ if result then
   return { result }
 end
 local holder = redis.call('GET', KEYS[2])
-if holder then
+if holder and holder ~= ARGV[1] then  -- the caller's: its call is made again, the reply was lost
   return { false, holder, redis.call('PTTL', KEYS[2]) }
 end
 redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])

@@ -45,8 +45,8 @@ async def memories_of_turn(
 ) -> tuple[State, Update]:
     """Return the state with the memories that join the prompt, and what of it is new to the turn.
 
-    All its calls read the same. Where they cannot be found the turn goes on without, and does not
-    look for them again. Emits them as a custom event `memories`.
+    All its calls read the same. Where there are none, or they cannot be found, the turn goes on
+    without, and does not look for them again. Emits them as a custom event `memories`.
     """
     if "memories" in state:
         return state, {}
@@ -63,9 +63,8 @@ async def memories_of_turn(
         log.warning("memories_not_joined", error=str(error) or type(error).__name__)
         return state, {"memories": []}
     joined = await _screened(_within(found, settings.memory_tokens))
-    if not joined:
-        return state, {}
-    runtime.stream_writer({"type": "memories", "memories": joined})
+    if joined:
+        runtime.stream_writer({"type": "memories", "memories": joined})
     return {**state, "memories": joined}, {"memories": joined}
 
 

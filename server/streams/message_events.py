@@ -28,6 +28,8 @@ _GROWING = frozenset({*_WORDS, *_CALLS})
 class _Block:
     index: int
     content: Data
+    words: list[str] = field(default_factory=list)
+    """What its deltas have added; a long text would be copied with each."""
 
 
 @dataclass(slots=True)
@@ -52,7 +54,7 @@ class _Message:
             self.begun += 1
             yield _event("content-block-start", self.id, index=known.index, content=known.content)
         if delta := _delta(block):
-            known.content = _joined(known.content, block)
+            known.words.append(block.get(_key(kind)) or "")
             yield _event("content-block-delta", self.id, index=known.index, delta=delta)
         if kind not in _GROWING:
             yield from self._finish({kind})
@@ -67,7 +69,7 @@ class _Message:
     def _finish(self, kinds: Collection[str]) -> Iterator[Data]:
         for key in [each for each in self.blocks if each[0] in kinds]:
             block = self.blocks.pop(key)
-            content = _finished(block.content)
+            content = _finished(_joined(block))
             yield _event("content-block-finish", self.id, index=block.index, content=content)
 
 
@@ -190,9 +192,16 @@ def _delta(block: Data) -> Data | None:
     return None
 
 
-def _joined(content: Data, block: Data) -> Data:
-    key = "args" if block["type"] in _CALLS else _WORDS[block["type"]][1]
-    return {**content, key: (content.get(key) or "") + (block.get(key) or "")}
+def _joined(block: _Block) -> Data:
+    """A block with all that was added to it."""
+    if not block.words:
+        return block.content
+    return {**block.content, _key(block.content["type"]): "".join(block.words)}
+
+
+def _key(kind: str) -> str:
+    """What of a block grows."""
+    return "args" if kind in _CALLS else _WORDS[kind][1]
 
 
 def _finished(content: Data) -> Data:

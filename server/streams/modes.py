@@ -1,12 +1,14 @@
 """From what a graph streams to the events that LangGraph's clients know, by name and shape.
 
 `messages` is the one mode with a memory: its `messages/partial` hold all of a message so far, so
-chunks are added up; `messages-tuple` passes them on, which costs a client less. The other modes go
+chunks are added up, and those of a long message are shown several at once: each time, all of it is
+read and sent anew. `messages-tuple` passes chunks on, which costs a client less. The other modes go
 through as they are. What a subgraph sends has its namespace behind the name: `updates|research:…`;
 not so the whole messages.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from langchain_core.messages import BaseMessage, BaseMessageChunk, message_chunk_to_message
@@ -50,6 +52,10 @@ STANDING = "standing"
 
 Named = tuple[str, Any]
 
+_LONG = 8_192
+"""Characters, about: of a message that has more, the next partial is for a 32nd of it."""
+_STEP = 32
+
 _MAX_DEPTH = 200
 """LangGraph's configs are not so deep inside."""
 
@@ -73,6 +79,7 @@ class Parts:
     def __init__(self, modes: Sequence[str]) -> None:
         self._modes = frozenset(modes)
         self._messages: dict[str, BaseMessage] = {}
+        self._growing: dict[str, _Growing] = {}
         self._metadata: dict[str, Any] = {}
         self._shown: dict[str, Any] = {}
         """What clients see of the metadata above: all chunks of a message bear the same."""
@@ -103,11 +110,49 @@ class Parts:
             yield "messages/metadata", {message.id: {"metadata": _public(metadata)}}
         if not isinstance(message, BaseMessageChunk):
             self._messages[message.id or ""] = message
+            self._growing.pop(message.id or "", None)
             yield "messages/complete", [message]
             return
-        whole = known + message if isinstance(known, BaseMessageChunk) else message
+        growing = self._growing.setdefault(message.id or "", _Growing())
+        if not growing.add(message):
+            return
+        more = growing.taken()
+        if not isinstance(known, BaseMessageChunk):
+            known = more.pop(0)
+        whole = known + more if more else known
         self._messages[message.id or ""] = whole
         yield "messages/partial", [message_chunk_to_message(whole)]
+
+
+@dataclass(slots=True)
+class _Growing:
+    """A message of which chunks wait to be shown."""
+
+    chunks: list[BaseMessageChunk] = field(default_factory=list)
+    shown: int = 0
+    """Characters."""
+    waiting: int = 0
+
+    def add(self, chunk: BaseMessageChunk) -> bool:
+        """Take a chunk in; say whether it is time to show the message."""
+        self.chunks.append(chunk)
+        self.waiting += _length(chunk)
+        ends = getattr(chunk, "chunk_position", None) == "last"
+        return ends or self.shown < _LONG or self.waiting * _STEP >= self.shown
+
+    def taken(self) -> list[BaseMessageChunk]:
+        """Return the chunks that wait, to be shown now."""
+        chunks, self.chunks = self.chunks, []
+        self.shown, self.waiting = self.shown + self.waiting, 0
+        return chunks
+
+
+def _length(chunk: BaseMessageChunk) -> int:
+    """The characters of a chunk, about."""
+    content, thought = chunk.content, chunk.additional_kwargs.get("reasoning_content")
+    length = len(content) if isinstance(content, str) else len(str(content))
+    length += len(thought) if isinstance(thought, str) else 0
+    return length + sum(len(each["args"] or "") for each in getattr(chunk, "tool_call_chunks", ()))
 
 
 def _with_places(payload: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import pytest
 from everturn.server.app import create_app
 from everturn.server.environment import WrongSetting
 from everturn.server.settings import Settings
+from everturn.tools.providers.memories.memories import Memories
 from tests.provider import FakeProvider, Fault, Reply, Request, ToolCall
 from tests.service import Client, serving
 from tests.waiting import eventually_sync
@@ -103,6 +104,24 @@ def test_a_turn_waits_once_for_what_does_not_answer(
     with serving(tmp_path / "data", **settings(provider)) as client:
         assert client.ask("1+1?")["response"] == "Two."
     assert len(looks) == 1
+
+
+def test_a_turn_looks_once_where_nothing_is_remembered(
+    provider: FakeProvider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[str] = []
+    fitting = Memories.fitting
+
+    async def watched(self: Memories, query: str, *, limit: int) -> Any:
+        looks.append(query)
+        return await fitting(self, query, limit=limit)
+
+    monkeypatch.setattr(Memories, "fitting", watched)
+    call = ToolCall("calculator", {"expression": "1+1"})
+    provider.script("m", Reply(tool_calls=[call]), Reply(tool_calls=[call]), Reply(text="Two."))
+    with serving(tmp_path / "data", **settings(provider)) as client:
+        assert client.ask("1+1?")["response"] == "Two."
+    assert looks == ["1+1?"]
 
 
 def test_all_calls_of_a_turn_read_the_same(provider: FakeProvider, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 from redis.exceptions import ConnectionError as NotConnected
 from redis.exceptions import MovedError
+from redis.exceptions import TimeoutError as TimedOut
 
 from everturn.checkpoints.checkup.servers import look_at_redis
 from everturn.checkpoints.redis.cluster import AsyncCluster
@@ -15,6 +16,7 @@ from everturn.checkpoints.redis.connect import create_async_client
 from everturn.checkpoints.redis.info import infos
 from everturn.checkpoints.redis.lua import Lua
 from everturn.checkpoints.redis.space import redis_space
+from tests.checkpoints.redis.samples import looking_into
 
 _INCREASE = "return redis.call('INCR', KEYS[1])"
 
@@ -90,6 +92,60 @@ async def test_after_a_pipeline_that_met_a_dead_node_the_client_looks_again(
     monkeypatch.setattr(type(client.nodes_manager), "initialize", lambda _, **how: look(**how))
     assert await client.get(key) == b"here"
     assert looked == [True]
+
+
+async def test_where_no_node_answers_all_callers_learn_it_at_once(
+    client: AsyncCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else each looks after the one before it, and the hundredth waits for a hundred silences."""
+    looks = 0
+
+    async def silent(*_: Any, **__: Any) -> None:
+        nonlocal looks
+        looks += 1
+        await asyncio.sleep(0.05)
+        raise TimedOut("no node answers")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(client.nodes_manager), "initialize", silent)
+        calls = [asyncio.ensure_future(client.get("a key")) for _ in range(20)]
+        await asyncio.sleep(0)
+        calls[0].cancel()  # who leaves takes nothing from the others
+        results = await asyncio.gather(*calls, return_exceptions=True)
+    assert isinstance(results[0], asyncio.CancelledError)
+    assert {type(each) for each in results[1:]} == {TimedOut}
+    assert looks == 1
+    assert await client.get("a key") is None  # and the next one looks again
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_calls_go_on_while_a_slot_moves(
+    client: AsyncCluster, key: str, cluster_url: str, *, known: bool
+) -> None:
+    """To a node that clients know, or that has no slots yet."""
+    increase = Lua(client, _INCREASE)
+    await asyncio.gather(*(increase([f"{{{n}}}"]) for n in range(50)))  # over many connections
+    with looking_into(cluster_url) as admin:
+        slot, source = admin.keyslot(key), admin.get_node_from_key(key)
+        target = next(each for each in admin.get_primaries() if each.name != source.name)
+
+        def tell(node: Any, *what: Any) -> Any:
+            return admin.execute_command(*what, target_nodes=node)
+
+        tell(target, "CLUSTER SETSLOT", slot, "IMPORTING", tell(source, "CLUSTER MYID"))
+        tell(source, "CLUSTER SETSLOT", slot, "MIGRATING", tell(target, "CLUSTER MYID"))
+        try:
+            if not known:
+                await client.nodes_manager.nodes_cache.pop(target.name).disconnect()
+            assert [await increase([key]) for _ in range(3)] == [1, 2, 3]
+            several = asyncio.gather(*(increase([key]) for _ in range(50)))
+            assert sorted(await several) == [*range(4, 54)]
+            pipeline = client.pipeline()
+            pipeline.incr(key)
+            assert await pipeline.execute() == [54]
+        finally:
+            for node in (source, target):
+                tell(node, "CLUSTER SETSLOT", slot, "STABLE")
 
 
 async def test_all_primaries_say_how_they_are(client: AsyncCluster) -> None:

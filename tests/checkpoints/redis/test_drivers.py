@@ -17,9 +17,11 @@ from redis import asyncio as aio
 from redis.asyncio import Redis
 from redis.exceptions import DataError
 
+from everturn.checkpoints.cancelling import cancelled
 from everturn.checkpoints.redis import AsyncRedisSaver, RedisSaver
 from everturn.checkpoints.redis.connect import create_async_client, create_client
 from everturn.checkpoints.redis.connections import better
+from everturn.checkpoints.shared import flights, locks
 from tests.checkpoints.redis.relay import Relay, relaying
 from tests.checkpoints.redis.samples import listed, looking_into, named, place, put
 from tests.checkpoints.redis.sentinels import watching
@@ -30,7 +32,7 @@ from tests.checkpoints.redis.servers import (
     serving,
     serving_cluster,
 )
-from tests.waiting import PATIENCE
+from tests.waiting import PATIENCE, eventually
 
 ROOT = Path(__file__).parents[3]
 
@@ -130,6 +132,27 @@ async def test_a_client_of_one_s_own(valkey: Server) -> None:
         await asyncio.gather(*(saver.adelete_thread(f"{n}") for n in range(300)))
     with create_client(valkey.url) as sync_client:
         assert RedisSaver(sync_client, prefix="own").get_tuple(place("1")) is None
+
+
+async def test_calls_that_wait_long_leave_connections_to_the_others(valkey: Server) -> None:
+    most = locks._MAX_POPS + 3 * flights._MAX_BLOCKED  # results of tools, answers, summaries
+    async with create_async_client(valkey.url) as client, asyncio.timeout(PATIENCE):
+
+        async def wait() -> None:
+            while True:
+                await client.blpop(["none"], timeout=1)
+
+        waiting = [asyncio.create_task(wait()) for _ in range(most)]
+
+        def all_wait() -> bool:
+            with valkey.admin() as admin:
+                return bool(admin.info("clients")["blocked_clients"] == most)
+
+        try:
+            await eventually(all_wait)
+            await asyncio.gather(*(client.ping() for _ in range(100)))
+        finally:
+            await cancelled(*waiting)
 
 
 LOOPS = """
@@ -260,6 +283,7 @@ async def test_sentinel_finds_the_primary(sentinel: str) -> None:
         ("redis://u:p%40@host:7/3", {"host": "host", "port": 7, "db": 3, "password": "p@"}),
         ("unix://:p@/a/b?db=2", {"path": "/a/b", "db": 2, "password": "p"}),
         ("redis://host?socket_timeout=9", {"host": "host", "socket_timeout": 9}),
+        ("redis://host?timeout=3", {"host": "host"}),  # of the pool
         ("redis+sentinel://u:p@h1,h2:7/main/3", {"username": "u", "password": "p", "db": 3}),
     ],
 )  # fmt: skip
@@ -267,6 +291,12 @@ def test_urls_are_read(url: str, expected: dict[str, Any]) -> None:
     for create in (create_client, create_async_client):
         options = create(url).connection_pool.connection_kwargs  # type: ignore[union-attr]  # none of them is a cluster
         assert {key: options.get(key) for key in expected} == expected
+
+
+def test_a_url_says_how_many_connections_there_may_be() -> None:
+    for url in ("redis://host?max_connections=50", "redis+sentinel://host/main?max_connections=50"):
+        pool = create_async_client(url).connection_pool  # type: ignore[union-attr]  # neither is a cluster
+        assert pool.max_connections == 50
 
 
 async def test_urls_of_clusters_are_read() -> None:

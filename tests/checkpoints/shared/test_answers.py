@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 
 import everturn.checkpoints.shared.answers
+import everturn.checkpoints.shared.tool_cache
 from everturn.checkpoints.confidential import Safe
 from everturn.checkpoints.encryption import cipher_of
 from everturn.checkpoints.shared.answers import RedisAnswerStore
+from everturn.checkpoints.shared.tool_cache import RedisResultStore
 from tests.checkpoints.shared.clients import store
 from tests.checkpoints.stores import Store
 from tests.waiting import PATIENCE, eventually
@@ -22,6 +24,7 @@ MANY = 10_000
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that is slow must not look like a Redis that hangs."""
     monkeypatch.setattr(everturn.checkpoints.shared.answers, "_TIMEOUT", PATIENCE)
+    monkeypatch.setattr(everturn.checkpoints.shared.tool_cache, "_TIMEOUT", PATIENCE)
 
 
 def answers(store: Store, max_bytes: int = MANY, **more: Any) -> RedisAnswerStore:
@@ -59,6 +62,23 @@ async def test_they_are_let_go_when_there_is_no_answer(store: Store) -> None:
 async def test_they_wait_for_a_dead_process_no_longer_than_its_lease(store: Store) -> None:
     assert await answers(store).find("k", 0.3) is None
     assert await answers(store).find("k", 60) is None  # this one makes it now
+
+
+async def test_a_call_that_is_made_again_does_not_wait_for_itself(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client makes a call again where the connection was lost before the reply came."""
+    execute = store.client.execute_command
+
+    async def twice(*args: Any, **how: Any) -> Any:
+        await execute(*args, **how)
+        return await execute(*args, **how)
+
+    monkeypatch.setattr(store.client, "execute_command", twice)
+    tools = RedisResultStore(store.client, store.prefix)
+    async with asyncio.timeout(PATIENCE):
+        assert await answers(store).find("k", 3600) is None
+        assert await tools.find("k", 3600) is None
 
 
 async def test_an_answer_has_an_end(store: Store) -> None:

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 from redis.asyncio import RedisCluster
+from redis.asyncio.client import PubSub
 
 import everturn.checkpoints.shared.channels
 from everturn.checkpoints.connect import Client
@@ -17,7 +18,7 @@ from everturn.checkpoints.shared.channels import Channels
 from tests.checkpoints.redis.servers import redis_binary, serving
 from tests.checkpoints.shared.clients import store
 from tests.checkpoints.stores import Store
-from tests.waiting import PATIENCE
+from tests.waiting import PATIENCE, eventually
 
 __all__ = ["store"]
 
@@ -43,6 +44,12 @@ async def is_heard(client: Client, channels: Channels, name: str, said: str) -> 
                 return
 
 
+async def cut(channels: Channels) -> None:
+    """Have the server close the connection, as one that restarts or a proxy does."""
+    connection = channels._pubsub.connection
+    connection._writer.transport.abort()
+
+
 async def listen(channels: Channels) -> None:
     """Listen until that fails."""
     async with asyncio.timeout(PATIENCE):
@@ -59,6 +66,42 @@ async def test_all_channels_are_heard_after_another_connection(
         for name in ("one", "two"):
             said = f"{name} {number}"
             await is_heard(store.client, channels, f"{store.prefix}:{name}", said)
+
+
+async def test_a_connection_that_is_lost_is_not_made_again_in_silence(
+    store: Store, channels: Channels
+) -> None:
+    """What is published meanwhile is missed: who listens must know."""
+    await is_heard(store.client, channels, f"{store.prefix}:one", "before")
+    await cut(channels)
+    await channels.add(f"{store.prefix}:two")  # by the next connection
+    with pytest.raises(StoreUnavailable):
+        await listen(channels)
+    await channels.connect()
+    for name in ("one", "two"):
+        await is_heard(store.client, channels, f"{store.prefix}:{name}", "after")
+
+
+async def test_a_channel_left_while_the_connection_is_made_is_left(
+    store: Store, channels: Channels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"{store.prefix}:two"
+    await channels.add(name)
+    subscribe = PubSub.subscribe
+
+    async def slow(self: PubSub, *names: Any, **how: Any) -> None:
+        await subscribe(self, *names, **how)
+        await channels.remove(name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PubSub, "subscribe", slow)
+        await channels.connect()
+
+    async def is_left() -> bool:
+        await channels.next()
+        return name.encode() not in await store.client.pubsub_channels(f"{store.prefix}:*")
+
+    await eventually(is_left)
 
 
 async def test_a_node_that_is_lost_is_another_s_turn(
