@@ -45,6 +45,6 @@ async def _migrate(settings: StoreSettings, until: float) -> None:
                 async with open_database(url, folder):
                     return
             except StoreUnavailable:
-                if monotonic() > until:
+                if not monotonic() < until:  # `nan`, too, is over
                     raise
             await asyncio.sleep(_PAUSE_SECONDS)

@@ -273,7 +273,8 @@ async def by_background(_: Any, sdk: Any, where: str, text: str, seen: Seen) -> 
 
 async def by_invoke(http: httpx.AsyncClient, _: Any, where: str, text: str, seen: Seen) -> str:
     body = {"graph": "agent", "thread_id": where, "input": _input(text)}
-    return (await http.post("/invoke", json=body)).raise_for_status().text
+    values = (await http.post("/invoke", json=body)).raise_for_status().json()
+    return str(values["messages"][-1]["content"])
 
 
 _DOORS: list[tuple[str, tuple[str, Act]]] = [

@@ -4,9 +4,8 @@ import io
 import json
 import re
 import socket
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager, redirect_stderr, redirect_stdout
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -19,6 +18,7 @@ from everturn.server.__main__ import main
 from tests.server.access.own_keys import bearer
 from tests.server.cli.test_backup import everturn, refused
 from tests.service import ROOT, Client, process
+from tests.upgrades.data import FIXTURES, Set
 from tests.waiting import eventually_sync
 
 pytestmark = pytest.mark.clock
@@ -217,14 +217,7 @@ def test_limits_of_a_key_are_listed(data_dir: Path) -> None:
 
 
 def test_tables_of_an_older_version_are_brought_to_those_of_today(data_dir: Path) -> None:
-    made(data_dir, "ada")
-    with closing(sqlite3.connect(data_dir / "everturn.db")) as database, database:
-        database.execute("DROP TABLE api_keys")
-        database.execute("DROP TRIGGER runs_position")
-        for later in ("TABLE store_words", "TABLE store_texts", "INDEX ix_store_items_latest"):
-            database.execute(f"DROP {later}")
-        database.execute("CREATE TABLE store_vectors (namespace, key, path, vector)")
-        database.execute("UPDATE everturn_version SET version_num = '0010'")
+    Set(FIXTURES / "revision-0004").unpack(data_dir)  # from before there were keys
     with hold_data_dir(data_dir):  # as a service of that version does
         assert "the data folder" in keys(data_dir, "create", "bob", code=1)
     made(data_dir, "bob")
