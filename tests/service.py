@@ -75,7 +75,15 @@ def serving(data_dir: Path, **settings: Any) -> Iterator[Client]:
         Settings.read({**values, "tools_offline": "always", "rate_limit": "off", **settings})
     )
     server = uvicorn.Server(
-        uvicorn.Config(app, port=0, log_config=None, lifespan="on", proxy_headers=False)
+        uvicorn.Config(
+            app,
+            port=0,
+            log_config=None,
+            lifespan="on",
+            proxy_headers=False,
+            # As `everturn serve`: after uvicorn's 5 s a request might meet the end of its connection.
+            timeout_keep_alive=75,
+        )
     )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
