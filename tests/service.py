@@ -81,7 +81,7 @@ def serving(data_dir: Path, **settings: Any) -> Iterator[Client]:
             log_config=None,
             lifespan="on",
             proxy_headers=False,
-            # As `everturn serve`: after uvicorn's 5 s a request might meet the end of its connection.
+            # As `everturn serve`: after uvicorn's 5 s a request may meet its connection's end.
             timeout_keep_alive=75,
         )
     )
