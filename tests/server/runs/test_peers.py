@@ -378,7 +378,12 @@ async def test_who_dies_is_taken_over_from(stores: dict[str, str], tmp_path: Pat
     async with two_processes(stores, tmp_path) as (dies, lives, first, other):
         run_id = await start(first, thread, {"until": str(died), "words": "still here"})
         delayed = await start(first, waiting, {"words": "later"}, after_seconds=4)
-        untouched = await start(other, stateless, {"until": str(taken_over), "words": "mine"})
+        # A client's run is the process's that was asked; one of the background may be either's.
+        await other.threads.create(thread_id=stateless)
+        own: Json = {"until": str(taken_over), "words": "mine"}
+        answered = asyncio.create_task(other.runs.wait(stateless, "toy", input=own))
+        await until_it_waits(other, stateless)
+        (untouched,) = [run["run_id"] for run in await other.runs.list(stateless)]
         await until_it_waits(other, thread)
         joined = asyncio.create_task(other.runs.join(thread, run_id))
         await asyncio.sleep(0.2)
@@ -393,7 +398,7 @@ async def test_who_dies_is_taken_over_from(stores: dict[str, str], tmp_path: Pat
         final = await other.runs.join(waiting, delayed)
         assert [m["content"] for m in final["messages"]] == ["later"]
         taken_over.touch()
-        await other.runs.join(stateless, untouched)
+        await answered
         for where, which in ((thread, run_id), (waiting, delayed), (stateless, untouched)):
             assert await status(other, where, which) == "success"
         assert not any("run_recovered" in line and untouched in line for line in lives.log)
