@@ -90,6 +90,13 @@ class Database(ABC):
     def __init__(self, engine: Engine) -> None:
         self.sync_engine = engine
         """Where SQLAlchemy's events are listened to."""
+        self.clients_wait = True
+        """Whether a client waits for what is read and written. As a start nobody does, and a busy
+        machine may take its time."""
+
+    @property
+    def _seconds(self) -> float:
+        return _QUICK_SECONDS if self.clients_wait else _SEARCH_SECONDS
 
     @property
     def dialect(self) -> Dialect:
@@ -112,7 +119,7 @@ class Database(ABC):
             Exception: what `work` raises of its own.
         """
         with translated_errors(self.url):
-            return await self._read(work, seconds or _QUICK_SECONDS)
+            return await self._read(work, seconds or self._seconds)
 
     async def search(self, work: Work[T], *, seconds: float | None = None) -> T:
         """Call `work` as `read` does, where what a client wrote decides how long it takes.
@@ -143,7 +150,7 @@ class Database(ABC):
             Exception: what `work` raises of its own; nothing was committed.
         """
         with translated_errors(self.url):
-            return await self._write(work, seconds or _QUICK_SECONDS)
+            return await self._write(work, seconds or self._seconds)
 
     # Each raises TimeoutError after so many seconds, and nothing of it goes on.
 

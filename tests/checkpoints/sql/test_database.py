@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import pytest
@@ -372,3 +373,13 @@ async def test_a_value_that_is_refused_makes_no_database_unavailable(
         else:  # SQLite looks for a NUL, too
             assert found.scalar_one() == 0
         assert await database.read(lambda c: c.scalar(select(1))) == 1
+
+
+async def test_a_start_waits_longer_than_a_client(tmp_path: Path) -> None:
+    async with open_database(None, tmp_path) as database:
+        for access in (database.read, database.write):
+            with pytest.raises(StoreUnavailable):
+                await access(lambda _: sleep(2.5))
+        database.clients_wait = False
+        for access in (database.read, database.write):
+            await access(lambda _: sleep(2.5))
