@@ -277,7 +277,7 @@ def create_app(settings: Settings, *, several: bool = False, listens: bool = Tru
                     page.guarded = app.state.gate is not None
                     page.sign_in = _sign_in(settings.oauth, web)
                 app.state.tables_of_others = await stores.database.read(count_tables_of_others)
-                stores.database.clients_wait = True  # from now on
+                stores.database.clients_wait = True
                 yield
 
     app = FastAPI(
@@ -401,7 +401,7 @@ async def _stores(settings: Settings, *, several: bool) -> AsyncIterator[_Stores
                 redis, prefix=prefix, ttl=settings.stores.keep_events, announced=shared
             ) as events,
         ):
-            database.clients_wait = False
+            database.clients_wait = False  # until the start is over
             yield _Stores(redis, database, rows, events, peers)
 
 

@@ -14,6 +14,7 @@ code is 1 where a client saw an error, or a turn is not there exactly once.
 
 import argparse
 import asyncio
+import json
 import random
 import shutil
 import statistics
@@ -236,13 +237,17 @@ async def by_chat(http: httpx.AsyncClient, _: Any, where: str, text: str, seen: 
 
 async def by_chat_stream(http: httpx.AsyncClient, _: Any, where: str, text: str, seen: Seen) -> str:
     body = {"session_id": where, "message": text}
-    words = ""
+    words, name = "", ""
     async with http.stream("POST", "/api/chat/message/stream", json=body) as answer:
         answer.raise_for_status()
         async for line in answer.aiter_lines():
-            words += line + "\n"
-    if "event: done" not in words:
-        raise RuntimeError(f"the stream broke off: {words[-300:]}")
+            field, _, value = line.partition(": ")
+            if field == "event":
+                name = value
+            elif field == "data" and name == "message":
+                words += json.loads(value)["content"]
+    if name != "done":
+        raise RuntimeError(f"the stream broke off after {name!r}: {words[-300:]}")
     return words
 
 

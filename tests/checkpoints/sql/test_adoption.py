@@ -1,10 +1,9 @@
 """What was made by nobody is given an owner, in both databases, and nothing else is."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,12 +12,12 @@ from sqlalchemy import select
 from everturn.checkpoints.sql.adoption import Adoption
 from everturn.checkpoints.sql.assistants import Assistant, AssistantTable
 from everturn.checkpoints.sql.crons import Cron, CronTable
-from everturn.checkpoints.sql.database import Database, open_database
+from everturn.checkpoints.sql.database import Database
 from everturn.checkpoints.sql.history import History
 from everturn.checkpoints.sql.store import Meaning, open_store
 from everturn.checkpoints.sql.tables import chat_history, runs, webhooks
 from everturn.checkpoints.sql.threads import Filter, ThreadTable, new_session, new_thread
-from tests.checkpoints.stores import in_database, postgres_database
+from tests.checkpoints.stores import in_database
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 OWNER = {"owner": "ada"}
@@ -43,19 +42,6 @@ MEANING = Meaning({"dims": 5, "embed": embed, "fields": ["text"]})
 def few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("_ROWS_AT_ONCE", "_ITEMS_AT_ONCE"):
         monkeypatch.setattr(f"everturn.checkpoints.sql.adoption.{name}", 2)
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
-    if request.param == "sqlite":
-        async with open_database(None, tmp_path) as opened:
-            yield opened
-        return
-    async with (
-        postgres_database() as url,
-        open_database(url.render_as_string(hide_password=False), tmp_path) as opened,
-    ):
-        yield opened
 
 
 async def adopt(database: Database) -> None:

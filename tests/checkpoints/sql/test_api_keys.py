@@ -1,29 +1,12 @@
 """The rows of keys, on both databases."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-
-import pytest
 
 from everturn.checkpoints.sql.api_keys import ApiKey, ApiKeyTable, key_used
-from everturn.checkpoints.sql.database import Database, open_database
+from everturn.checkpoints.sql.database import Database
 from everturn.checkpoints.sql.group_commit import open_group_commit
-from tests.checkpoints.stores import postgres_database
 
 NOW = datetime.now(UTC)
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
-    if request.param == "sqlite":
-        async with open_database(None, tmp_path) as opened:
-            yield opened
-        return
-    async with postgres_database() as url:
-        where = url.render_as_string(hide_password=False)
-        async with open_database(where, tmp_path) as opened:
-            yield opened
 
 
 def key(number: int, expires_at: datetime | None = None) -> ApiKey:

@@ -1,36 +1,21 @@
 """Pages of large rows, on SQLite and PostgreSQL: refused before they fill the memory."""
 
 import tracemalloc
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
 from everturn.checkpoints.bounds import MAX_LIST_BYTES
 from everturn.checkpoints.errors import ListTooLarge
-from everturn.checkpoints.sql.database import Database, open_database
+from everturn.checkpoints.sql.database import Database
 from everturn.checkpoints.sql.history import FinishedTurn, History, turn_finished
 from everturn.checkpoints.sql.store import open_store
 from everturn.checkpoints.sql.threads import Filter, ThreadTable, new_thread
-from tests.checkpoints.stores import postgres_database
 
 LARGE = "x" * 2_000_000
 MANY = 80
 """So many of them have nearly five times what a list may hold."""
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
-    if request.param == "sqlite":
-        async with open_database(None, tmp_path) as opened:
-            yield opened
-        return
-    async with (
-        postgres_database() as url,
-        open_database(url.render_as_string(hide_password=False), tmp_path) as opened,
-    ):
-        yield opened
 
 
 @contextmanager

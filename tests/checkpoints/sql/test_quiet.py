@@ -1,29 +1,15 @@
 """Sessions that have gone quiet are found by the time of their turns, whatever there was before."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pytest
 from sqlalchemy import event, insert
 
 from everturn.checkpoints.sql.database import Database, open_database
 from everturn.checkpoints.sql.quiet import QuietSessions
 from everturn.checkpoints.sql.tables import chat_history
-from tests.checkpoints.stores import in_database, postgres_database
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
-    if request.param == "sqlite":
-        async with open_database(None, tmp_path) as opened:
-            yield opened
-        return
-    async with postgres_database() as url:
-        text = url.render_as_string(hide_password=False)
-        async with open_database(text, tmp_path) as opened:
-            yield opened
+from tests.checkpoints.stores import in_database
 
 
 async def say(database: Database, session_id: str, minutes_ago: float) -> None:

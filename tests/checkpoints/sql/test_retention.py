@@ -1,33 +1,18 @@
 """Rows go when their time is over, and those that are needed stay."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
-import pytest
 from sqlalchemy import insert, select
 
-from everturn.checkpoints.sql.database import Database, open_database
+from everturn.checkpoints.sql.database import Database
 from everturn.checkpoints.sql.retention import Retention
 from everturn.checkpoints.sql.tables import chat_history, runs, threads, webhooks
-from tests.checkpoints.stores import in_database, postgres_database
+from tests.checkpoints.stores import in_database
 
 NOW = datetime.now(UTC)
 BEFORE = NOW - timedelta(days=10)
 OLD, NEW = BEFORE - timedelta(days=1), BEFORE + timedelta(days=1)
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
-    if request.param == "sqlite":
-        async with open_database(None, tmp_path) as opened:
-            yield opened
-        return
-    async with postgres_database() as url:
-        text = url.render_as_string(hide_password=False)
-        async with open_database(text, tmp_path) as opened:
-            yield opened
 
 
 def run_id(moment: datetime, number: int) -> str:

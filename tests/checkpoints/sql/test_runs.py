@@ -34,19 +34,6 @@ PROCESSES = ("a", "b", "c")
 THREADS = ("t1", "t2", "t3")
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
-    if request.param == "sqlite":
-        async with open_database(None, tmp_path) as opened:
-            yield opened
-        return
-    async with (
-        postgres_database() as url,
-        open_database(url.render_as_string(hide_password=False), tmp_path) as opened,
-    ):
-        yield opened
-
-
 @pytest.fixture
 async def commits(database: Database) -> AsyncIterator[GroupCommit]:
     async with open_group_commit(database) as rows:

@@ -1,7 +1,6 @@
 """Rows of threads, on SQLite and PostgreSQL."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,20 +23,7 @@ from everturn.checkpoints.sql.threads import (
     new_thread,
     status_changed,
 )
-from tests.checkpoints.stores import in_database, postgres_database
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
-    if request.param == "sqlite":
-        async with open_database(None, tmp_path) as opened:
-            yield opened
-        return
-    async with (
-        postgres_database() as url,
-        open_database(url.render_as_string(hide_password=False), tmp_path) as opened,
-    ):
-        yield opened
+from tests.checkpoints.stores import in_database
 
 
 @pytest.fixture
