@@ -48,13 +48,13 @@ async def in_postgres(statement: str) -> None:
 
 
 async def in_database(database: Database, statement: Executable) -> Result[Any]:
-    """Execute one statement; its rows are read, to be looked at at leisure."""
+    """Execute one statement, which may be slow; its rows are read, to be looked at at leisure."""
 
     def work(connection: Connection) -> Result[Any]:
         result = connection.execute(statement)
         return result.freeze()() if result.returns_rows else result
 
-    return await database.write(work)
+    return await database.write(work, seconds=60)
 
 
 class Store(NamedTuple):
