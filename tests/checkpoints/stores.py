@@ -47,14 +47,16 @@ async def in_postgres(statement: str) -> None:
         await admin.dispose()
 
 
-async def in_database(database: Database, statement: Executable) -> Result[Any]:
-    """Execute one statement, which may be slow; its rows are read, to be looked at at leisure."""
+async def in_database(
+    database: Database, statement: Executable, seconds: float | None = None
+) -> Result[Any]:
+    """Execute one statement; its rows are read, to be looked at at leisure."""
 
     def work(connection: Connection) -> Result[Any]:
         result = connection.execute(statement)
         return result.freeze()() if result.returns_rows else result
 
-    return await database.write(work, seconds=60)
+    return await database.write(work, seconds=seconds)
 
 
 class Store(NamedTuple):

@@ -15,7 +15,7 @@ from everturn.checkpoints.settings import StoreSettings
 from everturn.checkpoints.sql.database import Database, open_database
 from everturn.checkpoints.sql.tables import chat_history
 from tests.checkpoints.stores import REDIS_URL, in_database, postgres_database
-from tests.waiting import eventually
+from tests.waiting import PATIENCE, eventually
 
 TURN = {
     "session_id": "s",
@@ -45,12 +45,11 @@ async def test_a_file_gives_back_what_deleted_rows_have_left(
 ) -> None:
     house = Housekeeping(StoreSettings(data_dir=data_dir), database, valkey)
     moment = text("CURRENT_TIMESTAMP")
-    await in_database(
-        database, insert(chat_history).values([{**TURN, "created_at": moment}] * 3000)
-    )
+    turns = [{**TURN, "created_at": moment}] * 3000
+    await in_database(database, insert(chat_history).values(turns), seconds=PATIENCE)
     full = (await house.stored()).sql
     assert full > 12_000_000
-    await in_database(database, chat_history.delete())
+    await in_database(database, chat_history.delete(), seconds=PATIENCE)
     assert (await house.stored()).sql == full
     await house.give_back()
     assert (await house.stored()).sql < full / 2  # some pages are kept for the next rows

@@ -8,13 +8,13 @@ from typing import Any
 
 import orjson
 
-from everturn.server.api.http.plain import ORJSON_OPTIONS, opened, plain
+from everturn.server.api.http.plain import opened, orjson_options, plain
 
 
 def dumps(value: Any) -> bytes:
     """Serialise messages, state, interrupts, dates, sets … as clients of LangGraph read them."""
     try:
-        return orjson.dumps(value, default=opened, option=ORJSON_OPTIONS)
+        return orjson.dumps(value, default=opened, option=orjson_options())
     except Exception:  # what orjson does not write, and what a value's own methods raise
         return json.dumps(plain(value), separators=(",", ":"), allow_nan=False).encode()
 

@@ -105,7 +105,7 @@ def test_nobody_comes_in_without_a_key_that_works(
         for name, headers in refused.items():
             answer = client.request(method, place, headers=headers, json={})
             if opens:
-                assert answer.is_success, name
+                assert answer.status_code not in {401, 403}, (name, answer.text)
                 continue
             assert answer.status_code == 401, (name, answer.text)
             assert answer.headers["content-type"] == "application/problem+json"
@@ -123,7 +123,7 @@ def test_nor_without_the_scope(method: str, path: str, by_owner: str, scoped: Se
         for name in scoped.keys() - {needed}:
             answer = client.request(method, place, headers=scoped[name], json={})
             if kind == "open":
-                assert answer.is_success, name
+                assert answer.status_code not in {401, 403}, (name, answer.text)
                 continue
             assert answer.status_code == 403, (name, answer.text)
             assert answer.headers["content-type"] == "application/problem+json"

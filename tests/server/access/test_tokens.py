@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import json
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -46,7 +47,7 @@ async def refusal(tokens: Tokens, token: str) -> str:
     said = json.dumps(lines) + str(caught.value)
     for part in token.split("."):
         assert len(part) < 8 or part not in said
-    assert "ada" not in said
+    assert not re.search(r"\bada\b", said)  # as a word: it is hexadecimal, too
     return str(caught.value)
 
 

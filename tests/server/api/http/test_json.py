@@ -1,5 +1,7 @@
 """JSON of values that JSON does not know: what a strict parser reads of it."""
 
+import subprocess
+import sys
 from collections import UserDict, deque, namedtuple
 from dataclasses import dataclass
 from datetime import date
@@ -13,6 +15,7 @@ import pytest
 from pydantic import BaseModel
 
 from everturn.server.api.http.json import dumps, jsonable
+from tests.service import ROOT
 
 Pair = namedtuple("Pair", "one other")  # noqa: PYI024 - as users write them
 
@@ -91,3 +94,9 @@ def test_what_is_nested_too_deep_is_cut() -> None:
     text = dumps(deep)
     assert b"nested too deep" in text
     assert orjson.loads(text)["inside"]["inside"]
+
+
+def test_numpy_is_loaded_for_nobody_who_has_not_loaded_it() -> None:
+    module = "everturn.server.api.http.json"
+    code = f"import sys, {module} as m; m.dumps({{1, 2}}); sys.exit('numpy' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
