@@ -55,6 +55,8 @@ class MemoryList(BaseModel):
 class NewMemory(BaseModel):
     """Something to be remembered."""
 
+    model_config = ConfigDict(extra="forbid")
+
     text: Text
     kind: Kind = "fact"
 
@@ -70,6 +72,8 @@ class Remembered(BaseModel):
 
 class ChangedMemory(BaseModel):
     """What is to be another; what is left out stays."""
+
+    model_config = ConfigDict(extra="forbid")
 
     text: Text | None = None
     kind: Kind | None = None

@@ -90,6 +90,24 @@ def test_every_route_that_takes_a_body_documents_what_may_be_wrong_with_it(
     assert "HTTPValidationError" not in document["components"]["schemas"]
 
 
+def test_no_body_of_the_services_own_routes_has_members_that_are_ignored(
+    document: dict[str, Any],
+) -> None:
+    schemas, asked = document["components"]["schemas"], set()
+    for path, methods in document["paths"].items():
+        if not path.startswith(("/api/", "/invoke", "/stream")):
+            continue  # clients of LangGraph's routes send what other servers know
+        for body in (each["requestBody"] for each in methods.values() if "requestBody" in each):
+            schema = body["content"]["application/json"]["schema"]
+            for choice in schema.get("anyOf", [schema]):
+                if "$ref" in choice:
+                    asked.add(choice["$ref"].rpartition("/")[2])
+    assert {"NewMemory", "ChangedMemory"} <= asked
+    assert {
+        name for name in asked if schemas[name].get("additionalProperties") is not False
+    } == set()
+
+
 def test_what_select_leaves_may_be_left_out(document: dict[str, Any]) -> None:
     schemas = document["components"]["schemas"]
     for found in ("FoundAssistant", "FoundThread", "SelectedCron", "SelectedRun", "SelectedState"):
