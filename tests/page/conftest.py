@@ -15,7 +15,7 @@ from tests.service import ROOT, Client, serving
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-    from tests.page.screen import Screen
+    from tests.page.screen import Screen, Tabs
 
 pytest.register_assert_rewrite("tests.page.screen")
 
@@ -90,28 +90,29 @@ def browser() -> Iterator["Browser"]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def tabs(browser: "Browser") -> "Tabs":
+    """The tabs for the tests of a file."""
+    from tests.page.screen import Tabs
+
+    return Tabs(browser)
+
+
 Open = Callable[..., "Screen"]
 
 
 @pytest.fixture
-def open_page(browser: "Browser", stage: Stage) -> Iterator[Open]:
+def open_page(stage: Stage, tabs: "Tabs") -> Iterator[Open]:
     """Open the page at a place, as often as wanted; at the end all must be as it should."""
-    from tests.page.screen import Screen
 
-    screens: list[Screen] = []
-
-    def opened(place: str = "", url: str = "", **options: Any) -> Screen:
-        defaults = {"locale": "en-US", "viewport": {"width": 1280, "height": 800}}
-        context = browser.new_context(**(defaults | options))
-        screen = Screen(context.new_page(), url or stage.url)
-        screens.append(screen)
+    def opened(place: str = "", **options: Any) -> "Screen":
+        screen = tabs.open(stage.url, **options)
         screen.go(place)
         return screen
 
     try:
         yield opened
-        for each in screens:
+        for each in tabs.screens:
             each.check()
     finally:
-        for each in screens:
-            each.tab.context.close()  # the service would wait for its streams
+        tabs.leave()
