@@ -1,9 +1,11 @@
 """The service itself, for tests that come through the front door: in a thread, or as a process."""
 
+import asyncio
 import json
 import os
 import queue
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -15,6 +17,10 @@ from typing import Any
 
 import httpx
 import uvicorn
+from fastapi import FastAPI
+from typing_extensions import override
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from everturn.server.app import create_app
 from everturn.server.settings import Settings
@@ -22,6 +28,8 @@ from tests.forks import Forked, fork, may_fork
 from tests.waiting import PATIENCE, eventually_sync
 
 ROOT = Path(__file__).resolve().parent.parent
+_LOOKS_FOR_LAST_EVENTS = 100
+"""A second: answers that end with the turns have ended by then, others are without an end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +75,53 @@ def read_events(response: httpx.Response) -> Iterator[Event]:
             name, data = "message", ""
 
 
+class _Server(uvicorn.Server):
+    """uvicorn, which ends as `everturn serve` does when it is told twice.
+
+    uvicorn alone waits for streams without an end: a page that is still open would hold a test up
+    for as long as that waits.
+    """
+
+    def __init__(self, app: FastAPI) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                port=0,
+                log_config=None,
+                lifespan="on",
+                proxy_headers=False,
+                # As `everturn serve`: after uvicorn's 5 s a request may meet its connection's end.
+                timeout_keep_alive=75,
+            )
+        )
+        self._app = app
+
+    @override
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._app.state.service.runs.drain(0)
+        for _ in range(_LOOKS_FOR_LAST_EVENTS):
+            if not self._streams():
+                break
+            await asyncio.sleep(0.01)
+        for each in self._streams():
+            assert each.cycle is not None
+            each.cycle.disconnected = True
+            each.cycle.message_event.set()
+            each.transport.close()
+        await super().shutdown(sockets)
+
+    def _streams(self) -> list[H11Protocol | HttpToolsProtocol]:
+        """Connections on which an answer has begun, and is under way."""
+        return [
+            each
+            for each in self.server_state.connections
+            if isinstance(each, H11Protocol | HttpToolsProtocol)
+            and each.cycle is not None
+            and each.cycle.response_started
+            and not each.cycle.response_complete
+        ]
+
+
 @contextmanager
 def serving(data_dir: Path, **settings: Any) -> Iterator[Client]:
     """Run the service in a thread of this process and yield a client of it."""
@@ -74,17 +129,7 @@ def serving(data_dir: Path, **settings: Any) -> Iterator[Client]:
     app = create_app(
         Settings.read({**values, "tools_offline": "always", "rate_limit": "off", **settings})
     )
-    server = uvicorn.Server(
-        uvicorn.Config(
-            app,
-            port=0,
-            log_config=None,
-            lifespan="on",
-            proxy_headers=False,
-            # As `everturn serve`: after uvicorn's 5 s a request may meet its connection's end.
-            timeout_keep_alive=75,
-        )
-    )
+    server = _Server(app)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:
@@ -94,6 +139,8 @@ def serving(data_dir: Path, **settings: Any) -> Iterator[Client]:
     finally:
         server.should_exit = True
         thread.join(PATIENCE)
+        if thread.is_alive():
+            raise RuntimeError("the service does not end")
 
 
 def _url_of(server: uvicorn.Server, thread: threading.Thread) -> str:

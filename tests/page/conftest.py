@@ -15,7 +15,7 @@ from tests.service import ROOT, Client, serving
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-    from tests.page.screen import Screen
+    from tests.page.screen import Screen, Tabs
 
 pytest.register_assert_rewrite("tests.page.screen")
 
@@ -55,28 +55,43 @@ class Stage:
         return self.folder / name
 
 
-@pytest.fixture
-def settings(tmp_path: Path, fake_provider: FakeProvider) -> dict[str, Any]:
+def settings_of(folder: Path, provider: FakeProvider) -> dict[str, Any]:
     """Settings of a service with two models and a tool that asks first."""
-    config = tmp_path / "langgraph.json"
+    config = folder / "langgraph.json"
     config.write_text(json.dumps({"graphs": {name: f"{ROOT / at}" for name, at in GRAPHS.items()}}))
-    tools = tmp_path / "own_tools"
+    tools = folder / "own_tools"
     tools.mkdir()
     (tools / "mail.py").write_text(APPROVED)
-    fake_provider.offer(*(Offer(each, completion_price="0.000002") for each in MODELS))
+    provider.offer(*(Offer(each, completion_price="0.000002") for each in MODELS))
     return {
         "config": config,
         "tool_paths": [tools],
-        "base_url": fake_provider.url,
+        "base_url": provider.url,
         "openai_api_key": KEY,
         "models": ",".join(MODELS),
     }
 
 
 @pytest.fixture
+def settings(tmp_path: Path, fake_provider: FakeProvider) -> dict[str, Any]:
+    return settings_of(tmp_path, fake_provider)
+
+
+@pytest.fixture
 def stage(tmp_path: Path, settings: dict[str, Any], fake_provider: FakeProvider) -> Iterator[Stage]:
+    """A stage of the test's own; a file whose tests do not mind has `shared_stage` for it."""
     with serving(tmp_path / "data", **settings) as client:
         yield Stage(client, fake_provider, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def shared_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """One stage for the tests of a file."""
+    folder = tmp_path_factory.mktemp("stage")
+    with FakeProvider() as provider:
+        with serving(folder / "data", **settings_of(folder, provider)) as client:
+            yield Stage(client, provider, folder)
+        assert provider.keyless == []
 
 
 @pytest.fixture(scope="module")
@@ -90,28 +105,29 @@ def browser() -> Iterator["Browser"]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def tabs(browser: "Browser") -> "Tabs":
+    """The tabs for the tests of a file."""
+    from tests.page.screen import Tabs
+
+    return Tabs(browser)
+
+
 Open = Callable[..., "Screen"]
 
 
 @pytest.fixture
-def open_page(browser: "Browser", stage: Stage) -> Iterator[Open]:
+def open_page(stage: Stage, tabs: "Tabs") -> Iterator[Open]:
     """Open the page at a place, as often as wanted; at the end all must be as it should."""
-    from tests.page.screen import Screen
 
-    screens: list[Screen] = []
-
-    def opened(place: str = "", url: str = "", **options: Any) -> Screen:
-        defaults = {"locale": "en-US", "viewport": {"width": 1280, "height": 800}}
-        context = browser.new_context(**(defaults | options))
-        screen = Screen(context.new_page(), url or stage.url)
-        screens.append(screen)
+    def opened(place: str = "", **options: Any) -> "Screen":
+        screen = tabs.open(stage.url, **options)
         screen.go(place)
         return screen
 
     try:
         yield opened
-        for each in screens:
+        for each in tabs.screens:
             each.check()
     finally:
-        for each in screens:
-            each.tab.context.close()  # the service would wait for its streams
+        tabs.leave()

@@ -4,6 +4,8 @@ Each page of tests/js/pages shows the same and offers the same, whichever client
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -15,7 +17,7 @@ from tests.page.screen import MARKS, VIOLATIONS, expect
 from tests.waiting import PATIENCE, eventually_sync
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, ConsoleMessage, Page
+    from playwright.sync_api import Browser, ConsoleMessage, Error, Page
 
 pytestmark = MARKS
 
@@ -27,16 +29,26 @@ JOINS = ("langchain-react", "sdk-react", "assistant-langchain")
 class Chat:
     """A page of a client, by what a reader sees of it."""
 
-    def __init__(self, tab: "Page") -> None:
+    def __init__(self, tab: "Page", client: str) -> None:
         self.tab = tab
+        self.client = client
         self.console: list[str] = []
-        tab.set_default_timeout(PATIENCE * 1000)
-        tab.add_init_script(VIOLATIONS)
-        tab.on("pageerror", lambda error: self.console.append(str(error)))
+        tab.on("pageerror", self._failed)
         tab.on("console", self._said)
 
+    def leave(self) -> None:
+        """Hear no more of the tab, which other tests go on with."""
+        self.tab.remove_listener("pageerror", self._failed)
+        self.tab.remove_listener("console", self._said)
+        self.tab.unroute_all()
+
+    def _failed(self, error: "Error") -> None:
+        self.console.append(str(error))
+
     def _said(self, message: "ConsoleMessage") -> None:
-        if message.type == "error":
+        # For `/ok`, on which the tab waits for its next test, Chromium asks for an icon.
+        icon = message.location.get("url", "").endswith("/favicon.ico")
+        if message.type == "error" and not icon:
             self.console.append(message.text)
 
     def send(self, words: str) -> None:
@@ -56,29 +68,43 @@ class Chat:
         expect(self.tab.locator("main")).to_have_attribute("aria-busy", "false")
 
 
-@pytest.fixture(params=CLIENTS)
-def chat(
-    request: pytest.FixtureRequest,
-    browser: "Browser",
-    stage: Stage,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Chat]:
-    html = _documents.get(request.param) or page_of(
-        f"pages/{request.param}.jsx", tmp_path_factory.mktemp("bundle")
-    )
-    _documents[request.param] = html
+@pytest.fixture
+def stage(shared_stage: Stage, tmp_path: Path) -> Stage:
+    """The stage of the file, with gates of the test's own."""
+    return replace(shared_stage, folder=tmp_path)
+
+
+@pytest.fixture(scope="module")
+def tab(browser: "Browser") -> Iterator["Page"]:
+    """One tab for the tests of a file: a new one has a process of its own."""
+    with browser.new_context() as context:
+        tab = context.new_page()
+        tab.set_default_timeout(PATIENCE * 1000)
+        tab.add_init_script(VIOLATIONS)
+        yield tab
+
+
+@pytest.fixture(params=CLIENTS, scope="module")
+def document(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, str]:
+    """The name of a client, and its page."""
+    name: str = request.param
+    return name, page_of(f"pages/{name}.jsx", tmp_path_factory.mktemp("bundle"))
+
+
+@pytest.fixture
+def chat(document: tuple[str, str], tab: "Page", stage: Stage) -> Iterator[Chat]:
+    name, html = document
     thread = str(uuid4())
     stage.client.post("/threads", json={"thread_id": thread}).raise_for_status()
-    tab = browser.new_context().new_page()
     url = f"{stage.url}/client?thread={thread}"
     tab.route(url, lambda route: route.fulfill(body=html, content_type="text/html; charset=utf-8"))
-    chat = Chat(tab)
+    chat = Chat(tab, name)
     tab.goto(url)
     yield chat
-    tab.context.close()  # the service would wait for its streams
-
-
-_documents: dict[str, str] = {}
+    tab.goto(f"{stage.url}/ok")  # ends its streams
+    chat.leave()
 
 
 def test_words_come_one_by_one(chat: Chat, stage: Stage) -> None:
@@ -120,14 +146,12 @@ def test_it_is_loaded_again_while_it_is_asked(chat: Chat) -> None:
     assert chat.console == []
 
 
-def test_it_is_loaded_again_in_mid_answer(
-    chat: Chat, stage: Stage, request: pytest.FixtureRequest
-) -> None:
+def test_it_is_loaded_again_in_mid_answer(chat: Chat, stage: Stage) -> None:
     asked = f"look one two @{stage.gate('gate')} three"
     chat.send(asked)
     chat.shows(asked, "one two")
     chat.tab.reload()
-    joins = request.node.callspec.params["chat"] in JOINS
+    joins = chat.client in JOINS
     if joins:
         chat.shows(asked, "one two")
     stage.gate("gate").touch()

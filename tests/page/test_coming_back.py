@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.page.conftest import Open, Stage
-from tests.page.screen import MARKS, expect
+from tests.page.screen import MARKS, Tabs, expect
 from tests.provider import FakeProvider
 from tests.service import process
 
@@ -47,7 +47,7 @@ def test_two_tabs_show_the_same(open_page: Open, stage: Stage) -> None:
 
 
 def test_the_service_is_killed_and_comes_back(
-    open_page: Open, tmp_path: Path, settings: dict[str, Any], fake_provider: FakeProvider
+    tabs: Tabs, tmp_path: Path, settings: dict[str, Any], fake_provider: FakeProvider
 ) -> None:
     environment = {
         "EVERTURN_CONFIG": str(settings["config"]),
@@ -59,7 +59,8 @@ def test_the_service_is_killed_and_comes_back(
     gate = tmp_path / "gate"
     with process(folder, **environment) as first:
         url = first.url()
-        screen = open_page(url=url)
+        screen = tabs.open(url)
+        screen.go()
         screen.expected = re.compile("ERR_CONNECTION|ERR_INCOMPLETE|ERR_EMPTY|net::|Failed to load")
         screen.choose_graph("gated")
         screen.say(f"one @{gate} two")
@@ -75,12 +76,13 @@ def test_the_service_is_killed_and_comes_back(
         screen.say("three")
         screen.answered("three")
         screen.check()
+    tabs.leave()
 
 
 def test_an_edit_of_the_state_is_there_after_a_reload_and_after_a_while_away(
     open_page: Open, stage: Stage
 ) -> None:
-    screen = open_page()
+    screen = open_page(own=True)
     screen.say("Compute 6*7")
     screen.answered("The result is 42.")
     thread = screen.thread

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.page.conftest import Open, Stage
-from tests.page.screen import MARKS, Screen, expect
+from tests.page.screen import MARKS, WIDE, Screen, Tabs, expect
 from tests.provider import Fault, Reply, ToolCall
 
 pytestmark = MARKS
@@ -19,28 +19,45 @@ PHONE = {"width": 375, "height": 700}
 MAIL = ToolCall("send_mail", {"to": "ada", "text": "hello"})
 
 
-@pytest.fixture
-def full(stage: Stage) -> str:
+@pytest.fixture(scope="module")
+def full(shared_stage: Stage) -> str:
     """A thread with a failed model, a table, code, and a call that waits."""
     text = "| a | b |\n|---|---|\n| 1 | 2 |\n\n```\n" + "x = 1; " * 40 + "\n```\n" + "long" * 40
     cut = Fault("cut", reply=Reply("one two three four"), after=3)
-    stage.provider.script("model-a", cut, Reply(tool_calls=[MAIL]))
-    stage.provider.script("model-b", text)
-    thread = str(stage.client.post("/threads", json={}).json()["thread_id"])
+    shared_stage.provider.script("model-a", cut, Reply(tool_calls=[MAIL]))
+    shared_stage.provider.script("model-b", text)
+    client = shared_stage.client
+    thread = str(client.post("/threads", json={}).json()["thread_id"])
     for words in ("hello", "write to ada"):
         run = {"assistant_id": "agent", "input": {"messages": words}}
-        stage.client.post(f"/threads/{thread}/runs/wait", json=run).raise_for_status()
+        client.post(f"/threads/{thread}/runs/wait", json=run).raise_for_status()
     return thread
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("language", ["en-US", "ko-KR"])
-@pytest.mark.parametrize("viewport", [PHONE, {"width": 1280, "height": 800}], ids=["phone", "wide"])
+# Each two of a scheme, a language and a size meet; what three would show, two of them do.
+LOOKS = [
+    ("light", "en-US", PHONE),
+    ("dark", "ko-KR", PHONE),
+    ("dark", "en-US", WIDE),
+    ("light", "ko-KR", WIDE),
+]
+
+
+@pytest.mark.parametrize(("scheme", "language", "viewport"), LOOKS)
 def test_every_place_fits_and_is_accessible(
-    open_page: Open, full: str, scheme: str, language: str, viewport: dict[str, int]
+    tabs: Tabs,
+    shared_stage: Stage,
+    full: str,
+    scheme: str,
+    language: str,
+    viewport: dict[str, int],
 ) -> None:
     look = {"color_scheme": scheme, "locale": language, "viewport": viewport}
-    screen = open_page(f"talk/{full}", **look)
+    with tabs.page(shared_stage.url, f"talk/{full}", **look) as screen:
+        fits_everywhere(screen, full, language)
+
+
+def fits_everywhere(screen: Screen, full: str, language: str) -> None:
     waits = "A tool call waits for you" if language == "en-US" else "승인이 필요한 도구 호출"
     expect(screen.tab.get_by_role("region", name=waits)).to_be_visible()
     assert screen.fits()

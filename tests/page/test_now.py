@@ -3,19 +3,16 @@
 import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from langgraph_sdk import get_sync_client
 
 from tests.page.conftest import Open, Stage
-from tests.page.screen import MARKS, Screen, expect
+from tests.page.screen import MARKS, Tabs, expect
 from tests.provider import Fault, Reply
 from tests.server.access.own_keys import key_in
 from tests.service import serving
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser
 
 pytestmark = MARKS
 
@@ -96,24 +93,21 @@ def _hide(tab: Any, *, hidden: bool) -> None:
     )
 
 
-def test_a_key_that_may_not_see_it_is_told_so(browser: "Browser", tmp_path: Path) -> None:
+def test_a_key_that_may_not_see_it_is_told_so(tabs: Tabs, tmp_path: Path) -> None:
     with serving(tmp_path / "data", auth="on") as client, ThreadPoolExecutor(1) as elsewhere:
         key = elsewhere.submit(key_in, tmp_path / "data", "reader").result()
-        context = browser.new_context(locale="en-US")
-        screen = Screen(context.new_page(), str(client.base_url).rstrip("/"))
-        screen.expected = re.compile("403")  # which Chromium writes in its console by itself
-        screen.go("now")
-        screen.tab.get_by_label("API key").fill(key)
-        screen.tab.get_by_label("API key").press("Enter")
-        expect(
-            screen.tab.get_by_text("This key may not see what the service does.")
-        ).to_be_visible()
-        screen.check()
-        context.close()
+        with tabs.page(str(client.base_url).rstrip("/"), "now") as screen:
+            screen.expected = re.compile("403")  # which Chromium writes in its console by itself
+            screen.tab.get_by_label("API key").fill(key)
+            screen.tab.get_by_label("API key").press("Enter")
+            expect(
+                screen.tab.get_by_text("This key may not see what the service does.")
+            ).to_be_visible()
+            screen.check()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("language", ["en-US", "ko-KR"])
+# The other two meet a phone in test_looks.py.
+@pytest.mark.parametrize(("language", "scheme"), [("en-US", "dark"), ("ko-KR", "light")])
 def test_now_fits_a_phone(open_page: Open, stage: Stage, scheme: str, language: str) -> None:
     stage.client.ask("hello")
     narrow = {"width": 375, "height": 700}

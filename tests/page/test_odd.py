@@ -64,7 +64,7 @@ def test_a_picture_is_shown_where_it_stands_in_the_message(open_page: Open, stag
 
 
 def test_a_browser_that_keeps_nothing_shows_the_page(open_page: Open) -> None:
-    screen = open_page()
+    screen = open_page(own=True)
     screen.tab.add_init_script(NO_STORAGE)
     screen.go()
     screen.button("한국어").click()

@@ -4,18 +4,14 @@ import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.page.login import CLIENT, Login, login
-from tests.page.screen import MARKS, Screen, expect
+from tests.page.screen import MARKS, Screen, Tabs, expect
 from tests.server.access.identity_provider import AUDIENCE
 from tests.server.access.own_keys import key_in
 from tests.service import Client, serving
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser
 
 pytestmark = MARKS
 
@@ -40,12 +36,9 @@ def locked(tmp_path: Path, provider: Login) -> Iterator[Client]:
 
 
 @pytest.fixture
-def screen(browser: "Browser", locked: Client) -> Iterator[Screen]:
-    context = browser.new_context(locale="en-US", viewport={"width": 1280, "height": 800})
-    screen = Screen(context.new_page(), str(locked.base_url).rstrip("/"))
-    screen.go("threads")
-    yield screen
-    context.close()
+def screen(tabs: Tabs, locked: Client) -> Iterator[Screen]:
+    with tabs.page(str(locked.base_url).rstrip("/"), "threads") as screen:
+        yield screen
 
 
 def signed_in(screen: Screen) -> None:

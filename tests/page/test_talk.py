@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.page.conftest import Open, Stage
-from tests.page.screen import MARKS, Screen, expect
+from tests.page.screen import MARKS, Screen, Tabs, expect
 from tests.provider import Fault, Reply
 from tests.service import serving
 
@@ -79,11 +79,11 @@ def test_an_offline_answer_says_why_and_until_when(open_page: Open, stage: Stage
     screen.done()
 
 
-def test_an_offline_answer_says_that_no_model_is_configured(
-    open_page: Open, tmp_path: Path
-) -> None:
-    with serving(tmp_path / "bare") as client:
-        screen = open_page(url=str(client.base_url).rstrip("/"))
+def test_an_offline_answer_says_that_no_model_is_configured(tabs: Tabs, tmp_path: Path) -> None:
+    with (
+        serving(tmp_path / "bare") as client,
+        tabs.page(str(client.base_url).rstrip("/")) as screen,
+    ):
         screen.say("Compute 6*7")
         answer = screen.log.locator("article.is-offline")
         expect(answer.locator(".offline")).to_have_text("Offline answer · No model is configured.")

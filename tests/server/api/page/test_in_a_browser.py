@@ -1,10 +1,11 @@
 """A real browser takes the page, all its parts, and nothing else."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.browser import CHROMIUM, browser, origin_of
+from tests.browser import CHROMIUM, Browser, browser, origin_of
 from tests.server.api.page.built import config, with_page
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
@@ -33,11 +34,16 @@ BREAKS = """async () => {
 }"""
 
 
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with browser(tmp_path_factory.mktemp("chromium"), ["other.example"]) as running:
+        yield running
+
+
 @pytest.mark.parametrize("prefix", ["", "/own/agent"])
-def test_it_is_shown_with_nothing_refused(tmp_path: Path, prefix: str) -> None:
+def test_it_is_shown_with_nothing_refused(tmp_path: Path, chromium: Browser, prefix: str) -> None:
     with (
         with_page(tmp_path, config=config(tmp_path, mount_prefix=prefix)) as client,
-        browser(tmp_path / "chromium", []) as chromium,
         chromium.page() as page,
     ):
         url = str(client.base_url).rstrip("/")
@@ -47,12 +53,8 @@ def test_it_is_shown_with_nothing_refused(tmp_path: Path, prefix: str) -> None:
         assert page.console == []
 
 
-def test_what_does_not_come_from_the_service_is_refused(tmp_path: Path) -> None:
-    with (
-        with_page(tmp_path) as client,
-        browser(tmp_path / "chromium", ["other.example"]) as chromium,
-        chromium.page() as page,
-    ):
+def test_what_does_not_come_from_the_service_is_refused(tmp_path: Path, chromium: Browser) -> None:
+    with with_page(tmp_path) as client, chromium.page() as page:
         page.go(str(client.base_url))
         ran, refused = page.run(BREAKS)
         assert ran is False
