@@ -122,7 +122,7 @@ async def test_what_no_one_chose_is_not_sent(
         Fault(404),
         Fault("reset"),
         Fault("cut"),
-        pytest.param(Fault("silent"), marks=pytest.mark.slow),  # the default deadline
+        pytest.param(Fault("silent"), marks=pytest.mark.slow),  # waits for its deadline
         Fault("html"),
         Fault("no_choices"),
         Fault("no_finish"),
