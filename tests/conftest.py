@@ -1,5 +1,6 @@
 """What every test stands on: no network models, no settings of the developer's own, real stores."""
 
+import asyncio
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -14,6 +15,7 @@ from everturn.server.observe.logs import configure_logs
 from everturn.tools.kit.web import connections
 from tests.checkpoints.redis.servers import answers, free_ports, redis_binary
 from tests.checkpoints.redis.servers import serving as serving_redis
+from tests.checkpoints.stores import drop_left_databases
 from tests.provider import FakeProvider
 from tests.service import Client, serving
 from tests.slow import is_slow
@@ -72,8 +74,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_unconfigure() -> None:
-    """End the Redis that was started."""
+    """End the Redis that was started, and drop the databases that were lent to tests."""
     _started.close()
+    asyncio.run(drop_left_databases())
 
 
 @pytest.fixture

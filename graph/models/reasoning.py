@@ -57,9 +57,10 @@ class Returned:
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields that the answer's message must have when it goes back."""
-        thinks = any(_is_thinking(block) for block in self._blocks)
-        blocks = [{"type": "text", "text": b} if isinstance(b, str) else b for b in self._blocks]
-        fields = {**self._fields, **({"content": blocks} if thinks else {})}
+        found = _put_together(self._blocks)
+        thinks = any(_is_thinking(block) for block in found)
+        blocks = [{"type": "text", "text": b} if isinstance(b, str) else b for b in found]
+        fields = {**_put_together(self._fields), **({"content": blocks} if thinks else {})}
         return cast("dict[str, Any]", whole(fields))
 
 
@@ -81,10 +82,32 @@ def _is_thinking(block: object) -> bool:
     return isinstance(block, dict) and block.get("type") not in {*ANSWER_BLOCKS, "reference"}
 
 
+class _Pieces:
+    """A text that grows: to copy it for each piece would take a long one's length in square."""
+
+    def __init__(self, *pieces: str) -> None:
+        self.pieces = list(pieces)
+
+    def __bool__(self) -> bool:
+        return any(self.pieces)
+
+
+def _put_together(found: Any) -> Any:
+    """Return the same with its growing texts as texts."""
+    if isinstance(found, _Pieces):
+        return "".join(found.pieces)
+    if isinstance(found, dict):
+        return {key: _put_together(value) for key, value in found.items()}
+    return [_put_together(each) for each in found] if isinstance(found, list) else found
+
+
 def _joined(before: Any, piece: Any) -> Any:
     """Put a piece behind what came before it."""
     if isinstance(before, str) and isinstance(piece, str):
-        return before + piece
+        return _Pieces(before, piece)
+    if isinstance(before, _Pieces) and isinstance(piece, str):
+        before.pieces.append(piece)
+        return before
     if isinstance(before, dict) and isinstance(piece, dict):
         return {
             **before,
@@ -97,7 +120,7 @@ def _joined(before: Any, piece: Any) -> Any:
             },
         }
     if isinstance(piece, list):
-        joined = list(before or ())
+        joined = list(before) if isinstance(before, list) else []
         for block in piece:
             if joined and _continues(joined[-1], block):
                 joined[-1] = _joined(joined[-1], block)
@@ -109,8 +132,8 @@ def _joined(before: Any, piece: Any) -> Any:
 
 def _continues(last: Any, block: Any) -> bool:
     """Say whether a block is the next piece of the last one: the same kind, the same number."""
-    if isinstance(last, str) or isinstance(block, str):
-        return isinstance(last, str) and isinstance(block, str)
+    if isinstance(last, str | _Pieces) or isinstance(block, str):
+        return isinstance(last, str | _Pieces) and isinstance(block, str)
     if not isinstance(last, dict) or not isinstance(block, dict):
         return False
     complete = bool(last.get("signature")) and bool(block.get("text") or block.get("thinking"))

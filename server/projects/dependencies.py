@@ -6,6 +6,7 @@ are put on the path, where an installation would find their modules, and what is
 
 import tomllib
 from collections.abc import Iterator, Mapping
+from functools import cache, lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -79,11 +80,16 @@ def _required_by_text(folder: Path) -> list[str]:
 def _pyproject(folder: Path) -> Mapping[str, Any]:
     file = folder / "pyproject.toml"
     try:
-        return tomllib.loads(file.read_text("utf-8"))
+        return _parsed(file.read_text("utf-8"))
     except FileNotFoundError:
         return {}
     except ValueError:  # its own tools say what is wrong with it
         return {}
+
+
+@lru_cache(maxsize=4)  # a start asks twice
+def _parsed(text: str) -> Mapping[str, Any]:
+    return tomllib.loads(text)
 
 
 def _why_missing(text: str) -> str | None:
@@ -94,9 +100,19 @@ def _why_missing(text: str) -> str | None:
     if requirement.marker is not None and not requirement.marker.evaluate():
         return None
     try:
-        there = version(requirement.name)
+        there = _installed(requirement.name)
     except PackageNotFoundError:
         return f"{requirement.name} is not installed: pip install '{text}'"
     if requirement.specifier.contains(there, prereleases=True):
         return None
     return f"{requirement.name} is {there}: pip install '{text}'"
+
+
+@cache
+def _installed(name: str) -> str:
+    """The version of a package, whose metadata are long; what is missing may still be installed.
+
+    Raises:
+        PackageNotFoundError: it is not there.
+    """
+    return version(name)

@@ -22,7 +22,7 @@ from uuid import uuid4
 import httpx
 import psutil
 
-from tests.checkpoints.stores import REDIS_URL, postgres_database, redis_store
+from tests.checkpoints.stores import REDIS_URL, new_postgres_database, redis_store
 from tests.service import ROOT, Process, Worker, killed, process
 
 _PACE = ("--first-token", "0.5", "--between", "0.03")
@@ -65,7 +65,7 @@ async def main() -> None:
     parser.add_argument("--idle", type=float, default=20)
     said = parser.parse_args()
     message = " ".join(["word"] * said.words)
-    async with redis_store() as redis, postgres_database() as database:
+    async with redis_store() as redis, new_postgres_database() as database:
         with ExitStack() as running:
             folder = Path(running.enter_context(tempfile.TemporaryDirectory()))
             settings = {

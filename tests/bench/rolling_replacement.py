@@ -37,7 +37,7 @@ from tests.checkpoints.redis.servers import (
     serving_cluster,
     valkey_binary,
 )
-from tests.checkpoints.stores import postgres_database
+from tests.checkpoints.stores import new_postgres_database
 from tests.service import Process
 from tests.waiting import PATIENCE, eventually_sync
 
@@ -92,7 +92,7 @@ async def main() -> int:
         stores = {
             "EVERTURN_REDIS_URL": stack.enter_context(serving_cluster(binary, replicas=True)),
             "EVERTURN_DATABASE_URL": (
-                await stack.enter_async_context(postgres_database())
+                await stack.enter_async_context(new_postgres_database())
             ).render_as_string(hide_password=False),
             "EVERTURN_SHUTDOWN_DELAY": str(DELAY),
         }

@@ -20,7 +20,7 @@ import httpx
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from tests.checkpoints.stores import REDIS_URL, postgres_database, redis_store
+from tests.checkpoints.stores import REDIS_URL, new_postgres_database, redis_store
 from tests.service import ROOT, process
 
 GRAPH = ROOT / "tests" / "server" / "journal_graph.py"
@@ -32,7 +32,7 @@ async def measure(processes: int, runs: int, slots: int) -> tuple[float, list[in
     with tempfile.TemporaryDirectory() as folder:
         here = Path(folder)
         (here / "langgraph.json").write_text(json.dumps({"graphs": {"j": f"{GRAPH}:graph"}}))
-        async with redis_store() as redis, postgres_database() as database:
+        async with redis_store() as redis, new_postgres_database() as database:
             url = database.render_as_string(hide_password=False)
             settings = {
                 "REDIS_URL": REDIS_URL,

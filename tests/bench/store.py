@@ -13,7 +13,7 @@ from langgraph.store.base import BaseStore, IndexConfig
 
 from everturn.checkpoints.sql.database import open_database
 from everturn.checkpoints.sql.store import Meaning, open_store
-from tests.checkpoints.stores import postgres_database
+from tests.checkpoints.stores import new_postgres_database
 
 _ITEMS = 2000
 _WRITERS = 50
@@ -77,7 +77,7 @@ async def main() -> None:
         ):
             await measure("SQLite", store)
         async with (
-            postgres_database() as database,
+            new_postgres_database() as database,
             open_database(database.render_as_string(hide_password=False), Path(folder)) as engine,
             open_store(engine, meaning=Meaning(INDEX)) as store,
         ):

@@ -18,7 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tests.checkpoints.stores import postgres_database
+from tests.checkpoints.stores import new_postgres_database
 from tests.service import ROOT, process
 
 CHECKS = (
@@ -126,7 +126,7 @@ async def _main() -> int:
     async with AsyncExitStack() as stack:
         environment = {}
         if choices.postgres:
-            database = await stack.enter_async_context(postgres_database())
+            database = await stack.enter_async_context(new_postgres_database())
             environment["DATABASE_URL"] = database.render_as_string(hide_password=False)
         folder = stack.enter_context(TemporaryDirectory())
         running = stack.enter_context(process(Path(folder) / "data", **environment))

@@ -19,7 +19,7 @@ from sqlalchemy import URL
 
 from everturn import __version__
 from tests.checkpoints.redis.servers import serving, valkey_binary
-from tests.checkpoints.stores import postgres_database
+from tests.checkpoints.stores import new_postgres_database
 from tests.service import ROOT, Client, process
 from tests.upgrades.data import ABOUT, DUMP, FIXTURES, FOLDER, FOLDER_PARTS, REDIS
 from tests.upgrades.story import SETTINGS, Json, live
@@ -66,7 +66,7 @@ async def _servers(code: Path, into: Path) -> Json:
     binary = valkey_binary()
     assert binary, "no embedded Valkey is installed"
     with tempfile.TemporaryDirectory(prefix="ev-") as folder, serving(binary) as redis:
-        async with postgres_database() as database:
+        async with new_postgres_database() as database:
             url = database.render_as_string(hide_password=False)
             stores = {"EVERTURN_DATABASE_URL": url, "EVERTURN_REDIS_URL": redis.url}
             made = _play(code, Path(folder) / "data", **stores)

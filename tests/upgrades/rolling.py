@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tests.checkpoints.redis.servers import serving, valkey_binary
-from tests.checkpoints.stores import postgres_database
+from tests.checkpoints.stores import new_postgres_database
 from tests.service import ROOT, Client, Process, process, read_events
 from tests.upgrades.story import Json, ended_run
 from tests.waiting import eventually_sync
@@ -160,7 +160,7 @@ def by_hand(old: Path) -> None:
         binary = valkey_binary()
         assert binary, "no embedded Valkey is installed"
         with tempfile.TemporaryDirectory(prefix="ev-") as folder, serving(binary) as redis:
-            async with postgres_database() as database:
+            async with new_postgres_database() as database:
                 url = database.render_as_string(hide_password=False)
                 stores = {"EVERTURN_DATABASE_URL": url, "EVERTURN_REDIS_URL": redis.url}
                 site = Site(Path(folder), stores, old, ROOT)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.checkpoints.stores import postgres_database
+from tests.checkpoints.stores import new_postgres_database
 from tests.service import Client, process
 from tests.upgrades.data import SETS, Set
 from tests.upgrades.story import SETTINGS, go_on
@@ -25,7 +25,7 @@ def test_a_data_folder_goes_on(data: Set, binary: str, tmp_path: Path) -> None:
 
 @earlier
 async def test_a_postgresql_and_a_redis_go_on(data: Set, binary: str, tmp_path: Path) -> None:
-    async with postgres_database() as database:
+    async with new_postgres_database() as database:
         await data.fill(database)
         with data.redis(binary) as redis:
             url = database.render_as_string(hide_password=False)

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from everturn.checkpoints.sql import migrations
 from everturn.checkpoints.sql.database import open_database
 from everturn.checkpoints.sql.tables import SCHEMA
-from tests.checkpoints.stores import postgres_database
+from tests.checkpoints.stores import new_postgres_database
 from tests.waiting import PATIENCE, eventually
 
 
@@ -22,7 +22,7 @@ async def test_a_migration_that_waits_for_a_table_holds_up_nobody(
 
     waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'relation'")
     looked = text(f"SELECT count(*) FROM {SCHEMA}.threads")
-    async with postgres_database() as url:
+    async with new_postgres_database() as url:
         where = url.render_as_string(hide_password=False)
         async with open_database(where, tmp_path) as database:
             monkeypatch.setattr(migrations, "_bring", later)

@@ -20,7 +20,7 @@ from sqlalchemy import Connection, create_engine, text
 from everturn.checkpoints.sql import migrations
 from everturn.checkpoints.sql.database import open_database
 from everturn.checkpoints.sql.tables import SCHEMA
-from tests.checkpoints.stores import postgres_database
+from tests.checkpoints.stores import new_postgres_database
 from tests.upgrades.data import RELEASES, numbers
 from tests.upgrades.harm import harm, tables
 from tests.waiting import PATIENCE
@@ -49,7 +49,7 @@ async def url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[s
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path}/everturn.db"
     else:
-        async with postgres_database() as database:
+        async with new_postgres_database() as database:
             yield database.render_as_string(hide_password=False)
 
 

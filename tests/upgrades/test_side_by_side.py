@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.checkpoints.redis.servers import serving
-from tests.checkpoints.stores import postgres_database
+from tests.checkpoints.stores import new_postgres_database
 from tests.service import ROOT, process
 from tests.upgrades.next_version import make_next_version
 from tests.upgrades.rolling import Site, replace
@@ -18,7 +18,7 @@ async def test_one_version_is_replaced_by_the_next_without_harm_to_either(
     binary: str, tmp_path: Path
 ) -> None:
     newer = make_next_version(tmp_path / "next")
-    async with postgres_database() as database:
+    async with new_postgres_database() as database:
         with serving(binary) as redis:
             stores = {
                 "EVERTURN_DATABASE_URL": database.render_as_string(hide_password=False),

@@ -41,7 +41,7 @@ from everturn.checkpoints.errors import (
 from everturn.checkpoints.sql import migrations
 from everturn.checkpoints.sql.database import open_database
 from everturn.checkpoints.sql.tables import SCHEMA, WORDS, chat_history, metadata
-from tests.checkpoints.stores import POSTGRES, ROOT, in_database, postgres_database
+from tests.checkpoints.stores import POSTGRES, ROOT, in_database, new_postgres_database
 
 SECRET = "s3cr3t-pa55"
 A_TURN = insert(chat_history).values(
@@ -61,7 +61,7 @@ async def url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[s
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path}/history.db"
     else:
-        async with postgres_database() as database:
+        async with new_postgres_database() as database:
             yield database.render_as_string(hide_password=False)
 
 
@@ -329,7 +329,7 @@ async def test_a_missing_driver_is_named(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 async def test_an_address_as_hosting_services_write_it(tmp_path: Path) -> None:
-    async with postgres_database() as plain:
+    async with new_postgres_database() as plain:
         url = plain.set(drivername="postgres").update_query_dict(
             {"sslmode": "prefer", "channel_binding": "prefer"}
         )

@@ -15,7 +15,7 @@ from everturn.checkpoints.sql.database import open_database
 from everturn.checkpoints.sql.migrations.others import count_tables_of_others
 from everturn.checkpoints.sql.tables import SCHEMA, chat_history, metadata
 from tests.checkpoints.sql.test_database import A_TURN
-from tests.checkpoints.stores import postgres_database
+from tests.checkpoints.stores import new_postgres_database
 
 T = TypeVar("T")
 
@@ -31,7 +31,7 @@ async def url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[s
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path}/application.db"
     else:
-        async with postgres_database() as database:
+        async with new_postgres_database() as database:
             yield database.render_as_string(hide_password=False)
 
 
@@ -150,7 +150,7 @@ async def test_a_history_of_the_applications_own_is_not_ours(url: str, tmp_path:
 
 async def test_a_user_whose_schema_has_our_name(tmp_path: Path) -> None:
     """`"$user"` comes first in PostgreSQL's search path, and the user is often called everturn."""
-    async with postgres_database() as database:
+    async with new_postgres_database() as database:
         url = database.render_as_string(hide_password=False)
 
         def earlier(connection: Connection) -> None:

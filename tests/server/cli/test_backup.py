@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 import redis
 
-from tests.checkpoints.stores import REDIS_URL, postgres_database
+from tests.checkpoints.stores import REDIS_URL, new_postgres_database
 from tests.service import ROOT, Client, process
 from tests.waiting import PATIENCE, eventually_sync
 
@@ -24,7 +24,7 @@ SESSIONS = 6
 async def shared() -> AsyncIterator[dict[str, str]]:
     """A Redis and a PostgreSQL, empty, as settings."""
     prefix = f"test-{uuid4().hex}"
-    async with postgres_database() as url:
+    async with new_postgres_database() as url:
         yield {
             "REDIS_URL": REDIS_URL,
             "EVERTURN_REDIS_PREFIX": prefix,

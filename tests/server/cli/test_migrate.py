@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from everturn.checkpoints.sql.database import open_database
 from everturn.checkpoints.sql.migrations import HEAD, is_at_head
-from tests.checkpoints.stores import in_database, postgres_database
+from tests.checkpoints.stores import in_database, new_postgres_database
 from tests.service import ROOT, Process, killed, process
 from tests.waiting import eventually
 
@@ -30,7 +30,7 @@ async def migrate(folder: Path, *options: str, url: str = "") -> tuple[int | Non
 
 
 async def test_several_at_once_make_the_tables_once(tmp_path: Path) -> None:
-    async with postgres_database() as address:
+    async with new_postgres_database() as address:
         url = address.render_as_string(hide_password=False)
         done = await asyncio.gather(*(migrate(tmp_path / "data", url=url) for _ in range(3)))
         assert {code for code, _ in done} == {0}
@@ -41,7 +41,7 @@ async def test_several_at_once_make_the_tables_once(tmp_path: Path) -> None:
 
 
 async def test_a_newer_database_is_refused(tmp_path: Path) -> None:
-    async with postgres_database() as address:
+    async with new_postgres_database() as address:
         url = address.render_as_string(hide_password=False)
         assert (await migrate(tmp_path, url=url))[0] == 0
         async with open_database(url, tmp_path) as database:

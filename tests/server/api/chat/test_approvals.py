@@ -284,41 +284,36 @@ def test_a_new_message_gives_the_calls_up(
     assert journal() == []
 
 
-@pytest.mark.parametrize(
-    ("body", "status", "says"),
-    [
-        ({"decisions": [{"id": "nobody", "type": "approve"}]}, 422, "no call 'nobody' waits"),
-        ({"decisions": []}, 422, "decisions"),
-        ({}, 422, "either `decisions` or `answer`"),
-        ({"answer": "yes"}, 422, "give `decisions`"),
-        ({"decisions": [{"id": "ID", "type": "maybe"}]}, 422, "decisions.0.type"),
-        ({"decisions": [{"id": "ID", "type": "edit"}]}, 422, "`args` belong to `edit`"),
-        ({"decisions": [{"id": "ID", "type": "approve", "args": {}}]}, 422, "`args` belong"),
-        ({"decisions": [{"id": "ID", "type": "approve"}] * 2}, 422, "more than one"),
-        ({"decisions": [{"id": "ID", "type": "approve", "x": 1}]}, 422, "x"),
-    ],
-)
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"decisions": [{"id": "nobody", "type": "approve"}]}, "no call 'nobody' waits"),
+    ({"decisions": []}, "decisions"),
+    ({}, "either `decisions` or `answer`"),
+    ({"answer": "yes"}, "give `decisions`"),
+    ({"decisions": [{"id": "ID", "type": "maybe"}]}, "decisions.0.type"),
+    ({"decisions": [{"id": "ID", "type": "edit"}]}, "`args` belong to `edit`"),
+    ({"decisions": [{"id": "ID", "type": "approve", "args": {}}]}, "`args` belong"),
+    ({"decisions": [{"id": "ID", "type": "approve"}] * 2}, "more than one"),
+    ({"decisions": [{"id": "ID", "type": "approve", "x": 1}]}, "x"),
+]
+
+
 def test_a_wrong_decision_is_told_why_and_the_call_still_waits(
-    serve: Serve,
-    fake_provider: FakeProvider,
-    journal: Journal,
-    body: dict[str, Any],
-    status: int,
-    says: str,
+    serve: Serve, fake_provider: FakeProvider, journal: Journal
 ) -> None:
-    fake_provider.script("model-a", Reply(tool_calls=[MAIL]), say_results)
     with serve() as client:
-        waits = client.ask("mail ada")
-        call_id = waits["calls"][0]["id"]
-        sent = json.loads(json.dumps(body).replace('"ID"', json.dumps(call_id)))
-        for route in ("resume", "resume/stream"):
-            answer = client.post(f"/api/chat/session/{waits['session_id']}/{route}", json=sent)
-            assert answer.status_code == status
-            assert answer.headers["content-type"] == "application/problem+json"
-            assert says in answer.json()["detail"]
-        assert journal() == []
-        done = decide(client, waits, {"id": call_id, "type": "approve"}).json()
-        assert done["response"] == "sent to ada"
+        for done, (body, says) in enumerate(WRONG):
+            fake_provider.script("model-a", Reply(tool_calls=[MAIL]), say_results)
+            waits = client.ask("mail ada")
+            call_id = waits["calls"][0]["id"]
+            sent = json.loads(json.dumps(body).replace('"ID"', json.dumps(call_id)))
+            for route in ("resume", "resume/stream"):
+                answer = client.post(f"/api/chat/session/{waits['session_id']}/{route}", json=sent)
+                assert answer.status_code == 422, body
+                assert answer.headers["content-type"] == "application/problem+json"
+                assert says in answer.json()["detail"]
+            assert len(journal()) == done, body
+            answered = decide(client, waits, {"id": call_id, "type": "approve"}).json()
+            assert answered["response"] == "sent to ada", body
 
 
 def test_every_waiting_call_needs_a_decision(serve: Serve, fake_provider: FakeProvider) -> None:

@@ -70,6 +70,27 @@ SHOWN = {  # something was on the screen before it failed
 TOLD = {"unknown_tool", "wrong_arguments"}  # twice, before the model is given up
 TABLE: list[int | FaultName] = [fault for fault in EVERY_FAULT if fault not in KEY_FAULTS]
 
+BUGS: list[tuple[Any, str]] = [
+    (choice, "next_step"),
+    (choice, "situation"),
+    (fallback_router, "follow"),
+    (model, "follow"),
+    (model, "choose"),
+    (model, "prompt_of"),
+    (model, "_call"),
+    (model, "_judged"),
+    (model, "sign"),
+    (model, "resumed"),
+    (Breaker, "view"),
+    (Breaker, "failed"),
+    (Breaker, "succeeded"),
+]
+
+
+def _cut_off(where: Any, what: str) -> str:
+    """The name of a model whose answer breaks off, one for each bug."""
+    return f"cut/{where.__name__}.{what}"
+
 
 def _failing(fault: int | str, way: str) -> str:
     """A model of its own for each case: what the breaker learns of it harms no other."""
@@ -83,6 +104,9 @@ def provider() -> Iterator[FakeProvider]:
         for fault in TABLE:
             for way in ("message", "message/stream", "invoke", "stream"):
                 running.script(_failing(fault, way), Fault(fault))
+        for where, what in BUGS:
+            cut = Fault("cut", reply=Reply("one two three four"), after=3)
+            running.script(_cut_off(where, what), cut)
         yield running
 
 
@@ -395,45 +419,25 @@ def test_two_services_at_one_redis_know_the_same_dead_model(
                 store.delete(key)
 
 
-@pytest.mark.parametrize(
-    ("where", "what"),
-    [
-        (choice, "next_step"),
-        (choice, "situation"),
-        (fallback_router, "follow"),
-        (model, "follow"),
-        (model, "choose"),
-        (model, "prompt_of"),
-        (model, "_call"),
-        (model, "_judged"),
-        (model, "sign"),
-        (model, "resumed"),
-        (Breaker, "view"),
-        (Breaker, "failed"),
-        (Breaker, "succeeded"),
-    ],
-)
+@pytest.mark.parametrize(("where", "what"), BUGS)
 def test_a_bug_in_the_router_costs_no_answer(
-    where: Any,
-    what: str,
-    data_dir: Path,
-    fake_provider: FakeProvider,
-    monkeypatch: pytest.MonkeyPatch,
+    where: Any, what: str, failing: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls = iter(range(1000))
+    met: list[str] = []
     working = getattr(where, what)
 
     def broken(*args: Any, **kwargs: Any) -> Any:
-        if where is model and next(calls):  # once only: the offline model needs these as well
+        if where is model and met:  # once only: the offline model needs these as well
             return working(*args, **kwargs)
+        met.append(what)
         raise RuntimeError("a bug")
 
     monkeypatch.setattr(where, what, broken)
-    fake_provider.script("model-a", Fault("cut", reply=Reply("one two three four"), after=3))
-    with serving(data_dir, base_url=fake_provider.url, openai_api_key=KEY, models=CHAIN) as client:
-        events = client.events("/api/chat/message/stream", {"message": "hello"})
-        session = events[0].data["session_id"]
-        said = [m["content"] for m in _messages(client, session) if m["role"] == "assistant"]
+    body = {"message": "hello", "model": _cut_off(where, what)}
+    events = failing.events("/api/chat/message/stream", body)
+    session = events[0].data["session_id"]
+    said = [m["content"] for m in _messages(failing, session) if m["role"] == "assistant"]
+    assert met
     assert events[-1].name == "done", events[-1]
     assert list(_folded(events).values()) == said
     assert len(said) == 1
