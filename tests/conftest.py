@@ -2,12 +2,16 @@
 
 import asyncio
 import os
+import ssl
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
+import httpx
 import hypothesis
 import pytest
+from httpx._transports import default
 
 from everturn.graph.models import provider
 from everturn.server.environment import TRANSPORT
@@ -23,6 +27,21 @@ from tests.slow import is_slow
 provider.ALLOW_NETWORK_MODELS = False
 connections.ALLOW_NETWORK = False
 configure_logs("WARNING")
+
+# Each client of a test would read the certificate authorities, for 25 ms, and meet none of them.
+_AUTHORITIES = httpx.create_ssl_context()
+
+
+def _trusting(
+    verify: ssl.SSLContext | str | bool = True, cert: Any = None, trust_env: bool = True
+) -> ssl.SSLContext:
+    if verify is True and cert is None and not (trust_env and _CERTIFICATES & os.environ.keys()):
+        return _AUTHORITIES
+    return httpx.create_ssl_context(verify, cert, trust_env)
+
+
+_CERTIFICATES = {"SSL_CERT_FILE", "SSL_CERT_DIR"}
+setattr(default, "create_ssl_context", _trusting)  # noqa: B010 - imported there, not its own
 
 hypothesis.settings.register_profile(
     "everturn",

@@ -5,7 +5,7 @@ A test waits until it sees what it wants to see. `PATIENCE` only ends a test tha
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from inspect import isawaitable
 from typing import Any, TypeVar, overload
 
@@ -14,7 +14,8 @@ T = TypeVar("T")
 PATIENCE = 120.0
 """Seconds; with 15 others at work on two cores, the start of a process was seen to take 20."""
 
-_PAUSE = 0.01
+_SHORTEST, _LONGEST, _GROWTH = 0.005, 0.05, 1.5
+"""Seconds between two looks: more and more, for a look may cost a request."""
 
 
 @overload
@@ -30,20 +31,30 @@ async def eventually(look: Callable[[], Any]) -> Any:
     Raises:
         AssertionError: after `PATIENCE` seconds, with what was seen last.
     """
-    end = time.monotonic() + PATIENCE
+    pauses = _pauses()
     while not (seen := await _value(look())):
-        assert time.monotonic() < end, f"not within {PATIENCE:g} s; seen last: {seen!r}"
-        await asyncio.sleep(_PAUSE)
+        pause = next(pauses, None)
+        assert pause is not None, f"not within {PATIENCE:g} s; seen last: {seen!r}"
+        await asyncio.sleep(pause)
     return seen
 
 
 def eventually_sync(look: Callable[[], T]) -> T:
     """As `eventually`, for a test without an event loop."""
-    end = time.monotonic() + PATIENCE
+    pauses = _pauses()
     while not (seen := look()):
-        assert time.monotonic() < end, f"not within {PATIENCE:g} s; seen last: {seen!r}"
-        time.sleep(_PAUSE)
+        pause = next(pauses, None)
+        assert pause is not None, f"not within {PATIENCE:g} s; seen last: {seen!r}"
+        time.sleep(pause)
     return seen
+
+
+def _pauses() -> Iterator[float]:
+    """Yield how long to wait until the next look, until the patience has ended."""
+    pause, end = _SHORTEST, time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        yield pause
+        pause = min(_LONGEST, _GROWTH * pause)
 
 
 async def _value(seen: Any) -> Any:

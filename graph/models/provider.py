@@ -20,7 +20,7 @@ from everturn.graph.models.circuits import View, media_of, tools_of, worst
 from everturn.graph.models.failures import CallFailed, Failure, failure_of
 from everturn.graph.models.settings import ModelSettings
 from everturn.graph.models.traits import Traits
-from everturn.graph.models.transport import endpoint, open_client
+from everturn.graph.models.transport import certificates_for_providers, endpoint, open_client
 from everturn.graph.models.wire import redirected, refusal_of
 from everturn.graph.offline import OfflineModel
 
@@ -218,6 +218,8 @@ class Models:
         longer than a failing model does to be answered by the next.
         """
         # Half of the service's start-up time, and not needed without a provider.
+        import httpx2
+
         from everturn.graph.models.openai_chat import OpenAIChat
 
         key = self.settings.api_key
@@ -227,6 +229,8 @@ class Models:
             # Local servers ask for no key, but the client insists on one.
             api_key=key or SecretStr("none"),
             authenticated=key is not None,
+            # Never asked; LangChain would make one, and read the system's certificates for it.
+            http_client=httpx2.Client(verify=certificates_for_providers(), trust_env=False),
             http_async_client=self._http,
             timeout=self._http.timeout,
             first_token_timeout=self.settings.first_token_timeout,

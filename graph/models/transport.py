@@ -43,8 +43,7 @@ def open_client(url: str, timeout: "httpx2.Timeout") -> "httpx2.AsyncClient":
     from everturn.graph.models.aiohttp_transport import AiohttpTransport
 
     proxy = proxy_for(url)
-    trusted = trusted_certificates()
-    certificates = trusted or httpx2.create_ssl_context(trust_env=False)
+    trusted, certificates = trusted_certificates(), certificates_for_providers()
     if proxy is None:
         return openai.DefaultAsyncHttpxClient(
             timeout=timeout, trust_env=False, transport=AiohttpTransport(certificates)
@@ -68,6 +67,15 @@ def check_transport(url: str | None) -> None:
         proxy_for(url)
 
 
+def certificates_for_providers() -> ssl.SSLContext:
+    """Return what a provider's certificate is checked by: what is trusted, or the system's.
+
+    Raises:
+        WrongTransport: SSL_CERT_FILE or SSL_CERT_DIR holds no certificates.
+    """
+    return trusted_certificates() or _system_certificates()
+
+
 def trusted_certificates() -> ssl.SSLContext | None:
     """Trust what SSL_CERT_FILE and SSL_CERT_DIR hold; `None` where neither is set.
 
@@ -79,6 +87,13 @@ def trusted_certificates() -> ssl.SSLContext | None:
 
 
 @cache  # the system's file takes 30 ms to read
+def _system_certificates() -> ssl.SSLContext:
+    import httpx2
+
+    return httpx2.create_ssl_context(trust_env=False)
+
+
+@cache
 def _trusting(file: str | None, folder: str | None) -> ssl.SSLContext:
     if folder and not any(_has_certificates(Path(each)) for each in folder.split(os.pathsep)):
         raise WrongTransport(

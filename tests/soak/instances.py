@@ -1,5 +1,6 @@
 """Instances of the service as processes, forked warm, at ports that they keep when they return."""
 
+import atexit
 import json
 import os
 import queue
@@ -8,9 +9,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from tests.service import ROOT
@@ -74,14 +76,12 @@ class Nursery:
                 self._started.put(said.get("started", 0))
 
 
-@contextmanager
-def nursery() -> Iterator[Nursery]:
-    """A nursery, closed at the end."""
+@cache
+def nursery() -> Nursery:
+    """Return the nursery of all rigs, for it takes seconds to begin."""
     opened = Nursery()
-    try:
-        yield opened
-    finally:
-        opened.close()
+    atexit.register(opened.close)
+    return opened
 
 
 @dataclass

@@ -15,6 +15,7 @@ IMPORTED = (
     *("everturn.server.cli.serve", "everturn.checkpoints.redis.aio", "asyncpg", "aiosqlite"),
     *("langgraph.pregel", "langchain_core.language_models.chat_models", "uvloop", "httptools"),
     *("everturn.server.cli.connections", "tests.soak.journal", "sse_starlette", "alembic.command"),
+    *("everturn.graph.agent", "everturn.server.api.page.page", "sqlalchemy.dialects.sqlite"),
 )
 
 

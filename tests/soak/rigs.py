@@ -46,12 +46,12 @@ class Options:
 
 async def one(options: Options, figures: Figures) -> None:
     """`kill -9` of one process that is started again on its data."""
-    with nursery() as opened:
-        await _beside(
-            options,
-            1,
-            lambda folder, ports, seeds: kills.kill_one(opened, folder, ports[0], figures, seeds),
-        )
+    opened = nursery()
+    await _beside(
+        options,
+        1,
+        lambda folder, ports, seeds: kills.kill_one(opened, folder, ports[0], figures, seeds),
+    )
     figures.must("goes on after", most=_GOES_ON)
 
 
@@ -81,10 +81,10 @@ def dying_locked(options: Options, figures: Figures) -> None:
 async def away(options: Options, figures: Figures) -> None:
     """Stores that are away for some seconds."""
     seconds = (options.seconds,) if options.seconds else faults.SECONDS
-    with nursery() as opened:
-        for seed in options.seeds:
-            folder = options.folder / seed.replace(" ", "-")
-            await faults.run(opened, folder, figures, seed, options.beside, options.faults, seconds)
+    opened = nursery()
+    for seed in options.seeds:
+        folder = options.folder / seed.replace(" ", "-")
+        await faults.run(opened, folder, figures, seed, options.beside, options.faults, seconds)
     for what in list(figures.seconds):
         figures.must(what, most=_REFUSED_IN if what.endswith("meanwhile") else _HEALED_IN)
 
@@ -110,9 +110,9 @@ async def apart(options: Options, figures: Figures) -> None:
 
 async def set_back(options: Options, figures: Figures) -> None:
     """A clock that was set back between two starts."""
-    with nursery() as opened:
-        (port,) = free_ports(1)
-        await stalls.clock_set_back(opened, options.folder, port, figures, options.seeds)
+    opened = nursery()
+    (port,) = free_ports(1)
+    await stalls.clock_set_back(opened, options.folder, port, figures, options.seeds)
 
 
 async def in_turns(options: Options, figures: Figures) -> None:
@@ -136,7 +136,8 @@ async def failing_over_by_sentinel(options: Options, figures: Figures) -> None:
 
 
 async def _lose(options: Options, figures: Figures, kind: str, losses: int) -> None:
-    with nursery() as opened, postgres_server() as postgres:
+    opened = nursery()
+    with postgres_server() as postgres:
         for seed in options.seeds:
             with replicated(kind) as redis_url:
                 database = postgres.new_database()
@@ -149,39 +150,39 @@ async def _lose(options: Options, figures: Figures, kind: str, losses: int) -> N
 
 async def stopped(options: Options, figures: Figures) -> None:
     """SIGTERM in the midst of streams."""
-    with nursery() as opened:
-        await _beside(
-            options,
-            1,
-            lambda folder, ports, seeds: rolling.stop_in_a_stream(
-                opened, folder, ports[0], figures, seeds
-            ),
-        )
+    opened = nursery()
+    await _beside(
+        options,
+        1,
+        lambda folder, ports, seeds: rolling.stop_in_a_stream(
+            opened, folder, ports[0], figures, seeds
+        ),
+    )
 
 
 async def tool_calls(options: Options, figures: Figures) -> None:
     """`kill -9` between the parallel tool calls of a turn."""
-    with nursery() as opened:
-        await _beside(
-            options,
-            1,
-            lambda folder, ports, seeds: calls.run(opened, folder, ports[0], figures, seeds),
-        )
+    opened = nursery()
+    await _beside(
+        options,
+        1,
+        lambda folder, ports, seeds: calls.run(opened, folder, ports[0], figures, seeds),
+    )
 
 
 def any_order(options: Options, figures: Figures) -> None:
     """Any order of turns, kills and restarts, against a model; an example is a trial."""
-    with nursery() as opened:
-        for seed in options.seeds:
+    opened = nursery()
+    for seed in options.seeds:
 
-            def looked(found: list[Finding], seed: str = seed) -> None:
-                figures.trial(seed, found)
+        def looked(found: list[Finding], seed: str = seed) -> None:
+            figures.trial(seed, found)
 
-            program = machine(opened, options.folder / seed.replace(" ", "-"), looked)
-            try:
-                run_state_machine_as_test(hypothesis.seed(seed)(program), settings=_SETTINGS)
-            finally:
-                program.end()
+        program = machine(opened, options.folder / seed.replace(" ", "-"), looked)
+        try:
+            run_state_machine_as_test(hypothesis.seed(seed)(program), settings=_SETTINGS)
+        finally:
+            program.end()
 
 
 async def shared_out(options: Options, figures: Figures) -> None:
@@ -196,8 +197,8 @@ async def shared_out(options: Options, figures: Figures) -> None:
 
 async def finished(options: Options, figures: Figures) -> None:
     """What finished runs leave in the stores."""
-    with nursery() as opened:
-        await sizes.leave(opened, options.folder, figures, len(options.seeds))
+    opened = nursery()
+    await sizes.leave(opened, options.folder, figures, len(options.seeds))
 
 
 RIGS: dict[str, tuple[int, Callable[[Options, Figures], object]]] = {
@@ -239,7 +240,8 @@ async def _wait(trials: Awaitable[None]) -> None:
 @asynccontextmanager
 async def _shared() -> AsyncIterator[tuple[Nursery, Callable[[], dict[str, str]]]]:
     """A nursery, and what makes addresses of stores that some processes share."""
-    with nursery() as opened, postgres_server() as postgres, redis_server() as redis:
+    opened = nursery()
+    with postgres_server() as postgres, redis_server() as redis:
 
         def stores() -> dict[str, str]:
             database = postgres.new_database()

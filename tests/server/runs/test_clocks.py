@@ -9,6 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+import pytest_asyncio
 from langgraph_sdk import get_client
 from langgraph_sdk.client import LangGraphClient
 
@@ -28,9 +29,10 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-@pytest.fixture
-async def pair(config: Path, tmp_path: Path) -> AsyncIterator[list[LangGraphClient]]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def urls(config: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[list[str]]:
     """Two processes over the same stores, the clock of the second an hour behind."""
+    folder = tmp_path_factory.mktemp("pair")
     async with redis_store() as redis, postgres_database() as database:
         stores = {
             "REDIS_URL": REDIS_URL,
@@ -40,13 +42,19 @@ async def pair(config: Path, tmp_path: Path) -> AsyncIterator[list[LangGraphClie
         }
         with ExitStack() as stack:
             running = [
-                stack.enter_context(process(tmp_path / name, **stores, **environment))
-                for name, environment in (("right", {}), ("behind", shifted(tmp_path, -3600)))
+                stack.enter_context(process(folder / name, **stores, **environment))
+                for name, environment in (("right", {}), ("behind", shifted(folder, -3600)))
             ]
-            clients = [get_client(url=each.url()) for each in running]
-            yield clients
-            for client in clients:
-                await client.aclose()
+            yield [each.url() for each in running]
+
+
+@pytest.fixture
+async def pair(urls: list[str]) -> AsyncIterator[list[LangGraphClient]]:
+    """Their clients."""
+    clients = [get_client(url=url) for url in urls]
+    yield clients
+    for client in clients:
+        await client.aclose()
 
 
 async def ask(client: LangGraphClient, thread: str, question: str) -> list[str]:
