@@ -1,6 +1,7 @@
 """What every test stands on: no network models, no settings of the developer's own, real stores."""
 
 import asyncio
+import gc
 import os
 import ssl
 from collections.abc import Iterator
@@ -90,6 +91,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if isinstance(item, pytest.Function) and is_slow(item):
             item.add_marker(pytest.mark.slow)
+
+
+def pytest_collection_finish() -> None:
+    """Leave all that is loaded by now alone: what looks for garbage would look at it each time."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_unconfigure() -> None:
