@@ -265,7 +265,8 @@ class _Workshop:
         pid, code = json.loads(self._nursery.recv(_MOST))
         if code is None:
             self._living[pid] = worker = _Worker(pid)
-            self._unborn.popleft().set_result(worker)
+            if not (born := self._unborn.popleft()).done():  # else its starter was cancelled
+                born.set_result(worker)
         else:
             self._living.pop(pid).has_ended(code)
 
