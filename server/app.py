@@ -178,20 +178,17 @@ from everturn.server.turns.engine import Engine
 from everturn.server.turns.lost_memory import LostMemory
 from everturn.server.turns.memory import ThreadMemory
 from everturn.tools import UnknownTool, find_tools
-from everturn.tools.kit.mcp import open_mcp
+from everturn.tools.kit.mcp.sources import open_mcp
 from everturn.tools.kit.toolbox import Toolbox, ToolSource
 from everturn.tools.kit.web import Web, open_web
-from everturn.tools.providers.memories import (
-    ROOT,
+from everturn.tools.providers.memories.memories import (
     InvalidMemory,
     MemoryNotFound,
     TooManyMemories,
-    is_of,
-    label_of,
-    namespace_of,
 )
-from everturn.tools.providers.memories import Memories as MemoriesOfUser
+from everturn.tools.providers.memories.memories import Memories as MemoriesOfUser
 from everturn.tools.providers.memories.settings import MEMORY_TOOLS, MemorySettings
+from everturn.tools.providers.memories.whose import ROOT, is_of, label_of, namespace_of
 
 if TYPE_CHECKING:
     from everturn.server.observe.otel.traces import Traces

@@ -155,6 +155,8 @@ class Process:
     """`everturn serve` as a process of its own, to be killed for real."""
 
     command: tuple[str, ...] = (sys.executable, "-m", "everturn.server", "serve", "--port", "0")
+    forked = True
+    """Where that comes to the same; else by an interpreter that has nothing loaded."""
 
     def __init__(self, data_dir: Path, *arguments: str, **environment: str) -> None:
         """Start it; settings go in as the environment variables they are."""
@@ -172,7 +174,7 @@ class Process:
         cwd = data_dir.parent
         self.popen: subprocess.Popen[str] | Forked = (
             fork(command, env, cwd)
-            if may_fork(command, environment)
+            if self.forked and may_fork(command, environment)
             else subprocess.Popen(command, cwd=cwd, env=env, stderr=subprocess.PIPE, text=True)
         )
         self.log: list[str] = []

@@ -7,9 +7,10 @@ from langgraph.prebuilt import ToolRuntime
 from pydantic import StringConstraints
 from typing_extensions import TypedDict
 
-from everturn.tools.providers.memories import Memories, Memory, MemoryNotFound
 from everturn.tools.providers.memories.alike import shared
 from everturn.tools.providers.memories.called import Shown, memories_of, shown
+from everturn.tools.providers.memories.memories import Memories, MemoryNotFound
+from everturn.tools.providers.memories.memory import Memory
 
 Which = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
 

@@ -8,8 +8,9 @@ from pydantic import Field, StringConstraints
 from typing_extensions import TypedDict
 
 from everturn.tools.kit.current import idempotency_key
-from everturn.tools.providers.memories import InvalidMemory, Kind, MemoryNotFound
 from everturn.tools.providers.memories.called import Shown, memories_of, shown, thread_of
+from everturn.tools.providers.memories.memories import InvalidMemory, MemoryNotFound
+from everturn.tools.providers.memories.memory import Kind
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 

@@ -19,8 +19,8 @@ from everturn.graph.context import Context
 from everturn.graph.models.content import start_of_turn, text_of
 from everturn.graph.services import current_guards
 from everturn.graph.state import State
-from everturn.tools.providers.memories import Memory
 from everturn.tools.providers.memories.current import current_memories, current_settings
+from everturn.tools.providers.memories.memory import Memory
 
 log = get_logger(__name__)
 

@@ -26,7 +26,7 @@ from everturn.server.observe.memory import give_memory_back
 from everturn.server.observe.output import standard_error
 from everturn.server.projects.environment import give_to_the_project
 from everturn.server.settings import Settings
-from everturn.tools.kit.mcp import McpNotInstalled
+from everturn.tools.kit.mcp.sources import McpNotInstalled
 
 log = get_logger(__name__)
 

@@ -1,18 +1,22 @@
 """The stores that the settings name, for commands that look after them."""
 
-from collections.abc import AsyncIterator
+from __future__ import annotations
+
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
-from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from pydantic import SecretStr
-
-from everturn.checkpoints.connect import Client, open_memory
 from everturn.checkpoints.errors import DataDirError, StoreMisconfigured
 from everturn.checkpoints.local.data_dir import hold_data_dir
-from everturn.checkpoints.settings import StoreSettings
-from everturn.checkpoints.shared.peers import living_processes
 from everturn.checkpoints.sql.database import Database, open_database
+
+if TYPE_CHECKING:  # the client of Redis: commands that need the database alone do without
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from pydantic import SecretStr
+
+    from everturn.checkpoints.connect import Client
+    from everturn.checkpoints.settings import StoreSettings
 
 
 class Stores(NamedTuple):
@@ -35,6 +39,8 @@ async def open_stores(settings: StoreSettings) -> AsyncIterator[Stores]:
         DataDirError: there is no data folder.
         StoreMisconfigured, StoreUnavailable: as for the service; say what to do.
     """
+    from everturn.checkpoints.connect import open_memory
+
     folder, redis_url = settings.data_dir, revealed(settings.redis_url)
     database_url = revealed(settings.database_url)
     if not (redis_url and database_url):
@@ -55,6 +61,9 @@ async def open_unused_stores(settings: StoreSettings) -> AsyncIterator[Stores]:
         DataDirError: another process holds the data folder, or it cannot be used.
         StoreMisconfigured, StoreUnavailable: as for the service; say what to do.
     """
+    from everturn.checkpoints.connect import open_memory
+    from everturn.checkpoints.shared.peers import living_processes
+
     folder, redis_url = settings.data_dir, revealed(settings.redis_url)
     database_url = revealed(settings.database_url)
     shared = bool(redis_url and database_url)

@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-import everturn.checkpoints.checkpointer
+import everturn.checkpoints
 from everturn.server.errors import ConfigError
 from everturn.server.projects.builtin import BUILT_IN
 from everturn.server.projects.config import LangGraphJson
@@ -50,7 +50,8 @@ class Project:
         if key != "checkpointer.path" or not path:
             return False
         file = (self.folder / path.rpartition(":")[0]).resolve()
-        return file == Path(everturn.checkpoints.checkpointer.__file__).resolve()
+        ours = Path(everturn.checkpoints.__file__).with_name("checkpointer.py")  # not imported
+        return file == ours.resolve()
 
     def section(self, name: str) -> Mapping[str, Any]:
         """Return a part of the file; empty where it is missing.

@@ -11,17 +11,16 @@ from langgraph.store.memory import InMemoryStore
 
 from everturn.graph.agent import graph
 from everturn.graph.steps.memories import _within, with_memories
-from everturn.tools.providers.memories import (
+from everturn.tools.providers.memories.alike import same
+from everturn.tools.providers.memories.memories import (
     InvalidMemory,
     Memories,
-    Memory,
     MemoryNotFound,
-    MemorySettings,
     TooManyMemories,
-    label_of,
-    namespace_of,
 )
-from everturn.tools.providers.memories.alike import same
+from everturn.tools.providers.memories.memory import Memory
+from everturn.tools.providers.memories.settings import MemorySettings
+from everturn.tools.providers.memories.whose import label_of, namespace_of
 
 SETTINGS = MemorySettings.model_validate({})
 

@@ -8,14 +8,18 @@ It is kept in the tool's `metadata`, where tools that are made by other means ca
 `metadata={"everturn": {"approval": True}}`.
 """
 
-from collections.abc import Callable
-from typing import TypedDict, TypeVar, cast
+from __future__ import annotations
 
-from langchain_core.tools import BaseTool
+from typing import TYPE_CHECKING, TypedDict, TypeVar, cast
+
+if TYPE_CHECKING:  # a second that a command without tools need not cost
+    from collections.abc import Callable
+
+    from langchain_core.tools import BaseTool
 
 METADATA_KEY = "everturn"
 
-Tool = TypeVar("Tool", bound=BaseTool)
+Tool = TypeVar("Tool", bound="BaseTool")
 
 
 class Declared(TypedDict, total=False):
@@ -53,6 +57,8 @@ def declare(
     said = {"timeout": timeout, "cache": cache, "version": version, "approval": approval}
 
     def mark(tool: Tool) -> Tool:
+        from langchain_core.tools import BaseTool
+
         if not isinstance(tool, BaseTool):
             raise TypeError("@declare stands above @tool, not below it")
         more = {name: value for name, value in said.items() if value is not None}

@@ -1,7 +1,6 @@
 """The first start: the next free port where nobody chose one, and a client that finds it."""
 
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -19,8 +18,8 @@ from everturn.server.address import (
     local_url_of,
     running_url,
 )
-from tests.service import ROOT, Process, killed, process
-from tests.waiting import PATIENCE
+from tests.forks import run
+from tests.service import Process, killed, process
 
 HOST = "127.0.0.9"
 """Where nothing else listens, so that tests side by side take no port from each other."""
@@ -72,16 +71,9 @@ def test_clients_on_this_machine_get_an_address_they_can_connect_to(host: str, u
 
 
 def chat(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "everturn.server", "chat", *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        input="Calculate 10 * 20\n",
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    # Not forked where it is asked once: `chat` has to start with all that it needs.
+    forked = arguments != ("-",)
+    return run(["chat", *arguments], folder, {}, said="Calculate 10 * 20\n", forked=forked)
 
 
 class FirstStart(Process):

@@ -1,10 +1,7 @@
 """A backup of a service that is at work, restored elsewhere: its conversations go on there."""
 
-import os
-import subprocess
-import sys
 import threading
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -14,8 +11,9 @@ import pytest
 import redis
 
 from tests.checkpoints.stores import REDIS_URL, new_postgres_database
-from tests.service import ROOT, Client, process
-from tests.waiting import PATIENCE, eventually_sync
+from tests.forks import run
+from tests.service import Client, process
+from tests.waiting import eventually_sync
 
 SESSIONS = 6
 
@@ -48,12 +46,12 @@ def test_a_working_service_is_restored_elsewhere_and_its_conversations_go_on(
         sessions = [client.ask("Calculate 1 + 1")["session_id"] for _ in range(SESSIONS)]
         with ThreadPoolExecutor(SESSIONS) as talking:
             told = [talking.submit(_talk, client, session, stop) for session in sessions]
-            said = everturn("backup", str(backup), data_dir=data_dir)
+            said = everturn_anew("backup", str(backup), data_dir=data_dir)
             stop.set()
             assert max(future.result() for future in told) > 0
         assert "rows" in said, said
     # The embedded stores become a Redis and a PostgreSQL.
-    said = everturn("restore", str(backup), data_dir=tmp_path / "other", **shared)
+    said = everturn_anew("restore", str(backup), data_dir=tmp_path / "other", **shared)
     assert f"{SESSIONS} threads" in said, said
     with process(tmp_path / "other", **shared) as second, Client(second.url()) as client:
         for session in sessions:
@@ -145,29 +143,30 @@ def test_without_a_data_folder_there_is_nothing_to_copy(tmp_path: Path, backup: 
 
 def everturn(*words: str, data_dir: Path, **environment: str) -> str:
     """Run a command to its end, which is a good one, and return what it said."""
-    code, said = _run(*words, data_dir=data_dir, **environment)
+    code, said = _run(words, data_dir, environment)
+    assert code == 0, said
+    return said
+
+
+def everturn_anew(*words: str, data_dir: Path, **environment: str) -> str:
+    """Do so in an interpreter that has nothing loaded: each command has to start in one."""
+    code, said = _run(words, data_dir, environment, forked=False)
     assert code == 0, said
     return said
 
 
 def refused(*words: str, data_dir: Path, **environment: str) -> str:
     """Run a command that fails, and return what it said."""
-    code, said = _run(*words, data_dir=data_dir, **environment)
+    code, said = _run(words, data_dir, environment)
     assert code == 1, said
     return said
 
 
-def _run(*words: str, data_dir: Path, **environment: str) -> tuple[int, str]:
-    clean = {k: v for k, v in os.environ.items() if not k.startswith("EVERTURN_")}
-    done = subprocess.run(
-        [sys.executable, "-m", "everturn.server", *words, "--data-dir", str(data_dir)],
-        cwd=data_dir.parent,
-        env={**clean, "PYTHONPATH": str(ROOT), **environment},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+def _run(
+    words: Sequence[str], data_dir: Path, environment: Mapping[str, str], *, forked: bool = True
+) -> tuple[int, str]:
+    command = [*words, "--data-dir", str(data_dir)]
+    done = run(command, data_dir.parent, environment, forked=forked)
     return done.returncode, done.stdout + done.stderr
 
 

@@ -1,18 +1,15 @@
 """`everturn check-model`: what it prints, its exit code, and what it does not tell."""
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from everturn.server.__main__ import main
+from tests import forks
 from tests.provider import KEY, FakeProvider, Fault
-from tests.service import ROOT
-from tests.waiting import PATIENCE
 
 
 @pytest.fixture
@@ -125,17 +122,11 @@ def test_without_a_provider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run
     assert "name the models to ask in EVERTURN_MODELS" in line
 
 
-def process(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def process(
+    folder: Path, *, forked: bool = True, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """Run the command as a user does."""
-    return subprocess.run(
-        [sys.executable, "-m", "everturn.server", "check-model"],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    return forks.run(["check-model"], folder, environment, forked=forked)
 
 
 def test_settings_are_named_by_where_they_come_from(
@@ -150,7 +141,7 @@ def test_settings_are_named_by_where_they_come_from(
     assert wrong.returncode == 1
     assert wrong.stdout.splitlines()[-1].startswith("OPENAI_BASE_URL (.env): ")
     assert f"They do at {root}/v1" in wrong.stdout
-    right = process(tmp_path, OPENAI_BASE_URL=f"{root}/v1")
+    right = process(tmp_path, forked=False, OPENAI_BASE_URL=f"{root}/v1")
     assert (right.returncode, right.stderr) == (0, "")
 
 

@@ -1,6 +1,7 @@
 """`everturn doctor` on stores that are not as they should be, and what it puts right."""
 
 import asyncio
+import shutil
 import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import closing
@@ -20,16 +21,24 @@ def logs_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("everturn.server.cli.doctor.configure_logs", lambda level: None)
 
 
-@pytest.fixture
-def thread(data_dir: Path) -> str:
-    """A thread with a finished run, of a service that has ended."""
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """What a service has left that has ended, and the thread that has a finished run in it."""
+    data_dir = tmp_path_factory.mktemp("kept") / "data"
     with process(data_dir) as running, Client(running.url()) as client:
         thread_id = str(client.post("/threads", json={}).json()["thread_id"])
         message = {"role": "user", "content": "Hi"}
         asked = {"assistant_id": "agent", "input": {"messages": [message]}}
         client.post(f"/threads/{thread_id}/runs/wait", json=asked).raise_for_status()
         assert running.stop() == 0
-    return thread_id
+    return data_dir, thread_id
+
+
+@pytest.fixture
+def thread(kept: tuple[Path, str], data_dir: Path) -> str:
+    """That thread, in a data folder of the test's own."""
+    shutil.copytree(kept[0], data_dir)
+    return kept[1]
 
 
 def test_healthy_stores(data_dir: Path, thread: str, capsys: pytest.CaptureFixture[str]) -> None:

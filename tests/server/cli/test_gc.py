@@ -2,8 +2,6 @@
 
 import re
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -11,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.service import ROOT, Client, process, serving
+from tests.forks import run
+from tests.service import Client, process, serving
 
 pytestmark = pytest.mark.clock
 
@@ -32,12 +31,8 @@ def fill(data_dir: Path, count: int = 3000) -> None:
         database.executemany(INSERT, [(each, f'"{"x" * 2000}"', when, when) for each in ids])
 
 
-def gc(data_dir: Path) -> str:
-    command = [sys.executable, "-m", "everturn.server", "gc", "--data-dir", str(data_dir)]
-    environment = {"PYTHONPATH": str(ROOT), "PATH": ""}
-    ran = subprocess.run(
-        command, cwd=data_dir.parent, env=environment, capture_output=True, text=True, check=False
-    )
+def gc(data_dir: Path, *, forked: bool = True) -> str:
+    ran = run(["gc", "--data-dir", str(data_dir)], data_dir.parent, {}, forked=forked)
     assert ran.returncode == 0, ran.stderr
     return ran.stdout
 
@@ -70,7 +65,7 @@ def test_without_a_service(data_dir: Path) -> None:
     empty = size(data_dir)
     fill(data_dir)
     assert size(data_dir) > empty + 6_000_000
-    assert deleted(gc(data_dir)) == 2999  # the newest of a thread stays
+    assert deleted(gc(data_dir, forked=False)) == 2999  # the newest of a thread stays
     assert size(data_dir) < 1.2 * empty + 100_000
     assert deleted(gc(data_dir)) == 0
 

@@ -16,7 +16,7 @@ import pytest
 from everturn.checkpoints.local.data_dir import hold_data_dir
 from everturn.server.__main__ import main
 from tests.server.access.own_keys import bearer
-from tests.server.cli.test_backup import everturn, refused
+from tests.server.cli.test_backup import everturn, everturn_anew, refused
 from tests.service import ROOT, Client, process
 from tests.upgrades.data import FIXTURES, Set
 from tests.waiting import eventually_sync
@@ -139,7 +139,8 @@ def test_a_websocket_needs_a_key_too(served: tuple[Path, str]) -> None:
 
 def test_commands_send_the_key_of_their_environment(served: tuple[Path, str]) -> None:
     data_dir, _ = served
-    ada, *_ = everturn("keys", "create", "x", "--owner", "ada", data_dir=data_dir).splitlines()
+    create = ("keys", "create", "x", "--owner", "ada")
+    ada, *_ = everturn_anew(*create, data_dir=data_dir).splitlines()
     operator = made(data_dir, "operator", "--scope", "admin")
     asked = ("chat", "--plain", "--data-dir", str(data_dir), "Calculate 6 * 7")
     assert "42" in everturn(*asked, data_dir=data_dir, EVERTURN_API_KEY=ada)

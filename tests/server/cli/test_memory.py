@@ -1,24 +1,19 @@
 """`everturn memory reindex` after another model was named."""
 
-import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.forks import run
 from tests.provider import FakeProvider
-from tests.service import ROOT, Client, serving
+from tests.service import Client, serving
 
 
 def reindex(data_dir: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "everturn.server", "memory", "reindex"]
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("EVERTURN_", "OPENAI_"))}
-    env = {**clean, "PYTHONPATH": str(ROOT), "EVERTURN_DATA_DIR": str(data_dir), **environment}
-    return subprocess.run(
-        command, cwd=data_dir.parent, env=env, capture_output=True, text=True, check=False
-    )
+    settings = {"EVERTURN_DATA_DIR": str(data_dir), **environment}
+    return run(["memory", "reindex"], data_dir.parent, settings)
 
 
 def scores(client: Client, query: str) -> dict[str, Any]:
@@ -58,6 +53,6 @@ def test_another_model_finds_what_an_earlier_one_did_not_make(tmp_path: Path) ->
 
 
 def test_there_must_be_something_to_index(tmp_path: Path) -> None:
-    done = reindex(tmp_path / "data")
+    done = run(["memory", "reindex"], tmp_path, {}, forked=False)
     assert done.returncode == 1
     assert "there is no data folder" in done.stderr

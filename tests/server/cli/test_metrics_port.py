@@ -52,8 +52,14 @@ def test_one_process(data_dir: Path) -> None:
         assert running.stop() == 0
 
 
+class Unforked(Process):
+    """Started with nothing loaded, as its workers are then."""
+
+    forked = False
+
+
 def test_several_workers_are_one(data_dir: Path) -> None:
-    with process(data_dir, "--workers", "2", EVERTURN_METRICS_PORT="0") as running:
+    with killed(Unforked(data_dir, "--workers", "2", EVERTURN_METRICS_PORT="0")) as running:
         service = running.url()
         url = place(running)
         assert sum('"metrics_ready"' in line for line in running.log) == 1

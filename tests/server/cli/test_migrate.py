@@ -4,7 +4,6 @@ import asyncio
 import re
 import signal
 import sys
-from asyncio.subprocess import PIPE
 from pathlib import Path
 
 import pytest
@@ -13,20 +12,18 @@ from sqlalchemy import text
 from everturn.checkpoints.sql.database import open_database
 from everturn.checkpoints.sql.migrations import HEAD, is_at_head
 from tests.checkpoints.stores import in_database, new_postgres_database
-from tests.service import ROOT, Process, killed, process
+from tests.forks import run
+from tests.service import Process, killed, process
 from tests.waiting import eventually
 
 
-async def migrate(folder: Path, *options: str, url: str = "") -> tuple[int | None, str]:
+async def migrate(
+    folder: Path, *options: str, url: str = "", forked: bool = True
+) -> tuple[int, str]:
     """Run the command; returns its exit code, and what it said."""
-    command = [sys.executable, "-m", "everturn.server", "migrate", *options]
-    environment = {"PYTHONPATH": str(ROOT), "DATABASE_URL": url, "PATH": ""}
-    where = ["--data-dir", str(folder)]
-    ran = await asyncio.create_subprocess_exec(
-        *command, *where, cwd=folder.parent, env=environment, stdout=PIPE, stderr=PIPE
-    )
-    out, error = await ran.communicate()
-    return ran.returncode, (out + error).decode()
+    command = ["migrate", *options, "--data-dir", str(folder)]
+    ran = await asyncio.to_thread(run, command, folder.parent, {"DATABASE_URL": url}, forked=forked)
+    return ran.returncode, ran.stdout + ran.stderr
 
 
 async def test_several_at_once_make_the_tables_once(tmp_path: Path) -> None:
@@ -76,7 +73,7 @@ async def test_a_signal_ends_the_waiting(tmp_path: Path) -> None:
 
 
 async def test_a_folder_that_a_service_uses_is_left_alone(data_dir: Path) -> None:
-    assert (await migrate(data_dir))[0] == 0
+    assert (await migrate(data_dir, forked=False))[0] == 0
     with process(data_dir) as running:
         await asyncio.to_thread(running.url)
         code, said = await migrate(data_dir)

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.server.cli.test_backup import everturn, refused
+from tests.server.cli.test_backup import everturn, everturn_anew, refused
 from tests.service import Client, process
 
 
@@ -14,7 +14,7 @@ def test_a_session_is_written_down_while_the_service_runs_and_after(
     file = tmp_path / "session.md"
     with process(data_dir) as running, Client(running.url()) as client:
         session = client.ask("Calculate 6 * 7")["session_id"]
-        exported = json.loads(everturn("export", "--session", session, data_dir=data_dir))
+        exported = json.loads(everturn_anew("export", "--session", session, data_dir=data_dir))
         assert [turn["user_message"] for turn in exported["history"]] == ["Calculate 6 * 7"]
         missing = refused("export", "--session", "none", data_dir=data_dir)
         assert "There is no history of a session 'none'" in missing

@@ -4,6 +4,7 @@ import ast
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from everturn.checkpoints.local.data_dir import published_address
+from tests.forks import Forked, fork, may_fork
 from tests.service import ROOT, Client
 
 if sys.platform != "linux":
@@ -24,6 +26,7 @@ from tests.waiting import PATIENCE, eventually_sync
 
 Made = Callable[[], AbstractContextManager[tuple[int, Callable[[], None]]]]
 """A standard error, and what spoils it."""
+Started = subprocess.Popen[bytes] | Forked
 
 
 @contextmanager
@@ -60,23 +63,22 @@ def lost_terminal() -> Iterator[tuple[int, Callable[[], None]]]:
 
 
 @contextmanager
-def serving_to(stderr: int, data_dir: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+def serving_to(stderr: int, data_dir: Path) -> Iterator[tuple[Started, str]]:
     """The service with this standard error, or without one; found as a client finds it."""
     command = [sys.executable, "-m", "everturn.server", "serve", "--port", "0"]
-    if stderr < 0:
-        command = ["sh", "-c", 'exec "$@" 2>&-', "sh", *command]
-    environment = {
-        "PYTHONPATH": str(ROOT),
+    settings = {
         "EVERTURN_CONFIG": str(ROOT / "langgraph.json"),
         "EVERTURN_DATA_DIR": str(data_dir),
         "LOG_LEVEL": "DEBUG",
     }
-    running = subprocess.Popen(
-        command,
-        cwd=data_dir.parent,
-        env={**os.environ, **environment},
-        stderr=None if stderr < 0 else stderr,
-    )
+    env, cwd = {**os.environ, "PYTHONPATH": str(ROOT), **settings}, data_dir.parent
+    running: Started
+    if stderr < 0:  # an interpreter sees it as it starts
+        closing = ["sh", "-c", 'exec "$@" 2>&-', "sh", *command]
+        running = subprocess.Popen(closing, cwd=cwd, env=env)
+    else:
+        assert may_fork(command, settings)
+        running = fork(command, env, cwd, stderr)
     try:
         url = eventually_sync(lambda: published_address(data_dir) or running.poll() is not None)
         assert isinstance(url, str), "the service ended"
@@ -100,7 +102,7 @@ def test_a_log_that_cannot_be_written(stderr: Made, data_dir: Path) -> None:
         for _ in range(20):  # enough lines to fill the pipe
             client.ask("Calculate 3 * 4", session)
         assert len(client.get(f"/api/chat/history/{session}").json()) == 21
-        running.terminate()
+        running.send_signal(signal.SIGTERM)
         assert running.wait(PATIENCE) == 0
 
 

@@ -7,8 +7,6 @@ LangGraph's development server and scripts share none; there the environment dec
 import asyncio
 from weakref import WeakKeyDictionary
 
-from langchain_core.runnables import ensure_config
-
 from everturn.tools.kit.web.client import Web
 from everturn.tools.kit.web.settings import WebSettings
 
@@ -24,6 +22,8 @@ async def current_web() -> Web:
     Raises:
         ValidationError: without a server, the settings of the environment are wrong.
     """
+    from langchain_core.runnables import ensure_config  # half a second, which settings do without
+
     services = ensure_config().get("configurable", {}).get(SERVICES_KEY) or {}
     shared: Web | None = services.get("web")
     return shared or await _of_this_loop()

@@ -15,8 +15,9 @@ from langchain_core.tools import ToolException
 from pydantic import ValidationError
 from pydantic_settings import SettingsConfigDict
 
-from everturn.tools.kit.mcp import McpSettings, open_mcp, sources
-from everturn.tools.kit.mcp.sources import McpServerLost, McpSource
+from everturn.tools.kit.mcp import sources
+from everturn.tools.kit.mcp.settings import McpSettings
+from everturn.tools.kit.mcp.sources import McpServerLost, McpSource, open_mcp
 from tests.checkpoints.redis.servers import free_ports
 from tests.waiting import PATIENCE, eventually
 
