@@ -37,16 +37,22 @@ from typing import IO, Any
 ROOT = Path(__file__).parents[1]
 _MOST = 1 << 20
 _MODULES = ("app", "cli.serve", "cli.worker", "cli.workers", "cli.supervisor", "cli.stores")
-_ROOMS = ("graph.nodes", "graph.steps", "graph.summaries", "graph.specialists", "tools")
-"""Of these all modules are loaded, which graphs or the first turn would load."""
+_ROOMS = (
+    *("graph.models", "graph.nodes", "graph.specialists", "graph.steps", "graph.summaries"),
+    "tools",
+)
+"""Of these all modules are loaded, which graphs or the first turn would load. The graphs' own pages
+are not: that of the team reads its settings."""
 _OTHERS = (
     "anyio._backends._asyncio",
     "anyio.streams.memory",
+    "asyncpg",
     "graphlib",
     "langchain_core.messages.block_translators.langchain_v0",
     "langchain_core.tracers.context",
     "langchain_core.tracers.run_collector",
     "langchain_core.tracers.stdout",
+    "openai.resources.chat",
     "sqlite3",
     "uvicorn.lifespan.off",
     "uvicorn.protocols.http.httptools_impl",
