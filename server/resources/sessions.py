@@ -175,7 +175,9 @@ class Sessions:
         metadata = asked["metadata"] or {}
         wanted = Filter(sessions=True, ended=ended, metadata=metadata, allowed=allowed)
         page = await self._table.search(wanted, limit=limit, offset=offset, sort_by="updated_at")
-        return await self.summed_up(*page), await self._table.count(wanted)
+        total = await self._table.count(wanted)
+        # Some may have been deleted since the page was read.
+        return await self.summed_up(*page), max(total, offset + len(page) if page else 0)
 
     async def history(
         self, session_id: str, *, limit: int, before: int | None = None

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from everturn.checkpoints.sql.threads import ThreadTable
 from tests.provider import KEY, FakeProvider, Offer, Reply
 from tests.service import Client, serving
 from tests.waiting import eventually_sync
@@ -41,6 +42,19 @@ def test_a_list_says_what_each_session_came_to(data_dir: Path, fake_provider: Fa
         assert [each["session_id"] for each in listed(client)] == [second["session_id"], first]
         assert listed(client)[0]["title"] == "x" * 79 + "…"
         assert [each["session_id"] for each in listed(client, limit=1, offset=1)] == [first]
+
+
+def test_a_session_that_is_deleted_while_it_is_listed_is_counted(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def none_left(*_: Any) -> int:
+        return 0
+
+    with serving(data_dir) as client:
+        client.post("/api/chat/session")
+        monkeypatch.setattr(ThreadTable, "count", none_left)
+        assert len(listed(client)) == 1
+        assert listed(client, offset=1) == []
 
 
 @pytest.fixture
