@@ -4,7 +4,7 @@ import asyncio
 import json
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -556,15 +556,19 @@ async def test_the_stream_of_a_thread_ends_with_the_thread(
 
 
 async def test_nothing_is_lost_to_a_listener_who_is_slower_than_a_loud_run(
-    sdk: LangGraphClient, thread: str
+    sdk: LangGraphClient, thread: str, tmp_path: Path
 ) -> None:
+    heard = tmp_path / "heard"
+    loud = {"how": "loud", "until": str(heard)}
     run = await sdk.runs.create(
-        thread, "odd", input={"how": "loud"}, if_not_exists="create", stream_mode="custom"
+        thread, "odd", input=loud, if_not_exists="create", stream_mode="custom"
     )
     joined = sdk.runs.join_stream(thread, run["run_id"], last_event_id="-1")
+    assert (await anext(joined)).event == "metadata"
+    heard.touch()
     parts = [part async for part in joined]
-    assert [part.event for part in parts] == ["metadata", *["custom"] * 10]
-    assert [part.data["number"] for part in parts[1:]] == list(range(10))
+    assert [part.event for part in parts] == ["custom"] * 10
+    assert [part.data["number"] for part in parts] == list(range(10))
 
 
 async def test_a_stateless_stream_is_rejoined(sdk: LangGraphClient, served: Client) -> None:
@@ -696,23 +700,30 @@ def test_a_run_on_a_thread_of_its_own_goes_on_after_kill_9(config: Path, tmp_pat
     settings = {"EVERTURN_CONFIG": str(config)}
     killed = tmp_path / "killed"
     body: Json = {"assistant_id": "toy", "input": {"until": str(killed), "words": "still here"}}
+    from_start = {"Last-Event-ID": "-1"}
     with process(tmp_path / "data", **settings) as running:
         with Client(running.url()) as client:
             runs = [client.post("/runs", json=body).json()]
             runs += client.post("/runs/batch", json=[body]).json()
             for run in runs:
-                path, beginning = f"/runs/{run['run_id']}/stream", {"Last-Event-ID": "-1"}
-                with client.stream("GET", path, headers=beginning) as streamed:
+                path = f"/runs/{run['run_id']}/stream"
+                with client.stream("GET", path, headers=from_start) as streamed:
                     next(streamed.iter_lines())
         running.kill()
-    killed.touch()
     with (
         process(tmp_path / "data", **settings) as running,
         Client(running.url()) as client,
+        ExitStack() as stack,
     ):
-        for run in runs:
-            path = f"/runs/{run['run_id']}/stream"
-            whole = client.get(path, headers={"Last-Event-ID": "-1"}).text
+        streams = [
+            stack.enter_context(
+                client.stream("GET", f"/runs/{run['run_id']}/stream", headers=from_start)
+            )
+            for run in runs
+        ]
+        killed.touch()  # a run that has ended is not kept, so they are listened to before
+        for run, streamed in zip(runs, streams, strict=True):
+            whole = streamed.read().decode()
             assert "still here" in whole
             assert '"attempt":2' in whole
             assert client.get(f"/threads/{run['thread_id']}").status_code == 404
