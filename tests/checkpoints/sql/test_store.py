@@ -56,19 +56,6 @@ def embed(texts: Sequence[str]) -> list[list[float]]:
 INDEX: IndexConfig = {"dims": len(WORDS), "embed": embed, "fields": ["text"]}
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
-    if request.param == "sqlite":
-        async with open_database(None, tmp_path) as opened:
-            yield opened
-        return
-    async with (
-        postgres_database() as database,
-        open_database(database.render_as_string(hide_password=False), tmp_path) as opened,
-    ):
-        yield opened
-
-
 @pytest.fixture
 async def ours(database: Database) -> AsyncIterator[SQLStore]:
     async with open_store(database, meaning=Meaning(INDEX)) as opened:

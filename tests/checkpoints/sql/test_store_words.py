@@ -26,19 +26,6 @@ TEXTS = {
 }
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
-    if request.param == "sqlite":
-        async with open_database(None, tmp_path) as opened:
-            yield opened
-        return
-    async with (
-        postgres_database() as url,
-        open_database(url.render_as_string(hide_password=False), tmp_path) as opened,
-    ):
-        yield opened
-
-
 @pytest.fixture
 async def store(database: Database) -> AsyncIterator[SQLStore]:
     async with open_store(database) as opened:
